@@ -1,0 +1,1 @@
+"""toonify: a photo goes in, a chosen cartoon character comes out."""

@@ -1,0 +1,38 @@
+"""Errors a user can mend: each becomes one line on stderr and an exit status."""
+
+from __future__ import annotations
+
+
+class ToonifyError(Exception):
+    """Base of every expected failure; `exit_code` is the command's exit status.
+
+    Args:
+        message: what is wrong, without a full stop at the end.
+        mend: what to do about it, one short sentence; may be empty.
+    """
+
+    exit_code = 1
+
+    def __init__(self, message: str, *, mend: str = "") -> None:
+        text = message.rstrip(".")
+        if mend:
+            text = f"{text}. {mend}"
+        super().__init__(" ".join(text.split()))
+
+
+class InputError(ToonifyError):
+    """An input or output file that can't be used; other inputs go on. Exit status 1."""
+
+    exit_code = 1
+
+
+class UsageError(ToonifyError):
+    """Wrong arguments. Exit status 2."""
+
+    exit_code = 2
+
+
+class ModelError(ToonifyError):
+    """A model, table or bundle that can't be loaded or doesn't fit. Exit status 3."""
+
+    exit_code = 3
