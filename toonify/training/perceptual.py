@@ -156,13 +156,16 @@ class PerceptualLoss(nn.Module):
         ModelError: weights not found, or not the trunk's.
     """
 
+    shift: Tensor
+    scale: Tensor
+
     def __init__(
         self, net: Net = "vgg", *, weights: Path | None = None, dtype: torch.dtype = torch.float32
     ) -> None:
         super().__init__()
         path = Path(weights) if weights is not None else find_trunk(net)
         self.slices, linear = _build(net, _read_trunk(path, net))
-        self.slices.to(dtype=dtype, memory_format=torch.channels_last)
+        self.slices.to(dtype=dtype)
         self.dtype = dtype
         self.register_buffer("shift", torch.tensor(_SHIFT).view(1, 3, 1, 1))
         self.register_buffer("scale", torch.tensor(_SCALE).view(1, 3, 1, 1))
@@ -189,7 +192,7 @@ class PerceptualLoss(nn.Module):
                 # all-zero position has no gradient).
                 length = x.float().square().sum(dim=1, keepdim=True)
                 unit = torch.rsqrt(length + 1e-10).to(self.dtype)
-                features.append(x * unit * getattr(self, f"root{i}").to(self.dtype))
+                features.append(x * unit * self.get_buffer(f"root{i}").to(self.dtype))
         return features
 
     def distance(self, features_a: list[Tensor], features_b: list[Tensor]) -> Tensor:
