@@ -1,0 +1,112 @@
+"""Our own files: safetensors with the architecture as JSON in the metadata key `toonify.config`."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save
+from torch import Tensor, nn
+
+from toonify.errors import InputError, ModelError
+
+CONFIG_KEY = "toonify.config"
+
+
+def file_sha256(path: str | os.PathLike[str]) -> str:
+    """Hexadecimal SHA-256 of a file's bytes."""
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def generator_hash(module: nn.Module) -> str:
+    """Hexadecimal SHA-256 of a network's weights, the same after a float16 save and load.
+
+    Taken over the sorted state-dict names, their shapes and their values as float16.
+    """
+    digest = hashlib.sha256()
+    for name, tensor in sorted(module.state_dict().items()):
+        digest.update(f"{name}{tuple(tensor.shape)}".encode())
+        half = tensor.detach().to("cpu", torch.float16).contiguous()
+        digest.update(half.numpy().tobytes())
+    return digest.hexdigest()
+
+
+def write_safetensors(
+    tensors: Mapping[str, Tensor],
+    path: str | os.PathLike[str],
+    *,
+    config: Mapping[str, Any],
+    metadata: Mapping[str, str] | None = None,
+    dtype: torch.dtype | None = None,
+) -> None:
+    """Write tensors and their config, whole or not at all.
+
+    Args:
+        metadata: further string entries of the file's header.
+        dtype: floating-point tensors are stored in it; None keeps each tensor's own.
+
+    Raises:
+        InputError: the file can't be written.
+    """
+    stored = {}
+    for name, tensor in tensors.items():
+        tensor = tensor.detach().to("cpu")
+        if dtype is not None and tensor.is_floating_point():
+            tensor = tensor.to(dtype)
+        stored[name] = tensor.contiguous().clone()
+    header = {**(metadata or {}), CONFIG_KEY: json.dumps(dict(config), sort_keys=True)}
+    target = Path(path)
+    data = save(stored, metadata=header)
+    partial: str | None = None
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        handle, partial = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.")
+        with os.fdopen(handle, "wb") as file:
+            file.write(data)
+        umask = os.umask(0)
+        os.umask(umask)
+        os.chmod(partial, 0o666 & ~umask)  # mkstemp's own mode would hide it from others
+        os.replace(partial, target)
+    except OSError as error:
+        if partial is not None:
+            Path(partial).unlink(missing_ok=True)
+        raise InputError(
+            f"can't write {target}: {error.strerror or error}", mend="Choose another -o."
+        ) from error
+
+
+def read_safetensors(
+    path: str | os.PathLike[str],
+) -> tuple[dict[str, Tensor], dict[str, Any], dict[str, str]]:
+    """Tensors, config and further metadata of one of our files.
+
+    Raises:
+        ModelError: not a whole safetensors file, or one without our config.
+    """
+    try:
+        with safe_open(path, framework="pt", device="cpu") as file:
+            metadata = dict(file.metadata() or {})
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    except (SafetensorError, OSError, ValueError) as error:
+        raise ModelError(
+            f"{path} is not a readable safetensors file ({error})",
+            mend="It may be cut short: download or save it again.",
+        ) from error
+    try:
+        config = json.loads(metadata.pop(CONFIG_KEY))
+        if not isinstance(config, dict) or "architecture" not in config:
+            raise ValueError
+    except (KeyError, ValueError) as error:
+        raise ModelError(
+            f"{path} holds no network of ours: its metadata lacks {CONFIG_KEY}",
+            mend="Convert the original checkpoint with `toonify models convert`.",
+        ) from error
+    return tensors, config, metadata
