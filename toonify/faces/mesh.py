@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from toonify.errors import InputError, ModelError
+from toonify.faces.types import f32
 
 Array = NDArray[np.float32]
 
@@ -95,7 +96,7 @@ def head_pose(points3d: Array) -> tuple[Array, float, float, float]:
         p[b] - p[a]
         for a, b in ((33, 263), (133, 362), (234, 454), (127, 356), (93, 323), (21, 251))
     )
-    x /= np.linalg.norm(x)
+    x = x / np.linalg.norm(x)
     y = (p[[98, 327, 2]].mean(0) + p[[205, 425]].mean(0)) / 2 - (
         p[[10, 151, 9]].mean(0) + p[[104, 333]].mean(0)
     ) / 2
@@ -189,7 +190,7 @@ class FaceMesh:
         matrix = np.array([[scale, 0, corner[0]], [0, scale, corner[1]]], np.float32)
         raw = _forward(self._face, crop_rgb, matrix, FACE_INPUT).reshape(468, 3)
         points = raw * scale
-        points[:, :2] += np.float32(corner)
+        points[:, :2] += f32(corner)
         iris_left = self._iris_centre(crop_rgb, points, EYE_LEFT, mirror=False)
         iris_right = self._iris_centre(crop_rgb, points, EYE_RIGHT, mirror=True)
         return measures_from_points(points, iris_left, iris_right)

