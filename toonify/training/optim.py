@@ -1,0 +1,29 @@
+"""Optimisers for networks whose weights are not equalised."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import torch
+from torch import nn
+
+
+def rms_scaled_adam(
+    parameters: Iterable[nn.Parameter],
+    *,
+    lr: float,
+    betas: tuple[float, float] = (0.9, 0.99),
+    floor: float = 1e-2,
+) -> torch.optim.Adam:
+    """Adam whose rate for each tensor is `lr` times the tensor's RMS (at least `floor`).
+
+    StyleGAN2 keeps unit-variance weights and scales them at run time, so that one rate fits all
+    (equalised learning rate); a generator with the scales folded in needs this instead. Each
+    group keeps its rate as "base_lr" for schedules.
+    """
+    groups = []
+    for parameter in parameters:
+        rms = float(parameter.detach().float().square().mean().sqrt())
+        rate = lr * max(rms, floor)
+        groups.append({"params": [parameter], "lr": rate, "base_lr": rate})
+    return torch.optim.Adam(groups, betas=betas, eps=1e-8)

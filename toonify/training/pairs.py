@@ -1,0 +1,107 @@
+"""(w, face) pairs sampled from a generator, kept as one array file for fast random access."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from toonify.errors import InputError
+from toonify.models.mobile import MobileGenerator
+
+
+class PairSet:
+    """Latents and the faces they render.
+
+    Args:
+        w_plus: (N, num_ws, w_dim) float, or (N, w_dim) when every row is the same.
+        images: (N, H, W, 3) uint8 RGB, may be memory-mapped.
+        num_ws: rows of the w+ that `batch` returns.
+    """
+
+    def __init__(self, w_plus: Tensor, images: np.ndarray, *, num_ws: int) -> None:
+        if len(w_plus) != len(images):
+            raise InputError(f"{len(w_plus)} latents but {len(images)} images")
+        self._w, self._images, self._num_ws = w_plus, images, num_ws
+        flat = w_plus.reshape(-1, w_plus.shape[-1]).float()
+        self.w_mean, self.w_std = flat.mean(0), flat.std(0)
+
+    def __len__(self) -> int:
+        return len(self._images)
+
+    def batch(self, index: Tensor) -> tuple[Tensor, Tensor]:
+        """w+ (B, num_ws, w_dim) and images (B, 3, H, W) in [-1, 1]."""
+        w = self._w[index].float()
+        if w.ndim == 2:
+            w = w[:, None].expand(-1, self._num_ws, -1)
+        images = torch.from_numpy(np.asarray(self._images[index.numpy()]))
+        return w[:, : self._num_ws], images.permute(0, 3, 1, 2).float() / 127.5 - 1
+
+    @classmethod
+    def load(cls, folder: Path, *, num_ws: int) -> PairSet:
+        """Read what `sample_pairs` wrote.
+
+        Raises:
+            InputError: the folder holds no pairs.
+        """
+        try:
+            w = torch.from_numpy(np.load(folder / "w.npy"))
+            images = np.load(folder / "images.npy", mmap_mode="r")
+        except (OSError, ValueError) as error:
+            raise InputError(
+                f"{folder} holds no readable pairs ({error})", mend="Sample them again."
+            ) from error
+        return cls(w, images, num_ws=num_ws)
+
+
+@torch.no_grad()
+def sample_pairs(
+    generator: MobileGenerator,
+    folder: Path,
+    count: int,
+    *,
+    size: int = 256,
+    mixed: float = 0.3,
+    batch: int = 8,
+    seed: int = 0,
+    progress: Callable[[int], None] | None = None,
+) -> None:
+    """Draw faces at truncation 0.6 to 1 and write `w.npy` (float16 w+) and `images.npy`.
+
+    Args:
+        size: side of the stored images; the generator's must be a multiple of it.
+        mixed: share whose rows come from two latents, crossed at a random layer, so that codes
+            beyond W are seen too.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    random = torch.Generator().manual_seed(seed)
+    codes = np.zeros((count, generator.num_ws, generator.w_dim), np.float16)
+    images = np.zeros((count, size, size, 3), np.uint8)
+    for start in range(0, count, batch):
+        n = min(batch, count - start)
+        z = torch.randn(2 * n, generator.w_dim, generator=random)
+        psi = torch.empty(2 * n, 1).uniform_(0.6, 1.0, generator=random)
+        w = generator.w_avg + psi * (generator.mapping(z) - generator.w_avg)
+        w_plus = w[:n, None].repeat(1, generator.num_ws, 1)
+        for i in range(n):
+            if float(torch.rand((), generator=random)) < mixed:
+                cross = int(torch.randint(2, generator.num_ws, (), generator=random))
+                w_plus[i, cross:] = w[n + i]
+        with torch.autocast("cpu", torch.bfloat16):
+            x = generator(w_plus)
+        x = F.avg_pool2d(x.float(), x.shape[-1] // size)
+        codes[start : start + n] = w_plus.half().numpy()
+        rendered = (x.clamp(-1, 1) * 127.5 + 127.5).round().byte()
+        images[start : start + n] = rendered.permute(0, 2, 3, 1).numpy()
+        if progress:
+            progress(start + n)
+    for name, array in (("w.npy", codes), ("images.npy", images)):
+        temporary = folder / f"{name}.tmp"
+        with temporary.open("wb") as stream:
+            np.save(stream, array)
+        os.replace(temporary, folder / name)

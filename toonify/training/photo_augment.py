@@ -1,0 +1,63 @@
+"""What happens to faces before an encoder sees them in training: poor crops, cameras, occlusion."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+
+def augment_photos(images: Tensor, *, generator: torch.Generator) -> Tensor:
+    """Mild geometric and strong photometric changes, drawn for each image.
+
+    Args:
+        images: (B, 3, S, S) in [-1, 1].
+        generator: source of every random number.
+
+    Returns:
+        Same shape and range.
+    """
+    batch = images.shape[0]
+
+    def uniform(low: float, high: float, *shape: int) -> Tensor:
+        size = shape or (batch, 1, 1, 1)
+        return torch.empty(size).uniform_(low, high, generator=generator)
+
+    # crops off by a few per cent, as a detector's are
+    angle = uniform(-4, 4, batch) * math.pi / 180
+    zoom = torch.exp(uniform(-0.06, 0.06, batch))
+    cos, sin = torch.cos(angle) / zoom, torch.sin(angle) / zoom
+    shift = uniform(-0.04, 0.04, batch, 2)
+    theta = torch.stack((cos, -sin, shift[:, 0], sin, cos, shift[:, 1]), dim=1).view(-1, 2, 3)
+    grid = F.affine_grid(theta, list(images.shape), align_corners=False)
+    x = F.grid_sample(images, grid, padding_mode="reflection", align_corners=False)
+    x = (x + 1) * 0.5
+    # exposure, colour temperature, contrast, saturation
+    x = x.clamp(1e-4, 1) ** torch.exp(uniform(-0.45, 0.45))
+    x = x * torch.exp(uniform(-0.15, 0.15, batch, 3, 1, 1)) * torch.exp(uniform(-0.2, 0.2))
+    mean = x.mean((1, 2, 3), keepdim=True)
+    x = mean + (x - mean) * torch.exp(uniform(-0.3, 0.3))
+    grey = x.mean(1, keepdim=True)
+    x = grey + (x - grey) * uniform(0.0, 1.5)
+    # uneven light
+    ramp = torch.linspace(-1, 1, x.shape[-1])
+    x = x * (1 + uniform(-0.3, 0.3) * ramp.view(1, 1, 1, -1) + uniform(-0.2, 0.2) * ramp.view(-1, 1))
+    # soft or noisy cameras
+    small = int(uniform(40, x.shape[-1], 1))
+    soft = F.interpolate(x, size=(small, small), mode="bilinear", antialias=True)
+    soft = F.interpolate(soft, size=x.shape[-2:], mode="bicubic")
+    x = torch.where(uniform(0, 1) < 0.4, soft, x)
+    x = x + torch.randn(x.shape, generator=generator) * uniform(0, 0.05)
+    # something in front of the face
+    side = x.shape[-1]
+    centre = uniform(0, side, batch, 2, 1, 1)
+    half = uniform(0.03, 0.14, batch, 1, 1) * side
+    axis = torch.arange(side)
+    inside = ((axis.view(1, 1, -1) - centre[:, 0]).abs() < half) & (
+        (axis.view(1, -1, 1) - centre[:, 1]).abs() < half
+    )
+    inside = inside[:, None] & (uniform(0, 1) < 0.25)
+    x = torch.where(inside, uniform(0, 1, batch, 3, 1, 1), x)
+    return x.clamp(0, 1) * 2 - 1
