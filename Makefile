@@ -1,0 +1,52 @@
+# toonify: `make` lists the targets. Every target creates the environment it needs in .venv.
+
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test lint format train-default clean
+
+help:  ## list the targets
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
+
+demo: $(VENV)/.stamp-run  ## turn the example photo into every character, into demo/
+	$(BIN)/toonify stylize examples/astronaut.png -o demo/ --character all \
+		--overwrite --sheet demo/sheet.png
+	@echo "The drawings are in demo/, all on one sheet: demo/sheet.png"
+
+test: $(VENV)/.stamp-dev  ## run the tests
+	$(BIN)/python -m pytest -q
+
+lint: $(VENV)/.stamp-dev  ## check style and types
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+format: $(VENV)/.stamp-dev  ## apply the style
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+train-default: $(VENV)/.stamp-train  ## rebuild the default bundle from nothing (hours)
+	$(BIN)/python examples/default_bundle/train.py
+
+clean:  ## remove results and caches (the environment stays; rm -rf .venv removes it)
+	rm -rf demo build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache
+	find toonify tests examples -name __pycache__ -type d -prune -exec rm -rf {} +
+
+$(BIN)/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+		{ echo "toonify needs Python 3.11 or newer: make PYTHON=python3.11 ..."; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/.stamp-run: pyproject.toml | $(BIN)/python
+	$(BIN)/python -m pip install --quiet -e .
+	@touch $@
+
+$(VENV)/.stamp-dev: pyproject.toml | $(BIN)/python
+	$(BIN)/python -m pip install --quiet -e '.[dev]'
+	@touch $@ $(VENV)/.stamp-run
+
+$(VENV)/.stamp-train: pyproject.toml | $(BIN)/python
+	$(BIN)/python -m pip install --quiet -e '.[train]'
+	@touch $@ $(VENV)/.stamp-run

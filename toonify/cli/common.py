@@ -1,0 +1,157 @@
+"""What every command shares: global options, output, examples in help."""
+
+from __future__ import annotations
+
+import json
+import re
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+from typing import Any
+
+import typer
+
+from toonify.errors import UsageError
+
+GLOBAL_FLAGS = ("--quiet", "--json", "--offline", "--debug")
+GLOBAL_VALUES = ("--device", "--dtype", "--seed")
+_DEVICE = re.compile(r"auto|cpu|mps|cuda(:\d+)?")
+
+
+class Dtype(StrEnum):
+    """What networks compute in."""
+
+    auto = "auto"
+    float32 = "float32"
+    bfloat16 = "bfloat16"
+    float16 = "float16"
+
+
+@dataclass(frozen=True)
+class Settings:
+    """The global options of one run; every command finds them in `ctx.obj`."""
+
+    device: str = "auto"
+    dtype: str = "auto"
+    seed: int = 0
+    quiet: bool = False
+    json: bool = False
+    offline: bool = False
+
+    def __post_init__(self) -> None:
+        if not _DEVICE.fullmatch(self.device):
+            raise UsageError(
+                f"--device {self.device!r} is not a device",
+                mend="Choose auto, cpu, cuda, cuda:N or mps.",
+            )
+
+    def result(self, record: dict[str, Any], text: str) -> None:
+        """One result on stdout: a JSON object with --json, else a line unless --quiet."""
+        if self.json:
+            print(json.dumps(record, ensure_ascii=False), flush=True)
+        elif not self.quiet:
+            print(text, flush=True)
+
+    @contextmanager
+    def progress(self, description: str) -> Iterator[Callable[[int, int | None], None]]:
+        """A bar on stderr; call what it gives with (done, total or None).
+
+        Hidden with --quiet and where stderr is not a terminal.
+        """
+        if self.quiet or not sys.stderr.isatty():
+            yield lambda done, total: None
+            return
+        from rich.console import Console
+        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeRemainingColumn
+
+        columns = ("{task.description}", BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+        with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+            task = bar.add_task(description, total=None)
+            yield lambda done, total: bar.update(task, completed=done, total=total)
+
+    @contextmanager
+    def transfer(self) -> Iterator[Callable[[str, int, int | None], None]]:
+        """A download bar on stderr; call what it gives with (file, bytes so far, all or None)."""
+        if self.quiet or not sys.stderr.isatty():
+            yield lambda name, done, total: None
+            return
+        from rich.console import Console
+        from rich.progress import (
+            BarColumn,
+            DownloadColumn,
+            Progress,
+            TimeRemainingColumn,
+            TransferSpeedColumn,
+        )
+
+        columns = (
+            "{task.description}",
+            BarColumn(),
+            DownloadColumn(),
+            TransferSpeedColumn(),
+            TimeRemainingColumn(),
+        )
+        with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+            tasks: dict[str, Any] = {}
+
+            def update(name: str, done: int, total: int | None) -> None:
+                if name not in tasks:
+                    tasks[name] = bar.add_task(name, total=total)
+                bar.update(tasks[name], completed=done, total=total)
+
+            yield update
+
+
+def settings_of(ctx: typer.Context) -> Settings:
+    """The global options, as the top-level callback left them."""
+    return ctx.obj if isinstance(ctx.obj, Settings) else Settings()
+
+
+def complain(message: str) -> None:
+    """One line on stderr."""
+    print(f"toonify: {' '.join(message.split())}", file=sys.stderr, flush=True)
+
+
+def examples(*lines: str) -> str:
+    """Epilog that ends a command's help: its examples, kept line by line."""
+    shown = "\n".join(f"  {line}" for line in lines)
+    return (
+        "Global options (--device --dtype --seed --quiet --json --offline --debug) may stand"
+        " here too; `toonify --help` explains them.\n\n\b\nExamples:\n" + shown
+    )
+
+
+def hoist_globals(arguments: Sequence[str]) -> list[str]:
+    """Global options moved in front of the command, so that they may stand after it too."""
+    front: list[str] = []
+    rest: list[str] = []
+    index = 0
+    while index < len(arguments):
+        argument = arguments[index]
+        name = argument.partition("=")[0]
+        if argument == "--":
+            rest += arguments[index:]
+            break
+        if argument in GLOBAL_FLAGS or (name in GLOBAL_VALUES and name != argument):
+            front.append(argument)
+        elif argument in GLOBAL_VALUES:
+            front += arguments[index : index + 2]
+            index += 1
+        else:
+            rest.append(argument)
+        index += 1
+    return front + rest
+
+
+def existing(path: Path, what: str) -> Path:
+    """`path` if it is there.
+
+    Raises:
+        UsageError: it isn't.
+    """
+    if not path.exists():
+        raise UsageError(f"{what} {path} does not exist", mend="Check the path.")
+    return path

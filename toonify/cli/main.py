@@ -1,0 +1,119 @@
+"""The `toonify` command: global options, and every failure as one line and an exit status."""
+
+from __future__ import annotations
+
+import os
+import sys
+import traceback
+from collections.abc import Sequence
+from typing import Annotated
+
+import typer
+
+from toonify.cli import models
+from toonify.cli.common import Dtype, Settings, complain, examples, hoist_globals
+from toonify.errors import ToonifyError
+
+app = typer.Typer(
+    name="toonify",
+    help="A photo goes in, a chosen cartoon character comes out.",
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    epilog=examples(
+        "toonify stylize me.jpg -o toon.png --character mina",
+        "toonify lut list",
+        "toonify doctor",
+    ).partition("\n\n")[2],
+)
+app.add_typer(models.app)
+
+# typer brings its own click or a separate one, depending on its version.
+_ClickException: type[Exception] = typer.BadParameter.__mro__[2]
+
+
+def _version(value: bool) -> None:
+    if value:
+        from importlib.metadata import version
+
+        print(f"toonify {version('toonify')}")
+        raise typer.Exit()
+
+
+@app.callback()
+def _options(
+    ctx: typer.Context,
+    device: Annotated[
+        str, typer.Option(help="Where networks run: auto, cpu, cuda, cuda:N or mps.")
+    ] = "auto",
+    dtype: Annotated[Dtype, typer.Option(help="What networks compute in.")] = Dtype.auto,
+    seed: Annotated[int, typer.Option(help="Seed of everything random.")] = 0,
+    quiet: Annotated[bool, typer.Option("--quiet", help="Only failures are printed.")] = False,
+    json: Annotated[
+        bool, typer.Option("--json", help="One JSON object a result on stdout.")
+    ] = False,
+    offline: Annotated[
+        bool, typer.Option("--offline", help="Never touch the network (TOONIFY_OFFLINE=1 too).")
+    ] = False,
+    debug: Annotated[
+        bool, typer.Option("--debug", help="Show the traceback of a failure.")
+    ] = False,
+    version: Annotated[
+        bool,
+        typer.Option("--version", help="Print the version.", callback=_version, is_eager=True),
+    ] = False,
+) -> None:
+    ctx.obj = Settings(
+        device=device, dtype=dtype.value, seed=seed, quiet=quiet, json=json, offline=offline
+    )
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line.
+
+    Returns:
+        exit status: 0 all done; 1 some inputs failed; 2 wrong usage; 3 a model or bundle could
+        not be loaded; 130 interrupted.
+    """
+    argv = hoist_globals(sys.argv[1:] if arguments is None else arguments)
+    debug = "--debug" in argv
+    try:
+        status = app(argv, prog_name="toonify", standalone_mode=False)
+        sys.stdout.flush()
+    except ToonifyError as error:
+        status = _fail(str(error), error.exit_code, debug)
+    except (KeyboardInterrupt, typer.Abort):
+        status = _fail("interrupted", 130, debug)
+    except BrokenPipeError:
+        # Whoever read our output is gone; nothing more can be said to it.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        status = 1
+    except _ClickException as error:
+        status = _usage(error, debug)
+    except Exception as error:
+        detail = f"{type(error).__name__}: {error}"
+        hint = "" if debug else " This is a bug in toonify; --debug shows where."
+        status = _fail(f"{detail.rstrip('.')}.{hint}", 1, debug)
+    return status if isinstance(status, int) else 0
+
+
+def _fail(message: str, status: int, debug: bool) -> int:
+    if debug:
+        traceback.print_exc()
+    complain(message)
+    return status
+
+
+def _usage(error: Exception, debug: bool) -> int:
+    context = getattr(error, "ctx", None)
+    command = context.command_path if context else "toonify"
+    if type(error).__name__ == "NoArgsIsHelpError":
+        error.show()  # type: ignore[attr-defined]
+        return 2
+    message = str(error.format_message()).rstrip(".")  # type: ignore[attr-defined]
+    return _fail(f"{message}. See `{command} --help`.", 2, debug)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

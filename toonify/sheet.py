@@ -1,0 +1,124 @@
+"""Contact sheets: a row a photograph, a column a character, written as they come."""
+
+from __future__ import annotations
+
+import os
+import struct
+import zlib
+from collections.abc import Sequence
+from pathlib import Path
+from types import TracebackType
+
+import numpy as np
+from PIL import Image, ImageDraw, ImageFont
+
+from toonify.errors import InputError
+
+HEADER = 28  # pixels
+
+
+class SheetWriter:
+    """Writes one PNG row by row, so that a sheet of any length needs one row of memory.
+
+    The file appears under its name on leaving the `with` block without an exception.
+
+    Args:
+        path: the PNG to write.
+        columns: headings, the first one for the photograph.
+        tile: side of a cell in pixels.
+        gap: pixels between cells.
+
+    Raises:
+        InputError: the file can't be written.
+    """
+
+    def __init__(
+        self, path: Path, columns: Sequence[str], *, tile: int = 256, gap: int = 4
+    ) -> None:
+        self.path = path
+        self.columns = tuple(columns)
+        self.tile = tile
+        self.gap = gap
+        self.rows = 0
+        self.width = len(self.columns) * (tile + gap) + gap
+        self._height = 0
+        self._compressor = zlib.compressobj(6)
+        self._temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            self._file = open(self._temporary, "wb")  # noqa: SIM115 (closed in __exit__)
+        except OSError as error:
+            raise InputError(
+                f"can't write {path}: {error.strerror or error}", mend="Choose another --sheet."
+            ) from error
+        self._file.write(b"\x89PNG\r\n\x1a\n")
+        self._header()
+        self._pixels(self._headings())
+
+    def add(self, cells: Sequence[np.ndarray]) -> None:
+        """Append a row.
+
+        Args:
+            cells: one (h, w, 3) uint8 RGB image a column, of any size.
+        """
+        row = np.full((self.tile + self.gap, self.width, 3), 255, np.uint8)
+        for index, cell in enumerate(cells):
+            left = self.gap + index * (self.tile + self.gap)
+            row[: self.tile, left : left + self.tile] = _fit(cell, self.tile)
+        self._pixels(row)
+        self.rows += 1
+
+    def __enter__(self) -> SheetWriter:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        with self._file:
+            if kind is None:
+                self._chunk(b"IDAT", self._compressor.flush())
+                self._chunk(b"IEND", b"")
+                self._file.seek(8)
+                self._header()  # now that the height is known
+        if kind is None and self.rows:
+            os.replace(self._temporary, self.path)
+        else:
+            self._temporary.unlink()
+
+    def _header(self) -> None:
+        self._chunk(b"IHDR", struct.pack(">IIBBBBB", self.width, self._height, 8, 2, 0, 0, 0))
+
+    def _chunk(self, kind: bytes, data: bytes) -> None:
+        checksum = zlib.crc32(kind + data)
+        self._file.write(struct.pack(">I", len(data)) + kind + data + struct.pack(">I", checksum))
+
+    def _pixels(self, rows: np.ndarray) -> None:
+        height = len(rows)
+        # Filter type 1 (Sub) before each line: differences of neighbours compress far better.
+        lines = np.empty((height, 1 + self.width * 3), np.uint8)
+        lines[:, 0] = 1
+        flat = rows.reshape(height, -1)
+        lines[:, 1:4] = flat[:, :3]
+        lines[:, 4:] = flat[:, 3:] - flat[:, :-3]
+        data = self._compressor.compress(lines.tobytes())
+        if data:
+            self._chunk(b"IDAT", data)
+        self._height += height
+
+    def _headings(self) -> np.ndarray:
+        image = Image.new("RGB", (self.width, HEADER), "white")
+        draw = ImageDraw.Draw(image)
+        font = ImageFont.load_default(size=16)
+        for index, heading in enumerate(self.columns):
+            centre = self.gap + index * (self.tile + self.gap) + self.tile / 2
+            draw.text((centre, HEADER / 2), heading, fill="black", font=font, anchor="mm")
+        return np.asarray(image)
+
+
+def _fit(cell: np.ndarray, size: int) -> np.ndarray:
+    if cell.shape[:2] == (size, size):
+        return cell
+    return np.asarray(Image.fromarray(cell).resize((size, size), Image.Resampling.LANCZOS))
