@@ -216,3 +216,85 @@ def _discriminator_config(blocks: int, tensors: State, conv_clamp: float | None)
         "channels": {str(size): count for size, count in channels.items()},
         "conv_clamp": conv_clamp,
     }
+
+
+# published encoder class → (has the feature pyramid, gives differences from its first code)
+_PSP_NETWORKS = {
+    "GradualStyleEncoder": (True, False),
+    "Encoder4Editing": (True, True),
+    "BackboneEncoder": (False, False),
+    "ProgressiveBackboneEncoder": (False, True),
+}
+
+
+def psp_encoder(state: State, options: Mapping[str, Any], latent_avg: Tensor | None) -> Converted:
+    """The encoder of a pSp, e4e or ReStyle checkpoint → ours.
+
+    Args:
+        options: the `opts` it was trained with; `encoder_type` says what its heads mean.
+        latent_avg: (512,) or (num_ws, 512), the mean of w the codes are relative to.
+    """
+    if any(name.split(".")[0] in {"fusion", "skiplayer", "featlayer"} for name in state):
+        raise ModelError(
+            "it holds a StyleGANEX encoder, expected pSp, e4e or ReStyle",
+            mend="Give one of those; the file's generator loads on its own.",
+        )
+    kind = str(options.get("encoder_type", "none"))
+    if kind not in _PSP_NETWORKS or options.get("learn_in_w"):
+        raise ModelError(
+            f"its encoder type is '{kind}'{' in W' if options.get('learn_in_w') else ''}, "
+            f"expected one of {', '.join(_PSP_NETWORKS)}",
+            mend="Give a pSp, e4e or ReStyle encoder for faces.",
+        )
+    pyramid, deltas = _PSP_NETWORKS[kind]
+    if pyramid:
+        take(state, "latlayer1.weight")
+    num_ws = _count(state, r"styles\.\d+\.")
+    w_dim = take(state, "styles.0.linear.weight").shape[0]
+    in_channels = take(state, "input_layer.0.weight").shape[1]
+    restyle = in_channels == 6 and "n_iters_per_batch" in options
+    if not pyramid and not restyle:
+        raise ModelError(
+            f"a {kind} with {in_channels} input channels is not ReStyle's, which has 6",
+            mend="Give a pSp, e4e or ReStyle encoder for faces.",
+        )
+    units, channels = _irse_stages(state)
+    config: dict[str, Any] = {
+        "num_ws": num_ws,
+        "w_dim": w_dim,
+        "units": units,
+        "channels": channels,
+    }
+    if restyle:
+        steps = int(options["n_iters_per_batch"])
+        config |= {"architecture": "restyle", "pyramid": pyramid, "deltas": deltas, "steps": steps}
+    else:
+        config |= {"architecture": "e4e" if deltas else "psp", "in_channels": in_channels}
+    out = {f"net.{name}": value for name, value in state.items()}
+    if not (restyle or options.get("start_from_latent_avg", True)):
+        latent_avg = torch.zeros(w_dim)
+    if latent_avg is None:
+        raise ModelError(
+            "the checkpoint lacks latent_avg, which its encoder's codes are relative to",
+            mend="It may be incomplete: download it again.",
+        )
+    out["w_plus_mean"] = latent_avg.expand(num_ws, w_dim).clone()
+    return config, out
+
+
+def _irse_stages(state: State) -> tuple[list[int], list[int]]:
+    """Units and channels of each stage, from the residual units' convolutions."""
+    units: list[int] = []
+    channels: list[int] = []
+    for i in range(_count(state, r"body\.\d+\.")):
+        width = take(state, f"body.{i}.res_layer.1.weight").shape[0]
+        if not channels or width != channels[-1]:
+            channels.append(width)
+            units.append(0)
+        units[-1] += 1
+    if len(units) != 4:
+        raise ModelError(
+            f"the encoder's body has {len(units)} stages, expected the 4 of IR-SE",
+            mend="Give a pSp, e4e or ReStyle encoder for faces.",
+        )
+    return units, channels

@@ -1,0 +1,291 @@
+"""Tell checkpoint formats apart and turn what they hold into networks.
+
+A file is read into roles ("generator", "encoder", "discriminator"), each a function that
+converts on demand. Nothing here runs code from a file.
+"""
+
+from __future__ import annotations
+
+import argparse
+import pickle
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+from torch import Tensor, nn
+
+from toonify.checkpoints import layouts
+from toonify.checkpoints.layouts import Converted
+from toonify.checkpoints.pickles import read_nvidia_pickle
+from toonify.checkpoints.safetensors_io import read_safetensors
+from toonify.errors import ModelError
+from toonify.models import build_encoder, build_generator
+from toonify.models.discriminator import StyleGAN2Discriminator
+from toonify.models.stylegan2 import StyleGAN2Generator
+
+Role = Literal["generator", "encoder", "discriminator"]
+GENERATORS = frozenset({"stylegan2", "mobile"})
+DISCRIMINATORS = frozenset({"stylegan2_discriminator"})
+AGAIN = "It may be cut short: download it again."
+
+# torch's legacy files start with a pickled integer, its magic number.
+_LEGACY_TORCH = pickle.dumps(0x1950A86A20F9469CFC6C, protocol=2)
+
+
+@dataclass
+class Checkpoint:
+    """A checkpoint file's contents.
+
+    Attributes:
+        format: "toonify", "rosinality", "psp" (pSp, e4e, ReStyle) or "nvidia".
+        roles: what it holds, each a function giving (config, tensors) in our layout.
+        metadata: further header entries, of our own files only.
+    """
+
+    format: str
+    roles: dict[Role, Callable[[], Converted]] = field(default_factory=dict)
+    metadata: dict[str, str] = field(default_factory=dict)
+
+
+@contextmanager
+def naming(path: Path) -> Iterator[None]:
+    """Put the file's path before the ModelErrors raised inside."""
+    try:
+        yield
+    except ModelError as error:
+        if str(path) in str(error):
+            raise
+        raise ModelError(f"{path}: {error}") from error
+
+
+def read_checkpoint(path: Path) -> Checkpoint:
+    """Read a checkpoint of any supported format.
+
+    Raises:
+        ModelError: missing, empty, cut short, or no checkpoint of a kind we know.
+    """
+    if not path.is_file():
+        raise ModelError(
+            f"no checkpoint at {path}",
+            mend="Give a file, or a name from `toonify models list`.",
+        )
+    with naming(path):
+        with open(path, "rb") as file:
+            head = file.read(16)
+        if not head:
+            raise ModelError("the file is empty", mend="Download it again.")
+        if path.suffix == ".safetensors" or head[8:9] == b"{":
+            return _ours(path)
+        if head.startswith(b"PK\x03\x04") or head.startswith(_LEGACY_TORCH[:-1]):
+            return _torch(path)
+        if head.startswith(b"\x80"):
+            return _nvidia(path)
+        raise ModelError(
+            "it is not a checkpoint",
+            mend="Expected .safetensors, a PyTorch .pt or NVIDIA's .pkl.",
+        )
+
+
+def _ours(path: Path) -> Checkpoint:
+    tensors, config, metadata = read_safetensors(path)
+    kind = config["architecture"]
+    role: Role = (
+        "generator"
+        if kind in GENERATORS
+        else "discriminator"
+        if kind in DISCRIMINATORS
+        else "encoder"
+    )
+    return Checkpoint("toonify", {role: lambda: (config, tensors)}, metadata)
+
+
+def _nvidia(path: Path) -> Checkpoint:
+    networks = read_nvidia_pickle(path)
+    found = Checkpoint("nvidia")
+    generator = networks.get("G_ema") or networks.get("G")
+    if generator is not None:
+        found.roles["generator"] = partial(
+            layouts.nvidia_generator, generator.state, conv_clamp=generator.conv_clamp
+        )
+    if "D" in networks:
+        found.roles["discriminator"] = partial(
+            layouts.nvidia_discriminator,
+            networks["D"].state,
+            conv_clamp=networks["D"].conv_clamp,
+        )
+    return found
+
+
+def _torch(path: Path) -> Checkpoint:
+    try:
+        with torch.serialization.safe_globals([argparse.Namespace]):
+            contents = torch.load(path, map_location="cpu", weights_only=True)
+    except pickle.UnpicklingError as error:
+        wanted = _unsafe_global(str(error))
+        if wanted:
+            raise ModelError(
+                f"the file asks for {wanted} to be run, which is refused",
+                mend="Save its state_dict alone and try again.",
+            ) from error
+        raise ModelError("it can't be read as a PyTorch file", mend=AGAIN) from error
+    except Exception as error:  # a damaged archive can raise nearly anything
+        reason = str(error).strip().splitlines() or [type(error).__name__]
+        raise ModelError(
+            f"it can't be read as a PyTorch file ({reason[0]:.120})", mend=AGAIN
+        ) from error
+    if not isinstance(contents, Mapping):
+        raise ModelError(
+            f"it holds a {type(contents).__name__}, not networks",
+            mend="Expected a dictionary with g_ema, or a state_dict.",
+        )
+    return _from_mapping(contents)
+
+
+def _unsafe_global(message: str) -> str:
+    """The global that torch's restricted unpickler refused, from its message."""
+    for line in message.splitlines():
+        if "GLOBAL" in line or "Unsupported global" in line:
+            words = line.split("GLOBAL", 1)[-1].split()
+            return words[0].strip(".,'`") if words else ""
+    return ""
+
+
+def _from_mapping(contents: Mapping[str, Any]) -> Checkpoint:
+    average = contents.get("latent_avg")
+    average = average if isinstance(average, Tensor) else None
+    if isinstance(contents.get("state_dict"), Mapping):
+        return _psp(contents, average)
+    found = Checkpoint("rosinality")
+    generator = contents.get("g_ema", contents.get("g"))
+    if isinstance(generator, Mapping):
+        found.roles["generator"] = partial(layouts.rosinality_generator, _plain(generator), average)
+    if isinstance(contents.get("d"), Mapping):
+        found.roles["discriminator"] = partial(
+            layouts.rosinality_discriminator, _plain(contents["d"])
+        )
+    bare = _plain(contents)
+    if "input.input" in bare:
+        found.roles["generator"] = partial(layouts.rosinality_generator, bare, average)
+    if not found.roles:
+        some = ", ".join(sorted(str(key) for key in contents)[:4])
+        raise ModelError(
+            f"no network we know in it (found {some or 'nothing'})",
+            mend="Expected rosinality's g_ema, or pSp's state_dict.",
+        )
+    return found
+
+
+def _psp(contents: Mapping[str, Any], average: Tensor | None) -> Checkpoint:
+    state = _plain(contents["state_dict"])
+    encoder, decoder = _under(state, "encoder."), _under(state, "decoder.")
+    options = contents.get("opts", {})
+    options = vars(options) if isinstance(options, argparse.Namespace) else options
+    options = dict(options) if isinstance(options, Mapping) else {}
+    found = Checkpoint("psp")
+    if decoder:
+        found.roles["generator"] = partial(layouts.rosinality_generator, decoder, average)
+    if encoder:
+        found.roles["encoder"] = partial(layouts.psp_encoder, encoder, options, average)
+    if not found.roles:
+        raise ModelError(
+            "its state_dict has neither an encoder nor a decoder",
+            mend="Expected a pSp, e4e or ReStyle checkpoint.",
+        )
+    return found
+
+
+def _plain(state: Mapping[str, Any]) -> dict[str, Tensor]:
+    """Tensors of a state dict, without DataParallel's prefix."""
+    return {
+        str(name).removeprefix("module."): value
+        for name, value in state.items()
+        if isinstance(value, Tensor)
+    }
+
+
+def _under(state: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
+    return {
+        name.removeprefix(prefix): value for name, value in state.items() if name.startswith(prefix)
+    }
+
+
+def build(role: Role, checkpoint: Checkpoint) -> nn.Module:
+    """The network of that role, float32 on the CPU, in evaluation mode.
+
+    Raises:
+        ModelError: the checkpoint holds no such network, or one that is not whole.
+    """
+    if role not in checkpoint.roles:
+        held = " and ".join(checkpoint.roles)
+        raise ModelError(
+            f"it holds a {held} ({checkpoint.format} format), but {role} weights were expected",
+            mend=f"Give a checkpoint with the {role}.",
+        )
+    config, tensors = checkpoint.roles[role]()
+    tensors = {
+        name: value.float() if value.is_floating_point() else value
+        for name, value in tensors.items()
+    }
+    broken = next((name for name, value in tensors.items() if not value.isfinite().all()), None)
+    if broken is not None:
+        raise ModelError(f"the weights of '{broken}' are NaN or infinite", mend="Get it again.")
+    try:
+        with torch.device("meta"):
+            network = _construct(role, config)
+    except (TypeError, ValueError, KeyError, RuntimeError) as error:
+        raise ModelError(f"its architecture can't be built ({error})", mend=AGAIN) from error
+    mean_is_missing = _fill_optional(network, tensors)
+    _check_shapes(network, tensors)
+    network.load_state_dict(tensors, assign=True)
+    network.eval()
+    if mean_is_missing and isinstance(network, StyleGAN2Generator):
+        with torch.no_grad():
+            z = torch.randn(10_000, network.z_dim, generator=torch.Generator().manual_seed(0))
+            network.w_avg.copy_(network.mapping(z).mean(dim=0))
+    return network
+
+
+def _construct(role: Role, config: dict[str, Any]) -> nn.Module:
+    if role == "generator":
+        return build_generator(config)
+    if role == "encoder":
+        return build_encoder(config)
+    return StyleGAN2Discriminator(**{k: v for k, v in config.items() if k != "architecture"})
+
+
+def _fill_optional(network: nn.Module, tensors: dict[str, Tensor]) -> bool:
+    """Add what published files may lack; True if the mean of w has to be estimated."""
+    generator = torch.Generator().manual_seed(0)
+    for name, buffer in network.named_buffers():
+        if name in tensors:
+            continue
+        if name.endswith("noise_const"):
+            tensors[name] = torch.randn(buffer.shape, generator=generator)
+        elif name.endswith("num_batches_tracked"):
+            tensors[name] = torch.zeros((), dtype=torch.long)
+    if isinstance(network, StyleGAN2Generator) and "w_avg" not in tensors:
+        tensors["w_avg"] = torch.zeros(network.w_dim)
+        return True
+    return False
+
+
+def _check_shapes(network: nn.Module, tensors: Mapping[str, Tensor]) -> None:
+    expected = network.state_dict()
+    missing = [name for name in expected if name not in tensors]
+    unknown = [name for name in tensors if name not in expected]
+    if missing or unknown:
+        what = f"lacks '{missing[0]}'" if missing else f"has an unexpected '{unknown[0]}'"
+        raise ModelError(
+            f"the checkpoint {what} ({len(missing)} missing, {len(unknown)} unexpected)",
+            mend="It may be incomplete or of another version: get it again.",
+        )
+    for name, tensor in tensors.items():
+        if tensor.shape != expected[name].shape:
+            raise ModelError(
+                f"'{name}' has shape {tuple(tensor.shape)}, expected {tuple(expected[name].shape)}",
+                mend="The file mixes different networks: get it again.",
+            )

@@ -1,0 +1,298 @@
+"""Encoders from an aligned face to w+: pSp (2008.00951), e4e (2102.02766), ReStyle (2104.02699).
+
+Module names inside the networks are the published ones.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from typing import Any, Protocol
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from toonify.models.irse import IRSE50_UNITS, IRSE_CHANNELS, IRSEBody
+from toonify.models.ops import EqualLinear
+from toonify.models.protocol import Generator
+
+INPUT_SIZE = 256
+COARSE, MIDDLE = 3, 7  # the first w+ entries read from the finer pyramid levels
+
+
+class Encoder(Protocol):
+    """What every encoder offers."""
+
+    num_ws: int
+    input_size: int
+
+    def encode(
+        self, images: Tensor, generator: Generator | None = None, steps: int | None = None
+    ) -> Tensor:
+        """Aligned faces (B, 3, input_size, input_size) in [-1, 1] → w+ (B, num_ws, w_dim).
+
+        Args:
+            generator: renders the residual steps; encoders without such steps don't need it.
+            steps: residual steps; None for the encoder's own number.
+        """
+        ...
+
+    def config(self) -> dict[str, Any]:
+        """JSON-able constructor arguments with an "architecture" key."""
+        ...
+
+
+class StyleHead(nn.Module):
+    """Map2style: strided convolutions down to one pixel, then a linear layer."""
+
+    def __init__(self, in_channels: int, w_dim: int, *, size: int) -> None:
+        super().__init__()
+        convs: list[nn.Module] = []
+        for i in range(int(math.log2(size))):
+            convs += [nn.Conv2d(w_dim if i else in_channels, w_dim, 3, 2, 1), nn.LeakyReLU()]
+        self.convs = nn.Sequential(*convs)
+        self.linear = EqualLinear(w_dim, w_dim)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """x (B, in_channels, size, size) → (B, w_dim)."""
+        return self.linear(self.convs(x).flatten(1))
+
+
+class GradualStyleEncoder(IRSEBody):
+    """IR-SE with a three-level feature pyramid; pSp's and e4e's network.
+
+    Args:
+        num_ws: entries of w+.
+        deltas: the first entry is a code, the others differences from it (e4e).
+    """
+
+    def __init__(
+        self,
+        *,
+        num_ws: int,
+        in_channels: int = 3,
+        w_dim: int = 512,
+        deltas: bool = False,
+        units: Sequence[int] = IRSE50_UNITS,
+        channels: Sequence[int] = IRSE_CHANNELS,
+    ) -> None:
+        super().__init__(in_channels=in_channels, units=units, channels=channels)
+        self.num_ws, self.w_dim, self.deltas = num_ws, w_dim, deltas
+        top = self.channels[-1]
+        sizes = [16 if i < COARSE else 32 if i < MIDDLE else 64 for i in range(num_ws)]
+        self.styles = nn.ModuleList(StyleHead(top, w_dim, size=size) for size in sizes)
+        self.latlayer1 = nn.Conv2d(self.channels[2], top, 1)
+        self.latlayer2 = nn.Conv2d(self.channels[1], top, 1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """x (B, in_channels, 256, 256) → codes (B, num_ws, w_dim), relative to the mean of w."""
+        fine, middle, coarse = self.features(x, self.stage_ends[1:])
+        middle = _upsample_add(coarse, self.latlayer1(middle))
+        fine = _upsample_add(middle, self.latlayer2(fine))
+        levels = [
+            coarse if i < COARSE else middle if i < MIDDLE else fine for i in range(self.num_ws)
+        ]
+        return _codes(self.styles, levels, deltas=self.deltas)
+
+
+class BackboneEncoder(IRSEBody):
+    """IR-SE with every head on its last 16×16 features; ReStyle's network.
+
+    Args:
+        num_ws: entries of w+.
+        deltas: the first entry is a code, the others differences from it (ReStyle over e4e).
+    """
+
+    def __init__(
+        self,
+        *,
+        num_ws: int,
+        in_channels: int = 6,
+        w_dim: int = 512,
+        deltas: bool = False,
+        units: Sequence[int] = IRSE50_UNITS,
+        channels: Sequence[int] = IRSE_CHANNELS,
+    ) -> None:
+        super().__init__(in_channels=in_channels, units=units, channels=channels)
+        self.num_ws, self.w_dim, self.deltas = num_ws, w_dim, deltas
+        self.styles = nn.ModuleList(
+            StyleHead(self.channels[-1], w_dim, size=16) for _ in range(num_ws)
+        )
+
+    def forward(self, x: Tensor) -> Tensor:
+        """x (B, in_channels, 256, 256) → codes (B, num_ws, w_dim), relative to the last ones."""
+        (last,) = self.features(x, self.stage_ends[-1:])
+        return _codes(self.styles, [last] * self.num_ws, deltas=self.deltas)
+
+
+def _upsample_add(coarse: Tensor, fine: Tensor) -> Tensor:
+    return fine + F.interpolate(coarse, size=fine.shape[2:], mode="bilinear", align_corners=True)
+
+
+def _codes(heads: nn.ModuleList, features: Sequence[Tensor], *, deltas: bool) -> Tensor:
+    codes = torch.stack([head(x) for head, x in zip(heads, features, strict=True)], dim=1)
+    if not deltas:
+        return codes
+    return torch.cat([codes[:, :1], codes[:, :1] + codes[:, 1:]], dim=1)
+
+
+class _WPlusEncoder(nn.Module):
+    """A network and the mean of w+ its codes are relative to; base of the encoders below."""
+
+    w_plus_mean: Tensor
+    input_size = INPUT_SIZE
+
+    def __init__(self, net: GradualStyleEncoder | BackboneEncoder) -> None:
+        super().__init__()
+        self.net = net
+        self.num_ws, self.w_dim = net.num_ws, net.w_dim
+        self.register_buffer("w_plus_mean", torch.zeros(net.num_ws, net.w_dim))
+
+    def _net_config(self) -> dict[str, Any]:
+        return {
+            "num_ws": self.num_ws,
+            "w_dim": self.w_dim,
+            "units": list(self.net.units),
+            "channels": list(self.net.channels),
+        }
+
+    def _check(self, images: Tensor, channels: int) -> Tensor:
+        expected = (channels, INPUT_SIZE, INPUT_SIZE)
+        if images.ndim != 4 or tuple(images.shape[1:]) != expected:
+            raise ValueError(f"expected images (B, {expected}), got {tuple(images.shape)}")
+        return images.to(self.w_plus_mean.dtype)
+
+
+class PSPEncoder(_WPlusEncoder):
+    """pSp: one pass of the pyramid network, plus the mean of w+. With `deltas`, e4e.
+
+    Args:
+        in_channels: 3, or the labels of a pSp trained on sketches or masks.
+    """
+
+    def __init__(
+        self,
+        *,
+        num_ws: int,
+        in_channels: int = 3,
+        w_dim: int = 512,
+        deltas: bool = False,
+        units: Sequence[int] = IRSE50_UNITS,
+        channels: Sequence[int] = IRSE_CHANNELS,
+    ) -> None:
+        super().__init__(
+            GradualStyleEncoder(
+                num_ws=num_ws,
+                in_channels=in_channels,
+                w_dim=w_dim,
+                deltas=deltas,
+                units=units,
+                channels=channels,
+            )
+        )
+
+    def config(self) -> dict[str, Any]:
+        """Constructor arguments, JSON-able, "architecture" being "psp" or "e4e"."""
+        name = "e4e" if self.net.deltas else "psp"
+        return {"architecture": name, "in_channels": self.net.in_channels, **self._net_config()}
+
+    def encode(
+        self, images: Tensor, generator: Generator | None = None, steps: int | None = None
+    ) -> Tensor:
+        """Aligned images (B, in_channels, 256, 256) in [-1, 1] → w+ (B, num_ws, w_dim).
+
+        `generator` and `steps` are of no use here: there is one pass.
+        """
+        return self.net(self._check(images, self.net.in_channels)) + self.w_plus_mean
+
+    forward = encode
+
+
+class ReStyleEncoder(_WPlusEncoder):
+    """ReStyle: residual steps, each seeing the photograph beside the last reconstruction.
+
+    Args:
+        pyramid: use pSp's network instead of the simpler one ReStyle proposes.
+        steps: residual steps unless told otherwise; 5 in the paper.
+    """
+
+    def __init__(
+        self,
+        *,
+        num_ws: int,
+        w_dim: int = 512,
+        deltas: bool = False,
+        pyramid: bool = False,
+        steps: int = 5,
+        units: Sequence[int] = IRSE50_UNITS,
+        channels: Sequence[int] = IRSE_CHANNELS,
+    ) -> None:
+        network = GradualStyleEncoder if pyramid else BackboneEncoder
+        super().__init__(
+            network(
+                num_ws=num_ws,
+                in_channels=6,
+                w_dim=w_dim,
+                deltas=deltas,
+                units=units,
+                channels=channels,
+            )
+        )
+        self.pyramid, self.steps = pyramid, steps
+
+    def config(self) -> dict[str, Any]:
+        """Constructor arguments, JSON-able, with "architecture": "restyle"."""
+        return {
+            "architecture": "restyle",
+            "deltas": self.net.deltas,
+            "pyramid": self.pyramid,
+            "steps": self.steps,
+            **self._net_config(),
+        }
+
+    def trajectory(
+        self, images: Tensor, generator: Generator, steps: int | None = None
+    ) -> list[Tensor]:
+        """The w+ (B, num_ws, w_dim) after each step; arguments as `encode`'s."""
+        if generator.num_ws != self.num_ws:
+            raise ValueError(
+                f"the encoder gives {self.num_ws} codes, the generator takes {generator.num_ws}"
+            )
+        images = self._check(images, 3)
+        w_plus = self.w_plus_mean[None]
+        codes = []
+        for _ in range(self.steps if steps is None else steps):
+            seen = generator.synthesize(generator.styles(w_plus)).to(images.dtype)
+            seen = F.adaptive_avg_pool2d(seen, INPUT_SIZE).expand_as(images)
+            w_plus = w_plus + self.net(torch.cat([images, seen], dim=1))
+            codes.append(w_plus)
+        return codes
+
+    def encode(
+        self, images: Tensor, generator: Generator | None = None, steps: int | None = None
+    ) -> Tensor:
+        """Aligned faces (B, 3, 256, 256) in [-1, 1] → w+ (B, num_ws, w_dim).
+
+        Starts from the generator's image of the mean w+; stored noise maps throughout.
+
+        Args:
+            generator: the one the encoder was trained for; renders every step's input.
+            steps: at least 1; None for the encoder's own number.
+        """
+        if generator is None:
+            raise ValueError("ReStyle needs the generator: encode(images, generator)")
+        return self.trajectory(images, generator, steps)[-1]
+
+    forward = encode
+
+
+def _psp(*, deltas: bool) -> Callable[..., nn.Module]:
+    return lambda **arguments: PSPEncoder(deltas=deltas, **arguments)
+
+
+BUILDERS: dict[str, Callable[..., nn.Module]] = {
+    "psp": _psp(deltas=False),
+    "e4e": _psp(deltas=True),
+    "restyle": ReStyleEncoder,
+}
