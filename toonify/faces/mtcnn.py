@@ -26,7 +26,11 @@ THRESHOLDS = (0.6, 0.7, 0.8)  # of the three stages
 RETRY_SCORE = 0.95  # what a face found in a turned picture must reach
 PROPOSALS = 600  # first-stage boxes kept: bounds the time on pictures full of texture
 # Windows the points are averaged over, as (shift x, shift y, size) in box sides.
-REFINE_WINDOWS = ((0.0, 0.0, 1.0), (0.04, 0.03, 1.1), (-0.04, 0.03, 1.1), (0.0, -0.04, 1.2))
+REFINE_WINDOWS = ((0.0, 0.0, 0.9), (0.04, 0.03, 0.9), (-0.04, 0.03, 0.9), (0.0, -0.05, 0.9))
+# From where this network puts the points to where FFHQ's landmarks are, in units of the larger of
+# eye and eye-mouth distance. Fitted on faces of an FFHQ generator, whose crops are aligned: shift
+# of the eyes and of the mouth corners along the face, and of each eye away from the other.
+EYE_SHIFT, MOUTH_SHIFT, EYE_SPREAD = -0.031, -0.048, -0.008
 MIRRORED_ORDER = [1, 0, 2, 4, 3]
 
 
@@ -165,16 +169,13 @@ class MTCNNDetector:
     def _refine(self, rgb: RGB, box: Array) -> Points:
         """Five points (5, 2), the mean over shifted, enlarged and mirrored windows: one window's
         points jitter by several per cent of the face, which a tilted crop would show."""
-        square = _square(box[None, :5])[0, :4]
-        side = square[2] - square[0]
-        centre = (square[:2] + square[2:]) / 2
-        boxes = np.array(
-            [
-                np.concatenate([centre + side * f32(s[:2]) + k * side * s[2] / 2 for k in (-1, 1)])
-                for s in REFINE_WINDOWS
-            ],
-            np.float32,
-        )
+        x0, y0, x1, y1 = _square(box[None])[0, :4]
+        side = float(x1 - x0)
+        boxes = np.zeros((len(REFINE_WINDOWS), 4), np.float32)
+        for row, (dx, dy, size) in zip(boxes, REFINE_WINDOWS, strict=True):
+            n = round(side * size)  # whole pixels, so that no window is rounded later
+            row[:2] = np.rint([(x0 + x1 - n) / 2 + dx * side, (y0 + y1 - n) / 2 + dy * side])
+            row[2:] = row[:2] + n
         windows = _windows(rgb, boxes, 48)
         _, raw, _ = self._output_net(np.concatenate([windows, windows[:, :, ::-1]]))
         points = raw.reshape(-1, 2, 5).transpose(0, 2, 1).copy()  # (2 n, 5, xy) in box sides
@@ -183,7 +184,23 @@ class MTCNNDetector:
         points[half:] = points[half:, MIRRORED_ORDER]
         both = np.concatenate([boxes, boxes])
         points = both[:, None, :2] + points * (both[:, None, 2:] - both[:, None, :2])
-        return points.mean(0).astype(np.float32)
+        return _as_ffhq(f32(points.mean(0) - 0.5))  # from pixel edges to pixel centres
+
+
+def _as_ffhq(points: Points) -> Points:
+    """Remove the five points' systematic offset to FFHQ's landmarks."""
+    right, down = points[1] - points[0], points[3:].mean(0) - points[:2].mean(0)
+    lengths = float(np.hypot(*right)), float(np.hypot(*down))
+    if min(lengths) == 0:
+        return points
+    unit = max(lengths)
+    right, down = right * (unit / lengths[0]), down * (unit / lengths[1])
+    out = points.copy()
+    out[:2] += down * EYE_SHIFT
+    out[3:] += down * MOUTH_SHIFT
+    out[0] -= right * EYE_SPREAD
+    out[1] += right * EYE_SPREAD
+    return f32(out)
 
 
 def _forward(net: cv2.dnn.Net, images: NDArray[np.uint8], names: tuple[str, ...]) -> list[Array]:
