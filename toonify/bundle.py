@@ -1,0 +1,147 @@
+"""A bundle: the generator, encoder and character table that ship together, with a manifest."""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from toonify.checkpoints import file_sha256, generator_hash, load_encoder, load_generator
+from toonify.errors import ModelError
+from toonify.lut import CharacterTable
+from toonify.models.encoders import Encoder
+from toonify.models.protocol import Generator
+
+_SHIPPED = Path(__file__).parent / "bundles"
+_PARTS = ("generator", "encoder", "characters")
+
+
+@dataclass(frozen=True)
+class Bundle:
+    """What `Toonifier` runs on.
+
+    Attributes:
+        generator: the layer-swapped generator.
+        encoder: photo → w+ of that generator.
+        table: its characters.
+        manifest: `manifest.json`: files with SHA-256, licences, sources and default options.
+        folder: where it was read from.
+    """
+
+    generator: Generator
+    encoder: Encoder
+    table: CharacterTable
+    manifest: dict[str, Any]
+    folder: Path
+
+    @classmethod
+    def load(
+        cls,
+        name: str | os.PathLike[str] = "default",
+        *,
+        device: str | torch.device = "cpu",
+        verify: bool = True,
+    ) -> Bundle:
+        """Read a shipped bundle by name, or one from a folder.
+
+        Args:
+            verify: compare every file with the manifest's SHA-256.
+
+        Raises:
+            ModelError: missing or damaged files, or parts which don't belong together.
+        """
+        folder = bundle_folder(name)
+        manifest = read_manifest(folder)
+        paths = {part: part_path(folder, manifest, part) for part in _PARTS}
+        if verify:
+            for part in _PARTS:
+                check_part(folder, manifest, part)
+        generator = load_generator(paths["generator"], device=device)
+        encoder = load_encoder(paths["encoder"], device=device)
+        table = CharacterTable.load(paths["characters"])
+        table.check(generator_hash(generator))
+        if encoder.num_ws != generator.num_ws:
+            raise ModelError(
+                f"the encoder of {folder} gives {encoder.num_ws} latents, its generator takes "
+                f"{generator.num_ws}",
+                mend="Use the encoder trained for this generator.",
+            )
+        return cls(generator, encoder, table, manifest, folder)
+
+
+def bundle_folder(name: str | os.PathLike[str]) -> Path:
+    """Folder of a shipped bundle's name or of a path; ModelError when there is none."""
+    shipped = sorted(p.name for p in _SHIPPED.iterdir() if p.is_dir()) if _SHIPPED.exists() else []
+    if str(name) in shipped:
+        return _SHIPPED / str(name)
+    folder = Path(name)
+    if not folder.is_dir():
+        raise ModelError(
+            f"there is no bundle {str(name)!r}",
+            mend=f"Give a bundle's folder, or one of: {', '.join(shipped) or 'none'}.",
+        )
+    return folder
+
+
+def read_manifest(folder: Path) -> dict[str, Any]:
+    """`manifest.json` of a bundle; ModelError when it is missing or not one."""
+    path = folder / "manifest.json"
+    try:
+        manifest = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise ModelError(
+            f"{folder} is not a bundle: manifest.json can't be read ({error})",
+            mend="Name a folder with manifest.json, generator, encoder and characters.",
+        ) from error
+    if not isinstance(manifest, dict) or manifest.get("format") != 1:
+        raise ModelError(f"{path} is of an unknown format", mend="Update toonify.")
+    return manifest
+
+
+def part_path(folder: Path, manifest: dict[str, Any], part: str) -> Path:
+    """File of one part, which never lies outside the bundle's folder."""
+    try:
+        name = str(manifest["files"][part]["file"])
+    except (KeyError, TypeError) as error:
+        raise ModelError(f"the manifest of {folder} names no {part}") from error
+    path = folder / name
+    if not path.resolve().is_relative_to(folder.resolve()):
+        raise ModelError(f"the manifest of {folder} points outside it: {name}")
+    return path
+
+
+def check_part(folder: Path, manifest: dict[str, Any], part: str) -> None:
+    """Raise ModelError unless the part's file has the manifest's SHA-256."""
+    path = part_path(folder, manifest, part)
+    if not path.is_file():
+        raise ModelError(f"the bundle's {path} is missing", mend="Install toonify again.")
+    if file_sha256(path) != manifest["files"][part].get("sha256"):
+        raise ModelError(
+            f"{path} is not the file its manifest describes (SHA-256 differs)",
+            mend="Install toonify again, or write the bundle again.",
+        )
+
+
+def write_manifest(
+    folder: Path, *, about: dict[str, Any], files: dict[str, dict[str, Any]]
+) -> None:
+    """Write `manifest.json` for files already in `folder`, with their SHA-256.
+
+    Args:
+        about: top-level entries (name, description, license, defaults, …).
+        files: part → {"file", "license", "source", …}; parts generator, encoder, characters.
+    """
+    listed = {
+        part: {**entry, "sha256": file_sha256(folder / entry["file"])}
+        for part, entry in files.items()
+    }
+    temporary = folder / ".manifest.json.tmp"
+    temporary.write_text(
+        json.dumps({"format": 1, **about, "files": listed}, indent=2, ensure_ascii=False) + "\n",
+        encoding="utf-8",
+    )
+    os.replace(temporary, folder / "manifest.json")

@@ -1,0 +1,86 @@
+"""Cross-domain style mixing: pure functions on StyleSpace.
+
+CDSM(w_f, w_c, m) = SM(R(s_f, s_c), s_c, m), DESIGN.md section 2. Styles are lists of (B, C_i)
+tensors in the order of a generator's `layers`; a character's batch of one broadcasts.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from toonify.errors import UsageError
+from toonify.models.protocol import Generator, LayerInfo
+
+
+def replace_to_rgb(
+    photo: Sequence[Tensor],
+    character: Sequence[Tensor],
+    layers: Sequence[LayerInfo],
+    *,
+    color: float = 1.0,
+) -> list[Tensor]:
+    """R: take every tRGB style from the character.
+
+    Args:
+        color: how far, from 0 (the photo's own colours) to 1 (the character's).
+    """
+    return [
+        torch.lerp(own, other, color) if layer.kind == "rgb" else own
+        for own, other, layer in zip(photo, character, layers, strict=True)
+    ]
+
+
+def mix_from(
+    photo: Sequence[Tensor],
+    character: Sequence[Tensor],
+    layers: Sequence[LayerInfo],
+    *,
+    level: int,
+) -> list[Tensor]:
+    """SM: the photo's styles where the latent index is below `level`, the character's from there."""
+    return [
+        own if layer.latent_index < level else other.expand(max(len(own), len(other)), -1)
+        for own, other, layer in zip(photo, character, layers, strict=True)
+    ]
+
+
+def cross_domain_styles(
+    generator: Generator,
+    w_photo: Tensor,
+    w_character: Tensor,
+    *,
+    level: int = 6,
+    trgb: bool = True,
+    color: float = 1.0,
+) -> list[Tensor]:
+    """Styles of the cartoon, ready for `generator.synthesize`.
+
+    Args:
+        generator: the layer-swapped generator, whose affine layers are A(·).
+        w_photo: (B, num_ws, w_dim), the encoder's code.
+        w_character: (1 or B, num_ws, w_dim), from the look-up table.
+        level: m; 0 is the character itself, num_ws replaces tRGB alone.
+        trgb: whether R is applied.
+        color: see `replace_to_rgb`.
+
+    Raises:
+        UsageError: level or color out of range, or codes of another generator's length.
+    """
+    if not 0 <= level <= generator.num_ws:
+        raise UsageError(f"the level is {level}", mend=f"Choose 0 to {generator.num_ws}.")
+    if not 0.0 <= color <= 1.0:
+        raise UsageError(f"the colour blend is {color}", mend="Choose 0 to 1.")
+    for code in (w_photo, w_character):
+        if code.shape[1:] != (generator.num_ws, generator.w_dim):
+            raise UsageError(
+                f"a code of shape {tuple(code.shape[1:])} does not fit a generator of "
+                f"{generator.num_ws} × {generator.w_dim}",
+                mend="Use the encoder and the table made for this generator.",
+            )
+    photo, character = generator.styles(w_photo), generator.styles(w_character)
+    if trgb:
+        photo = replace_to_rgb(photo, character, generator.layers, color=color)
+    return mix_from(photo, character, generator.layers, level=level)

@@ -1,0 +1,53 @@
+"""Choosing where and in which precision to compute."""
+
+from __future__ import annotations
+
+import torch
+
+from toonify.errors import UsageError
+
+
+def pick_device(name: str | torch.device = "auto") -> torch.device:
+    """ "auto" takes CUDA, then MPS, then the CPU; other names must be usable here.
+
+    Raises:
+        UsageError: unknown or absent device.
+    """
+    if isinstance(name, torch.device):
+        return name
+    if name == "auto":
+        if torch.cuda.is_available():
+            return torch.device("cuda")
+        if torch.backends.mps.is_available():
+            return torch.device("mps")
+        return torch.device("cpu")
+    try:
+        device = torch.device(name)
+    except RuntimeError as error:
+        raise UsageError(
+            f"unknown device {name!r}", mend="Choose auto, cpu, cuda, cuda:N or mps."
+        ) from error
+    present = {
+        "cpu": True,
+        "cuda": torch.cuda.is_available() and (device.index or 0) < torch.cuda.device_count(),
+        "mps": torch.backends.mps.is_available(),
+    }
+    if not present.get(device.type, False):
+        raise UsageError(f"there is no device {name!r} here", mend="Use --device auto.")
+    return device
+
+
+def pick_dtype(name: str, device: torch.device) -> torch.dtype:
+    """ "auto" is float16 on CUDA and float32 elsewhere.
+
+    Raises:
+        UsageError: unknown name, or float16 on the CPU.
+    """
+    known = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
+    if name == "auto":
+        return torch.float16 if device.type == "cuda" else torch.float32
+    if name not in known:
+        raise UsageError(f"unknown dtype {name!r}", mend=f"Choose auto, {', '.join(known)}.")
+    if name == "float16" and device.type == "cpu":
+        raise UsageError("float16 is not computed on the CPU", mend="Use --dtype bfloat16.")
+    return known[name]

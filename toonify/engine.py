@@ -1,0 +1,264 @@
+"""Photos in, cartoons out: the one object most people need."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
+from typing import overload
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from toonify.bundle import Bundle
+from toonify.cdsm import cross_domain_styles
+from toonify.device import pick_device, pick_dtype
+from toonify.errors import InputError, UsageError
+from toonify.faces import Alignment, Face, FaceDetector, align, get_detector, paste_back
+from toonify.lut import CharacterTable
+from toonify.models.encoders import Encoder
+from toonify.models.protocol import Generator
+
+DEFAULT_LEVEL = 6
+
+
+class Toonifier:
+    """Turns photographs into drawn characters by cross-domain style mixing.
+
+    Args:
+        generator: layer-swapped generator, already on `device`.
+        encoder: photo → w+ of that generator.
+        table: its characters.
+        detector: finds faces; None takes the default one on first use.
+        device: "auto", "cpu", "cuda", "cuda:N" or "mps".
+        dtype: "auto", "float32", "bfloat16" or "float16", of the generator's arithmetic.
+        landmarks: name of the detector to take when `detector` is None.
+        offline: never fetch a detector's weights.
+    """
+
+    def __init__(
+        self,
+        *,
+        generator: Generator,
+        encoder: Encoder,
+        table: CharacterTable,
+        detector: FaceDetector | None = None,
+        device: str = "auto",
+        dtype: str = "auto",
+        landmarks: str = "auto",
+        offline: bool = True,
+    ) -> None:
+        self.device = pick_device(device)
+        self.dtype = pick_dtype(dtype, self.device)
+        self.generator, self.encoder, self.table = generator, encoder, table
+        self._detector = detector
+        self._landmarks, self._offline = landmarks, offline
+        for network in (generator, encoder):
+            if isinstance(network, torch.nn.Module):
+                network.eval().requires_grad_(False)
+                network.to(device=self.device, memory_format=torch.channels_last)
+
+    @classmethod
+    def from_bundle(
+        cls,
+        bundle: str | os.PathLike[str] = "default",
+        *,
+        device: str = "auto",
+        dtype: str = "auto",
+        landmarks: str = "auto",
+        offline: bool = True,
+    ) -> Toonifier:
+        """Load a shipped bundle by name, or one from a folder.
+
+        Raises:
+            ModelError: the bundle can't be loaded. UsageError: no such device or dtype.
+        """
+        loaded = Bundle.load(bundle, device=pick_device(device))
+        return cls(
+            generator=loaded.generator,
+            encoder=loaded.encoder,
+            table=loaded.table,
+            device=device,
+            dtype=dtype,
+            landmarks=landmarks,
+            offline=offline,
+        )
+
+    @property
+    def characters(self) -> tuple[str, ...]:
+        """Names in the look-up table."""
+        return self.table.names
+
+    @property
+    def detector(self) -> FaceDetector:
+        """The face detector, made on first use."""
+        if self._detector is None:
+            self._detector = get_detector(
+                self._landmarks, device=str(self.device), offline=self._offline
+            )
+        return self._detector
+
+    def detect(self, image: np.ndarray) -> list[Face]:
+        """Faces of an (H, W, 3) uint8 RGB picture, largest first."""
+        return self.detector.detect(image)
+
+    def align(self, image: np.ndarray, face: Face) -> Alignment:
+        """FFHQ crop of one face at the generator's resolution."""
+        return align(image, face, self.generator.resolution)
+
+    def paste(self, image: np.ndarray, toon: np.ndarray, alignment: Alignment) -> np.ndarray:
+        """Put a cartoon back where its crop came from, edges feathered."""
+        return paste_back(image, toon, alignment)
+
+    @torch.inference_mode()
+    def encode(self, crops: Sequence[np.ndarray]) -> Tensor:
+        """Aligned (S, S, 3) uint8 crops → w+ (B, num_ws, w_dim) float32."""
+        size = self.encoder.input_size
+        photos = torch.cat([_to_tensor(crop, size) for crop in crops]).to(self.device)
+        with self._autocast():
+            w_plus = self.encoder.encode(photos, self.generator)
+        return w_plus.float()
+
+    @torch.inference_mode()
+    def render(
+        self,
+        w_photo: Tensor,
+        character: str,
+        *,
+        level: int = DEFAULT_LEVEL,
+        trgb: bool = True,
+        color: float = 1.0,
+    ) -> list[np.ndarray]:
+        """Codes (B, num_ws, w_dim) → B cartoons, (R, R, 3) uint8."""
+        w_character = self.table[character].w_plus[None].to(self.device)
+        styles = cross_domain_styles(
+            self.generator, w_photo, w_character, level=level, trgb=trgb, color=color
+        )
+        with self._autocast():
+            images = self.generator.synthesize(styles)
+        return _to_arrays(images)
+
+    def stylize_crops(
+        self,
+        crops: Sequence[np.ndarray],
+        characters: Sequence[str],
+        *,
+        level: int = DEFAULT_LEVEL,
+        trgb: bool = True,
+        color: float = 1.0,
+        batch_size: int = 8,
+    ) -> list[list[np.ndarray]]:
+        """Aligned crops → for each crop, one cartoon a character.
+
+        Args:
+            crops: (S, S, 3) uint8 RGB, FFHQ-aligned, any S.
+            batch_size: crops that go through the networks together.
+
+        Raises:
+            UsageError: unknown character, or options out of range.
+        """
+        for name in characters:
+            _ = self.table[name]
+        results: list[list[np.ndarray]] = []
+        for start in range(0, len(crops), max(1, batch_size)):
+            w_photo = self.encode(crops[start : start + max(1, batch_size)])
+            drawn = [
+                self.render(w_photo, name, level=level, trgb=trgb, color=color)
+                for name in characters
+            ]
+            results += [list(row) for row in zip(*drawn, strict=True)]
+        return results
+
+    @overload
+    def stylize(self, image: np.ndarray, *, character: str) -> np.ndarray: ...
+    @overload
+    def stylize(self, image: list[np.ndarray], *, character: str) -> list[np.ndarray]: ...
+    def stylize(
+        self,
+        image: np.ndarray | list[np.ndarray],
+        *,
+        character: str,
+        level: int = DEFAULT_LEVEL,
+        trgb: bool = True,
+        color: float = 1.0,
+        aligned: bool = False,
+        paste: bool = False,
+        batch_size: int = 8,
+    ) -> np.ndarray | list[np.ndarray]:
+        """Toonify whole photographs.
+
+        Args:
+            image: (H, W, 3) uint8 RGB, or a list of them.
+            character: a name of `characters`.
+            level: m of cross-domain style mixing, 0 (all character) to num_ws (all photo).
+            trgb: replace the tRGB styles by the character's.
+            color: how far they are replaced, 0 to 1.
+            aligned: the pictures are FFHQ-aligned crops already.
+            paste: draw every face within the photo; otherwise the result is the largest face's
+                portrait, (R, R, 3).
+
+        Returns:
+            uint8 RGB, a list for a list.
+
+        Raises:
+            InputError: no face found. UsageError: unknown character or options out of range.
+        """
+        options = {"level": level, "trgb": trgb, "color": color, "batch_size": batch_size}
+        photos = image if isinstance(image, list) else [image]
+        for photo in photos:
+            _check_photo(photo)
+        if aligned:
+            drawn = self.stylize_crops(photos, [character], **options)  # type: ignore[arg-type]
+            results = [row[0] for row in drawn]
+        else:
+            _ = self.table[character]
+            found = [self._faces(photo, largest=not paste) for photo in photos]
+            crops = [alignment.image for row in found for alignment in row]
+            toons = iter(self.stylize_crops(crops, [character], **options))  # type: ignore[arg-type]
+            results = []
+            for photo, row in zip(photos, found, strict=True):
+                result = photo
+                # smallest first, so that nearer people stay in front
+                for alignment, toon in reversed([(a, next(toons)[0]) for a in row]):
+                    result = self.paste(result, toon, alignment) if paste else toon
+                results.append(result)
+        return results if isinstance(image, list) else results[0]
+
+    def _faces(self, photo: np.ndarray, *, largest: bool) -> list[Alignment]:
+        faces = self.detect(photo)
+        if not faces:
+            raise InputError("no face found", mend="Use a picture with a visible face.")
+        return [self.align(photo, face) for face in (faces[:1] if largest else faces)]
+
+    def _autocast(self) -> AbstractContextManager[object]:
+        if self.dtype == torch.float32:
+            return nullcontext()
+        return torch.autocast(self.device.type, self.dtype)
+
+
+def _check_photo(photo: np.ndarray) -> None:
+    if photo.ndim != 3 or photo.shape[2] != 3 or photo.dtype != np.uint8:
+        raise UsageError(
+            f"a picture is {photo.dtype} of shape {photo.shape}", mend="Give (H, W, 3) uint8 RGB."
+        )
+
+
+def _to_tensor(crop: np.ndarray, size: int) -> Tensor:
+    """(H, W, 3) uint8 → (1, 3, size, size) in [-1, 1]."""
+    x = torch.from_numpy(np.ascontiguousarray(crop)).permute(2, 0, 1)[None].float() / 127.5 - 1
+    if x.shape[-2:] == (size, size):
+        return x
+    shrinking = min(x.shape[-2:]) >= size
+    return torch.nn.functional.interpolate(
+        x,
+        size=(size, size),
+        mode="area" if shrinking else "bilinear",
+        align_corners=None if shrinking else False,
+    )
+
+
+def _to_arrays(images: Tensor) -> list[np.ndarray]:
+    """(B, 3, H, W) in [-1, 1] → B arrays (H, W, 3) uint8."""
+    x = (images.float().clamp(-1, 1) * 127.5 + 127.5).round().to(torch.uint8)
+    return list(x.permute(0, 2, 3, 1).cpu().numpy())

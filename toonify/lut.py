@@ -1,0 +1,183 @@
+"""The look-up table: one averaged w+ a character, by name, in one safetensors file."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor
+
+from toonify.errors import InputError, ModelError, UsageError
+from toonify.names import unknown_name
+
+_KEY = "toonify.table"
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Character:
+    """One drawn character.
+
+    Attributes:
+        name: letters, digits, "-" and "_".
+        w_plus: (num_ws, w_dim) float32, the mean of its drawings' projections.
+        k: how many projections were averaged.
+        preview: (H, W, 3) uint8 thumbnail of the code rendered, or None.
+        provenance: where it came from: drawings, steps, licence, …; JSON-able.
+    """
+
+    name: str
+    w_plus: Tensor
+    k: int
+    preview: np.ndarray | None = None
+    provenance: dict[str, Any] = field(default_factory=dict)
+
+
+class CharacterTable:
+    """Characters of one generator, in insertion order.
+
+    Args:
+        generator_hash: `toonify.checkpoints.generator_hash` of the generator the codes live in.
+    """
+
+    def __init__(self, *, generator_hash: str) -> None:
+        self.generator_hash = generator_hash
+        self._characters: dict[str, Character] = {}
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        return tuple(self._characters)
+
+    def __len__(self) -> int:
+        return len(self._characters)
+
+    def __iter__(self) -> Iterator[Character]:
+        return iter(self._characters.values())
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._characters
+
+    def __getitem__(self, name: str) -> Character:
+        """Raises UsageError for an unknown name, with the known ones and the nearest."""
+        if name not in self._characters:
+            raise unknown_name("character", name, self.names)
+        return self._characters[name]
+
+    def add(self, character: Character) -> None:
+        """Add, or replace the one of that name.
+
+        Raises:
+            UsageError: a name with other signs, or a code of another shape than the table's.
+            ModelError: a code that is not finite.
+        """
+        if not _NAME.fullmatch(character.name):
+            raise UsageError(
+                f"{character.name!r} can't name a character",
+                mend="Use letters, digits, '-' and '_'.",
+            )
+        if not torch.isfinite(character.w_plus).all():
+            raise ModelError(f"the code of {character.name} is not finite", mend="Project again.")
+        for other in self:
+            if other.w_plus.shape != character.w_plus.shape:
+                raise UsageError(
+                    f"the code of {character.name} is {tuple(character.w_plus.shape)}, the "
+                    f"table's are {tuple(other.w_plus.shape)}",
+                    mend="Project it into this table's generator.",
+                )
+        self._characters[character.name] = character
+
+    def remove(self, name: str) -> None:
+        """Raises UsageError for an unknown name."""
+        del self._characters[self[name].name]
+
+    def merge(self, other: CharacterTable) -> None:
+        """Add all of `other`'s characters, replacing equal names.
+
+        Raises:
+            ModelError: the other table belongs to another generator.
+        """
+        self.check(other.generator_hash)
+        for character in other:
+            self.add(character)
+
+    def check(self, generator_hash: str) -> None:
+        """Raise ModelError unless the table belongs to the generator with this hash."""
+        if generator_hash != self.generator_hash:
+            raise ModelError(
+                f"the character table belongs to generator {self.generator_hash[:12]}, "
+                f"not to {generator_hash[:12]}",
+                mend="Use the generator it was built with, or build the table again.",
+            )
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write one safetensors file, whole or not at all.
+
+        Raises:
+            InputError: the file can't be written.
+        """
+        target = Path(path)
+        tensors: dict[str, Tensor] = {}
+        listed: dict[str, Any] = {}
+        for character in self:
+            tensors[f"w_plus.{character.name}"] = character.w_plus.float().contiguous()
+            if character.preview is not None:
+                preview = np.ascontiguousarray(character.preview)
+                tensors[f"preview.{character.name}"] = torch.from_numpy(preview)
+            listed[character.name] = {"k": character.k, "provenance": character.provenance}
+        about = {"version": 1, "generator_hash": self.generator_hash, "characters": listed}
+        temporary = target.with_name(f".{target.name}.{os.getpid()}.tmp")
+        try:
+            save_file(tensors, temporary, metadata={_KEY: json.dumps(about)})
+            os.replace(temporary, target)
+        except (OSError, SafetensorError) as error:
+            raise InputError(f"{target} can't be written ({error})") from error
+        finally:
+            temporary.unlink(missing_ok=True)
+
+    @classmethod
+    def load(cls, path: str | os.PathLike[str]) -> CharacterTable:
+        """Read a table.
+
+        Raises:
+            ModelError: missing, damaged, or not a character table.
+        """
+        source = Path(path)
+        try:
+            with safe_open(source, framework="pt") as file:
+                about = json.loads((file.metadata() or {})[_KEY])
+                table = cls(generator_hash=str(about["generator_hash"]))
+                stored = set(file.keys())
+                for name, entry in about["characters"].items():
+                    preview = None
+                    if f"preview.{name}" in stored:
+                        preview = file.get_tensor(f"preview.{name}").numpy()
+                    table.add(
+                        Character(
+                            name=name,
+                            w_plus=file.get_tensor(f"w_plus.{name}").float(),
+                            k=int(entry["k"]),
+                            preview=preview,
+                            provenance=dict(entry["provenance"]),
+                        )
+                    )
+        except FileNotFoundError as error:
+            raise ModelError(f"there is no character table {source}") from error
+        except (KeyError, TypeError, ValueError) as error:
+            raise ModelError(
+                f"{source} is not a character table", mend="Build one with `toonify build-lut`."
+            ) from error
+        except (OSError, SafetensorError) as error:
+            raise ModelError(
+                f"{source} can't be read as a character table ({error})",
+                mend="Build it again with `toonify build-lut`.",
+            ) from error
+        return table
