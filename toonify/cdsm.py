@@ -40,7 +40,7 @@ def mix_from(
     *,
     level: int,
 ) -> list[Tensor]:
-    """SM: the photo's styles where the latent index is below `level`, the character's from there."""
+    """SM: the photo's styles where the latent index is below `level`, then the character's."""
     return [
         own if layer.latent_index < level else other.expand(max(len(own), len(other)), -1)
         for own, other, layer in zip(photo, character, layers, strict=True)
