@@ -1,0 +1,63 @@
+"""A stand-in for `Toonifier`: as many faces as the photo's first pixel says, flat drawings."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from toonify.faces import Alignment, Face
+
+SIZE = 16
+COLOURS = {"mina": 50, "otto": 100, "ruth": 150}
+
+
+class FakeEngine:
+    def __init__(self) -> None:
+        self.characters = tuple(COLOURS)
+        self.batches: list[int] = []
+        self.calls: list[dict] = []
+
+    def detect(self, rgb):
+        return [
+            Face(
+                box=np.array([8 * i, 0, 8 * i + 8, 8], np.float32),
+                score=1.0,
+                points5=np.zeros((5, 2), np.float32),
+            )
+            for i in range(int(rgb[0, 0, 0]))
+        ]
+
+    def align(self, rgb, face):
+        image = np.full((SIZE, SIZE, 3), rgb[0, 0, 1], np.uint8)
+        return Alignment(image=image, matrix=np.eye(2, 3), face=face)
+
+    def stylize_crops(self, crops, characters, *, level, trgb, color, batch_size):
+        self.batches.append(len(crops))
+        self.calls.append({"level": level, "trgb": trgb, "color": color})
+        if any((crop == 13).all() for crop in crops):
+            raise RuntimeError("out of memory")
+        return [[np.full((8, 8, 3), COLOURS[name], np.uint8) for name in characters] for _ in crops]
+
+    def paste(self, rgb, toon, alignment):
+        out = rgb.copy()
+        x0, y0, x1, y1 = alignment.face.box.astype(int)
+        out[y0:y1, x0:x1] = toon[0, 0]
+        return out
+
+
+def photo(path: Path, *, faces: int = 1, shade: int = 200) -> Path:
+    """A 32x16 photo with that many faces."""
+    rgb = np.full((16, 32, 3), shade, np.uint8)
+    rgb[0, 0, 0] = faces
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.fromarray(rgb).save(path)
+    return path
+
+
+def colour(path: Path) -> int:
+    """The value of a flat drawing."""
+    values = np.unique(np.asarray(Image.open(path)))
+    assert len(values) == 1
+    return int(values[0])

@@ -1,0 +1,80 @@
+from pathlib import Path
+
+import pytest
+
+from tests.fake_engine import photo
+from toonify.errors import InputError, UsageError
+from toonify.jobs import numbered, plan
+
+
+def test_one_photo_into_a_file_or_a_folder(tmp_path):
+    source = str(photo(tmp_path / "me.jpg"))
+    (job,) = plan([source], str(tmp_path / "toon.webp"))
+    assert job.target == tmp_path / "toon.webp" and job.explicit
+    (job,) = plan([source], str(tmp_path / "toons"))
+    assert job.target == tmp_path / "toons/me.png" and not job.explicit
+    (job,) = plan([source], None)
+    assert job.target is None
+
+
+def test_a_folder_is_mirrored(tmp_path):
+    for name in ("a.jpg", "deep/b.png", "deep/er/c.webp", "notes.txt"):
+        photo(tmp_path / "in" / name) if "txt" not in name else (tmp_path / "in" / name).touch()
+    out = tmp_path / "out"
+    flat = plan([str(tmp_path / "in")], str(out))
+    assert [job.target for job in flat] == [out / "a.png"]
+    deep = plan([str(tmp_path / "in")], str(out), recursive=True)
+    assert [job.target for job in deep] == [
+        out / "a.png",
+        out / "deep/b.png",
+        out / "deep/er/c.png",
+    ]
+
+
+def test_same_stem_keeps_both_apart(tmp_path):
+    for name in ("a.jpg", "a.png", "b.jpg"):
+        photo(tmp_path / name)
+    targets = [job.target.name for job in plan([str(tmp_path)], str(tmp_path / "out"))]
+    assert targets == ["a.jpg.png", "a.png.png", "b.png"]
+
+
+def test_same_name_from_two_folders_is_refused(tmp_path):
+    inputs = [str(photo(tmp_path / folder / "a.jpg")) for folder in ("x", "y")]
+    with pytest.raises(UsageError, match="both become"):
+        plan(inputs, str(tmp_path / "out"))
+
+
+def test_streams(tmp_path):
+    (job,) = plan(["-"], None)
+    assert job.source is None and job.to_stdout
+    (job,) = plan(["-"], str(tmp_path / "x.png"))
+    assert job.target == tmp_path / "x.png" and not job.to_stdout
+    (job,) = plan([str(photo(tmp_path / "me.jpg"))], "-")
+    assert job.to_stdout
+    with pytest.raises(UsageError, match="goes alone"):
+        plan(["-", "me.jpg"], None)
+
+
+@pytest.mark.parametrize("output", ["all.png", "-"])
+def test_several_photos_need_a_folder(tmp_path, output):
+    inputs = [str(photo(tmp_path / name)) for name in ("a.jpg", "b.jpg")]
+    with pytest.raises(UsageError, match="folder"):
+        plan(inputs, output)
+
+
+def test_unknown_suffix_is_named(tmp_path):
+    with pytest.raises(UsageError, match=r"\.xyz"):
+        plan([str(photo(tmp_path / "me.jpg"))], "toon.xyz")
+
+
+def test_nothing_to_read(tmp_path):
+    with pytest.raises(InputError, match="no such file"):
+        plan([str(tmp_path / "me.jpg")], "toon.png")
+    with pytest.raises(InputError, match="--recursive"):
+        plan([str(tmp_path)], str(tmp_path / "out"))
+
+
+def test_numbered():
+    assert numbered(Path("a/x.png"), face=2, character="mina") == Path("a/x-face2-mina.png")
+    assert numbered(Path("a/x.y.png"), character="mina") == Path("a/x.y-mina.png")
+    assert numbered(Path("x.png")) == Path("x.png")

@@ -1,0 +1,215 @@
+"""`toonify stylize`: photographs in, drawn characters out."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Sequence
+from contextlib import ExitStack
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, TextIO
+
+import typer
+
+from toonify.cli.common import complain, examples, settings_of
+from toonify.errors import InputError, UsageError
+
+if TYPE_CHECKING:
+    from toonify.batch import Result
+
+
+class Faces(StrEnum):
+    """Which faces of a photograph are drawn."""
+
+    all = "all"
+    largest = "largest"
+
+
+EPILOG = examples(
+    "toonify stylize me.jpg -o toon.png --character mina",
+    "toonify stylize me.jpg -o toons/ --character all --sheet sheet.png",
+    "toonify stylize party.jpg -o party-toon.jpg --character otto --paste",
+    "toonify stylize photos/ -o toons/ --recursive --skip-existing --manifest done.jsonl",
+    "cat me.jpg | toonify stylize - > toon.png",
+)
+
+
+def stylize(
+    ctx: typer.Context,
+    inputs: Annotated[list[str], typer.Argument(help="Photos, folders of photos, or - (stdin).")],
+    output: Annotated[
+        str | None,
+        typer.Option(
+            "-o",
+            "--output",
+            help="A file for one photo, a folder for several (trees are mirrored), - for stdout.",
+        ),
+    ] = None,
+    character: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Character's name; repeat it, or separate with commas, or say all."
+            " Default: the bundle's first."
+        ),
+    ] = None,
+    bundle: Annotated[str, typer.Option(help="A bundle's folder, or default.")] = "default",
+    level: Annotated[
+        int, typer.Option(help="First layer taken from the character: fewer is more cartoon.")
+    ] = 6,
+    trgb: Annotated[
+        bool, typer.Option("--trgb/--no-trgb", help="Take the character's colour layers.")
+    ] = True,
+    color: Annotated[
+        float, typer.Option(min=0.0, max=1.0, help="How much of the character's colours.")
+    ] = 1.0,
+    faces: Annotated[
+        Faces | None,
+        typer.Option(help="Default: largest with --crop, all with --paste.", show_default=False),
+    ] = None,
+    paste: Annotated[
+        bool,
+        typer.Option(
+            "--paste/--crop", help="Put drawn faces back into the photo, or give the portrait."
+        ),
+    ] = False,
+    aligned: Annotated[
+        bool, typer.Option("--aligned", help="Inputs are square FFHQ crops: look for no face.")
+    ] = False,
+    recursive: Annotated[
+        bool, typer.Option("--recursive", help="Folders with their sub-folders.")
+    ] = False,
+    skip_existing: Annotated[
+        bool, typer.Option("--skip-existing", help="Leave photos whose drawings are there.")
+    ] = False,
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Replace drawings in the output folder.")
+    ] = False,
+    fail_fast: Annotated[
+        bool, typer.Option("--fail-fast", help="Stop at the first photo that fails.")
+    ] = False,
+    manifest: Annotated[
+        Path | None, typer.Option(help="Write a JSON line a photo to this file.")
+    ] = None,
+    batch_size: Annotated[int, typer.Option(min=1, help="Faces drawn together.")] = 8,
+    sheet: Annotated[
+        Path | None, typer.Option(help="Contact sheet (PNG): a row a face, a column a character.")
+    ] = None,
+) -> None:
+    """Turn photos of people into drawn characters.
+
+    One photo that fails never stops the others: it is named on stderr and in the manifest, and
+    the exit status is 1. Several characters add their names (toon-mina.png), several faces with
+    --crop --faces all their numbers (toon-face1.png).
+    """
+    from toonify.batch import Batch, Options
+    from toonify.jobs import STREAM, plan
+    from toonify.sheet import SheetWriter
+
+    settings = settings_of(ctx)
+    if skip_existing and overwrite:
+        raise UsageError("--skip-existing and --overwrite exclude each other", mend="Take one.")
+    if aligned and paste:
+        raise UsageError("--aligned crops have no photo to --paste into", mend="Take one.")
+    to_stdout = output == STREAM or (STREAM in inputs and output is None)
+    if output is None and not to_stdout and sheet is None:
+        raise UsageError("nowhere to put the drawings", mend="Give -o FILE, -o FOLDER or --sheet.")
+    _check_suffix(sheet)
+    if to_stdout and settings.json:
+        raise UsageError("stdout takes the picture or --json, not both", mend="Give -o FILE.")
+    if to_stdout and sys.stdout.isatty():
+        raise UsageError("a picture is not for a terminal", mend="Redirect stdout or give -o FILE.")
+    jobs = plan(inputs, output, recursive=recursive)
+
+    from toonify.engine import Toonifier
+
+    engine = Toonifier.from_bundle(
+        bundle, device=settings.device, dtype=settings.dtype, offline=settings.offline
+    )
+    names = choose_characters(character or (), engine.characters)
+    if to_stdout and len(names) > 1:
+        raise UsageError("stdout takes one character", mend="Give -o FOLDER for several.")
+    chosen_faces = faces.value if faces else ("all" if paste else "largest")
+    if to_stdout and chosen_faces == "all" and not paste:
+        raise UsageError("stdout takes one face", mend="Leave --faces all out, or add --paste.")
+    options = Options(
+        characters=names,
+        level=level,
+        trgb=trgb,
+        color=color,
+        mode="paste" if paste else "crop",
+        faces=chosen_faces,  # type: ignore[arg-type]
+        aligned=aligned,
+        existing="skip" if skip_existing else "overwrite" if overwrite else "error",
+        batch_size=batch_size,
+        fail_fast=fail_fast,
+    )
+    failed = 0
+    with ExitStack() as stack:
+        log = stack.enter_context(_opened(manifest)) if manifest else None
+        page = stack.enter_context(SheetWriter(sheet, ("photo", *names))) if sheet else None
+        progress = stack.enter_context(settings.progress("photos"))
+        batch = Batch(engine, options, sheet_rows=page is not None)
+        for done, result in enumerate(batch.run(jobs), start=1):
+            progress(done, len(jobs))
+            if log:
+                log.write(json.dumps(result.record(), ensure_ascii=False) + "\n")
+                log.flush()
+            for row in result.rows:
+                if page:
+                    page.add(row)
+            failed += result.status == "failed"
+            if result.error:
+                complain(result.error)
+            if result.png is not None:
+                sys.stdout.buffer.write(result.png)
+                sys.stdout.buffer.flush()
+            elif result.status != "failed" or settings.json:
+                settings.result(result.record(), _line(result))
+    if failed and len(jobs) > 1:
+        complain(f"{failed} of {len(jobs)} photos failed")
+    raise typer.Exit(1 if failed else 0)
+
+
+def choose_characters(asked: Sequence[str], known: Sequence[str]) -> tuple[str, ...]:
+    """Names given on the command line against those of the bundle.
+
+    Raises:
+        UsageError: an unknown name; lists the known ones and suggests the nearest.
+    """
+    from toonify.checkpoints.registry import did_you_mean
+
+    names = [name for item in asked for name in item.split(",") if name]
+    if not known:
+        raise UsageError("the bundle has no characters", mend="Add some: toonify build-lut --help.")
+    if not names:
+        return (known[0],)
+    if "all" in names:
+        return tuple(known)
+    for name in names:
+        if name not in known:
+            mend = f"{did_you_mean(name, known)}Known: {', '.join(known)}."
+            raise UsageError(f"there is no character called {name!r}", mend=mend)
+    return tuple(dict.fromkeys(names))
+
+
+def _check_suffix(sheet: Path | None) -> None:
+    if sheet is not None and sheet.suffix.lower() != ".png":
+        raise UsageError(f"the sheet {sheet} must be a .png file", mend="Rename it.")
+
+
+def _opened(path: Path) -> TextIO:
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        return open(path, "w", encoding="utf-8")
+    except OSError as error:
+        raise InputError(
+            f"can't write {path}: {error.strerror or error}", mend="Choose another --manifest."
+        ) from error
+
+
+def _line(result: Result) -> str:
+    written = ", ".join(output["path"] for output in result.outputs)
+    if result.status == "skipped":
+        return f"{result.source}: there already ({written})"
+    return f"{result.source} -> {written}" if written else result.source
