@@ -1,0 +1,147 @@
+"""The folder of a training run: snapshots, metrics, previews, and an orderly Ctrl-C."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import pickle
+import signal
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from toonify.errors import InputError, ModelError, UsageError
+from toonify.media.images import write_image
+
+
+class RunFolder:
+    """`snapshot.pt`, `metrics.jsonl` and `preview-KIMG.jpg` under one folder.
+
+    Raises:
+        InputError: the folder can't be made.
+    """
+
+    def __init__(self, path: str | os.PathLike[str]) -> None:
+        self.path = Path(path)
+        self.snapshot = self.path / "snapshot.pt"
+        self.metrics = self.path / "metrics.jsonl"
+        try:
+            self.path.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise InputError(
+                f"can't make the folder {self.path}: {error.strerror or error}",
+                mend="Choose another -o.",
+            ) from error
+
+    def start(self, *, resume: bool) -> dict[str, Any] | None:
+        """The snapshot to go on from, or None for a fresh run.
+
+        Raises:
+            UsageError: a run lies here and is not to be resumed.
+            ModelError: the snapshot is damaged.
+        """
+        if not self.snapshot.is_file():
+            return None
+        if not resume:
+            raise UsageError(
+                f"{self.path} already holds a run", mend="Add --resume, or choose another -o."
+            )
+        try:
+            return torch.load(self.snapshot, map_location="cpu", weights_only=True)
+        except (OSError, RuntimeError, EOFError, pickle.UnpicklingError) as error:
+            raise ModelError(
+                f"the snapshot {self.snapshot} can't be read ({error})",
+                mend="Remove it to start again.",
+            ) from error
+
+    def save(self, state: dict[str, Any]) -> None:
+        """Replace the snapshot, whole or not at all.
+
+        Raises:
+            InputError: it can't be written (a full disk, say); the previous one is intact.
+        """
+        partial = self.snapshot.with_name(f".{self.snapshot.name}.{os.getpid()}")
+        try:
+            torch.save(state, partial)
+            os.replace(partial, self.snapshot)
+        except (OSError, RuntimeError) as error:  # torch wraps a full disk in RuntimeError
+            raise InputError(
+                f"can't write the snapshot {self.snapshot} ({error})",
+                mend="The previous one is intact: make room and resume.",
+            ) from error
+        finally:
+            partial.unlink(missing_ok=True)
+
+    def log(self, metrics: dict[str, float]) -> None:
+        """Append one line to metrics.jsonl."""
+        with self.metrics.open("a", encoding="utf-8") as file:
+            file.write(json.dumps(metrics) + "\n")
+
+    def forget_after(self, kimg: float) -> None:
+        """Drop the metrics that a killed run wrote after its last snapshot."""
+        if not self.metrics.is_file():
+            return
+        kept = []
+        for line in self.metrics.read_text(encoding="utf-8").splitlines():
+            try:
+                if json.loads(line)["kimg"] <= kimg + 1e-9:
+                    kept.append(line + "\n")
+            except (ValueError, KeyError):
+                continue  # half a line, cut by the kill
+        partial = self.metrics.with_suffix(".tmp")
+        partial.write_text("".join(kept), encoding="utf-8")
+        os.replace(partial, self.metrics)
+
+    def preview(self, images: Tensor, kimg: float) -> Path:
+        """Write a grid of (N, 3, S, S) uint8 images as `preview-KIMG.jpg`."""
+        path = self.path / f"preview-{kimg:08.2f}.jpg"
+        write_image(path, grid(images).permute(1, 2, 0).cpu().numpy())
+        return path
+
+
+def grid(images: Tensor) -> Tensor:
+    """(N, 3, S, S) → one (3, rows·S, columns·S) picture, about square, white where empty."""
+    columns = math.ceil(math.sqrt(len(images)))
+    rows = math.ceil(len(images) / columns)
+    missing = rows * columns - len(images)
+    white = images.new_full((missing, *images.shape[1:]), 255)
+    tiles = torch.cat([images, white]).unflatten(0, (rows, columns))
+    return tiles.permute(2, 0, 3, 1, 4).flatten(3, 4).flatten(1, 2)
+
+
+class Interrupt:
+    """Whether Ctrl-C was pressed inside `interruptible`."""
+
+    requested = False
+
+
+@contextmanager
+def interruptible() -> Iterator[Interrupt]:
+    """Turn the first Ctrl-C into a request, so that a step is finished and a snapshot kept.
+
+    The second one raises KeyboardInterrupt at once. Outside the main thread, where no handler
+    can be set, nothing changes.
+    """
+    interrupt = Interrupt()
+    if threading.current_thread() is not threading.main_thread():
+        yield interrupt
+        return
+    previous = signal.getsignal(signal.SIGINT)
+
+    def handle(number: int, frame: FrameType | None) -> None:
+        if interrupt.requested:
+            raise KeyboardInterrupt
+        interrupt.requested = True
+
+    signal.signal(signal.SIGINT, handle)
+    try:
+        yield interrupt
+    finally:
+        signal.signal(signal.SIGINT, previous)
