@@ -119,6 +119,7 @@ def draw(
     draw_neck(canvas, view, style, contour)
     character.clothes(canvas, view, style)
     draw_ears(canvas, view, style)
+    character.behind(canvas, view, head)
     face = draw_skin(canvas, view, style, contour)
     hair_shadow(canvas, view, style, face, hair.mask(canvas))
     draw_nose(canvas, view, head)

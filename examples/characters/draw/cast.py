@@ -25,6 +25,7 @@ class Character:
     back: Callable[[Canvas, View, Style], None]
     front: Callable[[View, Style], Layer]
     clothes: Callable[[Canvas, View, Style], None]
+    behind: Callable[[Canvas, View, Head], None] = _nothing  # at the ears, behind the face
     under: Callable[[Canvas, View, Head], None] = _nothing  # on the skin, before the mouth
     over: Callable[[Canvas, View, Head], None] = _nothing  # after the mouth
     extras: Callable[[Canvas, View, Head], None] = _nothing  # last of all
@@ -39,8 +40,8 @@ CAST: dict[str, Character] = {
             iris=(rgb("#4a2390"), rgb("#8a4fd6"), rgb("#d9a6ff")), lash=rgb("#1d1230"),
             brow=rgb("#34244f"), lip=rgb("#f0909c"), lip_depth=rgb("#d96a80"),
             back=(rgb("#d9ccff"), rgb("#ffd9ea")), jaw=0.93, chin=0.878, eye_w=0.176,
-            eye_up=0.066, eye_low=0.046, eye_tilt=0.004, iris_rx=0.046, iris_ry=0.058,
-            lash_w=0.019, lashes=2, brow_w=0.011, nose_w=0.021, nose_z=0.055, mouth_w=0.074,
+            eye_up=0.066, eye_low=0.046, eye_tilt=0.004, iris_rx=0.050, iris_ry=0.063,
+            lash_w=0.019, lashes=2, brow_w=0.011, ears=0.0, nose_w=0.021, nose_z=0.055, mouth_w=0.076,
             lip_full=0.010, blush_power=0.45, neck=0.095, shoulders=0.92,
         ),
         hairdos.mina_back, hairdos.mina_front, clothes.mina,
@@ -53,8 +54,8 @@ CAST: dict[str, Character] = {
             iris=(rgb("#8a4a08"), rgb("#e09a1c"), rgb("#ffe07a")), lash=rgb("#14141f"),
             brow=rgb("#12293a"), lip=rgb("#d98a74"), lip_depth=rgb("#b8604f"),
             back=(rgb("#ffe6b8"), rgb("#ffb98a")), cheek=0.97, jaw=1.10, chin=0.893,
-            eye_w=0.160, eye_up=0.048, eye_low=0.034, eye_tilt=0.010, iris_rx=0.038,
-            iris_ry=0.046, lash_w=0.014, lower_lash=0.0028, brow_w=0.022, brow_y=0.388,
+            eye_w=0.160, eye_up=0.048, eye_low=0.034, eye_tilt=0.010, iris_rx=0.040,
+            iris_ry=0.049, lash_w=0.015, lower_lash=0.0028, brow_w=0.022, brow_y=0.388,
             brow_arch=0.012, nose_w=0.027, nose_z=0.068, mouth_w=0.084, blush_power=0.16,
             neck=0.135, shoulders=1.08,
         ),
@@ -68,12 +69,12 @@ CAST: dict[str, Character] = {
             iris=(rgb("#3d5a1c"), rgb("#86a83a"), rgb("#e0e08a")), lash=rgb("#140a0c"),
             brow=rgb("#21110f"), lip=rgb("#b8505a"), lip_depth=rgb("#8c3444"),
             back=(rgb("#bff0e2"), rgb("#ffe9a8")), cheek=1.02, jaw=0.97, chin=0.882,
-            eye_w=0.174, eye_up=0.060, eye_low=0.043, eye_tilt=0.008, iris_rx=0.043,
-            iris_ry=0.053, lash_w=0.021, lashes=3, brow_w=0.015, brow_arch=0.022, nose_w=0.036,
-            nose_z=0.052, mouth_w=0.086, lip_full=0.023, blush_power=0.30, neck=0.105,
+            eye_w=0.174, eye_up=0.060, eye_low=0.043, eye_tilt=0.008, iris_rx=0.048,
+            iris_ry=0.058, lash_w=0.021, lashes=3, brow_w=0.015, brow_arch=0.022, nose_w=0.036,
+            nose_z=0.052, mouth_w=0.088, lip_full=0.034, blush_power=0.30, neck=0.105,
             shoulders=0.95,
         ),
-        hairdos.zuri_back, hairdos.zuri_front, clothes.zuri, extras=hairdos.zuri_extras,
+        hairdos.zuri_back, hairdos.zuri_front, clothes.zuri, behind=hairdos.zuri_earrings,
     ),
     "bram": Character(
         Style(
@@ -83,10 +84,10 @@ CAST: dict[str, Character] = {
             iris=(rgb("#1d4a7a"), rgb("#4a90c8"), rgb("#a8dcf5")), lash=rgb("#3d1c18"),
             brow=rgb("#a8562a"), lip=rgb("#cf7a6c"), lip_depth=rgb("#aa5148"),
             back=(rgb("#c9dfc4"), rgb("#f2ead0")), cheek=1.05, jaw=1.16, chin=0.893,
-            eye_w=0.132, eye_up=0.034, eye_low=0.026, eye_tilt=-0.006, iris_rx=0.029,
-            iris_ry=0.034, lash_w=0.011, lower_lash=0.0032, brow_w=0.034, brow_y=0.392,
+            eye_w=0.132, eye_up=0.034, eye_low=0.026, eye_tilt=-0.006, iris_rx=0.031,
+            iris_ry=0.037, lash_w=0.011, lower_lash=0.0032, brow_w=0.034, brow_y=0.392,
             brow_arch=0.014, nose_w=0.044, nose_z=0.085, nose_y=0.622, mouth_w=0.076,
-            blush_power=0.55, wrinkles=1.0, ears=1.15, neck=0.15, shoulders=1.15,
+            lip_full=0.012, blush_power=0.55, wrinkles=1.0, ears=1.15, neck=0.15, shoulders=1.15,
         ),
         hairdos.bram_back, hairdos.bram_front, clothes.bram, under=hairdos.bram_beard,
         over=hairdos.bram_moustache,
@@ -99,8 +100,8 @@ CAST: dict[str, Character] = {
             iris=(rgb("#4d3a2c"), rgb("#8a6a4a"), rgb("#cfae84")), lash=rgb("#3f2a3a"),
             brow=rgb("#a3a3b8"), lip=rgb("#e0808a"), lip_depth=rgb("#c45f70"),
             back=(rgb("#ffe0d1"), rgb("#d6e4ff")), cheek=1.07, jaw=1.06, chin=0.872,
-            eye_w=0.144, eye_up=0.042, eye_low=0.032, eye_tilt=-0.007, iris_rx=0.033,
-            iris_ry=0.040, lash_w=0.013, brow_w=0.013, brow_y=0.362, nose_w=0.032,
+            eye_w=0.144, eye_up=0.042, eye_low=0.032, eye_tilt=-0.007, iris_rx=0.036,
+            iris_ry=0.044, lash_w=0.013, brow_w=0.013, brow_y=0.362, nose_w=0.032,
             nose_z=0.062, mouth_w=0.080, lip_full=0.007, blush_power=0.75, wrinkles=0.9,
             neck=0.105, shoulders=0.95,
         ),
@@ -113,8 +114,8 @@ CAST: dict[str, Character] = {
             hair_light=rgb("#ffab57"), hair_ink=rgb("#6b1d0d"),
             iris=(rgb("#0f5c38"), rgb("#2fae62"), rgb("#b4f09a")), lash=rgb("#3d1810"),
             brow=rgb("#c44a18"), lip=rgb("#ee8a7a"), lip_depth=rgb("#d0605a"),
-            back=(rgb("#bfe6ff"), rgb("#e2ffd6")), cheek=1.10, jaw=1.10, chin=0.850,
-            eye_w=0.180, eye_up=0.070, eye_low=0.050, iris_rx=0.050, iris_ry=0.062,
+            back=(rgb("#bfe6ff"), rgb("#e2ffd6")), cheek=1.10, jaw=1.10, chin=0.858,
+            eye_w=0.180, eye_up=0.070, eye_low=0.050, iris_rx=0.054, iris_ry=0.067,
             lash_w=0.014, brow_w=0.014, brow_y=0.366, nose_w=0.020, nose_z=0.048, nose_y=0.605,
             mouth_w=0.080, blush_power=0.6, freckles=True, gap_tooth=True, ears=1.2, neck=0.082,
             shoulders=0.80,

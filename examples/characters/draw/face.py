@@ -22,7 +22,7 @@ def _lids(style: Style, opening: float, smile: float) -> tuple[Array, Array]:
     low = style.eye_low * np.interp(_S, _LOW[:, 0], _LOW[:, 1])
     happy = max(smile, 0.0)
     low = low - 0.011 * happy * (1 - _S**2)
-    closed = (0.030 - 0.030 * happy) * (1 - _S**2) + 0.006
+    closed = (0.030 - 0.052 * happy) * (1 - _S**2) + 0.006 + 0.010 * happy
     o = opening * (1 - 0.07 * happy)
     low = closed + (low - closed) * (1 - (1 - min(o, 1.0)) ** 2.2)
     up = closed + (up - closed) * o
@@ -106,11 +106,11 @@ def draw_brow(canvas: Canvas, view: View, head: Head, side: int) -> None:
     """One eyebrow: raised or drawn together by pose.brow."""
     style, pose = head.style, head.pose
     s = np.linspace(-1, 1, 28)
-    lift = -0.026 * max(pose.brow, 0) + 0.012 * max(-pose.brow, 0)
+    lift = -0.028 * max(pose.brow, 0) + 0.012 * max(-pose.brow, 0)
     frown = 0.020 * max(-pose.brow, 0) * (1 - s) / 2 - 0.006 * max(pose.brow, 0) * (1 - s**2)
     x = side * (EYE_X + 0.004 + 0.088 * s - 0.010 * max(-pose.brow, 0) * (1 - s) / 2)
-    y = style.brow_y + lift + frown - style.brow_arch * np.interp(s, [-1, 0.25, 1], [0, 1, 0.1])
-    y = y + 0.010 * (s + 1) / 2 * 0.6
+    y = style.brow_y + lift + frown - style.brow_arch * np.interp(s, [-1, 0.2, 1], [0.25, 1, 0.0])
+    y = y + 0.016 * np.clip(s, 0, 1) ** 2
     weight = np.interp(s, [-1, -0.8, 0.0, 1.0], [0.6, 1.0, 0.9, 0.16])
     kernel = np.ones(7) / 7
     y = np.convolve(np.pad(y, 3, "edge"), kernel, "valid")
@@ -137,8 +137,8 @@ def draw_nose(canvas: Canvas, view: View, head: Head) -> None:
     )
     canvas.fill(spline(np.concatenate([base, under]), 50, closed=True), style.skin_shade)
     side = np.clip(pose.yaw / 25 - pose.light * 0.6, -1, 1)
-    bridge = put([[0, y - 0.125, 0.012], [0, y - 0.06, 0.034], [0, y - 0.006, z]])
-    foot = put([[side * w * 0.95, y + 0.006, 0.014], [side * w * 0.55, y - 0.06, 0.006]])
+    bridge = put([[0, y - 0.085, 0.022], [0, y - 0.045, 0.040], [0, y - 0.006, z]])
+    foot = put([[side * w * 0.95, y + 0.006, 0.014], [side * w * 0.45, y - 0.045, 0.012]])
     shape = np.concatenate([spline(bridge, 16), foot])
     canvas.fill(shape, style.skin_shade)
     tip = spline(

@@ -32,9 +32,11 @@ class Shell:
         a, e = np.broadcast_arrays(np.radians(az), np.radians(el))
         u = np.stack([np.sin(a) * np.cos(e), -np.sin(e), np.cos(a) * np.cos(e)], -1)
         depth = u @ self._facing
+        r = np.asarray(r, float) * np.ones(depth.shape)
+        r = np.where(r > 1, 1 + (r - 1) * np.clip(1 + depth / 0.45, 0, 1), r)
         u = u - np.minimum(depth, 0.0)[..., None] * self._facing
         u /= np.maximum(np.linalg.norm(u, axis=-1, keepdims=True), 1e-6)
-        return self.centre + np.asarray(r, float)[..., None] * self.radii * u
+        return self.centre + r[..., None] * self.radii * u
 
     def points(self, az: ArrayLike, el: ArrayLike, r: ArrayLike = 1.0) -> Array:
         """Canvas points (N, 2)."""
@@ -87,6 +89,8 @@ class Shell:
         daz, del_ = np.gradient(az) * np.cos(np.radians(el)), np.gradient(el)
         norm = np.maximum(np.hypot(daz, del_), 1e-6)
         left = self.points(az - w_az * -del_ / norm, el - w * daz / norm, r)
+        if self.depth(az, el).max() < -0.4:  # wholly behind: nothing of it can be seen
+            return Clump(left[:0], left[:0])
         right = self.points(az + w_az * -del_ / norm, el + w * daz / norm, r)
         return Clump(left, right)
 
@@ -100,10 +104,13 @@ class Clump:
 
 
 def lock(
-    view: View, centre: ArrayLike, width: float, *, blunt: float = 3.0, root: float = 0.8
+    view: View, centre: ArrayLike, width: float, *, blunt: float = 3.0, root: float = 0.3, ride: float = 0.0
 ) -> Clump:
     """A hanging clump along a 3-D centre line (head coordinates); below the chin it follows the body."""
     line = spline(centre, 34)
+    # On the far side, ``ride`` moves a lock out to the face's edge, clear of the far eye.
+    side = np.sign(line[0, 0])
+    line = line + side * ride * max(0.0, side * view.rotation[0, 2]) * view.rotation[0]
     flat = hang(view, line)
     t = np.linspace(0, 1, len(flat))
     tangent = np.gradient(flat, axis=0)
@@ -111,7 +118,7 @@ def lock(
     normal /= np.maximum(np.linalg.norm(normal, axis=1, keepdims=True), 1e-6)
     scale = np.hypot(*view.matrix[:, 0])
     w = 0.5 * width * scale * (1 - t**blunt) ** 0.8
-    w = w * (root + (1 - root) * np.sin(np.pi * np.minimum(t * 1.2, 1)))
+    w = w * (root + (1 - root) * np.sin(0.5 * np.pi * np.minimum(t * 3.0, 1)))
     return Clump(flat + normal * w[:, None], flat - normal * w[:, None])
 
 
@@ -149,6 +156,8 @@ class Layer:
         """Add clumps (drawn with edges) or plain polygons; ``ink`` False keeps out of the outline."""
         for s in shapes:
             if isinstance(s, Clump):
+                if not len(s.left):
+                    continue
                 self.shapes.append((s.polygon, s, ink))
             else:
                 self.shapes.append((s, None, ink))

@@ -20,11 +20,13 @@ def _bumps(shell: Shell, places: Array, size: float, seed: int, r: float = 1.0) 
     """Round tufts at (N, 2) places (azimuth, elevation)."""
     rng = np.random.default_rng(seed)
     centres = shell.points(places[:, 0], places[:, 1], r)
+    seen = np.clip(1 + (shell.depth(places[:, 0], places[:, 1]) + 0.25) / 0.4, 0, 1)
     scale = np.hypot(*shell.view.matrix[:, 0])
     out = []
-    for c in centres:
-        radius = size * scale * rng.uniform(0.82, 1.18)
-        out.append(ellipse(c[0], c[1], radius, radius, 26))
+    for c, part in zip(centres, seen, strict=True):
+        radius = size * scale * rng.uniform(0.82, 1.18) * part
+        if radius > 0:
+            out.append(ellipse(c[0], c[1], radius, radius, 26))
     return out
 
 
@@ -55,7 +57,7 @@ def mina_back(canvas: Canvas, view: View, style: Style) -> None:
     for side in (-1, 1):
         for dx, w in ((0.0, 0.105), (-0.055, 0.085)):
             line = edge[:-1] + bend[:-1] * side + (dx - 0.04, 0, 0)
-            outer.add(lock(view, line * (side, 1, 1), w, blunt=9.0))
+            outer.add(lock(view, line * (side, 1, 1), w, blunt=9.0, root=0.6))
     outer.render(canvas, view, width=0.0045)
 
 
@@ -67,20 +69,20 @@ def mina_front(view: View, style: Style) -> Layer:
     for side in (-1, 1):
         swing = 0.022 * sway
         layer.add(
-            lock(view, [[side * 0.262, 0.24, 0.10], [side * 0.305, 0.46, 0.115],
+            lock(view, [[side * 0.215, 0.25, 0.10], [side * 0.303, 0.46, 0.115],
                         [side * 0.300 + swing * 0.5, 0.70, 0.09], [side * 0.285 + swing, 0.92, 0.06],
-                        [side * 0.265 + swing * 1.6, 1.13, 0.03]], 0.088, blunt=4.0)
+                        [side * 0.265 + swing * 1.6, 1.13, 0.03]], 0.088, blunt=4.0, ride=0.07)
         )  # fmt: skip
         layer.add(
-            lock(view, [[side * 0.225, 0.22, 0.17], [side * 0.272, 0.40, 0.165],
+            lock(view, [[side * 0.185, 0.23, 0.17], [side * 0.268, 0.40, 0.165],
                         [side * 0.272 + swing * 0.4, 0.58, 0.15], [side * 0.252 + swing, 0.765, 0.13]],
-                 0.062, blunt=2.6)
+                 0.062, blunt=2.6, ride=0.10)
         )  # fmt: skip
     fringe = [(-58, 3, 19, -3), (57, 2, 19, 3), (-42, 9, 20, -2), (43, 8, 20, 2), (-25, 7, 20, -2),
               (27, 9, 20, 2), (10, 6, 19, 2), (-8, 10, 17, 1)]  # fmt: skip
     for az, el, width, bend in fringe:
         layer.add(shell.clump((az * 0.62, 74), (az + 1.5, el), width, bend=bend, sway=2.5 * sway))
-    layer.band(shell, 47, 10, 11, r=1.05)
+    layer.band(shell, 41, 11, 11, r=1.05)
 
     def clips(canvas: Canvas, mask: Mask) -> None:
         for az, el, color in (((44, 58, 60, 46), (33, 28, 33, 38), "#ffd34d"),
@@ -100,10 +102,10 @@ def jun_back(canvas: Canvas, view: View, style: Style) -> None:
     shell = skull(view)
     layer = Layer(style, base=style.hair_shade)
     for side in (-1, 1):
-        layer.add(lock(view, [[side * 0.20, 0.50, -0.15], [side * 0.255, 0.66, -0.16],
-                              [side * 0.225, 0.80, -0.17]], 0.12))  # fmt: skip
-        layer.add(lock(view, [[side * 0.10, 0.50, -0.2], [side * 0.15, 0.70, -0.22],
-                              [side * 0.14, 0.84, -0.22]], 0.16))  # fmt: skip
+        for x, y, tip_x, tip_y, width in ((0.22, 0.50, 0.275, 0.70, 0.12), (0.17, 0.55, 0.215, 0.755, 0.12),
+                                          (0.08, 0.55, 0.13, 0.79, 0.13)):  # fmt: skip
+            layer.add(lock(view, [[side * x, y, -0.15], [side * (x + tip_x) * 0.52, 0.62, -0.18],
+                                  [side * tip_x, tip_y, -0.20]], width, root=0.8, blunt=2.0))  # fmt: skip
     layer.add(shell.points(np.linspace(-180, 180, 60), np.zeros(60), 0.95))
     layer.render(canvas, view)
 
@@ -117,13 +119,14 @@ def jun_front(view: View, style: Style) -> Layer:
             hairline([0, 40, 56, 68, 78, 88, 112, 135, 180], [46, 42, 28, 2, -9, 6, 2, -28, -40])
         )
     )
-    crown = [(-160, 40, 36), (160, 44, 36), (-128, 30, 34), (128, 30, 34), (-100, 22, 30),
-             (100, 18, 30), (-140, 62, 36), (140, 64, 36), (-84, 44, 34), (88, 40, 34),
-             (-66, 62, 36), (70, 64, 36), (-20, 74, 36), (30, 76, 36)]  # fmt: skip
+    crown = [(-150, 30, 44), (150, 34, 44), (-118, 24, 42), (118, 24, 42), (-92, 16, 38),
+             (96, 12, 38), (-135, 58, 46), (135, 60, 46), (-88, 42, 44), (92, 38, 44),
+             (-62, 62, 44), (70, 62, 44), (-24, 76, 46), (40, 78, 46)]  # fmt: skip
     for az, el, width in crown:
+        s = np.sign(az)
         layer.add(
-            shell.clump((az - 4, el - 16), (az + 12, el + 14), width, lift=(0.96, 1.25),
-                        sway=5 * sway, blunt=1.7)
+            shell.clump((az - 10 * s, el - 4), (az + 12 * s + 6, el + 9), width,
+                        lift=(0.92, 1.21), sway=4 * sway, blunt=1.35)
         )  # fmt: skip
     swept = [(-50, 60, -66, 4, 20, 6), (52, 58, 66, 6, 18, -4), (-30, 66, -50, 12, 22, 8),
              (30, 70, 48, 14, 21, -8), (-6, 70, -30, 16, 23, 9), (10, 72, 26, 24, 20, -6),
@@ -131,7 +134,7 @@ def jun_front(view: View, style: Style) -> Layer:
     for az0, el0, az1, el1, width, bend in swept:
         layer.add(shell.clump((az0, el0), (az1, el1), width, bend=bend, lift=(1.03, 1.13),
                               sway=3 * sway, blunt=1.9))  # fmt: skip
-    layer.band(shell, 50, 9, 8, r=1.06)
+    layer.band(shell, 46, 10, 8, r=1.07)
     return layer
 
 
@@ -139,7 +142,7 @@ def jun_front(view: View, style: Style) -> Layer:
 
 
 def _cloud(view: View) -> Shell:
-    return Shell(view, (0.0, 0.345, -0.05), (0.385, 0.330, 0.36))
+    return Shell(view, (0.0, 0.372, -0.05), (0.372, 0.300, 0.35))
 
 
 def zuri_back(canvas: Canvas, view: View, style: Style) -> None:
@@ -154,8 +157,8 @@ def zuri_back(canvas: Canvas, view: View, style: Style) -> None:
 def zuri_front(view: View, style: Style) -> Layer:
     cloud, shell = _cloud(view), skull(view)
     layer = Layer(style)
-    line = hairline([0, 40, 60, 74, 86, 100, 180], [42, 38, 26, 8, -12, -25, -40])
-    az = np.linspace(-84, 84, 15)
+    line = hairline([0, 40, 60, 74, 86, 100, 180], [38, 34, 22, 4, -14, -25, -40])
+    az = np.linspace(-68, 68, 13)
     layer.add(*_bumps(shell, np.column_stack([az, line(np.abs(az)) + 6]), 0.036, 5, 1.04))
     layer.add(*shell.cap(lambda a: line(a) + 4), ink=False)
     places = _fibonacci(110, 12)
@@ -165,23 +168,27 @@ def zuri_front(view: View, style: Style) -> Layer:
 
     def curls_and_band(canvas: Canvas, mask: Mask) -> None:
         rng = np.random.default_rng(11)
-        for a, e in _fibonacci(70, -20):
-            if e < line(np.array([abs(a)]))[0] + 14:
-                continue
-            turn = rng.uniform(0, 6.28)
-            t = np.linspace(0, 4.2, 14)
-            curl = cloud.points(a + 7.5 * np.cos(t + turn) / max(np.cos(np.radians(e)), 0.3),
-                                e + 7.5 * np.sin(t + turn), 1.0)  # fmt: skip
-            color = style.hair_light if rng.random() < 0.5 else style.hair_ink
-            canvas.stroke(curl, 0.0052, color, taper=(0.5, 0.5), clip=mask)
+        places = _fibonacci(95, -20)
+        places = places[places[:, 1] > line(np.abs(places[:, 0])) + 17]
+        scale = np.hypot(*view.matrix[:, 0])
+        centres = cloud.points(places[:, 0], places[:, 1], 1.0)
+        seen = np.clip(cloud.depth(places[:, 0], places[:, 1]) * 4, 0, 1)
+        for centre, part in zip(centres, seen, strict=True):
+            t = np.linspace(0, rng.uniform(2.6, 4.2), 14) + rng.uniform(0, 6.28)
+            size = rng.uniform(0.016, 0.026) * scale
+            light = rng.random() < 0.55
+            curl = centre + size * np.column_stack([np.cos(t), np.sin(t)])
+            if part > 0.1:
+                color = style.hair_light if light else style.hair_ink
+                canvas.stroke(curl, 0.0052 * part, color, taper=(0.5, 0.5), clip=mask)
         # headband
-        az = np.linspace(-112, 112, 60)
+        az = np.linspace(-92, 92, 60)
         low = interp_band(az)
-        r = 1.10
-        band = np.concatenate([shell.points(az, low, r), shell.points(az, low + 15, r)[::-1]])
+        r = 1.075
+        band = np.concatenate([shell.points(az, low, r), shell.points(az, low + 18, r)[::-1]])
         canvas.outline([band], 0.0052, rgb("#6e2414"))
         canvas.fill(band, rgb("#f2913a"))
-        for lo, hi, color in ((0.0, 3.5, "#d9622b"), (9.0, 11.0, "#ffd27a")):
+        for lo, hi, color in ((0.0, 4.0, "#d9622b"), (11.0, 13.5, "#ffd27a")):
             stripe = np.concatenate(
                 [shell.points(az, low + lo, r), shell.points(az, low + hi, r)[::-1]]
             )
@@ -193,10 +200,10 @@ def zuri_front(view: View, style: Style) -> Layer:
 
 def interp_band(az: Array) -> Array:
     """Lower edge of the headband over the azimuth."""
-    return hairline([0, 50, 80, 120], [48, 42, 16, -10])(np.abs(az))
+    return hairline([0, 45, 75, 95], [46, 40, 14, -8])(np.abs(az))
 
 
-def zuri_extras(canvas: Canvas, view: View, head: Head) -> None:
+def zuri_earrings(canvas: Canvas, view: View, head: Head) -> None:
     """Hoop earrings."""
     for side in (-1, 1):
         t = np.linspace(0, 2 * np.pi, 40)
@@ -267,11 +274,12 @@ def bram_beard(canvas: Canvas, view: View, head: Head) -> None:
         (-30, -38, -14, -76, 22), (30, -38, 14, -76, 22), (-12, -44, -6, -84, 18),
         (12, -44, 8, -84, 18),
     ):  # fmt: skip
-        layer.add(shell.clump((a0, e0), (a1, e1), w, lift=(1.02, 1.16), sway=sway, blunt=2.0))
-    for side in (-1, 1):
-        az_g = np.array([6, 16, 26, 20, 10.0]) * side
-        el_g = np.array([-46, -44, -58, -78, -80.0])
-        layer.patches.append((spline(shell.points(az_g, el_g, 1.08), 30, closed=True), _GREY))
+        layer.add(shell.clump((a0, e0), (a1, e1), w, lift=(1.02, 1.05 + 0.0015 * -e1), sway=sway, blunt=2.0))
+    for az_g, el_g, tip_az, width in ((-13, -36, -8, 9), (9, -40, 6, 8), (-2, -46, 0, 7),
+                                      (21, -34, 15, 7), (-27, -34, -19, 6)):  # fmt: skip
+        streak = shell.clump((az_g, el_g), (tip_az, -84), width, lift=(1.04, 1.14), sway=sway)
+        layer.add(streak)
+        layer.patches.append((streak.polygon, _GREY))
     layer.shade = 0.07
     layer.render(canvas, view)
 
@@ -283,12 +291,12 @@ def bram_moustache(canvas: Canvas, view: View, head: Head) -> None:
     rise = 0.012 * max(view.pose.smile, 0)
     up = 0.010 * view.pose.mouth_open
     for side in (-1, 1):
-        for dy, w, reach in ((0.012, 0.040, 0.150), (0.0, 0.052, 0.132)):
-            y0 = 0.672 - up + dy
-            xy = [[side * 0.004, y0 - 0.006], [side * 0.05, y0 + 0.008],
-                  [side * reach * 0.72, y0 + 0.034 - rise], [side * reach, y0 + 0.066 - 2 * rise]]  # fmt: skip
+        for y0, w, reach, curl in ((0.688, 0.034, 0.122, 0.0), (0.674, 0.056, 0.138, 0.016)):
+            y = y0 - up
+            xy = [[side * 0.003, y - 0.004], [side * 0.045, y + 0.006], [side * 0.092, y + 0.026 - rise],
+                  [side * reach, y + 0.036 - curl - 2.4 * rise]]  # fmt: skip
             line = head.surface(np.asarray(xy), 0.035)
-            layer.add(lock(view, line, w, blunt=2.2, root=0.85))
+            layer.add(lock(view, line, w, blunt=2.4, root=0.75))
     layer.shade = 0.04
     layer.render(canvas, view, width=0.0045)
 
@@ -338,10 +346,18 @@ def nana_extras(canvas: Canvas, view: View, head: Head) -> None:
     frame, shine = rgb("#8a4a5c"), rgb("#e9b7c0")
     t = np.linspace(0, 2 * np.pi, 56)
     for side in (-1, 1):
-        temple = view.head([[side * 0.225, 0.465, 0.24], [side * 0.285, 0.462, 0.05]])
-        canvas.stroke(spline(temple, 12), 0.0075, frame)
+        facing = float(np.clip(4 * (side * view.toward[0] + 0.28), 0, 1))
+        if facing > 0:
+            arm = [[side * 0.226, 0.468, 0.27], [side * 0.280, 0.462, 0.10], [side * 0.292, 0.462, -0.03]]
+            canvas.stroke(spline(view.head(arm), 16), 0.0075 * facing, frame)
         x, y = side * 0.122 + 0.107 * np.cos(t), 0.482 + 0.100 * np.sin(t)
         ring = view.head(np.column_stack([x, y, 0.335 - 0.9 * x * x]))
+        lens = canvas.mask([ring])
+        canvas.paint(lens, (255, 255, 255), 0.10)
+        glare = [[-0.075, 0.04], [-0.02, -0.095], [0.008, -0.098], [-0.052, 0.068]]
+        q = np.asarray(glare) + (side * 0.122, 0.482)
+        flat = view.head(np.column_stack([q, 0.335 - 0.9 * q[:, 0] ** 2]))
+        canvas.paint(canvas.mask([flat]) & lens, (255, 255, 255), 0.22)
         canvas.stroke(ring, 0.0098, frame)
         part = ring[30:40]
         canvas.stroke(part, 0.0032, shine, taper=(0.5, 0.5))
@@ -363,20 +379,21 @@ def kit_back(canvas: Canvas, view: View, style: Style) -> None:
     layer.render(canvas, view)
 
 
-def _curl(shell: Shell, az: float, el: float, size: float, turn: float, seed: int) -> Clump:
-    """A comma-shaped curl on the shell."""
-    t = np.linspace(0, 1, 22)
-    phase = turn + np.sign(np.cos(seed * 2.1)) * 3.6 * t
-    ray = size * (0.62 - 0.18 * t)
-    a = az + ray * np.cos(phase) / np.maximum(np.cos(np.radians(el)), 0.35)
-    e = el + ray * np.sin(phase)
-    line = shell.points(a, e, 1.02 + 0.10 * np.sin(np.pi * t))
-    scale = np.hypot(*shell.view.matrix[:, 0])
-    tangent = np.gradient(line, axis=0)
-    normal = np.column_stack([-tangent[:, 1], tangent[:, 0]])
-    normal /= np.maximum(np.linalg.norm(normal, axis=1, keepdims=True), 2.0)
-    w = scale * size * 0.0026 * (1 - t**2.2) ** 0.8 * (0.6 + 0.4 * np.sin(np.pi * t))
-    return Clump(line + normal * w[:, None], line - normal * w[:, None])
+def _tuft(shell: Shell, az: float, el: float, size: float, tilt: float) -> Clump:
+    """A plump curl: round above, its tip pointing down and to the side by ``tilt`` degrees."""
+    t = np.linspace(0, np.pi, 18)
+    seen = np.clip(1 + (shell.depth(np.array(az), np.array(el)) + 0.2) / 0.3, 0, 1)
+    centre = shell.points(np.array([az]), np.array([el]), 1.07)[0]
+    basis = shell.view.matrix[:, :2] @ shell.view.rotation[:2, :2]
+    a = np.radians(tilt)
+    turn = np.array([[np.cos(a), -np.sin(a)], [np.sin(a), np.cos(a)]])
+    ray = 1 + 0.75 * np.clip((t / np.pi - 0.55) / 0.45, 0, 1) ** 2
+    hook = 0.5 * np.clip((t / np.pi - 0.5) / 0.5, 0, 1) ** 2
+    halves = [
+        np.column_stack([s * np.sin(t) * ray + hook, -np.cos(t) * ray]) @ turn.T for s in (-1, 1)
+    ]
+    left, right = (centre + size * seen * (h @ basis.T) for h in halves)
+    return Clump(left, right) if seen > 0 else Clump(left[:0], left[:0])
 
 
 def kit_front(view: View, style: Style) -> Layer:
@@ -388,11 +405,13 @@ def kit_front(view: View, style: Style) -> Layer:
     layer.add(
         *_bumps(shell, places[places[:, 1] > line(np.abs(places[:, 0])) + 10], 0.058, 9, 1.06)
     )
-    rng = np.random.default_rng(5)
     sway = 2.5 * view.pose.sway
-    front = [(-66, 14), (66, 14), (-54, 28), (56, 28), (-40, 36), (42, 36), (-22, 36), (24, 38),
-             (2, 34), (-78, 34), (80, 36), (-30, 58), (34, 60), (0, 66), (-60, 54), (64, 56)]  # fmt: skip
-    for k, (a, e) in enumerate(front):
-        layer.add(_curl(shell, a + sway, e, rng.uniform(14, 19), rng.uniform(0, 6.28), k))
-    layer.band(shell, 58, 8, 9, r=1.08)
+    tufts = [(0, 78, 0), (-50, 68, 10), (52, 70, -10), (-100, 52, 20), (100, 54, -20), (-20, 62, 12),
+             (24, 60, -14), (-62, 48, 22), (64, 48, -20), (-96, 28, 14), (96, 28, -14), (-40, 46, 24),
+             (42, 48, -26), (2, 50, 20), (-80, 20, 8), (80, 20, -8), (-66, 26, 26), (66, 26, -22),
+             (-48, 32, 28), (48, 32, -30), (-28, 37, 30), (30, 37, -28), (-8, 38, 26), (13, 37, 34)]  # fmt: skip
+    for k, (a, e, tilt) in enumerate(tufts):
+        size = 0.050 + 0.008 * np.cos(2.4 * k)
+        layer.add(_tuft(shell, a + sway, e, size, tilt - 6 * view.pose.sway))
+    layer.band(shell, 54, 9, 9, r=1.10)
     return layer

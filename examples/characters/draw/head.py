@@ -11,7 +11,7 @@ from .pose import EYE_X, EYE_Y, MOUTH_Y, Pose, View
 from .style import Style
 
 _Y = (0.12, 0.15, 0.21, 0.29, 0.39, 0.49, 0.575, 0.66, 0.74, 0.80, 0.845, 0.872, 0.885)
-_HALF = (0.05, 0.145, 0.218, 0.262, 0.281, 0.282, 0.271, 0.243, 0.196, 0.143, 0.092, 0.045, 0.008)
+_HALF = (0.05, 0.145, 0.218, 0.262, 0.281, 0.282, 0.273, 0.250, 0.211, 0.168, 0.122, 0.074, 0.012)
 _FRONT = (0.06, 0.15, 0.225, 0.268, 0.287, 0.290, 0.298, 0.302, 0.300, 0.288, 0.272, 0.250, 0.215)
 _MIDDLE = (0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.01, 0.03, 0.07, 0.12, 0.15, 0.18, 0.195)
 
@@ -96,7 +96,9 @@ def frame_centre(style: Style) -> Array:
 
 
 def draw_ears(canvas: Canvas, view: View, style: Style) -> None:
-    """Both ears; the head is drawn over their roots, so they slip behind as it turns."""
+    """Both ears, unless the hair covers them (size 0); the head is drawn over their roots, so they slip behind as it turns."""
+    if style.ears == 0:
+        return
     y = np.array([0.455, 0.425, 0.435, 0.485, 0.545, 0.595, 0.612, 0.585])
     out = np.array([0.255, 0.292, 0.335, 0.345, 0.328, 0.307, 0.275, 0.25])
     back = np.array([0.02, -0.03, -0.07, -0.08, -0.06, -0.035, -0.01, 0.02])

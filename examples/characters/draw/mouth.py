@@ -23,12 +23,12 @@ class Mouth:
         wide, pursed = max(pose.mouth_width, 0.0), max(-pose.mouth_width, 0.0)
         self.half = style.mouth_w * (1 + 0.22 * happy - 0.10 * sad + 0.20 * wide)
         self.half *= (1 - 0.46 * pursed) * (1 - 0.10 * opening * (1 - wide))
-        corner = -0.030 * happy + 0.022 * sad
+        corner = -0.036 * happy + 0.022 * sad
         grin = np.clip((happy - 0.45) / 0.55, 0, 1) ** 1.5 * (1 - pursed)
         drop = 0.118 * opening + 0.034 * grin * (1 - 0.6 * opening)
         self.gap = drop + 0.014 * opening
-        bow = 0.0035 * (np.exp(-((_M / 0.16) ** 2)) - np.exp(-(((np.abs(_M) - 0.34) / 0.2) ** 2)))
-        base = MOUTH_Y + corner * np.abs(_M) ** 1.8
+        bow = 0.0018 * (np.exp(-((_M / 0.16) ** 2)) - np.exp(-(((np.abs(_M) - 0.34) / 0.2) ** 2)))
+        base = MOUTH_Y + corner * np.abs(_M) ** 1.9 - 0.10 * corner
         arch = np.clip(1 - np.abs(_M) ** 2.4, 0, 1) ** 0.75
         self.x = self.half * _M
         self.upper = base - 0.014 * opening * arch + bow * (1 - 0.5 * opening)
