@@ -15,7 +15,7 @@ from typing import Any, Literal, Protocol
 
 import numpy as np
 
-from toonify.errors import InputError, ToonifyError
+from toonify.errors import InputError, ModelError, ToonifyError, UsageError
 from toonify.faces import Alignment, Face
 from toonify.jobs import STREAM, Job, numbered
 from toonify.media.images import Image, encode_image, read_image, write_image
@@ -123,6 +123,9 @@ class Batch:
         """One result a job, in no promised order but never more than a batch behind.
 
         Nothing is raised for a photograph that fails: its result says why.
+
+        Raises:
+            UsageError: options out of range.
         """
         waiting: list[_Photo] = []
         for job in jobs:
@@ -204,6 +207,8 @@ class Batch:
                 color=options.color,
                 batch_size=options.batch_size,
             )
+        except (UsageError, ModelError):
+            raise
         except Exception as error:  # out of memory, say: the other batches may still fit
             yield from (_failed(photo.job, error, photo.started) for photo in photos)
             return

@@ -27,13 +27,8 @@ def test_everything_from_a_package_has_a_known_hash():
 
 
 def test_unknown_name_suggests_the_nearest():
-    with pytest.raises(UsageError, match=r"Did you mean .*restyle-psp-ffhq"):
+    with pytest.raises(UsageError, match="Did you mean 'restyle-psp-ffhq'"):
         registry.get("restyle-psp-fhq")
-
-
-def test_nearest_ignores_case_and_far_names():
-    assert registry.nearest("MINA", ["mina", "otto"]) == ["mina"]
-    assert registry.nearest("zzz", ["mina", "otto"]) == []
 
 
 def test_resolve_says_how_to_get_it(tmp_path, monkeypatch):

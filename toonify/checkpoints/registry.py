@@ -6,12 +6,10 @@ and is None ("unknown") elsewhere.
 
 from __future__ import annotations
 
-import difflib
-from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from toonify.errors import UsageError
+from toonify.names import unknown_name
 
 Kind = Literal["generator", "encoder", "perceptual", "landmarks"]
 
@@ -301,13 +299,8 @@ _ENTRIES: tuple[Entry, ...] = (
     Entry(
         name="face-alignment",
         kind="landmarks",
-        title="68 face landmarks: S3FD detector and 2DFAN-4",
+        title="68 face landmarks (2DFAN-4), for `--landmarks face-alignment`",
         files=(
-            CheckpointFile(
-                "s3fd-619a316812.pth",
-                (UrlSource(f"{_FAN}/s3fd-619a316812.pth"),),
-                "619a31681264d3f7f7fc7a16a42cbbe8b23f31a256f75a366e5a1bcd59b33543",
-            ),
             CheckpointFile(
                 "2DFAN4-11f355bf06.pth.tar",
                 (UrlSource(f"{_FAN}/2DFAN4-11f355bf06.pth.tar"),),
@@ -379,26 +372,9 @@ def get(name: str) -> Entry:
     """The entry of that name.
 
     Raises:
-        UsageError: unknown name; the message suggests the nearest ones.
+        UsageError: unknown name; the message suggests the nearest one.
     """
     for entry in _ENTRIES:
         if entry.name == name:
             return entry
-    known = [entry.name for entry in _ENTRIES]
-    raise UsageError(
-        f"there is no checkpoint called {name!r}",
-        mend=f"{did_you_mean(name, known)}`toonify models list` shows all",
-    )
-
-
-def nearest(name: str, candidates: Iterable[str], *, limit: int = 3) -> list[str]:
-    """The candidates spelled most like `name` (case-insensitive), best first; may be empty."""
-    by_lower = {candidate.lower(): candidate for candidate in candidates}
-    found = difflib.get_close_matches(name.lower(), list(by_lower), n=limit, cutoff=0.5)
-    return [by_lower[key] for key in found]
-
-
-def did_you_mean(name: str, candidates: Sequence[str]) -> str:
-    """ "Did you mean a or b? " for a message's mend, or "" when nothing is near."""
-    found = nearest(name, candidates)
-    return f"Did you mean {' or '.join(found)}? " if found else ""
+    raise unknown_name("checkpoint", name, [entry.name for entry in _ENTRIES])

@@ -10,7 +10,7 @@ from typing import Annotated
 
 import typer
 
-from toonify.cli import models
+from toonify.cli import models, stylize
 from toonify.cli.common import Dtype, Settings, complain, examples, hoist_globals
 from toonify.errors import ToonifyError
 
@@ -27,6 +27,7 @@ app = typer.Typer(
         "toonify doctor",
     ).partition("\n\n")[2],
 )
+app.command(epilog=stylize.EPILOG)(stylize.stylize)
 app.add_typer(models.app)
 
 # typer brings its own click or a separate one, depending on its version.

@@ -26,6 +26,14 @@ class Faces(StrEnum):
     largest = "largest"
 
 
+class Landmarks(StrEnum):
+    """What finds faces."""
+
+    auto = "auto"
+    mtcnn = "mtcnn"
+    face_alignment = "face-alignment"
+
+
 EPILOG = examples(
     "toonify stylize me.jpg -o toon.png --character mina",
     "toonify stylize me.jpg -o toons/ --character all --sheet sheet.png",
@@ -67,6 +75,13 @@ def stylize(
         Faces | None,
         typer.Option(help="Default: largest with --crop, all with --paste.", show_default=False),
     ] = None,
+    landmarks: Annotated[
+        Landmarks,
+        typer.Option(
+            help="Face detector; auto takes face-alignment (68 points) where its weights are"
+            " cached, else mtcnn. Naming face-alignment may download them."
+        ),
+    ] = Landmarks.auto,
     paste: Annotated[
         bool,
         typer.Option(
@@ -124,7 +139,11 @@ def stylize(
     from toonify.engine import Toonifier
 
     engine = Toonifier.from_bundle(
-        bundle, device=settings.device, dtype=settings.dtype, offline=settings.offline
+        bundle,
+        device=settings.device,
+        dtype=settings.dtype,
+        landmarks=landmarks.value,
+        offline=settings.offline,
     )
     names = choose_characters(character or (), engine.characters)
     if to_stdout and len(names) > 1:
@@ -177,7 +196,7 @@ def choose_characters(asked: Sequence[str], known: Sequence[str]) -> tuple[str, 
     Raises:
         UsageError: an unknown name; lists the known ones and suggests the nearest.
     """
-    from toonify.checkpoints.registry import did_you_mean
+    from toonify.names import unknown_name
 
     names = [name for item in asked for name in item.split(",") if name]
     if not known:
@@ -188,8 +207,7 @@ def choose_characters(asked: Sequence[str], known: Sequence[str]) -> tuple[str, 
         return tuple(known)
     for name in names:
         if name not in known:
-            mend = f"{did_you_mean(name, known)}Known: {', '.join(known)}."
-            raise UsageError(f"there is no character called {name!r}", mend=mend)
+            raise unknown_name("character", name, known)
     return tuple(dict.fromkeys(names))
 
 

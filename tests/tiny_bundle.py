@@ -1,0 +1,59 @@
+"""A whole bundle of tiny random networks, written as a real one is."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from toonify.bundle import write_manifest
+from toonify.checkpoints import generator_hash, load_generator, save_encoder, save_generator
+from toonify.lut import Character, CharacterTable
+from toonify.models.compact_encoder import CompactEncoder
+from toonify.models.mobile import MobileGenerator
+
+NAMES = ("mina", "otto")
+RESOLUTION = 32
+
+
+def tiny_generator(seed: int = 0) -> MobileGenerator:
+    torch.manual_seed(seed)
+    return MobileGenerator(resolution=RESOLUTION, channels=(16, 16, 16), w_dim=16, mapping_layers=2)
+
+
+def write_table(generator_path: Path, path: Path, names=NAMES) -> CharacterTable:
+    """A table of random codes for the generator in a file."""
+    generator = load_generator(generator_path)
+    table = CharacterTable(generator_hash=generator_hash(generator))
+    for index, name in enumerate(names):
+        torch.manual_seed(index + 1)
+        table.add(
+            Character(
+                name=name,
+                w_plus=torch.randn(generator.num_ws, generator.w_dim),
+                k=3,
+                preview=np.full((8, 8, 3), 40 * index, np.uint8),
+                provenance={"drawings": 3},
+            )
+        )
+    table.save(path)
+    return table
+
+
+def write_bundle(folder: Path) -> Path:
+    folder.mkdir(parents=True)
+    generator = tiny_generator()
+    encoder = CompactEncoder(
+        num_ws=generator.num_ws, w_dim=16, input_size=32, widths=(16, 16), depth=1
+    )
+    save_generator(generator, folder / "generator.safetensors", dtype=torch.float16)
+    save_encoder(encoder, folder / "encoder.safetensors", dtype=torch.float16)
+    write_table(folder / "generator.safetensors", folder / "characters.safetensors")
+    parts = ("generator", "encoder", "characters")
+    write_manifest(
+        folder,
+        about={"name": "tiny"},
+        files={part: {"file": f"{part}.safetensors"} for part in parts},
+    )
+    return folder
