@@ -1,4 +1,4 @@
-"""Shared by all tests; its place puts tests/ on the import path (seeded.py, parity.py)."""
+"""Shared by all tests."""
 
 import pytest
 import torch

@@ -28,8 +28,15 @@ from toonify.models.discriminator import StyleGAN2Discriminator
 from toonify.models.stylegan2 import StyleGAN2Generator
 
 Role = Literal["generator", "encoder", "discriminator"]
-GENERATORS = frozenset({"stylegan2", "mobile"})
-DISCRIMINATORS = frozenset({"stylegan2_discriminator"})
+ARCHITECTURES: dict[str, Role] = {
+    "stylegan2": "generator",
+    "mobile": "generator",
+    "stylegan2_discriminator": "discriminator",
+    "psp": "encoder",
+    "e4e": "encoder",
+    "restyle": "encoder",
+    "compact": "encoder",
+}
 AGAIN = "It may be cut short: download it again."
 
 # torch's legacy files start with a pickled integer, its magic number.
@@ -93,14 +100,9 @@ def read_checkpoint(path: Path) -> Checkpoint:
 def _ours(path: Path) -> Checkpoint:
     tensors, config, metadata = read_safetensors(path)
     kind = config["architecture"]
-    role: Role = (
-        "generator"
-        if kind in GENERATORS
-        else "discriminator"
-        if kind in DISCRIMINATORS
-        else "encoder"
-    )
-    return Checkpoint("toonify", {role: lambda: (config, tensors)}, metadata)
+    if kind not in ARCHITECTURES:
+        raise ModelError(f"its architecture '{kind}' is unknown", mend="Update toonify.")
+    return Checkpoint("toonify", {ARCHITECTURES[kind]: lambda: (config, tensors)}, metadata)
 
 
 def _nvidia(path: Path) -> Checkpoint:
@@ -220,9 +222,9 @@ def build(role: Role, checkpoint: Checkpoint) -> nn.Module:
         ModelError: the checkpoint holds no such network, or one that is not whole.
     """
     if role not in checkpoint.roles:
-        held = " and ".join(checkpoint.roles)
+        held = " and ".join(f"{'an' if r == 'encoder' else 'a'} {r}" for r in checkpoint.roles)
         raise ModelError(
-            f"it holds a {held} ({checkpoint.format} format), but {role} weights were expected",
+            f"it holds {held} ({checkpoint.format} format), but {role} weights were expected",
             mend=f"Give a checkpoint with the {role}.",
         )
     config, tensors = checkpoint.roles[role]()

@@ -14,7 +14,7 @@ from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, cast
 
 import torch
 from torch import Tensor
@@ -60,15 +60,19 @@ class PickledNetwork:
     conv_clamp: float | None = None
 
 
-def _load_storage(data: bytes) -> Any:
-    return torch.load(io.BytesIO(data), map_location="cpu", weights_only=True)
+def _load_storage(data: bytes) -> Tensor:
+    """A pickled storage as a flat tensor over it."""
+    storage = torch.load(io.BytesIO(data), map_location="cpu", weights_only=True)
+    if not isinstance(storage, torch.TypedStorage):
+        raise pickle.UnpicklingError("a storage of another kind")
+    return torch.empty(0, dtype=storage.dtype).set_(cast(Any, storage))
 
 
-def _rebuild_tensor(storage: Any, offset: int, size: Any, stride: Any, *_rest: Any) -> Tensor:
-    if not isinstance(storage, torch.TypedStorage | torch.UntypedStorage):
+def _rebuild_tensor(flat: Any, offset: int, size: Any, stride: Any, *_rest: Any) -> Tensor:
+    if not isinstance(flat, Tensor):
         raise pickle.UnpicklingError("a tensor without storage")
-    dtype = storage.dtype if isinstance(storage, torch.TypedStorage) else torch.uint8
-    return torch.empty(0, dtype=dtype).set_(storage, offset, tuple(size), tuple(stride))
+    # as_strided checks bounds; set_ would grow the storage to whatever the file asks for
+    return flat.as_strided(tuple(size), tuple(stride), offset)
 
 
 def _rebuild_parameter(data: Any, *_rest: Any) -> Tensor:

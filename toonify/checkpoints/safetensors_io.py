@@ -8,7 +8,7 @@ import os
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import torch
 from safetensors import SafetensorError, safe_open
@@ -16,6 +16,7 @@ from safetensors.torch import save
 from torch import Tensor, nn
 
 from toonify.errors import InputError, ModelError
+from toonify.models.protocol import Generator
 
 CONFIG_KEY = "toonify.config"
 
@@ -26,13 +27,13 @@ def file_sha256(path: str | os.PathLike[str]) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def generator_hash(module: nn.Module) -> str:
-    """Hexadecimal SHA-256 of a network's weights, the same after a float16 save and load.
+def generator_hash(generator: Generator | nn.Module) -> str:
+    """Hexadecimal SHA-256 of a generator's weights, the same after a float16 save and load.
 
     Taken over the sorted state-dict names, their shapes and their values as float16.
     """
     digest = hashlib.sha256()
-    for name, tensor in sorted(module.state_dict().items()):
+    for name, tensor in sorted(cast(nn.Module, generator).state_dict().items()):
         digest.update(f"{name}{tuple(tensor.shape)}".encode())
         half = tensor.detach().to("cpu", torch.float16).contiguous()
         digest.update(half.numpy().tobytes())

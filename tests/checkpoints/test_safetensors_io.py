@@ -1,0 +1,70 @@
+import json
+
+import pytest
+import torch
+from safetensors import safe_open
+from safetensors.torch import save_file
+
+from toonify.checkpoints import file_sha256, generator_hash, load_generator, save_generator
+from toonify.checkpoints.safetensors_io import read_safetensors, write_safetensors
+from toonify.errors import InputError, ModelError
+from toonify.models.stylegan2 import StyleGAN2Generator
+
+
+def tiny() -> StyleGAN2Generator:
+    return StyleGAN2Generator(resolution=8, channels={4: 8, 8: 8}, w_dim=8, z_dim=8)
+
+
+def test_metadata_carries_config_and_more(tmp_path):
+    generator, path = tiny(), tmp_path / "deep" / "g.safetensors"
+    save_generator(generator, path, metadata={"source": "a test"})
+    with safe_open(path, framework="pt") as file:
+        metadata = file.metadata()
+    assert metadata["source"] == "a test"
+    assert json.loads(metadata["toonify.config"]) == generator.config()
+    assert read_safetensors(path)[2] == {"source": "a test"}
+
+
+def test_saving_is_repeatable_and_leaves_nothing_behind(tmp_path):
+    generator = tiny()
+    save_generator(generator, tmp_path / "a.safetensors")
+    save_generator(generator, tmp_path / "b.safetensors")
+    assert file_sha256(tmp_path / "a.safetensors") == file_sha256(tmp_path / "b.safetensors")
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["a.safetensors", "b.safetensors"]
+
+
+def test_unwritable_target_is_one_line_and_keeps_the_old_file(tmp_path):
+    (tmp_path / "file").write_text("kept")
+    with pytest.raises(InputError, match="can't write"):
+        save_generator(tiny(), tmp_path / "file" / "g.safetensors")
+    (tmp_path / "folder").mkdir()
+    with pytest.raises(InputError, match="can't write"):
+        save_generator(tiny(), tmp_path / "folder")
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["file", "folder"]
+
+
+def test_hash_sees_every_weight_but_not_the_precision():
+    generator = tiny()
+    before = generator_hash(generator)
+    assert generator_hash(tiny()) != before
+    twin = tiny()
+    twin.load_state_dict(generator.state_dict())
+    assert generator_hash(twin) == before == generator_hash(twin.half())
+    twin.float().w_avg[0] += 0.5
+    assert generator_hash(twin) != before
+
+
+def test_files_that_are_not_ours(tmp_path):
+    path = tmp_path / "x.safetensors"
+    save_file({"a": torch.ones(2)}, path)
+    with pytest.raises(ModelError, match=r"x\.safetensors holds no network of ours"):
+        load_generator(path)
+    for config, match in (
+        ({"architecture": "unheard-of"}, "unheard-of"),
+        ({"architecture": "stylegan2", "resolution": 24, "channels": {"4": 8}}, "power of two"),
+        ({"architecture": "stylegan2", "surprise": 1}, "can't be built"),
+    ):
+        write_safetensors({"a": torch.ones(2)}, path, config=config)
+        with pytest.raises(ModelError, match=match) as caught:
+            load_generator(path)
+        assert "x.safetensors" in str(caught.value)
