@@ -106,10 +106,10 @@ def draw_brow(canvas: Canvas, view: View, head: Head, side: int) -> None:
     """One eyebrow: raised or drawn together by pose.brow."""
     style, pose = head.style, head.pose
     s = np.linspace(-1, 1, 28)
-    lift = -0.028 * max(pose.brow, 0) + 0.012 * max(-pose.brow, 0)
+    lift = -0.028 * max(pose.brow, 0) - 0.008 * max(pose.smile, 0) + 0.012 * max(-pose.brow, 0)
     frown = 0.020 * max(-pose.brow, 0) * (1 - s) / 2 - 0.006 * max(pose.brow, 0) * (1 - s**2)
     x = side * (EYE_X + 0.004 + 0.088 * s - 0.010 * max(-pose.brow, 0) * (1 - s) / 2)
-    y = style.brow_y + lift + frown - style.brow_arch * np.interp(s, [-1, 0.2, 1], [0.25, 1, 0.0])
+    y = style.brow_y + lift + frown - style.brow_arch * np.interp(s, [-1, 0.2, 1], [0.62, 1, 0.0])
     y = y + 0.016 * np.clip(s, 0, 1) ** 2
     weight = np.interp(s, [-1, -0.8, 0.0, 1.0], [0.6, 1.0, 0.9, 0.16])
     kernel = np.ones(7) / 7

@@ -33,7 +33,7 @@ class Shell:
         u = np.stack([np.sin(a) * np.cos(e), -np.sin(e), np.cos(a) * np.cos(e)], -1)
         depth = u @ self._facing
         r = np.asarray(r, float) * np.ones(depth.shape)
-        r = np.where(r > 1, 1 + (r - 1) * np.clip(1 + depth / 0.45, 0, 1), r)
+        r = np.where(r > 1, 1 + (r - 1) * np.clip(1 + depth / 0.25, 0, 1), r)
         u = u - np.minimum(depth, 0.0)[..., None] * self._facing
         u /= np.maximum(np.linalg.norm(u, axis=-1, keepdims=True), 1e-6)
         return self.centre + r[..., None] * self.radii * u
@@ -78,6 +78,7 @@ class Shell:
         lift: tuple[float, float] = (1.02, 1.07),
         sway: float = 0.0,
         blunt: float = 2.6,
+        root_width: float = 1.0,
     ) -> Clump:
         """A pointed clump from root to tip, both (azimuth, elevation); ``width`` in degrees."""
         t = np.linspace(0, 1, 22)
@@ -85,11 +86,12 @@ class Shell:
         el = root[1] + (tip[1] - root[1]) * t
         r = lift[0] + (lift[1] - lift[0]) * t
         w = 0.5 * width * (1 - t**blunt) ** 0.8 * (0.78 + 0.22 * np.sin(np.pi * t))
+        w = w * (root_width + (1 - root_width) * np.sin(0.5 * np.pi * np.minimum(3 * t, 1)))
         w_az = w / np.maximum(np.cos(np.radians(el)), 0.34)
         daz, del_ = np.gradient(az) * np.cos(np.radians(el)), np.gradient(el)
         norm = np.maximum(np.hypot(daz, del_), 1e-6)
         left = self.points(az - w_az * -del_ / norm, el - w * daz / norm, r)
-        if self.depth(az, el).max() < -0.4:  # wholly behind: nothing of it can be seen
+        if self.depth(az, el).max() < -0.18:  # wholly behind: nothing of it can be seen
             return Clump(left[:0], left[:0])
         right = self.points(az + w_az * -del_ / norm, el + w * daz / norm, r)
         return Clump(left, right)
@@ -110,7 +112,9 @@ def lock(
     line = spline(centre, 34)
     # On the far side, ``ride`` moves a lock out to the face's edge, clear of the far eye.
     side = np.sign(line[0, 0])
-    line = line + side * ride * max(0.0, side * view.rotation[0, 2]) * view.rotation[0]
+    ramp = np.linspace(0, 1, len(line))[:, None]
+    ramp = np.sin(0.5 * np.pi * np.minimum(ramp / 0.65, 1)) ** 2
+    line = line + ramp * side * ride * max(0.0, side * view.rotation[0, 2]) * view.rotation[0]
     flat = hang(view, line)
     t = np.linspace(0, 1, len(flat))
     tangent = np.gradient(flat, axis=0)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import cv2
 import numpy as np
 
 from .canvas import Array, Canvas, Mask, ellipse, rgb, spline
@@ -52,6 +53,12 @@ def mina_back(canvas: Canvas, view: View, style: Style) -> None:
     right = hang(view, spline(edge + bend, 30))
     left = hang(view, spline(edge * (-1, 1, 1) + bend, 30))
     deep.add(np.concatenate([left, right[::-1]]))
+    t = np.linspace(0, 2 * np.pi, 32)
+    rings = [
+        np.column_stack([r * np.cos(t), np.full(32, y), -0.04 + r * np.sin(t) * (np.sin(t) < 0)])
+        for y, r in ((0.42, 0.305), (0.80, 0.29))
+    ]
+    deep.add(cv2.convexHull(view.head(np.concatenate(rings)).astype(np.float32))[:, 0].astype(float))
     deep.render(canvas, view)
     outer = Layer(style)
     for side in (-1, 1):
@@ -71,12 +78,12 @@ def mina_front(view: View, style: Style) -> Layer:
         layer.add(
             lock(view, [[side * 0.215, 0.25, 0.10], [side * 0.303, 0.46, 0.115],
                         [side * 0.300 + swing * 0.5, 0.70, 0.09], [side * 0.285 + swing, 0.92, 0.06],
-                        [side * 0.265 + swing * 1.6, 1.13, 0.03]], 0.088, blunt=4.0, ride=0.07)
+                        [side * 0.265 + swing * 1.6, 1.13, 0.03]], 0.088, blunt=4.0, ride=0.055)
         )  # fmt: skip
         layer.add(
             lock(view, [[side * 0.185, 0.23, 0.17], [side * 0.268, 0.40, 0.165],
                         [side * 0.272 + swing * 0.4, 0.58, 0.15], [side * 0.252 + swing, 0.765, 0.13]],
-                 0.062, blunt=2.6, ride=0.10)
+                 0.062, blunt=2.6, ride=0.085)
         )  # fmt: skip
     fringe = [(-58, 3, 19, -3), (57, 2, 19, 3), (-42, 9, 20, -2), (43, 8, 20, 2), (-25, 7, 20, -2),
               (27, 9, 20, 2), (10, 6, 19, 2), (-8, 10, 17, 1)]  # fmt: skip
@@ -88,6 +95,11 @@ def mina_front(view: View, style: Style) -> Layer:
         for az, el, color in (((44, 58, 60, 46), (33, 28, 33, 38), "#ffd34d"),
                               ((45, 60, 62, 47), (23, 17, 22, 28), "#ff7fa8")):  # fmt: skip
             clip = shell.points(np.array(az, float), np.array(el, float), 1.1)
+            middle = clip.mean(0)
+            facing = shell.depth(np.array(az[1]), np.array(el[1]))
+            clip = middle + (clip - middle) * np.clip(5 * facing, 0, 1)
+            if facing <= 0:
+                continue
             canvas.outline([clip], 0.004, style.hair_ink)
             canvas.fill(clip, rgb(color))
 
@@ -182,7 +194,8 @@ def zuri_front(view: View, style: Style) -> Layer:
                 color = style.hair_light if light else style.hair_ink
                 canvas.stroke(curl, 0.0052 * part, color, taper=(0.5, 0.5), clip=mask)
         # headband
-        az = np.linspace(-92, 92, 60)
+        az = np.linspace(-92, 92, 240)
+        az = az[shell.depth(az, interp_band(az) + 9) > -0.10]
         low = interp_band(az)
         r = 1.075
         band = np.concatenate([shell.points(az, low, r), shell.points(az, low + 18, r)[::-1]])
@@ -244,8 +257,8 @@ def bram_front(view: View, style: Style) -> Layer:
                       (84, 24, 26), (-60, 46, 26), (60, 46, 26), (-100, 4, 26), (100, 4, 26)):  # fmt: skip
         s = np.sign(az)
         layer.add(shell.clump((az - 6 * s, el + 20), (az + 14 * s, el - 14), w, lift=(1.0, 1.06)))
-    for az, tip in ((16, 40), (2, 24), (-12, 8), (-24, -16)):
-        layer.add(shell.clump((az - 14, 62), (tip, 74), 22, bend=4, lift=(1.0, 1.10), blunt=2.0))
+    for az0, az1, el1 in ((-52, 40, 64), (-58, 22, 62), (-62, 4, 63), (-66, -14, 68)):
+        layer.add(shell.clump((az0, 70), (az1, el1), 17, bend=0, lift=(1.0, 1.08), blunt=2.2))
     for side in (-1, 1):
         az = np.array([58, 66, 76, 92, 104, 98, 84, 66.0]) * side
         el = np.array([30, 4, -14, -10, 8, 26, 34, 40.0])
@@ -277,7 +290,8 @@ def bram_beard(canvas: Canvas, view: View, head: Head) -> None:
         layer.add(shell.clump((a0, e0), (a1, e1), w, lift=(1.02, 1.05 + 0.0015 * -e1), sway=sway, blunt=2.0))
     for az_g, el_g, tip_az, width in ((-13, -36, -8, 9), (9, -40, 6, 8), (-2, -46, 0, 7),
                                       (21, -34, 15, 7), (-27, -34, -19, 6)):  # fmt: skip
-        streak = shell.clump((az_g, el_g), (tip_az, -84), width, lift=(1.04, 1.14), sway=sway)
+        streak = shell.clump((az_g, el_g), (tip_az, -84), width, lift=(1.04, 1.14), sway=sway,
+                             root_width=0.05)
         layer.add(streak)
         layer.patches.append((streak.polygon, _GREY))
     layer.shade = 0.07
@@ -323,21 +337,20 @@ def nana_back(canvas: Canvas, view: View, style: Style) -> None:
 
 
 def nana_front(view: View, style: Style) -> Layer:
-    shell = Shell(view, (0.0, 0.425, -0.03), (0.308, 0.318, 0.335))
+    shell = Shell(view, (0.0, 0.425, -0.03), (0.318, 0.325, 0.34))
     layer = Layer(style)
     layer.add(
         *shell.cap(hairline([0, 30, 52, 66, 78, 92, 120, 180], [50, 45, 32, 14, 2, -2, -22, -38]))
     )
     sway = 1.5 * view.pose.sway
-    for side in (-1, 1):
-        for az0, el0, az1, el1, w, bend in (
-            (10, 84, 132, 22, 26, 4), (10, 78, 112, 6, 26, 8), (8, 72, 94, 0, 25, 14),
-            (6, 66, 80, 6, 22, 18),
+    for side, part in ((-1, 4), (1, 4)):
+        for az1, el1, el0, w, bend in (
+            (118, 18, 80, 22, 0), (104, 4, 75, 22, 4), (90, -2, 70, 22, 8), (74, 4, 65, 20, 12),
+            (58, 22, 60, 17, 12),
         ):  # fmt: skip
-            layer.add(shell.clump((az0 * side, el0), (az1 * side, el1), w, bend=bend * side,
-                                  lift=(1.01, 1.05), sway=sway, blunt=3.0))  # fmt: skip
-    layer.add(shell.clump((4, 70), (-40, 30), 9, bend=-10, lift=(1.02, 1.08), sway=2 * sway))
-    layer.band(shell, 52, 7, 9, r=1.03)
+            layer.add(shell.clump((part, el0), (az1 * side, el1), w, bend=bend * side,
+                                  lift=(1.0, 1.05), sway=sway, root_width=0.25, blunt=3.4))  # fmt: skip
+    layer.band(shell, 54, 8, 9, r=1.03)
     return layer
 
 
@@ -387,8 +400,8 @@ def _tuft(shell: Shell, az: float, el: float, size: float, tilt: float) -> Clump
     basis = shell.view.matrix[:, :2] @ shell.view.rotation[:2, :2]
     a = np.radians(tilt)
     turn = np.array([[np.cos(a), -np.sin(a)], [np.sin(a), np.cos(a)]])
-    ray = 1 + 0.75 * np.clip((t / np.pi - 0.55) / 0.45, 0, 1) ** 2
-    hook = 0.5 * np.clip((t / np.pi - 0.5) / 0.5, 0, 1) ** 2
+    ray = 1 + 0.16 * np.clip((t / np.pi - 0.55) / 0.45, 0, 1) ** 2
+    hook = 0.55 * np.clip((t / np.pi - 0.5) / 0.5, 0, 1) ** 2
     halves = [
         np.column_stack([s * np.sin(t) * ray + hook, -np.cos(t) * ray]) @ turn.T for s in (-1, 1)
     ]
@@ -406,12 +419,28 @@ def kit_front(view: View, style: Style) -> Layer:
         *_bumps(shell, places[places[:, 1] > line(np.abs(places[:, 0])) + 10], 0.058, 9, 1.06)
     )
     sway = 2.5 * view.pose.sway
-    tufts = [(0, 78, 0), (-50, 68, 10), (52, 70, -10), (-100, 52, 20), (100, 54, -20), (-20, 62, 12),
-             (24, 60, -14), (-62, 48, 22), (64, 48, -20), (-96, 28, 14), (96, 28, -14), (-40, 46, 24),
-             (42, 48, -26), (2, 50, 20), (-80, 20, 8), (80, 20, -8), (-66, 26, 26), (66, 26, -22),
-             (-48, 32, 28), (48, 32, -30), (-28, 37, 30), (30, 37, -28), (-8, 38, 26), (13, 37, 34)]  # fmt: skip
+    tufts = [(0, 80, 0), (-60, 66, 10), (62, 66, -10), (-104, 50, 20), (104, 50, -20), (0, 64, 14),
+             (-92, 28, 14), (92, 28, -14), (-44, 50, 26), (46, 52, -26), (-76, 40, 22),
+             (76, 40, -22), (-80, 14, 8), (80, 14, -8), (-15, 48, 24), (19, 48, -22), (-66, 25, 26),
+             (66, 25, -22), (-47, 33, 30), (48, 33, -30), (-27, 38, 30), (28, 38, -26), (2, 36, 34)]  # fmt: skip
+    spirals = []
+    turn = np.linspace(0, 4.4, 22)
+    basis = view.matrix[:, :2] @ view.rotation[:2, :2]
     for k, (a, e, tilt) in enumerate(tufts):
-        size = 0.050 + 0.008 * np.cos(2.4 * k)
-        layer.add(_tuft(shell, a + sway, e, size, tilt - 6 * view.pose.sway))
+        size = 0.062 + 0.009 * np.cos(2.4 * k)
+        tuft = _tuft(shell, a + sway, e, size, tilt - 6 * view.pose.sway)
+        layer.add(tuft)
+        seen = np.clip(3 * shell.depth(np.array(a + sway), np.array(e)) - 0.2, 0, 1)
+        if seen > 0:
+            way = 1 if tilt < 0 else -1
+            ray = size * (0.60 - 0.09 * turn)
+            curl = np.column_stack([way * ray * np.cos(turn - 2.2), ray * np.sin(turn - 2.2)])
+            spirals.append((0.5 * (tuft.left[6] + tuft.right[6]) + curl @ basis.T, seen))
+
+    def spiral_lines(canvas: Canvas, mask: Mask) -> None:
+        for curve, seen in spirals:
+            canvas.stroke(curve, 0.0038 * seen, style.hair_ink, taper=(0.5, 0.3), clip=mask)
+
+    layer.details = spiral_lines
     layer.band(shell, 54, 9, 9, r=1.10)
     return layer
