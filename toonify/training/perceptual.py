@@ -113,9 +113,9 @@ def find_trunk(net: Net) -> Path:
     cached = Path(torch.hub.get_dir()) / "checkpoints" / _TORCHVISION_FILE[net]
     if cached.is_file():
         return cached
-    from toonify.checkpoints.registry import resolve
+    from toonify.checkpoints.download import pull
 
-    return Path(resolve(_REGISTRY_NAME[net]))
+    return pull(_REGISTRY_NAME[net])
 
 
 def _build(net: Net, trunk: list[tuple[Tensor, Tensor]]) -> tuple[nn.ModuleList, list[Tensor]]:
