@@ -122,11 +122,11 @@ def draw(
     character.behind(canvas, view, head)
     face = draw_skin(canvas, view, style, contour)
     hair_shadow(canvas, view, style, face, hair.mask(canvas))
-    draw_nose(canvas, view, head)
     draw_cheeks(canvas, view, head, face)
     character.under(canvas, view, head)
     draw_mouth(canvas, view, head)
     character.over(canvas, view, head)
+    draw_nose(canvas, view, head)
     for side in (-1, 1):
         draw_eye(canvas, view, head, face, side)
     hair.render(canvas, view)

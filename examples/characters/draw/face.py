@@ -131,14 +131,15 @@ def draw_nose(canvas: Canvas, view: View, head: Head) -> None:
         return view.head(q)
 
     z = style.nose_z
+    length = 0.012 + 1.7 * w  # of the bridge's shaded part
     base = put([[-w, y + 0.008, 0.012], [0, y - 0.004, z], [w, y + 0.008, 0.012]])
     under = put(
         [[w * 0.55, y + 0.022, 0.016], [0, y + 0.027, 0.026], [-w * 0.55, y + 0.022, 0.016]]
     )
     canvas.fill(spline(np.concatenate([base, under]), 50, closed=True), style.skin_shade)
     side = np.clip(pose.yaw / 25 - pose.light * 0.6, -1, 1)
-    bridge = put([[0, y - 0.085, 0.022], [0, y - 0.045, 0.040], [0, y - 0.006, z]])
-    foot = put([[side * w * 0.95, y + 0.006, 0.014], [side * w * 0.45, y - 0.045, 0.012]])
+    bridge = put([[0, y - length, 0.4 * z], [0, y - 0.5 * length, 0.68 * z], [0, y - 0.006, z]])
+    foot = put([[side * w * 0.95, y + 0.006, 0.014], [side * w * 0.40, y - 0.5 * length, 0.2 * z]])
     shape = np.concatenate([spline(bridge, 16), foot])
     canvas.fill(shape, style.skin_shade)
     tip = spline(
@@ -160,7 +161,7 @@ def draw_nose(canvas: Canvas, view: View, head: Head) -> None:
         canvas.stroke(wing, 0.0026 + 0.0012 * max(0.0, -k * side), style.ink, taper=(0.6, 0.5))
     turn = abs(pose.yaw) / 30
     if turn > 0.15:
-        line = spline(put([[0, y - 0.075, 0.026], [0, y - 0.035, 0.045], [0, y - 0.004, z]]), 24)
+        line = spline(put([[0, y - length, 0.4 * z], [0, y - 0.5 * length, 0.68 * z], [0, y - 0.004, z]]), 24)
         canvas.stroke(line, 0.0040 * min(turn, 1.0), style.ink, taper=(0.9, 0.1))
 
 
@@ -169,9 +170,9 @@ def draw_cheeks(canvas: Canvas, view: View, head: Head, face: Mask) -> None:
     style, pose = head.style, head.pose
     rise = -0.012 * max(pose.smile, 0)
     for side in (-1, 1):
-        e = ellipse(side * 0.165, 0.60 + rise, 0.052, 0.026)
+        e = ellipse(side * 0.165, 0.60 + rise, 0.046, 0.020)
         spot = view.head(head.surface(e))
-        canvas.glow(spot, style.blush, style.blush_power, 0.016, face)
+        canvas.glow(spot, style.blush, style.blush_power, 0.028, face)
         if style.freckles:
             for dx, dy, r in (
                 (0.105, 0.575, 1.0), (0.135, 0.598, 0.9), (0.152, 0.565, 1.0), (0.182, 0.588, 1.1),

@@ -46,7 +46,7 @@ class Shell:
         """Polygons covering the shell above ``hairline(azimuth)`` all round."""
         az = np.linspace(-180, 180, 61)
         low = hairline(np.abs(az))
-        el = low + (89.0 - low) * np.linspace(0, 1, 8)[:, None]
+        el = low + (89.0 - low) * np.linspace(0, 1, 15)[:, None]
         return self.patches(np.broadcast_to(az, el.shape), el, r)
 
     def patches(self, az: Array, el: Array, r: float) -> list[Array]:
@@ -84,15 +84,17 @@ class Shell:
         t = np.linspace(0, 1, 22)
         az = root[0] + (tip[0] - root[0]) * t + bend * np.sin(np.pi * t) + sway * t**2
         el = root[1] + (tip[1] - root[1]) * t
-        r = lift[0] + (lift[1] - lift[0]) * t
-        w = 0.5 * width * (1 - t**blunt) ** 0.8 * (0.78 + 0.22 * np.sin(np.pi * t))
+        # A clump shrinks away as it passes behind the edge, or its tip would stick out as a thread.
+        seen = float(np.clip((self.depth(az, el)[8:14].mean() + 0.32) / 0.3, 0, 1))
+        if seen == 0.0:
+            return Clump(np.zeros((0, 2)), np.zeros((0, 2)))
+        r = lift[0] + (lift[1] - lift[0]) * t * seen
+        w = 0.5 * width * seen * (1 - t**blunt) ** 0.8 * (0.78 + 0.22 * np.sin(np.pi * t))
         w = w * (root_width + (1 - root_width) * np.sin(0.5 * np.pi * np.minimum(3 * t, 1)))
         w_az = w / np.maximum(np.cos(np.radians(el)), 0.34)
         daz, del_ = np.gradient(az) * np.cos(np.radians(el)), np.gradient(el)
         norm = np.maximum(np.hypot(daz, del_), 1e-6)
         left = self.points(az - w_az * -del_ / norm, el - w * daz / norm, r)
-        if self.depth(az, el).max() < -0.18:  # wholly behind: nothing of it can be seen
-            return Clump(left[:0], left[:0])
         right = self.points(az + w_az * -del_ / norm, el + w * daz / norm, r)
         return Clump(left, right)
 
@@ -149,12 +151,15 @@ class Layer:
         self.shapes: list[tuple[Array, Clump | None, bool]] = []
         self.glints: list[Array] = []
         self.patches: list[tuple[Array, Color]] = []
+        self._mask: Mask | None = None
         self.shade = 0.085  # how far the light reaches round, in units
         self.details: Callable[[Canvas, Mask], None] | None = None  # drawn last, with the mask
 
     def mask(self, canvas: Canvas) -> Mask:
-        """The layer's area."""
-        return canvas.mask([p for p, _, _ in self.shapes])
+        """The layer's area; kept, so add everything first."""
+        if self._mask is None:
+            self._mask = canvas.mask([p for p, _, _ in self.shapes])
+        return self._mask
 
     def add(self, *shapes: Clump | Array, ink: bool = True) -> None:
         """Add clumps (drawn with edges) or plain polygons; ``ink`` False keeps out of the outline."""

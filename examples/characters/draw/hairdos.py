@@ -97,8 +97,8 @@ def mina_front(view: View, style: Style) -> Layer:
             clip = shell.points(np.array(az, float), np.array(el, float), 1.1)
             middle = clip.mean(0)
             facing = shell.depth(np.array(az[1]), np.array(el[1]))
-            clip = middle + (clip - middle) * np.clip(5 * facing, 0, 1)
-            if facing <= 0:
+            clip = middle + (clip - middle) * np.clip(4 * facing - 0.6, 0, 1)
+            if facing <= 0.15:
                 continue
             canvas.outline([clip], 0.004, style.hair_ink)
             canvas.fill(clip, rgb(color))
@@ -253,8 +253,8 @@ def bram_front(view: View, style: Style) -> Layer:
             hairline([0, 14, 32, 48, 62, 74, 84, 112, 180], [58, 60, 67, 56, 26, -10, 8, -14, -40])
         )
     )
-    for az, el, w in ((-150, 40, 34), (150, 40, 34), (-110, 30, 30), (110, 30, 30), (-84, 24, 26),
-                      (84, 24, 26), (-60, 46, 26), (60, 46, 26), (-100, 4, 26), (100, 4, 26)):  # fmt: skip
+    for az, el, w in ((-150, 40, 34), (150, 40, 34), (-110, 30, 30), (110, 30, 30), (-60, 46, 26),
+                      (60, 46, 26)):  # fmt: skip
         s = np.sign(az)
         layer.add(shell.clump((az - 6 * s, el + 20), (az + 14 * s, el - 14), w, lift=(1.0, 1.06)))
     for az0, az1, el1 in ((-52, 40, 64), (-58, 22, 62), (-62, 4, 63), (-66, -14, 68)):

@@ -27,7 +27,7 @@ class Mouth:
         grin = np.clip((happy - 0.45) / 0.55, 0, 1) ** 1.5 * (1 - pursed)
         drop = 0.118 * opening + 0.034 * grin * (1 - 0.6 * opening)
         self.gap = drop + 0.014 * opening
-        bow = 0.0018 * (np.exp(-((_M / 0.16) ** 2)) - np.exp(-(((np.abs(_M) - 0.34) / 0.2) ** 2)))
+        bow = 0.0009 * (np.exp(-((_M / 0.16) ** 2)) - np.exp(-(((np.abs(_M) - 0.34) / 0.2) ** 2)))
         base = MOUTH_Y + corner * np.abs(_M) ** 1.9 - 0.10 * corner
         arch = np.clip(1 - np.abs(_M) ** 2.4, 0, 1) ** 0.75
         self.x = self.half * _M
