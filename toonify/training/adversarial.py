@@ -15,6 +15,7 @@ from typing import TypeVar
 
 from torch import Tensor
 
+from toonify.checkpoints import save_generator
 from toonify.errors import ToonifyError, UsageError
 from toonify.models.discriminator import StyleGAN2Discriminator
 from toonify.models.protocol import Generator
@@ -44,7 +45,8 @@ def finetune_adversarial(
 ) -> G:
     """Fine-tune a copy of `generator` on drawings; returns the averaged copy, in eval mode.
 
-    Writes snapshot.pt (everything a resumption needs), metrics.jsonl and preview grids to `out`.
+    Writes to `out`: snapshot.pt (everything a resumption needs), generator.safetensors (the
+    averaged copy, so far), metrics.jsonl and preview grids.
     On Ctrl-C the running step is finished and a snapshot written before KeyboardInterrupt
     rises. On the CPU a resumed run ends with the weights of an uninterrupted one.
 
@@ -80,17 +82,21 @@ def finetune_adversarial(
 
     def snapshot() -> None:
         folder.save(trainer.state_dict())
+        target = folder.path / "generator.safetensors"
+        save_generator(trainer.average, target, metadata={"kimg": f"{trainer.images / 1000:g}"})
         folder.preview(trainer.preview(), trainer.images / 1000)
 
     with interruptible() as interrupt:
         began, shown = time.perf_counter(), trainer.images
         while trainer.images < config.kimg * 1000:
             metrics = trainer.step()
-            if not all(math.isfinite(value) for value in metrics.values()):
+            finite = all(math.isfinite(value) for value in metrics.values())
+            due = trainer.images - kept >= config.snapshot_kimg * 1000 or interrupt.requested
+            if not finite or (due and not trainer.finite()):
                 raise Diverged(
-                    f"the losses are not finite at {trainer.images / 1000:.2f} kimg",
-                    mend=f"Lower the rate (now {config.lr:g}) or raise R1's weight, and go on "
-                    f"from the snapshot at {kept / 1000:.2f} kimg.",
+                    f"the training diverged at {trainer.images / 1000:.2f} kimg",
+                    mend=f"Lower the rate (now {config.lr:g}) or raise R1's weight; the snapshot "
+                    f"at {kept / 1000:.2f} kimg is good.",
                 )
             if trainer.steps % config.log_every == 0:
                 speed = (trainer.images - shown) / (time.perf_counter() - began)
@@ -103,7 +109,7 @@ def finetune_adversarial(
                 folder.log(line)
                 if progress:
                     progress(line)
-            if trainer.images - kept >= config.snapshot_kimg * 1000 or interrupt.requested:
+            if due:
                 snapshot()
                 kept = trainer.images
             if interrupt.requested:

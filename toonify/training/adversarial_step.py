@@ -181,11 +181,10 @@ class AdversarialTrainer(Generic[G]):
         """One discriminator and one generator step; returns their losses."""
         config = self.config
         p = self.ada.p
-        # Discriminator.
-        with torch.no_grad(), self._autocast():
-            fake = self._generate(self._latents())
+        # One batch of fakes serves both: the generator does not change in between.
         with self._autocast():
-            fake_logits = self._judge(self.pipe(fake.float(), p))
+            fake = self._generate(self._latents())
+            fake_logits = self._judge(self.pipe(fake.detach().float(), p))
             real_logits = self._judge(self.pipe(self._drawings(), p))
         loss_d = discriminator_logistic(real_logits, fake_logits)
         self._update(self.d_optimizer, loss_d)
@@ -197,10 +196,8 @@ class AdversarialTrainer(Generic[G]):
             self.r1 = float(penalty.detach())
         if config.augment == "ada":
             self.ada.update(real_logits)
-        # Generator.
         self.discriminator.requires_grad_(False)
         with self._autocast():
-            fake = self._generate(self._latents())
             logits = self._judge(self.pipe(fake.float(), p))
         loss_g = generator_logistic(logits)
         self._update(self.g_optimizer, loss_g)
@@ -274,6 +271,11 @@ class AdversarialTrainer(Generic[G]):
         keep = 0.5 ** (self.config.batch_size / half_life)
         for average, current in self.averaged:
             average.lerp_(current.detach(), 1 - keep)
+
+    def finite(self) -> bool:
+        """Whether every trained weight is finite."""
+        weights = [*self.trained.values(), *self.discriminator.parameters()]
+        return all(bool(torch.isfinite(w).all()) for w in weights)
 
     @torch.no_grad()
     def preview(self) -> Tensor:
