@@ -78,12 +78,12 @@ def mina_front(view: View, style: Style) -> Layer:
         layer.add(
             lock(view, [[side * 0.215, 0.25, 0.10], [side * 0.303, 0.46, 0.115],
                         [side * 0.300 + swing * 0.5, 0.70, 0.09], [side * 0.285 + swing, 0.92, 0.06],
-                        [side * 0.265 + swing * 1.6, 1.13, 0.03]], 0.088, blunt=4.0, ride=0.055)
+                        [side * 0.265 + swing * 1.6, 1.13, 0.03]], 0.088, blunt=4.0, ride=0.075)
         )  # fmt: skip
         layer.add(
             lock(view, [[side * 0.185, 0.23, 0.17], [side * 0.268, 0.40, 0.165],
                         [side * 0.272 + swing * 0.4, 0.58, 0.15], [side * 0.252 + swing, 0.765, 0.13]],
-                 0.062, blunt=2.6, ride=0.085)
+                 0.062, blunt=2.6, ride=0.11)
         )  # fmt: skip
     fringe = [(-58, 3, 19, -3), (57, 2, 19, 3), (-42, 9, 20, -2), (43, 8, 20, 2), (-25, 7, 20, -2),
               (27, 9, 20, 2), (10, 6, 19, 2), (-8, 10, 17, 1)]  # fmt: skip
@@ -138,7 +138,7 @@ def jun_front(view: View, style: Style) -> Layer:
         s = np.sign(az)
         layer.add(
             shell.clump((az - 10 * s, el - 4), (az + 12 * s + 6, el + 9), width,
-                        lift=(0.92, 1.21), sway=4 * sway, blunt=1.35)
+                        lift=(0.92, 1.20 + 0.10 * float(np.cos(np.radians(el)) ** 3)), sway=4 * sway, blunt=1.35)
         )  # fmt: skip
     swept = [(-50, 60, -66, 4, 20, 6), (52, 58, 66, 6, 18, -4), (-30, 66, -50, 12, 22, 8),
              (30, 70, 48, 14, 21, -8), (-6, 70, -30, 16, 23, 9), (10, 72, 26, 24, 20, -6),
@@ -257,8 +257,8 @@ def bram_front(view: View, style: Style) -> Layer:
                       (60, 46, 26)):  # fmt: skip
         s = np.sign(az)
         layer.add(shell.clump((az - 6 * s, el + 20), (az + 14 * s, el - 14), w, lift=(1.0, 1.06)))
-    for az0, az1, el1 in ((-52, 40, 64), (-58, 22, 62), (-62, 4, 63), (-66, -14, 68)):
-        layer.add(shell.clump((az0, 70), (az1, el1), 17, bend=0, lift=(1.0, 1.08), blunt=2.2))
+    for az0, az1, el1 in ((-60, 34, 63), (-64, 8, 61)):
+        layer.add(shell.clump((az0, 70), (az1, el1), 24, lift=(1.0, 1.07), blunt=2.2))
     for side in (-1, 1):
         az = np.array([58, 66, 76, 92, 104, 98, 84, 66.0]) * side
         el = np.array([30, 4, -14, -10, 8, 26, 34, 40.0])
@@ -294,6 +294,10 @@ def bram_beard(canvas: Canvas, view: View, head: Head) -> None:
                              root_width=0.05)
         layer.add(streak)
         layer.patches.append((streak.polygon, _GREY))
+    for side in (-1, 1):
+        az_g = np.array([104, 84, 66, 70, 78, 90, 104.0]) * side
+        el_g = np.array([26, 26, 2, -16, -34, -22, -10.0])
+        layer.patches.append((spline(shell.points(az_g, el_g, 1.03), 40, closed=True), _GREY))
     layer.shade = 0.07
     layer.render(canvas, view)
 
@@ -351,6 +355,7 @@ def nana_front(view: View, style: Style) -> Layer:
             layer.add(shell.clump((part, el0), (az1 * side, el1), w, bend=bend * side,
                                   lift=(1.0, 1.05), sway=sway, root_width=0.25, blunt=3.4))  # fmt: skip
     layer.band(shell, 54, 8, 9, r=1.03)
+    layer.shade = 0.06
     return layer
 
 
