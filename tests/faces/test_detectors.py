@@ -1,0 +1,107 @@
+"""Detection on a real portrait (scikit-image's astronaut, public domain) and on nothing."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from toonify.errors import ModelError, UsageError
+from toonify.faces import align, get_detector, landmarks
+from toonify.faces.mtcnn import MTCNNDetector, _nms
+
+
+@pytest.fixture(scope="module")
+def detector() -> MTCNNDetector:
+    return MTCNNDetector()
+
+
+@pytest.fixture(scope="module")
+def astronaut() -> np.ndarray:
+    data = pytest.importorskip("skimage.data")
+    return data.astronaut()
+
+
+EYES = np.float32([[204, 101], [246, 104]])  # pupils of the portrait, image-left first
+
+
+def test_finds_the_portrait(detector: MTCNNDetector, astronaut: np.ndarray) -> None:
+    faces = detector.detect(astronaut)
+    assert len(faces) == 1 and faces[0].score > 0.95
+    np.testing.assert_allclose(faces[0].points5[:2], EYES, atol=3)
+
+
+def test_finds_it_in_a_large_picture_at_the_same_place(
+    detector: MTCNNDetector, astronaut: np.ndarray
+) -> None:
+    large = cv2.resize(astronaut, (2048, 2048), interpolation=cv2.INTER_CUBIC)
+    face = detector.detect(large)[0]
+    np.testing.assert_allclose(face.points5[:2] / 4, EYES, atol=3)
+
+
+def test_finds_it_in_a_tight_crop(detector: MTCNNDetector, astronaut: np.ndarray) -> None:
+    tight = np.ascontiguousarray(astronaut[60:190, 165:285])
+    face = detector.detect(tight)[0]
+    np.testing.assert_allclose(face.points5[:2] + np.float32([165, 60]), EYES, atol=4)
+
+
+@pytest.mark.parametrize("turns", [1, 2, 3])
+def test_sideways_photo_gets_upright(
+    detector: MTCNNDetector, astronaut: np.ndarray, turns: int
+) -> None:
+    turned = np.ascontiguousarray(np.rot90(astronaut, turns))
+    straight = align(astronaut, detector.detect(astronaut)[0], 64).image
+    got = align(turned, detector.detect(turned)[0], 64).image
+    assert np.abs(got.astype(float) - straight).mean() < 20
+
+
+def test_all_faces_largest_first(detector: MTCNNDetector, astronaut: np.ndarray) -> None:
+    small = cv2.resize(astronaut, (256, 256), interpolation=cv2.INTER_AREA)
+    both = np.zeros((512, 800, 3), np.uint8)
+    both[:256, 520:776] = small
+    both[:, :512] = astronaut
+    faces = detector.detect(both)
+    assert len(faces) == 2 and faces[0].size > 2 * faces[1].size
+    assert faces[0].points5[0, 0] < 512 < faces[1].points5[0, 0]
+
+
+def test_no_face_in_noise_or_nothing(detector: MTCNNDetector) -> None:
+    noise = np.random.default_rng(0).integers(0, 255, (200, 300, 3), np.uint8)
+    for picture in (noise, np.zeros((64, 64, 3), np.uint8), np.zeros((1, 1, 3), np.uint8)):
+        assert detector.detect(picture) == []
+
+
+def test_thin_pictures(detector: MTCNNDetector) -> None:
+    assert detector.detect(np.zeros((8, 900, 3), np.uint8)) == []
+
+
+def test_nms_keeps_the_best_of_each_place() -> None:
+    boxes = np.float32([[0, 0, 10, 10, 0.7], [1, 0, 11, 10, 0.9], [50, 50, 60, 60, 0.8]])
+    assert _nms(boxes, 0.5).tolist() == [1, 2]
+    inside = np.float32([[0, 0, 10, 10, 0.9], [4, 4, 6, 6, 0.8]])
+    assert _nms(inside, 0.5).tolist() == [0, 1]
+    assert _nms(inside, 0.5, of_smaller=True).tolist() == [0]
+
+
+def test_get_detector_names(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(landmarks.torch.hub, "get_dir", lambda: str(tmp_path))
+    assert get_detector().name == "mtcnn"  # no weights here
+    assert get_detector("mtcnn").name == "mtcnn"
+    with pytest.raises(ModelError, match="--landmarks mtcnn"):
+        get_detector("face-alignment", offline=True)
+    with pytest.raises(UsageError, match="face-alignment"):
+        get_detector("dlib")
+
+
+def test_damaged_landmark_weights_are_one_line(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(landmarks.torch.hub, "get_dir", lambda: str(tmp_path))
+    path = landmarks.weights_path()
+    path.parent.mkdir(parents=True)
+    path.write_bytes(b"not weights")
+    with pytest.raises(ModelError, match="can't load") as caught:
+        get_detector("face-alignment", offline=True)
+    assert "\n" not in str(caught.value)
