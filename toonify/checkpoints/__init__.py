@@ -1,7 +1,8 @@
 """Every file format in and out.
 
-Reads rosinality's `.pt`, NVIDIA's stylegan2-ada `.pkl`, the pSp family's `.pt` and our own
-`.safetensors`; writes only the last. No file's code is ever run.
+Reads rosinality's `.pt`, NVIDIA's stylegan2-ada `.pkl`, the pSp family's `.pt`, the compact
+generator's OpenVINO files and our own `.safetensors`; writes only the last. No file's code is
+ever run.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ import torch
 from torch import nn
 
 from toonify.checkpoints import formats
+from toonify.checkpoints.openvino import load_mobile
 from toonify.checkpoints.safetensors_io import file_sha256, generator_hash, write_safetensors
 from toonify.models.discriminator import StyleGAN2Discriminator
 from toonify.models.encoders import Encoder
@@ -38,12 +40,15 @@ def load_generator(path: PathOrName, *, device: str | torch.device = "cpu") -> G
     """Face generator from a checkpoint, float32, in evaluation mode.
 
     Args:
-        path: a file of any format above (of the pSp family, its decoder is taken), or a name
-            from the registry.
+        path: a file of any format above (of the pSp family, its decoder is taken), the folder
+            of the compact generator's OpenVINO files, or a name from the registry.
 
     Raises:
         ModelError: no such file, not a checkpoint, not whole, or without a generator.
     """
+    folder = _locate(path)
+    if folder.is_dir():
+        return load_mobile(folder).to(device)
     return cast(Generator, _load("generator", path, device))
 
 
