@@ -6,6 +6,8 @@ Example:
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 import cv2
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -55,6 +57,7 @@ def _anchor_points(head: Head, view: View) -> Array:
     return view.head(head.surface([[-EYE_X, EYE_Y], [EYE_X, EYE_Y], [0.0, MOUTH_Y]]))
 
 
+@lru_cache(maxsize=16)
 def _background(name: str, kind: str, size: int) -> NDArray[np.float32]:
     """(size, size, 3) gradient."""
     angle = 0.35
@@ -128,7 +131,7 @@ def draw(
     character.over(canvas, view, head)
     draw_nose(canvas, view, head)
     for side in (-1, 1):
-        draw_eye(canvas, view, head, face, side)
+        draw_eye(canvas, view, head, side)
     hair.render(canvas, view)
     for side in (-1, 1):
         draw_brow(canvas, view, head, side)

@@ -117,30 +117,54 @@ class Canvas:
             layer = cv2.addWeighted(layer, opacity, part, 1.0 - opacity, 0.0)
         cv2.copyTo(layer, np.ascontiguousarray(mask[y : y + h, x : x + w]), part)
 
-    def stamp(self, source: Mask, mask: Mask) -> None:
+    def _crop(self, points: Array, pad: int = 2) -> tuple[slice, slice] | None:
+        """Rows and columns round a polygon, None where nothing of it is on the canvas."""
+        if len(points) == 0:
+            return None
+        x0, y0 = np.maximum(np.floor(points.min(0)).astype(int) - pad, 0)
+        x1, y1 = np.minimum(np.ceil(points.max(0)).astype(int) + pad, self.pixels)
+        return (slice(y0, y1), slice(x0, x1)) if x1 > x0 and y1 > y0 else None
+
+    def _part(self, points: Array, crop: tuple[slice, slice]) -> Mask:
+        """Mask of one polygon over a crop of the canvas."""
+        rows, columns = crop
+        out = np.zeros((rows.stop - rows.start, columns.stop - columns.start), np.uint8)
+        moved = self._fix(points) - (np.array([columns.start, rows.start]) << _SHIFT)
+        cv2.fillPoly(out, [moved.astype(np.int32)], 255, cv2.LINE_8, _SHIFT)
+        return out
+
+    def fill_inside(self, points: Array, clip: Mask, color: Color, opacity: float = 1.0) -> None:
+        """Fill the part of a polygon which lies inside a mask."""
+        crop = self._crop(points)
+        if crop is not None:
+            image = self.image[crop]
+            layer = np.empty_like(image)
+            layer[:] = (*color, 255)
+            if opacity < 1.0:
+                layer = cv2.addWeighted(layer, opacity, image, 1.0 - opacity, 0.0)
+            cv2.copyTo(layer, cv2.bitwise_and(self._part(points, crop), clip[crop]), image)
+
+    def stamp(self, source: Mask, points: Array) -> None:
+        """Copy another (pixels, pixels, 4) image through a polygon."""
+        crop = self._crop(points)
+        if crop is not None:
+            cv2.copyTo(source[crop], self._part(points, crop), self.image[crop])
+
+    def stamp_mask(self, source: Mask, mask: Mask) -> None:
         """Copy another (pixels, pixels, 4) image through a mask."""
-        x, y, w, h = cv2.boundingRect(mask)
-        if w:
-            part = self.image[y : y + h, x : x + w]
-            cv2.copyTo(
-                np.ascontiguousarray(source[y : y + h, x : x + w]),
-                np.ascontiguousarray(mask[y : y + h, x : x + w]),
-                part,
-            )
+        cv2.copyTo(source, mask, self.image)
 
     def glow(self, points: Array, color: Color, opacity: float, blur: float, clip: Mask) -> None:
         """Soft-edged spot: a polygon blurred by ``blur`` units, clipped, laid over what is there."""
         pad = int(3 * blur * self.unit) + 2
-        x0, y0 = np.maximum(np.floor(points.min(0)).astype(int) - pad, 0)
-        x1, y1 = np.minimum(np.ceil(points.max(0)).astype(int) + pad, self.pixels)
-        if x1 <= x0 or y1 <= y0:
+        crop = self._crop(points, pad)
+        if crop is None:
             return
-        spot = np.zeros((y1 - y0, x1 - x0), np.uint8)
-        cv2.fillPoly(spot, [self._fix(points - (x0, y0))], 255, cv2.LINE_8, _SHIFT)
+        spot = self._part(points, crop)
         spot = cv2.stackBlur(spot, (pad // 2 * 2 + 1, pad // 2 * 2 + 1))
-        weight = cv2.bitwise_and(spot, clip[y0:y1, x0:x1]).astype(np.float32)[..., None]
+        weight = cv2.bitwise_and(spot, clip[crop]).astype(np.float32)[..., None]
         weight *= opacity / 255.0
-        part = self.image[y0:y1, x0:x1, :3]
+        part = self.image[crop][..., :3]
         part[:] = np.round(part + (np.asarray(color, np.float32) - part) * weight).astype(np.uint8)
 
     def stroke(

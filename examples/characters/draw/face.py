@@ -5,7 +5,7 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
-from .canvas import Array, Canvas, Mask, ellipse, mix, spline
+from .canvas import Array, Canvas, Color, Mask, ellipse, mix, spline
 from .head import Head
 from .pose import EYE_X, EYE_Y, View
 from .style import Style
@@ -30,7 +30,7 @@ def _lids(style: Style, opening: float, smile: float) -> tuple[Array, Array]:
     return np.minimum(up, low) + tilt, low + tilt
 
 
-def draw_eye(canvas: Canvas, view: View, head: Head, face: Mask, side: int) -> None:
+def draw_eye(canvas: Canvas, view: View, head: Head, side: int) -> None:
     """One eye: side -1 is the image's left."""
     style, pose = head.style, head.pose
     opening = pose.eye_left if side < 0 else pose.eye_right
@@ -48,23 +48,23 @@ def draw_eye(canvas: Canvas, view: View, head: Head, face: Mask, side: int) -> N
     cx, cy = side * EYE_X + gx - side * 0.002, gy - 0.006
     rx, ry = style.iris_rx, style.iris_ry
 
-    def disc(dx: float, dy: float, fx: float, fy: float) -> Mask:
+    def disc(dx: float, dy: float, fx: float, fy: float, color: Color) -> None:
         e = ellipse(cx + dx * rx, cy + dy * ry, fx * rx, fy * ry)
-        return cv2.bitwise_and(canvas.mask([put(e[:, 0], e[:, 1])]), clip)
+        canvas.fill_inside(put(e[:, 0], e[:, 1]), clip, color)
 
     dark, middle, light = style.iris
     lid = np.concatenate([put(x, up - 0.02), put(x[::-1], up[::-1] + 0.017)])
-    lid_mask = cv2.bitwise_and(canvas.mask([lid]), clip)
-    canvas.paint(lid_mask, mix(_WHITE, style.lash, 0.24))
-    rim = disc(0, 0, 1.0, 1.0)
-    canvas.paint(rim, mix(dark, style.lash, 0.55))
-    canvas.paint(disc(0, 0.02, 0.9, 0.92), dark)
-    canvas.paint(disc(0, 0.2, 0.84, 0.72), middle)
-    canvas.paint(disc(0, 0.5, 0.62, 0.38), light)
-    canvas.paint(disc(0, 0.0, 0.42, 0.46), mix(dark, (8, 6, 14), 0.75))
-    canvas.paint(cv2.bitwise_and(lid_mask, rim), mix(dark, style.lash, 0.7))
-    canvas.paint(disc(-0.36, -0.40, 0.27, 0.25), (255, 255, 255))
-    canvas.paint(disc(0.40, 0.46, 0.13, 0.12), (255, 255, 255))
+    canvas.fill_inside(lid, clip, mix(_WHITE, style.lash, 0.24))
+    disc(0, 0, 1.0, 1.0, mix(dark, style.lash, 0.55))
+    disc(0, 0.02, 0.9, 0.92, dark)
+    disc(0, 0.2, 0.84, 0.72, middle)
+    disc(0, 0.5, 0.62, 0.38, light)
+    disc(0, 0.0, 0.42, 0.46, mix(dark, (8, 6, 14), 0.75))
+    e = ellipse(cx, cy, rx, ry)
+    rim = cv2.bitwise_and(canvas.mask([put(e[:, 0], e[:, 1])]), clip)
+    canvas.fill_inside(lid, rim, mix(dark, style.lash, 0.7))
+    disc(-0.36, -0.40, 0.27, 0.25, (255, 255, 255))
+    disc(0.40, 0.46, 0.13, 0.12, (255, 255, 255))
     # lower line, upper lash as one tapered shape with a wing, crease
     part = slice(12, 32)
     canvas.stroke(put(x[part], low[part]), style.lower_lash, style.ink, taper=(0.7, 0.3))
@@ -161,7 +161,9 @@ def draw_nose(canvas: Canvas, view: View, head: Head) -> None:
         canvas.stroke(wing, 0.0026 + 0.0012 * max(0.0, -k * side), style.ink, taper=(0.6, 0.5))
     turn = abs(pose.yaw) / 30
     if turn > 0.15:
-        line = spline(put([[0, y - length, 0.4 * z], [0, y - 0.5 * length, 0.68 * z], [0, y - 0.004, z]]), 24)
+        line = spline(
+            put([[0, y - length, 0.4 * z], [0, y - 0.5 * length, 0.68 * z], [0, y - 0.004, z]]), 24
+        )
         canvas.stroke(line, 0.0040 * min(turn, 1.0), style.ink, taper=(0.9, 0.1))
 
 

@@ -108,7 +108,13 @@ class Clump:
 
 
 def lock(
-    view: View, centre: ArrayLike, width: float, *, blunt: float = 3.0, root: float = 0.3, ride: float = 0.0
+    view: View,
+    centre: ArrayLike,
+    width: float,
+    *,
+    blunt: float = 3.0,
+    root: float = 0.3,
+    ride: float = 0.0,
 ) -> Clump:
     """A hanging clump along a 3-D centre line (head coordinates); below the chin it follows the body."""
     line = spline(centre, 34)
@@ -202,12 +208,12 @@ class Layer:
         tone = Canvas(canvas.pixels, canvas.unit)
         tone.paint(mask, self.base)
         for points, color in self.patches:
-            tone.paint(cv2.bitwise_and(tone.mask([points]), mask), color)
+            tone.fill_inside(points, mask, color)
         for points in self.glints:
-            tone.paint(cv2.bitwise_and(tone.mask([points]), mask), style.hair_light)
+            tone.fill_inside(points, mask, style.hair_light)
         lit = shifted(mask, view.vector(shade * view.pose.light, -0.22 * shade))
         tone.paint(cv2.bitwise_and(mask, cv2.bitwise_not(lit)), style.hair_shade, 0.9)
-        canvas.stamp(tone.image, mask)
+        canvas.stamp_mask(tone.image, mask)
         soft = mix(self.base, style.hair_shade, 0.8)
         drop = view.vector(-0.004 * view.pose.light, 0.0065)
         for points, clump, _ in self.shapes:
@@ -215,8 +221,8 @@ class Layer:
                 continue
             half = len(clump.left) // 3
             under = np.concatenate([clump.left[half:], clump.right[half:][::-1]]) + drop
-            canvas.paint(cv2.bitwise_and(canvas.mask([under]), mask), soft)
-            canvas.stamp(tone.image, canvas.mask([points]))
+            canvas.fill_inside(under, mask, soft)
+            canvas.stamp(tone.image, points)
             start = len(clump.left) // 4
             for edge in (clump.left, clump.right):
                 canvas.stroke(edge[start:], 0.0040, style.hair_ink, taper=(0.7, 0.25))

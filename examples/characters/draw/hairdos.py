@@ -58,7 +58,9 @@ def mina_back(canvas: Canvas, view: View, style: Style) -> None:
         np.column_stack([r * np.cos(t), np.full(32, y), -0.04 + r * np.sin(t) * (np.sin(t) < 0)])
         for y, r in ((0.42, 0.305), (0.80, 0.29))
     ]
-    deep.add(cv2.convexHull(view.head(np.concatenate(rings)).astype(np.float32))[:, 0].astype(float))
+    deep.add(
+        cv2.convexHull(view.head(np.concatenate(rings)).astype(np.float32))[:, 0].astype(float)
+    )
     deep.render(canvas, view)
     outer = Layer(style)
     for side in (-1, 1):
@@ -287,11 +289,16 @@ def bram_beard(canvas: Canvas, view: View, head: Head) -> None:
         (-30, -38, -14, -76, 22), (30, -38, 14, -76, 22), (-12, -44, -6, -84, 18),
         (12, -44, 8, -84, 18),
     ):  # fmt: skip
-        layer.add(shell.clump((a0, e0), (a1, e1), w, lift=(1.02, 1.05 + 0.0015 * -e1), sway=sway, blunt=2.0))
+        layer.add(
+            shell.clump(
+                (a0, e0), (a1, e1), w, lift=(1.02, 1.05 + 0.0015 * -e1), sway=sway, blunt=2.0
+            )
+        )
     for az_g, el_g, tip_az, width in ((-13, -36, -8, 9), (9, -40, 6, 8), (-2, -46, 0, 7),
                                       (21, -34, 15, 7), (-27, -34, -19, 6)):  # fmt: skip
-        streak = shell.clump((az_g, el_g), (tip_az, -84), width, lift=(1.04, 1.14), sway=sway,
-                             root_width=0.05)
+        streak = shell.clump(
+            (az_g, el_g), (tip_az, -84), width, lift=(1.04, 1.14), sway=sway, root_width=0.05
+        )
         layer.add(streak)
         layer.patches.append((streak.polygon, _GREY))
     for side in (-1, 1):
@@ -366,7 +373,11 @@ def nana_extras(canvas: Canvas, view: View, head: Head) -> None:
     for side in (-1, 1):
         facing = float(np.clip(4 * (side * view.toward[0] + 0.28), 0, 1))
         if facing > 0:
-            arm = [[side * 0.226, 0.468, 0.27], [side * 0.280, 0.462, 0.10], [side * 0.292, 0.462, -0.03]]
+            arm = [
+                [side * 0.226, 0.468, 0.27],
+                [side * 0.280, 0.462, 0.10],
+                [side * 0.292, 0.462, -0.03],
+            ]
             canvas.stroke(spline(view.head(arm), 16), 0.0075 * facing, frame)
         x, y = side * 0.122 + 0.107 * np.cos(t), 0.482 + 0.100 * np.sin(t)
         ring = view.head(np.column_stack([x, y, 0.335 - 0.9 * x * x]))

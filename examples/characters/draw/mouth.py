@@ -70,8 +70,7 @@ def draw_mouth(canvas: Canvas, view: View, head: Head) -> None:
         gap = m.lower[20] - m.upper[20]
         rise = max(0.0, gap - 0.030)
         e = ellipse(0, m.lower[20] + 0.022 - 0.36 * rise, m.half * 0.66, 0.030 + 0.14 * rise)
-        tongue = cv2.bitwise_and(canvas.mask([put(e[:, 0], e[:, 1])]), clip)
-        canvas.paint(tongue, (224, 104, 108))
+        canvas.fill_inside(put(e[:, 0], e[:, 1]), clip, (224, 104, 108))
         row = min(0.034, 0.62 * gap + 0.008 * max(pose.smile, 0))
         taper = row * np.clip(1 - np.abs(_M) ** 4, 0, 1) ** 0.5
         teeth = np.concatenate([put(m.x, m.upper - 0.004), put(m.x[::-1], (m.upper + taper)[::-1])])
