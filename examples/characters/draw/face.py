@@ -53,7 +53,7 @@ def draw_eye(canvas: Canvas, view: View, head: Head, side: int) -> None:
         canvas.fill_inside(put(e[:, 0], e[:, 1]), clip, color)
 
     dark, middle, light = style.iris
-    lid = np.concatenate([put(x, up - 0.02), put(x[::-1], up[::-1] + 0.017)])
+    lid = np.concatenate([put(x, up - 0.02), put(x[::-1], up[::-1] + 0.017 * min(opening, 1.0))])
     canvas.fill_inside(lid, clip, mix(_WHITE, style.lash, 0.24))
     disc(0, 0, 1.0, 1.0, mix(dark, style.lash, 0.55))
     disc(0, 0.02, 0.9, 0.92, dark)
@@ -109,7 +109,7 @@ def draw_brow(canvas: Canvas, view: View, head: Head, side: int) -> None:
     lift = -0.028 * max(pose.brow, 0) - 0.008 * max(pose.smile, 0) + 0.012 * max(-pose.brow, 0)
     frown = 0.020 * max(-pose.brow, 0) * (1 - s) / 2 - 0.006 * max(pose.brow, 0) * (1 - s**2)
     x = side * (EYE_X + 0.004 + 0.088 * s - 0.010 * max(-pose.brow, 0) * (1 - s) / 2)
-    y = style.brow_y + lift + frown - style.brow_arch * np.interp(s, [-1, 0.2, 1], [0.62, 1, 0.0])
+    y = style.brow_y + lift + frown - style.brow_arch * np.interp(s, [-1, 0.2, 1], [0.50, 1, 0.05])
     y = y + 0.016 * np.clip(s, 0, 1) ** 2
     weight = np.interp(s, [-1, -0.8, 0.0, 1.0], [0.6, 1.0, 0.9, 0.16])
     kernel = np.ones(7) / 7

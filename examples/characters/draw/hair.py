@@ -46,7 +46,7 @@ class Shell:
         """Polygons covering the shell above ``hairline(azimuth)`` all round."""
         az = np.linspace(-180, 180, 61)
         low = hairline(np.abs(az))
-        el = low + (89.0 - low) * np.linspace(0, 1, 15)[:, None]
+        el = low + (90.0 - low) * np.linspace(0, 1, 15)[:, None]
         return self.patches(np.broadcast_to(az, el.shape), el, r)
 
     def patches(self, az: Array, el: Array, r: float) -> list[Array]:

@@ -23,7 +23,7 @@ class Mouth:
         wide, pursed = max(pose.mouth_width, 0.0), max(-pose.mouth_width, 0.0)
         self.half = style.mouth_w * (1 + 0.22 * happy - 0.10 * sad + 0.20 * wide)
         self.half *= (1 - 0.46 * pursed) * (1 - 0.10 * opening * (1 - wide))
-        corner = -0.036 * happy + 0.022 * sad
+        corner = -0.043 * happy**0.9 + 0.022 * sad
         grin = np.clip((happy - 0.45) / 0.55, 0, 1) ** 1.5 * (1 - pursed)
         drop = 0.118 * opening + 0.034 * grin * (1 - 0.6 * opening)
         self.gap = drop + 0.014 * opening
@@ -31,8 +31,8 @@ class Mouth:
         base = MOUTH_Y + corner * np.abs(_M) ** 1.9 - 0.10 * corner
         arch = np.clip(1 - np.abs(_M) ** 2.4, 0, 1) ** 0.75
         self.x = self.half * _M
-        self.upper = base - 0.014 * opening * arch + bow * (1 - 0.5 * opening)
-        self.lower = base + drop * arch + bow * np.clip(1 - drop / 0.02, 0, 1)
+        self.upper = base - (0.014 + 0.030 * pursed) * opening * arch + bow * (1 - 0.5 * opening)
+        self.lower = base + drop * arch ** (1 - 0.3 * pursed) + bow * np.clip(1 - drop / 0.02, 0, 1)
         self.lower = np.maximum(self.lower, self.upper)
 
     @property
@@ -72,6 +72,7 @@ def draw_mouth(canvas: Canvas, view: View, head: Head) -> None:
         e = ellipse(0, m.lower[20] + 0.022 - 0.36 * rise, m.half * 0.66, 0.030 + 0.14 * rise)
         canvas.fill_inside(put(e[:, 0], e[:, 1]), clip, (224, 104, 108))
         row = min(0.034, 0.62 * gap + 0.008 * max(pose.smile, 0))
+        row *= 1 - 0.45 * max(-pose.mouth_width, 0.0)
         taper = row * np.clip(1 - np.abs(_M) ** 4, 0, 1) ** 0.5
         teeth = np.concatenate([put(m.x, m.upper - 0.004), put(m.x[::-1], (m.upper + taper)[::-1])])
         white = cv2.bitwise_and(canvas.mask([teeth]), clip)
