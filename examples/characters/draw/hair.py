@@ -85,7 +85,7 @@ class Shell:
         az = root[0] + (tip[0] - root[0]) * t + bend * np.sin(np.pi * t) + sway * t**2
         el = root[1] + (tip[1] - root[1]) * t
         # A clump shrinks away as it passes behind the edge, or its tip would stick out as a thread.
-        seen = float(np.clip((self.depth(az, el)[8:14].mean() + 0.32) / 0.3, 0, 1))
+        seen = float(np.clip((self.depth(az, el)[8:14].mean() + 0.2) / 0.3, 0, 1))
         if seen == 0.0:
             return Clump(np.zeros((0, 2)), np.zeros((0, 2)))
         r = lift[0] + (lift[1] - lift[0]) * t * seen

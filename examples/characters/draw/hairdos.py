@@ -133,13 +133,13 @@ def jun_front(view: View, style: Style) -> Layer:
             hairline([0, 40, 56, 68, 78, 88, 112, 135, 180], [46, 42, 28, 2, -9, 6, 2, -28, -40])
         )
     )
-    crown = [(-150, 30, 44), (150, 34, 44), (-118, 24, 42), (118, 24, 42), (-92, 16, 38),
-             (96, 12, 38), (-135, 58, 46), (135, 60, 46), (-88, 42, 44), (92, 38, 44),
+    crown = [(-150, 30, 44), (150, 34, 44), (-118, 24, 42), (118, 24, 42), (-84, 17, 40),
+             (85, 14, 40), (-135, 58, 46), (135, 60, 46), (-80, 43, 44), (81, 39, 44),
              (-62, 62, 44), (70, 62, 44), (-24, 76, 46), (40, 78, 46)]  # fmt: skip
     for az, el, width in crown:
         s = np.sign(az)
         layer.add(
-            shell.clump((az - 10 * s, el - 4), (az + 12 * s + 6, el + 9), width,
+            shell.clump((az - 10 * s, el - 4), (az + 7 * s + 2, el + 12), width,
                         lift=(0.92, 1.20 + 0.10 * float(np.cos(np.radians(el)) ** 3)), sway=4 * sway, blunt=1.35)
         )  # fmt: skip
     swept = [(-50, 60, -66, 4, 20, 6), (52, 58, 66, 6, 18, -4), (-30, 66, -50, 12, 22, 8),
@@ -248,7 +248,7 @@ def bram_back(canvas: Canvas, view: View, style: Style) -> None:
 
 
 def bram_front(view: View, style: Style) -> Layer:
-    shell = Shell(view, (0.0, 0.425, -0.03), (0.300, 0.325, 0.33))
+    shell = Shell(view, (0.0, 0.425, -0.03), (0.312, 0.334, 0.34))
     layer = Layer(style)
     layer.add(
         *shell.cap(
@@ -331,7 +331,7 @@ def bram_moustache(canvas: Canvas, view: View, head: Head) -> None:
 
 def nana_back(canvas: Canvas, view: View, style: Style) -> None:
     shell = skull(view)
-    bun = Shell(view, (0.0, 0.095, -0.17), (0.128, 0.108, 0.115))
+    bun = Shell(view, (0.0, 0.115, -0.16), (0.118, 0.094, 0.105))
     layer = Layer(style)
     layer.add(bun.points(np.linspace(-180, 180, 60), np.zeros(60), 0.9))
     layer.add(*_bumps(bun, _fibonacci(26, -90), 0.048, 2, 0.72))
@@ -356,8 +356,7 @@ def nana_front(view: View, style: Style) -> Layer:
     sway = 1.5 * view.pose.sway
     for side, part in ((-1, 4), (1, 4)):
         for az1, el1, el0, w, bend in (
-            (118, 18, 80, 22, 0), (104, 4, 75, 22, 4), (90, -2, 70, 22, 8), (74, 4, 65, 20, 12),
-            (58, 22, 60, 17, 12),
+            (114, 14, 80, 30, 0), (92, -2, 72, 28, 6), (68, 12, 64, 22, 12),
         ):  # fmt: skip
             layer.add(shell.clump((part, el0), (az1 * side, el1), w, bend=bend * side,
                                   lift=(1.0, 1.05), sway=sway, root_width=0.25, blunt=3.4))  # fmt: skip
