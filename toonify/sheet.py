@@ -122,3 +122,30 @@ def _fit(cell: np.ndarray, size: int) -> np.ndarray:
     if cell.shape[:2] == (size, size):
         return cell
     return np.asarray(Image.fromarray(cell).resize((size, size), Image.Resampling.LANCZOS))
+
+
+def preview_sheet(
+    previews: Sequence[tuple[str, np.ndarray]], *, columns: int = 6, tile: int = 128
+) -> np.ndarray:
+    """Named pictures in a grid.
+
+    Args:
+        previews: (name, (h, w, 3) uint8 RGB).
+
+    Returns:
+        (H, W, 3) uint8 RGB on white.
+    """
+    gap = 4
+    columns = min(columns, len(previews))
+    rows = -(-len(previews) // columns)
+    cell_height = HEADER + tile + gap
+    page = Image.new("RGB", (columns * (tile + gap) + gap, rows * cell_height), "white")
+    draw = ImageDraw.Draw(page)
+    font = ImageFont.load_default(size=16)
+    for index, (name, picture) in enumerate(previews):
+        row, column = divmod(index, columns)
+        left, top = gap + column * (tile + gap), row * cell_height
+        centre = (left + tile / 2, top + HEADER / 2)
+        draw.text(centre, name, fill="black", font=font, anchor="mm")
+        page.paste(Image.fromarray(_fit(picture, tile)), (left, top + HEADER))
+    return np.asarray(page)

@@ -14,7 +14,7 @@ from typing import Any
 
 import typer
 
-from toonify.errors import UsageError
+from toonify.errors import InputError, UsageError
 
 GLOBAL_FLAGS = ("--quiet", "--json", "--offline", "--debug")
 GLOBAL_VALUES = ("--device", "--dtype", "--seed")
@@ -155,3 +155,18 @@ def existing(path: Path, what: str) -> Path:
     if not path.exists():
         raise UsageError(f"{what} {path} does not exist", mend="Check the path.")
     return path
+
+
+def make_parent(path: Path) -> None:
+    """Make the folder that an output goes into.
+
+    Raises:
+        InputError: it can't be made.
+    """
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(
+            f"can't make the folder {path.parent}: {error.strerror or error}",
+            mend="Choose another -o.",
+        ) from error

@@ -10,7 +10,17 @@ from typing import Annotated
 
 import typer
 
-from toonify.cli import models, stylize
+from toonify.cli import (
+    build_lut,
+    bundle,
+    doctor,
+    finetune,
+    invert_character,
+    lut,
+    models,
+    stylize,
+    swap,
+)
 from toonify.cli.common import Dtype, Settings, complain, examples, hoist_globals
 from toonify.errors import ToonifyError
 
@@ -28,7 +38,14 @@ app = typer.Typer(
     ).partition("\n\n")[2],
 )
 app.command(epilog=stylize.EPILOG)(stylize.stylize)
+app.command(epilog=finetune.EPILOG)(finetune.finetune)
+app.command(epilog=swap.EPILOG)(swap.swap)
+app.command(epilog=invert_character.EPILOG)(invert_character.invert_character)
+app.command(epilog=build_lut.EPILOG)(build_lut.build_lut)
+app.command(epilog=bundle.EPILOG)(bundle.bundle)
+app.add_typer(lut.app)
 app.add_typer(models.app)
+app.command(epilog=doctor.EPILOG)(doctor.doctor)
 
 # typer brings its own click or a separate one, depending on its version.
 _ClickException: type[Exception] = typer.BadParameter.__mro__[2]
@@ -65,6 +82,8 @@ def _options(
         typer.Option("--version", help="Print the version.", callback=_version, is_eager=True),
     ] = False,
 ) -> None:
+    if offline:
+        os.environ["TOONIFY_OFFLINE"] = "1"  # for parts of the library that fetch by themselves
     ctx.obj = Settings(
         device=device, dtype=dtype.value, seed=seed, quiet=quiet, json=json, offline=offline
     )

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from enum import StrEnum
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -10,10 +12,26 @@ from toonify.cli.common import complain, examples, settings_of
 
 app = typer.Typer(
     name="models",
-    help="Checkpoints: list, fetch, inspect, convert and verify them.",
+    help="Checkpoints: list, pull, convert, verify.",
     no_args_is_help=True,
     rich_markup_mode=None,
 )
+
+
+class Role(StrEnum):
+    """A network within a checkpoint."""
+
+    generator = "generator"
+    encoder = "encoder"
+    discriminator = "discriminator"
+
+
+class Store(StrEnum):
+    """Precision of stored weights."""
+
+    float32 = "float32"
+    float16 = "float16"
+
 
 Names = Annotated[list[str], typer.Argument(help="Names from `toonify models list`.")]
 
@@ -91,3 +109,83 @@ def verify(
                 mend = f"Delete it and run: toonify models pull {entry.name}"
                 complain(f"{check.path} is {check.status}: {check.detail}. {mend}")
     raise typer.Exit(3 if failed else 0)
+
+
+@app.command(
+    epilog=examples("toonify models info ffhq-mobile", "toonify models info generator.safetensors")
+)
+def info(
+    ctx: typer.Context,
+    name: Annotated[str, typer.Argument(help="A checkpoint's file, or a name from the registry.")],
+) -> None:
+    """Say what a checkpoint is: its source, licence, networks and sizes."""
+    from toonify.checkpoints import cache, registry
+    from toonify.checkpoints.inspection import describe
+
+    settings = settings_of(ctx)
+    record: dict[str, object] = {"name": name}
+    path = Path(name)
+    if not path.exists():
+        entry = registry.get(name)
+        path = cache.location(entry)
+        sources = [source.page for file in entry.files for source in file.sources]
+        record |= {
+            "title": entry.title,
+            "kind": entry.kind,
+            "licence": entry.licence,
+            "homepage": entry.homepage,
+            "cached": cache.is_cached(entry),
+            "path": str(path),
+            "sources": sources,
+            "sha256": {file.name: file.sha256 or "unknown" for file in entry.files},
+        }
+    if path.is_file() and record.get("kind") not in ("landmarks", "perceptual"):
+        record |= describe(path)
+    lines = [f"{key}: {_shown(value)}" for key, value in record.items()]
+    settings.result(record, "\n".join(lines))
+
+
+def _shown(value: object) -> str:
+    if isinstance(value, dict):
+        return "".join(f"\n  {key}: {item}" for key, item in value.items())
+    if isinstance(value, list):
+        return "".join(f"\n  {item}" for item in value)
+    return str(value)
+
+
+@app.command(
+    epilog=examples(
+        "toonify models convert ffhq.pkl -o ffhq.safetensors",
+        "toonify models convert ffhq-mobile -o prior.safetensors --store float16",
+        "toonify models convert psp_ffhq_encode.pt --role encoder -o encoder.safetensors",
+    )
+)
+def convert(
+    ctx: typer.Context,
+    name: Annotated[str, typer.Argument(help="A checkpoint's file, or a name from the registry.")],
+    output: Annotated[Path, typer.Option("-o", "--output", help="File to write (.safetensors).")],
+    role: Annotated[Role, typer.Option(help="Which of its networks.")] = Role.generator,
+    store: Annotated[Store, typer.Option(help="Precision in the file.")] = Store.float32,
+) -> None:
+    """Rewrite a checkpoint's network as our own safetensors, which load fast and run no code."""
+    import torch
+
+    from toonify import checkpoints
+    from toonify.cli.common import make_parent
+    from toonify.errors import UsageError
+
+    if output.suffix != ".safetensors":
+        raise UsageError(f"{output} must be a .safetensors file", mend="Rename it.")
+    make_parent(output)
+    metadata = {"converted_from": Path(name).name}
+    dtype = getattr(torch, store.value)
+    if role is Role.generator:
+        generator = checkpoints.load_generator(name)
+        checkpoints.save_generator(generator, output, metadata=metadata, dtype=dtype)
+    elif role is Role.encoder:
+        encoder = checkpoints.load_encoder(name)
+        checkpoints.save_encoder(encoder, output, metadata=metadata, dtype=dtype)
+    else:
+        discriminator = checkpoints.load_discriminator(name)
+        checkpoints.save_discriminator(discriminator, output, metadata=metadata, dtype=dtype)
+    settings_of(ctx).result({"path": str(output), "role": role.value}, str(output))

@@ -1,0 +1,100 @@
+"""Assembling a bundle from its parts."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+from pathlib import Path
+from typing import cast
+
+import torch
+from torch import nn
+
+from toonify.bundle import bundle_folder, part_path, read_manifest, write_manifest
+from toonify.checkpoints import (
+    generator_hash,
+    load_encoder,
+    load_generator,
+    save_encoder,
+    save_generator,
+)
+from toonify.errors import InputError, ModelError
+from toonify.lut import CharacterTable
+
+SHIPPED = Path(__file__).parent / "bundles"
+
+
+def locate(name: str, part: str) -> str:
+    """Where a network named on a command line is.
+
+    Args:
+        name: a checkpoint's file, a registry name, or a bundle's name or folder.
+        part: which part of a bundle is meant: "generator" or "encoder".
+
+    Returns:
+        a path or registry name for `load_generator` or `load_encoder`.
+    """
+    path = Path(name)
+    if path.is_file():
+        return name
+    shipped = len(path.parts) == 1 and (SHIPPED / name).is_dir()
+    if shipped or (path / "manifest.json").is_file():
+        folder = bundle_folder(name)
+        return str(part_path(folder, read_manifest(folder), part))
+    return name
+
+
+def write_bundle(
+    folder: Path, *, generator: Path, encoder: str, table: Path, licence: str = "unknown"
+) -> tuple[str, ...]:
+    """Write a bundle's folder, whole or not at all; networks are stored in float16.
+
+    Args:
+        encoder: a checkpoint, or the name or folder of a bundle.
+        licence: of the parts, for the manifest.
+
+    Returns:
+        the characters' names.
+
+    Raises:
+        ModelError: a part can't be loaded, or the parts don't belong together.
+        InputError: the folder can't be written.
+    """
+    network = load_generator(generator)
+    reader = load_encoder(locate(encoder, "encoder"))
+    characters = CharacterTable.load(table)
+    characters.check(generator_hash(cast(nn.Module, network)))
+    if reader.num_ws != network.num_ws:
+        raise ModelError(
+            f"the encoder gives {reader.num_ws} latents, the generator takes {network.num_ws}",
+            mend="Give the encoder trained for this generator with --encoder.",
+        )
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        partial = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{folder.name}."))
+    except OSError as error:
+        raise InputError(
+            f"can't write {folder}: {error.strerror or error}", mend="Choose another -o."
+        ) from error
+    try:
+        save_generator(network, partial / "generator.safetensors", dtype=torch.float16)
+        save_encoder(reader, partial / "encoder.safetensors", dtype=torch.float16)
+        characters.save(partial / "characters.safetensors")
+        parts = ("generator", "encoder", "characters")
+        write_manifest(
+            partial,
+            about={"name": folder.name, "license": licence},
+            files={part: {"file": f"{part}.safetensors"} for part in parts},
+        )
+        umask = os.umask(0)
+        os.umask(umask)
+        partial.chmod(0o777 & ~umask)
+        os.replace(partial, folder)
+    except OSError as error:
+        raise InputError(
+            f"can't write {folder}: {error.strerror or error}", mend="Choose another -o."
+        ) from error
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
+    return characters.names

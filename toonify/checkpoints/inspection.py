@@ -1,0 +1,40 @@
+"""Saying what a checkpoint file holds."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from toonify.checkpoints import formats
+from toonify.errors import ModelError
+
+
+def describe(path: Path) -> dict[str, Any]:
+    """Format, networks and notes of a checkpoint or character table, JSON-able.
+
+    Raises:
+        ModelError: not a checkpoint of a kind we know.
+    """
+    record: dict[str, Any] = {"path": str(path), "bytes": path.stat().st_size}
+    if path.suffix == ".safetensors":
+        from toonify.lut import CharacterTable
+
+        try:
+            table = CharacterTable.load(path)
+        except ModelError:
+            pass  # then it is a network, or read_checkpoint says what is wrong
+        else:
+            about = {"format": "character table", "generator": table.generator_hash}
+            return record | about | {"characters": list(table.names)}
+    with formats.naming(path):
+        checkpoint = formats.read_checkpoint(path)
+        networks: dict[str, Any] = {}
+        for role, convert in checkpoint.roles.items():
+            config, tensors = convert()
+            count = sum(value.numel() for value in tensors.values())
+            networks[role] = dict(config) | {"numbers": count}
+    return record | {
+        "format": checkpoint.format,
+        "networks": networks,
+        "metadata": checkpoint.metadata,
+    }
