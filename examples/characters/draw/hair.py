@@ -98,6 +98,30 @@ class Shell:
         right = self.points(az + w_az * -del_ / norm, el + w * daz / norm, r)
         return Clump(left, right)
 
+    def spike(
+        self, az: float, el: float, width: float, height: float, *, lean: tuple[float, float]
+    ) -> Clump:
+        """A spike standing off the shell: base ``width`` and ``height`` in units, its tip moved by
+        ``lean`` (azimuth, elevation) degrees. It keeps its width at the edge and shrinks behind it.
+        """
+        seen = float(np.clip((self.depth(np.array(az), np.array(el)) + 0.45) / 0.4, 0, 1))
+        if seen == 0.0:
+            return Clump(np.zeros((0, 2)), np.zeros((0, 2)))
+        t = np.linspace(0, 1, 20)
+        rise = 0.88 + (0.12 + height * seen / 0.33) * t
+        facing = self.points3(az + lean[0] * t**1.4, el + lean[1] * t**1.4, np.ones(20))
+        flat = self.view.head(self.centre + (facing - self.centre) * rise[:, None])
+        scale = float(np.hypot(*self.view.matrix[:, 0]))
+        return _leaf(flat, width * seen * scale * (1 - t**1.25) ** 0.9)
+
+
+def _leaf(flat: Array, widths: Array) -> Clump:
+    """A clump of given widths (pixels) along a line of canvas points."""
+    tangent = np.gradient(flat, axis=0)
+    normal = np.column_stack([-tangent[:, 1], tangent[:, 0]])
+    normal /= np.maximum(np.linalg.norm(normal, axis=1, keepdims=True), 1e-6)
+    return Clump(flat + normal * widths[:, None] / 2, flat - normal * widths[:, None] / 2)
+
 
 class Clump:
     """A closed leaf of hair given by its two edges, root first."""
@@ -125,13 +149,9 @@ def lock(
     line = line + ramp * side * ride * max(0.0, side * view.rotation[0, 2]) * view.rotation[0]
     flat = hang(view, line)
     t = np.linspace(0, 1, len(flat))
-    tangent = np.gradient(flat, axis=0)
-    normal = np.column_stack([-tangent[:, 1], tangent[:, 0]])
-    normal /= np.maximum(np.linalg.norm(normal, axis=1, keepdims=True), 1e-6)
-    scale = np.hypot(*view.matrix[:, 0])
-    w = 0.5 * width * scale * (1 - t**blunt) ** 0.8
+    w = width * float(np.hypot(*view.matrix[:, 0])) * (1 - t**blunt) ** 0.8
     w = w * (root + (1 - root) * np.sin(0.5 * np.pi * np.minimum(t * 3.0, 1)))
-    return Clump(flat + normal * w[:, None], flat - normal * w[:, None])
+    return _leaf(flat, w)
 
 
 def hang(view: View, points: ArrayLike) -> Array:
