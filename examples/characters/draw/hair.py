@@ -108,7 +108,7 @@ class Shell:
         if seen == 0.0:
             return Clump(np.zeros((0, 2)), np.zeros((0, 2)))
         t = np.linspace(0, 1, 20)
-        rise = 0.88 + (0.12 + height * seen / 0.33) * t
+        rise = 0.96 + (0.04 + height * seen / 0.33) * t
         facing = self.points3(az + lean[0] * t**1.4, el + lean[1] * t**1.4, np.ones(20))
         flat = self.view.head(self.centre + (facing - self.centre) * rise[:, None])
         scale = float(np.hypot(*self.view.matrix[:, 0]))
