@@ -112,7 +112,7 @@ class Shell:
         facing = self.points3(az + lean[0] * t**1.4, el + lean[1] * t**1.4, np.ones(20))
         flat = self.view.head(self.centre + (facing - self.centre) * rise[:, None])
         scale = float(np.hypot(*self.view.matrix[:, 0]))
-        return _leaf(flat, width * seen * scale * (1 - t**1.25) ** 0.9)
+        return _leaf(flat, width * seen * scale * (1 - t) ** 0.9)
 
 
 def _leaf(flat: Array, widths: Array) -> Clump:

@@ -137,7 +137,7 @@ def jun_front(view: View, style: Style) -> Layer:
              (96, 42), (-64, 50), (64, 48), (-72, 66), (76, 64), (-160, 78), (40, 82)]  # fmt: skip
     for az, el in crown:
         layer.add(
-            shell.spike(az, el, 0.150, 0.062 + 0.03 * float(np.cos(np.radians(el))),
+            shell.spike(az, el, 0.155, 0.072 + 0.03 * float(np.cos(np.radians(el))),
                         lean=(np.sign(az) * 6 + 4 * sway + 5, 9))
         )  # fmt: skip
     swept = [(-50, 60, -66, 4, 20, 6), (52, 58, 66, 6, 18, -4), (-30, 66, -50, 12, 22, 8),
