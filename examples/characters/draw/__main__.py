@@ -22,7 +22,8 @@ _SHEET = (
     Pose(yaw=10, pitch=-10, roll=5, eye_left=0.0, eye_right=0.0, smile=1.0, light=0.5),
     Pose(yaw=-14, pitch=8, eye_left=1.25, eye_right=1.25, brow=1.0, mouth_open=0.6,
          mouth_width=-1.0, light=-0.6, sway=-0.6),
-    Pose(yaw=18, pitch=-4, brow=-1.0, smile=-0.7, gaze_x=0.4, eye_left=0.8, eye_right=0.8, light=1.0),
+    Pose(yaw=18, pitch=-4, brow=-1.0, smile=-0.7, gaze_x=0.4, eye_left=0.8, eye_right=0.8,
+         light=1.0),
 )  # fmt: skip
 
 

@@ -6,10 +6,11 @@ from collections.abc import Sequence
 
 import cv2
 import numpy as np
+from cv2.typing import MatLike
 from numpy.typing import ArrayLike, NDArray
 
 Array = NDArray[np.float64]
-Mask = NDArray[np.uint8]
+Mask = MatLike
 Color = tuple[int, int, int]
 
 _SHIFT = 4  # sub-pixel bits of OpenCV's polygon drawing
@@ -30,7 +31,7 @@ def mix(a: Color, b: Color, t: float) -> Color:
 
 
 def spline(points: ArrayLike, count: int = 40, *, closed: bool = False) -> Array:
-    """Centripetal-free Catmull-Rom curve through (N, D) points, sampled at ``count`` places."""
+    """Catmull-Rom curve through (N, D) points, sampled at ``count`` places."""
     p = np.asarray(points, np.float64)
     n = len(p)
     if closed:
@@ -155,7 +156,7 @@ class Canvas:
         cv2.copyTo(source, mask, self.image)
 
     def glow(self, points: Array, color: Color, opacity: float, blur: float, clip: Mask) -> None:
-        """Soft-edged spot: a polygon blurred by ``blur`` units, clipped, laid over what is there."""
+        """Soft-edged spot: a polygon blurred by ``blur`` units and clipped, over what is there."""
         pad = int(3 * blur * self.unit) + 2
         crop = self._crop(points, pad)
         if crop is None:
@@ -176,7 +177,7 @@ class Canvas:
         taper: tuple[float, float] = (0.0, 0.0),
         clip: Mask | None = None,
     ) -> None:
-        """Ink line of ``width`` units; it thins out to a hair over the shares ``taper`` of its ends."""
+        """Ink line of ``width`` units, thinning to a hair over the shares ``taper`` of its ends."""
         n = len(points)
         t = np.linspace(0.0, 1.0, n)
         profile = np.ones(n)

@@ -25,7 +25,7 @@ class Character:
     back: Callable[[Canvas, View, Style], None]
     front: Callable[[View, Style], Layer]
     clothes: Callable[[Canvas, View, Style], None]
-    behind: Callable[[Canvas, View, Head], None] = _nothing  # at the ears, behind the face
+    behind: Callable[[Canvas, View, Head], None] = _nothing  # at the ears
     under: Callable[[Canvas, View, Head], None] = _nothing  # on the skin, before the mouth
     over: Callable[[Canvas, View, Head], None] = _nothing  # after the mouth
     extras: Callable[[Canvas, View, Head], None] = _nothing  # last of all
@@ -41,10 +41,10 @@ CAST: dict[str, Character] = {
             brow=rgb("#34244f"), lip=rgb("#f0909c"), lip_depth=rgb("#d96a80"),
             back=(rgb("#d9ccff"), rgb("#ffd9ea")), cheek=0.97, jaw=0.86, chin=0.878, eye_w=0.176,
             eye_up=0.066, eye_low=0.046, eye_tilt=0.004, iris_rx=0.050, iris_ry=0.063,
-            lash_w=0.019, lashes=2, brow_w=0.011, ears=0.0, nose_w=0.021, nose_z=0.055, mouth_w=0.076,
-            lip_full=0.010, blush_power=0.45, neck=0.095, shoulders=0.92,
+            lash_w=0.019, lashes=2, brow_w=0.011, ears=0.0, nose_w=0.021, nose_z=0.055,
+            mouth_w=0.076, lip_full=0.010, blush_power=0.45, neck=0.095, shoulders=0.92,
         ),
-        hairdos.mina_back, hairdos.mina_front, clothes.mina,
+        hairdos.mina.back, hairdos.mina.front, clothes.mina,
     ),
     "jun": Character(
         Style(
@@ -59,7 +59,7 @@ CAST: dict[str, Character] = {
             brow_arch=0.012, nose_w=0.027, nose_z=0.068, mouth_w=0.084, blush_power=0.16,
             neck=0.135, shoulders=1.08,
         ),
-        hairdos.jun_back, hairdos.jun_front, clothes.jun,
+        hairdos.jun.back, hairdos.jun.front, clothes.jun,
     ),
     "zuri": Character(
         Style(
@@ -74,7 +74,7 @@ CAST: dict[str, Character] = {
             nose_z=0.052, mouth_w=0.088, lip_full=0.034, blush_power=0.30, neck=0.105,
             shoulders=0.95,
         ),
-        hairdos.zuri_back, hairdos.zuri_front, clothes.zuri, behind=hairdos.zuri_earrings,
+        hairdos.zuri.back, hairdos.zuri.front, clothes.zuri, behind=hairdos.zuri.earrings,
     ),
     "bram": Character(
         Style(
@@ -89,8 +89,8 @@ CAST: dict[str, Character] = {
             brow_arch=0.014, nose_w=0.044, nose_z=0.085, nose_y=0.622, mouth_w=0.076,
             lip_full=0.012, blush_power=0.55, wrinkles=1.0, ears=1.15, neck=0.15, shoulders=1.15,
         ),
-        hairdos.bram_back, hairdos.bram_front, clothes.bram, under=hairdos.bram_beard,
-        over=hairdos.bram_moustache,
+        hairdos.bram.back, hairdos.bram.front, clothes.bram, under=hairdos.bram.beard,
+        over=hairdos.bram.moustache,
     ),
     "nana": Character(
         Style(
@@ -105,7 +105,7 @@ CAST: dict[str, Character] = {
             nose_z=0.062, mouth_w=0.080, lip_full=0.007, blush_power=0.75, wrinkles=0.9,
             neck=0.105, shoulders=0.95,
         ),
-        hairdos.nana_back, hairdos.nana_front, clothes.nana, extras=hairdos.nana_extras,
+        hairdos.nana.back, hairdos.nana.front, clothes.nana, extras=hairdos.nana.extras,
     ),
     "kit": Character(
         Style(
@@ -120,6 +120,6 @@ CAST: dict[str, Character] = {
             mouth_w=0.080, blush_power=0.6, freckles=True, gap_tooth=True, ears=1.2, neck=0.082,
             shoulders=0.80,
         ),
-        hairdos.kit_back, hairdos.kit_front, clothes.kit,
+        hairdos.kit.back, hairdos.kit.front, clothes.kit,
     ),
 }  # fmt: skip

@@ -61,9 +61,6 @@ def mina(canvas: Canvas, view: View, style: Style) -> None:
 
 def jun(canvas: Canvas, view: View, style: Style) -> None:
     color, ink = rgb("#e9573f"), rgb("#4d1a20")
-    hood = view.body(spline([[0.27, 0.97], [0.33, 0.88], [0.40, 0.87], [0.5, 0.90], [0.60, 0.87],
-                             [0.67, 0.88], [0.73, 0.97], [0.5, 1.05]], 60, closed=True))  # fmt: skip
-    del hood
     torso = _torso(view, style, 0.15, 0.925)
     _garment(canvas, view, _with_neckline(torso, _dip(0.15, 0.925, 0.11)), color, ink)
     inner = _with_neckline(_dip(0.115, 0.955, 0.115)[::-1], _dip(0.125, 0.94, 0.06))
@@ -109,8 +106,21 @@ def nana(canvas: Canvas, view: View, style: Style) -> None:
     torso = _torso(view, style, 0.14, 0.945)
     _garment(canvas, view, _with_neckline(torso, _dip(0.14, 0.945, 0.05)), rgb("#fff4e2"), ink)
     for side in (-1, 1):
-        shawl = spline([[0.135, 0.925], [0.22, 0.955], [0.36, 1.0], [0.50, 1.08], [0.62, 1.4],
-                        [0.40, 1.6], [0.10, 1.5], [0.0, 1.16], [0.06, 1.06]], 70, closed=True)  # fmt: skip
+        shawl = spline(
+            [
+                [0.135, 0.925],
+                [0.22, 0.955],
+                [0.36, 1.0],
+                [0.50, 1.08],
+                [0.62, 1.4],
+                [0.40, 1.6],
+                [0.10, 1.5],
+                [0.0, 1.16],
+                [0.06, 1.06],
+            ],
+            70,
+            closed=True,
+        )
         _garment(canvas, view, shawl * (side, 1) + (0.5, 0), rgb("#8e5aa8"), ink)
         hem = spline([[0.135, 0.94], [0.085, 1.05], [0.03, 1.16]], 24)
         canvas.stroke(view.body(hem * (side, 1) + (0.5, 0)), 0.012, rgb("#d9a6e8"))

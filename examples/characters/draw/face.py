@@ -191,8 +191,8 @@ def draw_cheeks(canvas: Canvas, view: View, head: Head, face: Mask) -> None:
                 ([[0.224, 0.474], [0.242, 0.477], [0.258, 0.480]], 0.0034),
             ]
             for points, width in lines:
-                p = np.asarray(points) * (side, 1) + (0, rise)
-                curve = view.head(head.surface(spline(p, 20)))
+                moved = np.asarray(points) * (side, 1) + (0, rise)
+                curve = view.head(head.surface(spline(moved, 20)))
                 canvas.stroke(curve, width * w, mix(style.skin_shade, style.ink, 0.45),
                               taper=(0.4, 0.6), clip=face)  # fmt: skip
     if style.wrinkles > 0:

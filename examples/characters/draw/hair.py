@@ -84,7 +84,7 @@ class Shell:
         t = np.linspace(0, 1, 22)
         az = root[0] + (tip[0] - root[0]) * t + bend * np.sin(np.pi * t) + sway * t**2
         el = root[1] + (tip[1] - root[1]) * t
-        # A clump shrinks away as it passes behind the edge, or its tip would stick out as a thread.
+        # It shrinks away as it passes behind the edge, or its tip would stick out as a thread.
         seen = float(np.clip((self.depth(az, el)[8:14].mean() + 0.2) / 0.3, 0, 1))
         if seen == 0.0:
             return Clump(np.zeros((0, 2)), np.zeros((0, 2)))
@@ -140,7 +140,7 @@ def lock(
     root: float = 0.3,
     ride: float = 0.0,
 ) -> Clump:
-    """A hanging clump along a 3-D centre line (head coordinates); below the chin it follows the body."""
+    """A clump along a 3-D centre line (head coordinates); below the chin it hangs on the body."""
     line = spline(centre, 34)
     # On the far side, ``ride`` moves a lock out to the face's edge, clear of the far eye.
     side = np.sign(line[0, 0])
@@ -188,7 +188,7 @@ class Layer:
         return self._mask
 
     def add(self, *shapes: Clump | Array, ink: bool = True) -> None:
-        """Add clumps (drawn with edges) or plain polygons; ``ink`` False keeps out of the outline."""
+        """Add clumps (drawn with edges) or plain polygons; ``ink`` False: not outlined."""
         for s in shapes:
             if isinstance(s, Clump):
                 if not len(s.left):

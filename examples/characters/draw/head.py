@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import cv2
 import numpy as np
 from numpy.typing import ArrayLike
@@ -70,7 +72,7 @@ class Head:
         small = ((flat - low) * scale * 16).astype(np.int32)
         size = np.ceil((flat.reshape(-1, 2).max(0) - low + 8) * scale).astype(int)
         grid = np.zeros((int(size[1]), int(size[0])), np.uint8)
-        for a, b in zip(small[:-1], small[1:], strict=True):
+        for a, b in pairwise(small):
             hull = cv2.convexHull(np.concatenate([a, b]))
             cv2.fillConvexPoly(grid, hull, 255, cv2.LINE_8, 4)
         found, _ = cv2.findContours(grid, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
@@ -96,7 +98,10 @@ def frame_centre(style: Style) -> Array:
 
 
 def draw_ears(canvas: Canvas, view: View, style: Style) -> None:
-    """Both ears, unless the hair covers them (size 0); the head is drawn over their roots, so they slip behind as it turns."""
+    """Both ears, unless the hair covers them (size 0).
+
+    The head is drawn over their roots, so that they slip behind it as it turns.
+    """
     if style.ears == 0:
         return
     y = np.array([0.455, 0.425, 0.435, 0.485, 0.545, 0.595, 0.612, 0.585])

@@ -78,8 +78,12 @@ def draw_mouth(canvas: Canvas, view: View, head: Head) -> None:
         white = cv2.bitwise_and(canvas.mask([teeth]), clip)
         canvas.paint(white, _TEETH)
         if style.gap_tooth:
-            notch = [[-0.0055, m.upper[20] - 0.004], [0.0055, m.upper[20] - 0.004],
-                     [0.0040, m.upper[20] + row + 0.01], [-0.0040, m.upper[20] + row + 0.01]]  # fmt: skip
+            notch = [
+                [-0.0055, m.upper[20] - 0.004],
+                [0.0055, m.upper[20] - 0.004],
+                [0.0040, m.upper[20] + row + 0.01],
+                [-0.0040, m.upper[20] + row + 0.01],
+            ]
             q = np.asarray(notch)
             dark = cv2.bitwise_and(canvas.mask([put(q[:, 0], q[:, 1])]), white)
             canvas.paint(dark, mix((96, 22, 34), style.ink, 0.35))

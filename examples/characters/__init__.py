@@ -1,0 +1,1 @@
+"""The cast which the default bundle is trained on."""
