@@ -57,7 +57,7 @@ class Toonifier:
         for network in (generator, encoder):
             if isinstance(network, torch.nn.Module):
                 network.eval().requires_grad_(False)
-                network.to(device=self.device, memory_format=torch.channels_last)
+                network.to(self.device).to(memory_format=torch.channels_last)
 
     @classmethod
     def from_bundle(

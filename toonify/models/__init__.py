@@ -38,10 +38,10 @@ def build_encoder(config: dict[str, Any]) -> nn.Module:
         from toonify.models.compact_encoder import CompactEncoder
 
         return CompactEncoder(**arguments)
-    from toonify.models import encoders
+    from toonify.models.encoders import BUILDERS
 
-    if kind in encoders.BUILDERS:
-        return encoders.BUILDERS[kind](**arguments)
+    if kind in BUILDERS:
+        return BUILDERS[kind](**arguments)
     raise ModelError(f"unknown encoder architecture {kind!r}", mend="Update toonify.")
 
 

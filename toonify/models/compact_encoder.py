@@ -54,6 +54,10 @@ class CompactEncoder(nn.Module):
         steps: residual steps it was trained for, the default of `encode`.
     """
 
+    w_mean: Tensor
+    w_std: Tensor
+    average_image: Tensor
+
     def __init__(
         self,
         *,

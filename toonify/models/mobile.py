@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, cast
 
 import torch
 import torch.nn.functional as F
@@ -41,6 +41,8 @@ class ModulatedConv(nn.Module):
     Dense 3×3 (`separable=False`, the first layer) or depthwise 3×3 then pointwise, followed by
     bias, a fixed noise map and leaky ReLU 0.2 without gain.
     """
+
+    noise: Tensor
 
     def __init__(
         self, in_channels: int, out_channels: int, *, w_dim: int, resolution: int, separable: bool
@@ -129,6 +131,8 @@ class MobileGenerator(nn.Module):
         w_dim: width of z and w.
         mapping_layers: linear layers of the mapping network.
     """
+
+    w_avg: Tensor
 
     def __init__(
         self,
@@ -228,7 +232,8 @@ class MobileGenerator(nn.Module):
         self, x: Tensor, styles: Sequence[Tensor], start: int, stop: int, noise: Noise
     ) -> Tensor:
         for i in range(start, stop):
-            block, (up, first, second) = self.blocks[i], styles[1 + 3 * i : 4 + 3 * i]
+            block = cast(Block, self.blocks[i])
+            up, first, second = styles[1 + 3 * i : 4 + 3 * i]
             x = block.up(x, up).contiguous(memory_format=torch.channels_last)
             x = block.conv1(x, first, noise)
             x = block.conv2(x, second, noise)

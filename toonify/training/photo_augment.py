@@ -43,7 +43,9 @@ def augment_photos(images: Tensor, *, generator: torch.Generator) -> Tensor:
     x = grey + (x - grey) * uniform(0.0, 1.5)
     # uneven light
     ramp = torch.linspace(-1, 1, x.shape[-1])
-    x = x * (1 + uniform(-0.3, 0.3) * ramp.view(1, 1, 1, -1) + uniform(-0.2, 0.2) * ramp.view(-1, 1))
+    x = x * (
+        1 + uniform(-0.3, 0.3) * ramp.view(1, 1, 1, -1) + uniform(-0.2, 0.2) * ramp.view(-1, 1)
+    )
     # soft or noisy cameras
     small = int(uniform(40, x.shape[-1], 1))
     soft = F.interpolate(x, size=(small, small), mode="bilinear", antialias=True)

@@ -1,0 +1,101 @@
+"""Pairs by inversion: each drawing's crude, face-like code in the prior's W (JoJoGAN's idea)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from toonify.errors import UsageError
+from toonify.models.protocol import Generator
+from toonify.training.perceptual import PerceptualLoss
+
+
+def invert_to_w(
+    generator: Generator,
+    drawings: Tensor,
+    *,
+    perceptual: PerceptualLoss,
+    start: Tensor | None = None,
+    steps: int = 45,
+    lr: float = 0.03,
+    pull: float = 0.02,
+    size: int = 128,
+    batch_size: int = 4,
+) -> Tensor:
+    """Codes (N, w_dim) whose faces resemble the drawings.
+
+    Few steps and a pull toward the average keep the codes face-like, which is what pairs need: the
+    face that the drawing could be of, not a face network's rendering of ink.
+
+    Args:
+        drawings: (N, 3, R, R) uint8 RGB.
+        start: (N, w_dim) codes to start from, an encoder's say; the average when None.
+        pull: weight of the squared distance to the average, in deviations of w.
+        size: side at which pictures are compared.
+    """
+    random = torch.Generator().manual_seed(0)
+    z = torch.randn(1024, generator.w_dim, generator=random).to(generator.w_avg)
+    with torch.no_grad():
+        deviation = generator.mapping(z).std(0)
+    found = []
+    for first in range(0, len(drawings), batch_size):
+        images = drawings[first : first + batch_size].float() / 127.5 - 1
+        target = F.interpolate(images.to(generator.w_avg.device), size=(size, size), mode="area")
+        with torch.no_grad():
+            wanted = perceptual.features(target)
+        offset = torch.zeros(len(target), generator.w_dim, device=target.device)
+        if start is not None:
+            chosen = start[first : first + batch_size].to(target.device)
+            offset = (chosen - generator.w_avg) / deviation
+        offset.requires_grad_(True)
+        optimizer = torch.optim.Adam([offset], lr=lr, betas=(0.9, 0.99))
+        for step in range(steps):
+            optimizer.param_groups[0]["lr"] = lr * min(1.0, 2 * (1 - step / steps))
+            w = generator.w_avg + offset * deviation
+            with torch.autocast(target.device.type, torch.bfloat16):
+                image = generator.synthesize(
+                    generator.styles(w[:, None].expand(-1, generator.num_ws, -1))
+                )
+            image = F.interpolate(image.float(), size=(size, size), mode="area")
+            low = F.avg_pool2d(image - target, 8).abs().mean((1, 2, 3))
+            loss = perceptual.distance(perceptual.features(image), wanted) + 0.5 * low
+            loss = (loss + pull * offset.square().mean(1)).sum()
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+        found.append((generator.w_avg + offset * deviation).detach())
+    return torch.cat(found)
+
+
+class InvertedPairs:
+    """A `PairSource` of drawings and their inverted codes.
+
+    Args:
+        codes: (N, w_dim) from `invert_to_w`.
+        drawings: (N, 3, R, R) uint8.
+        characters: name of each drawing's character; each gets the mean of its codes as style.
+        num_ws: rows of w+.
+    """
+
+    def __init__(
+        self, codes: Tensor, drawings: Tensor, characters: Sequence[str], *, num_ws: int
+    ) -> None:
+        if not len(codes) == len(drawings) == len(characters):
+            raise UsageError("codes, drawings and characters differ in number")
+        self._codes, self._drawings, self._num_ws = codes, drawings, num_ws
+        self.styles = {
+            name: codes[[i for i, c in enumerate(characters) if c == name]].mean(0)
+            for name in dict.fromkeys(characters)
+        }
+        self._style = torch.stack([self.styles[name] for name in characters])
+
+    def __len__(self) -> int:
+        return len(self._drawings)
+
+    def batch(self, index: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        faces = self._codes[index][:, None].expand(-1, self._num_ws, -1)
+        styles = self._style[index][:, None].expand(-1, self._num_ws, -1)
+        return faces, styles, self._drawings[index].float() / 127.5 - 1
