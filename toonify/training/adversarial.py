@@ -90,8 +90,10 @@ def finetune_adversarial(
         began, shown = time.perf_counter(), trainer.images
         while trainer.images < config.kimg * 1000:
             metrics = trainer.step()
+            # Read once: Ctrl-C between saving and leaving must not skip the snapshot.
+            stop = interrupt.requested
+            due = stop or trainer.images - kept >= config.snapshot_kimg * 1000
             finite = all(math.isfinite(value) for value in metrics.values())
-            due = trainer.images - kept >= config.snapshot_kimg * 1000 or interrupt.requested
             if not finite or (due and not trainer.finite()):
                 raise Diverged(
                     f"the training diverged at {trainer.images / 1000:.2f} kimg",
@@ -112,7 +114,7 @@ def finetune_adversarial(
             if due:
                 snapshot()
                 kept = trainer.images
-            if interrupt.requested:
+            if stop:
                 raise KeyboardInterrupt
     if kept != trainer.images:
         snapshot()

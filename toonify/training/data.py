@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from PIL import Image as PILImage
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
+from safetensors.torch import save
 from torch import Tensor
 
 from toonify.errors import InputError, ToonifyError
@@ -160,7 +160,7 @@ def _write_cache(path: Path, drawings: Drawings) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(f".{path.name}.{os.getpid()}")
     try:
-        save_file({"images": drawings.images}, partial, {"drawings": json.dumps(lists)})
+        partial.write_bytes(save({"images": drawings.images}, {"drawings": json.dumps(lists)}))
         os.replace(partial, path)
     finally:
         partial.unlink(missing_ok=True)

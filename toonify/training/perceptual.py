@@ -105,8 +105,8 @@ def _read_trunk(path: Path, net: Net) -> list[tuple[Tensor, Tensor]]:
 def find_trunk(net: Net) -> Path:
     """Where the trunk's weights lie on this machine.
 
-    In order: the `TOONIFY_LPIPS` environment variable, torchvision's cache, the registry's.
-    Raises ModelError with what to do when there is none.
+    In order: the `TOONIFY_LPIPS` environment variable, torchvision's cache, the registry
+    (downloaded unless cached). Raises ModelError with what to do when there is none.
     """
     if chosen := os.environ.get("TOONIFY_LPIPS"):
         return Path(chosen)

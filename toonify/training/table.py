@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from PIL import Image, ImageDraw, ImageFont
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
+from safetensors.torch import save
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -107,7 +107,7 @@ def save_inversion(stored: StoredInversion, path: Path) -> None:
     partial = path.with_name(f".{path.name}.{os.getpid()}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        save_file(tensors, partial, {"toonify.inversion": about})
+        partial.write_bytes(save(tensors, {"toonify.inversion": about}))
         os.replace(partial, path)
     except (OSError, SafetensorError) as error:
         raise InputError(f"{path} can't be written ({error})", mend="Choose another -o.") from error

@@ -1,0 +1,159 @@
+"""Projection finds known codes' images, keeps the generator as it was, and stops on a plateau."""
+
+from dataclasses import replace
+
+import pytest
+import torch
+from torch.nn import functional as F
+
+from tests.training.tiny_training import FAMILIES, PixelDistance, tiny_generator
+from toonify.errors import UsageError
+from toonify.training.projection import (
+    ProjectionSettings,
+    _NoiseMaps,
+    _schedule,
+    invert_character,
+    project,
+    to_float,
+    to_uint8,
+)
+
+LOSS = PixelDistance()
+SETTINGS = ProjectionSettings(steps=80, batch_size=2, average_weight=0.0, lr=0.1)
+
+
+def known(generator: torch.nn.Module, count: int = 3) -> tuple[torch.Tensor, torch.Tensor]:
+    w = generator.mapping(torch.randn(count, 16))
+    w_plus = w[:, None].repeat(1, generator.num_ws, 1)
+    return w_plus, generator(w_plus)
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_recovers_the_image_of_a_known_code(family: str) -> None:
+    generator = tiny_generator(family)
+    before = {k: v.clone() for k, v in generator.state_dict().items()}
+    _, images = known(generator)
+    result = project(images, generator, loss=LOSS, settings=SETTINGS)
+    average = generator(generator.w_avg.expand(3, generator.num_ws, -1))
+    untouched = (average - images).square().mean(dim=(1, 2, 3))
+    fitted = (generator(result.codes) - images).square().mean(dim=(1, 2, 3))
+    assert result.codes.shape == (3, generator.num_ws, 16)
+    assert (fitted < 0.25 * untouched).all()
+    assert (result.losses < untouched).all()
+    assert result.reconstructions.dtype == torch.uint8
+    assert all(torch.equal(v, before[k]) for k, v in generator.state_dict().items())
+
+
+def test_starting_at_the_answer_stays_there() -> None:
+    generator = tiny_generator("mobile")
+    codes, images = known(generator)
+    few = replace(SETTINGS, steps=10, lr=1e-3)
+    result = project(images, generator, loss=LOSS, settings=few, start=codes)
+    assert result.losses.max() < 1e-3
+    w = project(images, generator, loss=LOSS, settings=few, start=codes[:, 0])
+    assert torch.allclose(w.codes, result.codes)
+
+
+def test_each_image_is_projected_on_its_own() -> None:
+    """The batch size changes nothing when nothing is random."""
+    generator = tiny_generator("stylegan2")
+    _, images = known(generator)
+    settings = replace(SETTINGS, steps=15, start_noise=0.0)
+    one = project(images, generator, loss=LOSS, settings=replace(settings, batch_size=1))
+    all_at_once = project(images, generator, loss=LOSS, settings=replace(settings, batch_size=3))
+    assert torch.allclose(one.codes, all_at_once.codes, atol=1e-3)
+
+
+def test_seed_decides() -> None:
+    generator = tiny_generator("mobile")
+    _, images = known(generator, 1)
+    few = replace(SETTINGS, steps=5)
+    first = project(images, generator, loss=LOSS, settings=few).codes
+    assert torch.equal(first, project(images, generator, loss=LOSS, settings=few).codes)
+    other = project(images, generator, loss=LOSS, settings=replace(few, seed=1)).codes
+    assert not torch.equal(first, other)
+
+
+def test_plateau_ends_early() -> None:
+    generator = tiny_generator("mobile")
+    codes, images = known(generator, 1)
+    settings = replace(SETTINGS, steps=400, patience=5, optimise_noise=False)
+    result = project(images, generator, loss=LOSS, settings=settings, start=codes)
+    assert result.steps < 250
+
+
+def test_pull_to_the_average() -> None:
+    generator = tiny_generator("mobile")
+    _, images = known(generator, 1)
+    average = generator.w_avg
+    free = project(images, generator, loss=LOSS, settings=SETTINGS).codes
+    pulled = project(
+        images, generator, loss=LOSS, settings=replace(SETTINGS, average_weight=10.0)
+    ).codes
+    assert (pulled - average).norm() < 0.5 * (free - average).norm()
+
+
+def test_wrong_size() -> None:
+    with pytest.raises(UsageError, match=r"\(N, 3, 32, 32\)"):
+        project(torch.zeros(1, 3, 16, 16), tiny_generator("mobile"), loss=LOSS)
+    with pytest.raises(UsageError):
+        project(torch.zeros(0, 3, 32, 32), tiny_generator("mobile"), loss=LOSS)
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_noise_maps_begin_as_the_generator_s(family: str) -> None:
+    generator = tiny_generator(family)
+    code = generator.w_avg.expand(1, generator.num_ws, -1)
+    maps = _NoiseMaps(generator, 1)
+    assert maps.maps
+    replaced = torch.func.functional_call(generator, maps.scaled(), (code,))
+    assert torch.allclose(replaced, generator(code), atol=1e-5)
+
+
+def test_noise_penalty_sees_structure() -> None:
+    maps = _NoiseMaps(tiny_generator("stylegan2"), 2)
+    white = maps.penalty().detach()
+    with torch.no_grad():
+        for unit in maps.maps.values():
+            size = unit.shape[-1]
+            smooth = F.interpolate(unit[:1, :, ::4, ::4], size=(size, size))
+            unit[0] = smooth[0]
+    maps.normalise()
+    structured = maps.penalty().detach()
+    assert structured[0] > 3 * white[0]
+    assert float(structured[1]) == pytest.approx(float(white[1]), rel=0.2)
+
+
+def test_schedule_ramps() -> None:
+    values = [_schedule(step, 100, 75) for step in range(100)]
+    assert values[0] == pytest.approx(0.2)
+    assert max(values) == values[50] == 1.0
+    assert values[-1] < 0.01
+
+
+def test_character_is_the_mean_of_k() -> None:
+    generator = tiny_generator("mobile")
+    _, images = known(generator, 5)
+    few = replace(SETTINGS, steps=3)
+    result = invert_character(to_uint8(images), generator, loss=LOSS, k=3, settings=few)
+    assert len(result.codes) == len(result.losses) == len(set(result.indices)) == 3
+    assert torch.allclose(result.w_plus, result.codes.mean(0))
+    again = invert_character(to_uint8(images), generator, loss=LOSS, k=3, settings=few)
+    assert again.indices == result.indices
+
+
+def test_character_starts_from_the_encoder() -> None:
+    generator = tiny_generator("mobile")
+    codes, images = known(generator, 2)
+    asked = []
+
+    def encoder(batch: torch.Tensor) -> torch.Tensor:
+        asked.append(batch)
+        return codes
+
+    settings = replace(SETTINGS, steps=2, lr=1e-5)
+    result = invert_character(
+        to_uint8(images), generator, loss=LOSS, k=9, settings=settings, encoder=encoder
+    )
+    assert torch.allclose(result.codes, codes, atol=1e-3)
+    assert torch.allclose(asked[0], to_float(to_uint8(images)))

@@ -1,0 +1,44 @@
+"""Tiny generators of both families, and a stand-in for LPIPS, for the training tests."""
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from toonify.models.mobile import MobileGenerator
+from toonify.models.stylegan2 import StyleGAN2Generator, channel_table
+
+FAMILIES = ("mobile", "stylegan2")
+
+
+def tiny_generator(family: str, *, seed: int = 0) -> MobileGenerator | StyleGAN2Generator:
+    """32×32, 16-dimensional W, with a W whose average and spread are like a trained one's."""
+    torch.manual_seed(seed)
+    generator: MobileGenerator | StyleGAN2Generator
+    if family == "mobile":
+        generator = MobileGenerator(resolution=32, channels=[16, 16, 16], w_dim=16)
+        for layer in generator.modules():
+            if hasattr(layer, "noise"):
+                layer.noise.normal_(std=0.05)
+            if isinstance(layer, torch.nn.Linear):
+                torch.nn.init.normal_(layer.weight, std=layer.in_features**-0.5)
+    else:
+        channels = channel_table(32, channel_base=256, channel_max=16)
+        generator = StyleGAN2Generator(
+            resolution=32, channels=channels, w_dim=16, z_dim=16, mapping_layers=2
+        )
+        for layer in generator.modules():
+            if hasattr(layer, "noise_strength"):
+                torch.nn.init.constant_(layer.noise_strength, 0.05)
+    with torch.no_grad():
+        generator.w_avg.copy_(generator.mapping(torch.randn(256, 16)).mean(0))
+    return generator.eval().requires_grad_(False)
+
+
+class PixelDistance:
+    """Offers `PerceptualLoss`'s two methods without its weights."""
+
+    def features(self, images: Tensor) -> list[Tensor]:
+        return [images, F.avg_pool2d(images, 4)]
+
+    def distance(self, a: list[Tensor], b: list[Tensor]) -> Tensor:
+        return sum((x - y).square().mean(dim=(1, 2, 3)) for x, y in zip(a, b, strict=True))
