@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from toonify.cli.common import complain, examples, settings_of
+from toonify.cli.common import complain, examples, make_parent, settings_of
 from toonify.cli.projecting import (
     BatchOption,
     EncoderOption,
@@ -16,12 +16,12 @@ from toonify.cli.projecting import (
     StepsOption,
     load_projector,
 )
-from toonify.errors import ToonifyError
+from toonify.errors import UsageError
 
 EPILOG = examples(
     "toonify build-lut drawings/ --generator swapped.safetensors -o cast.safetensors",
-    "toonify build-lut drawings/ --generator swapped.safetensors --encoder default"
-    " --workers 4 -o cast.safetensors",
+    "toonify build-lut drawings/ --generator swapped.safetensors --encoder default --k 20"
+    " -o cast.safetensors",
 )
 
 
@@ -36,48 +36,49 @@ def build_lut(
     k: KOption = 50,
     steps: StepsOption = 300,
     batch_size: BatchOption = 8,
-    workers: Annotated[int, typer.Option(min=1, help="Characters projected side by side.")] = 1,
-    force: Annotated[
-        bool, typer.Option("--force", help="Project again what is up to date.")
-    ] = False,
+    only: Annotated[
+        list[str] | None, typer.Option(help="Build this character alone; may be repeated.")
+    ] = None,
 ) -> None:
     """Build a table of characters.
 
-    Projects every character's drawings and writes their table and a sheet of previews.
-
-    The table is saved after every character; run again, the command adds what is new, replaces
-    what changed and leaves the rest. The previews are beside the table, as a .png.
+    Projects every character's drawings, averages their codes and writes the table with a sheet
+    of projections beside it (.png). Finished characters are kept in OUT.inversions: run again,
+    the command goes on where it stopped, adds what is new and replaces what changed.
     """
-    from toonify.cli.lut import save_table
-    from toonify.media.images import write_image
-    from toonify.sheet import preview_sheet
-    from toonify.training.tables import build_table, character_folders, open_table
+    from toonify.training.table import build_table
 
     settings = settings_of(ctx)
-    folders = character_folders(folder)
-    projector = load_projector(settings, generator, encoder, k, steps, batch_size)
-    table = open_table(output, projector.generator)
-    failed = 0
+    if output.suffix != ".safetensors":
+        raise UsageError(f"a table is a .safetensors file, not {output}", mend="Rename it.")
+    make_parent(output)
+    projector = load_projector(settings, generator, encoder, steps, batch_size)
     with settings.progress("projecting") as progress:
+
+        def report(name: str, done: int, of: int, step: int, steps: int, loss: float) -> None:
+            progress(done * steps + step * min(batch_size, of - done), of * steps)
+
         built = build_table(
-            folders, table, projector, workers=workers, force=force, progress=progress
+            folder,
+            projector.generator,
+            output,
+            loss=projector.loss,
+            k=k,
+            settings=projector.settings,
+            encoder=projector.encode,
+            encoder_hash=projector.encoder_hash,
+            only=only or None,
+            progress=report,
         )
-        for path, character in built:
-            if isinstance(character, ToonifyError):
-                failed += 1
-                complain(f"{path.name}: {character}")
-                settings_record = {"name": path.name, "status": "failed", "error": str(character)}
-                if settings.json:
-                    settings.result(settings_record, "")
-            elif character is None:
-                settings.result({"name": path.name, "status": "current"}, f"{path.name}: current")
-            else:
-                save_table(table, output)
-                record = {"name": path.name, "status": "ok"} | character.provenance
-                loss = character.provenance["loss_mean"]
-                line = f"{path.name}: {character.k} drawings, mean loss {loss}"
-                settings.result(record, line)
-    previews = [(item.name, item.preview) for item in table if item.preview is not None]
-    if previews:
-        write_image(output.with_suffix(".png"), preview_sheet(previews))
-    raise typer.Exit(1 if failed else 0)
+    for name in built.built + built.reused:
+        character = built.table[name]
+        status = "built" if name in built.built else "reused"
+        record = {"name": name, "status": status, "k": character.k} | character.provenance
+        loss = character.provenance["mean_loss"]
+        settings.result(record, f"{name}: {character.k} drawings, mean loss {loss} ({status})")
+    for name, reason in built.failed:
+        complain(f"{name}: {reason}")
+        if settings.json:
+            settings.result({"name": name, "status": "failed", "error": reason}, "")
+    settings.result({"path": str(output), "sheet": str(built.sheet)}, f"{output}, {built.sheet}")
+    raise typer.Exit(1 if built.failed else 0)

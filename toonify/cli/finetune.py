@@ -36,8 +36,8 @@ def finetune(
 ) -> None:
     """Fine-tune a face generator on drawings.
 
-    StyleGAN2-ADA's recipe: writes snapshots, metrics.jsonl and preview grids into the folder, and generator.safetensors
-    at the end. Ctrl-C finishes the step and keeps a snapshot.
+    StyleGAN2-ADA's recipe. Snapshots, metrics.jsonl and preview grids go into the folder, and
+    generator.safetensors at the end. Ctrl-C finishes the step and keeps a snapshot.
     """
     from toonify.bundle_writing import locate
     from toonify.checkpoints import load_generator, save_generator

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -17,6 +17,9 @@ from toonify.cli.projecting import (
     load_projector,
 )
 from toonify.errors import UsageError
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 EPILOG = examples(
     "toonify invert-character drawings/mina --generator swapped.safetensors -o cast.safetensors",
@@ -44,20 +47,65 @@ def invert_character(
 
     Each drawing is projected into the generator first.
     """
+    from toonify.checkpoints import generator_hash
     from toonify.cli.lut import save_table
-    from toonify.training.tables import check_name, gather_drawings, open_table
+    from toonify.lut import CharacterTable
+    from toonify.training.projection import invert_character as invert
+    from toonify.training.table import make_character
 
     settings = settings_of(ctx)
     if name is None and not (len(images) == 1 and images[0].is_dir()):
         raise UsageError("single drawings have no character's name", mend="Add --name NAME.")
-    chosen = check_name(name or images[0].resolve().name)
-    projector = load_projector(settings, generator, encoder, k, steps, batch_size)
-    table = open_table(output, projector.generator)
-    drawings = gather_drawings(images, projector.generator.resolution)
-    with settings.progress(chosen) as progress:
-        character = projector.character(chosen, drawings, progress)
+    projector = load_projector(settings, generator, encoder, steps, batch_size)
+    identity = generator_hash(projector.generator)  # type: ignore[arg-type]
+    table = CharacterTable(generator_hash=identity)
+    if output.exists():
+        table = CharacterTable.load(output)
+        table.check(identity)
+    drawings = read_drawings(images, projector.generator.resolution)
+    with settings.progress(name or "projecting") as progress:
+        inversion = invert(
+            drawings,
+            projector.generator,
+            loss=projector.loss,
+            k=k,
+            settings=projector.settings,
+            encoder=projector.encode,
+            progress=lambda done, step, of, loss: progress(
+                done * of + step * batch_size, len(drawings[:k]) * of
+            ),
+        )
+    provenance = {
+        "drawings": len(inversion.codes),
+        "mean_loss": round(float(inversion.losses.mean()), 4),
+        "steps": steps,
+        "started_from": "average" if encoder is None else "encoder",
+    }
+    character = make_character(
+        name or images[0].resolve().name,
+        inversion.w_plus,
+        len(inversion.codes),
+        projector.generator,
+        provenance,
+    )
     table.add(character)
     save_table(table, output)
-    record = {"path": str(output), "name": chosen, "k": character.k} | character.provenance
-    loss = character.provenance["loss_mean"]
-    settings.result(record, f"{output}: {chosen}, {character.k} drawings, mean loss {loss}")
+    record = {"path": str(output), "name": character.name, "k": character.k} | provenance
+    line = f"{output}: {character.name}, {character.k} drawings"
+    settings.result(record, f"{line}, mean loss {provenance['mean_loss']}")
+
+
+def read_drawings(paths: list[Path], size: int) -> Tensor:
+    """A folder's drawings, or single files, as (N, 3, size, size) uint8."""
+    import torch
+
+    from toonify.media.images import read_image
+    from toonify.training.data import load_drawings, prepare
+
+    if len(paths) == 1 and paths[0].is_dir():
+        return load_drawings(paths[0], size).images
+    arrays = []
+    for path in paths:
+        image = read_image(path)
+        arrays.append(torch.tensor(prepare(image.rgb, image.alpha, size)).permute(2, 0, 1))
+    return torch.stack(arrays)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -9,7 +10,12 @@ import typer
 from toonify.cli.common import Settings
 
 if TYPE_CHECKING:
-    from toonify.training.tables import LoadedProjector
+    from torch import Tensor
+
+    from toonify.models.encoders import Encoder
+    from toonify.models.protocol import Generator
+    from toonify.training.perceptual import PerceptualLoss
+    from toonify.training.projection import Encode, ProjectionSettings
 
 GeneratorOption = Annotated[
     str,
@@ -33,30 +39,55 @@ BatchOption = Annotated[
 ]
 
 
+@dataclass(frozen=True)
+class Projector:
+    """The networks of one run, and how to project with them."""
+
+    generator: Generator
+    encode: Encode | None
+    encoder_hash: str
+    loss: PerceptualLoss
+    settings: ProjectionSettings
+
+
 def load_projector(
-    settings: Settings, generator: str, encoder: str | None, k: int, steps: int, batch_size: int
-) -> LoadedProjector:
+    settings: Settings, generator: str, encoder: str | None, steps: int, batch_size: int
+) -> Projector:
     """Networks and loss on the chosen device."""
     import torch
 
     from toonify.bundle_writing import locate
+    from toonify.checkpoints import generator_hash, load_encoder, load_generator
     from toonify.device import pick_device, pick_dtype
+    from toonify.training.perceptual import PerceptualLoss
     from toonify.training.projection import ProjectionSettings
-    from toonify.training.tables import Projector
 
     device = pick_device(settings.device)
-    dtype = pick_dtype(settings.dtype, device)
-    projection = ProjectionSettings(
-        steps=steps,
-        batch_size=batch_size,
-        seed=settings.seed,
-        # gradients underflow in float16
-        dtype=dtype if dtype == torch.float32 else torch.bfloat16,
-    )
+    wanted = pick_dtype(settings.dtype, device)
+    # gradients underflow in float16
+    dtype = torch.float32 if wanted == torch.float32 else torch.bfloat16
+    network = load_generator(locate(generator, "generator"), device=device)
+    encode, encoder_hash = None, ""
+    if encoder is not None:
+        reader = load_encoder(locate(encoder, "encoder"), device=device)
+        encoder_hash = generator_hash(reader)  # type: ignore[arg-type]
+        encode = _starting_codes(reader, network)
     return Projector(
-        generator=locate(generator, "generator"),
-        encoder=locate(encoder, "encoder") if encoder else None,
-        k=k,
-        settings=projection,
-        device=str(device),
-    ).load()
+        network,
+        encode,
+        encoder_hash,
+        PerceptualLoss(dtype=dtype).to(device),
+        ProjectionSettings(steps=steps, batch_size=batch_size, seed=settings.seed, dtype=dtype),
+    )
+
+
+def _starting_codes(encoder: Encoder, generator: Generator) -> Encode:
+    def encode(images: Tensor) -> Tensor:
+        from torch.nn import functional as F
+
+        size = (encoder.input_size, encoder.input_size)
+        if images.shape[-2:] != size:
+            images = F.interpolate(images, size=size, mode="bilinear", antialias=True)
+        return encoder.encode(images, generator)
+
+    return encode
