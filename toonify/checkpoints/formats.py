@@ -236,7 +236,8 @@ def build(role: Role, checkpoint: Checkpoint) -> nn.Module:
     if broken is not None:
         raise ModelError(f"the weights of '{broken}' are NaN or infinite", mend="Get it again.")
     try:
-        with torch.device("meta"):
+        # Not on the meta device: its first operation imports torch's compiler, for seconds.
+        with torch.random.fork_rng(devices=[]):
             network = _construct(role, config)
     except (TypeError, ValueError, KeyError, RuntimeError) as error:
         raise ModelError(f"its architecture can't be built ({error})", mend=AGAIN) from error

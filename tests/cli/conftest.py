@@ -1,0 +1,58 @@
+import json
+import subprocess
+import sys
+from dataclasses import dataclass
+
+import pytest
+
+from tests.tiny_bundle import write_bundle
+from toonify.cli.main import main
+
+
+@dataclass
+class Outcome:
+    status: int
+    out: str
+    err: str
+
+    @property
+    def records(self):
+        """What --json printed."""
+        return [json.loads(line) for line in self.out.splitlines()]
+
+
+@pytest.fixture
+def run(capsys):
+    """Run a command line in this process."""
+
+    def run(*arguments):
+        status = main([str(argument) for argument in arguments])
+        return Outcome(status, *capsys.readouterr())
+
+    return run
+
+
+@pytest.fixture
+def shell():
+    """Run a command line as a process of its own; bytes in and out."""
+
+    def shell(*arguments, **options):
+        command = [sys.executable, "-m", "toonify", *map(str, arguments)]
+        return subprocess.run(command, capture_output=True, timeout=120, **options)
+
+    return shell
+
+
+@pytest.fixture(scope="session")
+def bundle(tmp_path_factory):
+    """A real bundle of tiny networks with the characters mina and otto."""
+    return write_bundle(tmp_path_factory.mktemp("bundles") / "tiny")
+
+
+@pytest.fixture(autouse=True)
+def home(tmp_path, monkeypatch):
+    """A cache of the test's own."""
+    folder = tmp_path / "home"
+    monkeypatch.setenv("TOONIFY_HOME", str(folder))
+    monkeypatch.delenv("TOONIFY_OFFLINE", raising=False)
+    return folder

@@ -1,0 +1,128 @@
+"""The frame: global options, exit statuses, one line a failure."""
+
+import subprocess
+import sys
+
+import pytest
+
+from toonify.cli import main as module
+from toonify.cli.common import hoist_globals
+from toonify.errors import InputError, ModelError, UsageError
+
+COMMANDS = (
+    "stylize",
+    "finetune",
+    "swap",
+    "invert-character",
+    "build-lut",
+    "bundle",
+    "doctor",
+    "lut list",
+    "lut show",
+    "lut merge",
+    "lut remove",
+    "models list",
+    "models pull",
+    "models info",
+    "models convert",
+    "models verify",
+    "models path",
+)
+
+
+def test_global_options_move_to_the_front():
+    assert hoist_globals(["lut", "list", "--device", "cpu", "--json"]) == [
+        "--device",
+        "cpu",
+        "--json",
+        "lut",
+        "list",
+    ]
+    assert hoist_globals(["x", "--seed=3"]) == ["--seed=3", "x"]
+    assert hoist_globals(["x", "--", "--json"]) == ["x", "--", "--json"]
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_help_ends_with_examples(run, command):
+    result = run(*command.split(), "--help")
+    assert result.status == 0
+    tail = result.out.split("Examples:\n")[1].strip().splitlines()
+    assert tail and all("toonify" in line for line in tail)
+
+
+def test_help_does_not_load_torch():
+    code = (
+        "import sys; from toonify.cli.main import main; main(['--help']);"
+        " print('torch' in sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.endswith("False\n")
+
+
+def test_version(run):
+    result = run("--version")
+    assert result.status == 0 and result.out.startswith("toonify 0")
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("nonsense",),
+        ("stylize", "--frobnicate"),
+        ("stylize",),
+        ("stylize", "a.jpg", "--color", "3"),
+        ("models", "list", "--device", "toaster"),
+        ("models", "list", "--dtype", "float3"),
+    ],
+)
+def test_wrong_usage_is_one_line_and_status_2(run, arguments):
+    result = run(*arguments)
+    assert result.status == 2 and result.out == ""
+    assert result.err.startswith("toonify: ") and result.err.count("\n") == 1
+
+
+def test_no_arguments_shows_the_help(run):
+    result = run()
+    assert result.status == 2 and "stylize" in result.out + result.err
+
+
+@pytest.mark.parametrize(
+    ("error", "status"),
+    [
+        (InputError("a", mend="b."), 1),
+        (UsageError("a"), 2),
+        (ModelError("a"), 3),
+        (KeyboardInterrupt(), 130),
+        (ZeroDivisionError("oh\nno"), 1),
+    ],
+)
+@pytest.mark.parametrize("debug", [False, True])
+def test_failures_become_a_line_and_a_status(run, monkeypatch, error, status, debug):
+    def fail(*arguments, **options):
+        raise error
+
+    monkeypatch.setattr("toonify.checkpoints.registry.entries", fail)
+    result = run("models", "list", *(["--debug"] if debug else []))
+    assert result.status == status
+    assert ("Traceback" in result.err) == debug
+    if not debug:
+        assert result.err.count("\n") == 1
+    assert result.err.splitlines()[-1].startswith("toonify: ")
+
+
+def test_unexpected_errors_hint_at_debug(run, monkeypatch):
+    monkeypatch.setattr("toonify.checkpoints.registry.entries", lambda: 1 / 0)
+    assert "--debug" in run("models", "list").err
+
+
+def test_offline_reaches_the_whole_library(run, monkeypatch):
+    monkeypatch.setenv("TOONIFY_OFFLINE", "")
+    result = run("models", "pull", "psp-ffhq", "--offline")
+    assert result.status == 3 and "offline" in result.err
+    assert module.os.environ["TOONIFY_OFFLINE"] == "1"
+
+
+def test_closed_pipe_is_quiet():
+    command = f"{sys.executable} -m toonify models list --json | true"
+    done = subprocess.run(command, shell=True, capture_output=True, text=True)
+    assert "Traceback" not in done.stderr and "Exception" not in done.stderr

@@ -1,0 +1,120 @@
+"""The whole way from a photograph to a file, with tiny networks and real face detection."""
+
+import io
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from tests.tiny_bundle import RESOLUTION
+
+ASTRONAUT = Path(__file__).parents[2] / "examples" / "astronaut.png"
+
+
+def size(path):
+    return Image.open(path).size
+
+
+def test_one_photo_one_file(run, bundle, tmp_path):
+    out = tmp_path / "new/toon.png"
+    result = run("stylize", ASTRONAUT, "-o", out, "--bundle", bundle, "--character", "otto")
+    assert (result.status, result.err) == (0, "")
+    assert str(out) in result.out and size(out) == (RESOLUTION, RESOLUTION)
+    assert run("stylize", ASTRONAUT, "-o", out, "--bundle", bundle, "--quiet").out == ""
+
+
+def test_all_characters_with_sheet_manifest_and_json(run, bundle, tmp_path):
+    result = run(
+        *("stylize", ASTRONAUT, "-o", tmp_path / "out", "--bundle", bundle, "--character", "all"),
+        *("--sheet", tmp_path / "sheet.png", "--manifest", tmp_path / "m/done.jsonl", "--json"),
+    )
+    assert result.status == 0
+    (record,) = result.records
+    names = [Path(output["path"]).name for output in record["outputs"]]
+    assert names == ["astronaut-mina.png", "astronaut-otto.png"]
+    assert json.loads((tmp_path / "m/done.jsonl").read_text()) == record
+    assert size(tmp_path / "sheet.png")[0] == 3 * 260 + 4
+
+
+def test_paste_keeps_the_photo_around_the_face(run, bundle, tmp_path):
+    out = tmp_path / "p.png"
+    assert run("stylize", ASTRONAUT, "-o", out, "--bundle", bundle, "--paste").status == 0
+    before, after = np.asarray(Image.open(ASTRONAUT)), np.asarray(Image.open(out))
+    assert before.shape == after.shape
+    assert (before[400:] == after[400:]).all() and (before != after).any()
+
+
+def test_stdin_to_stdout(shell, bundle):
+    done = shell("stylize", "-", "--bundle", bundle, input=ASTRONAUT.read_bytes())
+    assert done.returncode == 0, done.stderr
+    assert Image.open(io.BytesIO(done.stdout)).size == (RESOLUTION, RESOLUTION)
+    done = shell("stylize", "-", "--bundle", bundle, input=b"")
+    assert done.returncode == 1 and done.stdout == b""
+    assert done.stderr.decode().count("\n") == 1
+
+
+def test_bad_photos_are_named_and_the_rest_goes_on(run, bundle, tmp_path):
+    folder = tmp_path / "in"
+    folder.mkdir()
+    shutil.copy(ASTRONAUT, folder / "good.png")
+    (folder / "cut.png").write_bytes(ASTRONAUT.read_bytes()[:20_000])
+    (folder / "empty.jpg").touch()
+    (folder / "text.jpg").write_text("hello")
+    Image.new("RGB", (200, 200), "grey").save(folder / "wall.png")
+    missing = tmp_path / "missing.jpg"
+    manifest = tmp_path / "m.jsonl"
+    result = run(
+        *("stylize", folder, missing, "-o", tmp_path / "out", "--bundle", bundle),
+        *("--manifest", manifest),
+    )
+    assert result.status == 1
+    assert [path.name for path in (tmp_path / "out").iterdir()] == ["good.png"]
+    lines = result.err.splitlines()
+    for name in ("cut.png", "empty.jpg", "text.jpg", "wall.png", "missing.jpg"):
+        assert sum(name in line for line in lines) == 1, name
+    records = [json.loads(line) for line in manifest.read_text().splitlines()]
+    assert sorted(record["status"] for record in records) == ["failed"] * 5 + ["ok"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "status", "told"),
+    [
+        (["gone.jpg", "-o", "x.png"], 1, "gone.jpg"),
+        ([ASTRONAUT], 2, "-o"),
+        ([ASTRONAUT, "-o", "x.xyz"], 2, ".xyz"),
+        ([ASTRONAUT, "-o", "x.png", "--character", "mona"], 2, "Did you mean 'mina'"),
+        ([ASTRONAUT, "-o", "x.png", "--level", "99"], 2, "level"),
+        ([ASTRONAUT, "-o", "x.png", "--skip-existing", "--overwrite"], 2, "exclude"),
+        ([ASTRONAUT, "-o", "x.png", "--aligned", "--paste"], 2, "--aligned"),
+        ([ASTRONAUT, "-o", "x.png", "--sheet", "s.jpg"], 2, ".png"),
+        ([ASTRONAUT, ASTRONAUT.parent, "-o", "x.png"], 2, "folder"),
+        ([ASTRONAUT, "-o", "x.png", "--bundle", "nowhere"], 3, "nowhere"),
+        ([ASTRONAUT, "-o", "-", "--json"], 2, "--json"),
+    ],
+)
+def test_what_cannot_be_done_is_one_line(
+    run, bundle, tmp_path, monkeypatch, arguments, status, told
+):
+    monkeypatch.chdir(tmp_path)
+    if "--bundle" not in arguments:
+        arguments = [*arguments, "--bundle", bundle]
+    result = run("stylize", *arguments)
+    assert result.status == status, result.err
+    assert told in result.err and result.err.count("\n") == 1
+    assert list(tmp_path.iterdir()) == [], "nothing half-written"
+
+
+def test_damaged_bundle(run, bundle, tmp_path):
+    broken = tmp_path / "broken"
+    shutil.copytree(bundle, broken)
+    (broken / "generator.safetensors").write_bytes(b"junk")
+    result = run("stylize", ASTRONAUT, "-o", tmp_path / "x.png", "--bundle", broken)
+    assert result.status == 3 and "SHA-256" in result.err
+
+
+def test_aligned(run, bundle, tmp_path):
+    out = tmp_path / "x.png"
+    assert run("stylize", ASTRONAUT, "-o", out, "--bundle", bundle, "--aligned").status == 0

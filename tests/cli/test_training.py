@@ -1,0 +1,122 @@
+"""From drawings to a bundle: every command of the way, with tiny networks.
+
+The perceptual loss is replaced by a plain one: its weights are not part of the tests.
+"""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+from torch import Tensor, nn
+
+from tests.tiny_bundle import RESOLUTION, tiny_generator
+from toonify.checkpoints import load_generator, save_generator
+from toonify.lut import CharacterTable
+
+ASTRONAUT = Path(__file__).parents[2] / "examples" / "astronaut.png"
+
+
+class PlainLoss(nn.Module):
+    def __init__(self, *arguments, **options) -> None:
+        super().__init__()
+
+    def features(self, images: Tensor) -> list[Tensor]:
+        return [images]
+
+    def distance(self, a: list[Tensor], b: list[Tensor]) -> Tensor:
+        return (a[0] - b[0]).square().mean(dim=(1, 2, 3))
+
+    def forward(self, images: Tensor, target: Tensor) -> Tensor:
+        return self.distance([images], [target])
+
+
+@pytest.fixture(autouse=True)
+def plain_loss(monkeypatch):
+    monkeypatch.setattr("toonify.training.perceptual.PerceptualLoss", PlainLoss)
+
+
+@pytest.fixture
+def drawings(tmp_path):
+    rng = np.random.default_rng(0)
+    for name in ("mina", "otto"):
+        for index in range(3):
+            path = tmp_path / "drawings" / name / f"{index}.png"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            pixels = rng.integers(0, 255, (RESOLUTION, RESOLUTION, 3), dtype=np.uint8)
+            Image.fromarray(pixels).save(path)
+    return tmp_path / "drawings"
+
+
+@pytest.fixture
+def prior(tmp_path):
+    path = tmp_path / "prior.safetensors"
+    save_generator(tiny_generator(), path)
+    return path
+
+
+def test_own_characters_from_drawings_to_a_photo(run, drawings, prior, bundle, tmp_path):
+    work = tmp_path
+    options = ["--kimg", "0.016", "--freeze-below", "8"]
+    result = run("finetune", "--data", drawings, "--base", prior, "-o", work / "run", *options)
+    assert result.status == 0, result.err
+    toon = work / "run/generator.safetensors"
+    again = run("finetune", "--data", drawings, "--base", prior, "-o", work / "run", *options)
+    assert again.status == 2 and "--resume" in again.err
+
+    swapped = work / "swapped.safetensors"
+    assert run("swap", prior, toon, "-o", swapped, "--resolution", "8").status == 0
+    assert load_generator(swapped).resolution == RESOLUTION
+
+    cast = work / "cast.safetensors"
+    lut = ["build-lut", drawings, "--generator", swapped, "-o", cast, "--steps", "2"]
+    result = run(*lut)
+    assert result.status == 0, result.err
+    assert CharacterTable.load(cast).names == ("mina", "otto")
+    assert cast.with_suffix(".png").exists()
+    assert "reused" in run(*lut).out
+
+    mine = work / "mine"
+    parts = ["--generator", swapped, "--table", cast, "--encoder", bundle]
+    assert run("bundle", *parts, "-o", mine).status == 0
+    assert run("bundle", *parts, "-o", mine).status == 2
+    out = work / "toon.png"
+    assert run("stylize", ASTRONAUT, "-o", out, "--bundle", mine, "--character", "otto").status == 0
+    assert Image.open(out).size == (RESOLUTION, RESOLUTION)
+
+
+def test_invert_character_adds_to_a_table(run, drawings, prior, tmp_path):
+    table = tmp_path / "t.safetensors"
+    shared = ["--generator", prior, "-o", table, "--steps", "2"]
+    assert run("invert-character", drawings / "mina", *shared).status == 0
+    files = sorted((drawings / "otto").iterdir())
+    unnamed = run("invert-character", *files, *shared)
+    assert unnamed.status == 2 and "--name" in unnamed.err
+    assert run("invert-character", *files, "--name", "otto", *shared, "--k", "2").status == 0
+    loaded = CharacterTable.load(table)
+    assert loaded.names == ("mina", "otto") and loaded["otto"].k == 2
+
+    save_generator(tiny_generator(seed=5), tmp_path / "other.safetensors")
+    other = ["--generator", tmp_path / "other.safetensors", "-o", table]
+    refused = run("invert-character", drawings / "mina", *other)
+    assert refused.status == 3 and CharacterTable.load(table).names == ("mina", "otto")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "status"),
+    [
+        (["swap", "PRIOR", "PRIOR", "-o", "x.safetensors", "--resolution", "9"], 2),
+        (["swap", "PRIOR", "PRIOR", "-o", "x.pt"], 2),
+        (["swap", "PRIOR", "gone.pt", "-o", "x.safetensors"], 3),
+        (["build-lut", "gone", "--generator", "PRIOR", "-o", "x.safetensors"], 1),
+        (["finetune", "--data", "gone", "--base", "PRIOR", "-o", "run"], 1),
+        (["finetune", "--data", ".", "--base", "gone.pt", "-o", "run"], 3),
+    ],
+)
+def test_bad_input(run, prior, tmp_path, monkeypatch, arguments, status):
+    (tmp_path / "work").mkdir()
+    monkeypatch.chdir(tmp_path / "work")
+    result = run(*[str(prior) if item == "PRIOR" else item for item in arguments])
+    assert result.status == status, result.err
+    assert result.err.count("\n") == 1
+    assert list(Path().iterdir()) == []
