@@ -228,7 +228,7 @@ class AdversarialTrainer(Generic[G]):
         optimizer.step()
 
     def _judge(self, images: Tensor) -> Tensor:
-        return self.discriminator(images.contiguous(memory_format=torch.channels_last)).float()
+        return self.discriminator(images).float()
 
     def _generate(self, w_plus: Tensor) -> Tensor:
         return self.generator.synthesize(self.generator.styles(w_plus), noise=self.noise)
