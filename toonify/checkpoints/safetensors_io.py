@@ -21,12 +21,6 @@ from toonify.models.protocol import Generator
 CONFIG_KEY = "toonify.config"
 
 
-def file_sha256(path: str | os.PathLike[str]) -> str:
-    """Hexadecimal SHA-256 of a file's bytes."""
-    with open(path, "rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
 def generator_hash(generator: Generator | nn.Module) -> str:
     """Hexadecimal SHA-256 of a generator's weights, the same after a float16 save and load.
 

@@ -101,6 +101,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         status = app(argv, prog_name="toonify", standalone_mode=False)
         sys.stdout.flush()
+        if status == 130:  # typer has turned Ctrl-C into this status
+            complain("interrupted")
     except ToonifyError as error:
         status = _fail(str(error), error.exit_code, debug)
     except (KeyboardInterrupt, typer.Abort):
