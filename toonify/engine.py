@@ -171,9 +171,31 @@ class Toonifier:
         return results
 
     @overload
-    def stylize(self, image: np.ndarray, *, character: str) -> np.ndarray: ...
+    def stylize(
+        self,
+        image: np.ndarray,
+        *,
+        character: str,
+        level: int = ...,
+        trgb: bool = ...,
+        color: float = ...,
+        aligned: bool = ...,
+        paste: bool = ...,
+        batch_size: int = ...,
+    ) -> np.ndarray: ...
     @overload
-    def stylize(self, image: list[np.ndarray], *, character: str) -> list[np.ndarray]: ...
+    def stylize(
+        self,
+        image: list[np.ndarray],
+        *,
+        character: str,
+        level: int = ...,
+        trgb: bool = ...,
+        color: float = ...,
+        aligned: bool = ...,
+        paste: bool = ...,
+        batch_size: int = ...,
+    ) -> list[np.ndarray]: ...
     def stylize(
         self,
         image: np.ndarray | list[np.ndarray],
@@ -202,7 +224,8 @@ class Toonifier:
             uint8 RGB, a list for a list.
 
         Raises:
-            InputError: no face found. UsageError: unknown character or options out of range.
+            InputError: no face found. UsageError: not such a picture, unknown character, or
+                options out of range.
         """
         options = {"level": level, "trgb": trgb, "color": color, "batch_size": batch_size}
         photos = image if isinstance(image, list) else [image]
@@ -237,11 +260,12 @@ class Toonifier:
         return torch.autocast(self.device.type, self.dtype)
 
 
-def _check_photo(photo: np.ndarray) -> None:
-    if photo.ndim != 3 or photo.shape[2] != 3 or photo.dtype != np.uint8:
-        raise UsageError(
-            f"a picture is {photo.dtype} of shape {photo.shape}", mend="Give (H, W, 3) uint8 RGB."
-        )
+def _check_photo(photo: object) -> None:
+    mend = "Give (H, W, 3) uint8 RGB."
+    if not isinstance(photo, np.ndarray):
+        raise UsageError(f"a picture is a {type(photo).__name__}, not an array", mend=mend)
+    if photo.ndim != 3 or photo.shape[2] != 3 or photo.dtype != np.uint8 or not photo.size:
+        raise UsageError(f"a picture is {photo.dtype} of shape {photo.shape}", mend=mend)
 
 
 def _to_tensor(crop: np.ndarray, size: int) -> Tensor:

@@ -87,7 +87,7 @@ class CharacterTable:
         if not torch.isfinite(character.w_plus).all():
             raise ModelError(f"the code of {character.name} is not finite", mend="Project again.")
         for other in self:
-            if other.w_plus.shape != character.w_plus.shape:
+            if other.name != character.name and other.w_plus.shape != character.w_plus.shape:
                 raise UsageError(
                     f"the code of {character.name} is {tuple(character.w_plus.shape)}, the "
                     f"table's are {tuple(other.w_plus.shape)}",
@@ -128,10 +128,11 @@ class CharacterTable:
         tensors: dict[str, Tensor] = {}
         listed: dict[str, Any] = {}
         for character in self:
-            tensors[f"w_plus.{character.name}"] = character.w_plus.float().contiguous()
+            # a copy: safetensors refuses tensors that share memory
+            code = character.w_plus.to("cpu", torch.float32, copy=True).contiguous()
+            tensors[f"w_plus.{character.name}"] = code
             if character.preview is not None:
-                preview = np.ascontiguousarray(character.preview)
-                tensors[f"preview.{character.name}"] = torch.from_numpy(preview)
+                tensors[f"preview.{character.name}"] = torch.tensor(character.preview.copy())
             listed[character.name] = {"k": character.k, "provenance": character.provenance}
         about = {"version": 1, "generator_hash": self.generator_hash, "characters": listed}
         temporary = target.with_name(f".{target.name}.{os.getpid()}.tmp")
@@ -171,7 +172,7 @@ class CharacterTable:
                     )
         except FileNotFoundError as error:
             raise ModelError(f"there is no character table {source}") from error
-        except (KeyError, TypeError, ValueError) as error:
+        except (AttributeError, KeyError, TypeError, ValueError, UsageError) as error:
             raise ModelError(
                 f"{source} is not a character table", mend="Build one with `toonify build-lut`."
             ) from error
