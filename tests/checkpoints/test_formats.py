@@ -110,6 +110,12 @@ def test_restyle(tmp_path):
                lambda network: network.encode(faces, generator, steps=1))  # fmt: skip
 
 
+def test_restyle_over_e4e(tmp_path):
+    opts = {**RESTYLE, "encoder_type": "ProgressiveBackboneEncoder"}
+    config = load_encoder(psp_file(tmp_path / "restyle_e4e.pt", opts=opts)).config()
+    assert config["architecture"] == "restyle" and config["deltas"]
+
+
 @pytest.mark.parametrize(
     ("kind", "architecture"), [("GradualStyleEncoder", "psp"), ("Encoder4Editing", "e4e")]
 )
@@ -172,6 +178,11 @@ def test_broken_weights(tmp_path):
     path = save(tmp_path / "shape.pt", {"g_ema": state})
     refused(load_generator, path, "to_rgb.affine.weight", "(9, 8)", "expected (8, 8)")
     state = published.rosinality()
+    state["to_rgbs.0.conv.weight"] = torch.randn(3, 8)
+    path = save(tmp_path / "flat.pt", {"g_ema": state})
+    refused(load_generator, path, "unexpected shapes")
+    refused(load_encoder, psp_file(tmp_path / "avg.pt", latent_avg=torch.ones(5, 64)), "shapes")
+    state = published.rosinality()
     state["convs.0.conv.blur.kernel"] = torch.ones(4, 4)
     path = save(tmp_path / "blur.pt", {"g_ema": state})
     refused(load_generator, path, "another filter", "convs.0.conv.blur.kernel")
@@ -192,7 +203,7 @@ def test_broken_files(tmp_path):
         path.write_bytes(data)
         refused(load_generator, path, word)
     refused(load_generator, tmp_path / "nowhere.pt", "no checkpoint at")
-    refused(load_generator, tmp_path, "no checkpoint at")
+    refused(load_generator, tmp_path, "does not hold")
 
 
 def test_foreign_contents(tmp_path):

@@ -85,7 +85,9 @@ def read_checkpoint(path: Path) -> Checkpoint:
             head = file.read(16)
         if not head:
             raise ModelError("the file is empty", mend="Download it again.")
-        if path.suffix == ".safetensors" or head[8:9] == b"{":
+        header_size = int.from_bytes(head[:8], "little")  # of a safetensors file
+        plausible = head[8:9] == b"{" and header_size < path.stat().st_size
+        if path.suffix == ".safetensors" or plausible:
             return _ours(path)
         if head.startswith(b"PK\x03\x04") or head.startswith(_LEGACY_TORCH[:-1]):
             return _torch(path)
@@ -227,7 +229,10 @@ def build(role: Role, checkpoint: Checkpoint) -> nn.Module:
             f"it holds {held} ({checkpoint.format} format), but {role} weights were expected",
             mend=f"Give a checkpoint with the {role}.",
         )
-    config, tensors = checkpoint.roles[role]()
+    try:
+        config, tensors = checkpoint.roles[role]()
+    except (AttributeError, IndexError, RuntimeError, TypeError, ValueError) as error:
+        raise ModelError(f"its tensors have unexpected shapes ({error})", mend=AGAIN) from error
     tensors = {
         name: value.float() if value.is_floating_point() else value
         for name, value in tensors.items()

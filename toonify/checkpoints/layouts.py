@@ -91,7 +91,7 @@ def rosinality_generator(state: State, latent_avg: Tensor | None) -> Converted:
         to_rgb(f"to_rgbs.{b}", f"blocks.{b}.to_rgb")
         channels[8 * 2**b] = out[f"blocks.{b}.conv.weight"].shape[0]
     if latent_avg is not None:
-        out["w_avg"] = latent_avg if latent_avg.ndim == 1 else latent_avg.mean(dim=0)
+        out["w_avg"] = latent_avg.reshape(-1, latent_avg.shape[-1]).mean(dim=0)
     return _generator_config(channels, out, mapping_layers, None), out
 
 

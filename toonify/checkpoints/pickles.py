@@ -91,6 +91,9 @@ class _Unpickler(pickle.Unpickler):
             ("torch.storage", "_load_from_bytes"): lambda data: _load_storage(data),
             ("torch._utils", "_rebuild_tensor_v2"): lambda *args: _rebuild_tensor(*args),
             ("torch._utils", "_rebuild_parameter"): lambda *args: _rebuild_parameter(*args),
+            ("torch._utils", "_rebuild_parameter_with_state"): (
+                lambda *args: _rebuild_parameter(*args)
+            ),
         }
         self._inert = type("Inert", (Inert,), {})
 

@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from toonify.models.ops import EqualConv2d, EqualLinear
+from toonify.models.ops import EqualConv2d, EqualLinear, fast_layout
 from toonify.models.stylegan2 import check_channels
 
 
@@ -86,6 +86,6 @@ class StyleGAN2Discriminator(nn.Module):
 
     def forward(self, images: Tensor) -> Tensor:
         """Images (B, 3, R, R) in [-1, 1] → logits (B, 1)."""
-        x = self.blocks(self.from_rgb(images))
+        x = self.blocks(self.from_rgb(fast_layout(images)))
         x = self.final_conv(minibatch_stddev(x))
         return self.logit(self.final_linear(x.flatten(1)))

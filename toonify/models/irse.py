@@ -13,6 +13,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from toonify.models.ops import fast_layout
+
 IRSE50_UNITS = (3, 4, 14, 3)
 IRSE_CHANNELS = (64, 128, 256, 512)
 
@@ -100,7 +102,7 @@ class IRSEBody(nn.Module):
 
     def features(self, x: Tensor, layers: Sequence[int]) -> list[Tensor]:
         """x (B, in_channels, H, W) → outputs of the body's units of these indices, ascending."""
-        x = self.input_layer(x)
+        x = self.input_layer(fast_layout(x))
         found = []
         for i, unit in enumerate(self.body):
             x = unit(x)

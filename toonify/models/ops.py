@@ -31,28 +31,32 @@ def leaky(x: Tensor, *, clamp: float | None = None) -> Tensor:
     return x if clamp is None else x.clamp_(-clamp, clamp)
 
 
-def blur(x: Tensor, *, pad: tuple[int, int], gain: float = 1.0) -> Tensor:
+def fast_layout(x: Tensor) -> Tensor:
+    """x (B, C, H, W) with its channels last in memory, which convolutions are fastest in."""
+    if x.device.type == "mps":  # whose kernels expect the plain layout
+        return x
+    return x.contiguous(memory_format=torch.channels_last)
+
+
+def _filter(x: Tensor, gain: float) -> Tensor:
+    taps = torch.tensor(BLUR_TAPS, dtype=x.dtype, device=x.device) / sum(BLUR_TAPS)
+    return (gain * torch.outer(taps, taps)).expand(x.shape[1], 1, 4, 4)
+
+
+def blur(x: Tensor, *, pad: int, gain: float = 1.0, bias: Tensor | None = None) -> Tensor:
     """x (B, C, H, W) filtered by the 4×4 low-pass filter.
 
     Args:
-        pad: zeros before and after, the same on both axes; the output is H + sum(pad) - 3 high.
-        gain: factor on the output.
+        pad: zeros around; the output is H + 2·pad - 3 high.
+        gain: factor on the filtered values.
+        bias: (C,) added to them.
     """
-    channels = x.shape[1]
-    taps = torch.tensor(BLUR_TAPS, dtype=x.dtype, device=x.device) / sum(BLUR_TAPS)
-    kernel = (gain * torch.outer(taps, taps)).expand(channels, 1, 4, 4)
-    if pad[0] != pad[1]:
-        x = F.pad(x, (pad[0], pad[1], pad[0], pad[1]))
-        return F.conv2d(x, kernel, groups=channels)
-    return F.conv2d(x, kernel, padding=pad[0], groups=channels)
+    return F.conv2d(x, _filter(x, gain), bias, padding=pad, groups=x.shape[1])
 
 
 def upsample2(x: Tensor) -> Tensor:
     """x (B, C, H, W) → (B, C, 2H, 2W) by zero insertion and the low-pass filter."""
-    channels = x.shape[1]
-    taps = torch.tensor(BLUR_TAPS, dtype=x.dtype, device=x.device) / sum(BLUR_TAPS)
-    kernel = (4.0 * torch.outer(taps, taps)).expand(channels, 1, 4, 4)
-    return F.conv_transpose2d(x, kernel, stride=2, padding=1, groups=channels)
+    return F.conv_transpose2d(x, _filter(x, 4.0), stride=2, padding=1, groups=x.shape[1])
 
 
 class EqualLinear(nn.Module):
@@ -116,7 +120,7 @@ class EqualConv2d(nn.Module):
         bias = None if self.bias is None else self.bias * gain
         if self.down:
             side = (self.kernel_size + 1) // 2
-            x = F.conv2d(blur(x, pad=(side, side)), weight, bias, stride=2)
+            x = F.conv2d(blur(x, pad=side), weight, bias, stride=2)
         else:
             x = F.conv2d(x, weight, bias, padding=self.kernel_size // 2)
         if self.activate:
@@ -170,22 +174,28 @@ class StyledConv(nn.Module):
 
     def forward(self, x: Tensor, style: Tensor, noise: Tensor | None) -> Tensor:
         """x (B, I, H, W), style (B, I), noise (1 or B, 1, H', W') or None → (B, O, H', W')."""
-        style = style.to(x.dtype)
         if x.dtype == torch.float16:  # demodulation cancels any scale; keep the sums in range
             style = style / style.abs().amax(dim=1, keepdim=True).clamp_min(1e-4)
         style = style * self.weight_gain
-        x = x * style[:, :, None, None]
-        if self.up:
-            x = F.conv_transpose2d(x, self.weight.transpose(0, 1), stride=2)
-            x = blur(x, pad=(1, 1), gain=4.0)
+        factor = demodulation(self.weight, style) * SQRT2
+        bias = (self.bias * SQRT2).to(x.dtype)
+        if len(style) == 1:  # one sample: cheaper to scale the kernel than the activations
+            scale = (factor[0, :, None] * style[0]).to(x.dtype)
+            x = self._convolve(x, self.weight * scale[:, :, None, None], bias)
         else:
-            x = F.conv2d(x, self.weight, padding=1)
-        factor = (demodulation(self.weight, style) * SQRT2).to(x.dtype)[:, :, None, None]
-        offset = (self.bias * SQRT2).to(x.dtype)[None, :, None, None]
-        x = torch.addcmul(offset, x, factor)
+            x = self._convolve(x * style.to(x.dtype)[:, :, None, None], self.weight, None)
+            factor, bias = factor.to(x.dtype)[:, :, None, None], bias[:, None, None]
+            x = x * factor + bias if torch.is_grad_enabled() else x.mul_(factor).add_(bias)
         if noise is not None:
-            x = x + (noise * (self.noise_strength * SQRT2)).to(x.dtype)
+            noise = (noise * (self.noise_strength * SQRT2)).to(x.dtype)
+            x = x + noise if torch.is_grad_enabled() else x.add_(noise)
         return leaky(x, clamp=self.clamp)
+
+    def _convolve(self, x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+        if self.up:
+            x = F.conv_transpose2d(x, weight.transpose(0, 1), stride=2)
+            return blur(x, pad=1, gain=4.0, bias=bias)
+        return F.conv2d(x, weight, bias, padding=1)
 
 
 class ToRGB(nn.Module):
@@ -202,7 +212,9 @@ class ToRGB(nn.Module):
     def forward(self, x: Tensor, style: Tensor, skip: Tensor | None) -> Tensor:
         """x (B, I, H, W), style (B, I), skip (B, 3, H/2, W/2) or None → (B, 3, H, W)."""
         kernel = self.weight * (style * self.weight_gain).to(x.dtype)[:, None, :]
-        rgb = torch.einsum("boi,bihw->bohw", kernel, x) + self.bias.to(x.dtype)[:, None, None]
+        pixels = x.permute(0, 2, 3, 1)  # no copy where channels are last in memory
+        rgb = torch.baddbmm(self.bias.to(x.dtype), pixels.flatten(1, 2), kernel.transpose(1, 2))
+        rgb = rgb.view(*pixels.shape[:3], 3).permute(0, 3, 1, 2)
         if self.clamp is not None:
             rgb = rgb.clamp(-self.clamp, self.clamp)
         return rgb if skip is None else rgb + upsample2(skip)

@@ -9,7 +9,7 @@ from typing import Any, cast
 import torch
 from torch import Tensor, nn
 
-from toonify.models.ops import EqualLinear, StyledConv, ToRGB, pixel_norm
+from toonify.models.ops import EqualLinear, StyledConv, ToRGB, fast_layout, pixel_norm
 from toonify.models.protocol import LayerInfo, Noise
 
 
@@ -152,7 +152,7 @@ class StyleGAN2Generator(nn.Module):
             return layer(x, style, x.new_empty(shape).normal_() if noise == "random" else None)
 
         steps = iter(styles)
-        x = self.const.expand(batch, -1, -1, -1)
+        x = fast_layout(self.const.expand(batch, -1, -1, -1))
         x = run(self.conv1, x, next(steps))
         image = self.to_rgb1(x, next(steps), None)
         for block in cast(Sequence[SynthesisBlock], self.blocks):
