@@ -1,5 +1,5 @@
+import io
 import json
-import subprocess
 import sys
 from dataclasses import dataclass
 
@@ -33,14 +33,15 @@ def run(capsys):
 
 
 @pytest.fixture
-def shell():
-    """Run a command line as a process of its own; bytes in and out."""
+def piped(capsysbinary, monkeypatch):
+    """Run a command line with bytes on stdin; gives status, stdout and stderr as bytes."""
 
-    def shell(*arguments, **options):
-        command = [sys.executable, "-m", "toonify", *map(str, arguments)]
-        return subprocess.run(command, capture_output=True, timeout=120, **options)
+    def piped(data, *arguments):
+        monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(data)))
+        status = main([str(argument) for argument in arguments])
+        return status, *capsysbinary.readouterr()
 
-    return shell
+    return piped
 
 
 @pytest.fixture(scope="session")

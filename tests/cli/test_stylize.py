@@ -47,13 +47,16 @@ def test_paste_keeps_the_photo_around_the_face(run, bundle, tmp_path):
     assert (before[400:] == after[400:]).all() and (before != after).any()
 
 
-def test_stdin_to_stdout(shell, bundle):
-    done = shell("stylize", "-", "--bundle", bundle, input=ASTRONAUT.read_bytes())
-    assert done.returncode == 0, done.stderr
-    assert Image.open(io.BytesIO(done.stdout)).size == (RESOLUTION, RESOLUTION)
-    done = shell("stylize", "-", "--bundle", bundle, input=b"")
-    assert done.returncode == 1 and done.stdout == b""
-    assert done.stderr.decode().count("\n") == 1
+def test_stdin_to_stdout(piped, bundle):
+    status, out, err = piped(ASTRONAUT.read_bytes(), "stylize", "-", "--bundle", bundle)
+    assert (status, err) == (0, b"")
+    assert Image.open(io.BytesIO(out)).size == (RESOLUTION, RESOLUTION)
+
+
+def test_nothing_on_stdin(piped, bundle):
+    status, out, err = piped(b"", "stylize", "-", "--bundle", bundle)
+    assert (status, out) == (1, b"")
+    assert b"standard input" in err and err.count(b"\n") == 1
 
 
 def test_bad_photos_are_named_and_the_rest_goes_on(run, bundle, tmp_path):
