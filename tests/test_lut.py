@@ -222,7 +222,7 @@ def test_failing_write_keeps_the_old_file(tmp_path: Path, monkeypatch: pytest.Mo
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(toonify.lut, "save_file", full)
-    with pytest.raises(InputError, match="can't be written.*No space left"):
+    with pytest.raises(InputError, match=r"can't be written.*No space left"):
         table("otto").save(path)
     assert path.read_bytes() == before
     assert os.listdir(tmp_path) == ["t"]

@@ -27,6 +27,13 @@ class PairSet:
     def __init__(self, w_plus: Tensor, images: np.ndarray, *, num_ws: int) -> None:
         if len(w_plus) != len(images):
             raise InputError(f"{len(w_plus)} latents but {len(images)} images")
+        if w_plus.ndim not in (2, 3) or (w_plus.ndim == 3 and w_plus.shape[1] < num_ws):
+            raise InputError(
+                f"latents of shape {tuple(w_plus.shape)} do not hold {num_ws} rows each",
+                mend="Sample the pairs from a generator of this resolution or a larger one.",
+            )
+        if images.ndim != 4 or images.shape[3] != 3 or images.dtype != np.uint8:
+            raise InputError(f"the images are {images.dtype} of shape {images.shape}")
         self._w, self._images, self._num_ws = w_plus, images, num_ws
         flat = w_plus.reshape(-1, w_plus.shape[-1]).float()
         self.w_mean, self.w_std = flat.mean(0), flat.std(0)
@@ -47,12 +54,12 @@ class PairSet:
         """Read what `sample_pairs` wrote.
 
         Raises:
-            InputError: the folder holds no pairs.
+            InputError: the folder holds no pairs, or none of that many rows.
         """
         try:
             w = torch.from_numpy(np.load(folder / "w.npy"))
             images = np.load(folder / "images.npy", mmap_mode="r")
-        except (OSError, ValueError) as error:
+        except (EOFError, OSError, ValueError) as error:
             raise InputError(
                 f"{folder} holds no readable pairs ({error})", mend="Sample them again."
             ) from error
