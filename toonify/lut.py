@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
+from safetensors.torch import save
 from torch import Tensor
 
 from toonify.errors import InputError, ModelError, UsageError
@@ -137,7 +137,8 @@ class CharacterTable:
         about = {"version": 1, "generator_hash": self.generator_hash, "characters": listed}
         temporary = target.with_name(f".{target.name}.{os.getpid()}.tmp")
         try:
-            save_file(tensors, temporary, metadata={_KEY: json.dumps(about)})
+            # not save_file, which makes the file readable by its owner alone
+            temporary.write_bytes(save(tensors, metadata={_KEY: json.dumps(about)}))
             os.replace(temporary, target)
         except (OSError, SafetensorError) as error:
             raise InputError(f"{target} can't be written ({error})") from error

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from examples.characters.draw import Pose, draw
+from toonify.errors import InputError
 
 
 def pose_of(measures: dict[str, Any]) -> Pose:
@@ -138,6 +139,8 @@ class DrawnPairs:
 
     def _read(self, name: str) -> np.ndarray:
         image = cv2.imread(str(self._folder / name))
+        if image is None:
+            raise InputError(f"{self._folder / name} can't be read", mend="Remove it; draw again.")
         if image.shape[0] != self._size:
             image = cv2.resize(image, (self._size, self._size), interpolation=cv2.INTER_AREA)
         return image[..., ::-1]

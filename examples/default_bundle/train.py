@@ -38,10 +38,11 @@ ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT))
 
 from examples.characters.draw import NAMES, Pose, draw  # noqa: E402
+from examples.default_bundle.card import LICENCE, finish  # noqa: E402
 from examples.default_bundle.drawn_pairs import DrawnPairs, draw_pairs  # noqa: E402
 
 # CLI sizes of the full recipe and of --quick
-FULL = {"pairs": 6000, "encoder": 4000, "drawn": 280, "coarse": 3000, "fine": 1500, "k": 20}
+FULL = {"pairs": 6000, "encoder": 4000, "drawn": 280, "coarse": 4000, "fine": 2000, "k": 20}
 QUICK = {"pairs": 2000, "encoder": 800, "drawn": 80, "coarse": 600, "fine": 200, "k": 4}
 
 
@@ -161,7 +162,7 @@ def cartoon(
     # half of the pairs come as the encoder sees the face, which is what photographs will be
     alternatives = [codes[:, 0] if codes.ndim == 3 else codes, encoded(run)]
     generator = prior256
-    for prior, stage, lr in ((prior256, "coarse", 4e-3), (prior512, "fine", 2e-3)):
+    for prior, stage, lr in ((prior256, "coarse", 1.2e-2), (prior512, "fine", 6e-3)):
         size = prior.resolution
         drawn = run / f"drawn{size}"
         if not (drawn / "pairs.json").exists():
@@ -259,7 +260,16 @@ def main() -> None:
         generator=swapped,
         encoder=str(encoder_path),
         table=characters,
-        licence="non-commercial (weights derived from a generator trained on FFHQ)",
+        licence=LICENCE,
+    )
+    finish(
+        arguments.output,
+        drawn=sizes["drawn"],
+        fine_drawn=sizes["drawn"],
+        encoder_steps=sizes["encoder"],
+        coarse_steps=sizes["coarse"],
+        fine_steps=sizes["fine"],
+        k=sizes["k"],
     )
     say(f"the bundle is in {arguments.output}")
 
