@@ -29,7 +29,7 @@ from toonify.training.inversion_pairs import invert_to_w
 from toonify.training.paired import PairedConfig, finetune_paired
 from toonify.training.pairs import PairSet, sample_pairs
 from toonify.training.perceptual import PerceptualLoss
-from toonify.training.prior import cut, fit_head, teacher_sampler
+from toonify.training.prior import cut, fit_head, fit_head_linear, teacher_sampler
 from toonify.training.projection import ProjectionSettings
 from toonify.training.swap import layer_swap
 from toonify.training.table import build_table
@@ -117,8 +117,10 @@ def style_codes(
     return cast(dict[str, torch.Tensor], torch.load(path, weights_only=True))
 
 
-def grow(coarse: MobileGenerator, prior: MobileGenerator) -> MobileGenerator:
-    """The 512 prior with the fine-tuned blocks of the 256 cartoon generator."""
+def grow(
+    coarse: MobileGenerator, prior: MobileGenerator, source: DrawnPairs, level: int
+) -> MobileGenerator:
+    """The 512 prior with the fine-tuned blocks of the 256 cartoon generator, its head fitted."""
     state = prior.state_dict()
     own = {
         k: v
@@ -126,6 +128,13 @@ def grow(coarse: MobileGenerator, prior: MobileGenerator) -> MobileGenerator:
         if not k.startswith("to_img.") and k in state and v.shape == state[k].shape
     }
     prior.load_state_dict({**state, **own})
+    order = iter(torch.randperm(len(source), generator=torch.Generator().manual_seed(0)))
+
+    def sample(batch: int) -> tuple[torch.Tensor, torch.Tensor]:
+        faces, styles, drawings = source.batch(torch.stack([next(order) for _ in range(batch)]))
+        return torch.cat((faces[:, :level], styles[:, level:]), dim=1), drawings
+
+    fit_head_linear(prior, sample, images=36)
     return prior
 
 
@@ -168,12 +177,12 @@ def cartoon(
         if not (drawn / "pairs.json").exists():
             say(f"drawing {len(NAMES)} × {sizes['drawn']} pictures at {size}")
             draw_pairs(measures, NAMES, drawn, per_character=sizes["drawn"], size=size)
-        if stage == "fine":
-            generator = grow(generator, prior512)
         say(f"fine-tuning at {size}")
         rows = [c[..., : prior.num_ws, :] if c.ndim == 3 else c for c in alternatives]
         source = DrawnPairs(drawn, rows, styles, num_ws=prior.num_ws, size=size)
         config = PairedConfig(steps=sizes[stage], lr=lr, detail_crops=stage == "fine")
+        if stage == "fine":
+            generator = grow(generator, prior512, source, config.level)
         generator = finetune_paired(
             generator,
             source,

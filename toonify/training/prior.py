@@ -94,7 +94,7 @@ def fit_head(
         steps: gradient steps of `batch` samples.
         progress: called with (step, mean absolute error in [-1, 1] units).
     """
-    _least_squares(student, sample, images)
+    fit_head_linear(student, sample, images)
     trained = [*student.to_img.parameters(), *student.blocks[-1].parameters()]
     student.requires_grad_(False)
     for parameter in trained:
@@ -117,16 +117,21 @@ def fit_head(
 
 
 @torch.no_grad()
-def _least_squares(student: MobileGenerator, sample: Sampler, images: int) -> None:
+def fit_head_linear(student: MobileGenerator, sample: Sampler, images: int = 16) -> None:
+    """Set the head to the least-squares solution over `images` samples, its style left as it is.
+
+    Args:
+        sample: as of `fit_head`; w may be w+ (B, num_ws, w_dim) too.
+    """
     channels = student.channels[-1]
     gram = torch.zeros(channels + 1, channels + 1, dtype=torch.float64)
     cross = torch.zeros(channels + 1, 12, dtype=torch.float64)
     for _ in range(images):
         w, target = sample(1)
-        styles = student.styles(w[:, None].repeat(1, student.num_ws, 1))
+        styles = student.styles(w if w.ndim == 3 else w[:, None].repeat(1, student.num_ws, 1))
         with torch.autocast("cpu", torch.bfloat16):
             x = student.features(styles, resolution=student.resolution // 2)
-        x = x.float().flatten(2)[0]
+        x = (x.float() * styles[-1][:, :, None, None]).flatten(2)[0]
         x = torch.cat((x, torch.ones(1, x.shape[1])))
         y = forward_haar(target).flatten(2)[0]
         gram += (x @ x.T).double()
