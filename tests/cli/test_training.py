@@ -57,7 +57,7 @@ def prior(tmp_path):
 
 def test_own_characters_from_drawings_to_a_photo(run, drawings, prior, bundle, tmp_path):
     work = tmp_path
-    options = ["--kimg", "0.016", "--freeze-below", "8"]
+    options = ["--objective", "both", "--steps", "2", "--kimg", "0.016", "--freeze-below", "8"]
     result = run("finetune", "--data", drawings, "--base", prior, "-o", work / "run", *options)
     assert result.status == 0, result.err
     toon = work / "run/generator.safetensors"
