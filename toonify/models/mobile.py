@@ -93,9 +93,7 @@ class Upsample(nn.Module):
 class Block(nn.Module):
     """Upsample and two separable convolutions."""
 
-    def __init__(
-        self, in_channels: int, out_channels: int, *, w_dim: int, resolution: int
-    ) -> None:
+    def __init__(self, in_channels: int, out_channels: int, *, w_dim: int, resolution: int) -> None:
         super().__init__()
         self.up = Upsample(in_channels, w_dim=w_dim)
         self.conv1 = ModulatedConv(
