@@ -71,7 +71,7 @@ def load_projector(
     if encoder is not None:
         reader = load_encoder(locate(encoder, "encoder"), device=device)
         encoder_hash = generator_hash(reader)  # type: ignore[arg-type]
-        encode = _starting_codes(reader, network)
+        encode = starting_codes(reader, network)
     return Projector(
         network,
         encode,
@@ -81,7 +81,9 @@ def load_projector(
     )
 
 
-def _starting_codes(encoder: Encoder, generator: Generator) -> Encode:
+def starting_codes(encoder: Encoder, generator: Generator) -> Encode:
+    """Images (B, 3, H, W) in [-1, 1] → the encoder's w+, whatever size it takes."""
+
     def encode(images: Tensor) -> Tensor:
         from torch.nn import functional as F
 

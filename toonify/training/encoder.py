@@ -9,10 +9,12 @@ from __future__ import annotations
 import json
 import math
 import os
+import pickle
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -67,8 +69,9 @@ def train_encoder(
         progress: called every 25 steps with the losses.
 
     Raises:
-        UsageError: too few pairs. ModelError: the loss is no longer finite; the last checkpoint
-            stays.
+        UsageError: too few pairs.
+        ModelError: the loss is no longer finite (the last checkpoint stays), or the checkpoint to
+            resume from is damaged.
     """
     if len(pairs) < config.held_out + config.batch:
         raise UsageError(
@@ -93,12 +96,13 @@ def train_encoder(
     checkpoint = folder / "checkpoint.pt"
     start = 0
     if resume and checkpoint.exists():
-        state = torch.load(checkpoint, weights_only=True)
+        state = _read(checkpoint)
         encoder.load_state_dict(state["encoder"])
         optimizer.load_state_dict(state["optimizer"])
         random.set_state(state["random"])
         torch.set_rng_state(state["torch_random"])
         start = state["step"]
+    _forget_after(folder / "metrics.jsonl", start)
     scale = _feature_scale(generator, pairs)
     train_count = len(pairs) - config.held_out
     began = time.monotonic()
@@ -124,7 +128,7 @@ def train_encoder(
         if done % 25 == 0:
             seconds = (time.monotonic() - began) / (done - start)
             row = {"step": done, "w": w_loss.item(), "features": f_loss.item(), "s": seconds}
-            if done % config.snapshot == 0 or done == config.steps:
+            if config.held_out and (done % config.snapshot == 0 or done == config.steps):
                 row |= validate_encoder(encoder, generator, pairs, config.held_out, scale)
             with (folder / "metrics.jsonl").open("a") as stream:
                 stream.write(json.dumps(row) + "\n")
@@ -139,8 +143,12 @@ def train_encoder(
                 "step": done,
                 "config": asdict(config),
             }
-            torch.save(state, checkpoint.with_suffix(".tmp"))
-            os.replace(checkpoint.with_suffix(".tmp"), checkpoint)
+            partial = checkpoint.with_suffix(".tmp")
+            try:
+                torch.save(state, partial)
+                os.replace(partial, checkpoint)
+            finally:
+                partial.unlink(missing_ok=True)
     return encoder.eval()
 
 
@@ -186,6 +194,23 @@ def validate_encoder(
     return {"val_w": float(mean[0]), "val_features": float(mean[1])}
 
 
+def _read(checkpoint: Path) -> dict[str, Any]:
+    try:
+        return torch.load(checkpoint, weights_only=True)
+    except (OSError, RuntimeError, EOFError, pickle.UnpicklingError) as error:
+        raise ModelError(
+            f"{checkpoint} can't be read ({error})", mend="Remove it to start again."
+        ) from error
+
+
+def _forget_after(metrics: Path, step: int) -> None:
+    """Drop the lines that a killed run wrote after its last checkpoint."""
+    if metrics.exists():
+        lines = metrics.read_text(encoding="utf-8").splitlines()
+        kept = [line for line in lines if line.endswith("}") and json.loads(line)["step"] <= step]
+        metrics.write_text("".join(f"{line}\n" for line in kept), encoding="utf-8")
+
+
 @torch.no_grad()
 def _average_image(encoder: CompactEncoder, generator: MobileGenerator) -> Tensor:
     w_plus = generator.w_avg.expand(1, generator.num_ws, -1)
@@ -195,6 +220,6 @@ def _average_image(encoder: CompactEncoder, generator: MobileGenerator) -> Tenso
 @torch.no_grad()
 def _feature_scale(generator: MobileGenerator, pairs: PairSet) -> Tensor:
     """Standard deviation of each 16×16 channel over 64 pairs, (1, C, 1, 1)."""
-    w_plus, _ = pairs.batch(torch.arange(64))
+    w_plus, _ = pairs.batch(torch.arange(min(64, len(pairs))))
     x = generator.features(generator.styles(w_plus), resolution=16)
     return x.std((0, 2, 3), keepdim=True).clamp_min(1e-3)

@@ -63,8 +63,8 @@ def invert_to_w(
             low = F.avg_pool2d(image - target, 8).abs().mean((1, 2, 3))
             loss = perceptual.distance(perceptual.features(image), wanted) + 0.5 * low
             loss = (loss + pull * offset.square().mean(1)).sum()
-            optimizer.zero_grad()
-            loss.backward()
+            # of the codes alone: the generator's weights get no gradient
+            (offset.grad,) = torch.autograd.grad(loss, [offset])
             optimizer.step()
         found.append((generator.w_avg + offset * deviation).detach())
     return torch.cat(found)

@@ -81,24 +81,30 @@ def finetune_paired(
 ) -> G:
     """Return the fine-tuned copy (its running average); snapshots and previews go to `folder`.
 
-    Noise maps of the trained layers are set to zero: a drawing has none.
+    Noise maps of the trained layers are set to zero: a drawing has none. On the CPU a resumed run
+    ends with the weights of an uninterrupted one.
 
     Args:
         progress: called after every step with the losses.
 
     Raises:
-        UsageError: no pairs. ModelError: the loss is no longer finite; the last snapshot stays.
+        UsageError: no pairs, no layer to train, a run in `folder` without `resume`, or a
+            resumption of something else.
+        ModelError: the loss or a weight is no longer finite; the last snapshot stays.
         KeyboardInterrupt: after Ctrl-C, once a snapshot is kept.
     """
     if len(source) == 0:
         raise UsageError("there are no pairs to learn from")
-    run = RunFolder(folder)
-    state = run.start(resume=resume)
     trained = copy.deepcopy(generator)
     module = cast(nn.Module, trained)
     module.train().requires_grad_(False).to(memory_format=torch.channels_last)
     resolutions = tensor_resolutions(trained)
     free = {n: p for n, p in module.named_parameters() if resolutions[n] >= config.freeze_below}
+    if not free:
+        raise UsageError(
+            f"freezing below {config.freeze_below} leaves no layer to train",
+            mend=f"Choose at most {generator.resolution}.",
+        )
     for parameter in free.values():
         parameter.requires_grad_(True)
     for name, buffer in module.named_buffers():
@@ -108,23 +114,41 @@ def finetune_paired(
         optimizer = rms_scaled_adam(free.values(), lr=config.lr, betas=(0.5, 0.99))
     else:
         optimizer = torch.optim.Adam(free.values(), lr=config.lr, betas=(0.5, 0.99))
+    run = RunFolder(folder)
+    state = run.start(resume=resume)
     rates = [group["lr"] for group in optimizer.param_groups]
     average = copy.deepcopy(trained)
     averages = dict(cast(nn.Module, average).named_parameters())
     random = torch.Generator().manual_seed(config.seed)
     start = 0
+    device = generator.w_avg.device
     if state:
-        module.load_state_dict(state["generator"])
-        cast(nn.Module, average).load_state_dict(state["average"])
-        optimizer.load_state_dict(state["optimizer"])
-        random.set_state(state["random"])
-        start = state["step"]
+        try:
+            module.load_state_dict(state["generator"])
+            cast(nn.Module, average).load_state_dict(state["average"])
+            optimizer.load_state_dict(state["optimizer"])
+            random.set_state(state["random"])
+            start, deviation = state["step"], state["deviation"].to(device)
+        except (KeyError, RuntimeError, ValueError) as error:
+            raise UsageError(
+                f"{run.snapshot} is of another run (of another generator, say, or with other "
+                "frozen layers)",
+                mend="Repeat its options, or start a new run elsewhere.",
+            ) from error
         run.forget_after(start * config.batch_size / 1000)
-    codes = torch.randn(512, generator.w_dim, generator=random) if not state else None
-    deviation = state["deviation"] if state else _deviation(generator, cast(Tensor, codes))
+    else:
+        run.metrics.unlink(missing_ok=True)
+        deviation = _deviation(generator, torch.randn(512, generator.w_dim, generator=random))
+
+    def batch(index: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        faces, styles, targets = source.batch(index)
+        return faces.to(device), styles.to(device), targets.to(device)
+
     preview = torch.linspace(0, len(source) - 1, min(12, len(source))).long()
 
     def save(step: int) -> None:
+        if not all(bool(torch.isfinite(p).all()) for p in free.values()):
+            raise _diverged(run, step)
         run.save(
             {
                 "generator": module.state_dict(),
@@ -137,8 +161,8 @@ def finetune_paired(
             }
         )
         with torch.no_grad():
-            faces, styles, targets = source.batch(preview)
-            with torch.autocast(faces.device.type, torch.bfloat16):
+            faces, styles, targets = batch(preview)
+            with torch.autocast(device.type, torch.bfloat16):
                 drawn = average.synthesize(average.styles(_join(faces, styles, config.level)))
             shown = torch.cat([targets, drawn.float()], dim=3)
             run.preview(to_uint8(shown), step * config.batch_size / 1000)
@@ -152,11 +176,11 @@ def finetune_paired(
             for group, rate in zip(optimizer.param_groups, rates, strict=True):
                 group["lr"] = rate * factor
             index = torch.randint(len(source), (config.batch_size,), generator=random)
-            faces, styles, targets = source.batch(index)
+            faces, styles, targets = batch(index)
             styles = styles + config.style_jitter * deviation * torch.randn(
                 styles.shape, generator=random
             ).to(styles)
-            with torch.autocast(faces.device.type, torch.bfloat16):
+            with torch.autocast(device.type, torch.bfloat16):
                 images = trained.synthesize(trained.styles(_join(faces, styles, config.level)))
             losses = drawing_losses(
                 images.float(),
@@ -167,10 +191,7 @@ def finetune_paired(
             )
             loss = losses["pixels"] + losses["edges"] + losses["lpips"]
             if not math.isfinite(loss.item()):
-                raise ModelError(
-                    f"the loss is no longer finite at step {step}",
-                    mend=f"Lower the learning rate and resume from {run.snapshot}.",
-                )
+                raise _diverged(run, step)
             optimizer.zero_grad()
             loss.backward()
             optimizer.step()
@@ -189,9 +210,11 @@ def finetune_paired(
                 run.log(row)
             if progress:
                 progress(row)
-            if done % config.snapshot == 0 or done == config.steps or interrupt.requested:
+            # read once: Ctrl-C between saving and leaving must not skip the snapshot
+            stop = interrupt.requested
+            if done % config.snapshot == 0 or done == config.steps or stop:
                 save(done)
-            if interrupt.requested:
+            if stop:
                 raise KeyboardInterrupt
     cast(nn.Module, average).eval()
     return average
@@ -230,6 +253,13 @@ def drawing_losses(
         wanted = perceptual.features(views[1])
     lpips = perceptual.distance(perceptual.features(views[0]), wanted).mean()
     return {"pixels": pixels, "edges": edges, "lpips": lpips}
+
+
+def _diverged(run: RunFolder, step: int) -> ModelError:
+    kept = f" and resume: {run.snapshot} is good" if run.snapshot.is_file() else ""
+    return ModelError(
+        f"the training is no longer finite at step {step}", mend=f"Lower the learning rate{kept}."
+    )
 
 
 def _join(faces: Tensor, styles: Tensor, level: int) -> Tensor:

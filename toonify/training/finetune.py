@@ -1,0 +1,186 @@
+"""Fine-tuning on a folder of drawings: on pairs by inversion, adversarially, or both in turn.
+
+The run's folder gets `pairs/` and `adversarial/` (snapshots, metrics, previews of each stage),
+`codes.safetensors` (the drawings' inverted codes) and `generator.safetensors`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Literal, TypeVar, cast
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save
+from torch import Tensor, nn
+
+from toonify.checkpoints import generator_hash, save_generator
+from toonify.errors import InputError, UsageError
+from toonify.models.protocol import Generator
+from toonify.training.adversarial import FinetuneConfig, finetune_adversarial
+from toonify.training.data import Drawings
+from toonify.training.inversion_pairs import InvertedPairs, invert_to_w
+from toonify.training.paired import PairedConfig, finetune_paired
+from toonify.training.perceptual import PerceptualLoss
+from toonify.training.projection import Encode, to_float
+from toonify.training.runs import RunFolder
+
+G = TypeVar("G", bound=Generator)
+Objective = Literal["paired", "adversarial", "both"]
+OBJECTIVES: tuple[Objective, ...] = ("paired", "adversarial", "both")
+# (stage, done, in all, metrics); stages: "inverting" (drawings), "pairs" (steps), "adversarial"
+# (images)
+Progress = Callable[[str, int, int, dict[str, float]], None]
+
+_STAGE = {"paired": "pairs", "adversarial": "adversarial"}
+_INVERTED_TOGETHER = 4
+
+
+def finetune(
+    generator: G,
+    drawings: Drawings,
+    folder: Path,
+    *,
+    objective: Objective = "paired",
+    paired: PairedConfig,
+    adversarial: FinetuneConfig,
+    perceptual: PerceptualLoss | None = None,
+    encode: Encode | None = None,
+    resume: bool = False,
+    progress: Progress | None = None,
+) -> G:
+    """Fine-tune a copy of `generator`; returns it, and writes it to `folder`.
+
+    Pairs come first in "both": they give the drawings' look in minutes, and adversarial training
+    then sharpens it. There half of its samples wear a character's style, as the pairs do.
+
+    Args:
+        drawings: at the generator's resolution.
+        paired: options of the paired stage; adversarial: of the adversarial one.
+        perceptual: LPIPS, on the generator's device; the paired stage needs it.
+        encode: images (B, 3, R, R) in [-1, 1] → w+ that the inversions start from; the average
+            latent when None.
+        resume: go on from the stages' snapshots. Inverted codes are reused in any case.
+
+    Raises:
+        UsageError: a run in `folder` without `resume`, or options that don't fit.
+        ModelError, Diverged: training is no longer finite; the last snapshot stays.
+        KeyboardInterrupt: after Ctrl-C, once a snapshot is kept.
+    """
+    report = progress or (lambda stage, done, total, metrics: None)
+    trained, styles = generator, None
+    # before minutes of inversion: is every stage free, or to be gone on with?
+    for stage in ("pairs", "adversarial") if objective == "both" else (_STAGE[objective],):
+        RunFolder(folder / stage).start(resume=resume)
+    if objective != "adversarial":
+        if perceptual is None:
+            raise ValueError("the paired objective needs a perceptual loss")
+        codes = _inverted(generator, drawings, folder, perceptual, encode, report)
+        source = InvertedPairs(codes, drawings.images, drawings.characters, num_ws=generator.num_ws)
+        styles = torch.stack(list(source.styles.values()))
+        trained = finetune_paired(
+            trained,
+            source,
+            folder / "pairs",
+            paired,
+            perceptual=perceptual,
+            resume=resume,
+            progress=lambda row: report("pairs", int(row["step"]), paired.steps, row),
+        )
+    if objective != "paired":
+        if styles is not None:
+            styles = styles[:, None].expand(-1, generator.num_ws, -1)
+            adversarial = replace(adversarial, code_share=0.5, code_level=paired.level)
+        total = round(adversarial.kimg * 1000)
+        trained = finetune_adversarial(
+            adversarial,
+            trained,
+            drawings.images,
+            folder / "adversarial",
+            codes=styles,
+            resume=resume,
+            progress=lambda row: report("adversarial", round(row["kimg"] * 1000), total, row),
+        )
+    save_generator(trained, folder / "generator.safetensors", metadata={"objective": objective})
+    return trained
+
+
+def _inverted(
+    generator: Generator,
+    drawings: Drawings,
+    folder: Path,
+    perceptual: PerceptualLoss,
+    encode: Encode | None,
+    report: Progress,
+) -> Tensor:
+    """The drawings' codes (N, w_dim); kept in `folder` after every few drawings."""
+    path = folder / "codes.safetensors"
+    device, count = generator.w_avg.device, len(drawings.images)
+    starts = None if encode is None else _starting_codes(generator, drawings.images, encode)
+    key = _fingerprint(generator, drawings.images, starts)
+    codes = _read_codes(path, key)
+    if codes is None:
+        codes = torch.zeros(0, generator.w_dim)
+    while len(codes) < count:
+        part = slice(len(codes), len(codes) + _INVERTED_TOGETHER)
+        found = invert_to_w(
+            generator,
+            drawings.images[part],
+            perceptual=perceptual,
+            start=None if starts is None else starts[part],
+        )
+        codes = torch.cat((codes, found.cpu()))
+        _write_codes(path, codes, key)
+        report("inverting", len(codes), count, {})
+    return codes.to(device)
+
+
+@torch.no_grad()
+def _starting_codes(generator: Generator, images: Tensor, encode: Encode) -> Tensor:
+    """The mean row of each drawing's w+, (N, w_dim)."""
+    rows = [
+        encode(to_float(part.to(generator.w_avg.device))).float().mean(dim=1).cpu()
+        for part in images.split(_INVERTED_TOGETHER)
+    ]
+    starts = torch.cat(rows)
+    if starts.shape[1] != generator.w_dim:
+        raise UsageError(
+            f"the encoder's codes are {starts.shape[1]} wide, the generator's {generator.w_dim}",
+            mend="Give the encoder of this generator, or none.",
+        )
+    return starts
+
+
+def _fingerprint(generator: Generator, images: Tensor, starts: Tensor | None) -> str:
+    """Of everything the codes depend on."""
+    digest = hashlib.sha256(generator_hash(cast(nn.Module, generator)).encode())
+    digest.update(str(tuple(images.shape)).encode())
+    digest.update(images.contiguous().numpy().tobytes())
+    if starts is not None:
+        digest.update(starts.numpy().tobytes())
+    return digest.hexdigest()
+
+
+def _read_codes(path: Path, key: str) -> Tensor | None:
+    try:
+        with safe_open(path, framework="pt") as file:
+            if (file.metadata() or {}).get("fingerprint") != key:
+                return None  # of other drawings, or another generator
+            return file.get_tensor("codes")
+    except (OSError, SafetensorError):
+        return None  # not there yet, or cut short by a crash: invert again
+
+
+def _write_codes(path: Path, codes: Tensor, key: str) -> None:
+    partial = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        partial.write_bytes(save({"codes": codes}, {"fingerprint": key}))
+        os.replace(partial, path)
+    except OSError as error:
+        raise InputError(f"can't write {path}: {error.strerror or error}") from error
+    finally:
+        partial.unlink(missing_ok=True)
