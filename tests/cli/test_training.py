@@ -110,6 +110,7 @@ def test_invert_character_adds_to_a_table(run, drawings, prior, tmp_path):
         (["swap", "PRIOR", "gone.pt", "-o", "x.safetensors"], 3),
         (["build-lut", "gone", "--generator", "PRIOR", "-o", "x.safetensors"], 1),
         (["finetune", "--data", "gone", "--base", "PRIOR", "-o", "run"], 1),
+        (["finetune", "--data", ".", "--base", "PRIOR", "-o", "run", "--kimg", "1"], 2),
         (["finetune", "--data", ".", "--base", "gone.pt", "-o", "run"], 3),
     ],
 )

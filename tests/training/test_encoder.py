@@ -29,7 +29,7 @@ def pairs(generator: MobileGenerator) -> PairSet:
 
 def encoder() -> CompactEncoder:
     torch.manual_seed(1)
-    return CompactEncoder(num_ws=8, w_dim=16, input_size=64, widths=(8, 16), depth=1)
+    return CompactEncoder(num_ws=8, w_dim=16, input_size=64, widths=(8, 16, 16), depth=1)
 
 
 def config(**options) -> EncoderConfig:
