@@ -108,7 +108,7 @@ class Toonifier:
         return align(image, face, self.generator.resolution)
 
     def paste(self, image: np.ndarray, toon: np.ndarray, alignment: Alignment) -> np.ndarray:
-        """Put a cartoon back where its crop came from, edges feathered."""
+        """Put a cartoon back where its crop came from, by its silhouette where it has one."""
         return paste_back(image, toon, alignment)
 
     @torch.inference_mode()

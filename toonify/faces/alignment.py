@@ -12,6 +12,8 @@ import cv2
 import numpy as np
 
 from toonify.errors import InputError
+from toonify.faces.backdrop import clear_head
+from toonify.faces.matte import drawing_matte
 from toonify.faces.types import RGB, Face, Points, f32, is_plausible
 
 FEATHER = 0.14  # width of the paste-back's soft edge, in crop sides
@@ -110,6 +112,9 @@ def align(rgb: RGB, face: Face, size: int) -> Alignment:
 def paste_back(rgb: RGB, toon: RGB, alignment: Alignment, *, feather: float = FEATHER) -> RGB:
     """A copy of `rgb` (H, W, 3) with `toon` (S, S, 3), any S, laid over the crop's place.
 
+    A drawing in front of a plain background goes in by its silhouette, fading at the bottom, and
+    the person's hair that would stick out is painted over; any other as a square with soft edges.
+
     Args:
         feather: width of the soft edge in crop sides, 0..0.5; the toon is opaque inside it.
     """
@@ -130,11 +135,19 @@ def paste_back(rgb: RGB, toon: RGB, alignment: Alignment, *, feather: float = FE
     if x1 <= x0 or y1 <= y0:
         return out
 
+    matte = drawing_matte(toon)
+    if matte is None:
+        mask = _square_mask(toon_size, feather)
+    else:
+        mask = matte * _neck_fade(toon_size, feather)
+        clear_head(out, _compose(matrix, _unit_to_px(toon_size)), mask)
+
     # A toon larger than its place is first averaged down, so that the warp does not alias.
     scale = float(np.hypot(matrix[0, 0], matrix[1, 0]))
     if scale < 0.75:
         small = max(round(toon_size * scale), 1)
         toon = _u8(cv2.resize(toon, (small, small), interpolation=cv2.INTER_AREA))
+        mask = f32(cv2.resize(mask, (small, small), interpolation=cv2.INTER_AREA))
         ratio = toon_size / small
         shrunk = np.array([[ratio, 0, ratio / 2 - 0.5], [0, ratio, ratio / 2 - 0.5]], np.float64)
         matrix = _compose(matrix, shrunk)
@@ -143,15 +156,41 @@ def paste_back(rgb: RGB, toon: RGB, alignment: Alignment, *, feather: float = FE
     layer = cv2.warpAffine(
         toon, matrix, flat, flags=cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE
     )
-    side = toon.shape[0]
-    ramp = np.minimum(np.arange(side) + 0.5, side - 0.5 - np.arange(side)) / max(side * feather, 1)
-    ramp = np.clip(ramp, 0, 1)
-    ramp = ramp * ramp * (3 - 2 * ramp)
-    mask = cv2.warpAffine(np.outer(ramp, ramp).astype(np.float32), matrix, flat)
+    mask = f32(cv2.warpAffine(mask, matrix, flat))
     area = out[y0:y1, x0:x1]
-    mixed = cv2.blendLinear(_u8(layer), np.ascontiguousarray(area), f32(mask), f32(1 - f32(mask)))
+    mixed = cv2.blendLinear(_u8(layer), np.ascontiguousarray(area), mask, f32(1 - mask))
     area[:] = mixed
     return out
+
+
+def _square_mask(side: int, feather: float) -> Points:
+    """(side, side): 1 inside, falling to 0 at every edge over `feather` sides."""
+    at = (np.arange(side) + 0.5) / side
+    ramp = _smooth(np.minimum(at, 1 - at) / max(feather, 1 / side))
+    return f32(np.outer(ramp, ramp))
+
+
+def _neck_fade(side: int, feather: float) -> Points:
+    """(side, side): for a silhouette. It ends by itself at the top and mostly at the sides; below,
+    neck and shoulders run out of the drawing, the shoulders sooner as they match the body least."""
+    at = (np.arange(side) + 0.5) / side
+    least = max(feather, 1 / side)
+    edge = _smooth(np.minimum(at, 1 - at) / max(feather / 4, 1 / side))
+    end = 1 - 0.6 * (at - 0.5) ** 2
+    below = _smooth((end[None, :] - at[:, None]) / least)
+    top = _smooth(at / max(feather / 4, 1 / side))
+    return f32(below * top[:, None] * edge[None, :])
+
+
+def _smooth(x: np.ndarray) -> np.ndarray:
+    """Smoothstep: 0 up to 0, 1 from 1."""
+    x = np.clip(x, 0, 1)
+    return np.asarray(x * x * (3 - 2 * x))
+
+
+def _unit_to_px(side: int) -> np.ndarray:
+    """0..1 across and down a picture -> its px, pixel centres at integers."""
+    return np.array([[side, 0, -0.5], [0, side, -0.5]], np.float64)
 
 
 def _crop_to_photo(quad: np.ndarray, size: int) -> np.ndarray:

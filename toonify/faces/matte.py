@@ -1,0 +1,114 @@
+"""The silhouette of a drawing in front of a plain or gently graded background."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+
+from toonify.faces.types import RGB, Points, f32
+
+WORK = 256  # the silhouette is found at this size; larger drawings have no finer outline to find
+MIN_SIDE = 48  # smaller ones have no outline to speak of
+BORDER = 0.05  # strip along the top and the upper sides where the background shows, in sides
+MIN_PLAIN = 0.6  # part of that strip that has to fit the background model
+MAX_SPREAD = 8.0  # robust deviation from it, in levels, of a background still called plain
+TOLERANCE = (14.0, 30.0)  # colour distance that still is background: at least, at most
+SMOOTH = 0.008  # smoothing of the outline, in sides
+
+
+def drawing_matte(toon: RGB) -> Points | None:
+    """Opacity (S, S) float32 in 0..1 of what is drawn in `toon` (S, S, 3) uint8, 0 on background.
+
+    The background is a quadratic colour field in x and y, fitted robustly along the top and the
+    sides, and reaches in from there as far as the colours follow it. None when the drawing has no
+    such background or nothing plausible stands before it.
+    """
+    size = toon.shape[0]
+    work = np.asarray(toon, np.uint8)
+    if size > WORK:
+        work = np.asarray(cv2.resize(work, (WORK, WORK), interpolation=cv2.INTER_AREA), np.uint8)
+    side = work.shape[0]
+    if side < MIN_SIDE:
+        return None
+    colours = work.reshape(-1, 3).astype(np.float32)
+    basis = _basis(side)
+    strip = np.zeros((side, side), bool)
+    width = max(round(side * BORDER), 2)
+    strip[:width] = True
+    strip[: round(side * 0.6), :width] = strip[: round(side * 0.6), -width:] = True
+
+    seeds = strip.ravel()
+    distance, spread = _distance(basis, colours, seeds)
+    tolerance = float(np.clip(4 * spread, *TOLERANCE))
+    if spread > MAX_SPREAD or (distance[seeds] < tolerance).mean() < MIN_PLAIN:
+        return None
+    background = _flood(distance.reshape(side, side) < tolerance)
+    if background.mean() < 0.05:
+        return None
+    # The border alone says little about the middle and the bottom: fit again on all that was found.
+    for _ in range(2):
+        distance, spread = _distance(basis, colours, background.ravel())
+        tolerance = float(np.clip(4 * spread, *TOLERANCE))
+        background = _flood(distance.reshape(side, side) < tolerance)
+
+    drawn = _solid(~background)
+    middle = drawn[side * 4 // 10 : side * 7 // 10, side * 4 // 10 : side * 6 // 10]
+    if not 0.12 < drawn.mean() < 0.9 or middle.mean() < 0.9:
+        return None
+    # Blurring and cutting evens the outline; the cut above one half draws it in.
+    outline = cv2.GaussianBlur(
+        drawn.astype(np.float32), (0, 0), side * SMOOTH, borderType=cv2.BORDER_REPLICATE
+    )
+    if size > side:
+        outline = cv2.resize(outline, (size, size), interpolation=cv2.INTER_LINEAR)
+    return f32(np.clip((f32(outline) - 0.6) / 0.3, 0, 1))
+
+
+def _basis(side: int) -> Points:
+    """(side * side, 6): 1, x, y, x², xy, y² with x and y in -1..1."""
+    y, x = np.mgrid[-1 : 1 : side * 1j, -1 : 1 : side * 1j].reshape(2, -1)
+    return f32(np.stack([np.ones_like(x), x, y, x * x, x * y, y * y], 1))
+
+
+def _distance(basis: Points, colours: Points, seeds: np.ndarray) -> tuple[Points, float]:
+    """Distance of every colour to the field fitted on `seeds`, and the fit's robust deviation."""
+    step = max(1, int(seeds.sum()) // 4000)
+    where = np.flatnonzero(seeds)[::step]
+    a, b = basis[where].astype(np.float64), colours[where].astype(np.float64)
+    weights = np.ones(len(where))
+    spread = 1.0
+    for _ in range(8):
+        aw = a * weights[:, None]
+        field = np.linalg.solve(aw.T @ a + 1e-3 * np.eye(6), aw.T @ b)
+        residual = np.abs(b - a @ field).max(1)
+        spread = max(1.48 * float(np.median(residual)), 0.5)
+        weights = 1 / (1 + (residual / (1.5 * spread)) ** 2) ** 2
+    return f32(np.abs(colours - basis @ f32(field)).max(1)), spread
+
+
+def _flood(plain: np.ndarray) -> np.ndarray:
+    """The part of `plain` that hangs together with the top and side borders, leaks cut off."""
+    kernel = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (5, 5))
+    opened = cv2.morphologyEx(
+        cv2.copyMakeBorder(plain.astype(np.uint8), 4, 4, 4, 4, cv2.BORDER_REPLICATE),
+        cv2.MORPH_OPEN,
+        kernel,
+    )[4:-4, 4:-4]
+    _, labels = cv2.connectedComponents(opened, connectivity=4)
+    edge = np.concatenate([labels[0], labels[:, 0], labels[:, -1]])
+    keep = np.zeros(int(labels.max()) + 1, bool)
+    keep[edge] = True
+    keep[0] = False
+    return np.asarray(keep[labels])
+
+
+def _solid(drawn: np.ndarray) -> np.ndarray:
+    """The largest component of `drawn`, its holes filled."""
+    count, labels, stats, _ = cv2.connectedComponentsWithStats(drawn.astype(np.uint8))
+    if count < 2:
+        return drawn
+    largest = labels == 1 + int(np.argmax(stats[1:, cv2.CC_STAT_AREA]))
+    # Everything that the outside can't reach; the bottom is where the neck leaves the drawing.
+    framed = np.pad((~largest).astype(np.uint8), ((1, 0), (1, 1)), constant_values=1)
+    _, outside = cv2.connectedComponents(framed, connectivity=4)
+    return np.asarray((outside != outside[0, 0])[1:, 1:-1])
