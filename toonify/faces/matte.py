@@ -8,6 +8,7 @@ import numpy as np
 from toonify.faces.types import RGB, Points, f32
 
 WORK = 256  # the silhouette is found at this size; larger drawings have no finer outline to find
+REFITS = 5  # by then it has crept down to the bottom corners
 MIN_SIDE = 48  # smaller ones have no outline to speak of
 BORDER = 0.05  # strip along the top and the upper sides where the background shows, in sides
 MIN_PLAIN = 0.6  # part of that strip that has to fit the background model
@@ -46,7 +47,7 @@ def drawing_matte(toon: RGB) -> Points | None:
     if background.mean() < 0.05:
         return None
     # The border alone says little about the middle and the bottom: fit again on all that was found.
-    for _ in range(2):
+    for _ in range(REFITS):
         distance, spread = _distance(basis, colours, background.ravel())
         tolerance = float(np.clip(4 * spread, *TOLERANCE))
         background = _flood(distance.reshape(side, side) < tolerance)
