@@ -37,7 +37,7 @@ class Landmarks(StrEnum):
 EPILOG = examples(
     "toonify stylize me.jpg -o toon.png --character mina",
     "toonify stylize me.jpg -o toons/ --character all --sheet sheet.png",
-    "toonify stylize party.jpg -o party-toon.jpg --character otto --paste",
+    "toonify stylize party.jpg -o party-toon.jpg --character bram --paste",
     "toonify stylize photos/ -o toons/ --recursive --skip-existing --manifest done.jsonl",
     "cat me.jpg | toonify stylize - > toon.png",
 )
