@@ -10,7 +10,6 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-import toonify.lut
 from toonify.errors import InputError, ModelError, UsageError
 from toonify.lut import Character, CharacterTable
 
@@ -217,15 +216,23 @@ def test_failing_write_keeps_the_old_file(tmp_path: Path, monkeypatch: pytest.Mo
     table("mina").save(path)
     before = path.read_bytes()
 
-    def full(tensors, file, metadata) -> None:
-        Path(file).write_bytes(b"half")
+    whole = Path.write_bytes
+
+    def full(file: Path, data: bytes) -> int:
+        whole(file, data[: len(data) // 2])
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(toonify.lut, "save_file", full)
+    monkeypatch.setattr(Path, "write_bytes", full)
     with pytest.raises(InputError, match=r"can't be written.*No space left"):
         table("otto").save(path)
     assert path.read_bytes() == before
     assert os.listdir(tmp_path) == ["t"]
+
+
+def test_others_may_read_the_file(tmp_path: Path) -> None:
+    table("mina").save(tmp_path / "t")
+    (tmp_path / "plain").touch()
+    assert (tmp_path / "t").stat().st_mode == (tmp_path / "plain").stat().st_mode
 
 
 def test_no_temporary_is_left(tmp_path: Path) -> None:
