@@ -3,6 +3,9 @@
 import pytest
 import torch
 
+# Tiny networks gain nothing from threads, and wait for each other on a busy machine.
+torch.set_num_threads(1)
+
 
 @pytest.fixture(autouse=True)
 def _seed() -> None:
