@@ -138,3 +138,14 @@ def test_silhouette_at_the_photo_s_corner() -> None:
     out = paste_back(photo, drawing(), crop)
     assert out.shape == photo.shape and np.array_equal(out[:200, 200:], photo[:200, 200:])
     assert np.abs(out[385, 20].astype(int) - (150, 80, 60)).max() <= 2
+
+
+def test_hair_that_fills_most_of_the_top() -> None:
+    image = backdrop(256)
+    truth = silhouette(256)
+    cv2.ellipse(hair := np.zeros((256, 256), np.uint8), (128, 40), (90, 80), 0, 0, 360, 1, -1)
+    truth |= hair > 0
+    image[truth] = (60, 40, 30)
+    matte = drawing_matte(np.clip(image, 0, 255).astype(np.uint8))
+    assert matte is not None
+    assert ((matte > 0.5) != truth).mean() < 0.03

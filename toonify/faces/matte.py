@@ -10,7 +10,8 @@ from toonify.faces.types import RGB, Points, f32
 WORK = 256  # the silhouette is found at this size; larger drawings have no finer outline to find
 REFITS = 5  # by then it has crept down to the bottom corners
 MIN_SIDE = 48  # smaller ones have no outline to speak of
-BORDER = 0.05  # strip along the top and the upper sides where the background shows, in sides
+BORDER = 0.05  # strip along the top corners and upper sides where the background shows, in sides
+CORNER = 0.3  # part of the top, from either corner: hair often fills the middle
 MIN_PLAIN = 0.6  # part of that strip that has to fit the background model
 MAX_SPREAD = 8.0  # robust deviation from it, in levels, of a background still called plain
 TOLERANCE = (14.0, 30.0)  # colour distance that still is background: at least, at most
@@ -35,7 +36,8 @@ def drawing_matte(toon: RGB) -> Points | None:
     basis = _basis(side)
     strip = np.zeros((side, side), bool)
     width = max(round(side * BORDER), 2)
-    strip[:width] = True
+    corner = round(side * CORNER)
+    strip[:width, :corner] = strip[:width, -corner:] = True
     strip[: round(side * 0.6), :width] = strip[: round(side * 0.6), -width:] = True
 
     seeds = strip.ravel()
@@ -76,14 +78,15 @@ def _distance(basis: Points, colours: Points, seeds: np.ndarray) -> tuple[Points
     step = max(1, int(seeds.sum()) // 4000)
     where = np.flatnonzero(seeds)[::step]
     a, b = basis[where].astype(np.float64), colours[where].astype(np.float64)
-    weights = np.ones(len(where))
-    spread = 1.0
+    # start from the median colour: hair along the border would draw a plain first fit to itself
+    residual = np.abs(b - np.median(b, axis=0)).max(1)
     for _ in range(8):
+        spread = max(1.48 * float(np.median(residual)), 0.5)
+        weights = 1 / (1 + (residual / (1.5 * spread)) ** 2) ** 2
         aw = a * weights[:, None]
         field = np.linalg.solve(aw.T @ a + 1e-3 * np.eye(6), aw.T @ b)
         residual = np.abs(b - a @ field).max(1)
-        spread = max(1.48 * float(np.median(residual)), 0.5)
-        weights = 1 / (1 + (residual / (1.5 * spread)) ** 2) ** 2
+    spread = max(1.48 * float(np.median(residual)), 0.5)
     return f32(np.abs(colours - basis @ f32(field)).max(1)), spread
 
 
