@@ -101,6 +101,12 @@ def measured_pairs(run: Path, prior: MobileGenerator, count: int) -> list[dict[s
     return cast(list[dict[str, object]], json.loads(path.read_text()))
 
 
+def pair_arrays(run: Path) -> tuple[torch.Tensor, np.ndarray]:
+    """The sampled faces: w (N, w_dim), every row of their w+, and images (N, H, W, 3)."""
+    codes = torch.from_numpy(np.load(run / "pairs" / "w.npy"))[:, 0]
+    return codes, np.load(run / "pairs" / "images.npy", mmap_mode="r")
+
+
 def style_codes(
     run: Path, prior: MobileGenerator, perceptual: PerceptualLoss
 ) -> dict[str, torch.Tensor]:
@@ -167,9 +173,8 @@ def cartoon(
         return path
     perceptual = PerceptualLoss("vgg", dtype=torch.bfloat16)
     styles = style_codes(run, prior256, perceptual)
-    codes = torch.from_numpy(np.load(run / "pairs" / "w.npy"))
     # half of the pairs come as the encoder sees the face, which is what photographs will be
-    alternatives = [codes[:, 0] if codes.ndim == 3 else codes, encoded(run)]
+    alternatives = [pair_arrays(run)[0], encoded(run)]
     generator = prior256
     for prior, stage, lr in ((prior256, "coarse", 1.2e-2), (prior512, "fine", 6e-3)):
         size = prior.resolution
@@ -251,7 +256,7 @@ def main() -> None:
         train_encoder(
             encoder,
             prior512,
-            PairSet.load(run / "pairs", num_ws=prior512.num_ws),
+            PairSet(*pair_arrays(run), num_ws=prior512.num_ws),
             run / "encoder",
             EncoderConfig(steps=sizes["encoder"]),
             resume=True,

@@ -71,3 +71,11 @@ def test_rebuilt_from_its_config() -> None:
     rebuilt.load_state_dict(encoder.state_dict())
     photos = torch.rand(1, 3, 32, 32)
     assert torch.equal(rebuilt.eval().encode(photos, steps=1), encoder.encode(photos, steps=1))
+
+
+def test_it_can_be_called() -> None:
+    torch.manual_seed(0)
+    encoder = CompactEncoder(num_ws=4, w_dim=8, input_size=32, widths=(8,), depth=1).eval()
+    images = torch.rand(2, 3, 32, 32) * 2 - 1
+    assert torch.equal(encoder(images), encoder.encode(images))
+    assert encoder(images).shape == (2, 4, 8)

@@ -135,3 +135,5 @@ class CompactEncoder(nn.Module):
                 reconstruction = self.resample(rendered.clamp(-1, 1))
             w_plus = w_plus + self.residual(photo, reconstruction) * self.w_std.to(photo)
         return w_plus
+
+    forward = encode

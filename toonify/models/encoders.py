@@ -38,6 +38,12 @@ class Encoder(Protocol):
         """
         ...
 
+    def __call__(
+        self, images: Tensor, generator: Generator | None = None, steps: int | None = None
+    ) -> Tensor:
+        """The same as `encode`."""
+        ...
+
     def config(self) -> dict[str, Any]:
         """JSON-able constructor arguments with an "architecture" key."""
         ...
