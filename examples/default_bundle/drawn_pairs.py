@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
@@ -91,7 +92,8 @@ def draw_pairs(
             listed.append({"file": f"{name}/{face:05d}.png", "character": name, "face": face})
     # characters take turns, so that a part is as mixed as the whole
     order = np.random.default_rng(0).permutation(len(jobs))
-    with ProcessPoolExecutor(workers) as pool:
+    # not forked: torch's threads would not survive it
+    with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
         list(pool.map(_draw_one, [jobs[i] for i in order], chunksize=8))
     (folder / "pairs.json").write_text(json.dumps([listed[i] for i in order]))
 

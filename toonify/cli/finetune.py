@@ -12,8 +12,8 @@ from toonify.cli.common import complain, examples, settings_of
 from toonify.cli.projecting import EncoderOption
 
 EPILOG = examples(
-    "toonify finetune --data drawings/ --base default --encoder default -o runs/cast",
-    "toonify finetune --data drawings/ --base default -o runs/cast --steps 3000 --resume",
+    "toonify finetune --data drawings/ --base prior.safetensors --encoder default -o runs/cast",
+    "toonify finetune --data drawings/ --base prior.safetensors -o runs/cast --steps 3000 --resume",
     "toonify finetune --data drawings/ --base ffhq-mobile -o runs/cast --objective both --kimg 40",
 )
 

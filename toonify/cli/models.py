@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from toonify.cli.common import complain, examples, settings_of
+
+if TYPE_CHECKING:
+    from toonify.models.protocol import Generator
 
 app = typer.Typer(
     name="models",
@@ -157,6 +160,7 @@ def _shown(value: object) -> str:
     epilog=examples(
         "toonify models convert ffhq.pkl -o ffhq.safetensors",
         "toonify models convert ffhq-mobile -o prior.safetensors --store float16",
+        "toonify models convert ffhq-mobile --resolution 512 -o prior512.safetensors",
         "toonify models convert psp_ffhq_encode.pt --role encoder -o encoder.safetensors",
     )
 )
@@ -166,6 +170,10 @@ def convert(
     output: Annotated[Path, typer.Option("-o", "--output", help="File to write (.safetensors).")],
     role: Annotated[Role, typer.Option(help="Which of its networks.")] = Role.generator,
     store: Annotated[Store, typer.Option(help="Precision in the file.")] = Store.float32,
+    resolution: Annotated[
+        int | None,
+        typer.Option(help="Cut a compact generator to 256 or 512 and fit a new head (minutes)."),
+    ] = None,
 ) -> None:
     """Rewrite a checkpoint's network as our own safetensors, which load fast and run no code."""
     import torch
@@ -181,6 +189,8 @@ def convert(
     dtype = getattr(torch, store.value)
     if role is Role.generator:
         generator = checkpoints.load_generator(name)
+        if resolution is not None:
+            generator = _smaller(generator, resolution)
         checkpoints.save_generator(generator, output, metadata=metadata, dtype=dtype)
     elif role is Role.encoder:
         encoder = checkpoints.load_encoder(name)
@@ -189,3 +199,17 @@ def convert(
         discriminator = checkpoints.load_discriminator(name)
         checkpoints.save_discriminator(discriminator, output, metadata=metadata, dtype=dtype)
     settings_of(ctx).result({"path": str(output), "role": role.value}, str(output))
+
+
+def _smaller(generator: Generator, resolution: int) -> Generator:
+    from toonify.errors import UsageError
+    from toonify.models.mobile import MobileGenerator
+    from toonify.training.prior import cut, fit_head, teacher_sampler
+
+    if not isinstance(generator, MobileGenerator):
+        raise UsageError(
+            "only a compact generator can be cut to another resolution",
+            mend="Leave --resolution out.",
+        )
+    student = cut(generator, resolution)
+    return fit_head(student, teacher_sampler(generator, resolution), steps=60, batch=2)

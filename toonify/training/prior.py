@@ -25,8 +25,10 @@ def cut(teacher: MobileGenerator, resolution: int) -> MobileGenerator:
     """Copy of `teacher` that ends at `resolution`, with an unfitted head.
 
     Raises:
-        UsageError: the resolution is not below the teacher's.
+        UsageError: the resolution is not below the teacher's, or not a power of two from 32 on.
     """
+    if resolution < 32 or resolution & (resolution - 1):
+        raise UsageError(f"there is no generator of {resolution}", mend="Choose 256 or 512.")
     if resolution >= teacher.resolution:
         raise UsageError(
             f"a head for {resolution} can't be cut from a {teacher.resolution} generator",
