@@ -140,7 +140,7 @@ def grow(
         faces, styles, drawings = source.batch(torch.stack([next(order) for _ in range(batch)]))
         return torch.cat((faces[:, :level], styles[:, level:]), dim=1), drawings
 
-    fit_head_linear(prior, sample, images=36)
+    fit_head_linear(prior, sample, images=min(36, len(source)))
     return prior
 
 
