@@ -131,7 +131,7 @@ def draw(
     character.over(canvas, view, head)
     draw_nose(canvas, view, head)
     for side in (-1, 1):
-        draw_eye(canvas, view, head, side)
+        draw_eye(canvas, view, head, side, face)
     hair.render(canvas, view)
     for side in (-1, 1):
         draw_brow(canvas, view, head, side)

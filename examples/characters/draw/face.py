@@ -1,127 +1,126 @@
-"""Eyes, brows and nose, drawn on the head's surface."""
+"""Eyes, brows, nose and cheeks, drawn on the head's surface."""
 
 from __future__ import annotations
 
-import cv2
 import numpy as np
 
-from .canvas import Array, Canvas, Color, Mask, ellipse, mix, spline
+from .canvas import Array, Canvas, Color, Mask, ellipse, interp, mix, spline
 from .head import Head
 from .pose import EYE_X, EYE_Y, View
 from .style import Style
 
-_S = np.linspace(-1, 1, 33)  # along an eye, inner corner to outer corner
-_UP = spline([[-1, 0.0], [-0.82, 0.52], [-0.35, 0.95], [0.2, 1.0], [0.68, 0.74], [1.0, 0.06]], 97)
-_LOW = spline([[-1, 0.0], [-0.7, 0.5], [-0.1, 0.95], [0.45, 1.0], [0.82, 0.62], [1.0, -0.06]], 97)
-_WHITE = (250, 249, 252)
+_S = np.sin(np.linspace(-np.pi / 2, np.pi / 2, 45))  # along an eye, inner to outer corner
+_WHITE = (252, 250, 252)
 
 
-def _lids(style: Style, opening: float, smile: float) -> tuple[Array, Array]:
+def _arc(peak: float, roundness: float) -> Array:
+    """A lid's height over _S, 0 at the corners and 1 at ``peak``."""
+    s = np.clip(_S - peak * (1 - _S**2), -1, 1)
+    return np.clip(1 - np.abs(s) ** 2.2, 0, 1) ** (0.92 - 0.42 * roundness)
+
+
+def _lids(style: Style, opening: float, smile: float, brow: float) -> tuple[Array, Array]:
     """Heights (y downwards, eye centre 0) of the upper and the lower lid along _S."""
-    up = -style.eye_up * np.interp(_S, _UP[:, 0], _UP[:, 1])
-    low = style.eye_low * np.interp(_S, _LOW[:, 0], _LOW[:, 1])
-    happy = max(smile, 0.0)
-    low = low - 0.011 * happy * (1 - _S**2)
-    closed = (0.030 - 0.052 * happy) * (1 - _S**2) + 0.006 + 0.010 * happy
-    o = opening * (1 - 0.07 * happy)
-    low = closed + (low - closed) * (1 - (1 - min(o, 1.0)) ** 2.2)
+    up = -style.eye_up * _arc(style.eye_peak, style.eye_round)
+    low = style.eye_low * _arc(0.12, min(style.eye_round + 0.15, 1.0))
+    happy, frown = max(smile, 0.0), max(-brow, 0.0)
+    belly = 1 - _S**2
+    low = low - 0.32 * style.eye_low * happy * belly
+    closed = (0.034 - 0.066 * happy) * belly + 0.012 + 0.012 * happy
+    # beyond normal the eye widens by half
+    o = min(opening, 1.0) + 0.5 * max(opening - 1.0, 0.0)
+    up = up + 0.026 * frown * (1 - _S) / 2 * belly**0.5
+    low = closed + (low - closed) * (1 - (1 - min(o, 1.0)) ** 2.0)
     up = closed + (up - closed) * o
-    tilt = -style.eye_tilt * _S + 0.006 * (1 - _S) / 2
+    tilt = -style.eye_tilt * _S
     return np.minimum(up, low) + tilt, low + tilt
 
 
-def draw_eye(canvas: Canvas, view: View, head: Head, side: int) -> None:
-    """One eye: side -1 is the image's left."""
+def draw_eye(canvas: Canvas, view: View, head: Head, side: int, face: Mask) -> None:
+    """One eye, inside the face's mask: side -1 is the image's left."""
     style, pose = head.style, head.pose
     opening = pose.eye_left if side < 0 else pose.eye_right
-    up, low = _lids(style, opening, pose.smile)
+    seen = min(opening, 1.0)
+    up, low = _lids(style, opening, pose.smile, pose.brow)
+    high, _ = _lids(style, max(opening, 1.0), pose.smile, pose.brow)
     half = style.eye_w / 2
     x = side * (EYE_X + half * _S)
 
     def put(px: Array, py: Array, lift: float = 0.0) -> Array:
         return view.head(head.surface(np.column_stack([px, EYE_Y + py]), lift))
 
+    # the lid's skin, a tone deeper, so that a half-closed eye reads
+    fold = high - style.lash_w - style.crease * (0.55 + 0.45 * seen)
+    lid = np.concatenate([put(x, fold), put(x[::-1], up[::-1])])
+    canvas.fill_inside(lid, face, mix(style.skin, style.skin_shade, 0.42))
     shape = np.concatenate([put(x, up), put(x[::-1], low[::-1])])
-    clip = canvas.mask([shape])
-    canvas.fill(shape, _WHITE)
-    gx, gy = 0.034 * pose.gaze_x, 0.020 * pose.gaze_y
-    cx, cy = side * EYE_X + gx - side * 0.002, gy - 0.006
+    clip = canvas.mask([shape]) & face
+    canvas.paint(clip, _WHITE)
+    gx, gy = 0.036 * pose.gaze_x, 0.026 * pose.gaze_y
+    cx, cy = side * EYE_X + gx - side * 0.004, gy - 0.002
     rx, ry = style.iris_rx, style.iris_ry
 
     def disc(dx: float, dy: float, fx: float, fy: float, color: Color) -> None:
-        e = ellipse(cx + dx * rx, cy + dy * ry, fx * rx, fy * ry)
+        e = ellipse(cx + dx * rx, cy + dy * ry, fx * rx, fy * ry, 48)
         canvas.fill_inside(put(e[:, 0], e[:, 1]), clip, color)
 
     dark, middle, light = style.iris
-    lid = np.concatenate([put(x, up - 0.02), put(x[::-1], up[::-1] + 0.017 * min(opening, 1.0))])
-    canvas.fill_inside(lid, clip, mix(_WHITE, style.lash, 0.24))
-    disc(0, 0, 1.0, 1.0, mix(dark, style.lash, 0.55))
-    disc(0, 0.02, 0.9, 0.92, dark)
-    disc(0, 0.2, 0.84, 0.72, middle)
-    disc(0, 0.5, 0.62, 0.38, light)
-    disc(0, 0.0, 0.42, 0.46, mix(dark, (8, 6, 14), 0.75))
-    e = ellipse(cx, cy, rx, ry)
-    rim = cv2.bitwise_and(canvas.mask([put(e[:, 0], e[:, 1])]), clip)
-    canvas.fill_inside(lid, rim, mix(dark, style.lash, 0.7))
-    disc(-0.36, -0.40, 0.27, 0.25, (255, 255, 255))
-    disc(0.40, 0.46, 0.13, 0.12, (255, 255, 255))
-    # lower line, upper lash as one tapered shape with a wing, crease
-    part = slice(12, 32)
-    canvas.stroke(put(x[part], low[part]), style.lower_lash, style.ink, taper=(0.7, 0.3))
-    weight = np.interp(_S, [-1, -0.6, 0.2, 0.8, 1], [0.22, 0.62, 1.0, 1.0, 0.75])
-    wing = np.array([1.10, 1.06])
-    wing_y = up[-1] + np.array([-0.012, 0.002]) * (0.5 + style.lash_w / 0.03)
-    top = up - style.lash_w * weight * (0.72 + 0.28 * min(opening, 1.0))
-    wing_x = side * (EYE_X + half * wing)
+    shade = np.concatenate([put(x, up - 0.02), put(x[::-1], up[::-1] + 0.020 * seen)])
+    canvas.fill_inside(shade, clip, mix(_WHITE, mix(style.lash, (120, 110, 190), 0.5), 0.34))
+    disc(0, 0, 1.0, 1.0, mix(dark, style.lash, 0.7))
+    for t in np.linspace(0, 1, 9):
+        tone = mix(dark, middle, min(2 * t, 1)) if t < 0.5 else mix(middle, light, 2 * t - 1)
+        disc(0, 0.02 + 0.42 * t, 0.86 - 0.30 * t**1.5, 0.86 - 0.50 * t, tone)
+    disc(0, -0.04, 0.44, 0.48, mix(dark, (8, 6, 14), 0.85))
+    disc(-0.36, -0.36, 0.31, 0.31, (255, 255, 255))
+    disc(0.42, 0.44, 0.16, 0.16, (255, 255, 255))
+    # lower line, strongest outside, and the upper lash as one shape with a wing
+    canvas.ribbon(
+        put(x, low), style.lower_lash * (0.35 + 0.65 * interp(_S, [-1, 0.5, 1], [0, 1, 0.6])),
+        mix(style.ink, style.lash, 0.4),
+    )  # fmt: skip
+    weight = interp(_S, [-1, -0.7, 0.1, 0.75, 1], [0.35, 0.62, 1.0, 1.05, 0.85])
+    top = up - style.lash_w * weight * (0.75 + 0.25 * seen)
+    wing_x = side * (EYE_X + half * np.array([1.0 + style.wing, 1.05]))
+    wing_y = np.array([up[-1] - 0.55 * style.wing * half - 0.004, up[-1] + 0.006])
     lash = np.concatenate(
-        [
-            put(x, up + 0.002),
-            put(wing_x[1:], wing_y[1:]),
-            put(wing_x[:1], wing_y[:1]),
-            put(x[::-1], top[::-1]),
-        ]
+        [put(x, up + 0.003), put(wing_x[::-1], wing_y[::-1]), put(x[::-1], top[::-1])]
     )
     canvas.fill(lash, style.lash)
     for k in range(style.lashes):
-        s = 0.52 + 0.24 * k
-        root = np.interp([s, s + 0.06], _S, up)
-        base = side * (EYE_X + half * s)
-        tip = base + side * (0.020 + 0.006 * k)
-        flick = -style.lash_w - 0.016 + 0.006 * k
-        curve = spline(
-            [
-                [base, root[0]],
-                [base + side * 0.012, root[0] + flick * 0.55],
-                [tip, root[1] + flick],
-            ],
-            12,
-        )
-        canvas.stroke(put(curve[:, 0], curve[:, 1]), 0.007, style.lash, taper=(0.0, 0.95))
-    fold = up - style.lash_w - 0.013 * style.crease * min(opening, 1.0) - 0.004
-    part = slice(5, 29)
-    canvas.stroke(put(x[part], fold[part]), 0.0030, style.ink, taper=(0.35, 0.35))
+        s = 0.50 + 0.25 * k
+        inner, outer = np.interp([s - 0.11, s + 0.11], _S, up)
+        tip_x = side * (EYE_X + half * (s + 0.14 + 0.06 * k))
+        tip_y = np.interp(s, _S, up) - style.lash_w - 0.024 + 0.006 * k
+        root_x = side * (EYE_X + half * np.array([s - 0.11, s + 0.11]))
+        flick_x = np.array([root_x[0], tip_x, root_x[1]])
+        canvas.fill(put(flick_x, np.array([inner - 0.008, tip_y, outer - 0.004])), style.lash)
+    part = slice(7, 40)
+    canvas.stroke(put(x[part], fold[part]), 0.0052, mix(style.skin_shade, style.ink, 0.45),
+                  taper=(0.5, 0.5), clip=face)  # fmt: skip
 
 
 def draw_brow(canvas: Canvas, view: View, head: Head, side: int) -> None:
     """One eyebrow: raised or drawn together by pose.brow."""
     style, pose = head.style, head.pose
-    s = np.linspace(-1, 1, 28)
-    lift = -0.028 * max(pose.brow, 0) - 0.008 * max(pose.smile, 0) + 0.012 * max(-pose.brow, 0)
-    frown = 0.020 * max(-pose.brow, 0) * (1 - s) / 2 - 0.006 * max(pose.brow, 0) * (1 - s**2)
-    x = side * (EYE_X + 0.004 + 0.088 * s - 0.010 * max(-pose.brow, 0) * (1 - s) / 2)
-    y = style.brow_y + lift + frown - style.brow_arch * np.interp(s, [-1, 0.2, 1], [0.50, 1, 0.05])
-    y = y + 0.016 * np.clip(s, 0, 1) ** 2
-    weight = np.interp(s, [-1, -0.8, 0.0, 1.0], [0.6, 1.0, 0.9, 0.16])
-    kernel = np.ones(7) / 7
-    y = np.convolve(np.pad(y, 3, "edge"), kernel, "valid")
-    points = view.head(head.surface(np.column_stack([x, y]), 0.004))
-    canvas.ribbon(points, style.brow_w * weight, style.brow)
+    s = np.linspace(-1, 1, 32)
+    up, frown, sad = max(pose.brow, 0.0), max(-pose.brow, 0.0), max(-pose.smile, 0.0)
+    inner = (1 - s) / 2
+    lift = -0.030 * up - 0.008 * max(pose.smile, 0) + 0.010 * frown
+    tilt = 0.034 * frown * inner**1.3 - 0.018 * sad * (1 - frown) * inner - 0.006 * up * (1 - s**2)
+    x = side * (EYE_X + 0.006 + 0.092 * s - 0.014 * frown * inner)
+    y = style.brow_y + lift + tilt - style.brow_arch * interp(s, [-1, 0.15, 1], [0.30, 1, -0.2])
+    weight = interp(s, [-1, -0.75, 0.0, 1.0], [0.55, 1.0, 0.92, 0.14]) * style.brow_w / 2
+    points = np.concatenate(
+        [np.column_stack([x, y - weight]), np.column_stack([x, y + weight])[::-1]]
+    )
+    canvas.fill(view.head(head.surface(points, 0.004)), style.brow)
 
 
 def draw_nose(canvas: Canvas, view: View, head: Head) -> None:
-    """A small shadow under the tip, a line on the bridge's far side as the head turns."""
+    """A rounded tip in a warmer tone, the shade on its far side and one line under it."""
     style, pose = head.style, head.pose
-    w, y = style.nose_w, style.nose_y
+    w, y, z = style.nose_w, style.nose_y, style.nose_z
 
     def put(points: list[list[float]]) -> Array:
         """(x, y, height above the face)"""
@@ -130,75 +129,59 @@ def draw_nose(canvas: Canvas, view: View, head: Head) -> None:
         q[:, 2] += p[:, 2]
         return view.head(q)
 
-    z = style.nose_z
-    length = 0.012 + 1.7 * w  # of the bridge's shaded part
-    base = put([[-w, y + 0.008, 0.012], [0, y - 0.004, z], [w, y + 0.008, 0.012]])
-    under = put(
-        [[w * 0.55, y + 0.022, 0.016], [0, y + 0.027, 0.026], [-w * 0.55, y + 0.022, 0.016]]
-    )
-    canvas.fill(spline(np.concatenate([base, under]), 50, closed=True), style.skin_shade)
-    side = np.clip(pose.yaw / 25 - pose.light * 0.6, -1, 1)
-    bridge = put([[0, y - length, 0.4 * z], [0, y - 0.5 * length, 0.68 * z], [0, y - 0.006, z]])
-    foot = put([[side * w * 0.95, y + 0.006, 0.014], [side * w * 0.40, y - 0.5 * length, 0.2 * z]])
-    shape = np.concatenate([spline(bridge, 16), foot])
-    canvas.fill(shape, style.skin_shade)
-    tip = spline(
+    side = float(np.clip(pose.yaw / 28 - 0.5 * pose.light, -1, 1))
+    length = 0.03 + 1.6 * w  # of the bridge's shaded part
+    bridge = put([[0, y - length, 0.45 * z], [0, y - 0.5 * length, 0.72 * z], [0, y, z]])
+    foot = put([[side * w * 1.05, y + 0.012, 0.014], [side * w * 0.5, y - 0.45 * length, 0.3 * z]])
+    canvas.fill(np.concatenate([spline(bridge, 16), foot]), mix(style.skin, style.skin_shade, 0.85))
+    tip = put([[0, y, z]])[0]
+    ball = tip + (put([[w, y, 0.3 * z], [0, y + 0.75 * w, 0.6 * z]]) - put([[0, y, 0.3 * z],
+                                                                           [0, y, 0.6 * z]])) @ (
+        np.array([[1, 0], [0, 1]])
+    )  # fmt: skip
+    t = np.linspace(0, 2 * np.pi, 32)[:, None]
+    across, down = ball[0] - tip, ball[1] - tip
+    round_tip = tip + 0.78 * (np.cos(t) * across + np.sin(t) * down)
+    canvas.fill(round_tip, mix(style.skin, style.blush, style.nose_red))
+    line = spline(
         put(
             [
-                [-w * 0.62, y + 0.019, 0.018],
-                [-w * 0.2, y + 0.023, 0.032],
-                [w * 0.2, y + 0.023, 0.032],
-                [w * 0.62, y + 0.019, 0.018],
+                [-w * 0.92, y + 0.004, 0.020],
+                [-w * 0.55, y + 0.020, 0.026],
+                [0, y + 0.026, 0.040],
+                [w * 0.55, y + 0.020, 0.026],
+                [w * 0.92, y + 0.004, 0.020],
             ]
         ),
-        24,
+        32,
     )
-    canvas.stroke(tip, 0.0042, style.ink, taper=(0.45, 0.45))
-    for k in (-1, 1):
-        wing = spline(
-            put([[k * w * 0.9, y - 0.012, 0.014], [k * w * 1.12, y + 0.004, 0.010],
-                 [k * w * 0.95, y + 0.016, 0.012]]), 14)  # fmt: skip
-        canvas.stroke(wing, 0.0026 + 0.0012 * max(0.0, -k * side), style.ink, taper=(0.6, 0.5))
-    turn = abs(pose.yaw) / 30
-    if turn > 0.15:
-        line = spline(
-            put([[0, y - length, 0.4 * z], [0, y - 0.5 * length, 0.68 * z], [0, y - 0.004, z]]), 24
-        )
-        canvas.stroke(line, 0.0040 * min(turn, 1.0), style.ink, taper=(0.9, 0.1))
+    canvas.stroke(line, 0.0078, mix(style.ink, style.skin_shade, 0.15), taper=(0.45, 0.45))
+    shine = tip + 0.26 * (np.cos(t) * across + np.sin(t) * down) - 0.24 * (across + 1.1 * down)
+    canvas.fill(shine, mix(style.skin, (255, 255, 255), 0.62))
 
 
 def draw_cheeks(canvas: Canvas, view: View, head: Head, face: Mask) -> None:
     """Blush, freckles and the lines of age."""
     style, pose = head.style, head.pose
-    rise = -0.012 * max(pose.smile, 0)
+    rise = -0.014 * max(pose.smile, 0)
     for side in (-1, 1):
-        e = ellipse(side * 0.165, 0.60 + rise, 0.046, 0.020)
+        e = ellipse(side * 0.185, 0.622 + rise, 0.046, 0.026)
         spot = view.head(head.surface(e))
-        canvas.glow(spot, style.blush, style.blush_power, 0.028, face)
+        canvas.glow(spot, style.blush, style.blush_power, 0.026, face)
         if style.freckles:
-            for dx, dy, r in (
-                (0.105, 0.575, 1.0), (0.135, 0.598, 0.9), (0.152, 0.565, 1.0), (0.182, 0.588, 1.1),
-                (0.115, 0.612, 0.8), (0.168, 0.617, 0.9), (0.205, 0.566, 0.8),
-            ):  # fmt: skip
-                d = ellipse(side * dx, dy + rise, 0.0052 * r, 0.0046 * r, 12)
-                canvas.fill(view.head(head.surface(d)), mix(style.skin_shade, style.ink, 0.30))
+            for dx, dy, r in ((0.140, 0.606, 1.0), (0.178, 0.590, 1.05), (0.190, 0.628, 0.95)):
+                d = ellipse(side * dx, dy + rise, 0.0105 * r, 0.0095 * r, 16)
+                canvas.fill_inside(view.head(head.surface(d)), face,
+                                   mix(style.skin_shade, style.ink, 0.22))  # fmt: skip
         if style.wrinkles > 0:
-            w = style.wrinkles
-            lines = [
-                ([[0.062, 0.632], [0.098, 0.668], [0.113, 0.715]], 0.0042),
-                ([[0.052, 0.552], [0.085, 0.572], [0.130, 0.572]], 0.0036),
-                ([[0.222, 0.452], [0.240, 0.444], [0.256, 0.432]], 0.0034),
-                ([[0.224, 0.474], [0.242, 0.477], [0.258, 0.480]], 0.0034),
-            ]
-            for points, width in lines:
-                moved = np.asarray(points) * (side, 1) + (0, rise)
-                curve = view.head(head.surface(spline(moved, 20)))
-                canvas.stroke(curve, width * w, mix(style.skin_shade, style.ink, 0.45),
-                              taper=(0.4, 0.6), clip=face)  # fmt: skip
+            fold = np.array([[0.085, 0.632], [0.118, 0.662], [0.130, 0.706]]) * (side, 1)
+            curve = view.head(head.surface(spline(fold + (0, rise), 20)))
+            canvas.stroke(curve, 0.0070 * style.wrinkles, mix(style.skin_shade, style.ink, 0.35),
+                          taper=(0.4, 0.6), clip=face)  # fmt: skip
     if style.wrinkles > 0:
-        lift = -0.010 * pose.brow
-        for y, half in ((0.285, 0.085), (0.315, 0.105)):
-            p = [[-half, y + 0.004 + lift], [0, y - 0.004 + lift], [half, y + 0.004 + lift]]
+        for y, half in ((0.245, 0.075), (0.278, 0.095)):
+            y -= 0.010 * pose.brow
+            p = [[-half, y + 0.006], [0, y - 0.004], [half, y + 0.006]]
             curve = view.head(head.surface(spline(p, 24)))
-            canvas.stroke(curve, 0.0036 * style.wrinkles, mix(style.skin_shade, style.ink, 0.4),
+            canvas.stroke(curve, 0.0066 * style.wrinkles, mix(style.skin_shade, style.ink, 0.2),
                           taper=(0.4, 0.4), clip=face)  # fmt: skip

@@ -42,6 +42,12 @@ class Shell:
         """Canvas points (N, 2)."""
         return self.view.head(self.points3(az, el, r))
 
+    def silhouette(self) -> Array:
+        """The outline of the whole ellipsoid, canvas points (N, 2)."""
+        az, el = np.meshgrid(np.linspace(-180, 180, 49), np.linspace(-90, 90, 25))
+        flat = self.points(az.ravel(), el.ravel()).astype(np.float32)
+        return cv2.convexHull(flat)[:, 0].astype(float)
+
     def cap(self, hairline: Callable[[Array], Array], r: float = 1.0) -> list[Array]:
         """Polygons covering the shell above ``hairline(azimuth)`` all round."""
         az = np.linspace(-180, 180, 61)
@@ -112,7 +118,7 @@ class Shell:
         facing = self.points3(az + lean[0] * t**1.4, el + lean[1] * t**1.4, np.ones(20))
         flat = self.view.head(self.centre + (facing - self.centre) * rise[:, None])
         scale = float(np.hypot(*self.view.matrix[:, 0]))
-        return _leaf(flat, width * seen * scale * (1 - t) ** 0.9)
+        return _leaf(flat, width * seen * scale * (1 - t**1.4) ** 0.85)
 
 
 def _leaf(flat: Array, widths: Array) -> Clump:
@@ -126,8 +132,9 @@ def _leaf(flat: Array, widths: Array) -> Clump:
 class Clump:
     """A closed leaf of hair given by its two edges, root first."""
 
-    def __init__(self, left: Array, right: Array) -> None:
+    def __init__(self, left: Array, right: Array, glint: Array | None = None) -> None:
         self.left, self.right = left, right
+        self.glint = glint  # a highlight of its own
         self.polygon = np.concatenate([left, right[::-1]])
 
 
@@ -197,30 +204,24 @@ class Layer:
             else:
                 self.shapes.append((s, None, ink))
 
-    def band(self, shell: Shell, el: float, spread: float, teeth: int, *, r: float = 1.04) -> None:
-        """The ring of light round the head: a zigzag band at an elevation."""
-        n = teeth * 2 + 1
-        az = np.linspace(-78, 78, n)
-        bow = 5 * np.cos(np.radians(az * 1.1))
-        size = spread * (0.35 + 0.65 * np.cos(np.radians(az)))
-        rng = np.random.default_rng(teeth)
-        jag = rng.uniform(0.5, 1.0, n)
-        top = el + bow + np.where(np.arange(n) % 2, 0.1, 0.62) * size * jag
-        low = el + bow - np.where(np.arange(n) % 2, 1.0, 0.12) * size * jag
+    def gleam(
+        self, shell: Shell, el: float, spread: float, az: tuple[float, float], *, r: float = 1.04
+    ) -> None:
+        """A highlight: one smooth crescent at an elevation, between two azimuths."""
+        t = np.linspace(-1, 1, 60)
+        along = 0.5 * (az[0] + az[1]) + 0.5 * (az[1] - az[0]) * t
+        middle = el + 6 * np.cos(np.radians(along * 1.1))
+        size = 0.5 * spread * np.clip(1 - np.abs(t) ** 2.4, 0, 1) ** 0.7
         self.glints.append(
-            np.concatenate([self._zig(shell, az, top, r), self._zig(shell, az, low, r)[::-1]])
+            np.concatenate(
+                [
+                    shell.points(along, middle + size, r),
+                    shell.points(along, middle - size, r)[::-1],
+                ]
+            )
         )
 
-    @staticmethod
-    def _zig(shell: Shell, az: Array, el: Array, r: float) -> Array:
-        fine = np.linspace(az[0], az[-1], 8 * len(az))
-        k = np.interp(fine, az, np.arange(len(az)))
-        i = np.minimum(k.astype(int), len(az) - 2)
-        f = k - i
-        f = np.where(i % 2 == 0, f**1.7, 1 - (1 - f) ** 1.7)
-        return shell.points(fine, el[i] + (el[i + 1] - el[i]) * f, r)
-
-    def render(self, canvas: Canvas, view: View, *, width: float = 0.0058) -> None:
+    def render(self, canvas: Canvas, view: View, *, width: float = 0.0090) -> None:
         """Draw the layer, inked at ``width`` units."""
         style, shade = self.style, self.shade
         canvas.outline([p for p, _, ink in self.shapes if ink], width, style.hair_ink)
@@ -235,7 +236,7 @@ class Layer:
         tone.paint(cv2.bitwise_and(mask, cv2.bitwise_not(lit)), style.hair_shade, 0.9)
         canvas.stamp_mask(tone.image, mask)
         soft = mix(self.base, style.hair_shade, 0.8)
-        drop = view.vector(-0.004 * view.pose.light, 0.0065)
+        drop = view.vector(-0.008 * view.pose.light, 0.012)
         for points, clump, _ in self.shapes:
             if clump is None:
                 continue
@@ -245,6 +246,8 @@ class Layer:
             canvas.stamp(tone.image, points)
             start = len(clump.left) // 4
             for edge in (clump.left, clump.right):
-                canvas.stroke(edge[start:], 0.0040, style.hair_ink, taper=(0.7, 0.25))
+                canvas.stroke(edge[start:], 0.0070, style.hair_ink, taper=(0.7, 0.25))
+            if clump.glint is not None:
+                canvas.fill_inside(clump.glint, mask, style.hair_light)
         if self.details is not None:
             self.details(canvas, mask)

@@ -13,7 +13,7 @@ from .pose import EYE_X, EYE_Y, MOUTH_Y, Pose, View
 from .style import Style
 
 _Y = (0.12, 0.15, 0.21, 0.29, 0.38, 0.465, 0.575, 0.66, 0.74, 0.80, 0.845, 0.872, 0.885)
-_HALF = (0.05, 0.145, 0.218, 0.264, 0.283, 0.273, 0.275, 0.251, 0.209, 0.161, 0.111, 0.062, 0.010)
+_HALF = (0.05, 0.145, 0.220, 0.270, 0.291, 0.288, 0.289, 0.270, 0.226, 0.175, 0.122, 0.074, 0.012)
 _FRONT = (0.06, 0.15, 0.225, 0.270, 0.291, 0.277, 0.303, 0.306, 0.298, 0.284, 0.270, 0.250, 0.215)
 _MIDDLE = (0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.01, 0.03, 0.07, 0.12, 0.15, 0.18, 0.195)
 
@@ -25,7 +25,7 @@ class Head:
         self.style = style
         self.pose = pose
         y = np.array(_Y)
-        drop = 0.045 * pose.mouth_open
+        drop = 0.062 * pose.mouth_open
         low = np.clip((y - 0.66) / 0.225, 0, 1)
         self._y = y + low * (style.chin - 0.885 + drop)
         width = 1 + (style.cheek - 1) * np.exp(-(((y - 0.62) / 0.14) ** 2))
@@ -107,26 +107,16 @@ def draw_ears(canvas: Canvas, view: View, style: Style) -> None:
     y = np.array([0.455, 0.425, 0.435, 0.485, 0.545, 0.595, 0.612, 0.585])
     out = np.array([0.255, 0.292, 0.335, 0.345, 0.328, 0.307, 0.275, 0.25])
     back = np.array([0.02, -0.03, -0.07, -0.08, -0.06, -0.035, -0.01, 0.02])
-    out = 0.26 + (out - 0.26) * style.ears
+    out = 0.272 + (out - 0.26) * style.ears
     for side in (-1, 1):
         shape = spline(np.column_stack([side * out, y, back]), 60, closed=True)
         points = view.head(shape)
-        canvas.outline([points], 0.0042, style.ink)
+        canvas.outline([points], 0.0084, style.ink)
         canvas.fill(points, style.skin)
-        middle = np.array([[0.30, 0.52, -0.03]])
+        middle = np.array([[0.312, 0.52, -0.03]])
         inner = shape * 1.0
         inner = (inner - middle * (side, 1, 1)) * (0.55, 0.58, 0.55) + middle * (side, 1, 1)
         canvas.fill(view.head(inner), style.skin_shade)
-        rim = spline(
-            [
-                [side * 0.288, 0.458, -0.02],
-                [side * 0.318, 0.452, -0.055],
-                [side * 0.324, 0.495, -0.06],
-                [side * 0.306, 0.535, -0.04],
-            ],
-            20,
-        )
-        canvas.stroke(view.head(rim), 0.0036, style.ink, taper=(0.4, 0.5))
 
 
 def draw_neck(canvas: Canvas, view: View, style: Style, contour: Array) -> None:
@@ -142,7 +132,7 @@ def draw_neck(canvas: Canvas, view: View, style: Style, contour: Array) -> None:
         spline([right_top, 0.5 * (right_top + right), right, right2], 30),
     ]
     points = np.concatenate([sides[0][::-1], sides[1], low])
-    canvas.outline([points], 0.0045, style.ink)
+    canvas.outline([points], 0.0080, style.ink)
     canvas.fill(points, style.skin)
     neck = canvas.mask([points])
     shadow = canvas.mask([contour + view.vector(0.018 * -view.pose.light, 0.052)])
@@ -151,7 +141,7 @@ def draw_neck(canvas: Canvas, view: View, style: Style, contour: Array) -> None:
 
 def draw_skin(canvas: Canvas, view: View, style: Style, contour: Array) -> Mask:
     """The face's flat colour and the shaded side; returns its mask."""
-    canvas.outline([contour], 0.0058, style.ink)
+    canvas.outline([contour], 0.0088, style.ink)
     canvas.fill(contour, style.skin)
     mask = canvas.mask([contour])
     light = view.pose.light

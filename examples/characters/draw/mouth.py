@@ -21,11 +21,11 @@ class Mouth:
         smile, opening = pose.smile, pose.mouth_open
         happy, sad = max(smile, 0.0), max(-smile, 0.0)
         wide, pursed = max(pose.mouth_width, 0.0), max(-pose.mouth_width, 0.0)
-        self.half = style.mouth_w * (1 + 0.22 * happy - 0.10 * sad + 0.20 * wide)
+        self.half = style.mouth_w * (1 + 0.24 * happy - 0.08 * sad + 0.18 * wide)
         self.half *= (1 - 0.46 * pursed) * (1 - 0.10 * opening * (1 - wide))
-        corner = -0.043 * happy**0.9 + 0.022 * sad
+        corner = -0.056 * happy**0.9 + 0.040 * sad
         grin = np.clip((happy - 0.45) / 0.55, 0, 1) ** 1.5 * (1 - pursed)
-        drop = 0.118 * opening + 0.034 * grin * (1 - 0.6 * opening)
+        drop = 0.120 * opening + 0.046 * grin * (1 - 0.6 * opening)
         self.gap = drop + 0.014 * opening
         bow = 0.0009 * (np.exp(-((_M / 0.16) ** 2)) - np.exp(-(((np.abs(_M) - 0.34) / 0.2) ** 2)))
         base = MOUTH_Y + corner * np.abs(_M) ** 1.9 - 0.10 * corner
@@ -60,7 +60,7 @@ def draw_mouth(canvas: Canvas, view: View, head: Head) -> None:
         )
         canvas.fill(below, style.lip)
         canvas.fill(above, style.lip_depth)
-        shine = ellipse(-0.012 * pose.light * -1, 0.0, m.half * 0.28, full * 0.13, 20)
+        shine = ellipse(0.012 * pose.light, 0.0, m.half * 0.28, full * 0.13, 20)
         spot = m.lower[20] + full * 0.40
         canvas.fill(put(shine[:, 0], shine[:, 1] + spot), mix(style.lip, (255, 255, 255), 0.4))
     inside = np.concatenate([put(m.x, m.upper), put(m.x[::-1], m.lower[::-1])])
@@ -69,9 +69,9 @@ def draw_mouth(canvas: Canvas, view: View, head: Head) -> None:
         canvas.fill(inside, mix((96, 22, 34), style.ink, 0.35))
         gap = m.lower[20] - m.upper[20]
         rise = max(0.0, gap - 0.030)
-        e = ellipse(0, m.lower[20] + 0.022 - 0.36 * rise, m.half * 0.66, 0.030 + 0.14 * rise)
+        e = ellipse(0, m.lower[20] + 0.022 - 0.36 * rise, m.half * 0.66, 0.034 + 0.16 * rise)
         canvas.fill_inside(put(e[:, 0], e[:, 1]), clip, (224, 104, 108))
-        row = min(0.034, 0.62 * gap + 0.008 * max(pose.smile, 0))
+        row = min(0.040, 0.58 * gap + 0.010 * max(pose.smile, 0))
         row *= 1 - 0.45 * max(-pose.mouth_width, 0.0)
         taper = row * np.clip(1 - np.abs(_M) ** 4, 0, 1) ** 0.5
         teeth = np.concatenate([put(m.x, m.upper - 0.004), put(m.x[::-1], (m.upper + taper)[::-1])])
@@ -79,21 +79,21 @@ def draw_mouth(canvas: Canvas, view: View, head: Head) -> None:
         canvas.paint(white, _TEETH)
         if style.gap_tooth:
             notch = [
-                [-0.0055, m.upper[20] - 0.004],
-                [0.0055, m.upper[20] - 0.004],
-                [0.0040, m.upper[20] + row + 0.01],
-                [-0.0040, m.upper[20] + row + 0.01],
+                [-0.0085, m.upper[20] - 0.004],
+                [0.0085, m.upper[20] - 0.004],
+                [0.0070, m.upper[20] + row + 0.01],
+                [-0.0070, m.upper[20] + row + 0.01],
             ]
             q = np.asarray(notch)
             dark = cv2.bitwise_and(canvas.mask([put(q[:, 0], q[:, 1])]), white)
             canvas.paint(dark, mix((96, 22, 34), style.ink, 0.35))
     line = mix(style.ink, style.lip_depth, 0.15)
-    canvas.stroke(put(m.x, m.lower), 0.0040, line, taper=(0.3, 0.3))
+    canvas.stroke(put(m.x, m.lower), 0.0072, line, taper=(0.3, 0.3))
     reach = np.concatenate([[m.x[0] * 1.06], m.x, [m.x[-1] * 1.06]])
     tail = 0.006 * pose.smile
     heights = np.concatenate([[m.upper[0] - tail], m.upper, [m.upper[-1] - tail]])
-    canvas.stroke(put(reach, heights), 0.0062, line, taper=(0.22, 0.22))
-    fold = m.lower[20] + full + 0.020
+    canvas.stroke(put(reach, heights), 0.0105, line, taper=(0.22, 0.22))
+    fold = m.lower[20] + full + 0.024
     half = m.half * 0.34
     under = spline([[-half, fold - 0.002], [0, fold + 0.003], [half, fold - 0.002]], 16)
-    canvas.stroke(put(under[:, 0], under[:, 1]), 0.0036, style.skin_shade, taper=(0.4, 0.4))
+    canvas.stroke(put(under[:, 0], under[:, 1]), 0.0080, style.skin_shade, taper=(0.4, 0.4))

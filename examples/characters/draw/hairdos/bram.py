@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import numpy as np
 
-from ..canvas import Canvas, rgb, spline
+from ..canvas import Canvas, mix, rgb, spline
 from ..hair import Layer, Shell, hairline, lock
 from ..head import Head
 from ..pose import View
 from ..style import Style
 from .common import bumps, skull
 
-_GREY = rgb("#cfc4b8")
+_GREY = rgb("#d3c8bb")
 
 
 def back(canvas: Canvas, view: View, style: Style) -> None:
@@ -19,38 +19,29 @@ def back(canvas: Canvas, view: View, style: Style) -> None:
     layer = Layer(style, base=style.hair_shade)
     layer.add(Shell(view, (0, 0.46, -0.04), (0.30, 0.26, 0.30)).points(
         np.linspace(-180, 180, 60), np.linspace(-8, -8, 60), 1.0))  # fmt: skip
-    layer.add(
-        *bumps(shell, np.array([[-118.0, -18], [118, -18], [-140, -30], [140, -30]]), 0.06, 1)
-    )
+    places = np.array([[-122.0, -18], [122, -18], [-146, -30], [146, -30]])
+    layer.add(*bumps(shell, places, 0.070, 1, 0.90))
     layer.render(canvas, view)
 
 
 def front(view: View, style: Style) -> Layer:
-    shell = Shell(view, (0.0, 0.425, -0.03), (0.312, 0.334, 0.34))
+    shell = Shell(view, (0.0, 0.425, -0.03), (0.320, 0.336, 0.34))
     layer = Layer(style)
-    layer.add(
-        *shell.cap(
-            hairline([0, 14, 32, 48, 62, 74, 84, 112, 180], [58, 60, 67, 56, 26, -10, 8, -14, -40])
-        )
-    )
-    for az, el, w in ((-150, 40, 34), (150, 40, 34), (-110, 30, 30), (110, 30, 30), (-60, 46, 26),
-                      (60, 46, 26)):  # fmt: skip
-        s = 1 if az > 0 else -1
-        layer.add(shell.clump((az - 6 * s, el + 20), (az + 14 * s, el - 14), w, lift=(1.0, 1.06)))
-    for az0, az1, el1 in ((-60, 34, 63), (-64, 8, 61)):
-        layer.add(shell.clump((az0, 70), (az1, el1), 24, lift=(1.0, 1.07), blunt=2.2))
+    line = hairline([0, 14, 32, 48, 62, 74, 84, 112, 180], [58, 59, 65, 56, 26, -10, 8, -14, -40])
+    layer.add(*shell.cap(line))
+    for az0, az1, el1, width in ((60, -2, 62, 30), (-52, 34, 60, 34)):
+        layer.add(shell.clump((az0, 70), (az1, el1), width, lift=(1.0, 1.09), blunt=3.0))
     for side in (-1, 1):
-        patch_az = np.array([58, 66, 76, 92, 104, 98, 84, 66.0]) * side
-        patch_el = np.array([30, 4, -14, -10, 8, 26, 34, 40.0])
-        layer.patches.append(
-            (spline(shell.points(patch_az, patch_el, 1.03), 40, closed=True), _GREY)
-        )
+        az = np.array([62, 68, 76, 92, 104, 98, 84, 68.0]) * side
+        el = np.array([26, 2, -14, -10, 6, 22, 28, 32.0])
+        layer.patches.append((spline(shell.points(az, el, 1.03), 40, closed=True), _GREY))
+    layer.gleam(shell, 70, 8, (-70, 40))
     return layer
 
 
 def _beard(view: View, head: Head) -> Shell:
-    bottom = head.style.chin + 0.045 * view.pose.mouth_open + 0.035
-    return Shell(view, (0.0, 0.585, 0.02), (0.288, bottom - 0.585, 0.300))
+    bottom = head.style.chin + 0.062 * view.pose.mouth_open + 0.045
+    return Shell(view, (0.0, 0.585, 0.02), (0.300, bottom - 0.585, 0.305))
 
 
 def beard(canvas: Canvas, view: View, head: Head) -> None:
@@ -64,29 +55,14 @@ def beard(canvas: Canvas, view: View, head: Head) -> None:
     layer.add(*shell.patches(np.broadcast_to(az, el.shape), el, 1.03))
     sway = 2.0 * view.pose.sway
     for a0, e0, a1, e1, w in (
-        (-84, 0, -76, -40, 20), (84, 0, 76, -40, 20), (-68, -20, -58, -54, 22),
-        (68, -20, 58, -54, 22), (-50, -26, -38, -66, 24), (50, -26, 38, -66, 24),
-        (-30, -38, -14, -76, 22), (30, -38, 14, -76, 22), (-12, -44, -6, -84, 18),
-        (12, -44, 8, -84, 18),
+        (-74, -10, -62, -58, 34), (74, -10, 62, -58, 34), (-46, -32, -32, -76, 36),
+        (46, -32, 32, -76, 36), (0, -46, 0, -86, 36),
     ):  # fmt: skip
+        lift = (1.02, 1.05 + 0.0012 * -e1)
         layer.add(
-            shell.clump(
-                (a0, e0), (a1, e1), w, lift=(1.02, 1.05 + 0.0015 * -e1), sway=sway, blunt=2.0
-            )
+            shell.clump((a0, e0), (a1, e1), w, lift=lift, sway=sway, blunt=2.6, root_width=0.3)
         )
-    for az_g, el_g, tip_az, width in ((-13, -36, -8, 9), (9, -40, 6, 8), (-2, -46, 0, 7),
-                                      (21, -34, 15, 7), (-27, -34, -19, 6)):  # fmt: skip
-        streak = shell.clump(
-            (az_g, el_g), (tip_az, -84), width, lift=(1.04, 1.14), sway=sway, root_width=0.05
-        )
-        layer.add(streak)
-        layer.patches.append((streak.polygon, _GREY))
-    for side in (-1, 1):
-        patch_az = np.array([104, 84, 66, 70, 78, 90, 104.0]) * side
-        patch_el = np.array([26, 26, 2, -16, -34, -22, -10.0])
-        layer.patches.append(
-            (spline(shell.points(patch_az, patch_el, 1.03), 40, closed=True), _GREY)
-        )
+    layer.patches.append((layer.shapes[-1][0], mix(style.hair_light, _GREY, 0.35)))
     layer.shade = 0.07
     layer.render(canvas, view)
 
@@ -94,19 +70,17 @@ def beard(canvas: Canvas, view: View, head: Head) -> None:
 def moustache(canvas: Canvas, view: View, head: Head) -> None:
     """Two lobes over the upper lip."""
     style = head.style
-    layer = Layer(style)
+    layer = Layer(style, base=mix(style.hair, style.hair_light, 0.25))
     rise = 0.012 * max(view.pose.smile, 0)
-    up = 0.010 * view.pose.mouth_open
+    y = 0.676 - 0.010 * view.pose.mouth_open
     for side in (-1, 1):
-        for y0, w, reach, curl in ((0.688, 0.034, 0.122, 0.0), (0.674, 0.056, 0.138, 0.016)):
-            y = y0 - up
-            xy = [
-                [side * 0.003, y - 0.004],
-                [side * 0.045, y + 0.006],
-                [side * 0.092, y + 0.026 - rise],
-                [side * reach, y + 0.036 - curl - 2.4 * rise],
-            ]
-            line = head.surface(np.asarray(xy), 0.035)
-            layer.add(lock(view, line, w, blunt=2.4, root=0.75))
+        xy = [
+            [side * 0.001, y - 0.002],
+            [side * 0.048, y + 0.004],
+            [side * 0.100, y + 0.026 - rise],
+            [side * 0.150, y + 0.026 - 2.4 * rise],
+        ]
+        line = head.surface(np.asarray(xy), 0.035)
+        layer.add(lock(view, line, 0.066, blunt=2.4, root=0.75))
     layer.shade = 0.04
-    layer.render(canvas, view, width=0.0045)
+    layer.render(canvas, view, width=0.0080)

@@ -1,39 +1,22 @@
-"""Hairdo and ornaments of jun: short, swept spikes."""
+"""Hairdo of jun: short at the sides, a swept quiff of a few big tufts."""
 
 from __future__ import annotations
 
 import numpy as np
 
 from ..canvas import Canvas
-from ..hair import Layer, hairline, lock
+from ..hair import Layer, hairline
 from ..pose import View
 from ..style import Style
-from .common import skull
+from .common import bumps, skull
 
 
 def back(canvas: Canvas, view: View, style: Style) -> None:
     shell = skull(view)
     layer = Layer(style, base=style.hair_shade)
-    for side in (-1, 1):
-        for x, y, tip_x, tip_y, width in (
-            (0.22, 0.50, 0.275, 0.70, 0.12),
-            (0.17, 0.55, 0.215, 0.755, 0.12),
-            (0.08, 0.55, 0.13, 0.79, 0.13),
-        ):
-            layer.add(
-                lock(
-                    view,
-                    [
-                        [side * x, y, -0.15],
-                        [side * (x + tip_x) * 0.52, 0.62, -0.18],
-                        [side * tip_x, tip_y, -0.20],
-                    ],
-                    width,
-                    root=0.8,
-                    blunt=2.0,
-                )
-            )
-    layer.add(shell.points(np.linspace(-180, 180, 60), np.zeros(60), 0.95))
+    layer.add(shell.points(np.linspace(-180, 180, 60), np.full(60, -4.0), 0.96))
+    places = np.array([[s * a, e] for s in (-1, 1) for a, e in ((112, -16), (145, -30))], float)
+    layer.add(*bumps(shell, places, 0.085, 4, 0.86))
     layer.render(canvas, view)
 
 
@@ -46,18 +29,23 @@ def front(view: View, style: Style) -> Layer:
             hairline([0, 40, 56, 68, 78, 88, 112, 135, 180], [46, 42, 28, 2, -9, 6, 2, -28, -40])
         )
     )
-    crown = [(-124, 26), (122, 22), (-94, 22), (93, 20), (-142, 56), (138, 58), (-98, 46),
-             (96, 42), (-64, 50), (64, 48), (-72, 66), (76, 64), (-160, 78), (40, 82)]  # fmt: skip
+    crown = [(-112, 20), (112, 18), (-108, 50), (108, 46), (-90, 30), (88, 26), (-80, 60),
+             (84, 54), (-30, 76), (60, 74)]  # fmt: skip
     for az, el in crown:
         layer.add(
-            shell.spike(az, el, 0.155, 0.072 + 0.03 * float(np.cos(np.radians(el))),
-                        lean=(np.sign(az) * 6 + 4 * sway + 5, 9))
+            shell.spike(az, el, 0.22, 0.085 + 0.020 * float(np.sin(np.radians(el))),
+                        lean=(4 * sway + 10, 12))
         )  # fmt: skip
-    swept = [(-50, 60, -66, 4, 20, 6), (52, 58, 66, 6, 18, -4), (-30, 66, -50, 12, 22, 8),
-             (30, 70, 48, 14, 21, -8), (-6, 70, -30, 16, 23, 9), (10, 72, 26, 24, 20, -6),
-             (18, 72, 2, 13, 22, 10)]  # fmt: skip
+    swept = [
+        (56, 62, 68, 4, 28, -4),
+        (-44, 62, -68, 4, 28, 6),
+        (38, 72, 54, 20, 32, -8),
+        (-14, 72, -50, 20, 34, 10),
+        (24, 74, 34, 29, 30, -8),
+        (10, 76, -26, 26, 36, 12),
+    ]
     for az0, el0, az1, el1, width, bend in swept:
-        layer.add(shell.clump((az0, el0), (az1, el1), width, bend=bend, lift=(1.03, 1.13),
-                              sway=3 * sway, blunt=1.9))  # fmt: skip
-    layer.band(shell, 46, 10, 8, r=1.07)
+        layer.add(shell.clump((az0, el0), (az1, el1), width, bend=bend, lift=(1.03, 1.12),
+                              sway=3 * sway, blunt=2.0, root_width=0.5))  # fmt: skip
+    layer.gleam(shell, 50, 12, (-62, 52), r=1.07)
     return layer

@@ -9,18 +9,21 @@ from ..hair import Layer, Shell, hairline
 from ..head import Head
 from ..pose import View
 from ..style import Style
-from .common import bumps, fibonacci, skull
+from .common import bumps, crescent, fibonacci, skull
+
+_SHINE = ((-62, 46), (62, 46), (-38, 66), (38, 66), (0, 78), (-92, 22), (92, 22), (-98, 52),
+          (98, 52), (0, 58))  # fmt: skip
 
 
 def _cloud(view: View) -> Shell:
-    return Shell(view, (0.0, 0.372, -0.05), (0.372, 0.300, 0.35))
+    return Shell(view, (0.0, 0.372, -0.05), (0.380, 0.305, 0.35))
 
 
 def back(canvas: Canvas, view: View, style: Style) -> None:
     cloud = _cloud(view)
     layer = Layer(style)
     layer.add(cloud.points(np.linspace(-180, 180, 60), np.zeros(60), 0.9))
-    layer.add(*bumps(cloud, fibonacci(90, -46), 0.070, 3, 0.99))
+    layer.add(*bumps(cloud, fibonacci(44, -46), 0.104, 3, 0.92))
     layer.shade = 0.10
     layer.render(canvas, view)
 
@@ -29,60 +32,52 @@ def front(view: View, style: Style) -> Layer:
     cloud, shell = _cloud(view), skull(view)
     layer = Layer(style)
     line = hairline([0, 40, 60, 74, 86, 100, 180], [38, 34, 22, 4, -14, -25, -40])
-    az = np.linspace(-68, 68, 13)
-    layer.add(*bumps(shell, np.column_stack([az, line(np.abs(az)) + 6]), 0.036, 5, 1.04))
+    az = np.linspace(-58, 58, 8)
+    layer.add(*bumps(shell, np.column_stack([az, line(np.abs(az)) + 8]), 0.052, 5, 1.02))
     layer.add(*shell.cap(lambda a: line(a) + 4), ink=False)
-    places = fibonacci(110, 12)
-    places = places[places[:, 1] > line(np.abs(places[:, 0])) + 18]
-    layer.add(*bumps(cloud, places, 0.068, 7, 0.97), ink=False)
+    places = fibonacci(60, 12)
+    places = places[places[:, 1] > line(np.abs(places[:, 0])) + 20]
+    layer.add(*bumps(cloud, places, 0.100, 7, 0.91), ink=False)
     layer.shade = 0.10
 
-    def curls_and_band(canvas: Canvas, mask: Mask) -> None:
-        rng = np.random.default_rng(11)
-        places = fibonacci(95, -20)
-        places = places[places[:, 1] > line(np.abs(places[:, 0])) + 17]
-        scale = np.hypot(*view.matrix[:, 0])
-        centres = cloud.points(places[:, 0], places[:, 1], 1.0)
-        seen = np.clip(cloud.depth(places[:, 0], places[:, 1]) * 4, 0, 1)
-        for centre, part in zip(centres, seen, strict=True):
-            t = np.linspace(0, rng.uniform(2.6, 4.2), 14) + rng.uniform(0, 6.28)
-            size = rng.uniform(0.016, 0.026) * scale
-            light = rng.random() < 0.55
-            curl = centre + size * np.column_stack([np.cos(t), np.sin(t)])
-            if part > 0.1:
-                color = style.hair_light if light else style.hair_ink
-                canvas.stroke(curl, 0.0052 * part, color, taper=(0.5, 0.5), clip=mask)
+    def shine_and_band(canvas: Canvas, mask: Mask) -> None:
+        scale = float(np.hypot(*view.matrix[:, 0]))
+        for a, e in _SHINE:
+            centre = cloud.points(np.array([a]), np.array([e]), 1.0)[0]
+            seen = float(np.clip(3 * cloud.depth(np.array(a), np.array(e)), 0, 1))
+            arc = centre + crescent(0.052, 0.022 * seen, -150, -30) * scale
+            canvas.fill_inside(arc, mask, style.hair_light)
         # headband
         az = np.linspace(-92, 92, 240)
-        az = az[shell.depth(az, _band_edge(az) + 9) > -0.10]
+        az = az[shell.depth(az, _band_edge(az) + 11) > -0.10]
         low = _band_edge(az)
-        r = 1.075
-        band = np.concatenate([shell.points(az, low, r), shell.points(az, low + 18, r)[::-1]])
-        canvas.outline([band], 0.0052, rgb("#6e2414"))
-        canvas.fill(band, rgb("#f2913a"))
-        for lo, hi, tint in ((0.0, 4.0, "#d9622b"), (11.0, 13.5, "#ffd27a")):
+        r = 1.085
+        band = np.concatenate([shell.points(az, low, r), shell.points(az, low + 23, r)[::-1]])
+        canvas.outline([band], 0.0085, rgb("#6e2414"))
+        canvas.fill(band, rgb("#f79433"))
+        for lo, hi, tint in ((0.0, 6.0, "#dc5f2a"), (13.0, 17.5, "#ffd884")):
             stripe = np.concatenate(
                 [shell.points(az, low + lo, r), shell.points(az, low + hi, r)[::-1]]
             )
             canvas.fill(stripe, rgb(tint))
 
-    layer.details = curls_and_band
+    layer.details = shine_and_band
     return layer
 
 
 def _band_edge(az: Array) -> Array:
     """Lower edge of the headband over the azimuth."""
-    return hairline([0, 45, 75, 95], [46, 40, 14, -8])(np.abs(az))
+    return hairline([0, 45, 75, 95], [44, 38, 12, -10])(np.abs(az))
 
 
 def earrings(canvas: Canvas, view: View, head: Head) -> None:
     """Hoop earrings."""
     for side in (-1, 1):
-        t = np.linspace(0, 2 * np.pi, 40)
+        t = np.linspace(0, 2 * np.pi, 48)
         hoop = np.column_stack(
-            [side * (0.300 + 0.010 * np.cos(t)) + 0 * t, 0.672 + 0.058 * np.sin(t),
+            [side * (0.318 + 0.028 * np.cos(t)) + 0 * t, 0.684 + 0.066 * np.sin(t),
              -0.02 + 0.045 * np.cos(t)]
         )  # fmt: skip
         flat = view.head(hoop)
-        canvas.stroke(flat, 0.0135, rgb("#7a4a12"))
-        canvas.stroke(flat, 0.0075, rgb("#ffc94a"))
+        canvas.stroke(flat, 0.0270, rgb("#7a4a12"))
+        canvas.stroke(flat, 0.0150, rgb("#ffc94a"))
