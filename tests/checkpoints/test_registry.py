@@ -3,7 +3,7 @@ import re
 import pytest
 
 from toonify.checkpoints import cache, registry
-from toonify.checkpoints.registry import PackageSource
+from toonify.checkpoints.sources import NpmSource, PackageSource
 from toonify.errors import ModelError, UsageError
 
 
@@ -21,7 +21,9 @@ def test_names_and_hashes_are_well_formed():
 
 def test_everything_from_a_package_has_a_known_hash():
     files = [file for entry in registry.entries() for file in entry.files]
-    packaged = [f for f in files if any(isinstance(s, PackageSource) for s in f.sources)]
+    packaged = [
+        f for f in files if any(isinstance(s, PackageSource | NpmSource) for s in f.sources)
+    ]
     assert packaged
     assert all(file.sha256 for file in packaged)
 

