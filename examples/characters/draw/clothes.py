@@ -23,7 +23,7 @@ def _torso(view: View, style: Style, neck_x: float, neck_y: float, droop: float 
 
 def _garment(canvas: Canvas, view: View, shape: Array, color: Color, ink: Color) -> Mask:
     points = view.body(shape)
-    canvas.outline([points], 0.0056, ink)
+    canvas.outline([points], 0.0085, ink)
     canvas.fill(points, color)
     mask = canvas.mask([points])
     light = view.pose.light
@@ -51,11 +51,11 @@ def mina(canvas: Canvas, view: View, style: Style) -> None:
             [[0.128, 0.932], [0.165, 0.965], [0.125, 1.075], [0.0, 1.03], [0.055, 1.0]]
         )
         points = view.body(collar * (side, 1) + (0.5, 0))
-        canvas.outline([points], 0.0048, ink)
+        canvas.outline([points], 0.0080, ink)
         canvas.fill(points, rgb("#7b5cc4"))
     bow = view.body(np.array([[0.5, 1.03], [0.44, 1.0], [0.43, 1.07], [0.5, 1.04], [0.57, 1.07],
                               [0.56, 1.0]]))  # fmt: skip
-    canvas.outline([bow], 0.0044, ink)
+    canvas.outline([bow], 0.0080, ink)
     canvas.fill(bow, rgb("#ff7fa8"))
 
 
@@ -69,7 +69,7 @@ def jun(canvas: Canvas, view: View, style: Style) -> None:
         flap = spline([[0.118, 0.915], [0.175, 0.90], [0.235, 0.95], [0.20, 1.03], [0.09, 1.085],
                        [0.02, 1.10], [0.075, 1.03], [0.112, 0.97]], 50, closed=True)  # fmt: skip
         points = view.body(flap * (side, 1) + (0.5, 0))
-        canvas.outline([points], 0.0050, ink)
+        canvas.outline([points], 0.0080, ink)
         canvas.fill(points, mix(color, (255, 255, 255), 0.10))
         cord = view.body(
             np.array([[0.06, 1.07], [0.065, 1.12], [0.06, 1.2]]) * (side, 1) + (0.5, 0)
@@ -85,8 +85,8 @@ def zuri(canvas: Canvas, view: View, style: Style) -> None:
     trim = np.concatenate([_dip(0.20, 0.975, 0.10), _dip(0.215, 0.985, 0.12)[::-1]])
     points = view.body(trim)
     canvas.fill(points, rgb("#ffd27a"))
-    canvas.stroke(view.body(_dip(0.20, 0.975, 0.10)), 0.0045, ink)
-    canvas.stroke(view.body(_dip(0.215, 0.985, 0.12)), 0.0035, ink)
+    canvas.stroke(view.body(_dip(0.20, 0.975, 0.10)), 0.0070, ink)
+    canvas.stroke(view.body(_dip(0.215, 0.985, 0.12)), 0.0070, ink)
 
 
 def bram(canvas: Canvas, view: View, style: Style) -> None:
@@ -95,10 +95,6 @@ def bram(canvas: Canvas, view: View, style: Style) -> None:
     _garment(canvas, view, _with_neckline(torso, _dip(0.15, 0.93, 0.06)), color, ink)
     roll = np.concatenate([_dip(0.155, 0.915, 0.06), _dip(0.185, 0.965, 0.085)[::-1]])
     _garment(canvas, view, roll, mix(color, (255, 255, 255), 0.14), ink)
-    for k in np.linspace(-0.15, 0.15, 11):
-        line = view.body([[0.5 + k, 0.925 + 0.055 * (1 - (k / 0.155) ** 2)],
-                          [0.5 + k * 1.18, 0.968 + 0.08 * (1 - (k / 0.185) ** 2)]])  # fmt: skip
-        canvas.stroke(spline(line, 8), 0.0036, ink, taper=(0.3, 0.3))
 
 
 def nana(canvas: Canvas, view: View, style: Style) -> None:
@@ -128,7 +124,7 @@ def nana(canvas: Canvas, view: View, style: Style) -> None:
     r = 0.022 * np.hypot(*view.matrix[:, 0])
     t = np.linspace(0, 2 * np.pi, 30)
     disc = brooch + r * np.column_stack([np.cos(t), np.sin(t)])
-    canvas.outline([disc], 0.0045, ink)
+    canvas.outline([disc], 0.0070, ink)
     canvas.fill(disc, rgb("#ffd34d"))
 
 

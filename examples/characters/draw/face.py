@@ -88,13 +88,13 @@ def draw_eye(canvas: Canvas, view: View, head: Head, side: int, face: Mask) -> N
     )
     canvas.fill(lash, style.lash)
     for k in range(style.lashes):
-        s = 0.50 + 0.25 * k
-        inner, outer = np.interp([s - 0.11, s + 0.11], _S, up)
-        tip_x = side * (EYE_X + half * (s + 0.14 + 0.06 * k))
-        tip_y = np.interp(s, _S, up) - style.lash_w - 0.024 + 0.006 * k
-        root_x = side * (EYE_X + half * np.array([s - 0.11, s + 0.11]))
-        flick_x = np.array([root_x[0], tip_x, root_x[1]])
-        canvas.fill(put(flick_x, np.array([inner - 0.008, tip_y, outer - 0.004])), style.lash)
+        s = 0.62 - 0.30 * k
+        root = np.array([s - 0.13, s + 0.13])
+        tip_x = side * (EYE_X + half * (s + 0.22 - 0.04 * k))
+        tip_y = np.interp(s, _S, up) - style.lash_w - 0.026
+        root_y = np.interp(root, _S, up) - 0.2 * style.lash_w
+        flick_x = np.insert(side * (EYE_X + half * root), 1, tip_x)
+        canvas.fill(put(flick_x, np.insert(root_y, 1, tip_y)), style.lash)
     part = slice(7, 40)
     canvas.stroke(put(x[part], fold[part]), 0.0052, mix(style.skin_shade, style.ink, 0.45),
                   taper=(0.5, 0.5), clip=face)  # fmt: skip
@@ -175,7 +175,7 @@ def draw_cheeks(canvas: Canvas, view: View, head: Head, face: Mask) -> None:
                                    mix(style.skin_shade, style.ink, 0.22))  # fmt: skip
         if style.wrinkles > 0:
             fold = np.array([[0.085, 0.632], [0.118, 0.662], [0.130, 0.706]]) * (side, 1)
-            curve = view.head(head.surface(spline(fold + (0, rise), 20)))
+            curve = view.head(head.surface(spline(fold + np.array([0, rise]), 20)))
             canvas.stroke(curve, 0.0070 * style.wrinkles, mix(style.skin_shade, style.ink, 0.35),
                           taper=(0.4, 0.6), clip=face)  # fmt: skip
     if style.wrinkles > 0:

@@ -92,7 +92,7 @@ def draw_mouth(canvas: Canvas, view: View, head: Head) -> None:
     reach = np.concatenate([[m.x[0] * 1.06], m.x, [m.x[-1] * 1.06]])
     tail = 0.006 * pose.smile
     heights = np.concatenate([[m.upper[0] - tail], m.upper, [m.upper[-1] - tail]])
-    canvas.stroke(put(reach, heights), 0.0105, line, taper=(0.22, 0.22))
+    canvas.stroke(put(reach, heights), 0.0120, line, taper=(0.22, 0.22))
     fold = m.lower[20] + full + 0.024
     half = m.half * 0.34
     under = spline([[-half, fold - 0.002], [0, fold + 0.003], [half, fold - 0.002]], 16)

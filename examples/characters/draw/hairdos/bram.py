@@ -27,7 +27,7 @@ def back(canvas: Canvas, view: View, style: Style) -> None:
 def front(view: View, style: Style) -> Layer:
     shell = Shell(view, (0.0, 0.425, -0.03), (0.320, 0.336, 0.34))
     layer = Layer(style)
-    line = hairline([0, 14, 32, 48, 62, 74, 84, 112, 180], [58, 59, 65, 56, 26, -10, 8, -14, -40])
+    line = hairline([0, 14, 32, 48, 62, 74, 84, 112, 180], [58, 59, 65, 56, 28, -4, 2, -14, -40])
     layer.add(*shell.cap(line))
     for az0, az1, el1, width in ((60, -2, 62, 30), (-52, 34, 60, 34)):
         layer.add(shell.clump((az0, 70), (az1, el1), width, lift=(1.0, 1.09), blunt=3.0))
@@ -48,21 +48,25 @@ def beard(canvas: Canvas, view: View, head: Head) -> None:
     """The beard under the mouth, drawn before it."""
     style, shell = head.style, _beard(view, head)
     layer = Layer(style)
-    top = hairline([0, 20, 34, 50, 66, 80, 96, 110], [-8, -8, -9, -17, -10, 4, 20, 20])
+    top = hairline([0, 20, 34, 50, 66, 80, 96, 110], [-19, -19, -17, -18, -11, 4, 20, 20])
     az = np.linspace(-104, 104, 49)
     start = top(np.abs(az))
     el = start + (-88 - start) * np.linspace(0, 1, 9)[:, None]
     layer.add(*shell.patches(np.broadcast_to(az, el.shape), el, 1.03))
     sway = 2.0 * view.pose.sway
     for a0, e0, a1, e1, w in (
-        (-74, -10, -62, -58, 34), (74, -10, 62, -58, 34), (-46, -32, -32, -76, 36),
-        (46, -32, 32, -76, 36), (0, -46, 0, -86, 36),
+        (-74, -10, -62, -58, 34), (74, -10, 62, -58, 34), (-46, -34, -32, -76, 36),
+        (46, -34, 32, -76, 36),
     ):  # fmt: skip
         lift = (1.02, 1.05 + 0.0012 * -e1)
         layer.add(
             shell.clump((a0, e0), (a1, e1), w, lift=lift, sway=sway, blunt=2.6, root_width=0.3)
         )
-    layer.patches.append((layer.shapes[-1][0], mix(style.hair_light, _GREY, 0.35)))
+    tuft = shell.clump(
+        (0, -44), (0, -87), 32, lift=(1.02, 1.15), sway=sway, blunt=2.6, root_width=0.0
+    )
+    layer.add(tuft)
+    layer.patches.append((tuft.polygon, mix(style.hair_light, _GREY, 0.35)))
     layer.shade = 0.07
     layer.render(canvas, view)
 
@@ -72,13 +76,14 @@ def moustache(canvas: Canvas, view: View, head: Head) -> None:
     style = head.style
     layer = Layer(style, base=mix(style.hair, style.hair_light, 0.25))
     rise = 0.012 * max(view.pose.smile, 0)
+    sag = 0.030 * max(-view.pose.smile, 0)
     y = 0.676 - 0.010 * view.pose.mouth_open
     for side in (-1, 1):
         xy = [
             [side * 0.001, y - 0.002],
             [side * 0.048, y + 0.004],
             [side * 0.100, y + 0.026 - rise],
-            [side * 0.150, y + 0.026 - 2.4 * rise],
+            [side * 0.150, y + 0.026 - 2.4 * rise + sag],
         ]
         line = head.surface(np.asarray(xy), 0.035)
         layer.add(lock(view, line, 0.066, blunt=2.4, root=0.75))

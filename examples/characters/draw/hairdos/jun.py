@@ -10,6 +10,16 @@ from ..pose import View
 from ..style import Style
 from .common import bumps, skull
 
+_CROWN = (
+    (-128, 40), (128, 38), (-100, 50), (100, 46), (-80, 66), (82, 64), (-24, 74), (60, 80),
+    (24, 66),
+)  # fmt: skip
+# root azimuth and elevation, tip azimuth and elevation, width, bend
+_FRINGE = (
+    (52, 62, 66, 6, 34, -4), (-40, 62, -66, 6, 34, 6), (34, 74, 44, 24, 34, -6),
+    (0, 76, -44, 20, 38, 10), (20, 76, -12, 27, 40, 12),
+)  # fmt: skip
+
 
 def back(canvas: Canvas, view: View, style: Style) -> None:
     shell = skull(view)
@@ -26,26 +36,18 @@ def front(view: View, style: Style) -> Layer:
     layer = Layer(style)
     layer.add(
         *shell.cap(
-            hairline([0, 40, 56, 68, 78, 88, 112, 135, 180], [46, 42, 28, 2, -9, 6, 2, -28, -40])
+            hairline([0, 40, 56, 68, 78, 88, 112, 135, 180], [46, 42, 28, 4, -6, 6, 2, -28, -40])
         )
     )
-    crown = [(-112, 20), (112, 18), (-108, 50), (108, 46), (-90, 30), (88, 26), (-80, 60),
-             (84, 54), (-30, 76), (60, 74)]  # fmt: skip
-    for az, el in crown:
+    for az, el in _CROWN:
+        height = 0.042 + 0.026 * float(np.sin(np.radians(el)))
+        layer.add(shell.spike(az, el, 0.24, height, lean=(4 * sway + 12, 10)))
+    for az0, el0, az1, el1, width, bend in _FRINGE:
         layer.add(
-            shell.spike(az, el, 0.22, 0.085 + 0.020 * float(np.sin(np.radians(el))),
-                        lean=(4 * sway + 10, 12))
+            shell.clump(
+                (az0, el0), (az1, el1), width, bend=bend, lift=(1.03, 1.12), sway=3 * sway,
+                blunt=2.0, root_width=0.5,
+            )
         )  # fmt: skip
-    swept = [
-        (56, 62, 68, 4, 28, -4),
-        (-44, 62, -68, 4, 28, 6),
-        (38, 72, 54, 20, 32, -8),
-        (-14, 72, -50, 20, 34, 10),
-        (24, 74, 34, 29, 30, -8),
-        (10, 76, -26, 26, 36, 12),
-    ]
-    for az0, el0, az1, el1, width, bend in swept:
-        layer.add(shell.clump((az0, el0), (az1, el1), width, bend=bend, lift=(1.03, 1.12),
-                              sway=3 * sway, blunt=2.0, root_width=0.5))  # fmt: skip
-    layer.gleam(shell, 50, 12, (-62, 52), r=1.07)
+    layer.gleam(shell, 54, 11, (-58, 30), r=1.07)
     return layer

@@ -56,8 +56,8 @@ def front(view: View, style: Style) -> Layer:
                 ride=0.085,
             )
         )
-    fringe = [(-55, 1, 31, -3), (55, 0, 31, 3), (-33, 13, 31, -2), (35, 12, 31, 2),
-              (-9, 17, 30, -1), (14, 15, 28, 1)]  # fmt: skip
+    fringe = [(-52, 8, 34, -3), (54, 7, 34, 3), (-26, 15, 34, -2), (30, 14, 34, 2),
+              (2, 18, 32, 0)]  # fmt: skip
     for az, el, width, bend in fringe:
         layer.add(
             shell.clump(

@@ -39,13 +39,12 @@ def front(view: View, style: Style) -> Layer:
     )
     sway = 1.5 * view.pose.sway
     for side in (-1, 1):
-        for az1, el1, el0, w, bend in ((98, -2, 76, 40, 6), (70, 10, 64, 34, 14)):
-            layer.add(
-                shell.clump(
-                    (3 * side, el0), (az1 * side, el1), w, bend=bend * side, lift=(1.0, 1.07),
-                    sway=sway, root_width=0.25, blunt=4.0,
-                )
-            )  # fmt: skip
+        layer.add(
+            shell.clump(
+                (3 * side, 72), (82 * side, -1), 46, bend=10 * side, lift=(1.0, 1.07),
+                sway=sway, root_width=0.25, blunt=4.0,
+            )
+        )  # fmt: skip
     for side in (-1, 1):
         layer.gleam(shell, 56, 10, (8 * side, 62 * side), r=1.03)
     layer.shade = 0.06

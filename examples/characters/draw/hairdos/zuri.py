@@ -47,19 +47,26 @@ def front(view: View, style: Style) -> Layer:
             seen = float(np.clip(3 * cloud.depth(np.array(a), np.array(e)), 0, 1))
             arc = centre + crescent(0.052, 0.022 * seen, -150, -30) * scale
             canvas.fill_inside(arc, mask, style.hair_light)
-        # headband
+        # the headband narrows as it goes round the head's edge
         az = np.linspace(-92, 92, 240)
-        az = az[shell.depth(az, _band_edge(az) + 11) > -0.10]
-        low = _band_edge(az)
-        r = 1.085
-        band = np.concatenate([shell.points(az, low, r), shell.points(az, low + 23, r)[::-1]])
-        canvas.outline([band], 0.0085, rgb("#6e2414"))
-        canvas.fill(band, rgb("#f79433"))
-        for lo, hi, tint in ((0.0, 6.0, "#dc5f2a"), (13.0, 17.5, "#ffd884")):
-            stripe = np.concatenate(
-                [shell.points(az, low + lo, r), shell.points(az, low + hi, r)[::-1]]
+        middle = _band_edge(az) + 11.5
+        depth = shell.depth(az, middle)
+        az, middle, depth = az[depth > -0.08], middle[depth > -0.08], depth[depth > -0.08]
+        half = 11.5 * np.clip((depth + 0.08) / 0.45, 0, 1) ** 0.6
+
+        def stripe(low: float, high: float) -> Array:
+            return np.concatenate(
+                [
+                    shell.points(az, middle + low * half, 1.085),
+                    shell.points(az, middle + high * half, 1.085)[::-1],
+                ]
             )
-            canvas.fill(stripe, rgb(tint))
+
+        canvas.outline([stripe(-1, 1)], 0.0085, rgb("#6e2414"))
+        for low, high, tint in (
+            (-1.0, 1.0, "#f79433"), (-1.0, -0.48, "#dc5f2a"), (0.13, 0.52, "#ffd884"),
+        ):  # fmt: skip
+            canvas.fill(stripe(low, high), rgb(tint))
 
     layer.details = shine_and_band
     return layer
