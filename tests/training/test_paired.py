@@ -11,8 +11,11 @@ from torch import Tensor
 
 from tests.training.tiny_training import FAMILIES, PixelDistance, tiny_generator
 from toonify.errors import ModelError, UsageError
+from toonify.training import paired_step
 from toonify.training.inversion_pairs import InvertedPairs
 from toonify.training.paired import PairedConfig, drawing_losses, finetune_paired
+from toonify.training.paired_step import detail_crop
+from toonify.training.patches import PatchDiscriminator, discriminator_loss, generator_losses
 from toonify.training.swap import tensor_resolutions
 
 LOSS = PixelDistance()
@@ -96,10 +99,15 @@ def test_it_learns_the_drawings(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("family", FAMILIES)
-@pytest.mark.parametrize("crops", [False, True])
-def test_resumption_is_exact(family: str, crops: bool, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    "options", [{}, {"detail_crops": True}, {"sharpen": 0.1, "detail_crops": True}]
+)
+def test_resumption_is_exact(
+    family: str, options: dict, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(paired_step, "_PATCH_WARM_UP", 2)
     generator = tiny_generator(family)
-    settings = config(detail_crops=crops, snapshot=3)
+    settings = config(snapshot=3, **options)
     whole = tune(generator, Faces(generator), tmp_path / "whole", settings)
 
     class Killed(Exception):
@@ -138,6 +146,29 @@ def test_interrupt_keeps_a_snapshot_and_resumes(tmp_path: Path) -> None:
     resumed = tune(generator, Faces(generator), out, config(), resume=True)
     for name, value in whole.state_dict().items():
         assert torch.equal(value, resumed.state_dict()[name]), name
+
+
+def test_the_patch_discriminator_has_its_say(tmp_path: Path) -> None:
+    generator, rows = tiny_generator("mobile"), []
+    torch.manual_seed(1)
+    settings = config(sharpen=0.5, detail_crops=True, steps=3)
+    tune(generator, Faces(generator), tmp_path, settings, progress=rows.append)
+    assert {"patches", "matching", "loss_d"} <= set(rows[0])
+    torch.manual_seed(2)  # its first weights come from the config's seed
+    again: list[dict[str, float]] = []
+    tune(generator, Faces(generator), tmp_path / "2", settings, progress=again.append)
+    assert rows[-1]["loss_d"] == again[-1]["loss_d"] and rows[-1]["loss_d"] != rows[0]["loss_d"]
+
+
+@pytest.mark.slow
+def test_compiled_is_the_same(tmp_path: Path) -> None:
+    generator = tiny_generator("mobile")
+    results = [
+        tune(generator, Faces(generator), tmp_path / str(flag), config(steps=2, compiled=flag))
+        for flag in (False, True)
+    ]
+    for a, b in zip(results[0].parameters(), results[1].parameters(), strict=True):
+        torch.testing.assert_close(a, b, rtol=0.05, atol=2e-3)
 
 
 def test_metrics_and_previews(tmp_path: Path) -> None:
@@ -212,11 +243,42 @@ def test_losses() -> None:
     moved = drawing_losses(images, images.roll(1, 3), LOSS, size=16)
     assert moved["edges"] > moved["pixels"] > 0
     random = torch.Generator().manual_seed(0)
+    moved_by_one = images.roll(1, 3)
     crops = [
-        drawing_losses(images, images.roll(1, 3), LOSS, size=8, crops=random)["lpips"]
+        drawing_losses(
+            images, moved_by_one, LOSS, size=8, crops=detail_crop(images, moved_by_one, 8, random)
+        )["lpips"]
         for _ in range(2)
     ]
     assert crops[0] != crops[1], "a crop is random"
+
+
+def test_crops_are_of_the_same_place() -> None:
+    images = torch.rand(2, 3, 32, 32)
+    for seed in range(8):
+        random = torch.Generator().manual_seed(seed)
+        a, b = detail_crop(images, images + 1, 8, random)
+        assert a.shape == (2, 3, 8, 8)
+        torch.testing.assert_close(a + 1, b)
+    a, b = detail_crop(images, images, 64, random)
+    assert torch.equal(a, images), "a picture smaller than the crop is taken whole"
+
+
+def test_the_patch_discriminator_tells_and_is_fooled() -> None:
+    torch.manual_seed(0)
+    network = PatchDiscriminator(8)
+    drawn = torch.sign(torch.randn(8, 3, 32, 32))
+    blurred = torch.nn.functional.avg_pool2d(drawn, 3, 1, 1)
+    optimizer = torch.optim.Adam(network.parameters(), lr=5e-3)
+    before = discriminator_loss(network, drawn, blurred)
+    for _ in range(60):
+        optimizer.zero_grad()
+        discriminator_loss(network, drawn, blurred).backward()
+        optimizer.step()
+    assert discriminator_loss(network, drawn, blurred) < 0.3 * before
+    fooled, matched = generator_losses(network, drawn, drawn)
+    caught, apart = generator_losses(network, drawn, blurred)
+    assert fooled < caught and float(matched) < 1e-4 < float(apart)
 
 
 def test_inverted_pairs() -> None:
