@@ -23,7 +23,7 @@ class Mouth:
         wide, pursed = max(pose.mouth_width, 0.0), max(-pose.mouth_width, 0.0)
         self.half = style.mouth_w * (1 + 0.24 * happy - 0.08 * sad + 0.18 * wide)
         self.half *= (1 - 0.46 * pursed) * (1 - 0.10 * opening * (1 - wide))
-        corner = -0.056 * happy**0.9 + 0.040 * sad
+        corner = -0.056 * happy**0.75 + 0.040 * sad
         grin = np.clip((happy - 0.45) / 0.55, 0, 1) ** 1.5 * (1 - pursed)
         drop = 0.120 * opening + 0.046 * grin * (1 - 0.6 * opening)
         self.gap = drop + 0.014 * opening

@@ -30,7 +30,7 @@ def front(view: View, style: Style) -> Layer:
     line = hairline([0, 14, 32, 48, 62, 74, 84, 112, 180], [58, 59, 65, 56, 28, -4, 2, -14, -40])
     layer.add(*shell.cap(line))
     for az0, az1, el1, width in ((60, -2, 62, 30), (-52, 34, 60, 34)):
-        layer.add(shell.clump((az0, 70), (az1, el1), width, lift=(1.0, 1.09), blunt=3.0))
+        layer.add(shell.clump((az0, 70), (az1, el1), width, lift=(1.0, 1.05), blunt=3.0))
     for side in (-1, 1):
         az = np.array([62, 68, 76, 92, 104, 98, 84, 68.0]) * side
         el = np.array([26, 2, -14, -10, 6, 22, 28, 32.0])
@@ -66,7 +66,7 @@ def beard(canvas: Canvas, view: View, head: Head) -> None:
         (0, -44), (0, -87), 32, lift=(1.02, 1.15), sway=sway, blunt=2.6, root_width=0.0
     )
     layer.add(tuft)
-    layer.patches.append((tuft.polygon, mix(style.hair_light, _GREY, 0.35)))
+    layer.patches.append((tuft.polygon, mix(style.hair, style.hair_light, 0.6)))
     layer.shade = 0.07
     layer.render(canvas, view)
 

@@ -1,23 +1,25 @@
-"""Hairdo of jun: short at the sides, a swept quiff of a few big tufts."""
+"""Hairdo of jun: short at the sides, a quiff of a few big swept tufts."""
 
 from __future__ import annotations
 
 import numpy as np
 
 from ..canvas import Canvas
-from ..hair import Layer, hairline
+from ..hair import Layer, hairline, lock
 from ..pose import View
 from ..style import Style
 from .common import bumps, skull
 
-_CROWN = (
-    (-128, 40), (128, 38), (-100, 50), (100, 46), (-80, 66), (82, 64), (-24, 74), (60, 80),
-    (24, 66),
-)  # fmt: skip
-# root azimuth and elevation, tip azimuth and elevation, width, bend
-_FRINGE = (
-    (52, 62, 66, 6, 34, -4), (-40, 62, -66, 6, 34, 6), (34, 74, 44, 24, 34, -6),
-    (0, 76, -44, 20, 38, 10), (20, 76, -12, 27, 40, 12),
+# centre lines from root to tip (head coordinates) and the width at the belly
+_TUFTS = (
+    (((0.10, 0.20, -0.10), (0.22, 0.13, -0.05), (0.315, 0.20, -0.04), (0.338, 0.32, -0.05)), 0.13),
+    (((-0.10, 0.20, -0.10), (-0.22, 0.13, -0.05), (-0.315, 0.20, -0.04), (-0.338, 0.33, -0.05)),
+     0.13),
+    (((0.16, 0.17, 0.04), (0.02, 0.07, 0.05), (-0.18, 0.06, 0.04), (-0.34, 0.17, 0.02)), 0.17),
+    (((0.10, 0.16, 0.16), (0.21, 0.13, 0.17), (0.285, 0.21, 0.15), (0.318, 0.34, 0.12)), 0.13),
+    (((0.17, 0.17, 0.15), (0.04, 0.055, 0.18), (-0.15, 0.075, 0.19), (-0.315, 0.21, 0.14)), 0.16),
+    (((0.16, 0.18, 0.20), (0.05, 0.09, 0.25), (-0.13, 0.125, 0.26), (-0.275, 0.325, 0.19)), 0.16),
+    (((0.19, 0.18, 0.19), (0.10, 0.12, 0.26), (-0.04, 0.17, 0.29), (-0.135, 0.315, 0.27)), 0.15),
 )  # fmt: skip
 
 
@@ -32,22 +34,16 @@ def back(canvas: Canvas, view: View, style: Style) -> None:
 
 def front(view: View, style: Style) -> Layer:
     shell = skull(view)
-    sway = view.pose.sway
     layer = Layer(style)
     layer.add(
         *shell.cap(
-            hairline([0, 40, 56, 68, 78, 88, 112, 135, 180], [46, 42, 28, 4, -6, 6, 2, -28, -40])
+            hairline([0, 40, 56, 68, 78, 88, 112, 135, 180], [46, 42, 30, 8, -6, 6, 2, -28, -40])
         )
     )
-    for az, el in _CROWN:
-        height = 0.042 + 0.026 * float(np.sin(np.radians(el)))
-        layer.add(shell.spike(az, el, 0.24, height, lean=(4 * sway + 12, 10)))
-    for az0, el0, az1, el1, width, bend in _FRINGE:
-        layer.add(
-            shell.clump(
-                (az0, el0), (az1, el1), width, bend=bend, lift=(1.03, 1.12), sway=3 * sway,
-                blunt=2.0, root_width=0.5,
-            )
-        )  # fmt: skip
-    layer.gleam(shell, 54, 11, (-58, 30), r=1.07)
+    ramp = np.linspace(0, 1, 4) ** 2
+    for line, width in _TUFTS:
+        swung = np.array(line)
+        swung[:, 0] += 0.020 * view.pose.sway * ramp
+        layer.add(lock(view, swung, width, blunt=2.2, root=0.55))
+    layer.gleam(shell, 56, 12, (-66, 24), r=1.10)
     return layer

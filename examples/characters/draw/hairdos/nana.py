@@ -35,13 +35,13 @@ def front(view: View, style: Style) -> Layer:
     shell = Shell(view, (0.0, 0.425, -0.03), (0.325, 0.325, 0.34))
     layer = Layer(style)
     layer.add(
-        *shell.cap(hairline([0, 30, 52, 66, 78, 92, 120, 180], [50, 45, 32, 14, 2, -2, -22, -38]))
+        *shell.cap(hairline([0, 30, 52, 66, 78, 92, 120, 180], [50, 45, 32, 20, 12, 6, -22, -38]))
     )
     sway = 1.5 * view.pose.sway
     for side in (-1, 1):
         layer.add(
             shell.clump(
-                (3 * side, 72), (82 * side, -1), 46, bend=10 * side, lift=(1.0, 1.07),
+                (3 * side, 72), (86 * side, 4), 48, bend=9 * side, lift=(1.0, 1.07),
                 sway=sway, root_width=0.25, blunt=4.0,
             )
         )  # fmt: skip

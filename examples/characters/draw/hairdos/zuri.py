@@ -51,8 +51,8 @@ def front(view: View, style: Style) -> Layer:
         az = np.linspace(-92, 92, 240)
         middle = _band_edge(az) + 11.5
         depth = shell.depth(az, middle)
-        az, middle, depth = az[depth > -0.08], middle[depth > -0.08], depth[depth > -0.08]
-        half = 11.5 * np.clip((depth + 0.08) / 0.45, 0, 1) ** 0.6
+        az, middle, depth = az[depth > 0.02], middle[depth > 0.02], depth[depth > 0.02]
+        half = 11.5 * np.clip((depth - 0.02) / 0.40, 0, 1) ** 0.5
 
         def stripe(low: float, high: float) -> Array:
             return np.concatenate(
