@@ -30,9 +30,11 @@ def test_parity_restyle():
     assert_close(decoder_256()(codes[-1])[:, :, ::4, ::4], expected["image"][:1])
 
 
+@pytest.mark.parametrize("head_channels", [None, 8])
 @pytest.mark.parametrize("architecture", ["psp", "e4e", "restyle"])
-def test_config_rebuilds_the_network(architecture):
-    encoder = build_encoder({"architecture": architecture, **TINY}).eval()
+def test_config_rebuilds_the_network(architecture, head_channels):
+    config = {"architecture": architecture, **TINY, "head_channels": head_channels}
+    encoder = build_encoder(config).eval()
     assert encoder.config()["architecture"] == architecture
     twin = build_encoder(encoder.config()).eval()
     twin.load_state_dict(encoder.state_dict())

@@ -171,3 +171,13 @@ def test_wrong_number_of_styles_is_refused():
     network = tiny()
     with pytest.raises(ValueError, match="expected 8 styles, got 2"):
         network.synthesize(network.styles(torch.randn(1, 6, 24))[:2])
+
+
+def test_features_are_those_the_next_block_reads():
+    network = tiny().eval()
+    styles = network.styles(torch.randn(2, network.num_ws, network.w_dim))
+    seen = []
+    network.blocks[1].up.register_forward_hook(lambda module, args, out: seen.append(args[0]))
+    network.synthesize(styles)
+    assert torch.equal(network.features(styles, resolution=8), seen[0])
+    assert network.features(styles, resolution=16).shape == (2, 8, 16, 16)

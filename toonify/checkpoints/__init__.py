@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from toonify.checkpoints.download import file_sha256
+    from toonify.checkpoints.identity import load_identity
     from toonify.checkpoints.loading import (
         load_discriminator,
         load_encoder,
@@ -30,6 +31,7 @@ _HOMES = {
     "load_discriminator": "loading",
     "load_encoder": "loading",
     "load_generator": "loading",
+    "load_identity": "identity",
     "save_discriminator": "loading",
     "save_encoder": "loading",
     "save_generator": "loading",
@@ -41,6 +43,7 @@ __all__ = [
     "load_discriminator",
     "load_encoder",
     "load_generator",
+    "load_identity",
     "save_discriminator",
     "save_encoder",
     "save_generator",

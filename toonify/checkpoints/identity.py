@@ -26,9 +26,12 @@ _UNITS = (
 
 
 def load_identity(
-    path: str | os.PathLike[str] | None = None, *, device: str | torch.device = "cpu"
+    path: str | os.PathLike[str] | None = None,
+    *,
+    device: str | torch.device = "cpu",
+    dtype: torch.dtype = torch.float32,
 ) -> Identity:
-    """The face descriptor, float32, frozen.
+    """The face descriptor, frozen.
 
     Args:
         path: folder of the two files; None for the registry's, downloaded unless cached.
@@ -42,7 +45,7 @@ def load_identity(
 
         path = pull("face-identity")
     folder = Path(path)
-    network = Identity()
+    network = Identity(dtype=dtype)
     try:
         network.load_state_dict(_renamed(_read(folder)))
     except OSError as error:

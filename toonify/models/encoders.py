@@ -20,6 +20,15 @@ from toonify.models.protocol import Generator
 INPUT_SIZE = 256
 COARSE, MIDDLE = 3, 7  # the first w+ entries read from the finer pyramid levels
 
+# Backbones by their number of residual units' convolutions, as ArcFace counts them. The published
+# encoders are "50" (pSp: 267 M parameters at 1024×1024); "18" and "10" are for training on a
+# laptop, with narrower heads.
+SIZES: dict[str, dict[str, Any]] = {
+    "10": {"units": (1, 1, 1, 1), "channels": (32, 64, 128, 256), "head_channels": 64},
+    "18": {"units": (2, 2, 2, 2), "channels": IRSE_CHANNELS, "head_channels": 128},
+    "50": {"units": IRSE50_UNITS, "channels": IRSE_CHANNELS},
+}
+
 
 class Encoder(Protocol):
     """What every encoder offers."""
@@ -50,15 +59,22 @@ class Encoder(Protocol):
 
 
 class StyleHead(nn.Module):
-    """Map2style: strided convolutions down to one pixel, then a linear layer."""
+    """Map2style: strided convolutions down to one pixel, then a linear layer.
 
-    def __init__(self, in_channels: int, w_dim: int, *, size: int) -> None:
+    Args:
+        channels: of the convolutions; `w_dim` when None, as published.
+    """
+
+    def __init__(
+        self, in_channels: int, w_dim: int, *, size: int, channels: int | None = None
+    ) -> None:
         super().__init__()
+        width = channels or w_dim
         convs: list[nn.Module] = []
         for i in range(int(math.log2(size))):
-            convs += [nn.Conv2d(w_dim if i else in_channels, w_dim, 3, 2, 1), nn.LeakyReLU()]
+            convs += [nn.Conv2d(width if i else in_channels, width, 3, 2, 1), nn.LeakyReLU()]
         self.convs = nn.Sequential(*convs)
-        self.linear = EqualLinear(w_dim, w_dim)
+        self.linear = EqualLinear(width, w_dim)
 
     def forward(self, x: Tensor) -> Tensor:
         """x (B, in_channels, size, size) → (B, w_dim)."""
@@ -71,6 +87,7 @@ class GradualStyleEncoder(IRSEBody):
     Args:
         num_ws: entries of w+.
         deltas: the first entry is a code, the others differences from it (e4e).
+        head_channels: of the heads' convolutions; `w_dim` when None, as published.
     """
 
     def __init__(
@@ -82,12 +99,16 @@ class GradualStyleEncoder(IRSEBody):
         deltas: bool = False,
         units: Sequence[int] = IRSE50_UNITS,
         channels: Sequence[int] = IRSE_CHANNELS,
+        head_channels: int | None = None,
     ) -> None:
         super().__init__(in_channels=in_channels, units=units, channels=channels)
         self.num_ws, self.w_dim, self.deltas = num_ws, w_dim, deltas
+        self.head_channels = head_channels
         top = self.channels[-1]
         sizes = [16 if i < COARSE else 32 if i < MIDDLE else 64 for i in range(num_ws)]
-        self.styles = nn.ModuleList(StyleHead(top, w_dim, size=size) for size in sizes)
+        self.styles = nn.ModuleList(
+            StyleHead(top, w_dim, size=size, channels=head_channels) for size in sizes
+        )
         self.latlayer1 = nn.Conv2d(self.channels[2], top, 1)
         self.latlayer2 = nn.Conv2d(self.channels[1], top, 1)
 
@@ -108,6 +129,7 @@ class BackboneEncoder(IRSEBody):
     Args:
         num_ws: entries of w+.
         deltas: the first entry is a code, the others differences from it (ReStyle over e4e).
+        head_channels: of the heads' convolutions; `w_dim` when None, as published.
     """
 
     def __init__(
@@ -119,11 +141,14 @@ class BackboneEncoder(IRSEBody):
         deltas: bool = False,
         units: Sequence[int] = IRSE50_UNITS,
         channels: Sequence[int] = IRSE_CHANNELS,
+        head_channels: int | None = None,
     ) -> None:
         super().__init__(in_channels=in_channels, units=units, channels=channels)
         self.num_ws, self.w_dim, self.deltas = num_ws, w_dim, deltas
+        self.head_channels = head_channels
         self.styles = nn.ModuleList(
-            StyleHead(self.channels[-1], w_dim, size=16) for _ in range(num_ws)
+            StyleHead(self.channels[-1], w_dim, size=16, channels=head_channels)
+            for _ in range(num_ws)
         )
 
     def forward(self, x: Tensor) -> Tensor:
@@ -161,6 +186,7 @@ class _WPlusEncoder(nn.Module):
             "w_dim": self.w_dim,
             "units": list(self.net.units),
             "channels": list(self.net.channels),
+            "head_channels": self.net.head_channels,
         }
 
     def _check(self, images: Tensor, channels: int) -> Tensor:
@@ -186,6 +212,7 @@ class PSPEncoder(_WPlusEncoder):
         deltas: bool = False,
         units: Sequence[int] = IRSE50_UNITS,
         channels: Sequence[int] = IRSE_CHANNELS,
+        head_channels: int | None = None,
     ) -> None:
         super().__init__(
             GradualStyleEncoder(
@@ -195,6 +222,7 @@ class PSPEncoder(_WPlusEncoder):
                 deltas=deltas,
                 units=units,
                 channels=channels,
+                head_channels=head_channels,
             )
         )
 
@@ -233,6 +261,7 @@ class ReStyleEncoder(_WPlusEncoder):
         steps: int = 5,
         units: Sequence[int] = IRSE50_UNITS,
         channels: Sequence[int] = IRSE_CHANNELS,
+        head_channels: int | None = None,
     ) -> None:
         network = GradualStyleEncoder if pyramid else BackboneEncoder
         super().__init__(
@@ -243,6 +272,7 @@ class ReStyleEncoder(_WPlusEncoder):
                 deltas=deltas,
                 units=units,
                 channels=channels,
+                head_channels=head_channels,
             )
         )
         self.pyramid, self.steps = pyramid, steps

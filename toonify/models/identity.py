@@ -61,11 +61,16 @@ class DescriptorUnit(nn.Module):
 
 
 class Identity(nn.Module):
-    """Frozen face descriptor of FFHQ-aligned images; differentiable in them."""
+    """Frozen face descriptor of FFHQ-aligned images; differentiable in them.
+
+    Args:
+        dtype: of the convolutions; torch.bfloat16 moves the descriptors by about 0.01 and is
+            twice as fast where the processor has it.
+    """
 
     mean: Tensor
 
-    def __init__(self) -> None:
+    def __init__(self, *, dtype: torch.dtype = torch.float32) -> None:
         super().__init__()
         self.stem = AffineConv(3, 32, size=7, stride=2)
         units: list[nn.Module] = []
@@ -79,14 +84,17 @@ class Identity(nn.Module):
         self.units = nn.Sequential(*units)
         self.head = nn.Linear(width, DESCRIPTOR, bias=False)
         self.register_buffer("mean", torch.tensor(_MEAN).view(1, 3, 1, 1), persistent=False)
+        for part in (self.stem, self.units, self.head):
+            part.to(dtype)
+        self.dtype = dtype
         self.eval().requires_grad_(False)
 
     def describe(self, chips: Tensor) -> Tensor:
-        """Face chips as dlib cuts them, (B, 3, 150, 150) in [-1, 1] → (B, 128)."""
+        """Face chips as dlib cuts them, (B, 3, 150, 150) in [-1, 1] → (B, 128) float32."""
         x = ((chips + 1) * 127.5 - self.mean) / 256
-        x = F.relu(self.stem(x.contiguous(memory_format=torch.channels_last)))
-        x = self.units(F.max_pool2d(x, 3, 2))
-        return self.head(x.mean(dim=(2, 3)))
+        x = x.to(dtype=self.dtype, memory_format=torch.channels_last)
+        x = self.units(F.max_pool2d(F.relu(self.stem(x)), 3, 2))
+        return self.head(x.mean(dim=(2, 3))).float()
 
     def forward(self, images: Tensor) -> Tensor:
         """FFHQ-aligned images (B, 3, S, S) in [-1, 1] → descriptors (B, 128), length about 1.4."""

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections import deque
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, cast
 
 import torch
@@ -141,6 +142,17 @@ class StyleGAN2Generator(nn.Module):
         Args:
             noise: "const" for the stored maps, "random" for fresh ones, "zero" for none.
         """
+        _, _, image = deque(self._run(styles, noise), maxlen=1).pop()
+        return image
+
+    def features(
+        self, styles: Sequence[Tensor], *, resolution: int, noise: Noise = "const"
+    ) -> Tensor:
+        """Activations (B, C, resolution, resolution) after the block of that resolution."""
+        return next(x for size, x, _ in self._run(styles, noise) if size == resolution)
+
+    def _run(self, styles: Sequence[Tensor], noise: Noise) -> Iterator[tuple[int, Tensor, Tensor]]:
+        """(resolution, activations, image so far) after each block."""
         if len(styles) != len(self.layers):
             raise ValueError(f"expected {len(self.layers)} styles, got {len(styles)}")
         batch = styles[0].shape[0]
@@ -155,11 +167,14 @@ class StyleGAN2Generator(nn.Module):
         x = fast_layout(self.const.expand(batch, -1, -1, -1))
         x = run(self.conv1, x, next(steps))
         image = self.to_rgb1(x, next(steps), None)
-        for block in cast(Sequence[SynthesisBlock], self.blocks):
+        yield 4, x, image
+        for size, block in zip(
+            list(self.channels)[1:], cast(Sequence[SynthesisBlock], self.blocks), strict=True
+        ):
             x = run(block.up, x, next(steps))
             x = run(block.conv, x, next(steps))
             image = block.to_rgb(x, next(steps), image)
-        return image
+            yield size, x, image
 
     def forward(self, w_plus: Tensor, *, noise: Noise = "const") -> Tensor:
         """w+ (B, num_ws, w_dim) → image (B, 3, R, R)."""
