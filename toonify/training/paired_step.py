@@ -120,6 +120,8 @@ class PairedTrainer(Generic[G]):
         self._render = self._synthesize
         if config.compiled:
             self._render = torch.compile(self._synthesize)
+            self.perceptual = copy.copy(perceptual)  # the caller's stays as it is
+            self.perceptual.features = torch.compile(perceptual.features)  # type: ignore[method-assign]
         self._deviation = _deviation(
             generator, torch.randn(512, generator.w_dim, generator=self.random)
         )
