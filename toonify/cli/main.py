@@ -11,9 +11,12 @@ from typing import Annotated
 import typer
 
 from toonify.cli import (
+    align,
     build_lut,
     bundle,
+    check,
     doctor,
+    evaluate,
     finetune,
     invert_character,
     lut,
@@ -38,11 +41,14 @@ app = typer.Typer(
     ).partition("\n\n")[2],
 )
 app.command(epilog=stylize.EPILOG)(stylize.stylize)
+app.command(epilog=check.EPILOG)(check.check)
+app.command(epilog=align.EPILOG)(align.align)
 app.command(epilog=finetune.EPILOG)(finetune.finetune)
 app.command(epilog=swap.EPILOG)(swap.swap)
 app.command(epilog=invert_character.EPILOG)(invert_character.invert_character)
 app.command(epilog=build_lut.EPILOG)(build_lut.build_lut)
 app.command(epilog=bundle.EPILOG)(bundle.bundle)
+app.command(epilog=evaluate.EPILOG)(evaluate.evaluate)
 app.add_typer(lut.app)
 app.add_typer(models.app)
 app.command(epilog=doctor.EPILOG)(doctor.doctor)

@@ -1,0 +1,206 @@
+"""`toonify evaluate` with tiny networks, with and without measuring ones."""
+
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from tests.tiny_bundle import write_bundle
+from toonify import evaluation
+from toonify.evaluation import MEASURES
+from toonify.evaluation import run as running
+from toonify.evaluation.probes import Look, Probes
+from toonify.media.images import write_image
+
+ASTRONAUT = Path(__file__).parents[2] / "examples" / "astronaut.png"
+
+
+@pytest.fixture
+def photos(tmp_path):
+    """Three crops of the astronaut, who looks another way in the mirror."""
+    folder = tmp_path / "photos"
+    folder.mkdir()
+    image = Image.open(ASTRONAUT).convert("RGB")
+    image.save(folder / "a.png")
+    image.transpose(Image.Transpose.FLIP_LEFT_RIGHT).save(folder / "b.png")
+    image.point(lambda v: v // 2).save(folder / "c.png")
+    return folder
+
+
+class MeanColour:
+    """A feature network that needs no weights."""
+
+    name, suffix, width = "vgg16", "-VGG", 3
+
+    def __call__(self, pictures):
+        return np.array([p.mean((0, 1)) for p in pictures], np.float64)
+
+
+class FakeProbes(Probes):
+    """Brightness for everything that is measured."""
+
+    def __init__(self, *, features, offline, device):
+        self.unavailable = {}
+        self.features = MeanColour() if features else None
+
+    def look(self, picture):
+        value = float(picture.mean())
+        return Look(None, torch.tensor([value]), dict.fromkeys(MEASURES, value))
+
+    def compare(self, photo, drawing):
+        return {"lpips": abs(float(photo.identity - drawing.identity)), "identity": 0.5}
+
+
+@pytest.fixture
+def measuring(monkeypatch):
+    monkeypatch.setattr(evaluation, "Probes", FakeProbes)
+
+
+def report_of(folder):
+    return json.loads((folder / "report.json").read_text())
+
+
+def test_without_any_weights(run, bundle, photos, tmp_path, monkeypatch):
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path / "torch"))
+    monkeypatch.delenv("TOONIFY_LPIPS", raising=False)
+    out = tmp_path / "deep/report"
+    result = run(
+        *("evaluate", photos, "--bundle", bundle, "-o", out, "--limit", 1, "--offline"),
+        *("--drawings", photos.parent),
+    )
+    assert result.status == 0, result.err
+    assert sorted(p.name for p in out.iterdir()) == ["index.html", "report.json", "sheet.png"]
+    report = report_of(out)
+    assert set(report["unavailable"]) == {
+        "lpips", "identity", "pose and expression", "kid and fid",
+    }  # fmt: skip
+    assert all(what in result.err for what in report["unavailable"])
+    assert report["photos"] | {"failed": []} == report["photos"]
+    assert report["photos"]["share"] == 1 and report["feature_network"] is None
+    assert report["bundles"][0]["seconds"]["photo"] > 0
+
+
+def test_two_bundles_on_the_same_photos(run, bundle, photos, tmp_path, measuring):
+    other = write_bundle(tmp_path / "second")
+    drawings = tmp_path / "drawings"
+    for name in ("mina", "otto"):
+        for i in range(3):
+            write_image(drawings / name / f"{i}.png", np.full((9, 9, 3), 50 * i, np.uint8))
+    out = tmp_path / "report"
+    result = run(
+        *("evaluate", photos, "--bundle", bundle, "--bundle", other, "-o", out),
+        *("--drawings", drawings, "--json"),
+    )
+    assert result.status == 0, result.err
+    first, second = result.records
+    assert (first["label"], second["label"]) == ("tiny", "second")
+    for record in (first, second):
+        assert set(record["characters"]) == {"mina", "otto"}
+        for figures in record["characters"].values():
+            assert set(figures["correlation"]) == set(MEASURES)
+            assert figures["kid"] is not None and figures["drawings"] == 3
+    assert first["characters"] == second["characters"], "the same weights in two folders"
+    report = report_of(out)
+    assert report["feature_network"] == "vgg16" and len(report["rows"]) == 3
+    assert report["bundles"] == [first, second]
+    assert set(report["rows"][0]["drawings"]) == {"tiny", "second"}
+    assert Image.open(out / "sheet.png").width == 5 * 260 + 4
+    page = (out / "index.html").read_text()
+    assert page.count("<figure") == 3 * 5 and "KID" in page
+
+
+def test_bad_photos_are_named_and_the_rest_goes_on(run, bundle, photos, tmp_path, measuring):
+    (photos / "cut.png").write_bytes(ASTRONAUT.read_bytes()[:20_000])
+    (photos / "empty.jpg").touch()
+    Image.new("RGB", (200, 200), "grey").save(photos / "wall.png")
+    out = tmp_path / "report"
+    result = run("evaluate", photos, "--bundle", bundle, "-o", out, "--character", "otto")
+    assert result.status == 1
+    for name in ("cut.png", "empty.jpg", "wall.png"):
+        assert sum(name in line for line in result.err.splitlines()) == 1, name
+    report = report_of(out)
+    assert report["photos"]["share"] == 0.5 and len(report["photos"]["failed"]) == 3
+    assert list(report["bundles"][0]["characters"]) == ["otto"]
+    assert "3 of 6 photos" in result.out
+
+
+def test_interrupting_keeps_what_is_done(run, bundle, photos, tmp_path, measuring, monkeypatch):
+    read = running.read_image
+
+    def interrupted(path):
+        if path.name == "c.png":
+            raise KeyboardInterrupt
+        return read(path)
+
+    monkeypatch.setattr(running, "read_image", interrupted)
+    out = tmp_path / "report"
+    result = run("evaluate", photos, "--bundle", bundle, "-o", out)
+    assert result.status == 130
+    report = report_of(out)
+    assert report["interrupted"] and len(report["rows"]) == 2
+    assert report["photos"]["given"] == 3 and report["photos"]["share"] == 1
+    assert sorted(p.name for p in out.iterdir()) == ["index.html", "report.json", "sheet.png"]
+
+
+def test_aligned_crops(run, bundle, tmp_path, measuring):
+    Image.new("RGB", (64, 64), "grey").save(tmp_path / "crop.png")
+    out = tmp_path / "report"
+    one = run("evaluate", tmp_path / "crop.png", "--bundle", bundle, "-o", out, "--aligned")
+    assert one.status == 0, one.err
+    Image.new("RGB", (64, 48), "grey").save(tmp_path / "crop.png")
+    one = run("evaluate", tmp_path / "crop.png", "--bundle", bundle, "-o", out, "--aligned")
+    assert one.status == 1 and "64x48" in one.err
+
+
+def test_no_photo_at_all_still_reports(run, bundle, tmp_path, measuring):
+    Image.new("RGB", (64, 64), "grey").save(tmp_path / "wall.png")
+    out = tmp_path / "report"
+    result = run("evaluate", tmp_path / "wall.png", "--bundle", bundle, "-o", out)
+    assert result.status == 1 and "no face" in result.err
+    assert report_of(out)["photos"]["toonified"] == 0
+
+
+@pytest.mark.parametrize(
+    ("arguments", "status", "told"),
+    [
+        (["gone.jpg", "-o", "r"], 1, "gone.jpg"),
+        ([ASTRONAUT], 2, "-o"),
+        (["-", "-o", "r"], 2, "stdin"),
+        ([ASTRONAUT, "-o", "r", "--character", "mona"], 2, "Did you mean 'mina'"),
+        ([ASTRONAUT, "-o", "r", "--level", "99"], 2, "level"),
+        ([ASTRONAUT, "-o", "r", "--limit", "0"], 2, "limit"),
+        ([ASTRONAUT, "-o", "r", "--drawings", "nowhere"], 2, "nowhere"),
+        ([ASTRONAUT, "-o", "r", "--bundle", "nowhere"], 3, "nowhere"),
+        ([ASTRONAUT, "-o", "r", "--drawings", ".", "--drawings", "."], 2, "2 folders"),
+        ([ASTRONAUT, "-o", "r", "--drawings", "."], 1, "sub-folder"),
+    ],
+)
+def test_what_cannot_be_done_is_one_line(
+    run, bundle, tmp_path, monkeypatch, measuring, arguments, status, told
+):
+    monkeypatch.chdir(tmp_path)
+    if "--bundle" not in arguments:
+        arguments = [*arguments, "--bundle", bundle]
+    result = run("evaluate", *arguments)
+    assert result.status == status, result.err
+    assert told in result.err and result.err.count("\n") == 1
+    assert not [p for p in tmp_path.rglob("*") if p.is_file()], "nothing half-written"
+
+
+def test_one_bundle_twice(run, bundle, tmp_path, measuring):
+    result = run("evaluate", ASTRONAUT, "--bundle", bundle, "--bundle", bundle, "-o", tmp_path)
+    assert result.status == 2 and "twice" in result.err
+
+
+def test_bundles_of_one_name_keep_their_paths(run, bundle, tmp_path, measuring):
+    shutil.copytree(bundle, tmp_path / "tiny")
+    out = tmp_path / "report"
+    result = run(
+        *("evaluate", ASTRONAUT, "--bundle", bundle, "--bundle", tmp_path / "tiny", "-o", out),
+        "--json",
+    )
+    assert [record["label"] for record in result.records] == [str(bundle), str(tmp_path / "tiny")]

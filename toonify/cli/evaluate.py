@@ -1,0 +1,204 @@
+"""`toonify evaluate`: what a bundle does to a folder of photos, in figures and pictures."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from toonify.cli.common import complain, examples, existing, settings_of
+from toonify.errors import UsageError
+
+if TYPE_CHECKING:
+    from toonify.engine import Toonifier
+    from toonify.evaluation import BundleSubject
+    from toonify.evaluation.metrics import Features
+
+EPILOG = examples(
+    "toonify evaluate photos/ -o report/",
+    "toonify evaluate photos/ --bundle mine/ --drawings drawings/ -o report/",
+    "toonify evaluate photos/ --bundle old/ --bundle new/ --limit 24 -o old-new/",
+    "toonify evaluate crops/ --aligned --character mina,kit -o report/ --json",
+)
+
+
+def evaluate(
+    ctx: typer.Context,
+    photos: Annotated[list[str], typer.Argument(help="Photos and folders of photos.")],
+    output: Annotated[
+        Path, typer.Option("-o", "--output", help="Folder for the report, made or replaced.")
+    ],
+    bundle: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="A bundle's folder, or default. Give two to compare them on the same photos.",
+            show_default="default",
+        ),
+    ] = None,
+    drawings: Annotated[
+        list[Path] | None,
+        typer.Option(
+            help="One sub-folder of drawings a character: adds KID and FID to them. Give one for"
+            " all bundles, or one for each."
+        ),
+    ] = None,
+    character: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--character",
+            "--characters",
+            help="Names; repeat it, or separate with commas. Default: all.",
+        ),
+    ] = None,
+    limit: Annotated[int | None, typer.Option(min=1, help="Take the first N photos.")] = None,
+    level: Annotated[
+        int, typer.Option(help="First layer taken from the character, as in stylize.")
+    ] = 6,
+    aligned: Annotated[
+        bool, typer.Option("--aligned", help="Inputs are square FFHQ crops: look for no face.")
+    ] = False,
+    recursive: Annotated[
+        bool, typer.Option("--recursive", help="Folders with their sub-folders.")
+    ] = False,
+) -> None:
+    """Measure a bundle, or two side by side, on photos of people.
+
+    The report's folder gets report.json, index.html (every photo beside its drawings, sortable)
+    and sheet.png. Measured are LPIPS and identity to the photo, whether pose, mouth, eyes and gaze
+    follow it, KID and FID to the character's drawings, and the time a photo takes. What needs
+    weights that can't be reached is left out, and the report says why. One photo that fails never
+    stops the others; Ctrl-C keeps what is done.
+    """
+    from toonify.jobs import STREAM, plan
+
+    settings = settings_of(ctx)
+    if STREAM in photos:
+        raise UsageError("evaluate reads no photo from stdin", mend="Give a folder of photos.")
+    bundles, folders = bundle or ["default"], drawings or []
+    for path in folders:
+        existing(path, "the folder of drawings")
+    if len(folders) not in (0, 1, len(bundles)):
+        raise UsageError(
+            f"{len(folders)} folders of drawings for {len(bundles)} bundles",
+            mend="Give one for all, or one for each.",
+        )
+    paths = [job.source for job in plan(photos, None, recursive=recursive) if job.source][:limit]
+
+    from toonify.engine import Toonifier
+    from toonify.evaluation import (
+        Probes,
+        ReportFolder,
+        describe,
+        drawing_features,
+        evaluate_photos,
+        summarise,
+    )
+
+    engines = {
+        label: Toonifier.from_bundle(
+            name, device=settings.device, dtype=settings.dtype, offline=settings.offline
+        )
+        for label, name in _labelled(bundles)
+    }
+    subjects = _subjects(engines, character or (), level)
+    first = next(iter(engines.values()))
+    probes = Probes(features=bool(folders), offline=settings.offline, device=first.device)
+    for what, why in probes.unavailable.items():
+        complain(f"not measured: {what}. {why}")
+    own: list[dict[str, Features]] = [{} for _ in subjects]
+    if probes.features is not None:
+        with settings.progress("drawings") as progress:
+            own = [
+                drawing_features(
+                    path,
+                    subject.characters,
+                    probes.features,
+                    size=subject.resolution,
+                    on_failure=complain,
+                    progress=progress,
+                )
+                for path, subject in zip(
+                    folders * (len(subjects) // len(folders)), subjects, strict=True
+                )
+            ]
+    with (
+        ReportFolder(output, subjects, photos=len(paths)) as folder,
+        settings.progress("photos") as progress,
+    ):
+        run = evaluate_photos(
+            paths,
+            subjects,
+            probes=probes,
+            finder=first,
+            aligned=aligned,
+            on_row=folder.add,
+            on_failure=complain,
+            progress=progress,
+        )
+        report = describe(
+            run,
+            [summarise(run, *pair) for pair in zip(subjects, own, strict=True)],
+            probes=probes,
+            engine=first,
+            given=len(paths),
+            level=level,
+        )
+        folder.finish(report, run)
+    suffix = probes.features.suffix if probes.features else ""
+    for summary in report["bundles"]:
+        settings.result(summary, _line(summary, suffix))
+    if not settings.json:
+        settings.result({}, f"{len(run.rows)} of {len(paths)} photos toonified -> {output}")
+    if run.interrupted:
+        raise typer.Exit(130)
+    raise typer.Exit(1 if run.failed else 0)
+
+
+def _labelled(bundles: Sequence[str]) -> list[tuple[str, str]]:
+    """(label, bundle): the folder's name, or all of what was given where two have the same."""
+    if len(set(bundles)) < len(bundles):
+        raise UsageError("one bundle is given twice", mend="Give two different ones.")
+    names = [Path(name).resolve().name for name in bundles]
+    return [
+        (name if names.count(name) == 1 else given, given)
+        for name, given in zip(names, bundles, strict=True)
+    ]
+
+
+def _subjects(
+    engines: dict[str, Toonifier], asked: Sequence[str], level: int
+) -> list[BundleSubject]:
+    """Each bundle with those of its characters that are asked for."""
+    from toonify.cli.stylize import choose_characters
+    from toonify.evaluation import BundleSubject
+
+    known = tuple(dict.fromkeys(n for engine in engines.values() for n in engine.characters))
+    chosen = choose_characters(asked or ("all",), known)
+    subjects = []
+    for label, engine in engines.items():
+        names = [name for name in chosen if name in engine.characters]
+        if not names:
+            raise UsageError(
+                f"bundle {label} has none of {', '.join(chosen)}",
+                mend=f"It has: {', '.join(engine.characters)}.",
+            )
+        subjects.append(BundleSubject(label, engine, names, level=level))
+    return subjects
+
+
+def _line(summary: dict[str, Any], suffix: str) -> str:
+    """label: figures of all characters together, as far as there are any."""
+    overall = summary["overall"]
+    shown = [f"{key} {overall[key]:.3f}" for key in ("lpips", "identity") if key in overall]
+    shown += [
+        f"{key} {value:.2f}"
+        for key, value in overall.get("correlation", {}).items()
+        if value is not None
+    ]
+    if overall.get("kid") is not None:
+        shown.append(f"KID{suffix} {overall['kid']:.4f}")
+    if "photo" in summary["seconds"]:
+        shown.append(f"{summary['seconds']['photo']:.2f} s a photo")
+    return f"{summary['label']}: {', '.join(shown) or 'nothing measured'}"

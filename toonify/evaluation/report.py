@@ -1,0 +1,126 @@
+"""The report's folder: report.json, index.html and sheet.png, each whole or absent."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Sequence
+from contextlib import ExitStack
+from importlib.metadata import version
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+import numpy as np
+import torch
+
+from toonify.engine import Toonifier
+from toonify.errors import InputError
+from toonify.evaluation.gallery import Gallery
+from toonify.evaluation.probes import Probes
+from toonify.evaluation.run import Run, Subject
+from toonify.sheet import SheetWriter
+
+
+def describe(
+    run: Run,
+    bundles: Sequence[dict[str, Any]],
+    *,
+    probes: Probes,
+    engine: Toonifier,
+    given: int,
+    **options: Any,
+) -> dict[str, Any]:
+    """What report.json says before its rows.
+
+    Args:
+        bundles: one `summarise` each.
+        engine: its device and dtype are those of the run.
+        given: how many photos there were.
+        options: further entries, such as `level`.
+    """
+    return {
+        "format": 1,
+        "toonify": version("toonify"),
+        "device": str(engine.device),
+        "dtype": str(engine.dtype).removeprefix("torch."),
+        "threads": torch.get_num_threads(),
+        **options,
+        "interrupted": run.interrupted,
+        "photos": {
+            "given": given,
+            "toonified": len(run.rows),
+            "share": len(run.rows) / max(1, len(run.rows) + len(run.failed)),
+            "failed": run.failed,
+        },
+        "feature_network": probes.features.name if probes.features else None,
+        "unavailable": probes.unavailable,
+        "bundles": list(bundles),
+    }
+
+
+class ReportFolder:
+    """Collects a run's pictures while it goes on, then writes the figures beside them.
+
+    Use as a context manager: pictures go to temporary files, which get their names on `finish`.
+
+    Raises:
+        InputError: the folder can't be written.
+    """
+
+    def __init__(self, folder: Path, subjects: Sequence[Subject], *, photos: int) -> None:
+        self.folder, self.subjects = folder, tuple(subjects)
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise InputError(
+                f"can't make the folder {folder}: {error.strerror or error}",
+                mend="Choose another -o.",
+            ) from error
+        # every character's subjects side by side, so that two editions can be compared
+        names = dict.fromkeys(name for subject in subjects for name in subject.characters)
+        self._cells = [(s.label, n) for n in names for s in subjects if n in s.characters]
+        many = len(subjects) > 1
+        headings = [f"{name} · {label}" if many else name for label, name in self._cells]
+        self._stack = ExitStack()
+        self._sheet = SheetWriter(folder / "sheet.png", ("photo", *headings))
+        self._gallery = Gallery(folder / "index.html", self._cells, photos=photos)
+
+    def add(
+        self, record: dict[str, Any], crop: np.ndarray, drawn: dict[str, dict[str, np.ndarray]]
+    ) -> None:
+        """One toonified photo; see `evaluate_photos`."""
+        pictures = [drawn[label][name] for label, name in self._cells]
+        self._sheet.add([crop, *pictures])
+        self._gallery.add(str(record["photo"]), crop, pictures)
+
+    def finish(self, report: dict[str, Any], run: Run) -> None:
+        """Write everything under its name.
+
+        Args:
+            report: the summary; the rows are added to it.
+        """
+        self._gallery.finish(report, run, self.subjects)
+        text = json.dumps({**report, "rows": run.rows}, ensure_ascii=False, indent=1)
+        path = self.folder / "report.json"
+        temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+        try:
+            temporary.write_text(text + "\n", encoding="utf-8")
+            os.replace(temporary, path)
+        except OSError as error:
+            raise InputError(f"can't write {path}: {error.strerror or error}") from error
+        finally:
+            temporary.unlink(missing_ok=True)
+
+    def __enter__(self) -> ReportFolder:
+        self._stack.enter_context(self._sheet)
+        self._stack.enter_context(self._gallery)
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._stack.__exit__(kind, error, trace)

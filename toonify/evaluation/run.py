@@ -1,0 +1,199 @@
+"""One pass over the photographs: every subject draws each of them, the probes measure."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+
+from toonify.engine import DEFAULT_LEVEL, Toonifier
+from toonify.errors import InputError, ModelError, ToonifyError, UsageError
+from toonify.evaluation.metrics import Features
+from toonify.evaluation.probes import Probes
+from toonify.faces import align
+from toonify.media.images import read_image
+
+
+class Subject(Protocol):
+    """What is evaluated: something that draws aligned photographs in several ways.
+
+    Attributes:
+        label: how the report calls it.
+        characters: what it can draw a photo as.
+        resolution: of the crops it is given, and of its drawings.
+    """
+
+    label: str
+    characters: tuple[str, ...]
+    resolution: int
+
+    def encode(self, crop: np.ndarray) -> Any:
+        """An aligned (R, R, 3) uint8 photo → whatever `draw` needs of it."""
+        ...
+
+    def draw(self, code: Any, character: str) -> np.ndarray:
+        """→ (R, R, 3) uint8."""
+        ...
+
+
+class BundleSubject:
+    """A bundle with its options, as `stylize` would draw with it."""
+
+    def __init__(
+        self,
+        label: str,
+        engine: Toonifier,
+        characters: Sequence[str],
+        *,
+        level: int = DEFAULT_LEVEL,
+        trgb: bool = True,
+    ) -> None:
+        self.label, self.engine, self.characters = label, engine, tuple(characters)
+        self.resolution = engine.generator.resolution
+        self._level, self._trgb = level, trgb
+
+    def encode(self, crop: np.ndarray) -> Any:
+        return self.engine.encode([crop])
+
+    def draw(self, code: Any, character: str) -> np.ndarray:
+        return self.engine.render(code, character, level=self._level, trgb=self._trgb)[0]
+
+
+@dataclass
+class Run:
+    """What `evaluate_photos` found.
+
+    Attributes:
+        rows: one record a toonified photo: `photo`, `seconds`, `measures` of the photo, and
+            `drawings`: subject's label → character → `lpips`, `identity`, `measures`.
+        failed: `photo` and `error` of the others.
+        features: (subject, character) → (N, d) features of its drawings, in the rows' order.
+        interrupted: Ctrl-C ended it early.
+    """
+
+    rows: list[dict[str, Any]] = field(default_factory=list)
+    failed: list[dict[str, str]] = field(default_factory=list)
+    features: dict[tuple[str, str], Features] = field(default_factory=dict)
+    interrupted: bool = False
+
+
+# (record of the photo, its crop, subject's label → character → drawing)
+OnRow = Callable[[dict[str, Any], np.ndarray, dict[str, dict[str, np.ndarray]]], None]
+
+
+def evaluate_photos(
+    photos: Sequence[Path],
+    subjects: Sequence[Subject],
+    *,
+    probes: Probes,
+    finder: Toonifier,
+    aligned: bool = False,
+    on_row: OnRow | None = None,
+    on_failure: Callable[[str], None] | None = None,
+    progress: Callable[[int, int], None] | None = None,
+) -> Run:
+    """Draw and measure every photo's largest face.
+
+    A photo that fails is noted and skipped; Ctrl-C ends the run and keeps what is done.
+
+    Args:
+        finder: finds and aligns the faces, the same for all subjects.
+        aligned: photos are square FFHQ crops already.
+        on_row: gets each finished photo's pictures, which are not kept.
+        on_failure: gets one line for each photo that fails.
+
+    Raises:
+        UsageError, ModelError: what no other photo would mend, such as an unknown character.
+    """
+    run = Run()
+    gathered: dict[tuple[str, str], list[Features]] = {}
+    try:
+        for done, path in enumerate(photos):
+            if progress:
+                progress(done, len(photos))
+            try:
+                record, crop, drawn = _one(path, subjects, probes, finder, aligned)
+            except (UsageError, ModelError):
+                raise
+            except Exception as error:
+                expected = isinstance(error, ToonifyError)
+                message = str(error) if expected else f"{type(error).__name__}: {error}"
+                message = message if str(path) in message else f"{path}: {message}"
+                run.failed.append({"photo": str(path), "error": message})
+                if on_failure:
+                    on_failure(message)
+                continue
+            if probes.features is not None:
+                keys = [(label, name) for label, row in drawn.items() for name in row]
+                pictures = [drawn[label][name] for label, name in keys]
+                for key, vector in zip(keys, probes.features(pictures), strict=True):
+                    gathered.setdefault(key, []).append(vector[None])
+            run.rows.append(record)
+            if on_row:
+                on_row(record, crop, drawn)
+        if progress:
+            progress(len(photos), len(photos))
+    except KeyboardInterrupt:
+        run.interrupted = True
+    # an interrupt may fall between a photo's features and its record
+    run.features = {
+        key: np.concatenate(vectors)[: len(run.rows)] for key, vectors in gathered.items()
+    }
+    return run
+
+
+def _one(
+    path: Path, subjects: Sequence[Subject], probes: Probes, finder: Toonifier, aligned: bool
+) -> tuple[dict[str, Any], np.ndarray, dict[str, dict[str, np.ndarray]]]:
+    image = read_image(path).rgb
+    height, width = image.shape[:2]
+    if aligned and height != width:
+        raise InputError(
+            f"{path} is {width}x{height}, an aligned face is square", mend="Leave --aligned out."
+        )
+    started = time.perf_counter()
+    faces = [] if aligned else finder.detect(image)
+    if not aligned and not faces:
+        raise InputError(
+            f"no face found in {path}", mend="Try a larger or frontal face, or --aligned."
+        )
+    found = time.perf_counter() - started
+    crops: dict[int, np.ndarray] = {}
+    seconds: dict[str, Any] = {}
+    drawn: dict[str, dict[str, np.ndarray]] = {}
+    for subject in subjects:
+        size = subject.resolution
+        started = time.perf_counter()
+        if size not in crops:
+            crops[size] = image if aligned else align(image, faces[0], size).image
+        aligning = time.perf_counter() - started
+        started = time.perf_counter()
+        code = subject.encode(crops[size])
+        encoding = time.perf_counter() - started
+        started = time.perf_counter()
+        drawn[subject.label] = {name: subject.draw(code, name) for name in subject.characters}
+        drawing = (time.perf_counter() - started) / len(subject.characters)
+        seconds[subject.label] = {
+            "find": round(found + aligning, 4),
+            "encode": round(encoding, 4),
+            "draw": round(drawing, 4),
+        }
+    crop = crops[subjects[0].resolution]
+    look = probes.look(crop)
+    record: dict[str, Any] = {"photo": str(path), "seconds": seconds}
+    if look.measures:
+        record["measures"] = look.measures
+    record["drawings"] = {}
+    for label, row in drawn.items():
+        record["drawings"][label] = {}
+        for name, picture in row.items():
+            other = probes.look(picture)
+            figures: dict[str, Any] = dict(probes.compare(look, other))
+            if other.measures:
+                figures["measures"] = other.measures
+            record["drawings"][label][name] = figures
+    return record, crop, drawn
