@@ -27,8 +27,8 @@ def _lids(style: Style, opening: float, smile: float, brow: float) -> tuple[Arra
     belly = 1 - _S**2
     low = low - 0.32 * style.eye_low * happy * belly
     closed = (0.034 - 0.066 * happy) * belly + 0.012 + 0.012 * happy
-    # beyond normal the eye widens by half
-    o = min(opening, 1.0) + 0.5 * max(opening - 1.0, 0.0)
+    # an eye narrowed a little still looks awake; beyond normal it widens by half
+    o = 1 - (1 - min(opening, 1.0)) ** 1.5 + 0.5 * max(opening - 1.0, 0.0)
     up = up + 0.026 * frown * (1 - _S) / 2 * belly**0.5
     low = closed + (low - closed) * (1 - (1 - min(o, 1.0)) ** 2.0)
     up = closed + (up - closed) * o

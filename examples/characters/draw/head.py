@@ -30,6 +30,7 @@ class Head:
         self._y = y + low * (style.chin - 0.885 + drop)
         width = 1 + (style.cheek - 1) * np.exp(-(((y - 0.62) / 0.14) ** 2))
         width *= 1 + (style.jaw - 1) * np.exp(-(((y - 0.80) / 0.075) ** 2))
+        width *= 1 + 0.12 * pose.mouth_open * np.exp(-(((y - 0.83) / 0.06) ** 2))
         puff = 1 + 0.02 * max(pose.smile, 0) * np.exp(-(((y - 0.66) / 0.08) ** 2))
         self._half = np.array(_HALF) * width * puff
 

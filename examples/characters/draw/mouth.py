@@ -23,12 +23,13 @@ class Mouth:
         wide, pursed = max(pose.mouth_width, 0.0), max(-pose.mouth_width, 0.0)
         self.half = style.mouth_w * (1 + 0.24 * happy - 0.08 * sad + 0.18 * wide)
         self.half *= (1 - 0.46 * pursed) * (1 - 0.10 * opening * (1 - wide))
-        corner = -0.056 * happy**0.75 + 0.040 * sad
-        grin = np.clip((happy - 0.45) / 0.55, 0, 1) ** 1.5 * (1 - pursed)
+        corner = -0.056 * happy**0.75 + 0.042 * sad
+        grin = np.clip((happy - 0.30) / 0.70, 0, 1) ** 1.4 * (1 - pursed)
         drop = 0.120 * opening + 0.046 * grin * (1 - 0.6 * opening)
         self.gap = drop + 0.014 * opening
         bow = 0.0009 * (np.exp(-((_M / 0.16) ** 2)) - np.exp(-(((np.abs(_M) - 0.34) / 0.2) ** 2)))
         base = MOUTH_Y + corner * np.abs(_M) ** 1.9 - 0.10 * corner
+        base = base + 0.006 * (1 - np.abs(_M) ** 1.9)  # at rest a hint of a smile
         arch = np.clip(1 - np.abs(_M) ** 2.4, 0, 1) ** 0.75
         self.x = self.half * _M
         self.upper = base - (0.014 + 0.030 * pursed) * opening * arch + bow * (1 - 0.5 * opening)

@@ -33,7 +33,7 @@ def back(canvas: Canvas, view: View, style: Style) -> None:
 def front(view: View, style: Style) -> Layer:
     shell = skull(view)
     layer = Layer(style)
-    line = hairline([0, 40, 58, 70, 80, 90, 112, 180], [42, 38, 28, 20, 14, 8, -2, -36])
+    line = hairline([0, 40, 58, 70, 80, 90, 112, 180], [42, 38, 30, 25, 21, 17, 2, -36])
     layer.add(*shell.cap(line))
     for az, el, size in _CURLS:
         layer.add(ball(shell, az + 2.5 * view.pose.sway, el, size, 1.0))

@@ -53,7 +53,7 @@ def front(view: View, style: Style) -> Layer:
                 ],
                 0.118,
                 blunt=5.0,
-                ride=0.085,
+                ride=0.135,
             )
         )
     fringe = [(-52, 8, 34, -3), (54, 7, 34, 3), (-26, 15, 34, -2), (30, 14, 34, 2),
