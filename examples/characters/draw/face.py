@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import cv2
 import numpy as np
 
 from .canvas import Array, Canvas, Color, Mask, ellipse, interp, mix, spline
@@ -54,7 +55,7 @@ def draw_eye(canvas: Canvas, view: View, head: Head, side: int, face: Mask) -> N
     lid = np.concatenate([put(x, fold), put(x[::-1], up[::-1])])
     canvas.fill_inside(lid, face, mix(style.skin, style.skin_shade, 0.42))
     shape = np.concatenate([put(x, up), put(x[::-1], low[::-1])])
-    clip = canvas.mask([shape]) & face
+    clip = cv2.bitwise_and(canvas.mask([shape]), face)
     canvas.paint(clip, _WHITE)
     gx, gy = 0.036 * pose.gaze_x, 0.026 * pose.gaze_y
     cx, cy = side * EYE_X + gx - side * 0.004, gy - 0.002
@@ -178,7 +179,7 @@ def draw_cheeks(canvas: Canvas, view: View, head: Head, face: Mask) -> None:
             curve = view.head(head.surface(spline(fold + np.array([0, rise]), 20)))
             canvas.stroke(curve, 0.0070 * style.wrinkles, mix(style.skin_shade, style.ink, 0.35),
                           taper=(0.4, 0.6), clip=face)  # fmt: skip
-    if style.wrinkles > 0:
+    if style.wrinkles >= 1:  # a bare forehead
         for y, half in ((0.245, 0.075), (0.278, 0.095)):
             y -= 0.010 * pose.brow
             p = [[-half, y + 0.006], [0, y - 0.004], [half, y + 0.006]]

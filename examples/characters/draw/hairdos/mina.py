@@ -6,10 +6,23 @@ import cv2
 import numpy as np
 
 from ..canvas import Canvas, Mask, rgb, spline
-from ..hair import Layer, hairline, hang, lock
+from ..hair import Clump, Layer, hairline, hang, lock
 from ..pose import View
 from ..style import Style
 from .common import bow, skull
+
+
+def _side_lock(view: View, side: int, width: float) -> Clump:
+    """The long lock in front of a shoulder."""
+    swing = 0.022 * view.pose.sway
+    line = [
+        [side * 0.205, 0.22, 0.12],
+        [side * 0.305, 0.44, 0.125],
+        [side * 0.305 + swing * 0.5, 0.70, 0.10],
+        [side * 0.290 + swing, 0.92, 0.06],
+        [side * 0.270 + swing * 1.6, 1.16, 0.03],
+    ]
+    return lock(view, line, width, blunt=5.0, ride=0.108)
 
 
 def back(canvas: Canvas, view: View, style: Style) -> None:
@@ -31,6 +44,8 @@ def back(canvas: Canvas, view: View, style: Style) -> None:
     deep.add(
         cv2.convexHull(view.head(np.concatenate(rings)).astype(np.float32))[:, 0].astype(float)
     )
+    # wider than the locks in front, so that nothing shows between them and a turned face
+    deep.add(*(_side_lock(view, side, 0.21).polygon for side in (-1, 1)))
     deep.render(canvas, view)
 
 
@@ -40,24 +55,9 @@ def front(view: View, style: Style) -> Layer:
     layer = Layer(style)
     layer.add(*shell.cap(hairline([0, 40, 62, 78, 100, 180], [44, 38, 26, -4, -40, -50])))
     for side in (-1, 1):
-        swing = 0.022 * sway
-        layer.add(
-            lock(
-                view,
-                [
-                    [side * 0.205, 0.22, 0.12],
-                    [side * 0.305, 0.44, 0.125],
-                    [side * 0.305 + swing * 0.5, 0.70, 0.10],
-                    [side * 0.290 + swing, 0.92, 0.06],
-                    [side * 0.270 + swing * 1.6, 1.16, 0.03],
-                ],
-                0.118,
-                blunt=5.0,
-                ride=0.135,
-            )
-        )
-    fringe = [(-52, 8, 34, -3), (54, 7, 34, 3), (-26, 15, 34, -2), (30, 14, 34, 2),
-              (2, 18, 32, 0)]  # fmt: skip
+        layer.add(_side_lock(view, side, 0.118))
+    fringe = [(-52, 12, 34, -3), (54, 11, 34, 3), (-26, 19, 34, -2), (30, 18, 34, 2),
+              (2, 22, 32, 0)]  # fmt: skip
     for az, el, width, bend in fringe:
         layer.add(
             shell.clump(
