@@ -31,7 +31,7 @@ def back(canvas: Canvas, view: View, style: Style) -> None:
 def front(view: View, style: Style) -> Layer:
     cloud, shell = _cloud(view), skull(view)
     layer = Layer(style)
-    line = hairline([0, 40, 60, 74, 86, 100, 180], [38, 34, 22, 4, -14, -25, -40])
+    line = hairline([0, 40, 60, 74, 86, 100, 180], [39, 37, 29, 12, -10, -25, -40])
     az = np.linspace(-58, 58, 8)
     layer.add(*bumps(shell, np.column_stack([az, line(np.abs(az)) + 8]), 0.052, 5, 1.02))
     layer.add(*shell.cap(lambda a: line(a) + 4), ink=False)
