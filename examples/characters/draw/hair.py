@@ -104,22 +104,6 @@ class Shell:
         right = self.points(az + w_az * -del_ / norm, el + w * daz / norm, r)
         return Clump(left, right)
 
-    def spike(
-        self, az: float, el: float, width: float, height: float, *, lean: tuple[float, float]
-    ) -> Clump:
-        """A spike standing off the shell: base ``width`` and ``height`` in units, its tip moved by
-        ``lean`` (azimuth, elevation) degrees. It keeps its width at the edge and shrinks behind it.
-        """
-        seen = float(np.clip((self.depth(np.array(az), np.array(el)) + 0.45) / 0.4, 0, 1))
-        if seen == 0.0:
-            return Clump(np.zeros((0, 2)), np.zeros((0, 2)))
-        t = np.linspace(0, 1, 20)
-        rise = 0.96 + (0.04 + height * seen / 0.33) * t
-        facing = self.points3(az + lean[0] * t**1.4, el + lean[1] * t**1.4, np.ones(20))
-        flat = self.view.head(self.centre + (facing - self.centre) * rise[:, None])
-        scale = float(np.hypot(*self.view.matrix[:, 0]))
-        return _leaf(flat, width * seen * scale * (1 - t**1.4) ** 0.85)
-
 
 def _leaf(flat: Array, widths: Array) -> Clump:
     """A clump of given widths (pixels) along a line of canvas points."""
