@@ -22,9 +22,11 @@ from toonify.bundle_writing import write_bundle
 from toonify.checkpoints import load_encoder, load_generator, save_encoder, save_generator
 from toonify.checkpoints.download import pull
 from toonify.faces.mesh import FaceMesh
-from toonify.models.compact_encoder import CompactEncoder
 from toonify.models.mobile import MobileGenerator
 from toonify.training.encoder import EncoderConfig, train_encoder
+from toonify.training.encoder_data import EncoderData, StoredPairs
+from toonify.training.encoder_losses import EncoderLoss, EncoderWeights
+from toonify.training.encoder_variants import new_encoder
 from toonify.training.inversion_pairs import invert_to_w
 from toonify.training.paired import PairedConfig, finetune_paired
 from toonify.training.pairs import PairSet, sample_pairs
@@ -252,13 +254,15 @@ def main() -> None:
     encoder_path = run / "encoder.safetensors"
     if not encoder_path.exists():
         say("training the encoder")
-        encoder = CompactEncoder(num_ws=prior512.num_ws)
+        encoder = new_encoder("compact", prior512)
+        pairs = PairSet(*pair_arrays(run), num_ws=prior512.num_ws)
+        weights = EncoderWeights(l2=0.0, lpips=0.0, identity=0.0, w_norm=0.0)
         train_encoder(
             encoder,
-            prior512,
-            PairSet(*pair_arrays(run), num_ws=prior512.num_ws),
+            EncoderData(pairs=StoredPairs(pairs, held_out=128)),
             run / "encoder",
-            EncoderConfig(steps=sizes["encoder"]),
+            EncoderConfig(kimg=sizes["encoder"] * EncoderConfig.batch_size / 1000),
+            loss=EncoderLoss(prior512, weights),
             resume=True,
             progress=report(100),
         )

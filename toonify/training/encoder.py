@@ -1,15 +1,13 @@
-"""Training the compact source encoder on (w+, face) pairs drawn from the generator itself.
+"""Training CDSM's source encoder: pSp, ReStyle over pSp, or the compact one.
 
-Losses: smooth L1 on w+ in units of w's deviation, and on the generator's 16×16 activations, which
-are what cross-domain style mixing hands from the photo to the character (levels below 6).
+Every residual step is learnt from by itself, its reconstruction handed on without gradient, as
+ReStyle does (arXiv 2104.02699). Inputs are spoilt as cameras and detectors spoil them
+(`photo_augment`), targets are not.
 """
 
 from __future__ import annotations
 
-import json
 import math
-import os
-import pickle
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
@@ -17,209 +15,228 @@ from pathlib import Path
 from typing import Any
 
 import torch
-import torch.nn.functional as F
-from torch import Tensor
+from torch import Tensor, nn
 
+from toonify.checkpoints import save_encoder
 from toonify.errors import ModelError, UsageError
-from toonify.models.compact_encoder import CompactEncoder
-from toonify.models.mobile import MobileGenerator
-from toonify.training.pairs import PairSet
+from toonify.training.encoder_data import EncoderData
+from toonify.training.encoder_losses import EncoderLoss, EncoderWeights
+from toonify.training.encoder_validation import validate
+from toonify.training.encoder_variants import (
+    TrainableEncoder,
+    first_guess,
+    inputs,
+    reconstruction,
+    refine,
+    residual_steps,
+)
 from toonify.training.photo_augment import augment_photos
+from toonify.training.runs import RunFolder, interruptible
 
 Progress = Callable[[dict[str, float]], None]
+_WARM_UP = 100  # optimiser steps
 
 
 @dataclass(frozen=True, kw_only=True)
 class EncoderConfig:
-    """Options of `train_encoder`; the defaults made the default bundle.
+    """Options of `train_encoder`.
 
     Attributes:
-        steps: optimiser steps of `batch` pairs.
-        feature_weight: weight of the 16×16 activation loss.
-        w_weight: weight of the w+ loss.
-        snapshot: steps between checkpoints.
-        held_out: pairs kept for validation, from the end of the set.
+        kimg: thousand faces to show; the rate falls to nothing over them.
+        batch_size: faces a step.
+        lr: AdamW's learning rate; see `encoder_variants.learning_rate`.
+        augment: spoil the inputs.
+        snapshot_kimg: thousand faces between snapshots, validations and previews.
+        log_every: steps between lines of metrics.
     """
 
-    steps: int = 2500
-    batch: int = 32
-    learning_rate: float = 1e-3
-    feature_weight: float = 1.0
-    w_weight: float = 1.0
-    snapshot: int = 250
-    held_out: int = 128
+    kimg: float = 80.0
+    batch_size: int = 32
+    lr: float = 1e-3
+    augment: bool = True
+    snapshot_kimg: float = 8.0
+    log_every: int = 25
     seed: int = 0
+
+    @property
+    def steps(self) -> int:
+        """Optimiser steps in all."""
+        return max(1, math.ceil(self.kimg * 1000 / self.batch_size))
 
 
 def train_encoder(
-    encoder: CompactEncoder,
-    generator: MobileGenerator,
-    pairs: PairSet,
+    encoder: TrainableEncoder,
+    data: EncoderData,
     folder: Path,
     config: EncoderConfig,
     *,
+    loss: EncoderLoss,
     resume: bool = False,
     progress: Progress | None = None,
-) -> CompactEncoder:
-    """Train in place; checkpoints and metrics.jsonl go to `folder`.
+) -> TrainableEncoder:
+    """Train in place; snapshot.pt, encoder.safetensors, metrics.jsonl and previews in `folder`.
+
+    On Ctrl-C the running step is finished and a snapshot written before KeyboardInterrupt rises.
+    On the CPU a resumed run ends with the weights of an uninterrupted one.
 
     Args:
-        generator: frozen; must share w+ with the pairs.
-        resume: go on from `folder`'s checkpoint where there is one.
-        progress: called every 25 steps with the losses.
+        encoder: on the generator's device; its w+ must be the generator's.
+        loss: what is minimised; its generator is the one to invert, and stays as it is.
+        resume: go on from `folder`'s snapshot where there is one.
+        progress: called with each line of metrics: step, kimg, loss, its terms, images_per_second
+            and seconds_left, and with the validation's where there was one.
 
     Raises:
-        UsageError: too few pairs.
-        ModelError: the loss is no longer finite (the last checkpoint stays), or the checkpoint to
-            resume from is damaged.
+        UsageError: nothing that the losses could learn from, a run in `folder` without `resume`,
+            or a resumption of something else.
+        ModelError: the loss or a weight is no longer finite (the last snapshot stays), or the
+            snapshot is damaged.
+        KeyboardInterrupt: after Ctrl-C, once a snapshot is kept.
     """
-    if len(pairs) < config.held_out + config.batch:
-        raise UsageError(
-            f"{len(pairs)} pairs are too few for a batch of {config.batch}",
-            mend="Sample more pairs or lower the batch.",
-        )
-    folder.mkdir(parents=True, exist_ok=True)
-    torch.manual_seed(config.seed)
-    encoder.w_mean.copy_(pairs.w_mean)
-    encoder.w_std.copy_(pairs.w_std)
-    encoder.average_image.copy_(_average_image(encoder, generator))
-    encoder.train().to(memory_format=torch.channels_last)
-    generator.requires_grad_(False)
-    weights = [p for p in encoder.parameters() if p.ndim > 1]
-    others = [p for p in encoder.parameters() if p.ndim <= 1]
-    optimizer = torch.optim.AdamW(
-        [{"params": weights, "weight_decay": 0.02}, {"params": others, "weight_decay": 0.0}],
-        lr=config.learning_rate,
-        betas=(0.9, 0.98),
-    )
+    _check(loss.weights, data)
+    generator = loss.generator
+    run = RunFolder(folder)
+    state = run.start(resume=resume)
+    encoder.train().requires_grad_(True).to(memory_format=torch.channels_last)
+    if isinstance(generator, nn.Module):
+        generator.eval().requires_grad_(False)
+    optimizer = _optimizer(encoder, config)
     random = torch.Generator().manual_seed(config.seed)
-    checkpoint = folder / "checkpoint.pt"
     start = 0
-    if resume and checkpoint.exists():
-        state = _read(checkpoint)
-        encoder.load_state_dict(state["encoder"])
-        optimizer.load_state_dict(state["optimizer"])
-        random.set_state(state["random"])
-        torch.set_rng_state(state["torch_random"])
-        start = state["step"]
-    _forget_after(folder / "metrics.jsonl", start)
-    scale = _feature_scale(generator, pairs)
-    train_count = len(pairs) - config.held_out
-    began = time.monotonic()
-    for step in range(start, config.steps):
-        rate = 0.5 * (1 + math.cos(math.pi * step / config.steps)) * min(1, (step + 1) / 100)
-        for group in optimizer.param_groups:
-            group["lr"] = config.learning_rate * max(rate, 0.01)
-        index = torch.randint(train_count, (config.batch,), generator=random)
-        w_plus, images = pairs.batch(index)
-        photos = augment_photos(encoder.resample(images), generator=random)
-        w_loss, f_loss = encoder_losses(encoder, generator, photos, w_plus, scale)
-        loss = config.w_weight * w_loss + config.feature_weight * f_loss
-        if not math.isfinite(loss.item()):
-            raise ModelError(
-                f"the loss is no longer finite at step {step}",
-                mend=f"Lower the learning rate; the last checkpoint is {checkpoint}.",
-            )
-        optimizer.zero_grad()
-        loss.backward()
-        torch.nn.utils.clip_grad_norm_(encoder.parameters(), 5.0)
-        optimizer.step()
-        done = step + 1
-        if done % 25 == 0:
-            seconds = (time.monotonic() - began) / (done - start)
-            row = {"step": done, "w": w_loss.item(), "features": f_loss.item(), "s": seconds}
-            if config.held_out and (done % config.snapshot == 0 or done == config.steps):
-                row |= validate_encoder(encoder, generator, pairs, config.held_out, scale)
-            with (folder / "metrics.jsonl").open("a") as stream:
-                stream.write(json.dumps(row) + "\n")
-            if progress:
-                progress(row)
-        if done % config.snapshot == 0 or done == config.steps:
-            state = {
+    if state is not None:
+        start = _restore(state, encoder, optimizer, random, run)
+        run.forget_after(start * config.batch_size / 1000)
+    else:
+        run.metrics.unlink(missing_ok=True)
+    first = first_guess(encoder, generator)
+    every = max(1, round(config.snapshot_kimg * 1000 / config.batch_size))
+
+    def snapshot(step: int) -> dict[str, float]:
+        if not all(bool(torch.isfinite(p).all()) for p in encoder.parameters()):
+            raise _diverged(run, step, config)
+        kimg = step * config.batch_size / 1000
+        run.save(
+            {
                 "encoder": encoder.state_dict(),
+                "encoder_config": encoder.config(),
                 "optimizer": optimizer.state_dict(),
                 "random": random.get_state(),
-                "torch_random": torch.get_rng_state(),
-                "step": done,
+                "step": step,
                 "config": asdict(config),
             }
-            partial = checkpoint.with_suffix(".tmp")
-            try:
-                torch.save(state, partial)
-                os.replace(partial, checkpoint)
-            finally:
-                partial.unlink(missing_ok=True)
+        )
+        save_encoder(encoder, run.path / "encoder.safetensors", metadata={"kimg": f"{kimg:g}"})
+        metrics, tiles = validate(encoder, loss, data)
+        run.preview(tiles, kimg)
+        return metrics
+
+    began = time.monotonic()
+    with interruptible() as interrupt:
+        for step in range(start, config.steps):
+            rate = 0.5 * (1 + math.cos(math.pi * step / config.steps))
+            for group in optimizer.param_groups:
+                group["lr"] = config.lr * max(rate * min(1, (step + 1) / _WARM_UP), 0.01)
+            optimizer.zero_grad()
+            row = _learn(encoder, loss, data, config, random, first)
+            if not math.isfinite(row["loss"]):
+                raise _diverged(run, step, config)
+            nn.utils.clip_grad_norm_(encoder.parameters(), 5.0)
+            optimizer.step()
+            done = step + 1
+            speed = (done - start) * config.batch_size / (time.monotonic() - began)
+            left = (config.steps - done) * config.batch_size / speed
+            kimg = done * config.batch_size / 1000
+            row = {"step": done, "kimg": kimg, "images_per_second": speed, **row}
+            row["seconds_left"] = left
+            # read once: Ctrl-C between saving and leaving must not skip the snapshot
+            stop = interrupt.requested
+            due = done % every == 0 or done == config.steps or stop
+            if due:
+                row |= snapshot(done)
+            if due or done % config.log_every == 0:
+                run.log(row)
+                if progress:
+                    progress(row)
+            if stop:
+                raise KeyboardInterrupt
     return encoder.eval()
 
 
-def encoder_losses(
-    encoder: CompactEncoder,
-    generator: MobileGenerator,
-    photos: Tensor,
-    w_plus: Tensor,
-    scale: Tensor,
-) -> tuple[Tensor, Tensor]:
-    """(w+ loss, 16×16 activation loss) of one residual step."""
-    average = encoder.average_image.expand_as(photos)
-    with torch.autocast(photos.device.type, torch.bfloat16):
-        residual = encoder.residual(photos, average).float()
-    target = (w_plus - encoder.w_mean) / encoder.w_std
-    w_loss = F.smooth_l1_loss(residual, target)
-    predicted = encoder.w_mean + residual * encoder.w_std
-    with torch.no_grad(), torch.autocast(photos.device.type, torch.bfloat16):
-        wanted = generator.features(generator.styles(w_plus), resolution=16)
-    with torch.autocast(photos.device.type, torch.bfloat16):
-        got = generator.features(generator.styles(predicted), resolution=16)
-    return w_loss, F.smooth_l1_loss(got.float() / scale, wanted.float() / scale)
-
-
-@torch.no_grad()
-def validate_encoder(
-    encoder: CompactEncoder,
-    generator: MobileGenerator,
-    pairs: PairSet,
-    held_out: int,
-    scale: Tensor,
+def _learn(
+    encoder: TrainableEncoder,
+    loss: EncoderLoss,
+    data: EncoderData,
+    config: EncoderConfig,
+    random: torch.Generator,
+    first: tuple[Tensor, Tensor],
 ) -> dict[str, float]:
-    """Losses on the last `held_out` pairs, without augmentation."""
-    encoder.eval()
-    rows = []
-    for start in range(len(pairs) - held_out, len(pairs), 32):
-        index = torch.arange(start, min(start + 32, len(pairs)))
-        w_plus, images = pairs.batch(index)
-        losses = encoder_losses(encoder, generator, encoder.resample(images), w_plus, scale)
-        rows.append(torch.stack(losses))
-    encoder.train()
-    mean = torch.stack(rows).mean(0)
-    return {"val_w": float(mean[0]), "val_features": float(mean[1])}
+    """Gradients of one batch over all residual steps; returns the last one's loss and terms."""
+    w_plus, seen = first
+    batch = data.draw(config.batch_size, random).to(w_plus.device)
+    targets = loss.targets(batch)
+    photos = inputs(encoder, batch.images)
+    if config.augment:
+        photos = augment_photos(photos, generator=random)
+    seen = seen.expand_as(photos)
+    row: dict[str, float] = {}
+    for remaining in reversed(range(residual_steps(encoder))):
+        with torch.autocast(photos.device.type, torch.bfloat16, enabled=loss.bfloat16):
+            w_plus = refine(encoder, photos, seen, w_plus)
+        total, terms, image = loss(w_plus, targets)
+        total.backward()
+        row = {"loss": total.item(), **{name: value.item() for name, value in terms.items()}}
+        w_plus = w_plus.detach()
+        if remaining:
+            with torch.no_grad():
+                seen = reconstruction(encoder, loss.render(w_plus) if image is None else image)
+    return row
 
 
-def _read(checkpoint: Path) -> dict[str, Any]:
+def _check(weights: EncoderWeights, data: EncoderData) -> None:
+    known = weights.code or weights.features
+    if data.photo_share and not weights.images:
+        raise UsageError(
+            "photographs are learnt from by L2, LPIPS and identity, all of weight 0",
+            mend="Raise one, or train on pairs alone.",
+        )
+    if not (weights.images or known):
+        raise UsageError("every loss has weight 0", mend="Raise one.")
+
+
+def _optimizer(encoder: TrainableEncoder, config: EncoderConfig) -> torch.optim.AdamW:
+    weights = [p for p in encoder.parameters() if p.ndim > 1]
+    others = [p for p in encoder.parameters() if p.ndim <= 1]
+    return torch.optim.AdamW(
+        [{"params": weights, "weight_decay": 0.02}, {"params": others, "weight_decay": 0.0}],
+        lr=config.lr,
+        betas=(0.9, 0.98),
+    )
+
+
+def _restore(
+    state: dict[str, Any],
+    encoder: TrainableEncoder,
+    optimizer: torch.optim.Optimizer,
+    random: torch.Generator,
+    run: RunFolder,
+) -> int:
     try:
-        return torch.load(checkpoint, weights_only=True)
-    except (OSError, RuntimeError, EOFError, pickle.UnpicklingError) as error:
-        raise ModelError(
-            f"{checkpoint} can't be read ({error})", mend="Remove it to start again."
+        if state["encoder_config"] != encoder.config():
+            raise ValueError
+        encoder.load_state_dict(state["encoder"])
+        optimizer.load_state_dict(state["optimizer"])
+        random.set_state(state["random"])
+        return state["step"]
+    except (KeyError, RuntimeError, ValueError) as error:
+        raise UsageError(
+            f"{run.snapshot} is of another run (of another variant or size, say)",
+            mend="Repeat its options, or start a new run elsewhere.",
         ) from error
 
 
-def _forget_after(metrics: Path, step: int) -> None:
-    """Drop the lines that a killed run wrote after its last checkpoint."""
-    if metrics.exists():
-        lines = metrics.read_text(encoding="utf-8").splitlines()
-        kept = [line for line in lines if line.endswith("}") and json.loads(line)["step"] <= step]
-        metrics.write_text("".join(f"{line}\n" for line in kept), encoding="utf-8")
-
-
-@torch.no_grad()
-def _average_image(encoder: CompactEncoder, generator: MobileGenerator) -> Tensor:
-    w_plus = generator.w_avg.expand(1, generator.num_ws, -1)
-    return encoder.resample(generator(w_plus).clamp(-1, 1))[0]
-
-
-@torch.no_grad()
-def _feature_scale(generator: MobileGenerator, pairs: PairSet) -> Tensor:
-    """Standard deviation of each 16×16 channel over 64 pairs, (1, C, 1, 1)."""
-    w_plus, _ = pairs.batch(torch.arange(min(64, len(pairs))))
-    x = generator.features(generator.styles(w_plus), resolution=16)
-    return x.std((0, 2, 3), keepdim=True).clamp_min(1e-3)
+def _diverged(run: RunFolder, step: int, config: EncoderConfig) -> ModelError:
+    kept = f" and resume: {run.snapshot} is good" if run.snapshot.is_file() else ""
+    return ModelError(
+        f"the training is no longer finite at step {step}",
+        mend=f"Lower the learning rate (now {config.lr:g}){kept}.",
+    )

@@ -1,4 +1,4 @@
-"""(w, face) pairs sampled from a generator, kept as one array file for fast random access."""
+"""(w, face) pairs sampled from a generator: drawn afresh, or kept as files for fast access."""
 
 from __future__ import annotations
 
@@ -12,7 +12,9 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from toonify.errors import InputError
-from toonify.models.mobile import MobileGenerator
+from toonify.models.protocol import Generator
+
+MIXED = 0.3
 
 
 class PairSet:
@@ -35,8 +37,6 @@ class PairSet:
         if images.ndim != 4 or images.shape[3] != 3 or images.dtype != np.uint8:
             raise InputError(f"the images are {images.dtype} of shape {images.shape}")
         self._w, self._images, self._num_ws = w_plus, images, num_ws
-        flat = w_plus.reshape(-1, w_plus.shape[-1]).float()
-        self.w_mean, self.w_std = flat.mean(0), flat.std(0)
 
     def __len__(self) -> int:
         return len(self._images)
@@ -67,23 +67,53 @@ class PairSet:
 
 
 @torch.no_grad()
+def draw_codes(
+    generator: Generator, count: int, random: torch.Generator, *, mixed: float = MIXED
+) -> Tensor:
+    """w+ (count, num_ws, w_dim) at truncation 0.6 to 1, on the generator's device.
+
+    Args:
+        random: source of every random number, on the CPU.
+        mixed: share whose rows come from two latents, crossed at a random layer, so that codes
+            beyond W are seen too.
+    """
+    z = torch.randn(2 * count, generator.config().get("z_dim", generator.w_dim), generator=random)
+    psi = torch.empty(2 * count, 1).uniform_(0.6, 1.0, generator=random)
+    w = generator.mapping(z.to(generator.w_avg))
+    w = generator.w_avg + psi.to(w) * (w - generator.w_avg)
+    w_plus = w[:count, None].repeat(1, generator.num_ws, 1)
+    for i in range(count):
+        if float(torch.rand((), generator=random)) < mixed:
+            cross = int(torch.randint(2, generator.num_ws, (), generator=random))
+            w_plus[i, cross:] = w[count + i]
+    return w_plus
+
+
+@torch.no_grad()
+def render(generator: Generator, w_plus: Tensor, *, size: int, bfloat16: bool = True) -> Tensor:
+    """Faces (B, 3, s, s) in [-1, 1], s being `size` or the generator's resolution if smaller."""
+    with torch.autocast(w_plus.device.type, torch.bfloat16, enabled=bfloat16):
+        images = generator.synthesize(generator.styles(w_plus))
+    images = images.float().clamp(-1, 1)
+    return F.adaptive_avg_pool2d(images, size) if images.shape[-1] > size else images
+
+
+@torch.no_grad()
 def sample_pairs(
-    generator: MobileGenerator,
+    generator: Generator,
     folder: Path,
     count: int,
     *,
     size: int = 256,
-    mixed: float = 0.3,
+    mixed: float = MIXED,
     batch: int = 8,
     seed: int = 0,
     progress: Callable[[int], None] | None = None,
 ) -> None:
-    """Draw faces at truncation 0.6 to 1 and write `w.npy` (float16 w+) and `images.npy`.
+    """Draw faces (see `draw_codes`) and write `w.npy` (float16 w+) and `images.npy`.
 
     Args:
-        size: side of the stored images; the generator's must be a multiple of it.
-        mixed: share whose rows come from two latents, crossed at a random layer, so that codes
-            beyond W are seen too.
+        size: side of the stored images, at most the generator's resolution.
     """
     folder.mkdir(parents=True, exist_ok=True)
     random = torch.Generator().manual_seed(seed)
@@ -91,20 +121,10 @@ def sample_pairs(
     images = np.zeros((count, size, size, 3), np.uint8)
     for start in range(0, count, batch):
         n = min(batch, count - start)
-        z = torch.randn(2 * n, generator.w_dim, generator=random)
-        psi = torch.empty(2 * n, 1).uniform_(0.6, 1.0, generator=random)
-        w = generator.w_avg + psi * (generator.mapping(z) - generator.w_avg)
-        w_plus = w[:n, None].repeat(1, generator.num_ws, 1)
-        for i in range(n):
-            if float(torch.rand((), generator=random)) < mixed:
-                cross = int(torch.randint(2, generator.num_ws, (), generator=random))
-                w_plus[i, cross:] = w[n + i]
-        with torch.autocast("cpu", torch.bfloat16):
-            x = generator(w_plus)
-        x = F.avg_pool2d(x.float(), x.shape[-1] // size)
-        codes[start : start + n] = w_plus.half().numpy()
-        rendered = (x.clamp(-1, 1) * 127.5 + 127.5).round().byte()
-        images[start : start + n] = rendered.permute(0, 2, 3, 1).numpy()
+        w_plus = draw_codes(generator, n, random, mixed=mixed)
+        codes[start : start + n] = w_plus.half().cpu().numpy()
+        rendered = (render(generator, w_plus, size=size) * 127.5 + 127.5).round().byte()
+        images[start : start + n] = rendered.permute(0, 2, 3, 1).cpu().numpy()
         if progress:
             progress(start + n)
     for name, array in (("w.npy", codes), ("images.npy", images)):

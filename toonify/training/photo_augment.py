@@ -14,16 +14,16 @@ def augment_photos(images: Tensor, *, generator: torch.Generator) -> Tensor:
 
     Args:
         images: (B, 3, S, S) in [-1, 1].
-        generator: source of every random number.
+        generator: source of every random number, on the CPU.
 
     Returns:
         Same shape and range.
     """
-    batch = images.shape[0]
+    batch, side, device = images.shape[0], images.shape[-1], images.device
 
     def uniform(low: float, high: float, *shape: int) -> Tensor:
         size = shape or (batch, 1, 1, 1)
-        return torch.empty(size).uniform_(low, high, generator=generator)
+        return torch.empty(size).uniform_(low, high, generator=generator).to(device)
 
     # crops off by a few per cent, as a detector's are
     angle = uniform(-4, 4, batch) * math.pi / 180
@@ -42,21 +42,20 @@ def augment_photos(images: Tensor, *, generator: torch.Generator) -> Tensor:
     grey = x.mean(1, keepdim=True)
     x = grey + (x - grey) * uniform(0.0, 1.5)
     # uneven light
-    ramp = torch.linspace(-1, 1, x.shape[-1])
+    ramp = torch.linspace(-1, 1, side, device=device)
     x = x * (
         1 + uniform(-0.3, 0.3) * ramp.view(1, 1, 1, -1) + uniform(-0.2, 0.2) * ramp.view(-1, 1)
     )
     # soft or noisy cameras
-    small = int(uniform(40, x.shape[-1], 1))
+    small = int(uniform(min(40, side // 2), side, 1))
     soft = F.interpolate(x, size=(small, small), mode="bilinear", antialias=True)
-    soft = F.interpolate(soft, size=x.shape[-2:], mode="bicubic")
+    soft = F.interpolate(soft, size=(side, side), mode="bicubic")
     x = torch.where(uniform(0, 1) < 0.4, soft, x)
-    x = x + torch.randn(x.shape, generator=generator) * uniform(0, 0.05)
+    x = x + torch.randn(x.shape, generator=generator).to(device) * uniform(0, 0.05)
     # something in front of the face
-    side = x.shape[-1]
     centre = uniform(0, side, batch, 2, 1, 1)
     half = uniform(0.03, 0.14, batch, 1, 1) * side
-    axis = torch.arange(side)
+    axis = torch.arange(side, device=device)
     inside = ((axis.view(1, 1, -1) - centre[:, 0]).abs() < half) & (
         (axis.view(1, -1, 1) - centre[:, 1]).abs() < half
     )
