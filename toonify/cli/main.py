@@ -23,6 +23,7 @@ from toonify.cli import (
     models,
     stylize,
     swap,
+    train_encoder,
 )
 from toonify.cli.common import Dtype, Settings, complain, examples, hoist_globals
 from toonify.errors import ToonifyError
@@ -44,6 +45,7 @@ app.command(epilog=stylize.EPILOG)(stylize.stylize)
 app.command(epilog=check.EPILOG)(check.check)
 app.command(epilog=align.EPILOG)(align.align)
 app.command(epilog=finetune.EPILOG)(finetune.finetune)
+app.command(epilog=train_encoder.EPILOG)(train_encoder.train_encoder)
 app.command(epilog=swap.EPILOG)(swap.swap)
 app.command(epilog=invert_character.EPILOG)(invert_character.invert_character)
 app.command(epilog=build_lut.EPILOG)(build_lut.build_lut)
