@@ -75,6 +75,32 @@ def restyle_encoder() -> dict[str, Tensor]:
     return shrink("restyle_encoder_256", ENCODER_WIDTHS, r"styles\.([6-9]|1\d)\.")
 
 
+# widths beside those of an encoder: what its concatenations make of them
+STYLEGANEX_WIDTHS = ENCODER_WIDTHS | {768: 144, 1024: 128, 515: 67, 2048: 256}
+
+UPPER = r"fusion\.[56]\."
+
+
+def styleganex_encoder(variant: str = "") -> dict[str, Tensor]:
+    """A state dict of StyleGANEX's 256×256 encoder, an eighth as wide, with five fusions.
+
+    `variant` is "att1" (attention), "in1" (sketches), "in19" (masks), else seven plain fusions.
+    """
+    state = shrink("encoder_256_skip", STYLEGANEX_WIDTHS, r"fusion" if variant else UPPER)
+    if variant:
+        name = f"encoder_256_skip_{variant}" if variant == "att1" else f"encoder_256_{variant}"
+        widths = {k: v for k, v in STYLEGANEX_WIDTHS.items() if k != 16}  # T's own width
+        state |= shrink(name, widths, UPPER)
+    return state
+
+
+def styleganex(variant: str = "") -> dict[str, Tensor]:
+    """The state dict of a whole StyleGANEX checkpoint, encoder and 256×256 decoder."""
+    state = {f"encoder.{k}": v for k, v in styleganex_encoder(variant).items()}
+    decoder = shrink("decoder_256", {512: 64, 256: 48, 128: 32})
+    return state | {f"decoder.{k}": v for k, v in decoder.items()}
+
+
 def nvidia() -> dict[str, Tensor]:
     """A state dict of NVIDIA's 16×16 generator, 8 channels wide."""
     return shrink("nvidia_128", GENERATOR_WIDTHS, r"synthesis\.b(32|64|128)\.")

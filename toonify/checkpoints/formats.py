@@ -22,6 +22,7 @@ from toonify.checkpoints import layouts
 from toonify.checkpoints.layouts import Converted
 from toonify.checkpoints.pickles import read_nvidia_pickle
 from toonify.checkpoints.safetensors_io import read_safetensors
+from toonify.checkpoints.styleganex_layout import is_styleganex, styleganex_encoder
 from toonify.errors import ModelError
 from toonify.models import build_encoder, build_generator
 from toonify.models.discriminator import StyleGAN2Discriminator
@@ -36,6 +37,7 @@ ARCHITECTURES: dict[str, Role] = {
     "e4e": "encoder",
     "restyle": "encoder",
     "compact": "encoder",
+    "styleganex": "encoder",
 }
 AGAIN = "It may be cut short: download it again."
 
@@ -48,7 +50,7 @@ class Checkpoint:
     """A checkpoint file's contents.
 
     Attributes:
-        format: "toonify", "rosinality", "psp" (pSp, e4e, ReStyle) or "nvidia".
+        format: "toonify", "rosinality", "psp" (pSp, e4e, ReStyle), "styleganex" or "nvidia".
         roles: what it holds, each a function giving (config, tensors) in our layout.
         metadata: further header entries, of our own files only.
     """
@@ -192,12 +194,17 @@ def _psp(contents: Mapping[str, Any], average: Tensor | None) -> Checkpoint:
     found = Checkpoint("psp")
     if decoder:
         found.roles["generator"] = partial(layouts.rosinality_generator, decoder, average)
-    if encoder:
+    if is_styleganex(encoder):
+        found.format = "styleganex"
+        found.roles["encoder"] = partial(
+            styleganex_encoder, encoder, options, average, contents.get("editing_w")
+        )
+    elif encoder:
         found.roles["encoder"] = partial(layouts.psp_encoder, encoder, options, average)
     if not found.roles:
         raise ModelError(
             "its state_dict has neither an encoder nor a decoder",
-            mend="Expected a pSp, e4e or ReStyle checkpoint.",
+            mend="Expected a pSp, e4e, ReStyle or StyleGANEX checkpoint.",
         )
     return found
 

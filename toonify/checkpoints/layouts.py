@@ -47,7 +47,8 @@ def check_filters(state: State) -> None:
             )
 
 
-def _count(state: State, pattern: str) -> int:
+def count_entries(state: State, pattern: str) -> int:
+    """How many different matches of `pattern` the names begin with."""
     return len({match[0] for name in state if (match := re.match(pattern, name))})
 
 
@@ -58,10 +59,10 @@ def rosinality_generator(state: State, latent_avg: Tensor | None) -> Converted:
         latent_avg: (512,) or (num_ws, 512), the mean of w; None leaves `w_avg` out.
     """
     check_filters(state)
-    blocks = _count(state, r"to_rgbs\.\d+\.")
+    blocks = count_entries(state, r"to_rgbs\.\d+\.")
     channels = {4: take(state, "input.input").shape[1]}
     out: dict[str, Tensor] = {"const": take(state, "input.input")}
-    mapping_layers = _count(state, r"style\.\d+\.")
+    mapping_layers = count_entries(state, r"style\.\d+\.")
     for i in range(mapping_layers):
         for leaf in ("weight", "bias"):
             out[f"mapper.{i}.{leaf}"] = take(state, f"style.{i + 1}.{leaf}")
@@ -104,8 +105,8 @@ def nvidia_generator(state: State, *, conv_clamp: float | None) -> Converted:
             mend="Only unconditional StyleGAN2 generators are supported.",
         )
     const = take(state, "synthesis.b4.const")
-    mapping_layers = _count(state, r"mapping\.fc\d+\.")
-    sizes = [4 * 2**i for i in range(_count(state, r"synthesis\.b\d+\."))]
+    mapping_layers = count_entries(state, r"mapping\.fc\d+\.")
+    sizes = [4 * 2**i for i in range(count_entries(state, r"synthesis\.b\d+\."))]
     channels = {4: const.shape[0]}
     out: dict[str, Tensor] = {"const": const[None], "w_avg": take(state, "mapping.w_avg")}
     for i in range(mapping_layers):
@@ -169,7 +170,7 @@ def rosinality_discriminator(state: State) -> Converted:
         ("final_linear.1.bias", "logit.bias"),
     ):
         out[target] = take(state, source)
-    blocks = _count(state, r"convs\.[1-9]\d*\.")
+    blocks = count_entries(state, r"convs\.[1-9]\d*\.")
     for i in range(blocks):
         for source, target in (
             ("conv1.0.weight", "conv1.weight"),
@@ -190,7 +191,7 @@ def nvidia_discriminator(state: State, *, conv_clamp: float | None) -> Converted
             "the discriminator is class-conditional",
             mend="Only unconditional StyleGAN2 discriminators are supported.",
         )
-    blocks = _count(state, r"b\d+\.") - 1
+    blocks = count_entries(state, r"b\d+\.") - 1
     out: dict[str, Tensor] = {}
     names = {"b4.conv": "final_conv", "b4.fc": "final_linear", "b4.out": "logit"}
     names[f"b{4 * 2**blocks}.fromrgb"] = "from_rgb"
@@ -234,11 +235,6 @@ def psp_encoder(state: State, options: Mapping[str, Any], latent_avg: Tensor | N
         options: the `opts` it was trained with; `encoder_type` says what its heads mean.
         latent_avg: (512,) or (num_ws, 512), the mean of w the codes are relative to.
     """
-    if any(name.split(".")[0] in {"fusion", "skiplayer", "featlayer"} for name in state):
-        raise ModelError(
-            "it holds a StyleGANEX encoder, expected pSp, e4e or ReStyle",
-            mend="Give one of those; the file's generator loads on its own.",
-        )
     kind = str(options.get("encoder_type", "none"))
     if kind not in _PSP_NETWORKS or options.get("learn_in_w"):
         raise ModelError(
@@ -249,7 +245,7 @@ def psp_encoder(state: State, options: Mapping[str, Any], latent_avg: Tensor | N
     pyramid, deltas = _PSP_NETWORKS[kind]
     if pyramid:
         take(state, "latlayer1.weight")
-    num_ws = _count(state, r"styles\.\d+\.")
+    num_ws = count_entries(state, r"styles\.\d+\.")
     w_dim = take(state, "styles.0.linear.weight").shape[0]
     in_channels = take(state, "input_layer.0.weight").shape[1]
     restyle = in_channels == 6 and "n_iters_per_batch" in options
@@ -258,7 +254,7 @@ def psp_encoder(state: State, options: Mapping[str, Any], latent_avg: Tensor | N
             f"a {kind} with {in_channels} input channels is not ReStyle's, which has 6",
             mend="Give a pSp, e4e or ReStyle encoder for faces.",
         )
-    units, channels = _irse_stages(state)
+    units, channels = irse_stages(state)
     config: dict[str, Any] = {
         "num_ws": num_ws,
         "w_dim": w_dim,
@@ -282,11 +278,11 @@ def psp_encoder(state: State, options: Mapping[str, Any], latent_avg: Tensor | N
     return config, out
 
 
-def _irse_stages(state: State) -> tuple[list[int], list[int]]:
+def irse_stages(state: State) -> tuple[list[int], list[int]]:
     """Units and channels of each stage, from the residual units' convolutions."""
     units: list[int] = []
     channels: list[int] = []
-    for i in range(_count(state, r"body\.\d+\.")):
+    for i in range(count_entries(state, r"body\.\d+\.")):
         width = take(state, f"body.{i}.res_layer.1.weight").shape[0]
         if not channels or width != channels[-1]:
             channels.append(width)

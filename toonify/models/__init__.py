@@ -38,6 +38,10 @@ def build_encoder(config: dict[str, Any]) -> nn.Module:
         from toonify.models.compact_encoder import CompactEncoder
 
         return CompactEncoder(**arguments)
+    if kind == "styleganex":
+        from toonify.models.styleganex_encoder import StyleGANEXEncoder
+
+        return StyleGANEXEncoder(**arguments)
     from toonify.models.encoders import BUILDERS
 
     if kind in BUILDERS:

@@ -115,8 +115,8 @@ class GradualStyleEncoder(IRSEBody):
     def forward(self, x: Tensor) -> Tensor:
         """x (B, in_channels, 256, 256) → codes (B, num_ws, w_dim), relative to the mean of w."""
         fine, middle, coarse = self.features(x, self.stage_ends[1:])
-        middle = _upsample_add(coarse, self.latlayer1(middle))
-        fine = _upsample_add(middle, self.latlayer2(fine))
+        middle = upsample_add(coarse, self.latlayer1(middle))
+        fine = upsample_add(middle, self.latlayer2(fine))
         levels = [
             coarse if i < COARSE else middle if i < MIDDLE else fine for i in range(self.num_ws)
         ]
@@ -157,7 +157,8 @@ class BackboneEncoder(IRSEBody):
         return _codes(self.styles, [last] * self.num_ws, deltas=self.deltas)
 
 
-def _upsample_add(coarse: Tensor, fine: Tensor) -> Tensor:
+def upsample_add(coarse: Tensor, fine: Tensor) -> Tensor:
+    """A pyramid's coarser level, resized bilinearly, added to a finer one."""
     return fine + F.interpolate(coarse, size=fine.shape[2:], mode="bilinear", align_corners=True)
 
 

@@ -43,20 +43,38 @@ def _filter(x: Tensor, gain: float) -> Tensor:
     return (gain * torch.outer(taps, taps)).expand(x.shape[1], 1, 4, 4)
 
 
-def blur(x: Tensor, *, pad: int, gain: float = 1.0, bias: Tensor | None = None) -> Tensor:
+def blur(
+    x: Tensor, *, pad: int, gain: float = 1.0, bias: Tensor | None = None, stride: int = 1
+) -> Tensor:
     """x (B, C, H, W) filtered by the 4×4 low-pass filter.
 
     Args:
         pad: zeros around; the output is H + 2·pad - 3 high.
         gain: factor on the filtered values.
         bias: (C,) added to them.
+        stride: every how many-th value is kept.
     """
-    return F.conv2d(x, _filter(x, gain), bias, padding=pad, groups=x.shape[1])
+    return F.conv2d(x, _filter(x, gain), bias, stride, padding=pad, groups=x.shape[1])
 
 
 def upsample2(x: Tensor) -> Tensor:
     """x (B, C, H, W) → (B, C, 2H, 2W) by zero insertion and the low-pass filter."""
     return F.conv_transpose2d(x, _filter(x, 4.0), stride=2, padding=1, groups=x.shape[1])
+
+
+def smooth(x: Tensor, *, dilation: int, pad: int) -> Tensor:
+    """x (B, C, H, W) filtered by [1, 2, 1] in both directions, its taps `dilation` apart.
+
+    On an image of pixels repeated 2·dilation times this is what `upsample2` does to the image
+    before repetition (arXiv 2303.06146): [1, 3, 3, 1] after zero insertion is [1, 2, 1] after
+    repetition.
+
+    Args:
+        pad: zeros around; the output is H + 2·pad - 2·dilation high.
+    """
+    taps = torch.tensor((0.25, 0.5, 0.25), dtype=x.dtype, device=x.device)
+    kernel = torch.outer(taps, taps).expand(x.shape[1], 1, 3, 3)
+    return F.conv2d(x, kernel, padding=pad, dilation=dilation, groups=x.shape[1])
 
 
 class EqualLinear(nn.Module):
@@ -118,7 +136,9 @@ class EqualConv2d(nn.Module):
         gain = SQRT2 if self.activate else 1.0
         weight = self.weight * (self.weight_gain * gain)
         bias = None if self.bias is None else self.bias * gain
-        if self.down:
+        if self.down and self.kernel_size == 1:  # only what the stride keeps
+            x = F.conv2d(blur(x, pad=1, stride=2), weight, bias)
+        elif self.down:
             side = (self.kernel_size + 1) // 2
             x = F.conv2d(blur(x, pad=side), weight, bias, stride=2)
         else:
@@ -172,8 +192,15 @@ class StyledConv(nn.Module):
         self.weight_gain = 1 / math.sqrt(in_channels * 9)
         self.up, self.clamp = up, clamp
 
-    def forward(self, x: Tensor, style: Tensor, noise: Tensor | None) -> Tensor:
-        """x (B, I, H, W), style (B, I), noise (1 or B, 1, H', W') or None → (B, O, H', W')."""
+    def forward(
+        self, x: Tensor, style: Tensor, noise: Tensor | None, *, dilation: int = 0
+    ) -> Tensor:
+        """x (B, I, H, W), style (B, I), noise (1 or B, 1, H', W') or None → (B, O, H', W').
+
+        Args:
+            dilation: above 0, x is at a higher resolution than the layer's own, so the kernel's
+                taps are this far apart and `up` keeps the size (StyleGANEX's shallow layers).
+        """
         if x.dtype == torch.float16:  # demodulation cancels any scale; keep the sums in range
             style = style / style.abs().amax(dim=1, keepdim=True).clamp_min(1e-4)
         style = style * self.weight_gain
@@ -181,9 +208,10 @@ class StyledConv(nn.Module):
         bias = (self.bias * SQRT2).to(x.dtype)
         if len(style) == 1:  # one sample: cheaper to scale the kernel than the activations
             scale = (factor[0, :, None] * style[0]).to(x.dtype)
-            x = self._convolve(x, self.weight * scale[:, :, None, None], bias)
+            x = self._convolve(x, self.weight * scale[:, :, None, None], bias, dilation)
         else:
-            x = self._convolve(x * style.to(x.dtype)[:, :, None, None], self.weight, None)
+            x = x * style.to(x.dtype)[:, :, None, None]
+            x = self._convolve(x, self.weight, None, dilation)
             factor, bias = factor.to(x.dtype)[:, :, None, None], bias[:, None, None]
             x = x * factor + bias if torch.is_grad_enabled() else x.mul_(factor).add_(bias)
         if noise is not None:
@@ -191,7 +219,14 @@ class StyledConv(nn.Module):
             x = x + noise if torch.is_grad_enabled() else x.add_(noise)
         return leaky(x, clamp=self.clamp)
 
-    def _convolve(self, x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+    def _convolve(self, x: Tensor, weight: Tensor, bias: Tensor | None, dilation: int) -> Tensor:
+        if dilation and self.up:
+            # A transposed convolution is one with the kernel turned round. What the filter
+            # spreads beyond the border counts, so it is kept and nothing is padded after.
+            x = smooth(x, dilation=dilation, pad=2 * dilation)
+            return F.conv2d(x, weight.flip(2, 3), bias, dilation=dilation)
+        if dilation:
+            return F.conv2d(x, weight, bias, padding=dilation, dilation=dilation)
         if self.up:
             x = F.conv_transpose2d(x, weight.transpose(0, 1), stride=2)
             return blur(x, pad=1, gain=4.0, bias=bias)

@@ -1,0 +1,144 @@
+"""StyleGANEX's generator (arXiv 2303.06146): StyleGAN2 for frames of any size.
+
+StyleGAN2 starts from a 4×4 constant, which holds it to one size and to aligned faces. Here its
+shallow layers all run at the resolution of the 32×32 one with dilated kernels, on a feature of
+any height and width, and the constant is replaced by a feature of the whole frame.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, cast
+
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from toonify.models.ops import StyledConv, fast_layout, smooth
+from toonify.models.protocol import Noise
+from toonify.models.stylegan2 import StyleGAN2Generator, SynthesisBlock
+
+FEATURE_RESOLUTION = 32  # of the generator's layers, where the first feature enters
+# (block, features, image so far) → both with the encoder's features fused in
+Fuse = Callable[[int, Tensor, Tensor], tuple[Tensor, Tensor]]
+
+
+class StyleGANEXGenerator(nn.Module):
+    """A StyleGAN2 generator refactored; satisfies `toonify.models.protocol.Generator`.
+
+    `G(f0, w+)` with `f0 = first_feature()` is the StyleGAN2's own image to float precision.
+
+    Args:
+        base: the StyleGAN2, of at least 64×64; its parameters are shared, not copied.
+    """
+
+    def __init__(self, base: StyleGAN2Generator) -> None:
+        super().__init__()
+        if base.resolution <= FEATURE_RESOLUTION:
+            raise ValueError(f"a generator of {base.resolution}x{base.resolution} is too small")
+        self.base = base
+        self.resolution, self.w_dim, self.z_dim = base.resolution, base.w_dim, base.z_dim
+        self.num_ws, self.layers = base.num_ws, base.layers
+        self.scale = base.resolution // FEATURE_RESOLUTION  # image pixels a feature pixel
+        self.feature_channels = base.channels[4]
+
+    @property
+    def w_avg(self) -> Tensor:
+        """Mean of w (w_dim,)."""
+        return self.base.w_avg
+
+    def config(self) -> dict[str, Any]:
+        """The StyleGAN2's, which is what gets saved."""
+        return self.base.config()
+
+    def mapping(self, z: Tensor, *, truncation_psi: float = 1.0) -> Tensor:
+        """z (B, z_dim) standard normal → w (B, w_dim)."""
+        return self.base.mapping(z, truncation_psi=truncation_psi)
+
+    def styles(self, w_plus: Tensor) -> list[Tensor]:
+        """w+ (B, num_ws, w_dim) → one (B, C_i) tensor a layer, in the order of `layers`."""
+        return self.base.styles(w_plus)
+
+    def first_feature(self) -> Tensor:
+        """f0 (1, C, 32, 32): the constant, every pixel repeated 8 times each way."""
+        const = self.base.const
+        return const.repeat_interleave(8, dim=2).repeat_interleave(8, dim=3)
+
+    def noise_shapes(self, height: int, width: int) -> dict[str, tuple[int, int]]:
+        """Convolutions' names → their height and width for a feature of this size."""
+        return {
+            layer.name: (height * factor, width * factor)
+            for layer in self.layers
+            if layer.kind == "conv"
+            for factor in [max(1, layer.resolution // FEATURE_RESOLUTION)]
+        }
+
+    def synthesize(
+        self,
+        styles: Sequence[Tensor],
+        *,
+        noise: Noise = "const",
+        feature: Tensor | None = None,
+        fuse: Fuse | None = None,
+    ) -> Tensor:
+        """Styles and first feature → image (B, 3, H·scale, W·scale), about [-1, 1], not clamped.
+
+        Args:
+            noise: "const" for the stored maps (averaged or repeated to each layer's size),
+                "random" for fresh ones, "zero" for none.
+            feature: (B or 1, feature_channels, H, W); `first_feature()` when None.
+            fuse: called before every block with what the encoder's features are fused into.
+        """
+        if len(styles) != len(self.layers):
+            raise ValueError(f"expected {len(self.layers)} styles, got {len(styles)}")
+        x = self.first_feature() if feature is None else feature
+        if x.ndim != 4 or x.shape[1] != self.feature_channels:
+            raise ValueError(
+                f"the first feature must be (B, {self.feature_channels}, H, W), "
+                f"not {tuple(x.shape)}"
+            )
+        x = fast_layout(x.expand(max(len(x), len(styles[0])), -1, -1, -1))
+
+        def run(layer: StyledConv, x: Tensor, style: Tensor, dilation: int) -> Tensor:
+            height, width = x.shape[2:]
+            if layer.up and not dilation:
+                height, width = 2 * height, 2 * width
+            return layer(x, style, _noise(layer, x, noise, (height, width)), dilation=dilation)
+
+        steps = iter(styles)
+        x = run(self.base.conv1, x, next(steps), FEATURE_RESOLUTION // 4)
+        image = self.base.to_rgb1(x, next(steps), None)
+        for index, block in enumerate(cast(Sequence[SynthesisBlock], self.base.blocks)):
+            if fuse is not None:
+                x, image = fuse(index, x, image)
+            size = 8 * 2**index
+            if size <= FEATURE_RESOLUTION:
+                dilation = FEATURE_RESOLUTION // size
+                x = run(block.up, x, next(steps), dilation)
+                x = run(block.conv, x, next(steps), dilation)
+                skip = smooth(image, dilation=dilation, pad=dilation)
+                image = block.to_rgb(x, next(steps), None) + skip
+            else:
+                x = run(block.up, x, next(steps), 0)
+                x = run(block.conv, x, next(steps), 0)
+                image = block.to_rgb(x, next(steps), image)
+        return image
+
+    def forward(
+        self,
+        w_plus: Tensor,
+        *,
+        noise: Noise = "const",
+        feature: Tensor | None = None,
+        fuse: Fuse | None = None,
+    ) -> Tensor:
+        """w+ (B, num_ws, w_dim) → image; arguments as `synthesize`'s."""
+        return self.synthesize(self.styles(w_plus), noise=noise, feature=feature, fuse=fuse)
+
+
+def _noise(layer: StyledConv, x: Tensor, noise: Noise, size: tuple[int, int]) -> Tensor | None:
+    if noise == "zero":
+        return None
+    if noise == "random":
+        return x.new_empty(len(x), 1, *size).normal_()
+    stored = layer.noise_const
+    return stored if stored.shape[2:] == size else F.adaptive_avg_pool2d(stored, size)
