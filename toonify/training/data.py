@@ -20,7 +20,7 @@ from toonify.errors import InputError, ToonifyError
 from toonify.media.images import iter_images, read_image
 
 # Below this share of the training size a drawing would be mostly interpolation.
-_SMALLEST_SHARE = 0.25
+SMALLEST_SHARE = 0.25
 
 
 @dataclass(frozen=True)
@@ -115,7 +115,7 @@ def _read_all(
             skipped.append((relative.as_posix(), str(error)))
             continue
         side = min(image.rgb.shape[:2])
-        if side < _SMALLEST_SHARE * size:
+        if side < SMALLEST_SHARE * size:
             reason = f"{side} pixels are too few for a training size of {size}"
             skipped.append((relative.as_posix(), reason))
             continue
