@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 
 class ToonifyError(Exception):
     """Base of every expected failure; `exit_code` is the command's exit status.
@@ -18,6 +20,15 @@ class ToonifyError(Exception):
         if mend:
             text = f"{text}. {mend}"
         super().__init__(" ".join(text.split()))
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _restored, (type(self), str(self))  # between processes: the finished text
+
+
+def _restored(kind: type[ToonifyError], text: str) -> ToonifyError:
+    error = kind.__new__(kind, text)
+    error.args = (text,)
+    return error
 
 
 class InputError(ToonifyError):

@@ -43,3 +43,12 @@ def test_any_batch_size_and_a_second_gradient():
 
 def test_bfloat16():
     assert tiny().bfloat16()(torch.randn(4, 3, 16, 16).bfloat16()).isfinite().all()
+
+
+def test_layers_are_all_of_it_from_the_image_on():
+    network = tiny()
+    layers = network.layers()
+    assert layers[0] is network.from_rgb and layers[-1] is network.logit
+    assert len(layers) == 1 + 3 * 2 + 3
+    counted = sum(p.numel() for layer in layers for p in layer.parameters())
+    assert counted == sum(p.numel() for p in network.parameters())

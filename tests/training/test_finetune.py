@@ -1,5 +1,7 @@
 """From a folder of drawings to a fine-tuned generator, stage by stage."""
 
+import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -7,8 +9,10 @@ import torch
 from torch import Tensor
 
 from tests.training.tiny_training import PixelDistance, tiny_generator
-from toonify.checkpoints import load_generator
+from toonify.checkpoints import load_discriminator, load_generator
 from toonify.errors import UsageError
+from toonify.models.discriminator import StyleGAN2Discriminator
+from toonify.models.stylegan2 import channel_table
 from toonify.training import finetune as module
 from toonify.training.adversarial import FinetuneConfig
 from toonify.training.data import Drawings
@@ -170,3 +174,25 @@ def test_inversions_start_from_the_encoder(drawings, tmp_path: Path, monkeypatch
             tmp_path / "wide",
             encode=lambda images: torch.zeros(len(images), 8, 32),
         )
+
+
+def test_more_steps_after_the_adversarial_stage_has_begun(
+    drawings, inversions, tmp_path: Path
+) -> None:
+    first = run(drawings, tmp_path, objective="both")
+    longer = {"objective": "both", "resume": True, "paired": replace(PAIRED, steps=6)}
+    with pytest.raises(UsageError, match=r"begun from 4 steps.*--steps 4.*remove .*adversarial"):
+        run(drawings, tmp_path, **longer)
+    more = replace(ADVERSARIAL, kimg=0.012)
+    run(drawings, tmp_path, objective="both", resume=True, adversarial=more)
+    shutil.rmtree(tmp_path / "adversarial")
+    second = run(drawings, tmp_path, **longer).state_dict()
+    assert any(not torch.equal(v, second[k]) for k, v in first.state_dict().items())
+
+
+def test_starts_from_a_discriminator(drawings, tmp_path: Path) -> None:
+    channels = channel_table(32, channel_base=256, channel_max=4)
+    judge = StyleGAN2Discriminator(resolution=32, channels=channels)
+    run(drawings, tmp_path, objective="adversarial", discriminator=judge)
+    stored = load_discriminator(tmp_path / "adversarial/discriminator.safetensors")
+    assert stored.config() == judge.config()

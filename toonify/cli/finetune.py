@@ -2,19 +2,27 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from toonify.cli.common import complain, examples, settings_of
+from toonify.cli.common import Settings, complain, examples, settings_of
 from toonify.cli.projecting import EncoderOption
+
+if TYPE_CHECKING:
+    from toonify.training.adversarial import FinetuneConfig
+    from toonify.training.paired import PairedConfig
 
 EPILOG = examples(
     "toonify finetune --data drawings/ --base prior.safetensors --encoder default -o runs/cast",
     "toonify finetune --data drawings/ --base prior.safetensors -o runs/cast --steps 3000 --resume",
     "toonify finetune --data drawings/ --base ffhq-mobile -o runs/cast --objective both --kimg 40",
+    "toonify finetune --data drawings/ --base ffhq.pkl --discriminator ffhq.pkl --freeze-d 4"
+    " -o runs/cast --objective adversarial --augment bgc --processes 4",
+    "torchrun --nnodes 2 --nproc_per_node 8 … -m toonify finetune --data drawings/ …",
 )
 
 
@@ -24,6 +32,39 @@ class ObjectiveName(StrEnum):
     paired = "paired"
     adversarial = "adversarial"
     both = "both"
+
+
+class AugmentName(StrEnum):
+    """What the discriminator sees the images through; the published code's names."""
+
+    off = "off"
+    blit = "blit"
+    geom = "geom"
+    color = "color"
+    filter = "filter"
+    noise = "noise"
+    cutout = "cutout"
+    bg = "bg"
+    bgc = "bgc"
+    bgcf = "bgcf"
+    bgcfn = "bgcfn"
+    bgcfnc = "bgcfnc"
+
+
+@dataclass(frozen=True)
+class _Job:
+    """What each process of a run has to know."""
+
+    settings: Settings
+    data: Path
+    base: str
+    output: Path
+    objective: ObjectiveName
+    encoder: str | None
+    discriminator: str | None
+    paired: PairedConfig
+    adversarial: FinetuneConfig
+    resume: bool
 
 
 def finetune(
@@ -57,9 +98,81 @@ def finetune(
         int | None,
         typer.Option(min=1, help="Drawings a step.", show_default="4 on pairs, 8 adversarial"),
     ] = None,
+    lr: Annotated[
+        float | None, typer.Option(min=0.0, help="Learning rate.", show_default="0.002")
+    ] = None,
     freeze_below: Annotated[
         int, typer.Option(help="Layers of a lower resolution stay: the swap replaces them.")
     ] = 32,
+    augment: Annotated[
+        AugmentName | None,
+        typer.Option(
+            help="Adversarial: blitting, geometry, colour, filtering, noise, cutout: one of them,"
+            " or initials for all up to one.",
+            show_default="bgc",
+        ),
+    ] = None,
+    augment_p: Annotated[
+        float | None,
+        typer.Option(
+            min=0.0, max=1.0, help="Fixed probability of each.", show_default="adaptive (ADA)"
+        ),
+    ] = None,
+    ada_target: Annotated[
+        float | None,
+        typer.Option(
+            min=-1.0,
+            max=1.0,
+            help="r_t that the adaptive probability keeps; lower augments more.",
+            show_default="0.6",
+        ),
+    ] = None,
+    mirror: Annotated[
+        bool | None,
+        typer.Option("--mirror/--no-mirror", help="Adversarial: also drawings flipped in x."),
+    ] = None,
+    r1: Annotated[
+        float | None,
+        typer.Option(min=0.0, help="R1's gamma.", show_default="0.0002 · resolution² / batch size"),
+    ] = None,
+    path_length: Annotated[
+        float | None,
+        typer.Option(
+            min=0.0,
+            help="Weight of path-length regularisation (2 in StyleGAN2).",
+            show_default="0, off",
+        ),
+    ] = None,
+    style_mixing: Annotated[
+        float | None,
+        typer.Option(min=0.0, max=1.0, help="Probability of mixing two latents.", show_default="0"),
+    ] = None,
+    ema: Annotated[
+        float | None,
+        typer.Option(
+            min=0.001,
+            help="Half-life of the result's average, thousand images.",
+            show_default="10, less at first",
+        ),
+    ] = None,
+    discriminator: Annotated[
+        str | None,
+        typer.Option(
+            help="Discriminator to start from: ours, NVIDIA's .pkl, rosinality's .pt.",
+            show_default="a fresh one",
+        ),
+    ] = None,
+    freeze_d: Annotated[
+        int | None,
+        typer.Option(
+            min=0,
+            help="First layers of that discriminator that stay (Freeze-D); 4 is usual.",
+            show_default="0",
+        ),
+    ] = None,
+    processes: Annotated[
+        int, typer.Option(min=1, help="Processes on this machine; on CUDA one a GPU.")
+    ] = 1,
     resume: Annotated[
         bool, typer.Option("--resume", help="Go on from the last snapshot in the folder.")
     ] = False,
@@ -67,79 +180,131 @@ def finetune(
     """Fine-tune a face generator on drawings.
 
     Snapshots, metrics.jsonl and previews go into the folder's pairs/ and adversarial/, the result
-    is its generator.safetensors. Ctrl-C finishes the step and keeps a snapshot.
+    is its generator.safetensors. Ctrl-C finishes the step and keeps a snapshot. To resume, repeat
+    the options; --kimg, --steps, --lr, --r1 and the number of processes may change.
     """
-    from toonify.bundle_writing import locate
-    from toonify.checkpoints import load_encoder, load_generator
-    from toonify.cli.projecting import starting_codes
     from toonify.device import pick_device, pick_dtype
     from toonify.errors import UsageError
     from toonify.training.adversarial import FinetuneConfig
-    from toonify.training.data import load_drawings
-    from toonify.training.finetune import finetune as run
+    from toonify.training.distributed import launch
     from toonify.training.paired import PairedConfig
-    from toonify.training.perceptual import PerceptualLoss
 
     import torch  # isort: skip
 
     settings = settings_of(ctx)
-    device = pick_device(settings.device)
-    dtype = pick_dtype(settings.dtype, device)
     if settings.dtype == "float16":
         raise UsageError("float16 is too coarse to train in", mend="Use --dtype bfloat16.")
-    for option, given, without in (
-        ("--steps", steps, ObjectiveName.adversarial),
-        ("--encoder", encoder, ObjectiveName.adversarial),
-        ("--kimg", kimg, ObjectiveName.paired),
-    ):
-        if given is not None and objective == without:
-            raise UsageError(
-                f"{option} has no part in --objective {without}", mend="Choose --objective both."
-            )
-    pairs, images = batch_size or PairedConfig.batch_size, batch_size or FinetuneConfig.batch_size
-    paired = PairedConfig(
-        steps=steps or PairedConfig.steps,
-        batch_size=pairs,
-        freeze_below=freeze_below,
-        snapshot=max(1, round(snapshot * 1000 / pairs)),
-        seed=settings.seed,
+    asked: dict[str, Any] = {  # of the adversarial stage alone
+        "kimg": kimg,
+        "augment": None if augment is None else augment.value,
+        "augment_p": augment_p,
+        "ada_target": ada_target,
+        "mirror": mirror,
+        "r1_weight": r1,
+        "path_weight": path_length,
+        "style_mixing": style_mixing,
+        "ema_kimg": ema,
+        "freeze_d": freeze_d,
+    }
+    _refuse_idle(objective, {"steps": steps, "encoder": encoder}, ObjectiveName.adversarial)
+    _refuse_idle(objective, {**asked, "discriminator": discriminator}, ObjectiveName.paired)
+    if augment_p is not None and ada_target is not None:
+        raise UsageError("a fixed --augment-p has no --ada-target", mend="Leave one out.")
+    shared = {"freeze_below": freeze_below, "seed": settings.seed, "lr": lr}
+    dtype = pick_dtype(settings.dtype, pick_device(settings.device))
+    pairs = batch_size or PairedConfig.batch_size
+    job = _Job(
+        settings=settings,
+        data=data,
+        base=base,
+        output=output,
+        objective=objective,
+        encoder=encoder,
+        discriminator=discriminator,
+        paired=PairedConfig(
+            batch_size=pairs,
+            snapshot=max(1, round(snapshot * 1000 / pairs)),
+            **_given(steps=steps, **shared),
+        ),
+        adversarial=FinetuneConfig(
+            snapshot_kimg=snapshot,
+            bfloat16=dtype != torch.float32,
+            **_given(batch_size=batch_size, **asked, **shared),
+        ),
+        resume=resume,
     )
-    adversarial = FinetuneConfig(
-        kimg=FinetuneConfig.kimg if kimg is None else kimg,
-        batch_size=images,
-        freeze_below=freeze_below,
-        snapshot_kimg=snapshot,
-        seed=settings.seed,
-        bfloat16=dtype != torch.float32,
-    )
-    generator = load_generator(locate(base, "generator"), device=device)
-    drawings = load_drawings(data, generator.resolution)
-    for name, reason in drawings.skipped:
-        complain(f"{name} is left out: {reason}")
-    perceptual, encode = None, None
-    if objective != ObjectiveName.adversarial:
-        perceptual = PerceptualLoss(dtype=torch.bfloat16).to(device)
-        if encoder is not None:
-            reader = load_encoder(locate(encoder, "encoder"), device=device)
-            encode = starting_codes(reader, generator)
-    with settings.progress(objective.value) as bar:
+    if processes > 1:
+        launch(_work, processes, job)
+    else:
+        _work(job)
 
-        def report(stage: str, done: int, total: int, metrics: dict[str, float]) -> None:
-            bar(done, total)
-            if settings.json and (stage != "pairs" or done % 10 == 0):
-                settings.result({"stage": stage, "done": done, "total": total, **metrics}, "")
 
-        run(
-            generator,
-            drawings,
-            output,
-            objective=objective.value,
-            paired=paired,
-            adversarial=adversarial,
-            perceptual=perceptual,
-            encode=encode,
-            resume=resume,
-            progress=report,
+def _given(**options: Any) -> dict[str, Any]:
+    return {name: value for name, value in options.items() if value is not None}
+
+
+def _refuse_idle(objective: ObjectiveName, options: dict[str, Any], without: ObjectiveName) -> None:
+    from toonify.errors import UsageError
+
+    flags = {"r1_weight": "r1", "path_weight": "path-length", "ema_kimg": "ema"}
+    if objective == without and (given := _given(**options)):
+        name = next(iter(given))
+        flag = flags.get(name, name.replace("_", "-"))
+        raise UsageError(
+            f"--{flag} has no part in --objective {without}", mend="Choose --objective both."
         )
-    path = output / "generator.safetensors"
-    settings.result({"path": str(path), "objective": objective.value}, str(path))
+
+
+def _work(job: _Job) -> None:
+    """The run, in each of its processes."""
+    import torch
+
+    from toonify.bundle_writing import locate
+    from toonify.checkpoints import load_discriminator, load_encoder, load_generator
+    from toonify.cli.projecting import starting_codes
+    from toonify.device import pick_device
+    from toonify.training.data import load_drawings
+    from toonify.training.distributed import joined
+    from toonify.training.finetune import finetune as run
+    from toonify.training.perceptual import PerceptualLoss
+
+    with joined(pick_device(job.settings.device)) as (world, device):
+        settings = job.settings if world.first else replace(job.settings, quiet=True, json=False)
+        generator = load_generator(locate(job.base, "generator"), device=device)
+        drawings = load_drawings(job.data, generator.resolution)
+        if world.first:
+            for name, reason in drawings.skipped:
+                complain(f"{name} is left out: {reason}")
+        judge, perceptual, encode = None, None, None
+        if job.discriminator is not None:
+            judge = load_discriminator(job.discriminator, device=device)
+        if job.objective != ObjectiveName.adversarial:
+            if world.first and world.size > 1:
+                complain("the pairs are one process's work; the others wait for the next stage")
+            perceptual = PerceptualLoss(dtype=torch.bfloat16).to(device)
+            if job.encoder is not None:
+                reader = load_encoder(locate(job.encoder, "encoder"), device=device)
+                encode = starting_codes(reader, generator)
+        with settings.progress(job.objective.value) as bar:
+
+            def report(stage: str, done: int, total: int, metrics: dict[str, float]) -> None:
+                bar(done, total)
+                if settings.json and (stage != "pairs" or done % 10 == 0):
+                    settings.result({"stage": stage, "done": done, "total": total, **metrics}, "")
+
+            run(
+                generator,
+                drawings,
+                job.output,
+                objective=job.objective.value,
+                paired=job.paired,
+                adversarial=job.adversarial,
+                perceptual=perceptual,
+                encode=encode,
+                discriminator=judge,
+                resume=job.resume,
+                progress=report,
+                world=world,
+            )
+        path = job.output / "generator.safetensors"
+        settings.result({"path": str(path), "objective": job.objective.value}, str(path))

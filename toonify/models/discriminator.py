@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
@@ -74,6 +74,13 @@ class StyleGAN2Discriminator(nn.Module):
         self.final_conv = EqualConv2d(last + 1, last, 3, clamp=conv_clamp)
         self.final_linear = EqualLinear(last * 16, last, activate=True)
         self.logit = EqualLinear(last, 1)
+
+    def layers(self) -> list[nn.Module]:
+        """Every layer with weights, from the image on; counted as NVIDIA's `--freezed` does."""
+        layers: list[nn.Module] = [self.from_rgb]
+        for block in cast(Sequence[ResidualBlock], self.blocks):
+            layers += [block.conv1, block.conv2, block.skip]
+        return [*layers, self.final_conv, self.final_linear, self.logit]
 
     def config(self) -> dict[str, Any]:
         """Constructor arguments, JSON-able, with "architecture": "stylegan2_discriminator"."""

@@ -15,11 +15,14 @@ from typing import TypeVar
 
 from torch import Tensor
 
-from toonify.checkpoints import save_generator
+from toonify.checkpoints import save_discriminator, save_generator
 from toonify.errors import ToonifyError, UsageError
 from toonify.models.discriminator import StyleGAN2Discriminator
 from toonify.models.protocol import Generator
-from toonify.training.adversarial_step import AdversarialTrainer, FinetuneConfig
+from toonify.training.adversarial_config import FinetuneConfig
+from toonify.training.adversarial_step import AdversarialTrainer
+from toonify.training.augment import PRESETS
+from toonify.training.distributed import World
 from toonify.training.runs import RunFolder, interruptible
 
 G = TypeVar("G", bound=Generator)
@@ -42,11 +45,12 @@ def finetune_adversarial(
     codes: Tensor | None = None,
     resume: bool = False,
     progress: Progress | None = None,
+    world: World | None = None,
 ) -> G:
     """Fine-tune a copy of `generator` on drawings; returns the averaged copy, in eval mode.
 
     Writes to `out`: snapshot.pt (everything a resumption needs), generator.safetensors (the
-    averaged copy, so far), metrics.jsonl and preview grids.
+    averaged copy, so far), discriminator.safetensors, metrics.jsonl and preview grids.
     On Ctrl-C the running step is finished and a snapshot written before KeyboardInterrupt
     rises. On the CPU a resumed run ends with the weights of an uninterrupted one.
 
@@ -58,49 +62,44 @@ def finetune_adversarial(
         resume: go on from the snapshot in `out`, if there is one.
         progress: called with each line of metrics: kimg, images_per_second, loss_g, loss_d,
             r1, r_t, p and seconds_left.
+        world: the processes that share the work, all calling this with the same arguments; only
+            the first one writes and reports.
 
     Raises:
         UsageError: drawings or discriminator of another size, a run in `out` without `resume`,
             or a resumption with other options.
-        Diverged: a loss is no longer finite.
+        Diverged: a loss is no longer finite; the last snapshot is good.
     """
-    _check(config, generator, drawings, discriminator, codes)
-    folder = RunFolder(out)
-    state = folder.start(resume=resume)
+    world = world or World()
+    _check(config, generator, drawings, discriminator, codes, world)
+    state = world.on_first(lambda: RunFolder(out).start(resume=resume))
+    folder = RunFolder(out) if world.first else None
     if state is not None:
         arguments = dict(state["discriminator_config"])
         del arguments["architecture"]
         discriminator = StyleGAN2Discriminator(**arguments)
-    trainer = AdversarialTrainer(config, generator, drawings, discriminator, codes)
+    elif discriminator is None and config.freeze_d:
+        raise UsageError(
+            "freezing layers of a fresh discriminator would keep them random",
+            mend="Give --discriminator, or leave --freeze-d out.",
+        )
+    trainer = AdversarialTrainer(config, generator, drawings, discriminator, codes, world)
     if state is not None:
         trainer.load_state_dict(state)
-        folder.forget_after(trainer.images / 1000)
-    else:
-        folder.metrics.unlink(missing_ok=True)
-        folder.preview(trainer.preview(), 0.0)
+    world.on_first(lambda: _open(folder, trainer, fresh=state is None))
     kept = trainer.images  # images shown when the last snapshot was written
-
-    def snapshot() -> None:
-        folder.save(trainer.state_dict())
-        target = folder.path / "generator.safetensors"
-        save_generator(trainer.average, target, metadata={"kimg": f"{trainer.images / 1000:g}"})
-        folder.preview(trainer.preview(), trainer.images / 1000)
 
     with interruptible() as interrupt:
         began, shown = time.perf_counter(), trainer.images
         while trainer.images < config.kimg * 1000:
             metrics = trainer.step()
             # Read once: Ctrl-C between saving and leaving must not skip the snapshot.
-            stop = interrupt.requested
+            stop = world.any(interrupt.requested)
             due = stop or trainer.images - kept >= config.snapshot_kimg * 1000
             finite = all(math.isfinite(value) for value in metrics.values())
             if not finite or (due and not trainer.finite()):
-                raise Diverged(
-                    f"the training diverged at {trainer.images / 1000:.2f} kimg",
-                    mend=f"Lower the rate (now {config.lr:g}) or raise R1's weight; the snapshot "
-                    f"at {kept / 1000:.2f} kimg is good.",
-                )
-            if trainer.steps % config.log_every == 0:
+                raise _diverged(trainer, kept)
+            if folder is not None and trainer.steps % config.log_every == 0:
                 speed = (trainer.images - shown) / (time.perf_counter() - began)
                 line = {
                     "kimg": trainer.images / 1000,
@@ -112,13 +111,45 @@ def finetune_adversarial(
                 if progress:
                     progress(line)
             if due:
-                snapshot()
+                world.on_first(lambda: _save(folder, trainer))
                 kept = trainer.images
             if stop:
                 raise KeyboardInterrupt
     if kept != trainer.images:
-        snapshot()
+        world.on_first(lambda: _save(folder, trainer))
     return trainer.average
+
+
+def _open(folder: RunFolder | None, trainer: AdversarialTrainer[G], *, fresh: bool) -> None:
+    assert folder is not None
+    if fresh:
+        folder.metrics.unlink(missing_ok=True)
+        folder.preview(trainer.preview(), 0.0)
+    else:
+        folder.forget_after(trainer.images / 1000)
+
+
+def _save(folder: RunFolder | None, trainer: AdversarialTrainer[G]) -> None:
+    """The snapshot first: what follows can be made again from it."""
+    assert folder is not None
+    shown = trainer.images / 1000
+    folder.save(trainer.state_dict())
+    metadata = {"kimg": f"{shown:g}"}
+    save_generator(trainer.average, folder.path / "generator.safetensors", metadata=metadata)
+    target = folder.path / "discriminator.safetensors"
+    save_discriminator(trainer.discriminator, target, metadata=metadata)
+    folder.preview(trainer.preview(), shown)
+
+
+def _diverged(trainer: AdversarialTrainer[G], kept: int) -> Diverged:
+    config = trainer.config
+    mend = f"a lower --lr (now {config.lr:g}) or a higher --r1 (now {trainer.gamma:.3g})"
+    return Diverged(
+        f"the training diverged at {trainer.images / 1000:.2f} kimg",
+        mend=f"Resume with {mend}: the snapshot at {kept / 1000:.2f} kimg is good."
+        if kept
+        else f"Start again with {mend}.",
+    )
 
 
 def _check(
@@ -127,8 +158,19 @@ def _check(
     drawings: Tensor,
     discriminator: StyleGAN2Discriminator | None,
     codes: Tensor | None,
+    world: World,
 ) -> None:
     size = generator.resolution
+    if config.batch_size % world.size:
+        raise UsageError(
+            f"a batch of {config.batch_size} can't be shared by {world.size} processes",
+            mend=f"Give a --batch-size that {world.size} divides.",
+        )
+    if config.augment not in ("off", *PRESETS):
+        raise UsageError(
+            f"unknown augmentation {config.augment!r}",
+            mend=f"Choose off or one of {', '.join(PRESETS)}.",
+        )
     if drawings.ndim != 4 or drawings.shape[1:] != (3, size, size) or not len(drawings):
         raise UsageError(
             f"the generator makes {size}x{size} images, the drawings are {tuple(drawings.shape)}",
@@ -138,6 +180,11 @@ def _check(
         raise UsageError(
             f"the discriminator is for {discriminator.resolution} pixels, not {size}",
             mend="Leave it out to train a fresh one.",
+        )
+    if discriminator is not None and config.freeze_d >= len(discriminator.layers()):
+        raise UsageError(
+            f"freezing {config.freeze_d} layers leaves nothing of the discriminator to train",
+            mend=f"It has {len(discriminator.layers())}.",
         )
     if config.code_share and codes is None:
         raise UsageError("a code share needs characters' codes", mend="Give a table.")

@@ -6,6 +6,7 @@ The run's folder gets `pairs/` and `adversarial/` (snapshots, metrics, previews 
 
 from __future__ import annotations
 
+import copy
 import hashlib
 import os
 from collections.abc import Callable
@@ -20,9 +21,11 @@ from torch import Tensor, nn
 
 from toonify.checkpoints import generator_hash, save_generator
 from toonify.errors import InputError, UsageError
+from toonify.models.discriminator import StyleGAN2Discriminator
 from toonify.models.protocol import Generator
 from toonify.training.adversarial import FinetuneConfig, finetune_adversarial
 from toonify.training.data import Drawings
+from toonify.training.distributed import World
 from toonify.training.inversion_pairs import InvertedPairs, invert_to_w
 from toonify.training.paired import PairedConfig, finetune_paired
 from toonify.training.perceptual import PerceptualLoss
@@ -50,8 +53,10 @@ def finetune(
     adversarial: FinetuneConfig,
     perceptual: PerceptualLoss | None = None,
     encode: Encode | None = None,
+    discriminator: StyleGAN2Discriminator | None = None,
     resume: bool = False,
     progress: Progress | None = None,
+    world: World | None = None,
 ) -> G:
     """Fine-tune a copy of `generator`; returns it, and writes it to `folder`.
 
@@ -64,33 +69,43 @@ def finetune(
         perceptual: LPIPS, on the generator's device; the paired stage needs it.
         encode: images (B, 3, R, R) in [-1, 1] → w+ that the inversions start from; the average
             latent when None.
+        discriminator: for the adversarial stage to start from; a fresh one when None.
         resume: go on from the stages' snapshots. Inverted codes are reused in any case.
+        world: the processes that share the adversarial stage, all calling this with the same
+            arguments; the first one alone inverts, learns from pairs, writes and reports.
 
     Raises:
         UsageError: a run in `folder` without `resume`, or options that don't fit.
         ModelError, Diverged: training is no longer finite; the last snapshot stays.
         KeyboardInterrupt: after Ctrl-C, once a snapshot is kept.
     """
+    world = world or World()
     report = progress or (lambda stage, done, total, metrics: None)
     trained, styles = generator, None
     # before minutes of inversion: is every stage free, or to be gone on with?
-    for stage in ("pairs", "adversarial") if objective == "both" else (_STAGE[objective],):
-        RunFolder(folder / stage).start(resume=resume)
+    world.on_first(lambda: _check_stages(folder, objective, paired, resume))
+    world.check_same("the drawings", _fingerprint(generator, drawings.images, None))
     if objective != "adversarial":
         if perceptual is None:
             raise ValueError("the paired objective needs a perceptual loss")
-        codes = _inverted(generator, drawings, folder, perceptual, encode, report)
-        source = InvertedPairs(codes, drawings.images, drawings.characters, num_ws=generator.num_ws)
-        styles = torch.stack(list(source.styles.values()))
-        trained = finetune_paired(
-            trained,
-            source,
-            folder / "pairs",
-            paired,
-            perceptual=perceptual,
-            resume=resume,
-            progress=lambda row: report("pairs", int(row["step"]), paired.steps, row),
-        )
+
+        def pairs() -> tuple[G, Tensor]:
+            codes = _inverted(generator, drawings, folder, perceptual, encode, report)
+            source = InvertedPairs(
+                codes, drawings.images, drawings.characters, num_ws=generator.num_ws
+            )
+            drawn = finetune_paired(
+                generator,
+                source,
+                folder / "pairs",
+                paired,
+                perceptual=perceptual,
+                resume=resume,
+                progress=lambda row: report("pairs", int(row["step"]), paired.steps, row),
+            )
+            return drawn, torch.stack(list(source.styles.values()))
+
+        trained, styles = _from_first(world, generator, pairs)
     if objective != "paired":
         if styles is not None:
             styles = styles[:, None].expand(-1, generator.num_ws, -1)
@@ -101,12 +116,50 @@ def finetune(
             trained,
             drawings.images,
             folder / "adversarial",
+            discriminator=discriminator,
             codes=styles,
             resume=resume,
             progress=lambda row: report("adversarial", round(row["kimg"] * 1000), total, row),
+            world=world,
         )
-    save_generator(trained, folder / "generator.safetensors", metadata={"objective": objective})
+    target, metadata = folder / "generator.safetensors", {"objective": objective}
+    world.on_first(lambda: save_generator(trained, target, metadata=metadata))
     return trained
+
+
+def _check_stages(folder: Path, objective: Objective, paired: PairedConfig, resume: bool) -> None:
+    """Refuse what would fail, or be without effect, after the work before it."""
+    stages = ("pairs", "adversarial") if objective == "both" else (_STAGE[objective],)
+    states = {stage: RunFolder(folder / stage).start(resume=resume) for stage in stages}
+    if objective == "both" and (begun := states["pairs"]) and states["adversarial"]:
+        steps = begun.get("step", 0)
+        if steps < paired.steps:
+            raise UsageError(
+                f"the adversarial stage has begun from {steps} steps on pairs, and "
+                f"{paired.steps} would not reach it any more",
+                mend=f"Give --steps {steps} to go on with it, or remove {folder / 'adversarial'} "
+                "to run it again after more steps.",
+            )
+
+
+def _from_first(
+    world: World, generator: G, work: Callable[[], tuple[G, Tensor]]
+) -> tuple[G, Tensor]:
+    """The generator and codes that the first process makes, in every one."""
+    if world.size == 1:
+        return work()
+    made: list[G] = []
+
+    def send() -> tuple[dict[str, Tensor], Tensor]:
+        trained, codes = work()
+        made.append(trained)
+        state = cast(nn.Module, trained).state_dict()
+        return {name: value.cpu() for name, value in state.items()}, codes.cpu()
+
+    state, codes = world.on_first(send)
+    trained = made[0] if made else copy.deepcopy(generator)
+    cast(nn.Module, trained).load_state_dict(state)
+    return trained, codes.to(generator.w_avg.device)
 
 
 def _inverted(

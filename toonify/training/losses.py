@@ -9,6 +9,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from toonify.training.distributed import World
+
 
 def generator_logistic(fake: Tensor) -> Tensor:
     """Non-saturating generator loss, mean of -log sigmoid(D(fake)); logits (B, 1) → scalar."""
@@ -43,11 +45,12 @@ class PathLength:
 
     Args:
         decay: of the running mean.
+        world: the processes that share each batch.
     """
 
-    def __init__(self, *, decay: float = 0.01) -> None:
+    def __init__(self, *, decay: float = 0.01, world: World | None = None) -> None:
         self.mean = torch.zeros(())
-        self.decay = decay
+        self.decay, self.world = decay, world or World()
 
     def penalty(self, images: Tensor, w_plus: Tensor, noise: Tensor) -> Tensor:
         """Squared deviation of the path lengths from their running mean → scalar.
@@ -61,9 +64,8 @@ class PathLength:
         projected = (images * noise).sum() / math.sqrt(height * width)
         (gradient,) = torch.autograd.grad(projected, w_plus, create_graph=True)
         lengths = gradient.square().sum(dim=2).mean(dim=1).sqrt()
-        self.mean = self.mean.to(lengths.device)
-        self.mean = self.mean.lerp(lengths.detach().mean(), self.decay)
-        return (lengths - self.mean).square().mean()
+        self.mean = self.mean.lerp(self.world.mean(lengths.mean()), self.decay)
+        return (lengths - self.mean.to(lengths)).square().mean()
 
     def state_dict(self) -> dict[str, Any]:
         return {"mean": self.mean}

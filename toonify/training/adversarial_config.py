@@ -1,0 +1,88 @@
+"""Options of adversarial fine-tuning."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from toonify.errors import UsageError
+
+
+@dataclass(frozen=True, kw_only=True)
+class FinetuneConfig:
+    """How to fine-tune.
+
+    Attributes:
+        kimg: thousand images to show the discriminator.
+        batch_size: drawings a step, of all processes together.
+        freeze_below: layers of a lower resolution keep their weights; 4 trains them all.
+        freeze_d: first layers of the discriminator that keep their weights (Freeze-D,
+            arXiv 2002.10964), counted from the image: 1 is from_rgb, 4 the first block too.
+        lr: Adam's rate for both networks; scaled by each tensor's RMS where the generator's
+            weights are not equalised (the compact family).
+        r1_weight: gamma of R1; None takes StyleGAN2-ADA's rule from resolution and batch size.
+        r1_interval: steps between two R1 steps.
+        path_weight: of path-length regularisation, 0 for none (2 in StyleGAN2).
+        path_interval: steps between two path-length steps.
+        style_mixing: probability of crossing two latents at a random layer.
+        code_share: share of samples whose layers from `code_level` on take a character's code.
+        code_level: first latent index taken from the code.
+        mirror: mirror half the drawings.
+        augment: the discriminator's augmentations, see `AugmentPipe`; "off" for none.
+        augment_p: fixed probability of each; None adapts it (ADA).
+        ada_target: of r_t.
+        ada_interval: steps between two adjustments.
+        ada_kimg: thousand images that p needs from 0 to 1; published: 100 for fine-tuning, 500
+            from scratch.
+        ema_kimg: half-life of the weight average.
+        ema_rampup: the half-life is at most this share of the images shown so far.
+        discriminator_base: a fresh one's channels are min(base / resolution, discriminator_max);
+            None takes those of a StyleGAN2 generator, and 8192 beside a compact one.
+        discriminator_max: see `discriminator_base`.
+        snapshot_kimg: thousand images between snapshots (and previews).
+        log_every: steps between two lines of metrics.
+        seed: of weights, latents, augmentation and the order of drawings.
+        bfloat16: run both networks under autocast; path length stays in float32.
+    """
+
+    kimg: float = 20.0
+    batch_size: int = 8
+    freeze_below: int = 32
+    freeze_d: int = 0
+    lr: float = 2e-3
+    r1_weight: float | None = None
+    r1_interval: int = 16
+    path_weight: float = 0.0
+    path_interval: int = 4
+    style_mixing: float = 0.0
+    code_share: float = 0.0
+    code_level: int = 6
+    mirror: bool = True
+    augment: str = "bgc"
+    augment_p: float | None = None
+    ada_target: float = 0.6
+    ada_interval: int = 4
+    ada_kimg: float = 100.0
+    ema_kimg: float = 10.0
+    ema_rampup: float = 0.05
+    discriminator_base: int | None = None
+    discriminator_max: int = 256
+    snapshot_kimg: float = 1.0
+    log_every: int = 4
+    seed: int = 0
+    bfloat16: bool = False
+
+    def __post_init__(self) -> None:
+        for name in ("kimg", "batch_size", "lr", "snapshot_kimg", "r1_interval", "path_interval"):
+            if not getattr(self, name) > 0:
+                raise UsageError(f"{name} must be positive, not {getattr(self, name)}")
+        for name in ("augment_p", "style_mixing", "code_share"):
+            value = getattr(self, name)
+            if value is not None and not 0 <= value <= 1:
+                raise UsageError(f"{name} is a probability, in 0 to 1, not {value}")
+        for name in ("r1_weight", "path_weight", "freeze_d"):
+            if (getattr(self, name) or 0) < 0:
+                raise UsageError(f"{name} can't be negative")
+
+
+# These may change between a run and its resumption; everything else must stay.
+FREE = ("kimg", "snapshot_kimg", "log_every", "lr", "r1_weight", "bfloat16")
