@@ -60,8 +60,6 @@ def test_single_latents_fill_every_row() -> None:
     w_plus, images = pairs.batch(torch.tensor([2]))
     assert torch.equal(w_plus, w[2].expand(1, 8, -1))
     assert images.min() >= -1 and images.max() <= 1
-    torch.testing.assert_close(pairs.w_mean, w.mean(0))
-    torch.testing.assert_close(pairs.w_std, w.std(0))
 
 
 def test_codes_of_a_larger_generator_are_cut() -> None:

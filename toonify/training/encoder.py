@@ -115,6 +115,8 @@ def train_encoder(
         if not all(bool(torch.isfinite(p).all()) for p in encoder.parameters()):
             raise _diverged(run, step, config)
         kimg = step * config.batch_size / 1000
+        # first: a run killed after its last snapshot has its result
+        save_encoder(encoder, run.path / "encoder.safetensors", metadata={"kimg": f"{kimg:g}"})
         run.save(
             {
                 "encoder": encoder.state_dict(),
@@ -125,7 +127,6 @@ def train_encoder(
                 "config": asdict(config),
             }
         )
-        save_encoder(encoder, run.path / "encoder.safetensors", metadata={"kimg": f"{kimg:g}"})
         metrics, tiles = validate(encoder, loss, data)
         run.preview(tiles, kimg)
         return metrics

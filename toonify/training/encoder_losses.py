@@ -90,7 +90,8 @@ class EncoderLoss:
         self._w_std = codes[:, 0].std(0)
         self._scale = torch.ones(())
         if weights.features:
-            deviation = self._features(codes).std((0, 2, 3), keepdim=True)
+            with torch.no_grad():
+                deviation = self._features(codes).std((0, 2, 3), keepdim=True)
             self._scale = deviation.clamp_min(1e-3)
 
     def render(self, w_plus: Tensor) -> Tensor:

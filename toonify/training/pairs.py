@@ -94,8 +94,9 @@ def render(generator: Generator, w_plus: Tensor, *, size: int, bfloat16: bool = 
     """Faces (B, 3, s, s) in [-1, 1], s being `size` or the generator's resolution if smaller."""
     with torch.autocast(w_plus.device.type, torch.bfloat16, enabled=bfloat16):
         images = generator.synthesize(generator.styles(w_plus))
-    images = images.float().clamp(-1, 1)
-    return F.adaptive_avg_pool2d(images, size) if images.shape[-1] > size else images
+    if images.shape[-1] > size:
+        images = F.adaptive_avg_pool2d(images.float(), size)
+    return images.float().clamp(-1, 1)
 
 
 @torch.no_grad()
