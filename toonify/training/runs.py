@@ -1,4 +1,7 @@
-"""The folder of a training run: snapshots, metrics, previews, and an orderly Ctrl-C."""
+"""The folder of a training run: snapshots, metrics, previews, and an orderly Ctrl-C.
+
+Metrics and previews go to TensorBoard too, where it is installed.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +9,7 @@ import json
 import math
 import os
 import pickle
+import re
 import signal
 import threading
 from collections.abc import Iterator
@@ -19,10 +23,14 @@ from torch import Tensor
 
 from toonify.errors import InputError, ModelError, UsageError
 from toonify.media.images import write_image
+from toonify.training.report_tensorboard import Board
+
+METRICS = "metrics.jsonl"
+_PREVIEW = re.compile(r"preview-(\d+\.\d+)\.jpg")
 
 
 class RunFolder:
-    """`snapshot.pt`, `metrics.jsonl` and `preview-KIMG.jpg` under one folder.
+    """`snapshot.pt`, `metrics.jsonl`, `preview-KIMG.jpg` and `tensorboard/` under one folder.
 
     Raises:
         InputError: the folder can't be made.
@@ -31,7 +39,8 @@ class RunFolder:
     def __init__(self, path: str | os.PathLike[str]) -> None:
         self.path = Path(path)
         self.snapshot = self.path / "snapshot.pt"
-        self.metrics = self.path / "metrics.jsonl"
+        self.metrics = self.path / METRICS
+        self._board = Board(self.path / "tensorboard")
         try:
             self.path.mkdir(parents=True, exist_ok=True)
         except OSError as error:
@@ -80,12 +89,28 @@ class RunFolder:
             partial.unlink(missing_ok=True)
 
     def log(self, metrics: dict[str, float]) -> None:
-        """Append one line to metrics.jsonl."""
-        with self.metrics.open("a", encoding="utf-8") as file:
-            file.write(json.dumps(metrics) + "\n")
+        """Append one line to metrics.jsonl.
+
+        Raises:
+            InputError: it can't be written (a full disk, say).
+        """
+        try:
+            with self.metrics.open("a", encoding="utf-8") as file:
+                file.write(json.dumps(metrics) + "\n")
+        except OSError as error:
+            raise InputError(
+                f"can't write {self.metrics}: {error.strerror or error}",
+                mend="The last snapshot is intact: make room and resume.",
+            ) from error
+        position = (
+            round(metrics["kimg"] * 1000) if "kimg" in metrics else int(metrics.get("step", 0))
+        )
+        values = {name: v for name, v in metrics.items() if name not in ("kimg", "step")}
+        self._board.scalars(values, position)
 
     def forget_after(self, kimg: float) -> None:
         """Drop the metrics that a killed run wrote after its last snapshot."""
+        self._board.purge_after(round(kimg * 1000))
         if not self.metrics.is_file():
             return
         kept = []
@@ -101,9 +126,17 @@ class RunFolder:
 
     def preview(self, images: Tensor, kimg: float) -> Path:
         """Write a grid of (N, 3, S, S) uint8 images as `preview-KIMG.jpg`."""
-        path = self.path / f"preview-{kimg:08.2f}.jpg"
-        write_image(path, grid(images).permute(1, 2, 0).cpu().numpy())
+        path = self.path / f"preview-{kimg:09.3f}.jpg"
+        picture = grid(images).cpu()
+        write_image(path, picture.permute(1, 2, 0).numpy())
+        self._board.picture("preview", picture, round(kimg * 1000))
         return path
+
+
+def previews(folder: Path) -> list[tuple[float, Path]]:
+    """(kimg, file) of the preview grids in `folder`, earliest first."""
+    found = [(m, path) for path in folder.iterdir() if (m := _PREVIEW.fullmatch(path.name))]
+    return sorted((float(match[1]), path) for match, path in found)
 
 
 def grid(images: Tensor) -> Tensor:

@@ -1,0 +1,128 @@
+"""The live line of a training: where it is, how fast, its losses, when it ends."""
+
+from __future__ import annotations
+
+import math
+import sys
+import time
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+
+from toonify.cli.common import Settings
+
+# call with (stage, done, total, metrics)
+Update = Callable[[str, int, int, Mapping[str, float]], None]
+
+_EVERY = 30.0  # seconds between plain lines
+_WINDOW = 60.0  # seconds over which the speed is measured
+_HIDDEN = ("kimg", "step", "images_per_second", "seconds_left", "seconds")
+
+
+@contextmanager
+def training_display(
+    settings: Settings, units: Mapping[str, str] | None = None
+) -> Iterator[Update]:
+    """Show how a training goes, on stderr; call what it gives as often as you like.
+
+    A line that changes in place in a terminal; elsewhere a plain line every 30 seconds, so that a
+    log shows life; nothing with --quiet.
+
+    Args:
+        units: stage → what `done` and `total` count; "steps" for others. "kimg" means that they
+            count images.
+    """
+    units = units or {}
+    if settings.quiet:
+        yield lambda stage, done, total, metrics: None
+        return
+    pace = _Pace()
+
+    def text(stage: str, done: int, total: int, metrics: Mapping[str, float]) -> str:
+        return status_line(
+            stage, done, total, metrics, unit=units.get(stage, "steps"), rate=pace.rate
+        )
+
+    if not sys.stderr.isatty():
+        shown = time.monotonic()
+
+        def plain(stage: str, done: int, total: int, metrics: Mapping[str, float]) -> None:
+            nonlocal shown
+            pace.at(stage, done)
+            if time.monotonic() - shown >= _EVERY:
+                shown = time.monotonic()
+                print(text(stage, done, total, metrics), file=sys.stderr, flush=True)
+
+        yield plain
+        return
+    from rich.console import Console
+    from rich.live import Live
+    from rich.text import Text
+
+    with Live(console=Console(stderr=True), refresh_per_second=4, transient=True) as live:
+
+        def update(stage: str, done: int, total: int, metrics: Mapping[str, float]) -> None:
+            pace.at(stage, done)
+            live.update(Text(text(stage, done, total, metrics), overflow="ellipsis", no_wrap=True))
+
+        yield update
+
+
+def status_line(
+    stage: str,
+    done: int,
+    total: int,
+    metrics: Mapping[str, float],
+    *,
+    unit: str = "steps",
+    rate: float = 0.0,
+) -> str:
+    """One line of plain text.
+
+    Args:
+        rate: of `done`, a second; 0 where it isn't known yet.
+    """
+    if unit == "kimg":
+        parts = [stage, f"{done / 1000:.2f}/{total / 1000:g} kimg"]
+    else:
+        parts = [stage, f"{done}/{total} {unit}"]
+    per_second = metrics.get("images_per_second", rate if unit == "kimg" else 0.0)
+    if per_second:
+        parts.append(f"{per_second:.3g} images/s")
+    elif rate:
+        parts.append(f"{rate:.3g} {unit}/s")
+    parts += [f"{name} {value:.3g}" for name, value in metrics.items() if name not in _HIDDEN]
+    left = (total - done) / rate if rate else metrics.get("seconds_left", math.nan)
+    if math.isfinite(left) and left > 0:
+        parts.append(f"{_clock(left)} left")
+    return "  ".join(parts)
+
+
+class _Pace:
+    """Speed over the last minute."""
+
+    def __init__(self) -> None:
+        self._stage = ""
+        self._marks: deque[tuple[float, int]] = deque()
+
+    def at(self, stage: str, done: int) -> None:
+        now = time.monotonic()
+        if stage != self._stage:
+            self._stage = stage
+            self._marks.clear()
+        self._marks.append((now, done))
+        while len(self._marks) > 2 and now - self._marks[0][0] > _WINDOW:
+            self._marks.popleft()
+
+    @property
+    def rate(self) -> float:
+        if len(self._marks) < 2:
+            return 0.0
+        (begun, first), (now, last) = self._marks[0], self._marks[-1]
+        return max(0.0, (last - first) / (now - begun)) if now > begun else 0.0
+
+
+def _clock(seconds: float) -> str:
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
