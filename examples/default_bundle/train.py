@@ -22,6 +22,7 @@ from toonify.bundle_writing import write_bundle
 from toonify.checkpoints import load_encoder, load_generator, save_encoder, save_generator
 from toonify.checkpoints.download import pull
 from toonify.faces.mesh import FaceMesh
+from toonify.models.compact_encoder import CompactEncoder
 from toonify.models.mobile import MobileGenerator
 from toonify.training.encoder import EncoderConfig, train_encoder
 from toonify.training.encoder_data import EncoderData, StoredPairs
@@ -29,8 +30,10 @@ from toonify.training.encoder_losses import EncoderLoss, EncoderWeights
 from toonify.training.encoder_variants import new_encoder
 from toonify.training.inversion_pairs import invert_to_w
 from toonify.training.paired import PairedConfig, finetune_paired
-from toonify.training.pairs import PairSet, sample_pairs
+from toonify.training.pairs import PairSet, draw_codes, sample_pairs
 from toonify.training.perceptual import PerceptualLoss
+from toonify.training.photo_augment import augment_photos
+from toonify.training.pose_reader import PoseReader, fit_pose_reader
 from toonify.training.prior import cut, fit_head, fit_head_linear, teacher_sampler
 from toonify.training.projection import ProjectionSettings
 from toonify.training.swap import layer_swap
@@ -41,11 +44,18 @@ sys.path.insert(0, str(ROOT))
 
 from examples.characters.draw import NAMES, Pose, draw  # noqa: E402
 from examples.default_bundle.card import LICENCE, finish  # noqa: E402
-from examples.default_bundle.drawn_pairs import DrawnPairs, draw_pairs  # noqa: E402
+from examples.default_bundle.drawn_pairs import (  # noqa: E402
+    DrawnPairs,
+    choose,
+    draw_pairs,
+    measure_faces,
+    read_poses,
+)
 
-# CLI sizes of the full recipe and of --quick
-FULL = {"pairs": 6000, "encoder": 4000, "drawn": 280, "coarse": 4000, "fine": 2000, "k": 20}
+# sizes of the full recipe and of --quick
+FULL = {"pairs": 12000, "encoder": 4000, "drawn": 450, "coarse": 4000, "fine": 3000, "k": 20}
 QUICK = {"pairs": 2000, "encoder": 800, "drawn": 80, "coarse": 600, "fine": 200, "k": 4}
+LEVEL = 6  # rows of w+ that come from the photo
 
 
 def say(text: str) -> None:
@@ -83,30 +93,29 @@ def priors(run: Path) -> tuple[MobileGenerator, MobileGenerator]:
     return found[0], found[1]
 
 
-def measured_pairs(run: Path, prior: MobileGenerator, count: int) -> list[dict[str, object]]:
-    """Sample faces and measure their pose and expression."""
+def sampled(run: Path, prior: MobileGenerator, count: int) -> tuple[torch.Tensor, np.ndarray]:
+    """Faces of the prior: w (N, w_dim), every row of their w+, and images (N, H, W, 3)."""
     folder = run / "pairs"
     if not (folder / "images.npy").exists():
         say(f"sampling {count} faces")
         sample_pairs(prior, folder, count, mixed=0.0)
-    path = folder / "measures.json"
+    codes = torch.from_numpy(np.load(folder / "w.npy"))[:, 0].float()
+    return codes, np.load(folder / "images.npy", mmap_mode="r")
+
+
+def pose_reader(
+    run: Path, prior: MobileGenerator, codes: torch.Tensor, images: np.ndarray
+) -> PoseReader:
+    """What the prior's coarse layers know of pose and expression, learnt from measured faces."""
+    path = run / "reader.pt"
     if not path.exists():
-        say("measuring them")
-        mesh = FaceMesh(pull("face-mesh"))
-        rows = []
-        for image in np.load(folder / "images.npy", mmap_mode="r"):
-            m = mesh.measure(np.asarray(image))
-            points = (m.eye_centre_left, m.eye_centre_right, m.mouth_centre)
-            anchors = [[float(v) / image.shape[0] for v in point] for point in points]
-            rows.append({k: float(v) for k, v in m.scalars().items()} | {"anchors": anchors})
-        path.write_text(json.dumps(rows))
-    return cast(list[dict[str, object]], json.loads(path.read_text()))
-
-
-def pair_arrays(run: Path) -> tuple[torch.Tensor, np.ndarray]:
-    """The sampled faces: w (N, w_dim), every row of their w+, and images (N, H, W, 3)."""
-    codes = torch.from_numpy(np.load(run / "pairs" / "w.npy"))[:, 0]
-    return codes, np.load(run / "pairs" / "images.npy", mmap_mode="r")
+        say("measuring the faces")
+        names, values = measure_faces(FaceMesh(pull("face-mesh")), images)
+        say("fitting the pose reader")
+        reader, share = fit_pose_reader(prior, codes, values, names)
+        say("  read on held-out faces: " + ", ".join(f"{k} {v:.2f}" for k, v in share.items()))
+        reader.save(path)
+    return PoseReader.load(path)
 
 
 def style_codes(
@@ -147,49 +156,62 @@ def grow(
 
 
 @torch.inference_mode()
-def encoded(run: Path) -> torch.Tensor:
-    """The encoder's code of every sampled face, (N, num_ws, w_dim)."""
-    path = run / "pairs" / "encoded.pt"
-    if not path.exists():
-        say("encoding the sampled faces")
-        encoder = load_encoder(run / "encoder.safetensors")
-        images = np.load(run / "pairs" / "images.npy", mmap_mode="r")
-        found = []
-        for start in range(0, len(images), 32):
-            batch = torch.from_numpy(np.array(images[start : start + 32])).permute(0, 3, 1, 2)
-            found.append(encoder.encode(batch.float() / 127.5 - 1).half())
-        torch.save(torch.cat(found), path)
-    return cast(torch.Tensor, torch.load(path, weights_only=True))
+def face_codes(
+    prior: MobileGenerator, encoder: CompactEncoder, images: np.ndarray, count: int
+) -> torch.Tensor:
+    """2·count codes (·, num_ws, w_dim): fresh samples, and faces as the encoder reads them.
+
+    The second kind is what photographs will be; half of those faces are spoilt as photographs are.
+    """
+    random = torch.Generator().manual_seed(11)
+    read = []
+    for number, start in enumerate(range(0, min(count, len(images)), 32)):
+        faces = torch.from_numpy(np.array(images[start : start + 32])).permute(0, 3, 1, 2)
+        faces = encoder.resample(faces.float() / 127.5 - 1)
+        if number % 2:
+            faces = augment_photos(faces, generator=random)
+        read.append(encoder.encode(faces))
+    return torch.cat([draw_codes(prior, count, random, mixed=0.0), *read])
 
 
 def cartoon(
     run: Path,
     prior256: MobileGenerator,
     prior512: MobileGenerator,
-    measures: list[dict[str, object]],
+    reader: PoseReader,
+    images: np.ndarray,
     sizes: dict[str, int],
 ) -> Path:
-    """Fine-tune on drawings of the sampled faces, at 256 and then at 512."""
+    """Draw the characters in the poses that codes stand for; learn it at 256, then at 512."""
     path = run / "toon.safetensors"
     if path.exists():
         return path
+    drawn = run / "drawn"
+    if not (drawn / "pairs.json").exists():
+        say(f"drawing {len(NAMES)} × {sizes['drawn']} pictures")
+        encoder = cast(CompactEncoder, load_encoder(run / "encoder.safetensors"))
+        wanted = len(NAMES) * sizes["drawn"]
+        codes = face_codes(prior512, encoder, images, wanted)
+        measures = read_poses(reader, prior512, codes)
+        chosen = choose(measures, wanted)
+        draw_pairs(codes[chosen], [measures[i] for i in chosen], NAMES, drawn, size=512)
     perceptual = PerceptualLoss("vgg", dtype=torch.bfloat16)
     styles = style_codes(run, prior256, perceptual)
-    # half of the pairs come as the encoder sees the face, which is what photographs will be
-    alternatives = [pair_arrays(run)[0], encoded(run)]
     generator = prior256
-    for prior, stage, lr in ((prior256, "coarse", 1.2e-2), (prior512, "fine", 6e-3)):
-        size = prior.resolution
-        drawn = run / f"drawn{size}"
-        if not (drawn / "pairs.json").exists():
-            say(f"drawing {len(NAMES)} × {sizes['drawn']} pictures at {size}")
-            draw_pairs(measures, NAMES, drawn, per_character=sizes["drawn"], size=size)
-        say(f"fine-tuning at {size}")
-        rows = [c[..., : prior.num_ws, :] if c.ndim == 3 else c for c in alternatives]
-        source = DrawnPairs(drawn, rows, styles, num_ws=prior.num_ws, size=size)
-        config = PairedConfig(steps=sizes[stage], lr=lr, detail_crops=stage == "fine")
-        if stage == "fine":
-            generator = grow(generator, prior512, source, config.level)
+    for prior, stage, lr in ((prior256, "coarse", 1.2e-2), (prior512, "fine", 1e-2)):
+        fine = stage == "fine"
+        say(f"fine-tuning at {prior.resolution}")
+        source = DrawnPairs(drawn, styles, num_ws=prior.num_ws, size=prior.resolution)
+        config = PairedConfig(
+            steps=sizes[stage],
+            lr=lr,
+            level=LEVEL,
+            compiled=True,
+            detail_crops=fine,
+            sharpen=0.1 if fine else 0.0,
+        )
+        if fine:
+            generator = grow(generator, prior512, source, LEVEL)
         generator = finetune_paired(
             generator,
             source,
@@ -209,14 +231,14 @@ def table(run: Path, swapped: Path, k: int) -> Path:
     say(f"projecting {k} drawings a character")
     generator = cast(MobileGenerator, load_generator(swapped))
     encoder = load_encoder(run / "encoder.safetensors")
-    rows = json.loads((run / "drawn512" / "pairs.json").read_text())
+    rows = json.loads((run / "drawn" / "pairs.json").read_text())
     styles = cast(dict[str, torch.Tensor], torch.load(run / "styles.pt", weights_only=True))
     with tempfile.TemporaryDirectory() as scratch:
         for name in NAMES:
             (Path(scratch) / name).mkdir()
             files = [r["file"] for r in rows if r["character"] == name][:k]
             for file in files:
-                (Path(scratch) / file).symlink_to(run.resolve() / "drawn512" / file)
+                (Path(scratch) / file).symlink_to(run.resolve() / "drawn" / file)
         settings = ProjectionSettings(
             steps=60, optimise_noise=False, loss_size=128, dtype=torch.bfloat16, lr=0.05
         )
@@ -224,7 +246,7 @@ def table(run: Path, swapped: Path, k: int) -> Path:
 
             def start(images: torch.Tensor, style: torch.Tensor = styles[name]) -> torch.Tensor:
                 w_plus = encoder.encode(images, generator).clone()
-                w_plus[:, 6:] = style  # the encoder knows faces: it gives the pose alone
+                w_plus[:, LEVEL:] = style  # the encoder knows faces: it gives the pose alone
                 return w_plus
 
             build_table(
@@ -250,24 +272,25 @@ def main() -> None:
     sizes = QUICK if arguments.quick else FULL
     run.mkdir(parents=True, exist_ok=True)
     prior256, prior512 = priors(run)
-    measures = measured_pairs(run, prior256, sizes["pairs"])
+    codes, images = sampled(run, prior256, sizes["pairs"])
+    reader = pose_reader(run, prior512, codes, images)
     encoder_path = run / "encoder.safetensors"
     if not encoder_path.exists():
         say("training the encoder")
         encoder = new_encoder("compact", prior512)
-        pairs = PairSet(*pair_arrays(run), num_ws=prior512.num_ws)
-        weights = EncoderWeights(l2=0.0, lpips=0.0, identity=0.0, w_norm=0.0)
+        pairs = PairSet(codes, images, num_ws=prior512.num_ws)
+        weights = EncoderWeights(pose=1.5, l2=0.0, lpips=0.0, identity=0.0, w_norm=0.0)
         train_encoder(
             encoder,
             EncoderData(pairs=StoredPairs(pairs, held_out=128)),
             run / "encoder",
             EncoderConfig(kimg=sizes["encoder"] * EncoderConfig.batch_size / 1000),
-            loss=EncoderLoss(prior512, weights),
+            loss=EncoderLoss(prior512, weights, reader=reader),
             resume=True,
             progress=report(100),
         )
         save_encoder(encoder, encoder_path, metadata={"source": "ffhq-mobile"})
-    toon = cartoon(run, prior256, prior512, measures, sizes)
+    toon = cartoon(run, prior256, prior512, reader, images, sizes)
     swapped = run / "swapped.safetensors"
     # the 512 prior was grown in place: read it anew
     source = load_generator(run / "prior512.safetensors")
@@ -283,7 +306,6 @@ def main() -> None:
     finish(
         arguments.output,
         drawn=sizes["drawn"],
-        fine_drawn=sizes["drawn"],
         encoder_steps=sizes["encoder"],
         coarse_steps=sizes["coarse"],
         fine_steps=sizes["fine"],

@@ -27,6 +27,7 @@ from toonify.training.encoder_variants import (
 )
 from toonify.training.pairs import PairSet
 from toonify.training.photos import PhotoSet
+from toonify.training.pose_reader import PoseReader
 
 CODES = EncoderWeights(l2=0.0, lpips=0.0, identity=0.0, w_norm=0.0)
 SMALL = {"units": (1, 1, 1, 1), "channels": (16, 16, 16, 16), "head_channels": 8}
@@ -138,6 +139,33 @@ def test_codes_are_learnt_and_a_killed_run_ends_the_same(
         assert torch.equal(value, expected[name]), name
     steps = [line["step"] for line in lines(out)]
     assert steps == sorted(set(steps)), "no line twice"
+
+
+def test_the_pose_term_asks_its_reader(generator: MobileGenerator, pairs: PairSet) -> None:
+    torch.manual_seed(4)
+    reader = PoseReader(["yaw"], channels=16, w_dim=16).eval().requires_grad_(False)
+    weights = EncoderWeights(
+        code=0.0, features=0.0, pose=2.0, l2=0.0, lpips=0.0, identity=0.0, w_norm=0.0
+    )
+    loss = EncoderLoss(generator, weights, reader=reader, bfloat16=False)
+    batch = stored(pairs).draw(4, torch.Generator().manual_seed(0))
+    targets = loss.targets(batch)
+    assert loss(batch.codes, targets)[0] == 0
+    moved = (batch.codes + 0.5).requires_grad_(True)
+    total, terms, _ = loss(moved, targets)
+    assert set(terms) == {"pose"} and total == 2 * terms["pose"] > 0
+    total.backward()
+    assert moved.grad is not None and moved.grad.abs().sum() > 0
+    # the reader sees plain activations, as it does when it reads
+    features = generator.features(generator.styles(moved), resolution=16)
+    other = generator.features(generator.styles(batch.codes), resolution=16)
+    by_hand = reader(features, moved) - reader(other, batch.codes)
+    zero = torch.zeros_like(by_hand)
+    torch.testing.assert_close(
+        terms["pose"], torch.nn.functional.smooth_l1_loss(by_hand, zero), rtol=1e-3, atol=1e-6
+    )
+    with pytest.raises(ValueError, match="needs its reader"):
+        EncoderLoss(generator, weights)
 
 
 def test_photographs_are_learnt_by_the_image_losses(

@@ -19,6 +19,7 @@ from toonify.models.stylegan2 import StyleGAN2Generator
 from toonify.training.encoder_data import SIZE, Batch, resized
 from toonify.training.pairs import draw_codes
 from toonify.training.perceptual import PerceptualLoss
+from toonify.training.pose_reader import PoseReader
 
 FEATURES = 16  # resolution of the activations that cross-domain style mixing hands on
 
@@ -30,6 +31,7 @@ class EncoderWeights:
     Attributes:
         code: smooth L1 on w+ in units of w's deviation; generated faces only.
         features: smooth L1 on the generator's 16×16 activations; generated faces only.
+        pose: smooth L1 on what a pose reader reads, in deviations; generated faces only.
         l2: mean squared error of the reconstruction, as the next two.
         lpips: perceptual distance.
         identity: one minus the similarity of face descriptors.
@@ -38,6 +40,7 @@ class EncoderWeights:
 
     code: float = 1.0
     features: float = 1.0
+    pose: float = 0.0
     l2: float = 1.0
     lpips: float = 0.8
     identity: float = 0.1
@@ -58,6 +61,7 @@ class Targets:
     perceptual: list[Tensor] | None
     identity: Tensor | None
     features: Tensor | None
+    pose: Tensor | None
 
 
 class EncoderLoss:
@@ -67,6 +71,7 @@ class EncoderLoss:
         generator: frozen.
         perceptual: LPIPS; AlexNet's, as published. Needed where its weight isn't 0.
         identity: the face descriptor, likewise.
+        reader: of pose and expression, likewise; of this generator.
         bfloat16: render and compare in bfloat16.
     """
 
@@ -77,19 +82,22 @@ class EncoderLoss:
         *,
         perceptual: PerceptualLoss | None = None,
         identity: Identity | None = None,
+        reader: PoseReader | None = None,
         bfloat16: bool = True,
     ) -> None:
         if weights.lpips and perceptual is None:
             raise ValueError("the LPIPS term needs its network")
         if weights.identity and identity is None:
             raise ValueError("the identity term needs its network")
+        if weights.pose and reader is None:
+            raise ValueError("the pose term needs its reader")
         self.generator, self.weights, self.bfloat16 = generator, weights, bfloat16
-        self.perceptual, self.identity = perceptual, identity
+        self.perceptual, self.identity, self.reader = perceptual, identity, reader
         self.size = min(SIZE, generator.resolution)
         codes = draw_codes(generator, 64, torch.Generator().manual_seed(0))
         self._w_std = codes[:, 0].std(0)
         self._scale = torch.ones(())
-        if weights.features:
+        if weights.features or weights.pose:
             with torch.no_grad():
                 deviation = self._features(codes).std((0, 2, 3), keepdim=True)
             self._scale = deviation.clamp_min(1e-3)
@@ -110,12 +118,15 @@ class EncoderLoss:
         images = resized(batch.images, self.size)
         weights = self.weights
         lpips, identity = weights.lpips or every_term, weights.identity or every_term
+        inner = bool(weights.features or weights.pose) and len(batch.codes) > 0
+        features = self._features(batch.codes) if inner else None
         return Targets(
             batch,
             images,
             self.perceptual.features(images) if self.perceptual and lpips else None,
             self.identity(images) if self.identity and identity else None,
-            self._features(batch.codes) if weights.features and len(batch.codes) else None,
+            features,
+            self._pose(features, batch.codes) if features is not None and weights.pose else None,
         )
 
     def __call__(
@@ -146,7 +157,11 @@ class EncoderLoss:
                 difference = (generated - batch.codes) / self._w_std
                 terms["code"] = F.smooth_l1_loss(difference, torch.zeros_like(difference))
             if targets.features is not None:
-                terms["features"] = F.smooth_l1_loss(self._features(generated), targets.features)
+                features = self._features(generated)
+                if weights.features:
+                    terms["features"] = F.smooth_l1_loss(features, targets.features)
+                if targets.pose is not None:
+                    terms["pose"] = F.smooth_l1_loss(self._pose(features, generated), targets.pose)
         if batch.photos and weights.w_norm:
             away = w_plus[: batch.photos] - self.generator.w_avg
             terms["w_norm"] = away.flatten(1).norm(dim=1).mean()
@@ -162,6 +177,10 @@ class EncoderLoss:
             alike = self.identity.similarity(self.identity(images), targets.identity)
             terms["identity"] = 1 - alike.mean()
         return terms
+
+    def _pose(self, features: Tensor, w_plus: Tensor) -> Tensor:
+        assert self.reader is not None
+        return self.reader(features * self._scale, w_plus)
 
     def _features(self, w_plus: Tensor) -> Tensor:
         """16×16 activations in units of each channel's deviation."""
