@@ -1,7 +1,9 @@
 """`toonify evaluate` with tiny networks, with and without measuring ones."""
 
 import json
+import os
 import shutil
+import signal
 from pathlib import Path
 
 import numpy as np
@@ -128,12 +130,14 @@ def test_bad_photos_are_named_and_the_rest_goes_on(run, bundle, photos, tmp_path
     assert "3 of 6 photos" in result.out
 
 
-def test_interrupting_keeps_what_is_done(run, bundle, photos, tmp_path, measuring, monkeypatch):
+def test_interrupting_finishes_the_photo_in_hand(
+    run, bundle, photos, tmp_path, measuring, monkeypatch
+):
     read = running.read_image
 
     def interrupted(path):
-        if path.name == "c.png":
-            raise KeyboardInterrupt
+        if path.name == "b.png":
+            os.kill(os.getpid(), signal.SIGINT)
         return read(path)
 
     monkeypatch.setattr(running, "read_image", interrupted)

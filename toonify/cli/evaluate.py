@@ -69,7 +69,7 @@ def evaluate(
     and sheet.png. Measured are LPIPS and identity to the photo, whether pose, mouth, eyes and gaze
     follow it, KID and FID to the character's drawings, and the time a photo takes. What needs
     weights that can't be reached is left out, and the report says why. One photo that fails never
-    stops the others; Ctrl-C keeps what is done.
+    stops the others; Ctrl-C finishes the photo in hand and keeps what is done.
     """
     from toonify.jobs import STREAM, plan
 

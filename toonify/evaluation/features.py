@@ -133,5 +133,5 @@ class _VggTop(nn.Module):
 
 def _resized(picture: np.ndarray, size: int) -> Tensor:
     """(H, W, 3) uint8 → (1, 3, size, size) in [-1, 1], bilinear as FID has it, antialiased."""
-    x = torch.from_numpy(np.ascontiguousarray(picture)).permute(2, 0, 1)[None].float() / 127.5 - 1
+    x = torch.from_numpy(np.array(picture)).permute(2, 0, 1)[None].float() / 127.5 - 1
     return F.interpolate(x, size=(size, size), mode="bilinear", align_corners=False, antialias=True)

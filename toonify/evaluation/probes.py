@@ -81,7 +81,7 @@ class Probes:
     @torch.inference_mode()
     def look(self, picture: np.ndarray) -> Look:
         """One (H, W, 3) uint8 RGB picture: an FFHQ-aligned photo, or a drawing of it."""
-        x = torch.from_numpy(np.ascontiguousarray(picture)).permute(2, 0, 1)[None]
+        x = torch.from_numpy(np.array(picture)).permute(2, 0, 1)[None]
         x = x.to(self.device).float() / 127.5 - 1
         small = F.interpolate(
             x, size=(LPIPS_SIZE,) * 2, mode="bilinear", align_corners=False, antialias=True

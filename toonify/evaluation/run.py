@@ -16,6 +16,7 @@ from toonify.evaluation.metrics import Features
 from toonify.evaluation.probes import Probes
 from toonify.faces import align
 from toonify.media.images import read_image
+from toonify.training.runs import interruptible
 
 
 class Subject(Protocol):
@@ -98,7 +99,8 @@ def evaluate_photos(
 ) -> Run:
     """Draw and measure every photo's largest face.
 
-    A photo that fails is noted and skipped; Ctrl-C ends the run and keeps what is done.
+    A photo that fails is noted and skipped; Ctrl-C ends the run after the photo in hand, a second
+    one at once.
 
     Args:
         finder: finds and aligns the faces, the same for all subjects.
@@ -111,8 +113,11 @@ def evaluate_photos(
     """
     run = Run()
     gathered: dict[tuple[str, str], list[Features]] = {}
-    try:
+    with interruptible() as interrupt:
         for done, path in enumerate(photos):
+            if interrupt.requested:
+                run.interrupted = True
+                break
             if progress:
                 progress(done, len(photos))
             try:
@@ -135,14 +140,9 @@ def evaluate_photos(
             run.rows.append(record)
             if on_row:
                 on_row(record, crop, drawn)
-        if progress:
-            progress(len(photos), len(photos))
-    except KeyboardInterrupt:
-        run.interrupted = True
-    # an interrupt may fall between a photo's features and its record
-    run.features = {
-        key: np.concatenate(vectors)[: len(run.rows)] for key, vectors in gathered.items()
-    }
+    if progress and not run.interrupted:
+        progress(len(photos), len(photos))
+    run.features = {key: np.concatenate(vectors) for key, vectors in gathered.items()}
     return run
 
 
