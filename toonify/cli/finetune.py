@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import asdict, dataclass, replace
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -10,11 +12,17 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from toonify.cli.common import Settings, complain, examples, settings_of
+from toonify.cli.live import training_display
 from toonify.cli.projecting import EncoderOption
 
 if TYPE_CHECKING:
+    import torch
+
     from toonify.training.adversarial import FinetuneConfig
+    from toonify.training.data import Drawings
     from toonify.training.paired import PairedConfig
+
+_UNITS = {"inverting": "drawings", "pairs": "steps", "adversarial": "kimg"}
 
 EPILOG = examples(
     "toonify finetune --data drawings/ --base prior.safetensors --encoder default -o runs/cast",
@@ -180,8 +188,9 @@ def finetune(
     """Fine-tune a face generator on drawings.
 
     Snapshots, metrics.jsonl and previews go into the folder's pairs/ and adversarial/, the result
-    is its generator.safetensors. Ctrl-C finishes the step and keeps a snapshot. To resume, repeat
-    the options; --kimg, --steps, --lr, --r1 and the number of processes may change.
+    is its generator.safetensors; report.html shows how it goes. Ctrl-C finishes the step and
+    keeps a snapshot. To resume, repeat the options; --kimg, --steps, --lr, --r1 and the number of
+    processes may change.
     """
     from toonify.device import pick_device, pick_dtype
     from toonify.errors import UsageError
@@ -273,8 +282,7 @@ def _work(job: _Job) -> None:
         generator = load_generator(locate(job.base, "generator"), device=device)
         drawings = load_drawings(job.data, generator.resolution)
         if world.first:
-            for name, reason in drawings.skipped:
-                complain(f"{name} is left out: {reason}")
+            _look_through(job, generator.resolution)
         judge, perceptual, encode = None, None, None
         if job.discriminator is not None:
             judge = load_discriminator(job.discriminator, device=device)
@@ -285,10 +293,12 @@ def _work(job: _Job) -> None:
             if job.encoder is not None:
                 reader = load_encoder(locate(job.encoder, "encoder"), device=device)
                 encode = starting_codes(reader, generator)
-        with settings.progress(job.objective.value) as bar:
+        keep = _reporting(job, drawings, device) if world.first else nullcontext(lambda: None)
+        with keep as refresh, training_display(settings, _UNITS) as show:
 
             def report(stage: str, done: int, total: int, metrics: dict[str, float]) -> None:
-                bar(done, total)
+                show(stage, done, total, metrics)
+                refresh()
                 if settings.json and (stage != "pairs" or done % 10 == 0):
                     settings.result({"stage": stage, "done": done, "total": total, **metrics}, "")
 
@@ -307,4 +317,39 @@ def _work(job: _Job) -> None:
                 world=world,
             )
         path = job.output / "generator.safetensors"
-        settings.result({"path": str(path), "objective": job.objective.value}, str(path))
+        page = str(job.output / "report.html")
+        record = {"path": str(path), "objective": job.objective.value, "report": page}
+        settings.result(record, f"{path}, {page}")
+
+
+def _reporting(
+    job: _Job, drawings: Drawings, device: torch.device
+) -> AbstractContextManager[Callable[[], None]]:
+    from toonify.training.report import reporting
+
+    options: dict[str, Any] = {"data": job.data, "base": job.base, "encoder": job.encoder}
+    if job.objective != ObjectiveName.adversarial:
+        options["paired"] = asdict(job.paired)
+    if job.objective != ObjectiveName.paired:
+        options["discriminator"] = job.discriminator
+        options["adversarial"] = asdict(job.adversarial)
+    facts = {"drawings": len(drawings.names), "left out": len(drawings.skipped), "device": device}
+    title = f"finetune --objective {job.objective.value}: {job.output.resolve().name}"
+    return reporting(job.output, title=title, config=options, facts=facts)
+
+
+def _look_through(job: _Job, size: int) -> None:
+    """Say what is odd about the drawings, before hours are spent on them."""
+    from toonify.faces import MTCNNDetector
+    from toonify.training.data_check import check_drawings
+
+    settings = job.settings
+    with settings.progress("checking") as bar:
+        detector = None if job.resume else MTCNNDetector()
+        report = check_drawings(job.data, size, detector=detector, progress=bar)
+    for finding in report.warnings:
+        # files left out are failures; the rest was said when the run began
+        if finding.severity == "error" or not (settings.quiet or job.resume):
+            complain(finding.text)
+    if not (settings.quiet or job.resume):
+        complain(f"{report.headline()} See `toonify check {job.data} -o REPORT`.")

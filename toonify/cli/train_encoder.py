@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -9,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from toonify.cli.common import Settings, complain, examples, settings_of
+from toonify.cli.live import training_display
 
 if TYPE_CHECKING:
     from toonify.models.protocol import Generator
@@ -137,8 +139,8 @@ def train_encoder(
 
     On photographs it learns from L2, LPIPS, identity and the length of w+; on generated faces
     from their codes and activations too. Snapshots, metrics.jsonl, previews (photograph beside
-    reconstruction) and encoder.safetensors go into the folder. Ctrl-C finishes the step and keeps
-    a snapshot.
+    reconstruction), report.html and encoder.safetensors go into the folder. Ctrl-C finishes the
+    step and keeps a snapshot.
     """
     from toonify.bundle_writing import locate
     from toonify.checkpoints import load_generator
@@ -148,6 +150,7 @@ def train_encoder(
     from toonify.training.encoder import EncoderConfig
     from toonify.training.encoder import train_encoder as run
     from toonify.training.encoder_losses import EncoderWeights
+    from toonify.training.report import reporting
     from toonify.training.runs import RunFolder
 
     settings = settings_of(ctx)
@@ -190,16 +193,25 @@ def train_encoder(
         snapshot_kimg=snapshot,
         seed=settings.seed,
     )
-    with settings.progress("encoder") as bar:
+    given = {"generator": generator, "start": start, "photos": photos, "pairs": pairs}
+    options = {**given, **asdict(config), "weights": asdict(weights)}
+    title = f"train-encoder: {output.resolve().name}"
+    facts = {"encoder": encoder.config()["architecture"], "device": device}
+    with (
+        reporting(output, title=title, config=options, facts=facts) as refresh,
+        training_display(settings) as show,
+    ):
 
         def report(row: dict[str, float]) -> None:
-            bar(int(row["step"]), config.steps)
+            show("encoder", int(row["step"]), config.steps, row)
+            refresh()
             if settings.json:
                 settings.result(row, "")
 
         run(encoder, data, output, config, loss=loss, resume=resume, progress=report)
-    path = output / "encoder.safetensors"
-    settings.result({"path": str(path), "variant": encoder.config()["architecture"]}, str(path))
+    path, page = output / "encoder.safetensors", output / "report.html"
+    record = {"path": str(path), "variant": encoder.config()["architecture"], "report": str(page)}
+    settings.result(record, f"{path}, {page}")
 
 
 def _check(

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -27,6 +28,7 @@ _LATEST, _EARLIER = 1400, 420  # pixels of a preview's width
 _EVERY = 60.0  # seconds between refreshments
 _AXES = ("kimg", "step")
 _TIMES = ("seconds", "seconds_left")
+_VALIDATION = re.compile("^(val|photo|pair)_")  # of a metric's name
 _TOGETHER = (("loss_g", "loss_d"), ("r_t", "p"))
 
 
@@ -151,7 +153,7 @@ def _charts(rows: list[dict[str, float]]) -> list[tuple[str, str, str]]:
     names = [n for n in names if n not in _AXES and n not in _TIMES]
     groups: list[list[str]] = []
     for name in names:
-        twin = name.removeprefix("val_")
+        twin = _VALIDATION.sub("", name)
         together = next((g for g in _TOGETHER if name in g), ())
         for group in groups:
             if (twin != name and twin in group) or any(n in group for n in together):
