@@ -7,12 +7,21 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 from torch import Tensor, nn
 
 from tests.tiny_bundle import RESOLUTION, tiny_generator
-from toonify.checkpoints import load_generator, save_generator
+from toonify.checkpoints import (
+    load_discriminator,
+    load_generator,
+    save_discriminator,
+    save_generator,
+)
 from toonify.lut import CharacterTable
+from toonify.models.discriminator import StyleGAN2Discriminator
+from toonify.models.mobile import MobileGenerator
+from toonify.models.stylegan2 import channel_table
 
 ASTRONAUT = Path(__file__).parents[2] / "examples" / "astronaut.png"
 
@@ -85,6 +94,46 @@ def test_own_characters_from_drawings_to_a_photo(run, drawings, prior, bundle, t
     assert Image.open(out).size == (RESOLUTION, RESOLUTION)
 
 
+def test_adversarial_options(run, drawings, prior, tmp_path):
+    work = tmp_path / "run"
+    judge = tmp_path / "judge.safetensors"
+    channels = channel_table(RESOLUTION, channel_max=4)
+    save_discriminator(StyleGAN2Discriminator(resolution=RESOLUTION, channels=channels), judge)
+    command = ["finetune", "--data", drawings, "--base", prior, "--freeze-below", "8"]
+    command += ["--objective", "adversarial", "--kimg", "0.032", "--discriminator", judge]
+    command += ["--freeze-d", "1", "--augment", "bgcfnc", "--augment-p", "0.5", "--no-mirror"]
+    command += ["--path-length", "2", "--style-mixing", "0.9", "--ema", "1", "--r1", "1"]
+    result = run(*command, "-o", work, "--json")
+    assert result.status == 0, result.err
+    assert result.records[-2]["p"] == 0.5
+    state = torch.load(work / "adversarial/snapshot.pt", weights_only=True)
+    wanted = {"augment": "bgcfnc", "mirror": False, "path_weight": 2.0, "style_mixing": 0.9}
+    wanted |= {"r1_weight": 1.0, "ema_kimg": 1.0, "freeze_d": 1, "lr": 2e-3}
+    assert {key: state["config"][key] for key in wanted} == wanted
+    stored = load_discriminator(work / "adversarial/discriminator.safetensors")
+    assert stored.channels[4] == 4
+
+    changed = run(*command, "-o", work, "--resume", "--augment", "bgc")
+    assert changed.status == 2 and "augment: bgcfnc against bgc" in changed.err
+    larger = tmp_path / "larger.safetensors"
+    parts = {"channels": (16,) * 4, "w_dim": 16, "mapping_layers": 2}
+    save_generator(MobileGenerator(resolution=2 * RESOLUTION, **parts), larger)
+    other = [larger if item == prior else item for item in command]
+    refused = run(*other, "-o", work, "--resume")
+    assert refused.status == 2 and "discriminator is for" in refused.err
+    assert refused.err.count("\n") == 1
+
+
+def test_processes_share_a_run(run, drawings, prior, tmp_path):
+    command = ["finetune", "--data", drawings, "--base", prior, "--freeze-below", "8"]
+    command += ["--objective", "adversarial", "-o", tmp_path / "run"]
+    assert run(*command, "--kimg", "0.016").status == 0
+    result = run(*command, "--kimg", "0.032", "--resume", "--processes", "2")
+    assert result.status == 0, result.err
+    state = torch.load(tmp_path / "run/adversarial/snapshot.pt", weights_only=True)
+    assert state["images"] == 32
+
+
 def test_invert_character_adds_to_a_table(run, drawings, prior, tmp_path):
     table = tmp_path / "t.safetensors"
     shared = ["--generator", prior, "-o", table, "--steps", "2"]
@@ -112,6 +161,7 @@ def test_invert_character_adds_to_a_table(run, drawings, prior, tmp_path):
         (["finetune", "--data", "gone", "--base", "PRIOR", "-o", "run"], 1),
         (["finetune", "--data", ".", "--base", "PRIOR", "-o", "run", "--kimg", "1"], 2),
         (["finetune", "--data", ".", "--base", "gone.pt", "-o", "run"], 3),
+        (["finetune", "--data", ".", "--base", "PRIOR", "-o", "run", "--augment", "bgc"], 2),
     ],
 )
 def test_bad_input(run, prior, tmp_path, monkeypatch, arguments, status):
