@@ -19,7 +19,7 @@ def invert_to_w(
     *,
     perceptual: PerceptualLoss,
     start: Tensor | None = None,
-    steps: int = 45,
+    steps: int | None = None,
     lr: float = 0.03,
     pull: float = 0.02,
     size: int = 128,
@@ -33,9 +33,13 @@ def invert_to_w(
     Args:
         drawings: (N, 3, R, R) uint8 RGB.
         start: (N, w_dim) codes to start from, an encoder's say; the average when None.
+        steps: 45 from the average and none from `start`, unless given: an encoder's codes are
+            faces already, of the kind that photos get, and steps bleach them.
         pull: weight of the squared distance to the average, in deviations of w.
         size: side at which pictures are compared.
     """
+    if steps is None:
+        steps = 45 if start is None else 0
     random = torch.Generator().manual_seed(0)
     z = torch.randn(1024, generator.w_dim, generator=random).to(generator.w_avg)
     with torch.no_grad():
