@@ -160,12 +160,12 @@ def compare(arguments: argparse.Namespace) -> None:
             if name in bundle["characters"]:
                 rows[f"{name}, {edition}"] = bundle["characters"][name]
     rows |= {"**all, first**": first["overall"], "**all, second**": second["overall"]}
-    seconds = " and ".join(f"{b['seconds']['photo']:.2f}" for b in (first, second))
+    photos = report["photos"]
     update_page(
         "editions",
-        f"{report['photos']['toonified']} of {report['photos']['given']} photos;"
-        f" {seconds} s a photo ({report['device']}, {report['dtype']},"
-        f" {report['threads']} threads):\n\n" + figures_table(rows, "character, edition", suffix),
+        f"{photos['toonified']} of {photos['given']} photos toonified:\n\n"
+        + figures_table(rows, "character, edition", suffix)
+        + "\n\n![Photos, and every character in both editions](images/editions.jpg)",
     )
     editions_sheet(arguments)
 

@@ -39,7 +39,7 @@ class MeanColour:
     name, suffix, width = "vgg16", "-VGG", 3
 
     def __call__(self, pictures):
-        return np.array([p.mean((0, 1)) for p in pictures], np.float64)
+        return np.array([p.mean((0, 1)) for p in pictures], np.float64).reshape(-1, 3)
 
 
 class FakeProbes(Probes):

@@ -31,7 +31,8 @@ class FeatureNetwork:
 
     def __init__(self, name: str, network: nn.Module, *, size: int, width: int) -> None:
         self.name, self.width = name, width
-        self._network, self._size = network.eval().requires_grad_(False), size
+        network = network.eval().requires_grad_(False)
+        self._network, self._size = network.to(memory_format=torch.channels_last), size
 
     @property
     def suffix(self) -> str:
@@ -45,7 +46,8 @@ class FeatureNetwork:
         for start in range(0, len(pictures), batch_size):
             batch = torch.cat([_resized(p, self._size) for p in pictures[start:][:batch_size]])
             device = next(self._network.parameters()).device
-            found.append(self._network(batch.to(device)).double().cpu().numpy())
+            batch = batch.to(device, memory_format=torch.channels_last)
+            found.append(self._network(batch).double().cpu().numpy())
         return np.concatenate(found) if found else np.zeros((0, self.width))
 
 

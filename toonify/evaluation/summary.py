@@ -23,6 +23,7 @@ from toonify.evaluation.run import Run, Subject
 from toonify.media.images import iter_images, read_image
 from toonify.training.data import prepare
 
+BATCH = 8  # drawings looked at together
 # figures whose mean over the photos is reported
 MEANS = ("lpips", "identity")
 
@@ -56,7 +57,8 @@ def drawing_features(
     total, done = sum(map(len, paths.values())), 0
     result = {}
     for name in found:
-        vectors = []
+        vectors = [np.zeros((0, network.width))]
+        waiting: list[np.ndarray] = []
         for path in paths[name]:
             if progress:
                 progress(done, total)
@@ -67,8 +69,12 @@ def drawing_features(
                 if on_failure:
                     on_failure(str(error))
                 continue
-            vectors.append(network([prepare(image.rgb, image.alpha, size)]))
-        result[name] = np.concatenate(vectors) if vectors else np.zeros((0, network.width))
+            waiting.append(prepare(image.rgb, image.alpha, size))
+            if len(waiting) == BATCH:
+                vectors.append(network(waiting))
+                waiting = []
+        vectors.append(network(waiting))
+        result[name] = np.concatenate(vectors)
     return result
 
 
