@@ -118,10 +118,33 @@ def paste_back(rgb: RGB, toon: RGB, alignment: Alignment, *, feather: float = FE
     Args:
         feather: width of the soft edge in crop sides, 0..0.5; the toon is opaque inside it.
     """
-    height, width = rgb.shape[:2]
-    size, toon_size = alignment.image.shape[0], toon.shape[0]
     if toon.ndim != 3 or toon.shape[0] != toon.shape[1]:
         raise InputError(f"the toon has shape {toon.shape}, not (S, S, 3)")
+    out = rgb.copy()
+    matte = drawing_matte(toon)
+    if matte is None:
+        mask = square_mask(toon.shape[0], feather)
+    else:
+        mask = silhouette_mask(matte, feather)
+        clear_head(out, unit_to_photo(alignment), mask)
+    overlay(out, toon, mask, alignment)
+    return out
+
+
+def silhouette_mask(matte: Points, feather: float = FEATHER) -> Points:
+    """(S, S) opacity of a drawing with the silhouette `matte`, fading at the bottom."""
+    return f32(matte * _neck_fade(matte.shape[0], feather))
+
+
+def unit_to_photo(alignment: Alignment) -> np.ndarray:
+    """(2, 3) from the crop, 0..1 across and down, to photo px."""
+    return _compose(alignment.matrix, _unit_to_px(alignment.image.shape[0]))
+
+
+def overlay(rgb: RGB, toon: RGB, mask: Points, alignment: Alignment) -> None:
+    """Blend `toon` (S, S, 3) by `mask` (S, S) over the crop's place in `rgb`, in place."""
+    height, width = rgb.shape[:2]
+    size, toon_size = alignment.image.shape[0], toon.shape[0]
     k = size / toon_size
     toon_to_crop = np.array([[k, 0, k / 2 - 0.5], [0, k, k / 2 - 0.5]], np.float64)
     matrix = _compose(alignment.matrix, toon_to_crop)
@@ -131,16 +154,8 @@ def paste_back(rgb: RGB, toon: RGB, alignment: Alignment, *, feather: float = FE
     placed = corners @ matrix[:, :2].T + matrix[:, 2]
     x0, y0 = (int(v) for v in np.maximum(np.floor(placed.min(0)), 0))
     x1, y1 = (int(v) for v in np.minimum(np.ceil(placed.max(0)) + 1, [width, height]))
-    out = rgb.copy()
     if x1 <= x0 or y1 <= y0:
-        return out
-
-    matte = drawing_matte(toon)
-    if matte is None:
-        mask = _square_mask(toon_size, feather)
-    else:
-        mask = matte * _neck_fade(toon_size, feather)
-        clear_head(out, _compose(matrix, _unit_to_px(toon_size)), mask)
+        return
 
     # A toon larger than its place is first averaged down, so that the warp does not alias.
     scale = float(np.hypot(matrix[0, 0], matrix[1, 0]))
@@ -157,14 +172,14 @@ def paste_back(rgb: RGB, toon: RGB, alignment: Alignment, *, feather: float = FE
         toon, matrix, flat, flags=cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE
     )
     mask = f32(cv2.warpAffine(mask, matrix, flat))
-    area = out[y0:y1, x0:x1]
+    area = rgb[y0:y1, x0:x1]
     mixed = cv2.blendLinear(_u8(layer), np.ascontiguousarray(area), mask, f32(1 - mask))
     area[:] = mixed
-    return out
 
 
-def _square_mask(side: int, feather: float) -> Points:
-    """(side, side): 1 inside, falling to 0 at every edge over `feather` sides."""
+def square_mask(side: int, feather: float = FEATHER) -> Points:
+    """(side, side) opacity of a drawing without a silhouette: 1 inside, falling to 0 at
+    every edge over `feather` sides."""
     at = (np.arange(side) + 0.5) / side
     ramp = _smooth(np.minimum(at, 1 - at) / max(feather, 1 / side))
     return f32(np.outer(ramp, ramp))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import cv2
 import numpy as np
 
@@ -14,34 +16,46 @@ PLAIN = 15.0  # colour deviation around the head, in levels, up to which it is a
 LONG_HAIR = 0.2  # part of what's beside the chin that is person when hair falls further down
 
 
+@dataclass(frozen=True, eq=False)
+class HeadPatch:
+    """Background for where a head sticks out around its drawing.
+
+    Args:
+        colours: (GRID, GRID, 3) uint8, FRAME of the crop.
+        weight: (GRID, GRID) float32, 0..1, where it is painted.
+    """
+
+    colours: RGB
+    weight: Points
+
+
 def clear_head(rgb: RGB, crop_to_photo: np.ndarray, covered: Points) -> None:
     """Paint background over what `covered` leaves of the head in `rgb` (H, W, 3) uint8, in place.
 
-    The head is an oval and what GrabCut (Rother et al., SIGGRAPH 2004) finds beyond it. Nothing is
-    done where it would look worse: in front of anything but a plain wall (other people, a street),
-    where the patch would show, and to long hair, which would end at the chin.
+    Nothing is done where it would look worse, see `head_patch`.
 
     Args:
         crop_to_photo: (2, 3) from the crop, 0..1 across and down, to photo px.
         covered: (S, S) opacity of the drawing over the crop, 0..1.
     """
-    height, width = rgb.shape[:2]
+    patch = head_patch(rgb, crop_to_photo, covered)
+    if patch is not None:
+        paint_patch(rgb, crop_to_photo, patch)
+
+
+def head_patch(rgb: RGB, crop_to_photo: np.ndarray, covered: Points) -> HeadPatch | None:
+    """What to paint over the head that `covered` leaves; arguments as of `clear_head`.
+
+    The head is an oval and what GrabCut (Rother et al., SIGGRAPH 2004) finds beyond it. None in
+    front of anything but a plain wall (other people, a street), where the patch would show, and
+    for long hair, which would end at the chin.
+    """
+    placed = _placed(rgb, crop_to_photo)
+    if placed is None:
+        return None
+    (x0, y0, x1, y1), to_photo = placed
     left, top, side = FRAME
-    linear = crop_to_photo[:, :2]
-    shift = crop_to_photo[:, 2] + linear @ [left, top]
-    grid_linear = linear * (side / GRID)
-    to_photo = np.concatenate([grid_linear, (shift + grid_linear @ [0.5, 0.5])[:, None]], 1)
-
-    corners = np.array([[0, 0], [0, GRID], [GRID, 0], [GRID, GRID]]) @ to_photo[:, :2].T
-    corners += to_photo[:, 2]
-    x0, y0 = (int(v) for v in np.maximum(np.floor(corners.min(0)), 0))
-    x1, y1 = (int(v) for v in np.minimum(np.ceil(corners.max(0)) + 1, [width, height]))
-    if x1 - x0 < 2 or y1 - y0 < 2:
-        return
-    area = rgb[y0:y1, x0:x1]
-    to_photo[:, 2] -= [x0, y0]
-
-    small = _look(area, to_photo)
+    small = _look(rgb[y0:y1, x0:x1], to_photo)
     y, x = np.mgrid[:GRID, :GRID]
     u, v = (x + 0.5) / GRID * side + left, (y + 0.5) / GRID * side + top
     cover_map = np.array(
@@ -56,11 +70,11 @@ def clear_head(rgb: RGB, crop_to_photo: np.ndarray, covered: Points) -> None:
     around = _oval(u, v, 0.6, 0.72)
     near = (around > 1) & (around < 1.5) & (v < 0.75)
     if small[near].astype(np.float32).std(0).max() > PLAIN:
-        return
+        return None
     head = _head(small, u, v)
     beside = (np.abs(v - 0.77) < 0.08) & (np.abs(np.abs(u - 0.5) - 0.39) < 0.11)
     if head[beside].mean() > LONG_HAIR:
-        return
+        return None
     head |= _oval(u, v, 0.52, 0.66) < 1
     head = cv2.dilate(head.astype(np.uint8), np.ones((7, 7), np.uint8)) > 0
     head &= around < 1
@@ -70,15 +84,44 @@ def clear_head(rgb: RGB, crop_to_photo: np.ndarray, covered: Points) -> None:
     filled = cv2.GaussianBlur(filled, (0, 0), 1.2)
     weight = cv2.GaussianBlur((head & (v < CHIN)).astype(np.float32), (0, 0), 1.2)
     weight = f32(weight) * f32(np.clip((CHIN + 0.06 - v) / 0.12, 0, 1))
+    return HeadPatch(np.asarray(filled, np.uint8), f32(weight))
 
-    flat = (x1 - x0, y1 - y0)
+
+def paint_patch(rgb: RGB, crop_to_photo: np.ndarray, patch: HeadPatch) -> None:
+    """Lay a patch over `rgb` (H, W, 3) uint8, in place."""
+    placed = _placed(rgb, crop_to_photo)
+    if placed is None:
+        return
+    (x0, y0, x1, y1), to_photo = placed
+    area, flat = rgb[y0:y1, x0:x1], (x1 - x0, y1 - y0)
     layer = cv2.warpAffine(
-        filled, to_photo, flat, flags=cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE
+        patch.colours, to_photo, flat, flags=cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE
     )
-    mask = f32(np.clip(cv2.warpAffine(weight, to_photo, flat), 0, 1))
+    mask = f32(np.clip(cv2.warpAffine(patch.weight, to_photo, flat), 0, 1))
     area[:] = cv2.blendLinear(
         np.asarray(layer, np.uint8), np.ascontiguousarray(area), mask, f32(1 - mask)
     )
+
+
+def _placed(
+    rgb: RGB, crop_to_photo: np.ndarray
+) -> tuple[tuple[int, int, int, int], np.ndarray] | None:
+    """The part of the photo that the grid covers, and the map from the grid into it."""
+    height, width = rgb.shape[:2]
+    left, top, side = FRAME
+    linear = crop_to_photo[:, :2]
+    shift = crop_to_photo[:, 2] + linear @ [left, top]
+    grid_linear = linear * (side / GRID)
+    to_photo = np.concatenate([grid_linear, (shift + grid_linear @ [0.5, 0.5])[:, None]], 1)
+
+    corners = np.array([[0, 0], [0, GRID], [GRID, 0], [GRID, GRID]]) @ to_photo[:, :2].T
+    corners += to_photo[:, 2]
+    x0, y0 = (int(v) for v in np.maximum(np.floor(corners.min(0)), 0))
+    x1, y1 = (int(v) for v in np.minimum(np.ceil(corners.max(0)) + 1, [width, height]))
+    if x1 - x0 < 2 or y1 - y0 < 2:
+        return None
+    to_photo[:, 2] -= [x0, y0]
+    return (x0, y0, x1, y1), to_photo
 
 
 def _look(area: RGB, to_photo: np.ndarray) -> RGB:

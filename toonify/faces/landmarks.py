@@ -62,9 +62,16 @@ class FaceAlignmentDetector:
             raise ModelError(f"can't load face-alignment's weights: {error}", mend=mend) from error
         self._boxes = MTCNNDetector()
 
-    def detect(self, rgb: RGB) -> list[Face]:
+    def detect(self, rgb: RGB, *, quick: bool = False) -> list[Face]:
         """All faces with `points68`, largest first; `points5` are taken from the 68."""
-        faces = self._boxes.detect(rgb)
+        return self._with_points(rgb, self._boxes.detect(rgb, quick=quick))
+
+    def follow(self, rgb: RGB, face: Face) -> Face | None:
+        """`face` measured anew where it is expected; None where it is not seen."""
+        found = self._boxes.follow(rgb, face)
+        return None if found is None else self._with_points(rgb, [found])[0]
+
+    def _with_points(self, rgb: RGB, faces: list[Face]) -> list[Face]:
         if not faces:
             return []
         boxes = []

@@ -27,9 +27,15 @@ SURE_SCORE = 0.997  # below it the picture is also tried turned
 TURNED_SCORE = 0.95  # what a face found in a turned picture must reach
 TILT = 15.0  # degrees from which a face is looked at again, upright
 UPRIGHT_WINDOW = 256  # px
+UPRIGHT_SIDES = 2.2  # what that window shows, in box sides
 PROPOSALS = 600  # first-stage boxes kept: bounds the time on pictures full of texture
 # Windows the points are averaged over, as (shift x, shift y, size) in box sides.
 REFINE_WINDOWS = ((0.0, 0.0, 0.9), (0.04, 0.03, 0.9), (-0.04, 0.03, 0.9), (0.0, -0.05, 0.9))
+# Where a face is looked for when followed, as above.
+FOLLOW_WINDOWS = (
+    *((0.0, 0.0, 1.0), (0.0, 0.0, 0.8), (0.0, 0.0, 1.25)),
+    *((0.2, 0.0, 1.0), (-0.2, 0.0, 1.0), (0.0, 0.2, 1.0), (0.0, -0.2, 1.0)),
+)
 # From where this network puts the points to where FFHQ's landmarks are, in units of the larger of
 # eye and eye-mouth distance. Fitted on faces of an FFHQ generator, whose crops are aligned: shift
 # of the eyes and of the mouth corners along the face, and of each eye away from the other.
@@ -60,14 +66,18 @@ class MTCNNDetector:
         except cv2.error as error:
             raise ModelError("the face detector's networks can't be read", mend=mend) from error
 
-    def detect(self, rgb: RGB) -> list[Face]:
+    def detect(self, rgb: RGB, *, quick: bool = False) -> list[Face]:
         """All faces, largest first. When none is found at first, the picture is tried again with
         a reflected margin (tight crops); when none is sure, turned by quarter turns. Tilted faces
-        are measured again upright, where the network's points are better."""
+        are measured again upright, where the network's points are better. `quick` leaves all of
+        that out and looks once, at half the size."""
         height, width = rgb.shape[:2]
         if min(height, width) < 4:
             return []
         scale = LONGEST_SIDE / max(height, width)
+        if quick:
+            faces = self._detect_scaled(rgb, scale / 2)
+            return sorted(faces, key=lambda face: face.size, reverse=True)
         faces = self._detect_scaled(rgb, scale) or self._detect_padded(rgb)
         if _best_score(faces) < SURE_SCORE:
             turned = self._detect_turned(rgb, scale)
@@ -103,39 +113,43 @@ class MTCNNDetector:
                 best = faces
         return best
 
+    def follow(self, rgb: RGB, face: Face) -> Face | None:
+        """`face` measured anew where it is expected, for the next frame of a clip: only the last
+        two networks look, at a few windows turned upright. None where it is not seen."""
+        side = float(np.max(face.box[2:] - face.box[:2]))
+        angle = _tilt(face)
+        window, linear, shift = _upright_window(rgb, face.box.reshape(2, 2).mean(0), side, angle)
+        middle, reach = UPRIGHT_WINDOW / 2, UPRIGHT_WINDOW / UPRIGHT_SIDES
+        boxes = np.zeros((len(FOLLOW_WINDOWS), 5), np.float32)
+        for box, (dx, dy, size) in zip(boxes, FOLLOW_WINDOWS, strict=True):
+            x, y, half = middle + dx * reach, middle + dy * reach, size * reach / 2
+            box[:] = x - half, y - half, x + half, y + half, 1
+        found = self._stage_three(window, self._stage_two(window, boxes))
+        if not len(found):
+            return None
+        centres = (found[:, :2] + found[:, 2:4]) / 2
+        # sure and near: a neighbour may be surer
+        best = found[int(np.argmax(found[:, 4] - np.abs(centres - middle).max(1) / reach))]
+        points = self._refine(window, best)
+        if not is_plausible(points):
+            return None
+        centre = linear @ best[:4].reshape(2, 2).mean(0) + shift
+        half = float(np.max(best[2:4] - best[:2])) / 2 * float(np.hypot(*linear[0]))
+        box = f32([*(centre - half), *(centre + half)])
+        return Face(box, float(best[4]), f32(points @ linear.T + shift))
+
     def _measured_upright(self, rgb: RGB, face: Face) -> Face:
         """The face found again in a window turned upright; unchanged when it hardly tilts or is
         not found there more surely."""
-        right = face.points5[1] - face.points5[0]
-        down = face.points5[3:].mean(0) - face.points5[:2].mean(0)
-        axis = right + f32([down[1], -down[0]])
-        angle = float(np.arctan2(axis[1], axis[0]))
+        angle = _tilt(face)
         if abs(np.degrees(angle)) < TILT:
             return face
-        side = 2.2 * float(np.max(face.box[2:] - face.box[:2]))
-        zoom = side / UPRIGHT_WINDOW
-        step = max(int(zoom), 1)  # averaged down first, so that the warp does not alias
-        source = rgb
-        if step > 1:
-            size = (max(rgb.shape[1] // step, 1), max(rgb.shape[0] // step, 1))
-            source = np.asarray(cv2.resize(rgb, size, interpolation=cv2.INTER_AREA), np.uint8)
-        ratio = f32([rgb.shape[1] / source.shape[1], rgb.shape[0] / source.shape[0]])
-        cos, sin = np.cos(angle) * zoom, np.sin(angle) * zoom
-        linear = f32([[cos, -sin], [sin, cos]])
-        shift = f32(face.box.reshape(2, 2).mean(0) - linear @ f32([UPRIGHT_WINDOW / 2] * 2))
-        in_source = np.column_stack([linear, shift + 0.5]) / ratio[:, None]
-        in_source[:, 2] -= 0.5
-        window = cv2.warpAffine(
-            source,
-            in_source,
-            (UPRIGHT_WINDOW, UPRIGHT_WINDOW),
-            flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP,
-            borderMode=cv2.BORDER_REFLECT_101,
-        )
+        side = float(np.max(face.box[2:] - face.box[:2]))
+        window, linear, shift = _upright_window(rgb, face.box.reshape(2, 2).mean(0), side, angle)
         middle = UPRIGHT_WINDOW / 2
         again = [
             f
-            for f in self._detect_scaled(np.asarray(window, np.uint8), 1.0)
+            for f in self._detect_scaled(window, 1.0)
             if np.abs(f.points5.mean(0) - middle).max() < middle / 2
         ]
         best = max(again, key=lambda f: f.score, default=None)
@@ -230,6 +244,40 @@ class MTCNNDetector:
         both = np.concatenate([boxes, boxes])
         points = both[:, None, :2] + points * (both[:, None, 2:] - both[:, None, :2])
         return _as_ffhq(f32(points.mean(0) - 0.5))  # from pixel edges to pixel centres
+
+
+def _tilt(face: Face) -> float:
+    """Angle of the face's eye axis, radians clockwise."""
+    right = face.points5[1] - face.points5[0]
+    down = face.points5[3:].mean(0) - face.points5[:2].mean(0)
+    axis = right + f32([down[1], -down[0]])
+    return float(np.arctan2(axis[1], axis[0]))
+
+
+def _upright_window(
+    rgb: RGB, centre: Points, side: float, angle: float
+) -> tuple[RGB, Array, Array]:
+    """A window around a face, turned by `angle`, and the map from its px to the picture's."""
+    zoom = UPRIGHT_SIDES * side / UPRIGHT_WINDOW
+    step = max(int(zoom), 1)  # averaged down first, so that the warp does not alias
+    source = rgb
+    if step > 1:
+        size = (max(rgb.shape[1] // step, 1), max(rgb.shape[0] // step, 1))
+        source = np.asarray(cv2.resize(rgb, size, interpolation=cv2.INTER_AREA), np.uint8)
+    ratio = f32([rgb.shape[1] / source.shape[1], rgb.shape[0] / source.shape[0]])
+    cos, sin = np.cos(angle) * zoom, np.sin(angle) * zoom
+    linear = f32([[cos, -sin], [sin, cos]])
+    shift = f32(centre - linear @ f32([UPRIGHT_WINDOW / 2] * 2))
+    in_source = np.column_stack([linear, shift + 0.5]) / ratio[:, None]
+    in_source[:, 2] -= 0.5
+    window = cv2.warpAffine(
+        source,
+        in_source,
+        (UPRIGHT_WINDOW, UPRIGHT_WINDOW),
+        flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP,
+        borderMode=cv2.BORDER_REFLECT_101,
+    )
+    return np.asarray(window, np.uint8), linear, shift
 
 
 def _as_ffhq(points: Points) -> Points:

@@ -46,8 +46,16 @@ class FaceDetector(Protocol):
     @property
     def name(self) -> str: ...
 
-    def detect(self, rgb: RGB) -> list[Face]:
-        """All faces in `rgb` (H, W, 3) uint8, largest first; an empty list when there is none."""
+    def detect(self, rgb: RGB, *, quick: bool = False) -> list[Face]:
+        """All faces in `rgb` (H, W, 3) uint8, largest first; an empty list when there is none.
+
+        Args:
+            quick: look less hard, for the many frames of a clip.
+        """
+        ...
+
+    def follow(self, rgb: RGB, face: Face) -> Face | None:
+        """`face` measured anew in the next frame; None where it is not seen."""
         ...
 
 

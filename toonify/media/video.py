@@ -168,7 +168,8 @@ class VideoReader:
         width, height = self.size
         count = 0
         begin = round(Fraction(f"{self.clip.start + self.span.start:.6f}") / self.time_base)
-        length = None if self.span.end is None else self.span.end - self.span.start
+        end = self.span.end
+        length = None if end is None else Fraction(f"{end - self.span.start:.6f}")
         try:
             for packet in self._nut:
                 pts = max(packet.pts - begin, 0)
