@@ -194,7 +194,7 @@ def train_encoder(
         seed=settings.seed,
     )
     given = {"generator": generator, "start": start, "photos": photos, "pairs": pairs}
-    options = {**given, **asdict(config), "weights": asdict(weights)}
+    options = {**given, **asdict(config), "weights": asdict(loss.weights)}
     title = f"train-encoder: {output.resolve().name}"
     facts = {"encoder": encoder.config()["architecture"], "device": device}
     with (
