@@ -12,6 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from toonify.errors import UsageError
 from toonify.models.identity import Identity
 from toonify.models.mobile import MobileGenerator
 from toonify.models.protocol import Generator
@@ -186,7 +187,10 @@ class EncoderLoss:
         """16×16 activations in units of each channel's deviation."""
         generator = self.generator
         if not isinstance(generator, MobileGenerator | StyleGAN2Generator):
-            raise TypeError(f"{type(generator).__name__} gives no activations")
+            raise UsageError(
+                f"a {type(generator).__name__} gives no activations to compare",
+                mend="Use --features 0.",
+            )
         with torch.autocast(w_plus.device.type, torch.bfloat16, enabled=self.bfloat16):
             x = generator.features(generator.styles(w_plus), resolution=FEATURES)
         return x.float() / self._scale
