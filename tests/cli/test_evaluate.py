@@ -13,7 +13,7 @@ from PIL import Image
 
 from tests.tiny_bundle import write_bundle
 from toonify import evaluation
-from toonify.evaluation import MEASURES
+from toonify.evaluation import MEASURES, gallery
 from toonify.evaluation import run as running
 from toonify.evaluation.probes import Look, Probes
 from toonify.media.images import write_image
@@ -208,3 +208,24 @@ def test_bundles_of_one_name_keep_their_paths(run, bundle, tmp_path, measuring):
         "--json",
     )
     assert [record["label"] for record in result.records] == [str(bundle), str(tmp_path / "tiny")]
+
+
+def test_a_folder_that_cannot_be_written(run, bundle, tmp_path, measuring):
+    (tmp_path / "file").touch()
+    result = run("evaluate", ASTRONAUT, "--bundle", bundle, "-o", tmp_path / "file")
+    assert result.status == 1 and "Choose another -o" in result.err
+
+
+def test_a_full_disk_leaves_the_last_report(run, bundle, tmp_path, measuring, monkeypatch):
+    out = tmp_path / "report"
+    assert run("evaluate", ASTRONAUT, "--bundle", bundle, "-o", out).status == 0
+    before = (out / "report.json").read_bytes()
+
+    def full(*_):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(gallery.Gallery, "add", full)
+    result = run("evaluate", ASTRONAUT, "--bundle", bundle, "-o", out)
+    assert result.status == 1 and "No space left" in result.err
+    assert (out / "report.json").read_bytes() == before
+    assert sorted(p.name for p in out.iterdir()) == ["index.html", "report.json", "sheet.png"]

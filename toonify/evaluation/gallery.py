@@ -43,7 +43,9 @@ class Gallery:
         self._tile = TILE if photos <= MANY else SMALL_TILE
         self._temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
         try:
-            self._file = open(self._temporary, "w", encoding="utf-8")  # noqa: SIM115
+            self._file = open(  # noqa: SIM115 (closed in __exit__)
+                self._temporary, "w", encoding="utf-8", errors="replace"
+            )
         except OSError as error:
             raise InputError(
                 f"can't write {path}: {error.strerror or error}", mend="Choose another -o."

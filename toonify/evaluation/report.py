@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Sequence
-from contextlib import ExitStack
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from importlib.metadata import version
 from pathlib import Path
 from types import TracebackType
@@ -91,26 +91,40 @@ class ReportFolder:
     ) -> None:
         """One toonified photo; see `evaluate_photos`."""
         pictures = [drawn[label][name] for label, name in self._cells]
-        self._sheet.add([crop, *pictures])
-        self._gallery.add(str(record["photo"]), crop, pictures)
+        with self._told():
+            self._sheet.add([crop, *pictures])
+            self._gallery.add(str(record["photo"]), crop, pictures)
 
     def finish(self, report: dict[str, Any], run: Run) -> None:
         """Write everything under its name.
 
         Args:
             report: the summary; the rows are added to it.
+
+        Raises:
+            InputError: it can't be written.
         """
-        self._gallery.finish(report, run, self.subjects)
         text = json.dumps({**report, "rows": run.rows}, ensure_ascii=False, indent=1)
         path = self.folder / "report.json"
         temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
         try:
-            temporary.write_text(text + "\n", encoding="utf-8")
-            os.replace(temporary, path)
-        except OSError as error:
-            raise InputError(f"can't write {path}: {error.strerror or error}") from error
+            with self._told():
+                self._gallery.finish(report, run, self.subjects)
+                temporary.write_text(text + "\n", encoding="utf-8", errors="replace")
+                os.replace(temporary, path)
         finally:
             temporary.unlink(missing_ok=True)
+
+    @contextmanager
+    def _told(self) -> Iterator[None]:
+        """A full disk, say, as one line."""
+        try:
+            yield
+        except OSError as error:
+            raise InputError(
+                f"can't write to {self.folder}: {error.strerror or error}",
+                mend="Make room, or choose another -o.",
+            ) from error
 
     def __enter__(self) -> ReportFolder:
         self._stack.enter_context(self._sheet)
