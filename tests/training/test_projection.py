@@ -8,9 +8,9 @@ from torch.nn import functional as F
 
 from tests.training.tiny_training import FAMILIES, PixelDistance, tiny_generator
 from toonify.errors import UsageError
+from toonify.training.noise_maps import NoiseMaps
 from toonify.training.projection import (
     ProjectionSettings,
-    _NoiseMaps,
     _schedule,
     invert_character,
     project,
@@ -104,14 +104,14 @@ def test_wrong_size() -> None:
 def test_noise_maps_begin_as_the_generator_s(family: str) -> None:
     generator = tiny_generator(family)
     code = generator.w_avg.expand(1, generator.num_ws, -1)
-    maps = _NoiseMaps(generator, 1)
+    maps = NoiseMaps(generator, batch=1)
     assert maps.maps
     replaced = torch.func.functional_call(generator, maps.scaled(), (code,))
     assert torch.allclose(replaced, generator(code), atol=1e-5)
 
 
 def test_noise_penalty_sees_structure() -> None:
-    maps = _NoiseMaps(tiny_generator("stylegan2"), 2)
+    maps = NoiseMaps(tiny_generator("stylegan2"), batch=2)
     white = maps.penalty().detach()
     with torch.no_grad():
         for unit in maps.maps.values():

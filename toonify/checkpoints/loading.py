@@ -38,8 +38,26 @@ def load_generator(path: PathOrName, *, device: str | torch.device = "cpu") -> G
 
 
 def load_encoder(path: PathOrName, *, device: str | torch.device = "cpu") -> Encoder:
-    """pSp, e4e, ReStyle or compact encoder; as `load_generator`."""
+    """pSp, e4e, ReStyle, StyleGANEX or compact encoder; as `load_generator`."""
     return cast(Encoder, _load("encoder", path, device))
+
+
+def load_networks(
+    path: PathOrName, *, device: str | torch.device = "cpu"
+) -> tuple[Encoder, Generator | None]:
+    """Encoder of a checkpoint, and its generator where it holds one, reading the file once.
+
+    Raises:
+        ModelError: as `load_generator`'s.
+    """
+    file = _locate(path)
+    with formats.naming(file):
+        checkpoint = formats.read_checkpoint(file)
+        encoder = formats.build("encoder", checkpoint).to(device)
+        if "generator" not in checkpoint.roles:
+            return cast(Encoder, encoder), None
+        generator = formats.build("generator", checkpoint).to(device)
+    return cast(Encoder, encoder), cast(Generator, generator)
 
 
 def load_discriminator(

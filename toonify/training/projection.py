@@ -10,17 +10,19 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import cast
+from typing import Literal, cast
 
 import torch
 from torch import Tensor, nn
 from torch.func import functional_call
-from torch.nn import functional as F
 
-from toonify.errors import UsageError
+from toonify.errors import ModelError, UsageError
 from toonify.models.protocol import Generator
+from toonify.training.noise_maps import NoiseMaps
 from toonify.training.perceptual import PerceptualLoss, resize_for_loss
 
+# Where projections start; "both" projects twice and keeps each image's better result.
+Start = Literal["average", "encoder", "both"]
 Encode = Callable[[Tensor], Tensor]
 # (images finished before this batch, step, steps, mean loss of the batch)
 Progress = Callable[[int, int, int, float], None]
@@ -40,7 +42,8 @@ class ProjectionSettings:
         optimise_noise: fit the noise maps too, with `noise_weight` on their autocorrelation.
         start_noise: deviations of noise added to a code that starts at the average, faded out
             over the first three quarters; codes of an encoder start without.
-        patience: a plateau is this many steps without 0.5 % gain; it starts the ramp-down.
+        patience: a plateau is this many steps without 0.5 % gain; it starts the ramp-down; 0 takes
+            all steps.
         seed: of the noise.
         dtype: of the generator's convolutions; torch.bfloat16 runs them under autocast.
     """
@@ -86,6 +89,7 @@ class Inversion:
         losses: (k,).
         reconstructions: (k, 3, R, R) uint8.
         indices: which of the given images were used.
+        started_from: "average" or "encoder", of each.
     """
 
     w_plus: Tensor
@@ -93,6 +97,7 @@ class Inversion:
     losses: Tensor
     reconstructions: Tensor
     indices: list[int]
+    started_from: list[str]
 
 
 def to_uint8(images: Tensor) -> Tensor:
@@ -112,48 +117,6 @@ def w_statistics(generator: Generator, *, samples: int = 4096, seed: int = 0) ->
     z_dim = getattr(generator, "z_dim", generator.w_dim)
     z = torch.randn(samples, z_dim, generator=torch.Generator().manual_seed(seed))
     return generator.mapping(z.to(device)).std(dim=0).clamp_min(1e-6)
-
-
-class _NoiseMaps:
-    """Unit noise maps of a batch that stand in for the generator's constant ones."""
-
-    def __init__(self, generator: Generator, batch: int) -> None:
-        self.maps: dict[str, Tensor] = {}
-        self._original: dict[str, tuple[Tensor, Tensor]] = {}
-        for name, stored in cast(nn.Module, generator).named_buffers():
-            if stored.ndim != 4 or "noise" not in name.rpartition(".")[2] or stored.std() == 0:
-                continue
-            mean, deviation = stored.mean(), stored.std()
-            self._original[name] = (mean, deviation)
-            unit = ((stored - mean) / deviation).repeat(batch, 1, 1, 1)
-            self.maps[name] = unit.requires_grad_()
-
-    def scaled(self) -> dict[str, Tensor]:
-        """Name → map with the stored one's mean and deviation, for `functional_call`."""
-        return {
-            name: mean + deviation * self.maps[name]
-            for name, (mean, deviation) in self._original.items()
-        }
-
-    def penalty(self) -> Tensor:
-        """Autocorrelation of neighbours at every scale down to 8×8, summed → (B,)."""
-        total = torch.zeros(1)
-        for unit in self.maps.values():
-            noise = unit
-            while True:
-                for axis in (2, 3):
-                    product = noise * noise.roll(1, dims=axis)
-                    total = total.to(noise.device) + product.mean(dim=(1, 2, 3)).square()
-                if noise.shape[-1] <= 8:
-                    break
-                noise = F.avg_pool2d(noise, 2) * 2  # a mean of four, at unit variance again
-        return total
-
-    @torch.no_grad()
-    def normalise(self) -> None:
-        for unit in self.maps.values():
-            unit -= unit.mean(dim=(2, 3), keepdim=True)
-            unit *= unit.square().mean(dim=(2, 3), keepdim=True).add(1e-8).rsqrt()
 
 
 def _schedule(step: int, steps: int, rampdown_start: int) -> float:
@@ -240,7 +203,7 @@ def _project_batch(
         origin = start.float() if start.ndim == 3 else start.float()[:, None]
         origin = origin.expand(-1, num_ws, -1).detach()
     offset = torch.zeros_like(origin, memory_format=torch.contiguous_format).requires_grad_()
-    noise = _NoiseMaps(generator, batch) if settings.optimise_noise else None
+    noise = NoiseMaps(generator, batch=batch) if settings.optimise_noise else None
     variables = [offset, *(noise.maps.values() if noise else ())]
     optimizer = torch.optim.Adam(variables, betas=(0.9, 0.999))
     random = torch.Generator().manual_seed(settings.seed)
@@ -281,9 +244,14 @@ def _project_batch(
         if noise:
             noise.normalise()
         value = float(each.detach().mean())
+        if not math.isfinite(value):
+            raise ModelError(
+                f"the projection is no longer finite at step {step}",
+                mend="Lower --lr, or use --dtype float32.",
+            )
         if value < best * 0.995:
             best, best_step = value, step
-        elif step - best_step >= settings.patience and step < rampdown:
+        elif 0 < settings.patience <= step - best_step and step < rampdown:
             rampdown, steps = step, min(steps, step + max(1, settings.steps // 4))
         report(step, value)
         step += 1
@@ -301,40 +269,67 @@ def invert_character(
     k: int = 50,
     settings: ProjectionSettings | None = None,
     encoder: Encode | None = None,
+    start: Start | None = None,
     progress: Progress | None = None,
 ) -> Inversion:
     """Project up to `k` drawings of one character and average their codes.
 
     Args:
         images: (N, 3, R, R) uint8 or float in [-1, 1]; with N > k, k are drawn by the seed.
-        encoder: maps images (B, 3, R, R) in [-1, 1] to w+ or w, where the projection then
-            starts; None starts from the average latent.
+        encoder: maps images (B, 3, R, R) in [-1, 1] to w+ or w, where the projection can start.
+        start: the encoder where there is one, else the average latent, when None. "both" takes
+            twice the time: `progress` counts the images of both passes.
+
+    Raises:
+        UsageError: no image, images of another size, or a start that needs an encoder.
+        ModelError: the projection is no longer finite.
     """
     settings = settings or ProjectionSettings()
+    start = start or ("average" if encoder is None else "encoder")
     if k < 1:
         raise UsageError(f"k is {k}", mend="Use at least one image a character.")
+    if start != "average" and encoder is None:
+        raise UsageError(f"starting from {start} needs an encoder", mend="Give --encoder.")
     chosen = torch.randperm(
         len(images), generator=torch.Generator().manual_seed(settings.seed)
     ).tolist()[:k]
     chosen.sort()
     images = images[chosen]
-    start = None
-    if encoder is not None and len(images):
-        device = generator.w_avg.device
-        with torch.no_grad():
-            start = torch.cat(
-                [
-                    encoder(to_float(c) if c.dtype == torch.uint8 else c)
-                    for c in images.to(device).split(settings.batch_size)
-                ]
-            )
-    result = project(
-        images, generator, loss=loss, settings=settings, start=start, progress=progress
-    )
+    results: dict[str, Projection] = {}
+    for number, way in enumerate(("encoder", "average") if start == "both" else (start,)):
+
+        def report(done: int, step: int, steps: int, value: float, n: int = number) -> None:
+            if progress:
+                progress(n * len(images) + done, step, steps, value)
+
+        begin = None
+        if way == "encoder" and encoder is not None and len(images):
+            begin = _encoded(images, encoder, generator.w_avg.device, settings.batch_size)
+        results[way] = project(
+            images, generator, loss=loss, settings=settings, start=begin, progress=report
+        )
+    ways = list(results)
+    best = torch.stack([r.losses for r in results.values()]).argmin(dim=0).tolist()
+
+    def pick(parts: list[Tensor]) -> Tensor:
+        return torch.stack([parts[way][i] for i, way in enumerate(best)])
+
+    codes = pick([r.codes for r in results.values()])
     return Inversion(
-        w_plus=result.codes.mean(dim=0),
-        codes=result.codes,
-        losses=result.losses,
-        reconstructions=result.reconstructions,
+        w_plus=codes.mean(dim=0),
+        codes=codes,
+        losses=pick([r.losses for r in results.values()]),
+        reconstructions=pick([r.reconstructions for r in results.values()]),
         indices=chosen,
+        started_from=[ways[way] for way in best],
+    )
+
+
+@torch.no_grad()
+def _encoded(images: Tensor, encoder: Encode, device: torch.device, batch: int) -> Tensor:
+    return torch.cat(
+        [
+            encoder(to_float(part) if part.dtype == torch.uint8 else part)
+            for part in (chunk.to(device) for chunk in images.split(batch))
+        ]
     )

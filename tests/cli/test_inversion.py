@@ -1,0 +1,192 @@
+"""invert, edit and translate on tiny networks."""
+
+from pathlib import Path
+
+import numpy as np
+import published
+import pytest
+import torch
+from PIL import Image
+
+from tests.tiny_styleganex import PixelLoss, tiny_stylegan2, write_networks
+from toonify.checkpoints import load_generator, save_generator
+from toonify.inversion.latents import Latents
+
+ASTRONAUT = Path(__file__).parents[2] / "examples" / "astronaut.png"
+
+
+@pytest.fixture(autouse=True)
+def pixel_loss(monkeypatch):
+    monkeypatch.setattr("toonify.training.perceptual.PerceptualLoss", PixelLoss)
+
+
+@pytest.fixture
+def networks(tmp_path):
+    """Options that name a StyleGANEX encoder and its generator."""
+    encoder, generator = write_networks(tmp_path)
+    return ["--encoder", encoder, "--generator", generator]
+
+
+@pytest.fixture
+def faces(tmp_path):
+    """Four aligned faces in two folders."""
+    rng = np.random.default_rng(0)
+    for index, side in enumerate(("dark", "dark", "light", "light")):
+        path = tmp_path / side / f"{index}.png"
+        path.parent.mkdir(exist_ok=True)
+        pixels = rng.integers(0, 120, (64, 64, 3)) + 120 * (side == "light")
+        Image.fromarray(pixels.astype(np.uint8)).save(path)
+    return tmp_path
+
+
+def size(path: Path) -> tuple[int, int]:
+    with Image.open(path) as picture:
+        return picture.size
+
+
+def test_a_whole_photo_is_inverted_and_edited(run, networks, tmp_path):
+    out = tmp_path / "out"
+    command = ["invert", ASTRONAUT, "-o", out, "--steps", "2", "--pti", "--pti-steps", "2"]
+    result = run(*command, *networks, "--json")
+    assert result.status == 0, result.err
+    (record,) = result.records
+    latents, metadata = Latents.load(out / "astronaut.safetensors")
+    assert metadata["source"] == "astronaut.png" and latents.noises
+    height, width = latents.frame_size
+    assert height == width > 512  # the astronaut's eyes are less than 64 pixels apart
+    assert size(out / "astronaut.png") == (round(width / 4), round(height / 4))
+    assert record["curve"] == str(out / "astronaut-loss.png")
+    lines = (out / "astronaut-loss.csv").read_text().splitlines()
+    assert [line.split(",")[:2] for line in lines[1:]] == [
+        ["refine", "1"], ["refine", "2"], ["tune", "1"], ["tune", "2"]
+    ]  # fmt: skip
+    assert load_generator(out / "astronaut-generator.safetensors").resolution == 64
+
+    strip = tmp_path / "strip.png"
+    options = ["--direction", "sefa-1", "--range", "-2:2", "--frames", "3"]
+    source = out / "astronaut.safetensors"
+    result = run("edit", source, "-o", strip, *options, *networks)
+    assert result.status == 0, result.err
+    assert size(strip)[0] == 3 * round(width / 4) + 2 * 4
+
+
+def test_a_checkpoint_with_its_decoder_needs_no_generator(run, faces):
+    path = faces / "styleganex.pt"
+    contents = {"state_dict": published.styleganex(), "latent_avg": torch.randn(64), "opts": {}}
+    torch.save(contents, path)
+    photo, out = faces / "dark" / "0.png", faces / "out"
+    command = ["invert", photo, "-o", out, "--steps", "0", "--frame", "aligned"]
+    result = run(*command, "--encoder", path)
+    assert result.status == 0, result.err
+    assert size(out / "0.png") == (256, 256)
+
+
+def test_other_families_invert_aligned_faces(run, faces, bundle):
+    command = ["invert", faces / "dark", "-o", faces / "out", "--steps", "1", "--frame", "aligned"]
+    result = run(*command, "--encoder", bundle, "--generator", bundle, "--json")
+    assert result.status == 0, result.err
+    assert [Path(r["reconstruction"]).name for r in result.records] == ["0.png", "1.png"]
+    latents, _ = Latents.load(faces / "out" / "1.safetensors")
+    assert latents.feature is None
+
+
+def test_a_photo_that_fails_does_not_stop_the_others(run, faces, bundle):
+    (faces / "dark" / "bad.png").write_text("no image")
+    command = ["invert", faces / "dark", "-o", faces / "out", "--steps", "0", "--frame", "aligned"]
+    result = run(*command, "--encoder", bundle, "--generator", bundle, "--json")
+    assert result.status == 1 and len(result.records) == 2
+    assert "bad.png" in result.err and len(result.err.splitlines()) == 1
+
+
+def test_mixing_domain_transfer_and_animation(run, faces, networks):
+    dark, light = faces / "dark" / "0.png", faces / "light" / "2.png"
+    toon = faces / "toon.safetensors"
+    save_generator(tiny_stylegan2(seed=5), toon)
+    aligned = ["--frame", "aligned", *networks]
+
+    def edited(name, *options):
+        result = run("edit", dark, "-o", faces / name, *options)
+        assert result.status == 0, result.err
+        return np.asarray(Image.open(faces / name).convert("RGB"), np.int16)
+
+    plain = edited("plain.png", *aligned)
+    assert not np.array_equal(plain, edited("mix.png", "--mix", light, *aligned))
+    assert not np.array_equal(plain, edited("toon.png", *aligned, "--generator", toon))
+    edited("a.gif", "--direction", "sefa-2", "--range", "0:2", "--frames", "3", *aligned)
+    with Image.open(faces / "a.gif") as animation:
+        assert animation.n_frames == 4
+
+
+def test_a_direction_is_learnt_from_two_folders_and_used(run, faces, networks):
+    aligned = ["--frame", "aligned", *networks]
+    fit = ["--fit", faces / "light", faces / "dark"]
+    learnt = faces / "light.safetensors"
+    result = run("edit", *fit, "-o", learnt, *aligned)
+    assert result.status == 0, result.err
+    photo, target = faces / "dark" / "0.png", faces / "edited.png"
+    for options in (["--direction", learnt], fit):
+        result = run("edit", photo, "-o", target, *options, *aligned)
+        assert result.status == 0, result.err
+        assert size(target) == (64, 64)
+
+
+def test_drawings_and_small_photos_are_translated(run, faces):
+    drawing = faces / "drawing.png"
+    Image.fromarray(np.random.default_rng(0).integers(0, 19, (40, 48)).astype(np.uint8)).save(
+        drawing
+    )
+    for task, labels, extra in (
+        ("sketch", 1, ["--samples", "2"]),
+        ("mask", 19, ["--samples", "2"]),
+        ("super-resolution", 0, ["--factor", "16", "--frame", "aligned"]),
+    ):
+        folder = faces / task
+        folder.mkdir()
+        encoder, generator = write_networks(folder, label_channels=labels, fusion_channels=(8,))
+        networks = ["--checkpoint", encoder, "--generator", generator]
+        source = faces / "dark" / "0.png" if labels == 0 else drawing
+        output = folder / "face.png"
+        result = run("translate", source, "-o", output, "--task", task, *extra, *networks)
+        assert result.status == 0, result.err
+        if labels:
+            assert size(folder / "face-1.png") == size(folder / "face-2.png") == (12, 10)
+        else:
+            assert size(output) == (64, 64)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "status", "words"),
+    [
+        ("edit -o a.png", 2, "nothing to edit"),
+        ("edit {photo} -o a.xyz", 2, "can't write a picture"),
+        ("edit {photo} -o a.gif --direction sefa-1", 2, "needs a --range"),
+        ("edit {photo} -o a.png --range 1:2 {networks}", 2, "needs a direction"),
+        ("edit {photo} -o a.png --direction sefa-1 --range up {networks}", 2, "is no range"),
+        ("edit {photo} -o a.png --layers 3-99 {networks}", 2, "no range of layers"),
+        ("edit nowhere.safetensors -o a.png {generator}", 1, "no such file"),
+        ("invert {photo} -o out --encoder styleganex-inversion", 3, "models pull styleganex-inv"),
+        ("invert {photo} -o out --frame aligned --steps 0", 3, "models pull ffhq-mobile"),
+        ("invert {photo} -o out --encoder {encoder}", 3, "holds no generator"),
+        ("invert {photo} {photo} -o out {networks}", 2, "two photos"),
+        ("invert {photo} -o out --steps 0 {networks}", 1, "no face found"),
+        ("translate {photo} -o a.png --task mask", 3, "models pull styleganex-mask2face"),
+        (
+            "translate {photo} -o a.png --task mask --checkpoint {encoder} {generator}",
+            3,
+            "for mask",
+        ),
+        ("translate {photo} -o a.png --task sketch --factor 8", 2, "super-resolution"),
+        ("translate {photo} -o a.gif --task sketch", 2, "can't write a picture"),
+    ],
+)
+def test_failures_are_one_line_with_their_mend(run, faces, networks, arguments, status, words):
+    values = {
+        "photo": faces / "dark" / "0.png",
+        "networks": " ".join(map(str, networks)),
+        "encoder": networks[1],
+        "generator": f"--generator {networks[3]}",
+    }
+    result = run(*arguments.format(**values).split())
+    assert result.status == status and words in result.err
+    assert len(result.err.splitlines()) == 1
+    assert not (faces / "out").exists() and not Path("a.png").exists()

@@ -1,0 +1,83 @@
+"""Frames as StyleGANEX wants them: the face at its size, no frame too small or too large."""
+
+import numpy as np
+import pytest
+import torch
+
+from toonify.errors import InputError
+from toonify.faces.types import Face
+from toonify.inversion.frames import frame_face, lowered, pad_to_stride, shoot, to_rgb, to_tensor
+
+
+def face(x: float, y: float, eyes: float) -> Face:
+    """An upright one whose eyes are `eyes` px apart around (x, y)."""
+    e = eyes
+    points = [(x - e / 2, y), (x + e / 2, y), (x, y + 0.6 * e), (x - 0.4 * e, y + e), (x + 0.4 * e, y + e)]  # fmt: skip  # noqa: E501
+    box = np.array([x - e, y - e, x + e, y + 1.5 * e], np.float32)
+    return Face(box=box, score=1.0, points5=np.array(points, np.float32))
+
+
+PHOTO = np.random.default_rng(0).integers(0, 255, (300, 400, 3), np.uint8)
+
+
+def test_the_whole_frame_is_scaled_to_the_faces_size():
+    shot = frame_face(PHOTO, face(200, 150, 32), "whole")
+    assert shot.frame.shape == (600, 800, 3) and shot.face.shape == (256, 256, 3)
+
+
+def test_a_frame_around_the_face_reaches_256_pixels_each_way_within_the_photo():
+    shot = frame_face(PHOTO, face(200, 150, 32), "face")
+    assert shot.frame.shape == (512, 512, 3)
+    shot = frame_face(PHOTO, face(50, 150, 32), "face")
+    assert shot.frame.shape == (512, 100 + 256, 3)
+
+
+def test_an_aligned_face_has_no_frame():
+    shot = shoot(PHOTO, "aligned")
+    assert shot.frame is None and shot.face.shape == (256, 256, 3)
+
+
+class Detector:
+    name = "none"
+
+    def __init__(self, faces):
+        self.faces = faces
+
+    def detect(self, rgb):
+        return self.faces
+
+
+@pytest.mark.parametrize(
+    ("faces", "words"),
+    [
+        ([], "no face found"),
+        ([face(200, 150, 8)], "3200x2400 px"),
+        ([face(200, 150, 900)], "28x21 px"),
+    ],
+)
+def test_what_makes_no_frame_is_said_with_its_mend(faces, words):
+    with pytest.raises(InputError) as caught:
+        shoot(PHOTO, "whole", Detector(faces))
+    assert words in str(caught.value) and "Use" in str(caught.value)
+
+
+def test_lowered_pictures_have_their_size_and_less_detail():
+    shot = shoot(PHOTO, "whole", Detector([face(200, 150, 64)]), lower=32)
+    assert shot.frame.shape == PHOTO.shape
+    assert shot.frame.std() < 0.5 * PHOTO.std()
+    assert np.array_equal(lowered(PHOTO, 4), PHOTO)
+
+
+def test_padding_reflects_to_the_stride():
+    frame = torch.randn(1, 3, 33, 47)
+    padded = pad_to_stride(frame)
+    assert padded.shape == (1, 3, 40, 48)
+    assert torch.equal(padded[..., :33, :47], frame)
+    assert torch.equal(padded[..., 33, :47], frame[..., 31, :])
+    assert pad_to_stride(padded) is padded
+    with pytest.raises(InputError, match="20x64"):
+        pad_to_stride(torch.randn(1, 3, 64, 20))
+
+
+def test_pixels_survive_the_way_to_tensors_and_back():
+    assert np.array_equal(to_rgb(to_tensor(PHOTO)), PHOTO)

@@ -1,0 +1,139 @@
+"""Encoder and generator as one; refining latents; tuning the generator."""
+
+import numpy as np
+import pytest
+import torch
+
+from tests.tiny_bundle import tiny_generator as tiny_mobile
+from tests.tiny_styleganex import PixelLoss, tiny_encoder, tiny_stylegan2
+from toonify.errors import ModelError
+from toonify.inversion.frames import Shot
+from toonify.inversion.latents import Latents, fit_codes
+from toonify.inversion.model import FaceModel
+from toonify.inversion.optimise import (
+    RefineSettings,
+    TuneSettings,
+    ramp,
+    refine,
+    target_of,
+    tune,
+)
+from toonify.models.compact_encoder import CompactEncoder
+
+LOSS = PixelLoss()
+RNG = np.random.default_rng(0)
+SHOT = Shot(
+    RNG.integers(0, 255, (256, 256, 3), np.uint8), RNG.integers(90, 160, (45, 61, 3), np.uint8)
+)
+
+
+def frames_model() -> FaceModel:
+    return FaceModel(tiny_stylegan2(), tiny_encoder())
+
+
+def faces_model() -> FaceModel:
+    encoder = CompactEncoder(num_ws=6, w_dim=16, input_size=32, widths=(16, 16), depth=1)
+    return FaceModel(tiny_mobile(), encoder)
+
+
+def test_a_frame_of_any_size_is_read_and_rendered_at_the_generators_scale():
+    model = frames_model()
+    latents = model.encode(SHOT)
+    assert latents.feature.shape == (1, 8, 6, 8) and latents.frame_size == (45, 61)
+    # a generator of 64×64 gives two pixels a feature pixel, a quarter of the frame's
+    assert model.render(latents).shape == (1, 3, round(45 / 4), round(61 / 4))
+
+
+def test_without_a_frame_the_face_is_the_frame():
+    model = frames_model()
+    latents = model.encode(Shot(SHOT.face, None))
+    assert latents.feature.shape == (1, 8, 32, 32)
+    assert model.render(latents).shape == (1, 3, 64, 64)
+
+
+def test_other_encoders_give_codes_of_the_face_for_generators_of_other_sizes():
+    model = faces_model()
+    latents = model.encode(SHOT)
+    assert latents.feature is None and latents.w_plus.shape == (1, model.generator.num_ws, 16)
+    assert model.render(latents).shape[2] == model.generator.resolution
+
+
+@pytest.mark.parametrize("make", [frames_model, faces_model])
+def test_refining_gets_closer_and_leaves_the_generator_alone(make):
+    model = make()
+    before = {k: v.clone() for k, v in model.generator.state_dict().items()}
+    start = model.encode(SHOT)
+    target = target_of(SHOT, start, model.device)
+    settings = RefineSettings(steps=30, noise_weight=1.0)
+    seen = []
+    latents, losses = refine(
+        model, start, target, loss=LOSS, settings=settings, progress=lambda *a: seen.append(a)
+    )
+    assert len(losses) == 30 and losses[-1] < losses[0] and seen[-1][:2] == (30, 30)
+    assert (latents.w_plus - start.w_plus).abs().max() > 0.01
+    assert bool(latents.noises) == model.reads_frames  # the compact generator's maps are zero
+    assert all(torch.equal(v, before[k]) for k, v in model.generator.state_dict().items())
+    again, _ = refine(model, start, target, loss=LOSS, settings=settings)
+    assert torch.equal(again.w_plus, latents.w_plus)
+
+
+@pytest.mark.parametrize("make", [frames_model, faces_model])
+def test_tuning_moves_a_copy_of_the_generator(make):
+    model = make()
+    before = {k: v.clone() for k, v in model.generator.state_dict().items()}
+    latents = model.encode(SHOT)
+    target = target_of(SHOT, latents, model.device)
+    settings = TuneSettings(steps=10, lr=1e-2)
+    tuned, losses = tune(model, latents, target, loss=LOSS, settings=settings)
+    assert losses[-1] < losses[0]
+    assert all(torch.equal(v, before[k]) for k, v in model.generator.state_dict().items())
+    difference = (tuned.render(latents) - model.render(latents)).abs().max()
+    assert difference > 1e-3
+    assert not any(p.requires_grad for p in tuned.generator.parameters())
+
+
+def test_latents_survive_their_file_and_render_the_same(tmp_path):
+    model = frames_model()
+    start = model.encode(SHOT)
+    target = target_of(SHOT, start, model.device)
+    latents, _ = refine(model, start, target, loss=LOSS, settings=RefineSettings(steps=2))
+    latents.save(tmp_path / "me.safetensors", {"source": "me.jpg"})
+    again, metadata = Latents.load(tmp_path / "me.safetensors")
+    assert metadata == {"source": "me.jpg"} and again.frame_size == (45, 61)
+    assert torch.equal(model.render(again), model.render(latents))
+    stored = model.render(Latents(latents.w_plus, latents.feature, {}, latents.frame_size))
+    assert not torch.equal(model.render(again), stored)
+
+
+def test_a_fine_tuned_generator_renders_the_same_latents():
+    latents = frames_model().encode(SHOT)
+    other = FaceModel(tiny_stylegan2(seed=7))
+    assert other.render(latents).shape == frames_model().render(latents).shape
+
+
+def test_codes_are_cut_or_continued_for_other_resolutions():
+    codes = torch.randn(2, 4, 3)
+    assert torch.equal(fit_codes(codes, 3), codes[:, :3])
+    longer = fit_codes(codes, 6)
+    assert torch.equal(longer[:, :4], codes) and torch.equal(longer[:, 5], codes[:, 3])
+
+
+def test_networks_that_do_not_fit_are_refused_in_a_line(tmp_path):
+    def refused(words, make):
+        with pytest.raises(ModelError, match=words):
+            make()
+
+    refused("numbers", lambda: FaceModel(tiny_stylegan2(w_dim=8), tiny_encoder()))
+    refused("8 channels", lambda: FaceModel(
+        tiny_stylegan2(channels={4: 4, 8: 4, 16: 4, 32: 4, 64: 4}), tiny_encoder()))  # fmt: skip
+    refused("whole frames need", lambda: FaceModel(tiny_mobile(), tiny_encoder()))
+    latents = frames_model().encode(SHOT)
+    refused("whole frames need", lambda: FaceModel(tiny_mobile()).render(latents))
+    wide = FaceModel(tiny_stylegan2(w_dim=8))
+    refused("16 numbers", lambda: wide.render(latents))
+    refused("not a readable", lambda: Latents.load(__file__))
+
+
+def test_the_published_ramp():
+    assert ramp(0) == 0 and ramp(0.05) == 1 and ramp(0.5) == 1
+    assert 0 < ramp(0.9) < ramp(0.8) < 1 and ramp(1) == 0

@@ -1,0 +1,198 @@
+"""`toonify invert`: a photo into a generator's latents."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from toonify.cli.common import Settings, complain, examples, settings_of
+from toonify.cli.inverting import (
+    EncoderOption,
+    Framing,
+    FramingOption,
+    GeneratorOption,
+    Photos,
+    load_model,
+)
+from toonify.errors import InputError, ToonifyError, UsageError
+
+if TYPE_CHECKING:
+    from toonify.training.perceptual import PerceptualLoss
+
+EPILOG = examples(
+    "toonify invert me.jpg -o inverted/ --encoder styleganex-inversion",
+    "toonify invert photos/ -o inverted/ --steps 100",
+    "toonify invert crop.png -o inverted/ --frame aligned --generator ffhq-mobile --pti",
+)
+
+
+def invert(
+    ctx: typer.Context,
+    inputs: Annotated[list[Path], typer.Argument(help="Photos, or folders of photos.")],
+    output: Annotated[
+        Path,
+        typer.Option("-o", "--output", help="Folder of the latents and pictures."),
+    ],
+    encoder: EncoderOption = "default",
+    generator: GeneratorOption = None,
+    frame: FramingOption = Framing.whole,
+    steps: Annotated[
+        int, typer.Option(min=0, help="Steps that refine the encoder's answer; 0 for none.")
+    ] = 500,
+    pti: Annotated[
+        bool, typer.Option("--pti", help="Tune a copy of the generator to each photo too.")
+    ] = False,
+    pti_steps: Annotated[int, typer.Option(min=1, help="Steps of that.")] = 350,
+) -> None:
+    """Find the latents that a generator renders a photo from.
+
+    For NAME.jpg this writes NAME.safetensors (codes, first feature, noise maps), NAME.png (the
+    reconstruction), NAME-loss.csv and NAME-loss.png, and with --pti NAME-generator.safetensors.
+    A photo that fails is named, the others go on, and the exit status is 1.
+    """
+    settings = settings_of(ctx)
+    paths = photographs(inputs)
+    targets = output_stems(paths, output)
+    model = load_model(settings, encoder, generator, gradients=bool(steps) or pti)
+    loss = perceptual(model.dtype, model.device) if steps or pti else None
+    photos = Photos(settings, model, frame)
+    failed = 0
+    for path, stem in zip(paths, targets, strict=True):
+        try:
+            record = _invert_one(settings, photos, path, stem, loss, steps, pti_steps if pti else 0)
+        except ToonifyError as error:
+            if error.exit_code != InputError.exit_code:
+                raise
+            complain(str(error))
+            failed += 1
+            continue
+        line = f"{path} -> {record['reconstruction']}"
+        if "loss" in record:
+            line += f", LPIPS {record['first_loss']} -> {record['loss']}"
+        settings.result(record, line)
+    raise typer.Exit(1 if failed else 0)
+
+
+def _invert_one(
+    settings: Settings,
+    photos: Photos,
+    path: Path,
+    stem: Path,
+    loss: PerceptualLoss | None,
+    steps: int,
+    pti_steps: int,
+) -> dict[str, Any]:
+    from toonify.checkpoints import generator_hash, save_generator
+    from toonify.inversion.frames import to_rgb
+    from toonify.inversion.optimise import RefineSettings, TuneSettings, refine, target_of, tune
+    from toonify.media.images import write_image
+
+    model = photos.model
+    shot, latents = photos.read(path)
+    target = target_of(shot, latents, model.device)
+    reconstruction = stem.with_name(f"{stem.name}.png")
+    record: dict[str, Any] = {
+        "source": str(path),
+        "latents": str(stem.with_name(f"{stem.name}.safetensors")),
+        "reconstruction": str(reconstruction),
+    }
+    curves: dict[str, list[float]] = {}
+    if steps and loss is not None:
+        options = RefineSettings(steps=steps, seed=settings.seed)
+        with settings.progress(path.name) as bar:
+            latents, curves["refine"] = refine(
+                model,
+                latents,
+                target,
+                loss=loss,
+                settings=options,
+                progress=lambda step, of, _: bar(step, of),
+            )
+    if pti_steps and loss is not None:
+        with settings.progress(f"{path.name}, generator") as bar:
+            model, curves["tune"] = tune(
+                model,
+                latents,
+                target,
+                loss=loss,
+                settings=TuneSettings(steps=pti_steps),
+                progress=lambda step, of, _: bar(step, of),
+            )
+        tuned = stem.with_name(f"{stem.name}-generator.safetensors")
+        save_generator(model.generator, tuned, metadata={"source": path.name})
+        record["generator"] = str(tuned)
+    about = {"source": path.name, "generator": generator_hash(model.generator)}
+    latents.save(record["latents"], about)
+    write_image(reconstruction, to_rgb(model.render(latents)))
+    if curves:
+        first = next(iter(curves.values()))
+        record["first_loss"], record["loss"] = round(first[0], 4), round(first[-1], 4)
+        record["curve"] = _write_curves(stem, curves)
+    return record
+
+
+def _write_curves(stem: Path, curves: dict[str, list[float]]) -> str:
+    from toonify.inversion.picture import loss_curve
+    from toonify.media.images import write_image
+
+    table = stem.with_name(f"{stem.name}-loss.csv")
+    partial = table.with_name(f".{table.name}.tmp")
+    lines = [
+        f"{kind},{step},{value:.6f}\n"
+        for kind, values in curves.items()
+        for step, value in enumerate(values, start=1)
+    ]
+    try:
+        partial.write_text("".join(["kind,step,loss\n", *lines]), encoding="utf-8")
+        partial.replace(table)
+    except OSError as error:
+        partial.unlink(missing_ok=True)
+        raise InputError(f"can't write {table}: {error.strerror or error}") from error
+    joined = [value for values in curves.values() for value in values]
+    title = " then ".join({"refine": "LPIPS", "tune": "LPIPS + L2 (generator)"}[k] for k in curves)
+    picture = stem.with_name(f"{stem.name}-loss.png")
+    write_image(picture, loss_curve(joined, f"{stem.name}: {title}"))
+    return str(picture)
+
+
+def photographs(inputs: list[Path]) -> list[Path]:
+    """Files as they are, and the images of folders.
+
+    Raises:
+        InputError: a folder has none.
+    """
+    from toonify.media.images import iter_images
+
+    paths: list[Path] = []
+    for item in inputs:
+        found = list(iter_images(item)) if item.is_dir() else [item]
+        if not found:
+            raise InputError(f"no image in {item}", mend="Put PNG or JPEG photos there.")
+        paths += found
+    return paths
+
+
+def output_stems(paths: list[Path], folder: Path) -> list[Path]:
+    """Where each photo's files go, without suffix.
+
+    Raises:
+        UsageError: two photos of one name, or the folder is a file.
+    """
+    if folder.exists() and not folder.is_dir():
+        raise UsageError(f"{folder} is a file", mend="Give -o FOLDER.")
+    names = [path.stem for path in paths]
+    double = next((name for name in names if names.count(name) > 1), None)
+    if double is not None:
+        raise UsageError(
+            f"two photos are called {double}", mend="Invert them into different folders."
+        )
+    return [folder / name for name in names]
+
+
+def perceptual(dtype: object, device: object) -> PerceptualLoss:
+    """LPIPS, in the networks' arithmetic."""
+    from toonify.training.perceptual import PerceptualLoss
+
+    return PerceptualLoss(dtype=dtype).to(device)  # type: ignore[arg-type,call-overload]

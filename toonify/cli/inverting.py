@@ -1,0 +1,137 @@
+"""What `invert`, `edit` and `translate` share: options, the loaded networks, their inputs."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from toonify.cli.common import Settings
+from toonify.errors import InputError, ModelError
+
+if TYPE_CHECKING:
+    from toonify.faces import FaceDetector
+    from toonify.inversion.frames import Shot
+    from toonify.inversion.latents import Latents
+    from toonify.inversion.model import FaceModel
+
+FACE_GENERATOR = "ffhq-mobile"  # what the default bundle's encoder was trained with
+
+
+class Framing(StrEnum):
+    """How much of a photo is taken."""
+
+    whole = "whole"
+    face = "face"
+    aligned = "aligned"
+
+
+EncoderOption = Annotated[
+    str,
+    typer.Option(
+        "--encoder",
+        help="What reads the photos: a StyleGANEX, pSp, e4e, ReStyle or compact encoder (file,"
+        " registry name such as styleganex-inversion, or bundle).",
+    ),
+]
+GeneratorOption = Annotated[
+    str | None,
+    typer.Option(
+        "--generator",
+        help="What renders: a generator's file, registry name or bundle.",
+        show_default=f"the encoder's own, else {FACE_GENERATOR}",
+    ),
+]
+FramingOption = Annotated[
+    Framing,
+    typer.Option(
+        "--frame",
+        help="The whole photo, 256 px around the eyes at training size, or a photo that is an"
+        " aligned face already. Encoders other than StyleGANEX's take the face alone.",
+    ),
+]
+
+
+def load_model(
+    settings: Settings, encoder: str | None, generator: str | None, *, gradients: bool = False
+) -> FaceModel:
+    """The networks, on the chosen device.
+
+    Args:
+        encoder: None where only latents are rendered.
+        gradients: latents or weights will be optimised, for which float16 underflows.
+    """
+    import torch
+
+    from toonify.bundle_writing import locate
+    from toonify.checkpoints import load_generator, load_networks
+    from toonify.device import pick_device, pick_dtype
+    from toonify.inversion.model import FaceModel
+    from toonify.models.styleganex_encoder import StyleGANEXEncoder
+
+    device = pick_device(settings.device)
+    dtype = pick_dtype(settings.dtype, device)
+    if gradients and dtype == torch.float16:
+        dtype = torch.bfloat16
+    reader, own = None, None
+    if encoder is not None:
+        reader, own = load_networks(locate(encoder, "encoder"), device=device)
+    if generator is not None:
+        network = load_generator(locate(generator, "generator"), device=device)
+    elif own is not None:
+        network = own
+    elif isinstance(reader, StyleGANEXEncoder):
+        raise ModelError(
+            f"{encoder} holds no generator", mend="Give the one it was trained for: --generator."
+        )
+    else:
+        network = load_generator(FACE_GENERATOR, device=device)
+    return FaceModel(network, reader, own_generator=own, dtype=dtype)
+
+
+class Photos:
+    """Reads photos and inversions into latents; the face detector is made when needed."""
+
+    def __init__(self, settings: Settings, model: FaceModel, framing: Framing) -> None:
+        self.settings, self.model, self.framing = settings, model, framing
+        self._detector: FaceDetector | None = None
+
+    def latents(self, path: Path) -> Latents:
+        """Of a photo (step I) or a file written by `invert`."""
+        from toonify.inversion.latents import Latents
+
+        if path.suffix == ".safetensors":
+            if not path.is_file():
+                raise InputError(f"no such file: {path}", mend="Check the name.")
+            return Latents.load(path)[0]
+        return self.read(path)[1]
+
+    def read(self, path: Path) -> tuple[Shot, Latents]:
+        """A photo's frame and face, and the encoder's answer."""
+        shot = self.shoot(path)
+        return shot, self.model.encode(shot)
+
+    def shoot(self, path: Path, *, lower: int | None = None) -> Shot:
+        """A photo's frame and face.
+
+        Args:
+            lower: shrink them so that super-resolution by this factor would undo it.
+        """
+        from toonify.faces import get_detector
+        from toonify.inversion.frames import shoot
+        from toonify.media.images import read_image
+
+        rgb = read_image(path).rgb
+        framing = self.framing
+        if framing is not Framing.aligned and self._detector is None:
+            self._detector = get_detector(
+                device=str(self.model.device), offline=self.settings.offline
+            )
+        if framing is Framing.whole and not self.model.reads_frames:
+            framing = Framing.face  # the frame is of no use, so its limits don't apply
+        try:
+            return shoot(rgb, framing.value, self._detector, lower=lower)
+        except InputError as error:
+            raise InputError(f"{path}: {error}") from error

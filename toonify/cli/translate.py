@@ -1,0 +1,145 @@
+"""`toonify translate`: StyleGANEX's trained translations."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal, cast
+
+import typer
+
+from toonify.cli.common import examples, settings_of
+from toonify.cli.inverting import Framing, FramingOption, Photos, load_model
+from toonify.errors import UsageError
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from toonify.inversion.model import FaceModel
+
+EPILOG = examples(
+    "toonify models pull styleganex-sr",
+    "toonify translate small.jpg -o large.png --task super-resolution",
+    "toonify translate photo.jpg -o again.png --task super-resolution --factor 32",
+    "toonify translate sketch.png -o faces/face.png --task sketch --samples 4",
+    "toonify translate mask.png -o face.png --task mask",
+    "toonify translate photo.jpg -o faces/like.png --task mask --parser parsing.onnx --samples 4",
+)
+
+
+class Task(StrEnum):
+    """What to translate."""
+
+    super_resolution = "super-resolution"
+    sketch = "sketch"
+    mask = "mask"
+
+
+OFFICIAL = {
+    Task.super_resolution: "styleganex-sr",
+    Task.sketch: "styleganex-sketch2face",
+    Task.mask: "styleganex-mask2face",
+}
+
+
+def translate(
+    ctx: typer.Context,
+    source: Annotated[Path, typer.Argument(help="A photo, a sketch or a mask.")],
+    task: Annotated[Task, typer.Option(help="What SOURCE is to become a face from.")],
+    output: Annotated[
+        Path,
+        typer.Option("-o", "--output", help="Picture; several samples add numbers to its name."),
+    ],
+    checkpoint: Annotated[
+        str | None,
+        typer.Option(
+            help="StyleGANEX of this task, a file or a registry name.",
+            show_default="the official one",
+        ),
+    ] = None,
+    generator: Annotated[
+        str | None, typer.Option(help="Render with another StyleGAN2, such as a fine-tuned one.")
+    ] = None,
+    samples: Annotated[
+        int, typer.Option(min=1, max=100, help="Different faces from one sketch or mask.")
+    ] = 1,
+    factor: Annotated[
+        int | None,
+        typer.Option(
+            min=4, max=64, help="Lower the photo's resolution first, to see what can be undone."
+        ),
+    ] = None,
+    parser: Annotated[
+        Path | None,
+        typer.Option(help="ONNX face parsing network of 19 labels: SOURCE is a photo."),
+    ] = None,
+    frame: FramingOption = Framing.whole,
+) -> None:
+    """Faces from what is less than a photograph: few pixels, a sketch, a mask.
+
+    A sketch has dark lines on white. A mask has the 19 labels of CelebAMask-HQ, as grey or palette
+    values 0-18 or in StyleGANEX's colours. The answer is four times as large as SOURCE with the
+    official checkpoints, whose faces have their eyes about 64 px apart.
+    """
+    from toonify.inversion.frames import to_rgb
+    from toonify.media.images import write_image
+
+    settings = settings_of(ctx)
+    _check(task, output, samples, factor, parser)
+    model = load_model(settings, checkpoint or OFFICIAL[task], generator)
+    photos = Photos(settings, model, frame)
+    images = _images(task, photos, source, samples, factor, parser, settings.seed)
+    targets = [output]
+    if samples > 1:
+        names = (f"{output.stem}-{i}{output.suffix}" for i in range(1, samples + 1))
+        targets = [output.with_name(name) for name in names]
+    with settings.progress(source.name) as bar:
+        for done, (image, target) in enumerate(zip(images, targets, strict=True), start=1):
+            write_image(target, to_rgb(image))
+            bar(done, len(targets))
+    record: dict[str, Any] = {"source": str(source), "outputs": [str(t) for t in targets]}
+    settings.result(record, f"{source} -> {', '.join(record['outputs'])}")
+
+
+def _images(
+    task: Task,
+    photos: Photos,
+    source: Path,
+    samples: int,
+    factor: int | None,
+    parser: Path | None,
+    seed: int,
+) -> Iterator[Tensor]:
+    from toonify.inversion import translation as t
+    from toonify.media.images import read_image
+
+    model: FaceModel = photos.model
+    name = cast(Literal["super-resolution", "sketch", "mask"], task.value)
+    t.check_encoder(model, name)
+    if task is Task.super_resolution:
+        shot = photos.shoot(source, lower=factor)
+        yield t.super_resolve(model, shot)
+        return
+    if task is Task.sketch:
+        drawing = t.sketch_tensor(read_image(source).rgb)
+    elif parser is not None:
+        shot = photos.shoot(source)
+        seen = shot.face if shot.frame is None else shot.frame
+        drawing = t.mask_tensor(t.OnnxParser(parser)(seen))
+    else:
+        drawing = t.mask_tensor(t.read_mask(source))
+    yield from t.translate_drawing(model, drawing, name, samples=samples, seed=seed)
+
+
+def _check(task: Task, output: Path, samples: int, factor: int | None, parser: Path | None) -> None:
+    from toonify.media.images import FORMATS
+
+    if output.suffix.lower() not in FORMATS:
+        raise UsageError(f"can't write a picture as {output.name!r}", mend="Use .png or .jpg.")
+    if samples > 1 and task is Task.super_resolution:
+        raise UsageError("super-resolution has one answer", mend="Leave --samples out.")
+    if factor is not None and task is not Task.super_resolution:
+        raise UsageError("--factor belongs to super-resolution", mend="Leave it out.")
+    if parser is not None and task is not Task.mask:
+        raise UsageError("--parser belongs to masks", mend="Add --task mask, or leave it out.")

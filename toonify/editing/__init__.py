@@ -1,0 +1,1 @@
+"""Changing what latents show: directions, style mixing, pictures of the result."""

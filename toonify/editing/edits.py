@@ -1,0 +1,86 @@
+"""Edits of w+, and pictures of a row of them."""
+
+from __future__ import annotations
+
+import io
+import os
+import secrets
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+from torch import Tensor
+
+from toonify.errors import InputError, UsageError
+from toonify.inversion.frames import RGB
+
+GAP = 4  # white pixels between the pictures of a strip
+
+
+def layer_range(text: str | None, num_ws: int, default: str = "") -> range:
+    """Entries of w+ as the command line names them: "4", "0-6" or "8-" (to the last).
+
+    Raises:
+        UsageError: not such a range, or outside the generator's.
+    """
+    text = text or default or "0-"
+    first, dash, last = text.partition("-")
+    if first.isdigit() and (last.isdigit() or not last):
+        start = int(first)
+        stop = (int(last) if last else num_ws - 1) if dash else start
+        if start <= stop < num_ws:
+            return range(start, stop + 1)
+    raise UsageError(
+        f"--layers {text!r} is no range of layers", mend=f"Give e.g. 0-6 within 0-{num_ws - 1}."
+    )
+
+
+def moved(w_plus: Tensor, direction: Tensor, strength: float, layers: range) -> Tensor:
+    """w+ (B, L, D) with these entries moved along a direction (D,) or (L, D)."""
+    step = strength * direction.to(w_plus).expand(w_plus.shape[1:])
+    edited = w_plus.clone()
+    edited[:, layers.start : layers.stop] += step[layers.start : layers.stop]
+    return edited
+
+
+def mixed(w_plus: Tensor, other: Tensor, layers: range) -> Tensor:
+    """w+ (B, L, D) with these entries of another."""
+    edited = w_plus.clone()
+    edited[:, layers.start : layers.stop] = other[:, layers.start : layers.stop].to(w_plus)
+    return edited
+
+
+def strip(pictures: Sequence[RGB]) -> RGB:
+    """Pictures of one size (H, W, 3) side by side, white between them."""
+    gap = np.full((pictures[0].shape[0], GAP, 3), 255, np.uint8)
+    parts = [part for picture in pictures for part in (gap, picture)][1:]
+    return np.concatenate(parts, axis=1)
+
+
+def write_animation(path: Path, pictures: Sequence[RGB], *, milliseconds: int = 80) -> None:
+    """Write a GIF that goes through the pictures and back, for ever; whole or not at all.
+
+    Raises:
+        InputError: it can't be written.
+    """
+    frames = [Image.fromarray(picture) for picture in (*pictures, *pictures[-2:0:-1])]
+    data = io.BytesIO()
+    frames[0].save(
+        data,
+        format="GIF",
+        save_all=True,
+        append_images=frames[1:],
+        duration=milliseconds,
+        loop=0,
+    )
+    partial = path.with_name(f".{path.name[:60]}.{secrets.token_hex(4)}.tmp")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        partial.write_bytes(data.getvalue())
+        os.replace(partial, path)
+    except OSError as error:
+        partial.unlink(missing_ok=True)
+        raise InputError(
+            f"can't write {path}: {error.strerror or error}", mend="Choose another -o."
+        ) from error

@@ -1,0 +1,1 @@
+"""Photographs into latents: whole frames (StyleGANEX) or aligned faces, and refining them."""

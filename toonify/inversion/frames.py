@@ -1,0 +1,139 @@
+"""Photographs as StyleGANEX (arXiv 2303.06146) sees them: a whole frame and its aligned face."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+import cv2
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.nn import functional as F
+
+from toonify.errors import InputError
+from toonify.faces import Face, FaceDetector, align
+from toonify.models.encoders import INPUT_SIZE
+from toonify.models.styleganex_encoder import STRIDE
+
+RGB = NDArray[np.uint8]  # (H, W, 3)
+Framing = Literal["whole", "face", "aligned"]
+
+EYE_DISTANCE = 64.0  # pixels between the eyes of a frame, as in training
+REACH = 256  # pixels kept on each side of the eyes by the framing "face"
+SMALLEST, MOST_PIXELS = 32, 2**20
+
+
+@dataclass(frozen=True, eq=False)
+class Shot:
+    """What the encoders read of one photograph.
+
+    Attributes:
+        face: (256, 256, 3) uint8 aligned crop, for w+.
+        frame: (H, W, 3) uint8 with the eyes 64 px apart, for f; None with "aligned".
+    """
+
+    face: RGB
+    frame: RGB | None
+
+
+def shoot(
+    rgb: RGB,
+    framing: Framing,
+    detector: FaceDetector | None = None,
+    *,
+    lower: int | None = None,
+) -> Shot:
+    """Frame and face of a photograph (H, W, 3) uint8.
+
+    Args:
+        framing: "whole" keeps the photograph whole, "face" 256 px around the eyes, "aligned"
+            takes it as an FFHQ-aligned face.
+        detector: finds the face; not needed for "aligned".
+        lower: what comes back is as if super-resolution by this factor were to undo it.
+
+    Raises:
+        InputError: no face, or a frame too small or too large.
+    """
+    if framing == "aligned":
+        face = resize(rgb, INPUT_SIZE, INPUT_SIZE)
+        return Shot(lowered(face, lower) if lower else face, None)
+    if detector is None:
+        raise ValueError("a detector is needed to find the face")
+    faces = detector.detect(rgb)
+    if not faces:
+        raise InputError("no face found", mend="Use a picture with a visible face.")
+    shot = frame_face(rgb, faces[0], framing)
+    if not lower or shot.frame is None:
+        return shot
+    return Shot(lowered(shot.face, lower), lowered(shot.frame, lower))
+
+
+def frame_face(rgb: RGB, face: Face, framing: Framing) -> Shot:
+    """`shoot` for a face found already."""
+    crop = align(rgb, face, INPUT_SIZE).image
+    left, right = face.points5[0], face.points5[1]
+    scale = EYE_DISTANCE / float(np.hypot(*(right - left)))
+    top, bottom, start, stop = 0, rgb.shape[0], 0, rgb.shape[1]
+    if framing == "face":
+        x, y = (left + right) / 2
+        reach = REACH / scale
+        top, bottom = max(0, round(y - reach)), min(bottom, round(y + reach))
+        start, stop = max(0, round(x - reach)), min(stop, round(x + reach))
+    height, width = round((bottom - top) * scale), round((stop - start) * scale)
+    if framing == "whole" and height * width > MOST_PIXELS:
+        raise InputError(
+            f"with the face at its size the frame would be {width}x{height} px",
+            mend="Use --frame face.",
+        )
+    if min(height, width) < SMALLEST:
+        raise InputError(
+            f"with the face at its size the frame is {width}x{height} px, at least {SMALLEST} "
+            "are needed",
+            mend="Use a picture that shows more around the face, or --frame aligned.",
+        )
+    return Shot(crop, resize(rgb[top:bottom, start:stop], height, width))
+
+
+def resize(rgb: RGB, height: int, width: int) -> RGB:
+    """(H, W, C) or (H, W) uint8 to another size, averaged when smaller."""
+    if rgb.shape[:2] == (height, width):
+        return rgb
+    smaller = height < rgb.shape[0] or width < rgb.shape[1]
+    how = cv2.INTER_AREA if smaller else cv2.INTER_CUBIC
+    return np.asarray(cv2.resize(rgb, (width, height), interpolation=how), np.uint8)
+
+
+def lowered(rgb: RGB, factor: int) -> RGB:
+    """(H, W, 3) shrunk as far as super-resolution by `factor` would undo, and enlarged again."""
+    height, width = rgb.shape[:2]
+    times = max(1, factor // 4)  # the published answer is four times the frame
+    small = resize(rgb, max(1, height // times), max(1, width // times))
+    return resize(small, height, width)
+
+
+def to_tensor(rgb: RGB) -> Tensor:
+    """(H, W, 3) uint8 → (1, 3, H, W) in [-1, 1]."""
+    return torch.tensor(rgb).permute(2, 0, 1)[None].float() / 127.5 - 1
+
+
+def to_rgb(images: Tensor) -> RGB:
+    """(1, 3, H, W) in about [-1, 1] → (H, W, 3) uint8."""
+    pixels = (images[0].detach().float().clamp(-1, 1) * 127.5 + 127.5).round().to(torch.uint8)
+    return np.asarray(pixels.permute(1, 2, 0).cpu().numpy())
+
+
+def pad_to_stride(frame: Tensor) -> Tensor:
+    """(B, C, H, W) continued by reflection, right and below, to multiples of the stride.
+
+    Raises:
+        InputError: smaller than 32 px.
+    """
+    height, width = frame.shape[2:]
+    if min(height, width) < SMALLEST:
+        raise InputError(
+            f"the frame is {width}x{height} px", mend=f"At least {SMALLEST} each way are needed."
+        )
+    padding = (0, -width % STRIDE, 0, -height % STRIDE)
+    return F.pad(frame, padding, mode="reflect") if any(padding) else frame

@@ -1,0 +1,161 @@
+"""An encoder and a generator as one: a photograph to latents, latents to a picture."""
+
+from __future__ import annotations
+
+from contextlib import AbstractContextManager, nullcontext
+from typing import Any, cast
+
+import torch
+from torch import Tensor, nn
+from torch.func import functional_call
+from torch.nn import functional as F
+
+from toonify.errors import ModelError
+from toonify.inversion.frames import Shot, pad_to_stride, to_tensor
+from toonify.inversion.latents import Latents, fit_codes
+from toonify.models.encoders import Encoder
+from toonify.models.protocol import Generator
+from toonify.models.stylegan2 import StyleGAN2Generator
+from toonify.models.styleganex import FEATURE_RESOLUTION, StyleGANEXGenerator
+from toonify.models.styleganex_encoder import STRIDE, StyleGANEXEncoder
+
+
+class FaceModel:
+    """Reads photographs and renders them; whole frames where both networks are StyleGANEX's.
+
+    Args:
+        generator: of any family; a StyleGAN2 is refactored where frames are rendered.
+        encoder: of any family; None to render only.
+        own_generator: what the encoder's residual steps render with; `generator` when None.
+        dtype: of the networks' arithmetic.
+
+    Raises:
+        ModelError: the networks don't fit each other.
+    """
+
+    def __init__(
+        self,
+        generator: Generator,
+        encoder: Encoder | None = None,
+        *,
+        own_generator: Generator | None = None,
+        dtype: torch.dtype = torch.float32,
+    ) -> None:
+        self.generator, self.encoder, self.dtype = generator, encoder, dtype
+        self.own_generator = own_generator or generator
+        self.device = generator.w_avg.device
+        for network in (generator, encoder, own_generator):
+            if isinstance(network, nn.Module):
+                network.eval().requires_grad_(False)
+        width = getattr(encoder, "w_dim", generator.w_dim)
+        if width != generator.w_dim:
+            raise ModelError(
+                f"the encoder's codes have {width} numbers, the generator takes {generator.w_dim}",
+                mend="Use an encoder trained for this generator.",
+            )
+        if self.reads_frames:
+            self.refactored(cast(StyleGANEXEncoder, encoder).feature_channels)
+
+    @property
+    def reads_frames(self) -> bool:
+        """Whether the encoder gives first features of whole frames."""
+        return isinstance(self.encoder, StyleGANEXEncoder)
+
+    def refactored(self, feature_channels: int) -> StyleGANEXGenerator:
+        """The generator for whole frames.
+
+        Raises:
+            ModelError: it is no StyleGAN2, too small, or its first feature has another width.
+        """
+        base = self.generator
+        if not isinstance(base, StyleGAN2Generator) or base.resolution <= FEATURE_RESOLUTION:
+            raise ModelError(
+                "whole frames need a StyleGAN2 generator of 64x64 or more",
+                mend="Give one with --generator, or another --encoder for aligned faces.",
+            )
+        if base.channels[4] != feature_channels:
+            raise ModelError(
+                f"the first feature has {feature_channels} channels, the generator takes "
+                f"{base.channels[4]}",
+                mend="Use the generator this encoder was trained for.",
+            )
+        return StyleGANEXGenerator(base)
+
+    @torch.no_grad()
+    def encode(self, shot: Shot) -> Latents:
+        """Step I: the encoder's answer."""
+        if self.encoder is None:
+            raise ValueError("this model has no encoder")
+        face = to_tensor(shot.face).to(self.device)
+        if not self.reads_frames:
+            size = (self.encoder.input_size, self.encoder.input_size)
+            with self.arithmetic():
+                w_plus = self.encoder.encode(
+                    F.interpolate(face, size, mode="area"), self.own_generator
+                )
+            return Latents(fit_codes(w_plus.float(), self.generator.num_ws))
+        encoder = cast(StyleGANEXEncoder, self.encoder)
+        frame = face if shot.frame is None else to_tensor(shot.frame).to(self.device)
+        with self.arithmetic():
+            w_plus = encoder.encode(face)
+            feature = encoder.frame_features(pad_to_stride(frame)).feature
+        height, width = frame.shape[2:]
+        codes = fit_codes(w_plus.float(), self.generator.num_ws)
+        return Latents(codes, feature.float(), {}, (height, width))
+
+    def renderer(self, latents: Latents) -> Generator:
+        """The network that renders these latents.
+
+        Raises:
+            ModelError: it can't.
+        """
+        if latents.w_plus.shape[2] != self.generator.w_dim:
+            raise ModelError(
+                f"the codes have {latents.w_plus.shape[2]} numbers, the generator takes "
+                f"{self.generator.w_dim}",
+                mend="Use the generator they were made with, or one fine-tuned from it.",
+            )
+        if latents.feature is None:
+            return self.generator
+        return cast(Generator, self.refactored(latents.feature.shape[1]))
+
+    def image(self, latents: Latents, network: Generator | None = None) -> Tensor:
+        """The picture (1, 3, H, W) with its padding, differentiable, about [-1, 1].
+
+        Args:
+            network: `renderer(latents)`, given where it is called often.
+        """
+        network = network or self.renderer(latents)
+        module = cast(nn.Module, network)
+        known = dict(module.named_buffers())
+        free = latents.feature is not None  # frames take noise of any size
+        noises = {
+            name: value.to(self.device)
+            for name, value in latents.noises.items()
+            if name in known and (free or known[name].shape == value.shape)
+        }
+        options: dict[str, Any] = {}
+        if latents.feature is not None:
+            options["feature"] = latents.feature.to(self.device)
+        codes = fit_codes(latents.w_plus.to(self.device), network.num_ws)
+        with self.arithmetic():
+            return functional_call(module, noises, (codes,), options).float()
+
+    @torch.inference_mode()
+    def render(self, latents: Latents) -> Tensor:
+        """The picture (1, 3, H, W), padding cut off, about [-1, 1], not clamped."""
+        return self.cropped(self.image(latents), latents)
+
+    def cropped(self, image: Tensor, latents: Latents) -> Tensor:
+        """A rendered frame without what `pad_to_stride` added."""
+        if latents.frame_size is None or latents.feature is None:
+            return image
+        scale = image.shape[2] / (latents.feature.shape[2] * STRIDE)
+        height, width = (round(side * scale) for side in latents.frame_size)
+        return image[:, :, :height, :width]
+
+    def arithmetic(self) -> AbstractContextManager[object]:
+        """Where networks compute in `dtype`."""
+        if self.dtype == torch.float32:
+            return nullcontext()
+        return torch.autocast(self.device.type, self.dtype)

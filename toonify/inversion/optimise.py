@@ -1,0 +1,199 @@
+"""Step II of StyleGANEX's inversion (arXiv 2303.06146), and pivotal tuning (arXiv 2106.05744).
+
+The schedule is the published one, StyleGAN2's projector started from an encoder's answer; it is
+the same for whole frames and for aligned faces of any generator.
+"""
+
+from __future__ import annotations
+
+import copy
+import math
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import cast
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from toonify.inversion.frames import Shot, pad_to_stride, to_tensor
+from toonify.inversion.latents import Latents
+from toonify.inversion.model import FaceModel
+from toonify.models.protocol import Generator
+from toonify.models.styleganex import StyleGANEXGenerator
+from toonify.training.noise_maps import NoiseMaps
+from toonify.training.perceptual import PerceptualLoss
+
+Progress = Callable[[int, int, float], None]  # step, steps, loss
+
+RAMP_UP, RAMP_DOWN = 0.05, 0.25  # shares of the steps
+FREEDOM = 0.01  # of the deviation of W, noise added to the code, gone after three quarters
+
+
+@dataclass(frozen=True, kw_only=True)
+class RefineSettings:
+    """How to refine.
+
+    Attributes:
+        steps: of Adam on w+, f and the noise maps.
+        lr: its peak rate.
+        noise_weight: on the noise maps' autocorrelation, beside LPIPS with weight 1.
+        seed: of everything random.
+    """
+
+    steps: int = 500
+    lr: float = 0.05
+    noise_weight: float = 1e3
+    seed: int = 0
+
+
+@dataclass(frozen=True, kw_only=True)
+class TuneSettings:
+    """How to tune the generator around a fixed latent, LPIPS + squared difference.
+
+    Attributes:
+        steps: of Adam on the synthesis network's weights.
+        lr: its rate.
+    """
+
+    steps: int = 350
+    lr: float = 3e-4
+
+
+def target_of(shot: Shot, latents: Latents, device: torch.device) -> Tensor:
+    """What the rendered picture is compared with: the padded frame, or the face."""
+    if latents.feature is None or shot.frame is None:
+        return to_tensor(shot.face).to(device)
+    return pad_to_stride(to_tensor(shot.frame).to(device))
+
+
+def refine(
+    model: FaceModel,
+    latents: Latents,
+    target: Tensor,
+    *,
+    loss: PerceptualLoss,
+    settings: RefineSettings | None = None,
+    progress: Progress | None = None,
+) -> tuple[Latents, list[float]]:
+    """Move w+, f and noise maps until the picture is like `target`.
+
+    Args:
+        target: (1, 3, H, W) in [-1, 1]; larger pictures are averaged down to it.
+
+    Returns:
+        refined latents, and LPIPS at every step.
+    """
+    settings = settings or RefineSettings()
+    network = model.renderer(latents)
+    maps = NoiseMaps(network, shapes=_noise_shapes(network, latents), seed=settings.seed)
+    codes = latents.w_plus.detach().clone().to(model.device).requires_grad_()
+    variables = [codes, *maps.maps.values()]
+    feature = latents.feature
+    if feature is not None:
+        feature = feature.detach().clone().to(model.device).requires_grad_()
+        variables.append(feature)
+    optimizer = torch.optim.Adam(variables)
+    random = torch.Generator().manual_seed(settings.seed)
+    strength = FREEDOM * _deviation(model.generator, settings.seed)
+    with torch.no_grad():
+        wanted = loss.features(target)
+    losses = []
+    for step in range(settings.steps):
+        at = step / settings.steps
+        for group in optimizer.param_groups:
+            group["lr"] = settings.lr * ramp(at)
+        shake = torch.randn(codes.shape, generator=random).to(codes)
+        shaken = codes + shake * (strength * max(0.0, 1 - at / 0.75) ** 2)
+        now = replace(latents, w_plus=shaken, feature=feature, noises=maps.scaled())
+        image = fit_size(model.image(now, network), target)
+        distance = loss.distance(loss.features(image), wanted).sum()
+        objective = distance + settings.noise_weight * maps.penalty().sum()
+        optimizer.zero_grad(set_to_none=True)
+        objective.backward()
+        optimizer.step()
+        maps.normalise()
+        losses.append(float(distance.detach()))
+        if progress:
+            progress(step + 1, settings.steps, losses[-1])
+    noises = {name: value.detach() for name, value in maps.scaled().items()}
+    final = None if feature is None else feature.detach()
+    return replace(latents, w_plus=codes.detach(), feature=final, noises=noises), losses
+
+
+def tune(
+    model: FaceModel,
+    latents: Latents,
+    target: Tensor,
+    *,
+    loss: PerceptualLoss,
+    settings: TuneSettings | None = None,
+    progress: Progress | None = None,
+) -> tuple[FaceModel, list[float]]:
+    """Pivotal tuning: move a copy of the generator until these latents render `target`.
+
+    Returns:
+        a model with the tuned copy, and LPIPS + squared difference at every step.
+    """
+    settings = settings or TuneSettings()
+    generator = copy.deepcopy(model.generator)
+    tuned = FaceModel(
+        generator, model.encoder, own_generator=model.own_generator, dtype=model.dtype
+    )
+    weights = [
+        parameter
+        for name, parameter in cast(nn.Module, generator).named_parameters()
+        if not name.startswith("mapp")  # codes are given, so the mapping network has no part
+    ]
+    for parameter in weights:
+        parameter.requires_grad_()
+    optimizer = torch.optim.Adam(weights, lr=settings.lr)
+    network = tuned.renderer(latents)
+    with torch.no_grad():
+        wanted = loss.features(target)
+    losses = []
+    for step in range(settings.steps):
+        image = fit_size(tuned.image(latents, network), target)
+        distance = loss.distance(loss.features(image), wanted).sum()
+        objective = distance + F.mse_loss(image, target)
+        optimizer.zero_grad(set_to_none=True)
+        objective.backward()
+        optimizer.step()
+        losses.append(float(objective.detach()))
+        if progress:
+            progress(step + 1, settings.steps, losses[-1])
+    cast(nn.Module, generator).requires_grad_(False)
+    return tuned, losses
+
+
+def ramp(at: float) -> float:
+    """Factor on the rate at this share of the steps: up over 5 %, cosine down from 75 %."""
+    down = min(1.0, (1 - at) / RAMP_DOWN)
+    return (0.5 - 0.5 * math.cos(down * math.pi)) * min(1.0, at / RAMP_UP)
+
+
+def fit_size(image: Tensor, target: Tensor) -> Tensor:
+    """Average a larger picture down to the target's height and width, or enlarge a smaller."""
+    size = (target.shape[2], target.shape[3])
+    if image.shape[2:] == size:
+        return image
+    if image.shape[2] > size[0]:
+        return F.adaptive_avg_pool2d(image, size)
+    return F.interpolate(image, size, mode="bilinear")
+
+
+def _noise_shapes(network: Generator, latents: Latents) -> dict[str, tuple[int, int]] | None:
+    if not isinstance(network, StyleGANEXGenerator) or latents.feature is None:
+        return None
+    height, width = latents.feature.shape[2:]
+    shapes = network.noise_shapes(height, width)
+    return {f"base.{name}.noise_const": size for name, size in shapes.items()}
+
+
+@torch.no_grad()
+def _deviation(generator: Generator, seed: int) -> float:
+    """Root mean squared distance of W from its mean."""
+    width = getattr(generator, "z_dim", generator.w_dim)
+    z = torch.randn(1000, width, generator=torch.Generator().manual_seed(seed))
+    w = generator.mapping(z.to(generator.w_avg.device))
+    return float((w - w.mean(dim=0)).square().sum(dim=1).mean().sqrt())

@@ -1,0 +1,214 @@
+"""Inputs of StyleGANEX's trained translations (arXiv 2303.06146), and the translations."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Literal, Protocol, cast
+
+import cv2
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from PIL import Image, UnidentifiedImageError
+from torch import Tensor
+from torch.nn import functional as F
+
+from toonify.errors import InputError, ModelError
+from toonify.inversion.frames import MOST_PIXELS, RGB, Shot, pad_to_stride, resize, to_tensor
+from toonify.inversion.latents import Latents, fit_codes
+from toonify.inversion.model import FaceModel
+from toonify.models.styleganex_encoder import StyleGANEXEncoder
+
+Task = Literal["super-resolution", "sketch", "mask"]
+LABELS = (
+    "background", "skin", "left brow", "right brow", "left eye", "right eye", "glasses",
+    "left ear", "right ear", "earring", "nose", "mouth", "upper lip", "lower lip", "neck",
+    "necklace", "clothes", "hair", "hat",
+)  # fmt: skip
+SAMPLED_FROM = 8  # the first entry of w+ that a sketch or mask leaves open
+SAMPLE_TRUNCATION = 0.7
+PARSED_SIZE = 512  # pixels each way that parsing networks take
+
+
+def label_colours() -> NDArray[np.uint8]:
+    """(19, 3) uint8: the colours that pix2pixHD and StyleGANEX draw labels in."""
+    colours = np.zeros((len(LABELS), 3), np.uint8)
+    for label in range(len(LABELS)):
+        rest = label
+        for bit in range(7):
+            for channel in range(3):
+                colours[label, channel] |= (rest >> channel & 1) << (7 - bit)
+            rest >>= 3
+    return colours
+
+
+def check_size(height: int, width: int) -> None:
+    """InputError for drawings that would need too much memory."""
+    if height * width > MOST_PIXELS:
+        raise InputError(
+            f"a drawing of {width}x{height} px is too large",
+            mend=f"Scale it to about 256 px a face, at most {MOST_PIXELS} pixels.",
+        )
+
+
+def sketch_tensor(rgb: RGB) -> Tensor:
+    """Dark lines on white (H, W, 3) uint8 → (1, 1, H, W) in [0, 1]."""
+    check_size(*rgb.shape[:2])
+    grey = cv2.cvtColor(rgb, cv2.COLOR_RGB2GRAY)
+    return torch.from_numpy(grey.astype(np.float32) / 255)[None, None]
+
+
+def read_mask(path: Path) -> NDArray[np.uint8]:
+    """Labels (H, W) of a mask: grey or palette values 0–18, or the colours of `label_colours`.
+
+    Raises:
+        InputError: not an image, or with unknown labels.
+    """
+    try:
+        with Image.open(path) as picture:
+            picture.load()
+            values = np.asarray(picture if picture.mode in ("L", "P") else picture.convert("RGB"))
+    except FileNotFoundError as error:
+        raise InputError(f"no such file: {path}", mend="Check the name.") from error
+    except (UnidentifiedImageError, OSError, ValueError, SyntaxError) as error:
+        raise InputError(f"{path} is no image that can be read ({error})") from error
+    check_size(*values.shape[:2])
+    if values.ndim == 3 and (values == values[..., :1]).all():
+        values = values[..., 0]  # labels saved as three equal channels
+    if values.ndim == 2:
+        if values.max() >= len(LABELS):
+            raise InputError(
+                f"{path} has the label {values.max()}", mend=f"Use 0 to {len(LABELS) - 1}."
+            )
+        return values.astype(np.uint8)
+    code = (values.astype(np.int64) << np.array([16, 8, 0])).sum(axis=2)
+    known = (label_colours().astype(np.int64) << np.array([16, 8, 0])).sum(axis=1)
+    labels = np.full(code.shape, 255, np.uint8)
+    for label, colour in enumerate(known):
+        labels[code == colour] = label
+    if (labels == 255).any():
+        odd = values[labels == 255][0]
+        raise InputError(
+            f"{path} has the colour ({odd[0]}, {odd[1]}, {odd[2]}), which is no label's",
+            mend="Save labels as grey values 0-18, or as PNG in the 19 colours, without smoothing.",
+        )
+    return labels
+
+
+def mask_tensor(labels: NDArray[np.uint8]) -> Tensor:
+    """Labels (H, W) → one-hot (1, 19, H, W)."""
+    one_hot = F.one_hot(torch.from_numpy(labels.astype(np.int64)), len(LABELS))
+    return one_hot.permute(2, 0, 1)[None].float()
+
+
+class FaceParser(Protocol):
+    """Labels the pixels of a photograph."""
+
+    def __call__(self, rgb: RGB) -> NDArray[np.uint8]:
+        """(H, W, 3) uint8 → labels (H, W), indices of `LABELS`."""
+        ...
+
+
+class OnnxParser:
+    """A parsing network of `LABELS` in an ONNX file, run by OpenCV (BiSeNet exports do).
+
+    It takes (1, 3, 512, 512), normalised as ImageNet, and gives (1, 19, 512, 512) first.
+
+    Raises:
+        ModelError: not such a network.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        if not path.is_file():
+            raise ModelError(f"no parsing network at {path}", mend="Check the name.")
+        try:
+            self.network = cv2.dnn.readNetFromONNX(str(path))
+        except cv2.error as error:
+            raise ModelError(
+                f"{path} can't be read as ONNX ({error.err})", mend="Export the network again."
+            ) from error
+
+    def __call__(self, rgb: RGB) -> NDArray[np.uint8]:
+        """(H, W, 3) uint8 → labels (H, W)."""
+        pixels = resize(rgb, PARSED_SIZE, PARSED_SIZE).astype(np.float32) / 255
+        pixels = (pixels - (0.485, 0.456, 0.406)) / (0.229, 0.224, 0.225)
+        self.network.setInput(pixels.transpose(2, 0, 1)[None].astype(np.float32))
+        try:
+            scores = self.network.forward(self.network.getUnconnectedOutLayersNames()[0])
+        except cv2.error as error:
+            raise ModelError(f"{self.path} does not run ({error.err})") from error
+        if scores.ndim != 4 or scores.shape[1] != len(LABELS):
+            raise ModelError(
+                f"{self.path} answers {scores.shape}, not (1, {len(LABELS)}, H, W)",
+                mend="Give a network of the 19 CelebAMask-HQ labels.",
+            )
+        labels = scores[0].argmax(axis=0).astype(np.uint8)
+        size = (rgb.shape[1], rgb.shape[0])
+        return np.asarray(cv2.resize(labels, size, interpolation=cv2.INTER_NEAREST), np.uint8)
+
+
+def check_encoder(model: FaceModel, task: Task) -> StyleGANEXEncoder:
+    """The model's encoder if it was trained for the task; ModelError otherwise."""
+    encoder = model.encoder
+    wanted = {"super-resolution": 0, "sketch": 1, "mask": len(LABELS)}[task]
+    if not isinstance(encoder, StyleGANEXEncoder) or encoder.label_channels != wanted:
+        raise ModelError(
+            f"the checkpoint's encoder is not one of StyleGANEX for {task}",
+            mend="Give --checkpoint of that task, or leave it out for the official one.",
+        )
+    return encoder
+
+
+@torch.no_grad()
+def super_resolve(model: FaceModel, shot: Shot) -> Tensor:
+    """Frame and face of a photograph → (1, 3, 4H, 4W) at R=1024, about [-1, 1]."""
+    encoder = check_encoder(model, "super-resolution")
+    face, frame = (to_tensor(shot.face), None if shot.frame is None else to_tensor(shot.frame))
+    picture = (face if frame is None else frame).to(model.device)
+    with model.arithmetic():
+        codes = encoder.encode(face.to(model.device))
+    return _render(model, encoder, pad_to_stride(picture), codes, picture.shape[2:])
+
+
+@torch.no_grad()
+def translate_drawing(
+    model: FaceModel, drawing: Tensor, task: Task, *, samples: int, seed: int
+) -> Iterator[Tensor]:
+    """A sketch (1, 1, H, W) or mask (1, 19, H, W) → pictures that differ in what it leaves open.
+
+    Entries of w+ below 8 come from the drawing, the others from random faces.
+
+    Args:
+        samples: how many.
+        seed: of the random faces.
+    """
+    encoder = check_encoder(model, task)
+    padded = pad_to_stride(drawing.to(model.device))
+    with model.arithmetic():
+        codes = encoder.encode(padded).float()
+    generator = model.generator
+    width = getattr(generator, "z_dim", generator.w_dim)
+    z = torch.randn(samples, width, generator=torch.Generator().manual_seed(seed))
+    for w in generator.mapping(z.to(model.device), truncation_psi=SAMPLE_TRUNCATION):
+        sampled = fit_codes(codes, generator.num_ws).clone()
+        sampled[:, SAMPLED_FROM:] = w
+        yield _render(model, encoder, padded, sampled, drawing.shape[2:])
+
+
+def _render(
+    model: FaceModel,
+    encoder: StyleGANEXEncoder,
+    padded: Tensor,
+    codes: Tensor,
+    size: torch.Size,
+) -> Tensor:
+    network = model.refactored(encoder.feature_channels)
+    with model.arithmetic():
+        features = encoder.frame_features(padded)
+        fuse = encoder.fuser(features)
+        codes = fit_codes(codes.float(), network.num_ws)
+        image = network(codes, feature=features.feature, fuse=fuse).float()
+    frame = Latents(codes, features.feature, {}, cast(tuple[int, int], tuple(size)))
+    return model.cropped(image, frame)
