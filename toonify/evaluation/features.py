@@ -104,19 +104,22 @@ def inception_v3() -> nn.Module:
     network = Inception3(
         num_classes=1008, aux_logits=False, transform_input=False, init_weights=False
     )
-    average = nn.AvgPool2d(3, stride=1, padding=1, count_include_pad=False)
-    blocks = {name: average for name in ("5b", "5c", "5d", "6b", "6c", "6d", "6e", "7b")}
-    for name, pool in {**blocks, "7c": nn.MaxPool2d(3, stride=1, padding=1)}.items():
-
-        def repool(
-            block: nn.Module, given: tuple[Tensor], output: Tensor, pool: nn.Module = pool
-        ) -> Tensor:
-            # that branch comes last in the block's output
-            branch = block.branch_pool(pool(given[0]))  # type: ignore[operator]
-            return torch.cat((output[:, : -branch.shape[1]], branch), dim=1)
-
-        network.get_submodule(f"Mixed_{name}").register_forward_hook(repool)  # type: ignore[arg-type]
+    for name in ("5b", "5c", "5d", "6b", "6c", "6d", "6e", "7b"):
+        average = nn.AvgPool2d(3, stride=1, padding=1, count_include_pad=False)
+        replace_pool(network.get_submodule(f"Mixed_{name}"), average)
+    replace_pool(network.get_submodule("Mixed_7c"), nn.MaxPool2d(3, stride=1, padding=1))
     return network
+
+
+def replace_pool(block: nn.Module, pool: nn.Module) -> None:
+    """Feed an Inception block's `branch_pool` from `pool` instead of its own average."""
+
+    def again(block: nn.Module, given: tuple[Tensor], output: Tensor) -> Tensor:
+        # that branch comes last in the block's output
+        branch = block.branch_pool(pool(given[0]))  # type: ignore[operator]
+        return torch.cat((output[:, : -branch.shape[1]], branch), dim=1)
+
+    block.register_forward_hook(again)
 
 
 class _VggTop(nn.Module):
