@@ -74,16 +74,12 @@ class Span:
 class VideoReader:
     """Frames of a file, decoded ahead in a thread; upright, square pixels, progressive.
 
-    Args:
-        skip: frames to leave out at the beginning; they are decoded, not delivered.
-
     Raises:
         InputError: not a clip that can be decoded.
     """
 
-    def __init__(self, clip: Clip, span: Span, *, skip: int = 0) -> None:
+    def __init__(self, clip: Clip, span: Span) -> None:
         self.clip, self.span = clip, span
-        self._skip = skip
         depth = 2 if clip.deep else 1
         self._layout = (4 if clip.alpha else 3, depth)
         self._process = Process(self._arguments(), writes=True)
@@ -175,11 +171,10 @@ class VideoReader:
                 pts = max(packet.pts - begin, 0)
                 if length is not None and pts * self.time_base >= length:
                     break
-                if count >= self._skip:
-                    flat = np.frombuffer(packet.data, np.uint8 if depth == 1 else "<u2")
-                    picture = flat.reshape(height, width, channels)
-                    if not self._put(Frame(count, pts, picture)):
-                        return
+                flat = np.frombuffer(packet.data, np.uint8 if depth == 1 else "<u2")
+                picture = flat.reshape(height, width, channels)
+                if not self._put(Frame(count, pts, picture)):
+                    return
                 count += 1
             else:
                 failed = self._process.finish() != 0
@@ -226,14 +221,14 @@ class FolderReader:
 
     damaged = False
 
-    def __init__(self, folder: Path, span: Span, *, skip: int = 0) -> None:
+    def __init__(self, folder: Path, span: Span) -> None:
         self.rate = span.fps or Fraction(25)
         first = int(span.start * self.rate)
         last = None if span.end is None else int(span.end * self.rate)
         self._paths = list(iter_images(folder))[first:last]
         if not self._paths:
             raise InputError(f"no images in {folder}", mend="Check the folder, --start and --end.")
-        self._span, self._skip, self._folder = span, skip, folder
+        self._span = span
         picture = self._read(self._paths[0])
         self.size = picture.shape[1], picture.shape[0]
         self.channels = picture.shape[2]
@@ -254,8 +249,6 @@ class FolderReader:
 
     def __iter__(self) -> Iterator[Frame]:
         for index, path in enumerate(self._paths):
-            if index < self._skip:
-                continue
             pixels = self._read(path)
             if pixels.shape[1::-1] != self.size:
                 raise InputError(
@@ -280,11 +273,9 @@ def open_clip(path: Path) -> Clip | None:
     return None if path.is_dir() else probe(path)
 
 
-def open_reader(path: Path, clip: Clip | None, span: Span, *, skip: int = 0) -> Reader:
+def open_reader(path: Path, clip: Clip | None, span: Span) -> Reader:
     """Frames of a file or of a folder."""
-    return (
-        FolderReader(path, span, skip=skip) if clip is None else VideoReader(clip, span, skip=skip)
-    )
+    return FolderReader(path, span) if clip is None else VideoReader(clip, span)
 
 
 def raw_stream(pixels: Pixels, time_base: Fraction) -> Stream:

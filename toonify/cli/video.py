@@ -1,0 +1,297 @@
+"""`toonify video`: a clip in, the same clip with its people drawn out."""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from enum import StrEnum
+from fractions import Fraction
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from toonify.cli.common import Settings, complain, examples, settings_of
+from toonify.cli.stylize import Faces, Landmarks
+from toonify.errors import ModelError, UsageError
+
+if TYPE_CHECKING:
+    from toonify.video import Report
+
+
+class Engine(StrEnum):
+    """How faces are drawn."""
+
+    auto = "auto"
+    cdsm = "cdsm"
+    styleganex = "styleganex"
+
+
+EPILOG = examples(
+    "toonify video clip.mp4 -o toon.mp4 --character mina",
+    "toonify video clip.mp4 -o look.png --preview",
+    "toonify video talk.mkv -o toon.mkv --character left=mina,right=jun --start 12 --end 20",
+    "toonify video clip.mov -o both.mp4 --side-by-side --max-size 720",
+)
+
+
+def video(
+    ctx: typer.Context,
+    source: Annotated[Path, typer.Argument(metavar="INPUT", help="A clip, or a folder of frames.")],
+    output: Annotated[
+        Path,
+        typer.Option(
+            "-o",
+            "--output",
+            help="A .mp4, .mov, .mkv, .webm or .gif; a name without suffix is a folder of PNG"
+            " frames; with --preview a picture.",
+        ),
+    ],
+    engine: Annotated[
+        Engine, typer.Option(help="How faces are drawn; auto takes what the bundle holds.")
+    ] = Engine.auto,
+    character: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="mina: everybody. mina,jun: in the order they appear. left=mina,right=jun: by"
+            " place. 1=mina,2=jun: by number. Default: the bundle's first."
+        ),
+    ] = None,
+    bundle: Annotated[str, typer.Option(help="A bundle's folder, or default.")] = "default",
+    level: Annotated[
+        int, typer.Option(help="First layer taken from the character: fewer is more cartoon.")
+    ] = 6,
+    trgb: Annotated[
+        bool, typer.Option("--trgb/--no-trgb", help="Take the character's colour layers.")
+    ] = True,
+    color: Annotated[
+        float, typer.Option(min=0.0, max=1.0, help="How much of the character's colours.")
+    ] = 1.0,
+    faces: Annotated[Faces, typer.Option(help="Whose faces are drawn.")] = Faces.all,
+    landmarks: Annotated[
+        Landmarks, typer.Option(help="Face detector, see `toonify stylize --help`.")
+    ] = Landmarks.auto,
+    smooth: Annotated[
+        float,
+        typer.Option(min=0.0, max=1.0, help="Steadiness through time; 0 is each frame alone."),
+    ] = 0.5,
+    start: Annotated[str, typer.Option(help="Where to begin: seconds, or H:MM:SS.")] = "0",
+    end: Annotated[str | None, typer.Option(help="Where to stop, likewise.")] = None,
+    fps: Annotated[
+        str | None, typer.Option(help="Frames a second (25, 30000/1001); default: as they are.")
+    ] = None,
+    max_size: Annotated[
+        int | None, typer.Option(min=32, help="Longest side in pixels; larger clips are shrunk.")
+    ] = None,
+    codec: Annotated[
+        str,
+        typer.Option(
+            help="auto, h264, hevc, vp9, av1, prores, ffv1, hardware, or a hardware encoder's name."
+        ),
+    ] = "auto",
+    crf: Annotated[
+        int | None, typer.Option(min=0, max=63, help="Quality: lower is better and larger.")
+    ] = None,
+    pix_fmt: Annotated[
+        str | None, typer.Option(help="Pixel format; default: one that plays everywhere.")
+    ] = None,
+    resume: Annotated[
+        bool,
+        typer.Option(
+            "--resume/--no-resume", help="Go on with what the same, interrupted command has done."
+        ),
+    ] = True,
+    keep_partial: Annotated[
+        bool,
+        typer.Option("--keep-partial", help="When interrupted, leave OUT.partial.mp4 to look at."),
+    ] = False,
+    side_by_side: Annotated[
+        bool, typer.Option("--side-by-side", help="The original at the left of the result.")
+    ] = False,
+    preview: Annotated[
+        bool,
+        typer.Option("--preview", help="Only first, middle and last frame, as a picture."),
+    ] = False,
+    batch_size: Annotated[int, typer.Option(min=1, help="Faces drawn together.")] = 8,
+) -> None:
+    """Draw the people of a clip; sound, subtitles, chapters and timing stay.
+
+    Frames without a face pass through. Killed or interrupted, the same command goes on where it
+    was: its work is kept in OUT.parts until it is done.
+    """
+    from toonify.media.video import Span
+
+    settings = settings_of(ctx)
+    span = Span(
+        start=seconds(start, "--start"),
+        end=None if end is None else seconds(end, "--end"),
+        fps=_rate(fps),
+        max_size=max_size,
+    )
+    if engine is Engine.styleganex:
+        raise ModelError(
+            f"the bundle {bundle} holds no StyleGANEX model", mend="Use --engine cdsm."
+        )
+
+    from toonify.engine import Toonifier
+    from toonify.video import CdsmArtist, Options, convert
+    from toonify.video import preview as draw_preview
+
+    toonifier = Toonifier.from_bundle(
+        bundle,
+        device=settings.device,
+        dtype=settings.dtype,
+        landmarks=landmarks.value,
+        offline=settings.offline,
+    )
+    artist = CdsmArtist(toonifier, level=level, trgb=trgb, color=color, batch_size=batch_size)
+    largest = faces is Faces.largest
+    if preview:
+        counts = draw_preview(
+            source, output, artist, characters=character or (), span=span, largest=largest
+        )
+        record = {"source": str(source), "preview": str(output), "faces": counts}
+        settings.result(record, f"{source} -> {output} ({', '.join(map(str, counts))} faces)")
+        return
+    options = Options(
+        characters=tuple(character or ()),
+        span=span,
+        smooth=smooth,
+        largest=largest,
+        codec=codec,
+        crf=crf,
+        pixels=pix_fmt,
+        side_by_side=side_by_side,
+        resume=resume,
+        keep_partial=keep_partial,
+        identity={
+            "engine": "cdsm",
+            "generator": toonifier.table.generator_hash,
+            "codes": _codes_hash(toonifier),
+            "level": level,
+            "trgb": trgb,
+            "color": color,
+            "device": str(toonifier.device),
+            "dtype": str(toonifier.dtype),
+            "landmarks": toonifier.detector.name,
+            "batch_size": batch_size,
+        },
+    )
+    try:
+        with _progress(settings) as progress:
+            report = convert(source, output, artist, options, progress=progress)
+    except KeyboardInterrupt:
+        kept = output.with_name(f"{output.name}.parts")
+        if kept.exists():
+            complain(f"the same command goes on from {kept}")
+        raise
+    settings.result(report.record(), _line(report))
+    if report.damaged:
+        complain(f"{source} is damaged: what could be read, {report.frames} frames, was drawn")
+    raise typer.Exit(1 if report.damaged else 0)
+
+
+def seconds(text: str, option: str) -> float:
+    """ "12.5", "1:02" or "1:02:03.5" in seconds.
+
+    Raises:
+        UsageError: anything else.
+    """
+    try:
+        parts = [float(part) for part in text.split(":")]
+        if len(parts) > 3 or any(part < 0 for part in parts):
+            raise ValueError
+    except ValueError:
+        raise UsageError(f"{option} {text!r} is no time", mend="Give 12.5 or 1:02:03.") from None
+    return sum(part * 60**power for power, part in enumerate(reversed(parts)))
+
+
+def _rate(text: str | None) -> Fraction | None:
+    if text is None:
+        return None
+    try:
+        rate = Fraction(text)
+        if not 0 < rate <= 1000:
+            raise ValueError
+    except (ValueError, ZeroDivisionError):
+        raise UsageError(
+            f"--fps {text!r} is no frame rate", mend="Give 25 or 30000/1001."
+        ) from None
+    return rate
+
+
+def _codes_hash(toonifier: object) -> str:
+    """What tells one table of characters from another."""
+    import hashlib
+
+    from toonify.engine import Toonifier
+
+    assert isinstance(toonifier, Toonifier)
+    digest = hashlib.sha256()
+    for character in toonifier.table:
+        digest.update(character.name.encode() + character.w_plus.cpu().numpy().tobytes())
+    return digest.hexdigest()
+
+
+def _line(report: Report) -> str:
+    if report.frames_with_faces == 0:
+        found = f"no face found, {report.frames} frames as they were"
+        return f"{report.source} -> {report.output}: {found}"
+    parts = [f"{report.frames} frames", f"{report.fps:.2f} a second"]
+    if report.resumed:
+        parts.append(f"{report.resumed} from an earlier run")
+    parts.append("; ".join(f"person {p['person']} as {p['character']}" for p in report.people))
+    if report.steadiness:
+        parts.append(
+            f"steadiness {report.steadiness['after']:.2f} (the clip's own"
+            f" {report.steadiness['before']:.2f})"
+        )
+    return f"{report.source} -> {report.output}: {', '.join([*parts, *report.notes])}"
+
+
+@contextmanager
+def _progress(settings: Settings) -> Iterator[Callable[[int, int | None], None]]:
+    """Frames, frames a second and time left on stderr: a bar in a terminal, with --json one JSON
+    object a second."""
+    begun: list[float] = []
+    first = told = 0.0
+
+    def rate(done: int) -> float:
+        nonlocal first
+        if not begun:
+            begun.append(time.perf_counter())
+            first = done
+        return (done - first) / max(time.perf_counter() - begun[0], 1e-6)
+
+    if settings.json and not settings.quiet:
+
+        def tell(done: int, total: int | None) -> None:
+            nonlocal told
+            fps, now = rate(done), time.perf_counter()
+            if now - told < 1:
+                return
+            told = now
+            left = None if not total or not fps else round(max(total - done, 0) / fps, 1)
+            event = {"event": "progress", "frames": done, "of": total, "fps": round(fps, 2)}
+            print(json.dumps({**event, "eta": left}), file=sys.stderr, flush=True)
+
+        yield tell
+        return
+    if settings.quiet or not sys.stderr.isatty():
+        yield lambda done, total: None
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeRemainingColumn
+
+    columns = ("{task.description}", BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task("frames", total=None)
+
+        def show(done: int, total: int | None) -> None:
+            shown = f"frames, {rate(done):.1f} a second"
+            bar.update(task, completed=done, total=total, description=shown)
+
+        yield show

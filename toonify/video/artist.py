@@ -1,0 +1,100 @@
+"""What draws the faces of a clip. An engine is anything with these four methods."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Protocol, TypeVar
+
+import numpy as np
+import torch
+
+from toonify.engine import DEFAULT_LEVEL, Toonifier
+from toonify.faces import Alignment, Face, FaceDetector
+from toonify.faces.types import RGB, Points, f32
+
+T = TypeVar("T")
+
+
+class Artist(Protocol):
+    """Draws one face at a time in three steps; between the last two, codes are smoothed in time."""
+
+    @property
+    def characters(self) -> tuple[str, ...]: ...
+
+    @property
+    def detector(self) -> FaceDetector: ...
+
+    def region(self, rgb: RGB, face: Face) -> Alignment:
+        """The part of a frame that is drawn anew, and where it lies."""
+        ...
+
+    def encode(self, regions: Sequence[Alignment]) -> Points:
+        """A code for each region, (N, …) float32; mixtures of codes must be codes."""
+        ...
+
+    def render(
+        self, regions: Sequence[Alignment], codes: Points, characters: Sequence[str]
+    ) -> list[RGB]:
+        """A drawing (S, S, 3) uint8 for each region."""
+        ...
+
+
+class CdsmArtist:
+    """Cross-domain style mixing on FFHQ crops.
+
+    Args:
+        toonifier: the engine of photographs.
+        level, trgb, color: as in `Toonifier.stylize`.
+        batch_size: faces drawn together.
+    """
+
+    def __init__(
+        self,
+        toonifier: Toonifier,
+        *,
+        level: int = DEFAULT_LEVEL,
+        trgb: bool = True,
+        color: float = 1.0,
+        batch_size: int = 8,
+    ) -> None:
+        self.toonifier, self.batch_size = toonifier, batch_size
+        self.level, self.trgb, self.color = level, trgb, color
+
+    @property
+    def characters(self) -> tuple[str, ...]:
+        return self.toonifier.characters
+
+    @property
+    def detector(self) -> FaceDetector:
+        return self.toonifier.detector
+
+    def region(self, rgb: RGB, face: Face) -> Alignment:
+        """The FFHQ crop."""
+        return self.toonifier.align(rgb, face)
+
+    def encode(self, regions: Sequence[Alignment]) -> Points:
+        """w+ (N, num_ws, w_dim)."""
+        parts = [
+            self.toonifier.encode([region.image for region in part]).cpu().numpy()
+            for part in _chunks(regions, self.batch_size)
+        ]
+        return f32(np.concatenate(parts))
+
+    def render(
+        self, regions: Sequence[Alignment], codes: Points, characters: Sequence[str]
+    ) -> list[RGB]:
+        """Cartoons at the generator's resolution."""
+        drawn: dict[int, RGB] = {}
+        for name in sorted(set(characters)):
+            rows = [row for row, wanted in enumerate(characters) if wanted == name]
+            for part in _chunks(rows, self.batch_size):
+                w_plus = torch.from_numpy(codes[part]).to(self.toonifier.device)
+                toons = self.toonifier.render(
+                    w_plus, name, level=self.level, trgb=self.trgb, color=self.color
+                )
+                drawn.update(zip(part, toons, strict=True))
+        return [drawn[row] for row in range(len(characters))]
+
+
+def _chunks(items: Sequence[T], size: int) -> list[Sequence[T]]:
+    return [items[start : start + size] for start in range(0, len(items), max(size, 1))]

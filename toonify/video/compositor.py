@@ -1,0 +1,136 @@
+"""Drawings laid into frames, steadily: outlines are smoothed, and what is decided for a person
+(silhouette or square, hair painted over or not) stays decided while nothing speaks against it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from toonify.faces import Alignment
+from toonify.faces.alignment import overlay, silhouette_mask, square_mask, unit_to_photo
+from toonify.faces.backdrop import HeadPatch, head_patch, paint_patch
+from toonify.faces.matte import drawing_matte
+from toonify.faces.types import RGB, Points, f32
+
+STUBBORN = 12  # frames of the contrary in a row that change a decision
+PATCH_EVERY = 3  # frames between looks at what is behind a head
+
+
+@dataclass(eq=False)
+class _Person:
+    """What is remembered of one person."""
+
+    matte: Points | None = None
+    silhouette: bool = True
+    against_silhouette: int = 0
+    colours: Points | None = None  # of the head's patch
+    weight: Points | None = None
+    clearing: bool = True
+    against_clearing: int = 0
+    frames: int = 0
+
+
+@dataclass(frozen=True, eq=False)
+class Item:
+    """A drawing (S, S, 3) and where it goes; `opacity` 0..1 fades people in and out."""
+
+    person: int
+    toon: RGB
+    region: Alignment
+    opacity: float = 1.0
+
+
+class Compositor:
+    """Lays drawings into the frames of a clip, in order.
+
+    Args:
+        smooth: 0 takes each frame for itself, 1 is steadiest.
+    """
+
+    def __init__(self, smooth: float) -> None:
+        self.smooth = smooth
+        self._people: dict[int, _Person] = {}
+
+    def compose(self, rgb: RGB, items: list[Item]) -> RGB:
+        """A frame (H, W, 3) uint8 with its drawings, smaller faces behind larger ones."""
+        out = rgb.copy()
+        for item in sorted(items, key=lambda item: item.region.face.size):
+            person = self._people.setdefault(item.person, _Person())
+            mask = self._mask(person, item.toon)
+            if person.silhouette:
+                self._clear(person, rgb, out, mask, item)
+            overlay(out, item.toon, f32(mask * item.opacity), item.region)
+            person.frames += 1
+        return out
+
+    def forget(self, keep: set[int]) -> None:
+        """Drop everybody but `keep`."""
+        self._people = {n: person for n, person in self._people.items() if n in keep}
+
+    def _mask(self, person: _Person, toon: RGB) -> Points:
+        matte = drawing_matte(toon)
+        contrary = (matte is not None) != person.silhouette
+        person.against_silhouette = person.against_silhouette + 1 if contrary else 0
+        if contrary and (person.frames == 0 or person.against_silhouette >= STUBBORN):
+            person.silhouette = not person.silhouette
+            person.against_silhouette = 0
+        if not person.silhouette:
+            return square_mask(toon.shape[0])
+        if matte is not None:
+            before = person.matte
+            fresh = 1 - 0.6 * self.smooth
+            person.matte = matte if before is None else f32(before + fresh * (matte - before))
+        if person.matte is None:
+            return square_mask(toon.shape[0])
+        return silhouette_mask(person.matte)
+
+    def _clear(self, person: _Person, rgb: RGB, out: RGB, mask: Points, item: Item) -> None:
+        """Paint over the hair that sticks out, where that looks well."""
+        place = unit_to_photo(item.region)
+        if person.frames % PATCH_EVERY == 0 or self.smooth == 0:
+            patch = head_patch(rgb, place, mask)
+            contrary = (patch is not None) != person.clearing
+            person.against_clearing = person.against_clearing + 1 if contrary else 0
+            patience = STUBBORN // PATCH_EVERY if self.smooth else 1
+            if contrary and (person.frames == 0 or person.against_clearing >= patience):
+                person.clearing = not person.clearing
+                person.against_clearing = 0
+            if patch is not None:
+                fresh = 1 - 0.8 * self.smooth
+                if person.colours is None or person.weight is None:
+                    person.colours, person.weight = f32(patch.colours), patch.weight
+                else:
+                    colours, weight = person.colours, person.weight
+                    person.colours = f32(colours + fresh * (f32(patch.colours) - colours))
+                    person.weight = f32(weight + fresh * (patch.weight - weight))
+        if person.clearing and person.colours is not None and person.weight is not None:
+            painted = np.clip(np.rint(person.colours), 0, 255).astype(np.uint8)
+            paint_patch(out, place, HeadPatch(painted, f32(person.weight * item.opacity)))
+
+    def state(self) -> dict[str, np.ndarray]:
+        """Arrays by name, for `restore`."""
+        arrays: dict[str, np.ndarray] = {}
+        for number, person in self._people.items():
+            flags = [person.silhouette, person.against_silhouette, person.clearing]
+            flags += [person.against_clearing, person.frames]
+            arrays[f"{number}.flags"] = np.array(flags, np.int64)
+            for name in ("matte", "colours", "weight"):
+                value = getattr(person, name)
+                if value is not None:
+                    arrays[f"{number}.{name}"] = value
+        return arrays
+
+    def restore(self, arrays: dict[str, np.ndarray]) -> None:
+        """Go on from `state()`."""
+        self._people = {}
+        for key, value in arrays.items():
+            number, _, name = key.partition(".")
+            person = self._people.setdefault(int(number), _Person())
+            if name == "flags":
+                silhouette, against, clearing, contrary, frames = (int(v) for v in value)
+                person.silhouette, person.against_silhouette = bool(silhouette), against
+                person.clearing, person.against_clearing = bool(clearing), contrary
+                person.frames = frames
+            else:
+                setattr(person, name, f32(value))

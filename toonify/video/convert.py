@@ -1,0 +1,300 @@
+"""A clip from one file into another, with its people drawn."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from toonify.errors import UsageError
+from toonify.faces.tracking import Tracker
+from toonify.media.encoding import Encoding, SegmentWriter, choose_encoding
+from toonify.media.ffmpeg import ffmpeg_path
+from toonify.media.mux import assemble
+from toonify.media.probe import Clip
+from toonify.media.video import Pixels, Reader, Span, open_clip, open_reader
+from toonify.video.artist import Artist
+from toonify.video.casting import Casting
+from toonify.video.pipeline import Drawn, Pipeline
+from toonify.video.work import WorkFolder, fingerprint
+
+BLOCK = 8  # frames drawn together
+LARGE = 1920 * 1088  # px from which they are fewer, for memory's sake
+SEGMENT = 48  # frames that are lost at most when the run is killed
+
+Progress = Callable[[int, int | None], None]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Options:
+    """How a clip is drawn and written.
+
+    Attributes:
+        characters: rules, see `Casting`.
+        span: which part, frame rate and size.
+        smooth: 0..1, of landmarks, codes and outlines through time.
+        largest: only the largest face is drawn.
+        codec, crf, pixels: see `choose_encoding`.
+        side_by_side: the original at the left of the result.
+        resume: go on with unfinished work of the same command.
+        keep_partial: when interrupted, leave what is done as a playable file.
+        identity: whatever else the drawing depends on (the bundle, the level, …), JSON-able.
+    """
+
+    characters: Sequence[str] = ()
+    span: Span = field(default_factory=Span)
+    smooth: float = 0.5
+    largest: bool = False
+    codec: str = "auto"
+    crf: int | None = None
+    pixels: str | None = None
+    side_by_side: bool = False
+    resume: bool = True
+    keep_partial: bool = False
+    identity: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass
+class Report:
+    """What became of a clip."""
+
+    source: Path
+    output: Path
+    frames: int = 0
+    resumed: int = 0  # frames that an earlier run had drawn
+    frames_with_faces: int = 0
+    seconds: float = 0.0
+    people: list[dict[str, Any]] = field(default_factory=list)
+    steadiness: dict[str, float] | None = None
+    notes: list[str] = field(default_factory=list)
+    damaged: bool = False
+
+    @property
+    def fps(self) -> float:
+        """Frames a second of this run."""
+        return (self.frames - self.resumed) / max(self.seconds, 1e-6)
+
+    def record(self) -> dict[str, Any]:
+        """JSON-able."""
+        return {
+            "source": str(self.source),
+            "output": str(self.output),
+            "frames": self.frames,
+            "resumed": self.resumed,
+            "frames_with_faces": self.frames_with_faces,
+            "seconds": round(self.seconds, 2),
+            "fps": round(self.fps, 2),
+            "people": self.people,
+            "steadiness": self.steadiness,
+            "notes": self.notes,
+            "damaged": self.damaged,
+        }
+
+
+def check_paths(source: Path, output: Path) -> None:
+    """Raise UsageError where the output would destroy the input."""
+    if source.exists() and output.exists() and source.resolve() == output.resolve():
+        raise UsageError("the output is the input", mend="Choose another -o.")
+    if not output.suffix and output.is_dir() and any(output.iterdir()):
+        mine = all(p.suffix == ".png" and p.stem.isdecimal() for p in output.iterdir())
+        if not mine:
+            raise UsageError(f"the folder {output} holds other files", mend="Give a new folder.")
+
+
+def convert(
+    source: Path,
+    output: Path,
+    artist: Artist,
+    options: Options,
+    *,
+    progress: Progress = lambda done, total: None,
+) -> Report:
+    """Draw the people of `source`, a clip or a folder of frames, into `output`.
+
+    Args:
+        artist: draws faces.
+        progress: called with frames done and all, as far as known.
+
+    Raises:
+        InputError: the clip can't be read or the output can't be written.
+        UsageError: options don't go together.
+        KeyboardInterrupt: with all finished segments kept; the same call goes on.
+    """
+    started = time.perf_counter()
+    check_paths(source, output)
+    clip = open_clip(source)
+    casting = Casting(options.characters, artist.characters)
+    reader = open_reader(source, clip, options.span)
+    try:
+        alpha = reader.channels == 4 and "yuv420p" not in (options.pixels or "")
+        encoding = choose_encoding(
+            output, clip, codec=options.codec, crf=options.crf, pixels=options.pixels, alpha=alpha
+        )
+        plan = _plan(source, options, encoding)
+        with WorkFolder(output, plan, resume=options.resume) as work:
+            run = _Run(source, output, artist, options, clip, encoding, work, casting)
+            try:
+                report = run.through(reader, progress)
+            except KeyboardInterrupt:
+                if options.keep_partial:
+                    run.keep_partial()
+                raise
+            report.notes += run.assemble(output)
+            work.remove()
+    finally:
+        reader.close()
+    report.seconds = time.perf_counter() - started
+    return report
+
+
+def _plan(source: Path, options: Options, encoding: Encoding) -> dict[str, Any]:
+    from importlib.metadata import version
+
+    span = options.span
+    return {
+        "toonify": version("toonify"),
+        "ffmpeg": ffmpeg_path(),
+        "source": fingerprint(source),
+        "span": [span.start, span.end, str(span.fps), span.max_size],
+        "encoding": [encoding.suffix, encoding.pixels, *encoding.arguments],
+        "characters": list(options.characters),
+        "smooth": options.smooth,
+        "largest": options.largest,
+        "side_by_side": options.side_by_side,
+        "segment": SEGMENT,
+        **options.identity,
+    }
+
+
+class _Run:
+    """One call of `convert`."""
+
+    def __init__(
+        self,
+        source: Path,
+        output: Path,
+        artist: Artist,
+        options: Options,
+        clip: Clip | None,
+        encoding: Encoding,
+        work: WorkFolder,
+        casting: Casting,
+    ) -> None:
+        self.source, self.output, self.options = source, output, options
+        self.clip, self.encoding, self.work = clip, encoding, work
+        self.artist, self.casting = artist, casting
+        self.frames = self.with_faces = 0
+
+    def through(self, reader: Reader, progress: Progress) -> Report:
+        """Draw all that is not drawn yet, segment by segment."""
+        options, work = self.options, self.work
+        width, height = reader.size
+        pipeline = Pipeline(
+            self.artist,
+            Tracker(self.artist.detector, largest=options.largest),
+            self.casting,
+            smooth=options.smooth,
+            fps=float(self._fps(reader)),
+            block=BLOCK if width * height <= LARGE else BLOCK // 2,
+        )
+        number, done = self._restore(pipeline)
+        resumed = self.frames
+        progress(self.frames, reader.expected)
+        if not done:
+            frames = (frame for frame in reader if frame.index >= resumed)
+            writer: SegmentWriter | None = None
+            blocks = pipeline.run(frames)
+            try:
+                for block in blocks:
+                    if writer is None:
+                        writer = SegmentWriter(
+                            work.segment(number), self.encoding, reader.time_base
+                        )
+                    for drawn in block:
+                        writer.write(drawn.frame.pts, self._picture(drawn))
+                        self.frames += 1
+                        self.with_faces += bool(drawn.people)
+                        progress(self.frames, reader.expected)
+                    if self.frames % SEGMENT == 0 or pipeline.finished:
+                        writer.close()
+                        writer = None
+                        pipeline.steadiness.pause()
+                        self._save(number, pipeline)
+                        number += 1
+            finally:
+                blocks.close()
+                if writer is not None:
+                    writer.abort()
+        report = Report(self.source, self.output, self.frames, resumed, self.with_faces)
+        report.people = [
+            {"person": person, "character": self.casting[person], "frames": count}
+            for person, count in sorted(pipeline.people.items())
+        ]
+        report.steadiness = pipeline.steadiness.record()
+        report.damaged = reader.damaged
+        return report
+
+    def _fps(self, reader: Reader) -> Fraction:
+        if self.options.span.fps:
+            return self.options.span.fps
+        return self.clip.fps if self.clip else 1 / Fraction(reader.time_base)
+
+    def _picture(self, drawn: Drawn) -> Pixels:
+        if not self.options.side_by_side:
+            return drawn.pixels
+        return np.concatenate([drawn.frame.pixels, drawn.pixels], 1)
+
+    def _save(self, number: int, pipeline: Pipeline) -> None:
+        state = pipeline.state()
+        values: dict[str, Any] = {"frames": self.frames, "with_faces": self.with_faces}
+        arrays: dict[str, np.ndarray] = {}
+        if state is not None:
+            values["pipeline"], arrays = state
+        else:
+            values["people"] = pipeline.people
+            values["casting"] = self.casting.state()
+            values["steadiness"] = pipeline.steadiness.state()
+        self.work.save(number, values, arrays)
+
+    def _restore(self, pipeline: Pipeline) -> tuple[int, bool]:
+        """Go on after the finished segments: the number of the next one, and whether all is
+        done."""
+        number = self.work.finished
+        stored = self.work.load(number - 1) if number else None
+        if stored is None:
+            self.work.clear()
+            return 0, False
+        values, arrays = stored
+        self.frames, self.with_faces = int(values["frames"]), int(values["with_faces"])
+        if "pipeline" in values:
+            pipeline.restore(values["pipeline"], arrays)
+            return number, False
+        pipeline.people = {int(person): n for person, n in values["people"].items()}
+        self.casting.restore(values["casting"])
+        pipeline.steadiness.restore(values["steadiness"])
+        return number, True
+
+    def assemble(self, output: Path) -> list[str]:
+        """The finished segments as one file."""
+        return assemble(
+            output,
+            self.work.folder / f"joined{self.encoding.suffix}",
+            self.work.segments,
+            self.encoding,
+            frames=self.frames,
+            clip=self.clip,
+            span=self.options.span,
+        )
+
+    def keep_partial(self) -> Path | None:
+        """What is finished as a playable file beside the output."""
+        if not self.work.segments:
+            return None
+        partial = self.output.with_name(f"{self.output.stem}.partial{self.output.suffix}")
+        self.assemble(partial)
+        return partial

@@ -1,0 +1,315 @@
+"""From frames to drawn frames, a block at a time.
+
+Smoothing looks a few frames ahead, so three blocks are under way at once: while block n is drawn,
+n + 1 is encoded and n + 2 is tracked. All that later blocks depend on can be saved between two
+blocks, and a run that goes on from there computes the very same numbers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, field
+from itertools import islice
+from typing import Any
+
+import numpy as np
+
+from toonify.errors import InputError
+from toonify.faces import Alignment, Face
+from toonify.faces.smoothing import reach_of, smoothed_face, weights, width_of
+from toonify.faces.tracking import Sighting, Tracker, face_from, face_state
+from toonify.faces.types import Points, f32
+from toonify.media.video import Frame, Pixels
+from toonify.video.artist import Artist
+from toonify.video.casting import Casting
+from toonify.video.compositor import Compositor, Item
+from toonify.video.steadiness import Steadiness
+
+FADE = 3  # frames over which somebody appears or vanishes
+SURE = 3  # sightings that make a person
+
+
+@dataclass(frozen=True, eq=False)
+class Drawn:
+    """A frame and its picture with drawings: as many channels and bits as the frame's."""
+
+    frame: Frame
+    pixels: Pixels
+    people: tuple[int, ...]
+
+
+@dataclass(frozen=True, eq=False)
+class _Place:
+    """A person in a frame, to be drawn."""
+
+    person: int
+    region: Alignment
+
+
+@dataclass(eq=False)
+class _Block:
+    number: int
+    frames: list[Frame]
+    before: dict[str, Any]  # the tracker's state ahead of the block, and its first frame
+    sightings: list[list[Sighting]] = field(default_factory=list)
+    cuts: list[bool] = field(default_factory=list)
+    places: list[list[_Place]] = field(default_factory=list)
+
+
+class Pipeline:
+    """Draws the people of one clip.
+
+    Args:
+        artist: draws a face.
+        tracker: with a detector that nobody else uses.
+        casting: who is whom.
+        smooth: 0..1.
+        fps: frames a second, for the smoothing's width.
+        block: frames a block.
+    """
+
+    def __init__(
+        self,
+        artist: Artist,
+        tracker: Tracker,
+        casting: Casting,
+        *,
+        smooth: float,
+        fps: float,
+        block: int = 8,
+    ) -> None:
+        self.artist, self.tracker, self.casting = artist, tracker, casting
+        self.block = block
+        self.width = width_of(smooth, fps)
+        self.reach = reach_of(self.width, block)
+        self.compositor = Compositor(smooth)
+        self.steadiness = Steadiness()
+        self.people: dict[int, int] = {}  # person -> frames drawn
+        self._faces: dict[int, dict[int, Face]] = {}
+        self._codes: dict[int, dict[int, Points]] = {}
+        self._cuts: set[int] = set()
+        self._ahead: dict[str, Any] | None = None  # the tracker's state after the drawn blocks
+        self._last: int | None = None  # the clip's last frame, once known
+
+    def run(self, frames: Iterable[Frame]) -> Generator[list[Drawn], None, None]:
+        """Blocks of drawn frames, in order; between two of them `state()` may be asked for."""
+        source = iter(frames)
+        under_way: list[_Block] = []
+        with ThreadPoolExecutor(1) as pool:
+            try:
+                coming = pool.submit(self._track, source)
+                while True:
+                    block = coming.result()
+                    if block is not None:
+                        coming = pool.submit(self._track, source)
+                        under_way.append(block)
+                        self._learn(block)
+                    else:
+                        self._last = under_way[-1].frames[-1].index if under_way else None
+                    # Blocks whose successors are known, or that have none.
+                    for other in under_way:
+                        follows = block is None or other is not under_way[-1]
+                        if follows and not other.places:
+                            self._plan(other)
+                    ready = 2 if block is not None else 0
+                    while len(under_way) > ready:
+                        done = under_way.pop(0)
+                        self._ahead = under_way[0].before if under_way else None
+                        yield self._draw(done)
+                    if block is None:
+                        return
+            finally:
+                _wait(coming)
+
+    def _track(self, source: Iterator[Frame]) -> _Block | None:
+        """Runs in a thread of its own: the detector and the tracker are used nowhere else."""
+        before = self.tracker.state()
+        frames = list(islice(source, self.block))
+        if not frames:
+            return None
+        first = frames[0].index
+        block = _Block(first // self.block, frames, {"tracker": before, "frame": first})
+        for frame in frames:
+            sightings, cut = self.tracker.step(frame.rgb)
+            block.sightings.append(sightings)
+            block.cuts.append(cut)
+        return block
+
+    def _learn(self, block: _Block) -> None:
+        for frame, sightings, cut in zip(block.frames, block.sightings, block.cuts, strict=True):
+            for sighting in sightings:
+                self._faces.setdefault(sighting.person, {})[frame.index] = sighting.face
+            if cut:
+                self._cuts.add(frame.index)
+
+    def _plan(self, block: _Block) -> None:
+        """Who is drawn where in a block, and their codes."""
+        self._prune(block)
+        needed = SURE if self._last is None else min(SURE, self._last + 1)
+        regions = []
+        for frame in block.frames:
+            rgb, row = frame.rgb, []
+            for person in sorted(self._faces):
+                faces = self._faces[person]
+                if len(faces) < needed:
+                    continue
+                face = smoothed_face(faces, frame.index, width=self.width, reach=self.reach)
+                if face is None:
+                    continue
+                try:
+                    row.append(_Place(person, self.artist.region(rgb, face)))
+                except InputError:
+                    continue  # it slid out of the picture
+            block.places.append(row)
+            across = {place.person: float(_middle(place.region.face)[0]) for place in row}
+            self.casting.appear({who: x / rgb.shape[1] for who, x in across.items()})
+            regions += [(frame.index, place) for place in row]
+        if regions:
+            codes = self.artist.encode([place.region for _, place in regions])
+            for (index, place), code in zip(regions, codes, strict=True):
+                self._codes.setdefault(place.person, {})[index] = code
+
+    def _prune(self, block: _Block) -> None:
+        """Keep what the block before, this one and the next one say."""
+        first = (block.number - 1) * self.block
+        for table in (self._faces, self._codes):
+            for person in list(table):
+                kept = {at: value for at, value in table[person].items() if at >= first}
+                if kept:
+                    table[person] = kept  # type: ignore[assignment]
+                else:
+                    del table[person]
+        self._cuts = {at for at in self._cuts if at >= first}
+
+    def _draw(self, block: _Block) -> list[Drawn]:
+        rows = [
+            (frame, place)
+            for frame, places in zip(block.frames, block.places, strict=True)
+            for place in places
+        ]
+        toons: list[Any] = []
+        if rows:
+            codes = np.stack([self._code(place.person, frame.index) for frame, place in rows])
+            names = [self.casting[place.person] for _, place in rows]
+            toons = self.artist.render([place.region for _, place in rows], codes, names)
+        drawings = iter(toons)
+        done = []
+        for frame, places in zip(block.frames, block.places, strict=True):
+            items = [
+                Item(
+                    place.person,
+                    next(drawings),
+                    place.region,
+                    self._opacity(place.person, frame.index),
+                )
+                for place in places
+            ]
+            done.append(self._composed(frame, items))
+        self.compositor.forget(set(self._faces))
+        return done
+
+    def _composed(self, frame: Frame, items: list[Item]) -> Drawn:
+        if frame.index in self._cuts:
+            self.steadiness.pause()
+        rgb = frame.rgb
+        if not items:
+            self.steadiness.add(rgb, rgb, [])
+            return Drawn(frame, frame.pixels, ())
+        drawn = self.compositor.compose(rgb, items)
+        self.steadiness.add(rgb, drawn, [item.region.face.box for item in items])
+        for item in items:
+            self.people[item.person] = self.people.get(item.person, 0) + 1
+        pixels = frame.pixels.copy()
+        if pixels.dtype == np.uint8:
+            pixels[..., :3] = drawn
+        else:  # what is not drawn keeps its depth
+            changed = (drawn != rgb).any(2)
+            pixels[..., :3][changed] = drawn[changed].astype(np.uint16) * 257
+        return Drawn(frame, pixels, tuple(item.person for item in items))
+
+    def _code(self, person: int, at: int) -> Points:
+        """The person's code, averaged over the frames around."""
+        codes = self._codes[person]
+        near = sorted(index for index in codes if abs(index - at) <= self.reach)
+        weight = weights(at, f32(near), self.width)
+        weight = weight / weight.sum()
+        return f32(sum(w * codes[index] for w, index in zip(weight, near, strict=True)))
+
+    def _opacity(self, person: int, at: int) -> float:
+        """1, less where somebody appears or vanishes other than by a cut."""
+        codes, value = self._codes[person], FADE + 1
+        for away in range(1, FADE + 1):
+            if at - away not in codes:
+                first = at - away + 1
+                if first != 0 and first not in self._cuts:
+                    value = min(value, away)
+                break
+        for away in range(1, FADE + 1):
+            if at + away not in codes:
+                if at + away - 1 != self._last and at + away not in self._cuts:
+                    value = min(value, away)
+                break
+        return value / (FADE + 1)
+
+    def state(self) -> tuple[dict[str, Any], dict[str, np.ndarray]] | None:
+        """What a later run needs to go on after the blocks given out: JSON-able values, and
+        arrays. None when there is nothing left to do."""
+        if self._ahead is None:
+            return None
+        upto = self._ahead["frame"]
+        faces = {
+            str(person): {str(at): face_state(face) for at, face in seen.items() if at < upto}
+            for person, seen in self._faces.items()
+        }
+        values = {
+            "tracker": self._ahead["tracker"],
+            "faces": faces,
+            "cuts": sorted(at for at in self._cuts if at < upto),
+            "casting": self.casting.state(),
+            "people": {str(person): count for person, count in self.people.items()},
+            "steadiness": self.steadiness.state(),
+        }
+        arrays = {f"paste.{key}": value for key, value in self.compositor.state().items()}
+        for person, codes in self._codes.items():
+            for at, code in codes.items():
+                if at < upto:
+                    arrays[f"code.{person}.{at}"] = code
+        return values, arrays
+
+    @property
+    def finished(self) -> bool:
+        """Whether the blocks given out so far are all there is."""
+        return self._ahead is None
+
+    def restore(self, values: dict[str, Any], arrays: dict[str, np.ndarray]) -> None:
+        """Go on from `state()`."""
+        self.tracker.restore(values["tracker"])
+        self._faces = {
+            int(person): {int(at): face_from(face) for at, face in seen.items()}
+            for person, seen in values["faces"].items()
+            if seen
+        }
+        self._cuts = set(values["cuts"])
+        self.casting.restore(values["casting"])
+        self.people = {int(person): int(n) for person, n in values["people"].items()}
+        self.steadiness.restore(values["steadiness"])
+        paste = {}
+        for key, value in arrays.items():
+            kind, _, rest = key.partition(".")
+            if kind == "paste":
+                paste[rest] = value
+            elif kind == "code":
+                person, _, at = rest.partition(".")
+                self._codes.setdefault(int(person), {})[int(at)] = value
+        self.compositor.restore(paste)
+
+
+def _wait(coming: Future[_Block | None]) -> None:
+    """Let the tracker's thread end before what it reads from is closed."""
+    if not coming.cancel():
+        coming.exception()
+
+
+def _middle(face: Face) -> Points:
+    return f32(face.points5.mean(0))

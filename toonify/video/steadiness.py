@@ -1,0 +1,88 @@
+"""How steady a clip is: each frame against the one before it, moved along by the optical flow."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import cv2
+import numpy as np
+
+from toonify.faces.types import RGB, Points, f32
+
+LONGEST = 320  # px, at which it is measured
+
+
+@dataclass
+class Steadiness:
+    """Mean difference in levels (0..255) where faces are drawn, of the clip and of the result.
+
+    The flow is that of the original clip (DIS, Kroeger et al., ECCV 2016), as in work on video
+    style transfer (Lai et al., arXiv 1808.00449).
+    """
+
+    before: float = 0.0
+    after: float = 0.0
+    pairs: int = 0
+    _last: tuple[Points, Points, Points] | None = field(default=None, repr=False)
+
+    def __post_init__(self) -> None:
+        self._flow = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_FAST)
+
+    def add(self, rgb: RGB, drawn: RGB, boxes: list[Points]) -> None:
+        """The next frame, the result of it, and the boxes (x0, y0, x1, y1) of drawn faces."""
+        k = min(LONGEST / max(rgb.shape[:2]), 1)
+        size = (max(round(rgb.shape[1] * k), 16), max(round(rgb.shape[0] * k), 16))
+        if not boxes:
+            self._last = None
+            return
+        grey, toon = (_grey(picture, size) for picture in (rgb, drawn))
+        where = np.zeros(size[::-1], np.float32)
+        for box in boxes:
+            x0, y0, x1, y1 = (max(round(float(v) * k), 0) for v in box)
+            where[y0:y1, x0:x1] = 1
+        last, self._last = self._last, (grey, toon, where)
+        if last is None:
+            return
+        flow = self._flow.calc(_u8(grey), _u8(last[0]), None)
+        y, x = np.mgrid[: size[1], : size[0]]
+        at_x, at_y = f32(x + flow[..., 0]), f32(y + flow[..., 1])
+        both = where * f32(cv2.remap(last[2], at_x, at_y, cv2.INTER_NEAREST))
+        if both.sum() < 16:
+            return
+        for name, now, then in (("before", grey, last[0]), ("after", toon, last[1])):
+            moved = cv2.remap(then, at_x, at_y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+            value = float((np.abs(now - moved) * both).sum() / both.sum())
+            setattr(self, name, getattr(self, name) + value)
+        self.pairs += 1
+
+    def pause(self) -> None:
+        """The next frame is not compared: a cut, or another segment."""
+        self._last = None
+
+    def record(self) -> dict[str, float] | None:
+        """The means; None when nothing could be compared."""
+        if not self.pairs:
+            return None
+        before, after = self.before / self.pairs, self.after / self.pairs
+        return {
+            "before": round(before, 3),
+            "after": round(after, 3),
+            "ratio": round(after / max(before, 1e-6), 3),
+        }
+
+    def state(self) -> list[float]:
+        """JSON-able."""
+        return [self.before, self.after, self.pairs]
+
+    def restore(self, state: list[float]) -> None:
+        """Go on from `state()`."""
+        self.before, self.after, self.pairs = float(state[0]), float(state[1]), int(state[2])
+
+
+def _grey(rgb: RGB, size: tuple[int, int]) -> Points:
+    small = cv2.resize(rgb, size, interpolation=cv2.INTER_AREA)
+    return f32(cv2.cvtColor(small, cv2.COLOR_RGB2GRAY))
+
+
+def _u8(grey: Points) -> np.ndarray:
+    return np.clip(np.rint(grey), 0, 255).astype(np.uint8)
