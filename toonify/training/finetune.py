@@ -26,7 +26,7 @@ from toonify.models.protocol import Generator
 from toonify.training.adversarial import FinetuneConfig, finetune_adversarial
 from toonify.training.data import Drawings
 from toonify.training.distributed import World
-from toonify.training.inversion_pairs import InvertedPairs, invert_to_w
+from toonify.training.inversion_pairs import InvertedPairs, invert_to_w, w_deviation
 from toonify.training.paired import PairedConfig, finetune_paired
 from toonify.training.perceptual import PerceptualLoss
 from toonify.training.projection import Encode, to_float
@@ -41,6 +41,7 @@ Progress = Callable[[str, int, int, dict[str, float]], None]
 
 _STAGE = {"paired": "pairs", "adversarial": "adversarial"}
 _INVERTED_TOGETHER = 4
+_STYLES_APART = 0.5  # distance of two characters' styles, in that of a latent from the average
 
 
 def finetune(
@@ -92,7 +93,11 @@ def finetune(
         def pairs() -> tuple[G, Tensor]:
             codes = _inverted(generator, drawings, folder, perceptual, encode, report)
             source = InvertedPairs(
-                codes, drawings.images, drawings.characters, num_ws=generator.num_ws
+                codes,
+                drawings.images,
+                drawings.characters,
+                num_ws=generator.num_ws,
+                apart=_STYLES_APART * float(w_deviation(generator).norm()),
             )
             drawn = finetune_paired(
                 generator,

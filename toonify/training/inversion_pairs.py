@@ -40,10 +40,7 @@ def invert_to_w(
     """
     if steps is None:
         steps = 45 if start is None else 0
-    random = torch.Generator().manual_seed(0)
-    z = torch.randn(1024, generator.w_dim, generator=random).to(generator.w_avg)
-    with torch.no_grad():
-        deviation = generator.mapping(z).std(0)
+    deviation = w_deviation(generator)
     found = []
     for first in range(0, len(drawings), batch_size):
         images = drawings[first : first + batch_size].float() / 127.5 - 1
@@ -80,20 +77,25 @@ class InvertedPairs:
     Args:
         codes: (N, w_dim) from `invert_to_w`.
         drawings: (N, 3, R, R) uint8.
-        characters: name of each drawing's character; each gets the mean of its codes as style.
+        characters: name of each drawing's character; each gets the mean of its codes as style,
+            where needed moved away from the others' (see `distinct_styles`).
         num_ws: rows of w+.
+        apart: how far the characters' styles shall be from each other.
     """
 
     def __init__(
-        self, codes: Tensor, drawings: Tensor, characters: Sequence[str], *, num_ws: int
+        self,
+        codes: Tensor,
+        drawings: Tensor,
+        characters: Sequence[str],
+        *,
+        num_ws: int,
+        apart: float = 0.0,
     ) -> None:
         if not len(codes) == len(drawings) == len(characters):
             raise UsageError("codes, drawings and characters differ in number")
         self._codes, self._drawings, self._num_ws = codes, drawings, num_ws
-        self.styles = {
-            name: codes[[i for i, c in enumerate(characters) if c == name]].mean(0)
-            for name in dict.fromkeys(characters)
-        }
+        self.styles = distinct_styles(codes, characters, apart)
         self._style = torch.stack([self.styles[name] for name in characters])
 
     def __len__(self) -> int:
@@ -103,3 +105,34 @@ class InvertedPairs:
         faces = self._codes[index][:, None].expand(-1, self._num_ws, -1)
         styles = self._style[index][:, None].expand(-1, self._num_ws, -1)
         return faces, styles, self._drawings[index].float() / 127.5 - 1
+
+
+@torch.no_grad()
+def w_deviation(generator: Generator) -> Tensor:
+    """Standard deviation of the mapped latents (w_dim,)."""
+    random = torch.Generator().manual_seed(0)
+    z = torch.randn(1024, generator.w_dim, generator=random).to(generator.w_avg)
+    return generator.mapping(z).std(0)
+
+
+def distinct_styles(
+    codes: Tensor, characters: Sequence[str], apart: float = 0.0
+) -> dict[str, Tensor]:
+    """Each character's style (w_dim,): the mean of its codes, moved away from all styles' middle
+    until the closest two are `apart`, or sixfold at most: they shall stay near faces' codes.
+
+    Face-like codes hardly show what no face has: a yellow and a pink cartoon of one head get
+    nearly the same, and the generator learns their average.
+
+    Args:
+        codes: (N, w_dim); characters: N names.
+    """
+    names = list(dict.fromkeys(characters))
+    means = torch.stack(
+        [codes[[i for i, c in enumerate(characters) if c == name]].mean(0) for name in names]
+    )
+    if len(names) > 1:
+        closest = float(torch.pdist(means).min())
+        middle = means.mean(0)
+        means = middle + min(max(apart / max(closest, 1e-6), 1.0), 6.0) * (means - middle)
+    return dict(zip(names, means, strict=True))
