@@ -16,14 +16,18 @@ from toonify.cli import (
     bundle,
     check,
     doctor,
+    edit,
     evaluate,
     finetune,
+    invert,
     invert_character,
     lut,
     models,
     stylize,
     swap,
     train_encoder,
+    translate,
+    video,
 )
 from toonify.cli.common import Dtype, Settings, complain, examples, hoist_globals
 from toonify.errors import ToonifyError
@@ -42,6 +46,7 @@ app = typer.Typer(
     ).partition("\n\n")[2],
 )
 app.command(epilog=stylize.EPILOG)(stylize.stylize)
+app.command(epilog=video.EPILOG)(video.video)
 app.command(epilog=check.EPILOG)(check.check)
 app.command(epilog=align.EPILOG)(align.align)
 app.command(epilog=finetune.EPILOG)(finetune.finetune)
@@ -49,6 +54,9 @@ app.command(epilog=train_encoder.EPILOG)(train_encoder.train_encoder)
 app.command(epilog=swap.EPILOG)(swap.swap)
 app.command(epilog=invert_character.EPILOG)(invert_character.invert_character)
 app.command(epilog=build_lut.EPILOG)(build_lut.build_lut)
+app.command(epilog=invert.EPILOG)(invert.invert)
+app.command(epilog=edit.EPILOG)(edit.edit)
+app.command(epilog=translate.EPILOG)(translate.translate)
 app.command(epilog=bundle.EPILOG)(bundle.bundle)
 app.command(epilog=evaluate.EPILOG)(evaluate.evaluate)
 app.add_typer(lut.app)
