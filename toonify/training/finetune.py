@@ -1,7 +1,8 @@
 """Fine-tuning on a folder of drawings: on pairs by inversion, adversarially, or both in turn.
 
 The run's folder gets `pairs/` and `adversarial/` (snapshots, metrics, previews of each stage),
-`codes.safetensors` (the drawings' inverted codes) and `generator.safetensors`.
+`codes.safetensors` (the drawings' codes), `generator.safetensors` and, after pairs,
+`characters.safetensors` (the table of the styles it was trained with).
 """
 
 from __future__ import annotations
@@ -31,6 +32,7 @@ from toonify.training.paired import PairedConfig, finetune_paired
 from toonify.training.perceptual import PerceptualLoss
 from toonify.training.projection import Encode, to_float
 from toonify.training.runs import RunFolder
+from toonify.training.style_table import style_table
 
 G = TypeVar("G", bound=Generator)
 Objective = Literal["paired", "adversarial", "both"]
@@ -112,8 +114,9 @@ def finetune(
 
         trained, styles = _from_first(world, generator, pairs)
     if objective != "paired":
+        codes = None
         if styles is not None:
-            styles = styles[:, None].expand(-1, generator.num_ws, -1)
+            codes = styles[:, None].expand(-1, generator.num_ws, -1)
             adversarial = replace(adversarial, code_share=0.5, code_level=paired.level)
         total = round(adversarial.kimg * 1000)
         trained = finetune_adversarial(
@@ -122,13 +125,21 @@ def finetune(
             drawings.images,
             folder / "adversarial",
             discriminator=discriminator,
-            codes=styles,
+            codes=codes,
             resume=resume,
             progress=lambda row: report("adversarial", round(row["kimg"] * 1000), total, row),
             world=world,
         )
     target, metadata = folder / "generator.safetensors", {"objective": objective}
-    world.on_first(lambda: save_generator(trained, target, metadata=metadata))
+
+    def write() -> None:
+        save_generator(trained, target, metadata=metadata)
+        if styles is not None:
+            named = dict(zip(dict.fromkeys(drawings.characters), styles, strict=True))
+            table = style_table(trained, named, drawings.characters)
+            table.save(folder / "characters.safetensors")
+
+    world.on_first(write)
     return trained
 
 
