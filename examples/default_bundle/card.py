@@ -9,7 +9,7 @@ from toonify.bundle import read_manifest, write_manifest
 LICENCE = "CC BY-NC-SA 4.0 (non-commercial): derived from a generator trained on FFHQ"
 PRIOR = "ffhq-mobile: PyPI random-face 2021.7.21.1 (Apache-2.0 wheel, MobileStyleGAN, FFHQ)"
 SOURCES = {
-    "generator": f"{PRIOR}; layers from 32×32 on fine-tuned on the drawings of examples/characters",
+    "generator": f"{PRIOR}; layers from 16×16 on fine-tuned on the drawings of examples/characters",
     "encoder": f"trained from scratch on faces sampled from {PRIOR}",
     "characters": "drawings of examples/characters (ours, MIT), projected into the generator",
 }
