@@ -17,8 +17,8 @@ from toonify.inversion.translation import (
     mask_tensor,
     read_mask,
     sketch_tensor,
-    super_resolve,
     translate_drawing,
+    translate_frame,
 )
 
 LABELS = np.random.default_rng(0).integers(0, 19, (40, 48)).astype(np.uint8)
@@ -76,11 +76,28 @@ def test_drawings_become_different_faces_of_the_same_layout(labels):
     assert torch.equal(again, first)
 
 
-def test_super_resolution_takes_frame_and_face():
+FACE, FRAME = np.zeros((256, 256, 3), np.uint8), np.zeros((45, 61, 3), np.uint8)
+
+
+@pytest.mark.parametrize("task", ["super-resolution", "toonify"])
+def test_frames_are_translated_with_their_faces_codes(task):
     model = FaceModel(tiny_stylegan2(), tiny_encoder(fusion_channels=(8,) * 3))
-    face, frame = np.zeros((256, 256, 3), np.uint8), np.zeros((45, 61, 3), np.uint8)
-    assert super_resolve(model, Shot(face, frame)).shape == (1, 3, 11, 15)
-    assert super_resolve(model, Shot(face, None)).shape == (1, 3, 64, 64)
+    picture = translate_frame(model, Shot(FACE, FRAME), task)
+    assert picture.shape == (1, 3, 11, 15)
+    other = translate_frame(model, Shot(FACE + np.uint8(99), FRAME), task)
+    assert not torch.equal(picture, other)
+    assert translate_frame(model, Shot(FACE, None), task).shape == (1, 3, 64, 64)
+
+
+def test_an_edit_goes_along_the_encoders_vector():
+    encoder = tiny_encoder(fusion_channels=(8,) * 3, attention=1, has_direction=True)
+    encoder.direction.normal_()
+    model = FaceModel(tiny_stylegan2(), encoder)
+    shot = Shot(FACE, FRAME)
+    still, edited = (translate_frame(model, shot, "edit", strength=s) for s in (0.0, 1.0))
+    assert not torch.allclose(still, edited)
+    with pytest.raises(ModelError, match="toonify translate"):
+        model.encode(shot)
 
 
 def test_an_encoder_of_another_task_is_refused():

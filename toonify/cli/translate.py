@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal, cast
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -24,6 +24,8 @@ EPILOG = examples(
     "toonify translate photo.jpg -o again.png --task super-resolution --factor 32",
     "toonify translate sketch.png -o faces/face.png --task sketch --samples 4",
     "toonify translate mask.png -o face.png --task mask",
+    "toonify translate photo.jpg -o toon.png --task toonify --checkpoint styleganex-toonify-pixar",
+    "toonify translate photo.jpg -o younger.png --task edit --strength -1",
     "toonify translate photo.jpg -o faces/like.png --task mask --parser parsing.onnx --samples 4",
 )
 
@@ -34,13 +36,18 @@ class Task(StrEnum):
     super_resolution = "super-resolution"
     sketch = "sketch"
     mask = "mask"
+    edit = "edit"
+    toonify = "toonify"
 
 
 OFFICIAL = {
     Task.super_resolution: "styleganex-sr",
     Task.sketch: "styleganex-sketch2face",
     Task.mask: "styleganex-mask2face",
+    Task.edit: "styleganex-edit-age",
+    Task.toonify: "styleganex-toonify-cartoon",
 }
+DRAWINGS = (Task.sketch, Task.mask)
 
 
 def translate(
@@ -74,9 +81,10 @@ def translate(
         Path | None,
         typer.Option(help="ONNX face parsing network of 19 labels: SOURCE is a photo."),
     ] = None,
+    strength: Annotated[float, typer.Option(help="Of an edit; negative turns it round.")] = 1.0,
     frame: FramingOption = Framing.whole,
 ) -> None:
-    """Faces from what is less than a photograph: few pixels, a sketch, a mask.
+    """Faces from few pixels, a sketch or a mask; photos edited or toonified as whole frames.
 
     A sketch has dark lines on white. A mask has the 19 labels of CelebAMask-HQ, as grey or palette
     values 0-18 or in StyleGANEX's colours. The answer is four times as large as SOURCE with the
@@ -86,10 +94,10 @@ def translate(
     from toonify.media.images import write_image
 
     settings = settings_of(ctx)
-    _check(task, output, samples, factor, parser)
+    _check(task, output, samples, factor, parser, strength)
     model = load_model(settings, checkpoint or OFFICIAL[task], generator)
     photos = Photos(settings, model, frame)
-    images = _images(task, photos, source, samples, factor, parser, settings.seed)
+    images = _images(task, photos, source, samples, factor, parser, strength, settings.seed)
     targets = [output]
     if samples > 1:
         names = (f"{output.stem}-{i}{output.suffix}" for i in range(1, samples + 1))
@@ -109,17 +117,18 @@ def _images(
     samples: int,
     factor: int | None,
     parser: Path | None,
+    strength: float,
     seed: int,
 ) -> Iterator[Tensor]:
     from toonify.inversion import translation as t
     from toonify.media.images import read_image
 
     model: FaceModel = photos.model
-    name = cast(Literal["super-resolution", "sketch", "mask"], task.value)
+    name: t.Task = task.value
     t.check_encoder(model, name)
-    if task is Task.super_resolution:
+    if name == "super-resolution" or name == "edit" or name == "toonify":
         shot = photos.shoot(source, lower=factor)
-        yield t.super_resolve(model, shot)
+        yield t.translate_frame(model, shot, name, strength=strength)
         return
     if task is Task.sketch:
         drawing = t.sketch_tensor(read_image(source).rgb)
@@ -132,13 +141,22 @@ def _images(
     yield from t.translate_drawing(model, drawing, name, samples=samples, seed=seed)
 
 
-def _check(task: Task, output: Path, samples: int, factor: int | None, parser: Path | None) -> None:
+def _check(
+    task: Task,
+    output: Path,
+    samples: int,
+    factor: int | None,
+    parser: Path | None,
+    strength: float,
+) -> None:
     from toonify.media.images import FORMATS
 
     if output.suffix.lower() not in FORMATS:
         raise UsageError(f"can't write a picture as {output.name!r}", mend="Use .png or .jpg.")
-    if samples > 1 and task is Task.super_resolution:
-        raise UsageError("super-resolution has one answer", mend="Leave --samples out.")
+    if samples > 1 and task not in DRAWINGS:
+        raise UsageError(f"{task.value} has one answer", mend="Leave --samples out.")
+    if strength != 1 and task is not Task.edit:
+        raise UsageError("--strength belongs to edit", mend="Leave it out.")
     if factor is not None and task is not Task.super_resolution:
         raise UsageError("--factor belongs to super-resolution", mend="Leave it out.")
     if parser is not None and task is not Task.mask:

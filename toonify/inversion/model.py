@@ -83,7 +83,11 @@ class FaceModel:
 
     @torch.no_grad()
     def encode(self, shot: Shot) -> Latents:
-        """Step I: the encoder's answer."""
+        """Step I: the encoder's answer.
+
+        Raises:
+            ModelError: the encoder was trained for a translation, not to invert.
+        """
         if self.encoder is None:
             raise ValueError("this model has no encoder")
         face = to_tensor(shot.face).to(self.device)
@@ -95,6 +99,11 @@ class FaceModel:
                 )
             return Latents(fit_codes(w_plus.float(), self.generator.num_ws))
         encoder = cast(StyleGANEXEncoder, self.encoder)
+        if encoder.label_channels or len(encoder.net.fusion):
+            raise ModelError(
+                "the encoder was trained for a translation, whose skip connections latents lack",
+                mend="Use `toonify translate`, or the encoder styleganex-inversion.",
+            )
         frame = face if shot.frame is None else to_tensor(shot.frame).to(self.device)
         with self.arithmetic():
             w_plus = encoder.encode(face)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Literal, Protocol, cast
+from typing import Literal, Protocol
 
 import cv2
 import numpy as np
@@ -18,9 +18,11 @@ from toonify.errors import InputError, ModelError
 from toonify.inversion.frames import MOST_PIXELS, RGB, Shot, pad_to_stride, resize, to_tensor
 from toonify.inversion.latents import Latents, fit_codes
 from toonify.inversion.model import FaceModel
+from toonify.models.protocol import Noise
 from toonify.models.styleganex_encoder import StyleGANEXEncoder
 
-Task = Literal["super-resolution", "sketch", "mask"]
+Task = Literal["super-resolution", "sketch", "mask", "edit", "toonify"]
+FrameTask = Literal["super-resolution", "edit", "toonify"]
 LABELS = (
     "background", "skin", "left brow", "right brow", "left eye", "right eye", "glasses",
     "left ear", "right ear", "earring", "nose", "mouth", "upper lip", "lower lip", "neck",
@@ -150,10 +152,14 @@ class OnnxParser:
 
 
 def check_encoder(model: FaceModel, task: Task) -> StyleGANEXEncoder:
-    """The model's encoder if it was trained for the task; ModelError otherwise."""
+    """The model's encoder if it can be one for the task; ModelError otherwise."""
     encoder = model.encoder
-    wanted = {"super-resolution": 0, "sketch": 1, "mask": len(LABELS)}[task]
-    if not isinstance(encoder, StyleGANEXEncoder) or encoder.label_channels != wanted:
+    labels = {"sketch": 1, "mask": len(LABELS)}.get(task, 0)
+    if (
+        not isinstance(encoder, StyleGANEXEncoder)
+        or encoder.label_channels != labels
+        or encoder.has_direction != (task == "edit")
+    ):
         raise ModelError(
             f"the checkpoint's encoder is not one of StyleGANEX for {task}",
             mend="Give --checkpoint of that task, or leave it out for the official one.",
@@ -162,14 +168,24 @@ def check_encoder(model: FaceModel, task: Task) -> StyleGANEXEncoder:
 
 
 @torch.no_grad()
-def super_resolve(model: FaceModel, shot: Shot) -> Tensor:
-    """Frame and face of a photograph → (1, 3, 4H, 4W) at R=1024, about [-1, 1]."""
-    encoder = check_encoder(model, "super-resolution")
-    face, frame = (to_tensor(shot.face), None if shot.frame is None else to_tensor(shot.frame))
-    picture = (face if frame is None else frame).to(model.device)
+def translate_frame(
+    model: FaceModel, shot: Shot, task: FrameTask, *, strength: float = 1.0
+) -> Tensor:
+    """Frame and face of a photograph → (1, 3, 4H, 4W) at R=1024, about [-1, 1].
+
+    Args:
+        task: "super-resolution"; "edit" along the vector that the encoder was trained with;
+            "toonify" into the style that it was trained for.
+        strength: of the edit.
+    """
+    encoder = check_encoder(model, task)
+    face = to_tensor(shot.face).to(model.device)
+    frame = face if shot.frame is None else to_tensor(shot.frame).to(model.device)
+    v = strength * encoder.direction[None] if task == "edit" else None
     with model.arithmetic():
-        codes = encoder.encode(face.to(model.device))
-    return _render(model, encoder, pad_to_stride(picture), codes, picture.shape[2:])
+        codes = encoder.encode(face)
+    noise: Noise = "const" if task == "super-resolution" else "zero"  # which would flicker
+    return _render(model, encoder, frame, codes, v=v, noise=noise)
 
 
 @torch.no_grad()
@@ -185,30 +201,33 @@ def translate_drawing(
         seed: of the random faces.
     """
     encoder = check_encoder(model, task)
-    padded = pad_to_stride(drawing.to(model.device))
+    drawing = drawing.to(model.device)
     with model.arithmetic():
-        codes = encoder.encode(padded).float()
+        codes = encoder.encode(pad_to_stride(drawing)).float()
     generator = model.generator
     width = getattr(generator, "z_dim", generator.w_dim)
     z = torch.randn(samples, width, generator=torch.Generator().manual_seed(seed))
     for w in generator.mapping(z.to(model.device), truncation_psi=SAMPLE_TRUNCATION):
         sampled = fit_codes(codes, generator.num_ws).clone()
         sampled[:, SAMPLED_FROM:] = w
-        yield _render(model, encoder, padded, sampled, drawing.shape[2:])
+        yield _render(model, encoder, drawing, sampled)
 
 
 def _render(
     model: FaceModel,
     encoder: StyleGANEXEncoder,
-    padded: Tensor,
+    frame: Tensor,
     codes: Tensor,
-    size: torch.Size,
+    *,
+    v: Tensor | None = None,
+    noise: Noise = "const",
 ) -> Tensor:
     network = model.refactored(encoder.feature_channels)
     with model.arithmetic():
-        features = encoder.frame_features(padded)
-        fuse = encoder.fuser(features)
-        codes = fit_codes(codes.float(), network.num_ws)
-        image = network(codes, feature=features.feature, fuse=fuse).float()
-    frame = Latents(codes, features.feature, {}, cast(tuple[int, int], tuple(size)))
-    return model.cropped(image, frame)
+        features = encoder.frame_features(pad_to_stride(frame))
+        fuse = encoder.fuser(features, v)
+        codes = codes.float() if v is None else codes.float() + v
+        codes = fit_codes(codes, network.num_ws)
+        image = network(codes, noise=noise, feature=features.feature, fuse=fuse).float()
+    height, width = frame.shape[2:]
+    return model.cropped(image, Latents(codes, features.feature, {}, (height, width)))
