@@ -23,6 +23,19 @@ _KEY = "toonify.table"
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
 
 
+def is_name(name: str) -> bool:
+    """Whether a character may be called so."""
+    return _NAME.fullmatch(name) is not None
+
+
+def check_name(name: str) -> None:
+    """Raise UsageError for what can't name a character."""
+    if not is_name(name):
+        raise UsageError(
+            f"{name!r} can't name a character", mend="Use letters, digits, '-' and '_'."
+        )
+
+
 @dataclass(frozen=True, kw_only=True)
 class Character:
     """One drawn character.
@@ -79,11 +92,7 @@ class CharacterTable:
             UsageError: a name with other signs, or a code of another shape than the table's.
             ModelError: a code that is not finite.
         """
-        if not _NAME.fullmatch(character.name):
-            raise UsageError(
-                f"{character.name!r} can't name a character",
-                mend="Use letters, digits, '-' and '_'.",
-            )
+        check_name(character.name)
         if not torch.isfinite(character.w_plus).all():
             raise ModelError(f"the code of {character.name} is not finite", mend="Project again.")
         for other in self:

@@ -156,6 +156,12 @@ def test_loose_few_and_odd_shapes_are_said(drawings: Path) -> None:
     assert any("the top folder (1)" in f.text for f in report.findings)
 
 
+def test_a_folder_that_cannot_name_a_character_is_said(tmp_path: Path) -> None:
+    (tmp_path / "my cat").mkdir()
+    Image.fromarray(head("mina", 0)).save(tmp_path / "my cat" / "a.png")
+    assert "can't name a character" in check_drawings(tmp_path, 96).summary()
+
+
 def test_nothing_usable(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="not a folder"):
         check_drawings(tmp_path / "none", 96)

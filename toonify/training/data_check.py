@@ -17,6 +17,7 @@ from PIL import Image as PILImage
 from toonify.errors import InputError, ToonifyError
 from toonify.faces.templates import Frame
 from toonify.faces.types import RGB, FaceDetector
+from toonify.lut import is_name
 from toonify.media.images import iter_images, read_image
 from toonify.training.data import SMALLEST_SHARE, prepare
 from toonify.training.drawing_alignment import find_frames
@@ -43,7 +44,7 @@ class Finding:
 
     Attributes:
         kind: "unreadable", "small", "not-image", "duplicate", "stranger", "misfiled", "framing",
-            "no-face", "few" or "shape".
+            "no-face", "few", "name" or "shape".
         severity: an "error" is a file that can't be used, a "warning" should be looked at.
         text: one line, with the names of a few of the files.
         names: all files meant.
@@ -340,6 +341,10 @@ def _counts(drawings: list[Drawing], size: int) -> list[Finding]:
         loose = [d.name for d in drawings if not d.character]
         text = f"In no character's folder: {named(loose)}"
         findings.append(Finding("misfiled", "warning", text, loose))
+    unnamed = [name for name in counts if name and not is_name(name)]
+    if unnamed:
+        text = f"Folders that can't name a character (letters, digits, - and _): {named(unnamed)}"
+        findings.append(Finding("name", "warning", text))
     long = [d.name for d in drawings if max(d.width, d.height) > 1.2 * min(d.width, d.height)]
     if long:
         text = f"Not square, cropped to the middle: {named(long)}"
