@@ -2,19 +2,27 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from toonify.cli.common import complain, examples, make_parent, settings_of
+from toonify.cli.live import training_display
 from toonify.cli.projecting import (
     BatchOption,
     EncoderOption,
     GeneratorOption,
     KOption,
+    LrOption,
+    NoiseOption,
+    PatienceOption,
+    ProjectionOptions,
+    StartOption,
     StepsOption,
     load_projector,
+    sample_photos,
 )
 from toonify.errors import UsageError
 
@@ -22,6 +30,8 @@ EPILOG = examples(
     "toonify build-lut drawings/ --generator swapped.safetensors -o cast.safetensors",
     "toonify build-lut drawings/ --generator swapped.safetensors --encoder default --k 20"
     " -o cast.safetensors",
+    "toonify build-lut drawings/ --generator swapped.safetensors --encoder default --start both"
+    " --photos people/ --workers 2 -o cast.safetensors",
 )
 
 
@@ -33,30 +43,62 @@ def build_lut(
         Path, typer.Option("-o", "--output", help="Table to write, or to add to if it is there.")
     ],
     encoder: EncoderOption = None,
+    start: StartOption = None,
     k: KOption = 50,
     steps: StepsOption = 300,
     batch_size: BatchOption = 8,
+    lr: LrOption = 0.25,
+    patience: PatienceOption = 50,
+    noise: NoiseOption = True,
     only: Annotated[
         list[str] | None, typer.Option(help="Build this character alone; may be repeated.")
     ] = None,
+    photos: Annotated[
+        Path | None,
+        typer.Option(
+            help="Photos of people: the sheets show the first three as each character (needs"
+            " --encoder). Without it they show faces sampled from the generator."
+        ),
+    ] = None,
+    workers: Annotated[
+        int,
+        typer.Option(
+            min=1,
+            help="Processes that project different characters at once; each has its own copy of"
+            " the networks, on the CPU its share of the cores.",
+        ),
+    ] = 1,
 ) -> None:
     """Build a table of characters.
 
-    Projects every character's drawings, averages their codes and writes the table with a sheet
-    of projections beside it (.png). Finished characters are kept in OUT.inversions: run again,
-    the command goes on where it stopped, adds what is new and replaces what changed.
+    Projects every character's drawings, averages their codes and writes the table, with sheets of
+    all characters beside it (.png and .html). Finished characters are kept in OUT.inversions with
+    each drawing's loss: run again, the command goes on where it stopped, adds what is new and
+    replaces what changed.
     """
     from toonify.training.table import build_table
+    from toonify.training.table_sheet import sampled_faces
 
     settings = settings_of(ctx)
     if output.suffix != ".safetensors":
         raise UsageError(f"a table is a .safetensors file, not {output}", mend="Rename it.")
+    options = ProjectionOptions(
+        generator, encoder, start, k, steps, batch_size, lr, patience, noise
+    )
     make_parent(output)
-    projector = load_projector(settings, generator, encoder, steps, batch_size)
-    with settings.progress("projecting") as progress:
+    projector = load_projector(settings, options)
+    if photos is None:
+        samples = sampled_faces(projector.generator, seed=settings.seed)
+    else:
+        samples = sample_photos(photos, projector)
+    with training_display(settings, {"projecting": "drawings"}) as show:
+        shares: dict[str, tuple[float, int]] = {}
 
         def report(name: str, done: int, of: int, step: int, steps: int, loss: float) -> None:
-            progress(done * steps + step * min(batch_size, of - done), of * steps)
+            # characters at the same time: their drawings are counted together
+            shares[name] = (done + (step + 1) / steps * min(batch_size, of - done), of)
+            finished = round(sum(part for part, _ in shares.values()))
+            show("projecting", finished, sum(n for _, n in shares.values()), {name: loss})
 
         built = build_table(
             folder,
@@ -65,11 +107,17 @@ def build_lut(
             loss=projector.loss,
             k=k,
             settings=projector.settings,
-            encoder=projector.encode,
+            encoder=projector.encoder,
             encoder_hash=projector.encoder_hash,
+            start=projector.start,
             only=only or None,
+            samples=samples,
+            workers=workers,
+            load=partial(load_projector, settings, options),
             progress=report,
         )
+    for file, reason in built.skipped:
+        complain(f"{file} is left out: {reason}")
     for name in built.built + built.reused:
         character = built.table[name]
         status = "built" if name in built.built else "reused"
@@ -80,5 +128,7 @@ def build_lut(
         complain(f"{name}: {reason}")
         if settings.json:
             settings.result({"name": name, "status": "failed", "error": reason}, "")
-    settings.result({"path": str(output), "sheet": str(built.sheet)}, f"{output}, {built.sheet}")
+    page = built.sheet.with_suffix(".html")
+    record = {"path": str(output), "sheet": str(built.sheet), "report": str(page)}
+    settings.result(record, f"{output}, {built.sheet}, {page}")
     raise typer.Exit(1 if built.failed else 0)

@@ -7,23 +7,31 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from toonify.cli.common import examples, settings_of
+from toonify.cli.common import complain, examples, settings_of
+from toonify.cli.live import training_display
 from toonify.cli.projecting import (
     BatchOption,
     EncoderOption,
     GeneratorOption,
     KOption,
+    LrOption,
+    NoiseOption,
+    PatienceOption,
+    ProjectionOptions,
+    StartOption,
     StepsOption,
     load_projector,
 )
-from toonify.errors import UsageError
+from toonify.errors import InputError, ToonifyError, UsageError
 
 if TYPE_CHECKING:
-    from torch import Tensor
+    from toonify.training.data import Drawings
 
 EPILOG = examples(
     "toonify invert-character drawings/mina --generator swapped.safetensors -o cast.safetensors",
     "toonify invert-character a.png b.png --name otto --generator my-bundle -o otto.safetensors",
+    "toonify invert-character drawings/mina --generator swapped.safetensors --encoder default"
+    " --start both -o cast.safetensors",
 )
 
 
@@ -39,73 +47,86 @@ def invert_character(
         str | None, typer.Option(help="Character's name; the folder's when left out.")
     ] = None,
     encoder: EncoderOption = None,
+    start: StartOption = None,
     k: KOption = 50,
     steps: StepsOption = 300,
     batch_size: BatchOption = 8,
+    lr: LrOption = 0.25,
+    patience: PatienceOption = 50,
+    noise: NoiseOption = True,
 ) -> None:
     """Average the codes of a character's drawings.
 
-    Each drawing is projected into the generator first.
+    Each drawing is projected into the generator first. The projections are kept in
+    OUT.inversions, with every drawing's loss (NAME.json) and reconstruction (NAME.png).
     """
     from toonify.checkpoints import generator_hash
     from toonify.cli.lut import save_table
-    from toonify.lut import CharacterTable
-    from toonify.training.projection import invert_character as invert
-    from toonify.training.table import make_character
+    from toonify.lut import CharacterTable, check_name
+    from toonify.training.table import make_character, provenance_of, store_of
+    from toonify.training.table_jobs import project_drawings
 
     settings = settings_of(ctx)
     if name is None and not (len(images) == 1 and images[0].is_dir()):
         raise UsageError("single drawings have no character's name", mend="Add --name NAME.")
-    projector = load_projector(settings, generator, encoder, steps, batch_size)
+    name = name or images[0].resolve().name
+    check_name(name)
+    options = ProjectionOptions(
+        generator, encoder, start, k, steps, batch_size, lr, patience, noise
+    )
+    projector = load_projector(settings, options)
     identity = generator_hash(projector.generator)  # type: ignore[arg-type]
     table = CharacterTable(generator_hash=identity)
     if output.exists():
         table = CharacterTable.load(output)
         table.check(identity)
     drawings = read_drawings(images, projector.generator.resolution)
-    with settings.progress(name or "projecting") as progress:
-        inversion = invert(
-            drawings,
-            projector.generator,
-            loss=projector.loss,
-            k=k,
-            settings=projector.settings,
-            encoder=projector.encode,
-            progress=lambda done, step, of, loss: progress(
-                done * of + step * batch_size, len(drawings[:k]) * of
-            ),
+    for file, reason in drawings.skipped:
+        complain(f"{file} is left out: {reason}")
+    store = store_of(output)
+    with training_display(settings, {name: "drawings"}) as show:
+
+        def report(who: str, done: int, of: int, step: int, steps: int, loss: float) -> None:
+            now = done + (step + 1) / steps * min(batch_size, of - done)
+            show(who, round(now), of, {"loss": loss})
+
+        stored, fresh = project_drawings(
+            projector, name, drawings, store, identity=identity, progress=report
         )
-    provenance = {
-        "drawings": len(inversion.codes),
-        "mean_loss": round(float(inversion.losses.mean()), 4),
-        "steps": steps,
-        "started_from": "average" if encoder is None else "encoder",
-    }
-    character = make_character(
-        name or images[0].resolve().name,
-        inversion.w_plus,
-        len(inversion.codes),
-        projector.generator,
-        provenance,
-    )
-    table.add(character)
+    about = provenance_of(stored, steps=steps, skipped=len(drawings.skipped))
+    count = len(stored.codes)
+    table.add(make_character(name, stored.w_plus(), count, projector.generator, about))
     save_table(table, output)
-    record = {"path": str(output), "name": character.name, "k": character.k} | provenance
-    line = f"{output}: {character.name}, {character.k} drawings"
-    settings.result(record, f"{line}, mean loss {provenance['mean_loss']}")
+    losses = {n: round(float(v), 5) for n, v in zip(stored.names, stored.losses, strict=True)}
+    sheet = store / f"{name}.png"
+    record = {"path": str(output), "name": name, "k": count, "reused": not fresh}
+    record |= {**about, "losses": losses, "sheet": str(sheet)}
+    line = f"{output}: {name}, {count} drawings, mean loss {about['mean_loss']}"
+    settings.result(record, f"{line}; {sheet}")
 
 
-def read_drawings(paths: list[Path], size: int) -> Tensor:
-    """A folder's drawings, or single files, as (N, 3, size, size) uint8."""
+def read_drawings(paths: list[Path], size: int) -> Drawings:
+    """A folder's drawings, or single files; what can't be read is in `skipped`.
+
+    Raises:
+        InputError: none of them can be read.
+    """
     import torch
 
     from toonify.media.images import read_image
-    from toonify.training.data import load_drawings, prepare
+    from toonify.training.data import Drawings, load_drawings, prepare
 
     if len(paths) == 1 and paths[0].is_dir():
-        return load_drawings(paths[0], size).images
-    arrays = []
+        return load_drawings(paths[0], size)
+    arrays, names, skipped = [], [], []
     for path in paths:
-        image = read_image(path)
+        try:
+            image = read_image(path)
+        except ToonifyError as error:
+            skipped.append((str(path), str(error)))
+            continue
         arrays.append(torch.tensor(prepare(image.rgb, image.alpha, size)).permute(2, 0, 1))
-    return torch.stack(arrays)
+        names.append(str(path))
+    if not arrays:
+        raise InputError(f"no drawing can be read: {skipped[0][1]}")
+    return Drawings(torch.stack(arrays), names, [""] * len(names), skipped)
