@@ -28,6 +28,7 @@ from toonify.training.encoder_variants import (
 from toonify.training.pairs import PairSet
 from toonify.training.photos import PhotoSet
 from toonify.training.pose_reader import PoseReader
+from toonify.training.runs import previews
 
 CODES = EncoderWeights(l2=0.0, lpips=0.0, identity=0.0, w_norm=0.0)
 SMALL = {"units": (1, 1, 1, 1), "channels": (16, 16, 16, 16), "head_channels": 8}
@@ -114,8 +115,7 @@ def test_codes_are_learnt_and_a_killed_run_ends_the_same(
         missed = (whole.encode(images) - w_plus).square().mean()
     assert missed < 0.8 * (w_plus - whole.w_mean).square().mean(), "better than the average face"
     assert all(torch.equal(v, before[k]) for k, v in generator.state_dict().items())
-    previews = sorted(p.name for p in (tmp_path / "whole").glob("*.jpg"))
-    assert len(previews) == 3 and previews[-1] == "preview-00000.48.jpg"
+    assert [kimg for kimg, _ in previews(tmp_path / "whole")] == [0.16, 0.32, 0.48]
     saved = load_encoder(tmp_path / "whole/encoder.safetensors")
     with torch.no_grad():
         assert torch.equal(saved.encode(images), whole.encode(images))
