@@ -156,13 +156,14 @@ def test_characters_codes_take_part(tmp_path: Path) -> None:
     finetune_adversarial(mixed, generator, drawings(), tmp_path, codes=codes)
 
 
-def test_interrupt_keeps_a_snapshot_and_resumes(tmp_path: Path) -> None:
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_interrupt_keeps_a_snapshot_and_resumes(number: int, tmp_path: Path) -> None:
     generator, images = tiny_generator("mobile"), drawings()
     whole = finetune_adversarial(config(), generator, images, tmp_path / "whole")
 
     def press(line: dict[str, float]) -> None:
         if line["kimg"] == 0.004:
-            os.kill(os.getpid(), signal.SIGINT)
+            os.kill(os.getpid(), number)
 
     out = tmp_path / "cut"
     with pytest.raises(KeyboardInterrupt):

@@ -159,22 +159,23 @@ class Interrupt:
 def interruptible() -> Iterator[Interrupt]:
     """Turn the first Ctrl-C into a request, so that a step is finished and a snapshot kept.
 
-    The second one raises KeyboardInterrupt at once. Outside the main thread, where no handler
+    SIGTERM, which job schedulers send, counts as well. The second one raises KeyboardInterrupt at once. Outside the main thread, where no handler
     can be set, nothing changes.
     """
     interrupt = Interrupt()
     if threading.current_thread() is not threading.main_thread():
         yield interrupt
         return
-    previous = signal.getsignal(signal.SIGINT)
 
     def handle(number: int, frame: FrameType | None) -> None:
         if interrupt.requested:
             raise KeyboardInterrupt
         interrupt.requested = True
 
-    signal.signal(signal.SIGINT, handle)
+    numbers = (signal.SIGINT, signal.SIGTERM)
+    previous = {number: signal.signal(number, handle) for number in numbers}
     try:
         yield interrupt
     finally:
-        signal.signal(signal.SIGINT, previous)
+        for number, handler in previous.items():
+            signal.signal(number, handler)
