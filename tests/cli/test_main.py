@@ -12,6 +12,7 @@ from toonify.errors import InputError, ModelError, UsageError
 COMMANDS = (
     "stylize",
     "evaluate",
+    "train-encoder",
     "finetune",
     "swap",
     "invert",
