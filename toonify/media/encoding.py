@@ -101,6 +101,8 @@ def choose_encoding(
             mend=f"Use one of {', '.join(SUFFIXES)}, or a folder for frames.",
         )
     deep = clip is not None and clip.deep
+    if clip is not None and clip.codec == "gif" and suffix == ".mp4":
+        alpha = False  # every GIF can have transparency, few use it for more than their size
     codec = _codec(codec, suffix, deep=deep, alpha=alpha)
     if codec in CODECS:
         encoder, default_crf, options, suffixes = CODECS[codec]

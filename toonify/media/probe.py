@@ -119,14 +119,21 @@ def _unreadable(path: Path, lines: list[str]) -> InputError:
     text = " ".join(lines)
     if "Permission denied" in text:
         return InputError(f"no permission to read {path}")
-    if "moov atom not found" in text:
+    if "moov atom not found" in text and _begins_as_mp4(path):
         return InputError(
             f"{path} is cut off: the part that says where its frames are is missing",
             mend="Copy or export it again.",
         )
-    if "Invalid data found" in text:
+    if "Invalid data found" in text or "moov atom" in text:
         return InputError(f"{path} is not a video that ffmpeg reads", mend="Give a clip.")
     return InputError(f"can't read {path}: {complaint_of(lines)}")
+
+
+def _begins_as_mp4(path: Path) -> bool:
+    """Whether it is one at all, and not something else by that name."""
+    with open(path, "rb") as file:
+        head = file.read(4096)
+    return any(atom in head for atom in (b"ftyp", b"mdat", b"moov", b"wide"))
 
 
 def _described(path: Path, lines: list[str]) -> Clip:

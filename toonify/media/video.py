@@ -114,7 +114,7 @@ class VideoReader:
         filters += [f"scale=w='{width}':h='{height}':{SCALING}", "setsar=1"]
         filters.append(f"format={PIXELS[self._layout]}")
         picture = ["-map", f"0:{clip.index}", "-vf", ",".join(filters)]
-        timing = ["-fps_mode", "passthrough", "-enc_time_base", "demux" if not span.fps else "-1"]
+        timing = ["-fps_mode", "passthrough", "-enc_time_base", "filter" if span.fps else "demux"]
         raw = ["-c:v", "rawvideo", "-f", "nut", "-write_index", "0", "pipe:1"]
         # The file's own clock: how else it begins differs with the streams that are read.
         clock = ["-copyts", *arguments, *source_arguments(clip.path)]

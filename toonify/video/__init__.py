@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from toonify.video.artist import Artist, CdsmArtist
 from toonify.video.casting import Casting
-from toonify.video.convert import Options, Report, convert
+from toonify.video.conversion import Options, Report, convert
 from toonify.video.preview import preview
 
 __all__ = ["Artist", "Casting", "CdsmArtist", "Options", "Report", "convert", "preview"]

@@ -171,8 +171,9 @@ class Pipeline:
                 self._codes.setdefault(place.person, {})[index] = code
 
     def _prune(self, block: _Block) -> None:
-        """Keep what the block before, this one and the next one say."""
-        first = (block.number - 1) * self.block
+        """Keep what this block and its neighbours need: the one before is not drawn yet, and looks
+        back on its own predecessor."""
+        first = (block.number - 2) * self.block
         for table in (self._faces, self._codes):
             for person in list(table):
                 kept = {at: value for at, value in table[person].items() if at >= first}

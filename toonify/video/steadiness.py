@@ -43,7 +43,8 @@ class Steadiness:
         last, self._last = self._last, (grey, toon, where)
         if last is None:
             return
-        flow = self._flow.calc(_u8(grey), _u8(last[0]), None)
+        still = np.zeros((*where.shape, 2), np.float32)
+        flow = f32(self._flow.calc(_u8(grey), _u8(last[0]), still))
         y, x = np.mgrid[: size[1], : size[0]]
         at_x, at_y = f32(x + flow[..., 0]), f32(y + flow[..., 1])
         both = where * f32(cv2.remap(last[2], at_x, at_y, cv2.INTER_NEAREST))

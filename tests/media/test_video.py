@@ -1,0 +1,271 @@
+import itertools
+from fractions import Fraction
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from tests.clips import described, ffmpeg, frame_hashes, picture, sound, times
+from toonify.errors import InputError, UsageError
+from toonify.media.encoding import SegmentWriter, choose_encoding
+from toonify.media.mux import assemble
+from toonify.media.probe import probe
+from toonify.media.video import Span, open_clip, open_reader
+
+
+def passed_through(source, output, *, span=None, segment=5, **encoding):
+    """Every frame of `source` written again, in segments; gives frames and notes."""
+    span = span or Span()
+    clip = open_clip(source)
+    reader = open_reader(source, clip, span)
+    frames = list(reader)
+    chosen = choose_encoding(output, clip, alpha=reader.channels == 4, **encoding)
+    paths = []
+    for start in range(0, len(frames), segment):
+        paths.append(output.parent / f"part{start}.nut")
+        writer = SegmentWriter(paths[-1], chosen, reader.time_base)
+        for frame in frames[start : start + segment]:
+            writer.write(frame.pts, frame.pixels)
+        writer.close()
+    temporary = output.parent / f"joining{output.suffix}"
+    notes = assemble(output, temporary, paths, chosen, frames=len(frames), clip=clip, span=span)
+    assert not temporary.exists()
+    return frames, notes
+
+
+def test_mp4_keeps_sound_times_and_metadata(tmp_path):
+    source, output = tmp_path / "a.mp4", tmp_path / "b.mp4"
+    ffmpeg(*picture(), *sound(), "-c:a", "aac", "-metadata", "title=Clip of a", source)
+    frames, notes = passed_through(source, output)
+    assert notes == [] and len(frames) == 12
+    assert times(output) == times(source)
+    assert times(output, "0:a:0") == times(source, "0:a:0")
+    assert "Clip of a" in described(output)
+    assert probe(output).duration == pytest.approx(probe(source).duration, abs=0.011)
+
+
+def test_mkv_keeps_two_sounds_subtitles_chapters_and_languages(tmp_path):
+    (tmp_path / "s.srt").write_text("1\n00:00:00,100 --> 00:00:00,700\nHello there\n")
+    (tmp_path / "m.txt").write_text(
+        ";FFMETADATA1\n[CHAPTER]\nTIMEBASE=1/1000\nSTART=0\nEND=500\ntitle=Opening\n"
+    )
+    source, output = tmp_path / "a.mkv", tmp_path / "b.mkv"
+    inputs = [*picture(), *sound(), *sound(880), "-i", tmp_path / "s.srt", "-i", tmp_path / "m.txt"]
+    maps = ["-map", 0, "-map", 1, "-map", 2, "-map", 3, "-map_chapters", 4, "-c:s", "srt"]
+    ffmpeg(*inputs, *maps, "-metadata:s:a:1", "language=fra", source)
+    passed_through(source, output)
+    for stream in ("0:v:0", "0:a:0", "0:a:1", "0:s:0"):
+        assert times(output, stream) == times(source, stream)
+    text = described(output)
+    assert "(fra): Audio" in text and "Opening" in text and "Subtitle: subrip" in text
+
+
+def test_variable_frame_rate_is_kept_exactly(tmp_path):
+    source, output = tmp_path / "a.mp4", tmp_path / "b.mp4"
+    uneven = "setpts='(N+0.37*N*N+0.2*mod(N,3))/30/TB'"
+    timing = ["-fps_mode", "passthrough", "-enc_time_base", "1:90000"]
+    ffmpeg(*picture(rate=30, seconds=0.4), "-vf", uneven, *timing, "-bf", 0, source)
+    passed_through(source, output)
+    kept = times(source)
+    assert len({b - a for a, b in itertools.pairwise(kept)}) > 5
+    assert times(output) == kept
+
+
+def test_a_picture_that_begins_late_stays_late(tmp_path):
+    plain, source, output = tmp_path / "p.mp4", tmp_path / "a.mp4", tmp_path / "b.mp4"
+    ffmpeg(*picture(), plain)
+    late = ["-itsoffset", 0.5, "-i", plain, "-map", 1, "-map", 0, "-c:v", "copy", "-c:a", "aac"]
+    ffmpeg(*sound(), *late, source)
+    passed_through(source, output)
+    assert times(output) == times(source) and times(output)[0] >= Fraction(1, 2)
+
+
+def test_rotated_clip_comes_out_upright(tmp_path):
+    plain, source, output = tmp_path / "p.mp4", tmp_path / "a.mp4", tmp_path / "b.mp4"
+    ffmpeg(*picture(), plain)
+    ffmpeg("-display_rotation", 90, "-i", plain, "-c", "copy", source)
+    frames, _ = passed_through(source, output)
+    assert frames[0].pixels.shape == (64, 48, 3)
+    assert "48x64" in described(output) and "rotation" not in described(output)
+    assert times(output) == times(source)
+
+
+def test_odd_sides_get_a_line_more(tmp_path):
+    source, output = tmp_path / "a.mkv", tmp_path / "b.mp4"
+    ffmpeg(*picture(), "-vf", "format=yuv444p,crop=63:47", "-c:v", "ffv1", source)
+    frames, _ = passed_through(source, output)
+    assert frames[0].pixels.shape == (47, 63, 3)
+    assert "64x48" in described(output)
+
+
+def test_colours_are_kept_and_described(tmp_path):
+    source, output = tmp_path / "a.mkv", tmp_path / "b.mkv"
+    tags = "setparams=range=pc:colorspace=bt709:color_primaries=bt709:color_trc=bt709"
+    scale = f"scale=out_color_matrix=bt709:out_range=pc,format=yuv420p,{tags}"
+    ffmpeg(*picture(), "-vf", scale, "-color_range", "pc", source)
+    before, _ = passed_through(source, output, crf=10)
+    clip = probe(output)
+    assert (clip.color_range, clip.matrix, clip.primaries) == ("pc", "bt709", "bt709")
+    after = list(open_reader(output, clip, Span()))
+    difference = np.abs(after[0].rgb.astype(int) - before[0].rgb)
+    assert difference.mean() < 2
+
+
+def test_an_undescribed_clip_stays_undescribed(tmp_path):
+    source, output = tmp_path / "a.mp4", tmp_path / "b.mp4"
+    ffmpeg(*picture(), "-c:v", "mpeg4", source)
+    passed_through(source, output)
+    assert probe(output).matrix is None
+
+
+def test_ten_bits_stay_ten_bits(tmp_path):
+    source, output = tmp_path / "a.mkv", tmp_path / "b.mkv"
+    ffmpeg(*picture(), "-pix_fmt", "yuv420p10le", "-c:v", "ffv1", source)
+    frames, _ = passed_through(source, output, codec="ffv1")
+    assert frames[0].pixels.dtype == np.uint16 and frames[0].rgb.dtype == np.uint8
+    assert probe(output).pixels == "yuv420p10le"
+    assert choose_encoding(tmp_path / "c.mp4", probe(source)).codec == "hevc"
+
+
+def test_transparency_is_kept_or_declined(tmp_path):
+    source, output = tmp_path / "a.mov", tmp_path / "b.mov"
+    ffmpeg(*picture(), "-vf", "format=rgba,colorchannelmixer=aa=0.5", "-c:v", "qtrle", source)
+    frames, _ = passed_through(source, output)
+    assert frames[0].pixels.shape == (48, 64, 4) and 120 < frames[0].pixels[..., 3].mean() < 135
+    assert probe(output).pixels.startswith("yuva444p1")
+    with pytest.raises(UsageError, match="transparency"):
+        choose_encoding(tmp_path / "c.mp4", probe(source), alpha=True)
+
+
+def test_interlaced_clips_become_progressive(tmp_path):
+    source, output = tmp_path / "a.mpg", tmp_path / "b.mp4"
+    fields = "tinterlace=interleave_top,fieldorder=tff"
+    ffmpeg(
+        *picture("64x64", 24), "-vf", fields, "-c:v", "mpeg2video", "-flags", "+ilme+ildct", source
+    )
+    assert probe(source).interlaced
+    frames, _ = passed_through(source, output)
+    assert len(frames) == 12 and not probe(output).interlaced
+
+
+def test_wide_pixels_become_square(tmp_path):
+    source = tmp_path / "a.mp4"
+    ffmpeg(*picture(), "-vf", "setsar=4/3", source)
+    reader = open_reader(source, probe(source), Span())
+    assert reader.size == (86, 48)
+    reader.close()
+
+
+def test_part_rate_and_size(tmp_path):
+    source, output = tmp_path / "a.mp4", tmp_path / "b.mp4"
+    ffmpeg(*picture(seconds=2), *sound(seconds=2), "-c:a", "aac", source)
+    frames, _ = passed_through(source, output, span=Span(start=0.5, end=1.5, max_size=32))
+    assert len(frames) == 12 and frames[0].pixels.shape == (24, 32, 3)
+    assert times(output) == [Fraction(n, 12) for n in range(12)]
+    audio = times(output, "0:a:0")
+    assert 0 <= audio[0] < 0.03 and audio[-1] < 1
+    slow = list(open_reader(source, probe(source), Span(fps=Fraction(6))))
+    assert len(slow) == 12
+
+
+@pytest.mark.parametrize("suffix", [".webm", ".mkv", ".mov"])
+def test_other_containers(tmp_path, suffix):
+    (tmp_path / "s.srt").write_text("1\n00:00:00,100 --> 00:00:00,700\nHello there\n")
+    source, output = tmp_path / "a.mp4", tmp_path / f"b{suffix}"
+    inputs = [*picture(), *sound(), "-i", tmp_path / "s.srt"]
+    ffmpeg(*inputs, *("-map", 0, "-map", 1, "-map", 2), "-c:a", "aac", "-c:s", "mov_text", source)
+    _, notes = passed_through(source, output)
+    text = described(output)
+    assert len(times(output)) == 12 and "Audio" in text and "Subtitle" in text
+    assert bool(notes) == (suffix == ".webm")  # its sound can't be AAC
+
+
+def test_gif_and_folders_in_and_out(tmp_path):
+    source, gif = tmp_path / "a.mp4", tmp_path / "b.gif"
+    ffmpeg(*picture(rate=10), source)
+    passed_through(source, gif)
+    assert times(gif) == [Fraction(n, 10) for n in range(10)]
+    folder = tmp_path / "frames"
+    passed_through(source, folder)
+    names = sorted(path.name for path in folder.iterdir())
+    assert names == [f"{n:06d}.png" for n in range(1, 11)]
+    again = tmp_path / "again.mp4"
+    frames, _ = passed_through(folder, again, span=Span(fps=Fraction(10)))
+    assert len(frames) == 10 and times(again) == [Fraction(n, 10) for n in range(10)]
+    Image.new("RGB", (10, 10)).save(folder / "000011.png")
+    with pytest.raises(InputError, match="10x10"):
+        list(open_reader(folder, None, Span()))
+
+
+def test_segments_are_the_same_however_often(tmp_path):
+    source = tmp_path / "a.mp4"
+    ffmpeg(*picture(), source)
+    for name in ("b.mp4", "c.mp4"):
+        passed_through(source, tmp_path / name)
+    assert frame_hashes(tmp_path / "b.mp4") == frame_hashes(tmp_path / "c.mp4")
+
+
+def test_what_is_no_clip(tmp_path):
+    text = tmp_path / "a.mp4"
+    text.write_text("not a clip\n" * 100)
+    with pytest.raises(InputError, match="not a video"):
+        probe(text)
+    plain = tmp_path / "notes.txt"
+    plain.write_text("nothing to see here\n" * 50)
+    with pytest.raises(InputError, match="not a video"):
+        probe(plain)
+    empty = tmp_path / "b.mp4"
+    empty.touch()
+    with pytest.raises(InputError, match="is empty"):
+        probe(empty)
+    with pytest.raises(InputError, match="no such file"):
+        probe(tmp_path / "c.mp4")
+    tone = tmp_path / "d.m4a"
+    ffmpeg(*sound(), tone)
+    with pytest.raises(InputError, match="no video"):
+        probe(tone)
+
+
+def test_a_clip_that_is_cut_off(tmp_path):
+    whole, source = tmp_path / "p.mp4", tmp_path / "a.mp4"
+    ffmpeg(*picture(), whole)
+    source.write_bytes(whole.read_bytes()[:2000])
+    with pytest.raises(InputError, match="cut off"):
+        probe(source)
+    whole, source = tmp_path / "p.mkv", tmp_path / "a.mkv"
+    ffmpeg(*picture("320x240", 24, 2), whole)
+    data = whole.read_bytes()
+    source.write_bytes(data[: len(data) // 2])
+    reader = open_reader(source, probe(source), Span())
+    frames = list(reader)
+    assert 5 < len(frames) < 40 and reader.damaged
+
+
+def test_hdr_is_declined(tmp_path):
+    source = tmp_path / "a.mkv"
+    tags = "format=yuv420p10le,setparams=colorspace=bt2020nc:color_primaries=bt2020"
+    ffmpeg(*picture(), "-vf", f"{tags}:color_trc=smpte2084", "-c:v", "ffv1", source)
+    with pytest.raises(InputError, match="HDR"):
+        probe(source)
+
+
+def test_what_does_not_go_together(tmp_path):
+    with pytest.raises(UsageError, match="can't write"):
+        choose_encoding(tmp_path / "a.avi", None)
+    with pytest.raises(UsageError, match="does not go into"):
+        choose_encoding(tmp_path / "a.webm", None, codec="h264")
+    with pytest.raises(UsageError, match="unknown codec"):
+        choose_encoding(tmp_path / "a.mp4", None, codec="h266")
+    with pytest.raises(UsageError, match="no --crf"):
+        choose_encoding(tmp_path / "a.mov", None, codec="prores", crf=20)
+    with pytest.raises(UsageError, match="end before"):
+        Span(start=3, end=2)
+
+
+def test_a_full_disk_is_told(tmp_path):
+    encoding = choose_encoding(tmp_path / "a.mkv", None, codec="ffv1")
+    writer = SegmentWriter(tmp_path / "nowhere" / "a.nut", encoding, Fraction(1, 25))
+    with pytest.raises(InputError, match="can't write"):
+        for n in range(100):
+            writer.write(n, np.zeros((48, 64, 3), np.uint8))
+        writer.close()

@@ -1,0 +1,194 @@
+import shutil
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from tests.clips import frame_hashes
+from tests.video.people import PAINT, SIDE, Artist, folder_of, frame
+from toonify.errors import InputError, UsageError
+from toonify.media.video import Span
+from toonify.video import Options, convert, preview
+from toonify.video.work import WorkFolder
+
+
+def painted(path, name):
+    """Where each frame of a folder is drawn in a character's colour: x of its middle, or None."""
+    places = []
+    for file in sorted(path.iterdir()):
+        rgb = np.asarray(Image.open(file)).astype(int)
+        _, x = np.nonzero(np.abs(rgb - PAINT[name]).max(2) < 40)
+        places.append(float(x.mean()) if len(x) > 40 else None)
+    return places
+
+
+def walk(frames=20, **options):
+    return [frame({0: (10 + n, 20)}, **options) for n in range(frames)]
+
+
+def test_everybody_is_drawn_where_they_are(tmp_path):
+    source = folder_of(tmp_path / "in", walk(20))
+    report = convert(source, tmp_path / "out", Artist(), Options(characters=["jun"]))
+    places = painted(tmp_path / "out", "jun")
+    assert report.frames == report.frames_with_faces == 20
+    assert report.people == [{"person": 1, "character": "jun", "frames": 20}]
+    assert all(abs(x - (10 + n + SIDE / 2)) < 2 for n, x in enumerate(places))
+    assert report.steadiness["before"] >= 0
+    assert not (tmp_path / "out.parts").exists()
+
+
+def test_no_face_passes_through(tmp_path):
+    pictures = [frame({}) for _ in range(5)]
+    source = folder_of(tmp_path / "in", pictures)
+    report = convert(source, tmp_path / "out", Artist(), Options())
+    assert report.frames == 5 and report.frames_with_faces == 0 and report.people == []
+    for before, after in zip(pictures, sorted((tmp_path / "out").iterdir()), strict=True):
+        assert (np.asarray(Image.open(after)) == before).all()
+
+
+def test_a_face_in_the_middle_only(tmp_path):
+    frames = [frame({0: (30, 20)} if 12 <= n < 28 else {}) for n in range(40)]
+    convert(folder_of(tmp_path / "in", frames), tmp_path / "out", Artist(), Options())
+    drawn = [x is not None for x in painted(tmp_path / "out", "mina")]
+    assert not any(drawn[:12]) and not any(drawn[28:]) and all(drawn[19:25])
+
+
+def test_characters_by_place_and_order(tmp_path):
+    frames = [frame({0: (70, 20), 1: (10, 20)}) for _ in range(10)]
+    source = folder_of(tmp_path / "in", frames)
+    for rules in (["left=jun,right=mina"], ["jun,mina"], ["2=mina", "1=jun"]):
+        convert(source, tmp_path / "out", Artist(), Options(characters=rules))
+        assert painted(tmp_path / "out", "jun")[5] == pytest.approx(17.5, abs=2)
+        assert painted(tmp_path / "out", "mina")[5] == pytest.approx(77.5, abs=2)
+        shutil.rmtree(tmp_path / "out")
+    for rules in (["rosa"], ["above=mina"], ["left=rosa"], ["mina,jun,left=mina"]):
+        with pytest.raises(UsageError):
+            convert(source, tmp_path / "out", Artist(), Options(characters=rules))
+
+
+def test_people_who_cross_keep_their_characters(tmp_path):
+    frames = [frame({1: (76 - 2 * n, 24), 0: (2 * n, 24)}) for n in range(38)]
+    source = folder_of(tmp_path / "in", frames)
+    convert(source, tmp_path / "out", Artist(), Options(characters=["left=jun,right=mina"]))
+    jun, mina = (painted(tmp_path / "out", name) for name in ("jun", "mina"))
+    assert jun[3] < mina[3] and jun[-4] > mina[-4]
+
+
+def test_a_cut_is_not_faded_over(tmp_path):
+    frames = [*walk(12), *walk(12, shade=240)]
+    convert(folder_of(tmp_path / "in", frames), tmp_path / "out", Artist(), Options())
+    assert all(x is not None for x in painted(tmp_path / "out", "mina"))
+
+
+class Killed(BaseException):
+    pass
+
+
+@pytest.mark.parametrize("killed_at", [[30], [60, 70], [5, 49, 101]])
+def test_killed_and_gone_on_is_the_same(tmp_path, killed_at):
+    frames = [frame({0: (n % 70, 20)} if n % 50 > 6 else {}) for n in range(110)]
+    source = folder_of(tmp_path / "in", frames)
+    options = Options(characters=["mina,jun"])
+    whole = convert(source, tmp_path / "whole.mkv", Artist(), options)
+    for at in killed_at:
+
+        def kill(done, total, at=at):
+            if done == at:
+                raise Killed
+
+        with pytest.raises(Killed):
+            convert(source, tmp_path / "parts.mkv", Artist(), options, progress=kill)
+        assert not (tmp_path / "parts.mkv").exists()
+    report = convert(source, tmp_path / "parts.mkv", Artist(), options)
+    assert report.resumed == killed_at[-1] // 48 * 48
+    assert frame_hashes(tmp_path / "parts.mkv") == frame_hashes(tmp_path / "whole.mkv")
+    assert (report.people, report.steadiness) == (whole.people, whole.steadiness)
+    assert report.frames_with_faces == whole.frames_with_faces
+    assert not (tmp_path / "parts.mkv.parts").exists()
+
+
+def test_other_options_begin_anew(tmp_path):
+    source = folder_of(tmp_path / "in", walk(60))
+
+    def kill(done, total):
+        if done == 55:
+            raise Killed
+
+    with pytest.raises(Killed):
+        convert(source, tmp_path / "a.mkv", Artist(), Options(), progress=kill)
+    assert len(list((tmp_path / "a.mkv.parts").glob("*.nut"))) == 1
+    report = convert(source, tmp_path / "a.mkv", Artist(), Options(characters=["jun"]))
+    assert report.resumed == 0 and report.people[0]["character"] == "jun"
+
+
+def test_killed_while_joining_only_joins_again(tmp_path, monkeypatch):
+    source = folder_of(tmp_path / "in", walk(12))
+    with monkeypatch.context() as patch:
+        patch.setattr(
+            "toonify.video.conversion.assemble", lambda *a, **k: (_ for _ in ()).throw(Killed)
+        )
+        with pytest.raises(Killed):
+            convert(source, tmp_path / "a.mkv", Artist(), Options())
+    artist = Artist()
+    report = convert(source, tmp_path / "a.mkv", artist, Options())
+    assert report.resumed == report.frames == 12 and artist.encoded == 0
+    assert report.people == [{"person": 1, "character": "mina", "frames": 12}]
+
+
+def test_interrupted_leaves_a_playable_part(tmp_path):
+    source = folder_of(tmp_path / "in", walk(60))
+
+    def interrupt(done, total):
+        if done == 55:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        convert(
+            source, tmp_path / "a.mp4", Artist(), Options(keep_partial=True), progress=interrupt
+        )
+    assert len(frame_hashes(tmp_path / "a.partial.mp4")) == 48
+
+
+def test_two_runs_do_not_write_one_file(tmp_path):
+    source = folder_of(tmp_path / "in", walk(3))
+    with WorkFolder(tmp_path / "a.mkv", {}), pytest.raises(InputError, match="another run"):
+        convert(source, tmp_path / "a.mkv", Artist(), Options())
+
+
+def test_side_by_side_and_size(tmp_path):
+    source = folder_of(tmp_path / "in", walk(3))
+    options = Options(side_by_side=True, span=Span(max_size=48))
+    convert(source, tmp_path / "out", Artist(), options)
+    assert Image.open(tmp_path / "out" / "000001.png").size == (96, 32)
+
+
+def test_smoothness_goes_through(tmp_path):
+    """More smoothing, less difference between frames of a trembling face."""
+    rng = np.random.default_rng(1)
+    frames = [frame({0: (30 + int(rng.integers(3)), 20 + int(rng.integers(3)))}) for _ in range(32)]
+    source = folder_of(tmp_path / "in", frames)
+    steps = []
+    for smooth in (0.0, 1.0):
+        output = tmp_path / f"out{smooth:.0f}"
+        convert(source, output, Artist(), Options(smooth=smooth))
+        steps.append(np.abs(np.diff(painted(output, "mina"))).mean())
+    assert steps[1] < 0.7 * steps[0]
+
+
+def test_output_over_input_or_other_files_is_refused(tmp_path):
+    source = folder_of(tmp_path / "in", walk(2))
+    (tmp_path / "in" / "notes.txt").touch()
+    with pytest.raises(UsageError, match="the output is the input"):
+        convert(source, source, Artist(), Options())
+    folder = tmp_path / "other"
+    folder.mkdir()
+    (folder / "thesis.txt").touch()
+    with pytest.raises(UsageError, match="holds other files"):
+        convert(source, folder, Artist(), Options())
+
+
+def test_preview_shows_three_frames(tmp_path):
+    source = folder_of(tmp_path / "in", walk(9))
+    counts = preview(source, tmp_path / "sheet.png", Artist())
+    assert counts == [1, 1, 1]
+    assert Image.open(tmp_path / "sheet.png").size == (3 * 102 + 6, 2 * 70 + 6)
