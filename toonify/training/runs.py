@@ -159,8 +159,8 @@ class Interrupt:
 def interruptible() -> Iterator[Interrupt]:
     """Turn the first Ctrl-C into a request, so that a step is finished and a snapshot kept.
 
-    SIGTERM, which job schedulers send, counts as well. The second one raises KeyboardInterrupt at once. Outside the main thread, where no handler
-    can be set, nothing changes.
+    SIGTERM, which job schedulers send, counts as well. The second one raises KeyboardInterrupt at
+    once. Outside the main thread, where no handler can be set, nothing changes.
     """
     interrupt = Interrupt()
     if threading.current_thread() is not threading.main_thread():
