@@ -3,6 +3,8 @@
 The perceptual loss is replaced by a plain one: its weights are not part of the tests.
 """
 
+import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -73,16 +75,32 @@ def test_own_characters_from_drawings_to_a_photo(run, drawings, prior, bundle, t
     again = run("finetune", "--data", drawings, "--base", prior, "-o", work / "run", *options)
     assert again.status == 2 and "--resume" in again.err
 
+    assert "report.html" in result.out and (work / "run/report.html").is_file()
+
     swapped = work / "swapped.safetensors"
+    soft = ["--resolution", "8", "--blend", "0.5", "--json"]
+    shares = run("swap", prior, toon, "-o", swapped, *soft).records[0]["toon_shares"]
+    assert shares["8"] == 0.731
     assert run("swap", prior, toon, "-o", swapped, "--resolution", "8").status == 0
     assert load_generator(swapped).resolution == RESOLUTION
+    same = run("swap", prior, prior, "-o", work / "same.safetensors", "--json")
+    assert "changes nothing" in same.err and "changes nothing" in same.records[0]["notes"][0]
 
     cast = work / "cast.safetensors"
     lut = ["build-lut", drawings, "--generator", swapped, "-o", cast, "--steps", "2"]
     result = run(*lut)
     assert result.status == 0, result.err
     assert CharacterTable.load(cast).names == ("mina", "otto")
-    assert cast.with_suffix(".png").exists()
+    assert cast.with_suffix(".png").exists() and cast.with_suffix(".html").exists()
+    refused = run(*lut, "--photos", ASTRONAUT.parent)
+    assert refused.status == 2 and "--encoder" in refused.err
+    people = work / "people"
+    people.mkdir()
+    shutil.copy(ASTRONAUT, people)
+    (people / "broken.jpg").write_bytes(b"no picture")
+    result = run(*lut, "--photos", people, "--encoder", bundle, "--start", "average")
+    assert result.status == 0 and "broken.jpg is left out" in result.err, result.err
+    assert "astronaut" in cast.with_suffix(".html").read_text()
     assert "reused" in run(*lut).out
 
     mine = work / "mine"
@@ -134,7 +152,7 @@ def test_processes_share_a_run(run, drawings, prior, tmp_path):
     assert state["images"] == 32
 
 
-def test_invert_character_adds_to_a_table(run, drawings, prior, tmp_path):
+def test_invert_character_adds_to_a_table(run, drawings, prior, bundle, tmp_path):
     table = tmp_path / "t.safetensors"
     shared = ["--generator", prior, "-o", table, "--steps", "2"]
     assert run("invert-character", drawings / "mina", *shared).status == 0
@@ -144,6 +162,21 @@ def test_invert_character_adds_to_a_table(run, drawings, prior, tmp_path):
     assert run("invert-character", *files, "--name", "otto", *shared, "--k", "2").status == 0
     loaded = CharacterTable.load(table)
     assert loaded.names == ("mina", "otto") and loaded["otto"].k == 2
+    losses = json.loads((tmp_path / "t.inversions/otto.json").read_text())
+    assert len(losses["drawings"]) == 2
+    assert (tmp_path / "t.inversions/otto.png").exists()
+
+    (drawings / "mina/3.png").write_bytes(b"no picture")
+    both = [*shared, "--encoder", bundle, "--start", "both", "--json"]
+    result = run("invert-character", drawings / "mina", *both)
+    assert result.status == 0 and "3.png is left out" in result.err
+    record = result.records[0]
+    assert set(record["losses"]) == {"0.png", "1.png", "2.png"} and record["skipped"] == 1
+    assert "encoder" in record["started_from"] or "average" in record["started_from"]
+    assert run("invert-character", drawings / "mina", *both).records[0]["reused"]
+    refused = run("invert-character", drawings / "mina", *shared, "--start", "both")
+    assert refused.status == 2 and "--encoder" in refused.err
+    assert run("invert-character", *files, "--name", "no/name", *shared).status == 2
 
     save_generator(tiny_generator(seed=5), tmp_path / "other.safetensors")
     other = ["--generator", tmp_path / "other.safetensors", "-o", table]

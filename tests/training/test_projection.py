@@ -7,7 +7,7 @@ import torch
 from torch.nn import functional as F
 
 from tests.training.tiny_training import FAMILIES, PixelDistance, tiny_generator
-from toonify.errors import UsageError
+from toonify.errors import ModelError, UsageError
 from toonify.training.noise_maps import NoiseMaps
 from toonify.training.projection import (
     ProjectionSettings,
@@ -157,3 +157,54 @@ def test_character_starts_from_the_encoder() -> None:
     )
     assert torch.allclose(result.codes, codes, atol=1e-3)
     assert torch.allclose(asked[0], to_float(to_uint8(images)))
+
+
+def test_the_better_of_both_starts_is_kept() -> None:
+    """The encoder is right about the first image and far off on the second."""
+    generator = tiny_generator("mobile")
+    codes, images = known(generator, 2)
+    misled = codes.clone()
+    misled[1] += 30 * torch.randn(16)
+    settings = replace(SETTINGS, steps=4, lr=1e-3, start_noise=0.0)
+    done = []
+    both = invert_character(
+        to_uint8(images),
+        generator,
+        loss=LOSS,
+        settings=settings,
+        encoder=lambda batch: misled,
+        start="both",
+        progress=lambda *a: done.append(a[0]),
+    )
+    assert both.started_from == ["encoder", "average"]
+    assert max(done) == 2  # the second pass begins after both images of the first
+    for way in ("average", "encoder"):
+        single = invert_character(
+            to_uint8(images),
+            generator,
+            loss=LOSS,
+            settings=settings,
+            encoder=lambda batch: misled,
+            start=way,
+        )
+        assert single.started_from == [way, way]
+        assert (both.losses <= single.losses + 1e-6).all()
+        row = both.started_from.index(way)
+        assert torch.equal(single.codes[row], both.codes[row])
+    with pytest.raises(UsageError, match="needs an encoder"):
+        invert_character(to_uint8(images), generator, loss=LOSS, start="both")
+
+
+def test_without_patience_every_step_is_taken() -> None:
+    generator = tiny_generator("mobile")
+    codes, images = known(generator, 1)
+    settings = replace(SETTINGS, steps=60, patience=0, optimise_noise=False)
+    assert project(images, generator, loss=LOSS, settings=settings, start=codes).steps == 60
+
+
+def test_stops_when_it_is_no_longer_finite() -> None:
+    generator = tiny_generator("mobile")
+    _, images = known(generator, 1)
+    settings = replace(SETTINGS, lr=1e30)
+    with pytest.raises(ModelError, match=r"no longer finite at step \d+. Lower --lr"):
+        project(images, generator, loss=LOSS, settings=settings)
