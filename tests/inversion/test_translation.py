@@ -8,7 +8,7 @@ import torch
 from PIL import Image
 
 from tests.tiny_styleganex import tiny_encoder, tiny_stylegan2
-from toonify.errors import InputError, ModelError
+from toonify.errors import InputError, ModelError, UsageError
 from toonify.inversion.frames import Shot
 from toonify.inversion.model import FaceModel
 from toonify.inversion.translation import (
@@ -46,19 +46,20 @@ def test_masks_are_read_as_grey_palette_three_channels_or_colours(tmp_path):
 
 
 def test_unknown_labels_and_colours_are_named(tmp_path):
-    with pytest.raises(InputError, match="label 25"):
+    with pytest.raises(UsageError, match="label 25"):
         read_mask(save(tmp_path / "a.png", LABELS + np.uint8(7)))
     rgb = label_colours()[LABELS]
     rgb[3, 5] = (1, 2, 3)
-    with pytest.raises(InputError, match=r"\(1, 2, 3\)"):
+    with pytest.raises(UsageError, match=r"\(1, 2, 3\)"):
         read_mask(save(tmp_path / "b.png", rgb))
     with pytest.raises(InputError, match="no such file"):
         read_mask(tmp_path / "nowhere.png")
     (tmp_path / "c.png").write_text("no image")
     with pytest.raises(InputError, match="can be read"):
         read_mask(tmp_path / "c.png")
-    with pytest.raises(InputError, match="too large"):
-        sketch_tensor(np.zeros((1100, 1100, 3), np.uint8))
+    for size, word in ((1100, "large"), (31, "small")):
+        with pytest.raises(UsageError, match=f"too {word}"):
+            sketch_tensor(np.zeros((size, size, 3), np.uint8))
 
 
 @pytest.mark.parametrize("labels", [1, 19])

@@ -14,8 +14,16 @@ from PIL import Image, UnidentifiedImageError
 from torch import Tensor
 from torch.nn import functional as F
 
-from toonify.errors import InputError, ModelError
-from toonify.inversion.frames import MOST_PIXELS, RGB, Shot, pad_to_stride, resize, to_tensor
+from toonify.errors import InputError, ModelError, UsageError
+from toonify.inversion.frames import (
+    MOST_PIXELS,
+    RGB,
+    SMALLEST,
+    Shot,
+    pad_to_stride,
+    resize,
+    to_tensor,
+)
 from toonify.inversion.latents import Latents, fit_codes
 from toonify.inversion.model import FaceModel
 from toonify.models.protocol import Noise
@@ -46,10 +54,11 @@ def label_colours() -> NDArray[np.uint8]:
 
 
 def check_size(height: int, width: int) -> None:
-    """InputError for drawings that would need too much memory."""
-    if height * width > MOST_PIXELS:
-        raise InputError(
-            f"a drawing of {width}x{height} px is too large",
+    """UsageError for drawings that are too small, or would need too much memory."""
+    small = min(height, width) < SMALLEST
+    if small or height * width > MOST_PIXELS:
+        raise UsageError(
+            f"a drawing of {width}x{height} px is too {'small' if small else 'large'}",
             mend=f"Scale it to about 256 px a face, at most {MOST_PIXELS} pixels.",
         )
 
@@ -65,7 +74,7 @@ def read_mask(path: Path) -> NDArray[np.uint8]:
     """Labels (H, W) of a mask: grey or palette values 0–18, or the colours of `label_colours`.
 
     Raises:
-        InputError: not an image, or with unknown labels.
+        InputError: not an image. UsageError: unknown labels, too small or too large.
     """
     try:
         with Image.open(path) as picture:
@@ -80,7 +89,7 @@ def read_mask(path: Path) -> NDArray[np.uint8]:
         values = values[..., 0]  # labels saved as three equal channels
     if values.ndim == 2:
         if values.max() >= len(LABELS):
-            raise InputError(
+            raise UsageError(
                 f"{path} has the label {values.max()}", mend=f"Use 0 to {len(LABELS) - 1}."
             )
         return values.astype(np.uint8)
@@ -91,7 +100,7 @@ def read_mask(path: Path) -> NDArray[np.uint8]:
         labels[code == colour] = label
     if (labels == 255).any():
         odd = values[labels == 255][0]
-        raise InputError(
+        raise UsageError(
             f"{path} has the colour ({odd[0]}, {odd[1]}, {odd[2]}), which is no label's",
             mend="Save labels as grey values 0-18, or as PNG in the 19 colours, without smoothing.",
         )
