@@ -108,7 +108,7 @@ def test_colours_are_kept_and_described(tmp_path):
     assert (clip.color_range, clip.matrix, clip.primaries) == ("pc", "bt709", "bt709")
     after = list(open_reader(output, clip, Span()))
     difference = np.abs(after[0].rgb.astype(int) - before[0].rgb)
-    assert difference.mean() < 2
+    assert difference.mean() < 5  # chroma at half the size and coding
 
 
 def test_an_undescribed_clip_stays_undescribed(tmp_path):
