@@ -13,7 +13,7 @@ from toonify.editing.directions import (
     save_direction,
     sefa,
 )
-from toonify.errors import InputError, UsageError
+from toonify.errors import InputError, ModelError, UsageError
 
 
 @pytest.mark.parametrize("make", [tiny_stylegan2, tiny_mobile])
@@ -64,7 +64,7 @@ def test_files_of_every_kind(tmp_path):
         assert torch.equal(found, expected)
 
 
-def test_what_is_no_direction_is_said_in_a_line(tmp_path):
+def test_what_is_no_direction_is_said_in_a_line(tmp_path, monkeypatch):
     generator = tiny_stylegan2()
 
     def refused(kind, text, words):
@@ -73,6 +73,9 @@ def test_what_is_no_direction_is_said_in_a_line(tmp_path):
 
     refused(UsageError, "sefa-0", "sefa-1 to sefa-16")
     refused(InputError, "nowhere.npy", "no directions at")
+    monkeypatch.setenv("TOONIFY_HOME", str(tmp_path))
+    refused(ModelError, "styleganex-directions:age", "models pull styleganex-directions")
+    refused(UsageError, "styleganex-direction", "Did you mean 'styleganex-directions'")
     torch.save({"age": torch.randn(W_DIM), "hair": torch.randn(W_DIM)}, tmp_path / "a.pt")
     refused(UsageError, str(tmp_path / "a.pt"), "Known: age, hair")
     refused(UsageError, f"{tmp_path}/a.pt:aeg", "Did you mean 'age'")

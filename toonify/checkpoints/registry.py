@@ -18,7 +18,7 @@ from toonify.checkpoints.sources import (
 )
 from toonify.names import unknown_name
 
-Kind = Literal["generator", "encoder", "perceptual", "identity", "landmarks"]
+Kind = Literal["generator", "encoder", "perceptual", "identity", "landmarks", "directions"]
 
 
 @dataclass(frozen=True)
@@ -226,6 +226,19 @@ _ENTRIES: tuple[Entry, ...] = (
         "toonify_arcane", "video toonification, Arcane", "1OkCw4mrrCvTnEfPOeUxjv7yFpzzQ5trf"
     ),
     _styleganex("toonify_pixar", "video toonification, Pixar", "1_XZjvj-rQvT2q3hiqPZ8gIClMo3ZGVH-"),
+    Entry(
+        name="styleganex-directions",
+        kind="directions",
+        title="StyleGANEX: editing directions of FFHQ's generator, for `toonify edit`",
+        files=(
+            CheckpointFile(
+                "direction_dics.pt",
+                (UrlSource(f"{_HF_STYLEGANEX.rpartition('/')[0]}/direction_dics.pt"),),
+            ),
+        ),
+        licence=f"{S_LAB}; {FFHQ_NC}",
+        homepage=_STYLEGANEX_PAGE,
+    ),
     _drive(
         "stylegan2-cartoon",
         "generator",

@@ -142,7 +142,7 @@ def info(
             "sources": sources,
             "sha256": {file.name: file.sha256 or "unknown" for file in entry.files},
         }
-    if path.is_file() and record.get("kind") not in ("landmarks", "perceptual"):
+    if path.is_file() and record.get("kind") not in ("landmarks", "perceptual", "directions"):
         record |= describe(path)
     lines = [f"{key}: {_shown(value)}" for key, value in record.items()]
     settings.result(record, "\n".join(lines))

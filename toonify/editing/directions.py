@@ -110,10 +110,11 @@ def find_direction(text: str, generator: Generator, layers: range | None) -> Ten
     """A direction as the command line names it, (w_dim,) or (num_ws, w_dim).
 
     Args:
-        text: "sefa-1" (the strongest) …, FILE, or FILE:NAME.
+        text: "sefa-1" (the strongest) …, FILE, or FILE:NAME; a registry name for FILE.
 
     Raises:
         UsageError: no such name, or it doesn't fit the generator. InputError: unusable file.
+        ModelError: a registry name that is not in the cache.
     """
     if text.startswith("sefa-") and not Path(text).exists():
         number = text.removeprefix("sefa-")
@@ -126,6 +127,10 @@ def find_direction(text: str, generator: Generator, layers: range | None) -> Ten
     if not path.exists() and ":" in text:
         before, _, name = text.rpartition(":")
         path = Path(before)
+    if not path.exists() and not path.suffix and len(path.parts) == 1:
+        from toonify.checkpoints.cache import resolve
+
+        path = resolve(str(path))
     known = read_directions(path)
     if name not in known:
         if name or len(known) != 1:
