@@ -25,15 +25,15 @@ def test_a_log_gets_a_line_now_and_then(
 ) -> None:
     clock = [0.0]
     monkeypatch.setattr(live.time, "monotonic", lambda: clock[0])
-    with training_display(Settings(), {"adversarial": "kimg"}) as show:
+    with training_display(Settings(), {"adversarial": "kimg"}, opening="LPIPS (vgg)") as show:
         for second in range(100):
             clock[0] = float(second)
             show("adversarial", 10 * second, 2000, {"loss_g": 1.0})
     captured = capsys.readouterr()
     assert captured.out == ""
     lines = captured.err.splitlines()
-    assert len(lines) == 3
-    assert lines[0] == "adversarial  0.30/2 kimg  10 images/s  loss_g 1  2:50 left"
+    assert len(lines) == 4 and lines[0] == "LPIPS (vgg)"
+    assert lines[1] == "adversarial  0.30/2 kimg  10 images/s  loss_g 1  2:50 left"
 
 
 def test_quiet_shows_nothing(

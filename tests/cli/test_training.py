@@ -29,6 +29,8 @@ ASTRONAUT = Path(__file__).parents[2] / "examples" / "astronaut.png"
 
 
 class PlainLoss(nn.Module):
+    source = "plain differences"
+
     def __init__(self, *arguments, **options) -> None:
         super().__init__()
 
@@ -75,6 +77,7 @@ def test_own_characters_from_drawings_to_a_photo(run, drawings, prior, bundle, t
     again = run("finetune", "--data", drawings, "--base", prior, "-o", work / "run", *options)
     assert again.status == 2 and "--resume" in again.err
 
+    assert result.err.splitlines().count("plain differences") == 1
     assert "report.html" in result.out and (work / "run/report.html").is_file()
 
     swapped = work / "swapped.safetensors"

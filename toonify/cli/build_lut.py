@@ -91,14 +91,12 @@ def build_lut(
         samples = sampled_faces(projector.generator, seed=settings.seed)
     else:
         samples = sample_photos(photos, projector)
-    with training_display(settings, {"projecting": "drawings"}) as show:
-        shares: dict[str, tuple[float, int]] = {}
+    opening = projector.loss.source
+    with training_display(settings, unit="projections", opening=opening) as show:
 
         def report(name: str, done: int, of: int, step: int, steps: int, loss: float) -> None:
-            # characters at the same time: their drawings are counted together
-            shares[name] = (done + (step + 1) / steps * min(batch_size, of - done), of)
-            finished = round(sum(part for part, _ in shares.values()))
-            show("projecting", finished, sum(n for _, n in shares.values()), {name: loss})
+            now = done + (step + 1) / steps * min(batch_size, of - done)
+            show(name, round(now), of, {"loss": loss})
 
         built = build_table(
             folder,

@@ -293,8 +293,9 @@ def _work(job: _Job) -> None:
             if job.encoder is not None:
                 reader = load_encoder(locate(job.encoder, "encoder"), device=device)
                 encode = starting_codes(reader, generator)
+        opening = perceptual.source if perceptual else ""
         keep = _reporting(job, drawings, device) if world.first else nullcontext(lambda: None)
-        with keep as refresh, training_display(settings, _UNITS) as show:
+        with keep as refresh, training_display(settings, _UNITS, opening=opening) as show:
 
             def report(stage: str, done: int, total: int, metrics: dict[str, float]) -> None:
                 show(stage, done, total, metrics)

@@ -84,7 +84,8 @@ def invert_character(
     for file, reason in drawings.skipped:
         complain(f"{file} is left out: {reason}")
     store = store_of(output)
-    with training_display(settings, {name: "drawings"}) as show:
+    opening = projector.loss.source
+    with training_display(settings, unit="projections", opening=opening) as show:
 
         def report(who: str, done: int, of: int, step: int, steps: int, loss: float) -> None:
             now = done + (step + 1) / steps * min(batch_size, of - done)

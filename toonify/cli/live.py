@@ -21,7 +21,11 @@ _HIDDEN = ("kimg", "step", "images_per_second", "seconds_left", "seconds")
 
 @contextmanager
 def training_display(
-    settings: Settings, units: Mapping[str, str] | None = None
+    settings: Settings,
+    units: Mapping[str, str] | None = None,
+    *,
+    unit: str = "steps",
+    opening: str = "",
 ) -> Iterator[Update]:
     """Show how a training goes, on stderr; call what it gives as often as you like.
 
@@ -29,8 +33,9 @@ def training_display(
     log shows life; nothing with --quiet.
 
     Args:
-        units: stage → what `done` and `total` count; "steps" for others. "kimg" means that they
-            count images.
+        units: stage → what `done` and `total` count; "kimg" means that they count images.
+        unit: of the stages that `units` doesn't name.
+        opening: a line to begin with, once something is done.
     """
     units = units or {}
     if settings.quiet:
@@ -40,14 +45,17 @@ def training_display(
 
     def text(stage: str, done: int, total: int, metrics: Mapping[str, float]) -> str:
         return status_line(
-            stage, done, total, metrics, unit=units.get(stage, "steps"), rate=pace.rate
+            stage, done, total, metrics, unit=units.get(stage, unit), rate=pace.rate(stage)
         )
 
     if not sys.stderr.isatty():
         shown = time.monotonic()
 
         def plain(stage: str, done: int, total: int, metrics: Mapping[str, float]) -> None:
-            nonlocal shown
+            nonlocal shown, opening
+            if opening:
+                print(opening, file=sys.stderr, flush=True)
+                opening = ""
             pace.at(stage, done)
             if time.monotonic() - shown >= _EVERY:
                 shown = time.monotonic()
@@ -62,6 +70,10 @@ def training_display(
     with Live(console=Console(stderr=True), refresh_per_second=4, transient=True) as live:
 
         def update(stage: str, done: int, total: int, metrics: Mapping[str, float]) -> None:
+            nonlocal opening
+            if opening:
+                live.console.print(opening, markup=False, highlight=False, soft_wrap=True)
+                opening = ""
             pace.at(stage, done)
             live.update(Text(text(stage, done, total, metrics), overflow="ellipsis", no_wrap=True))
 
@@ -99,26 +111,21 @@ def status_line(
 
 
 class _Pace:
-    """Speed over the last minute."""
+    """Speed of each stage over the last minute."""
 
     def __init__(self) -> None:
-        self._stage = ""
-        self._marks: deque[tuple[float, int]] = deque()
+        self._marks: dict[str, deque[tuple[float, int]]] = {}
 
     def at(self, stage: str, done: int) -> None:
         now = time.monotonic()
-        if stage != self._stage:
-            self._stage = stage
-            self._marks.clear()
-        self._marks.append((now, done))
-        while len(self._marks) > 2 and now - self._marks[0][0] > _WINDOW:
-            self._marks.popleft()
+        marks = self._marks.setdefault(stage, deque())
+        marks.append((now, done))
+        while len(marks) > 2 and now - marks[0][0] > _WINDOW:
+            marks.popleft()
 
-    @property
-    def rate(self) -> float:
-        if len(self._marks) < 2:
-            return 0.0
-        (begun, first), (now, last) = self._marks[0], self._marks[-1]
+    def rate(self, stage: str) -> float:
+        marks = self._marks[stage]
+        (begun, first), (now, last) = marks[0], marks[-1]
         return max(0.0, (last - first) / (now - begun)) if now > begun else 0.0
 
 

