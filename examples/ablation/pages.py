@@ -23,7 +23,7 @@ _COLUMNS: tuple[tuple[str, str, str], ...] = (
     ("smile", "correlation.smile", ".2f"),
     ("eyes", "correlation.eyes", ".2f"),
     ("gaze", "correlation.gaze_x", ".2f"),
-    ("KID", "kid", ".2f"),
+    ("KID", "kid", ".3f"),
     ("FID", "fid", ".1f"),
 )
 

@@ -72,7 +72,7 @@ def test_figures_table():
     assert pages.figures_table(rows, "variant", "-VGG").splitlines() == [
         "| variant | LPIPS | smile | KID-VGG |",
         "|---|---:|---:|---:|",
-        "| a | 0.123 | 0.50 | 0.25 |",
+        "| a | 0.123 | 0.50 | 0.250 |",
         "| b | 0.200 | – | – |",
     ]
 
