@@ -17,8 +17,14 @@ SOURCES = {
 TEMPLATE = Path(__file__).with_name("MODEL_CARD.template.md")
 
 
-def finish(folder: Path, **numbers: int) -> None:
-    """Complete the manifest of a bundle in `folder` and write its MODEL_CARD.md."""
+def finish(folder: Path, *, history: str = "", figures: str = "", **numbers: int) -> None:
+    """Complete the manifest of a bundle in `folder` and write its MODEL_CARD.md.
+
+    Args:
+        history: sentences on how its weights came about beside the recipe.
+        figures: sentences on what was measured on photographs.
+        numbers: what the template names.
+    """
     files = {
         part: {"file": entry["file"], "source": SOURCES[part], "license": LICENCE}
         for part, entry in read_manifest(folder)["files"].items()
@@ -34,5 +40,11 @@ def finish(folder: Path, **numbers: int) -> None:
         f"| {entry['file']} | {entry['source']} | `{entry['sha256']}` |"
         for entry in listed.values()
     )
-    text = TEMPLATE.read_text(encoding="utf-8").format(rows=rows, licence=LICENCE, **numbers)
+    text = TEMPLATE.read_text(encoding="utf-8").format(
+        rows=rows,
+        licence=LICENCE,
+        history=f" {history}" if history else "",
+        figures=f" {figures}" if figures else "",
+        **numbers,
+    )
     (folder / "MODEL_CARD.md").write_text(text, encoding="utf-8")
