@@ -43,12 +43,14 @@ def clear_head(rgb: RGB, crop_to_photo: np.ndarray, covered: Points) -> None:
         paint_patch(rgb, crop_to_photo, patch)
 
 
-def head_patch(rgb: RGB, crop_to_photo: np.ndarray, covered: Points) -> HeadPatch | None:
+def head_patch(
+    rgb: RGB, crop_to_photo: np.ndarray, covered: Points, *, long_hair: bool = False
+) -> HeadPatch | None:
     """What to paint over the head that `covered` leaves; arguments as of `clear_head`.
 
     The head is an oval and what GrabCut (Rother et al., SIGGRAPH 2004) finds beyond it. None in
     front of anything but a plain wall (other people, a street), where the patch would show, and
-    for long hair, which would end at the chin.
+    for long hair, which would end at the chin, unless `long_hair` says that this is wanted.
     """
     placed = _placed(rgb, crop_to_photo)
     if placed is None:
@@ -73,7 +75,7 @@ def head_patch(rgb: RGB, crop_to_photo: np.ndarray, covered: Points) -> HeadPatc
         return None
     head = _head(small, u, v)
     beside = (np.abs(v - 0.77) < 0.08) & (np.abs(np.abs(u - 0.5) - 0.39) < 0.11)
-    if head[beside].mean() > LONG_HAIR:
+    if not long_hair and head[beside].mean() > LONG_HAIR:
         return None
     head |= _oval(u, v, 0.52, 0.66) < 1
     head = cv2.dilate(head.astype(np.uint8), np.ones((7, 7), np.uint8)) > 0

@@ -177,10 +177,8 @@ class VideoReader:
                     return
                 count += 1
             else:
-                failed = self._process.finish() != 0
-                self._put(self._nothing() if failed and not count else None)
-                return
-            self._put(None)
+                self._process.finish()
+            self._put(None if count else self._nothing())
         except NutError:
             self._put(None if count else self._nothing())
         except (OSError, ValueError) as error:

@@ -28,6 +28,7 @@ class _Person:
     weight: Points | None = None
     clearing: bool = True
     against_clearing: int = 0
+    strength: float = 0.0  # of the patch: it comes and goes slowly
     frames: int = 0
 
 
@@ -86,10 +87,14 @@ class Compositor:
         return silhouette_mask(person.matte)
 
     def _clear(self, person: _Person, rgb: RGB, out: RGB, mask: Points, item: Item) -> None:
-        """Paint over the hair that sticks out, where that looks well."""
+        """Paint over the hair that sticks out in front of a plain wall.
+
+        Long hair too, unlike in photographs: from frame to frame it would be found long or not,
+        and come and go.
+        """
         place = unit_to_photo(item.region)
         if person.frames % PATCH_EVERY == 0 or self.smooth == 0:
-            patch = head_patch(rgb, place, mask)
+            patch = head_patch(rgb, place, mask, long_hair=True)
             contrary = (patch is not None) != person.clearing
             person.against_clearing = person.against_clearing + 1 if contrary else 0
             patience = STUBBORN // PATCH_EVERY if self.smooth else 1
@@ -104,17 +109,21 @@ class Compositor:
                     colours, weight = person.colours, person.weight
                     person.colours = f32(colours + fresh * (f32(patch.colours) - colours))
                     person.weight = f32(weight + fresh * (patch.weight - weight))
-        if person.clearing and person.colours is not None and person.weight is not None:
+        step = 1.0 if person.frames == 0 or self.smooth == 0 else 1 / STUBBORN
+        wanted = float(person.clearing)
+        person.strength += float(np.clip(wanted - person.strength, -step, step))
+        if person.strength > 0 and person.colours is not None and person.weight is not None:
             painted = np.clip(np.rint(person.colours), 0, 255).astype(np.uint8)
-            paint_patch(out, place, HeadPatch(painted, f32(person.weight * item.opacity)))
+            weight = f32(person.weight * item.opacity * person.strength)
+            paint_patch(out, place, HeadPatch(painted, weight))
 
     def state(self) -> dict[str, np.ndarray]:
         """Arrays by name, for `restore`."""
         arrays: dict[str, np.ndarray] = {}
         for number, person in self._people.items():
-            flags = [person.silhouette, person.against_silhouette, person.clearing]
-            flags += [person.against_clearing, person.frames]
-            arrays[f"{number}.flags"] = np.array(flags, np.int64)
+            flags: list[float] = [person.silhouette, person.against_silhouette, person.clearing]
+            flags += [person.against_clearing, person.frames, person.strength]
+            arrays[f"{number}.flags"] = np.array(flags, np.float64)
             for name in ("matte", "colours", "weight"):
                 value = getattr(person, name)
                 if value is not None:
@@ -128,9 +137,9 @@ class Compositor:
             number, _, name = key.partition(".")
             person = self._people.setdefault(int(number), _Person())
             if name == "flags":
-                silhouette, against, clearing, contrary, frames = (int(v) for v in value)
+                silhouette, against, clearing, contrary, frames = (int(v) for v in value[:5])
                 person.silhouette, person.against_silhouette = bool(silhouette), against
                 person.clearing, person.against_clearing = bool(clearing), contrary
-                person.frames = frames
+                person.frames, person.strength = frames, float(value[5])
             else:
                 setattr(person, name, f32(value))
