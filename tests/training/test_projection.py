@@ -202,6 +202,26 @@ def test_without_patience_every_step_is_taken() -> None:
     assert project(images, generator, loss=LOSS, settings=settings, start=codes).steps == 60
 
 
+@pytest.mark.parametrize("family", FAMILIES)
+def test_too_high_a_rate_never_ends_worse_than_it_began(family: str) -> None:
+    generator = tiny_generator(family)
+    codes, images = known(generator, 3)
+    nearly = codes + 0.02 * torch.randn(3, 1, 16)
+    began = (generator(nearly) - images).square().mean(dim=(1, 2, 3))
+    wild = replace(SETTINGS, steps=4, lr=50.0)
+    result = project(images, generator, loss=PixelsAlone(), settings=wild, start=nearly)
+    assert (result.losses <= 2 * began + 1e-6).all()  # the loss counts pixels twice
+    fixed = replace(wild, optimise_noise=False)
+    result = project(images, generator, loss=PixelsAlone(), settings=fixed, start=nearly)
+    drawn = to_uint8(generator(result.codes)).int()
+    assert (result.reconstructions.int() - drawn).abs().max() <= 1
+
+
+class PixelsAlone(PixelDistance):
+    def features(self, images: torch.Tensor) -> list[torch.Tensor]:
+        return [images]
+
+
 def test_stops_when_it_is_no_longer_finite() -> None:
     generator = tiny_generator("mobile")
     _, images = known(generator, 1)

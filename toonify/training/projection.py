@@ -221,6 +221,10 @@ def _project_batch(
         pixel = (small - target_small).square().mean(dim=(1, 2, 3))
         return loss.distance(loss.features(small), target) + settings.pixel_weight * pixel
 
+    def far(w_plus: Tensor) -> Tensor:
+        return ((w_plus - average) / deviation).square().mean(dim=(1, 2))
+
+    kept = _Best(origin, noise)
     steps, rampdown = settings.steps, round(0.75 * settings.steps)
     best, best_step, step = math.inf, 0, 0
     while step < steps:
@@ -234,8 +238,8 @@ def _project_batch(
             code = code + jitter * torch.randn(code.shape, generator=random).to(device)
         w_plus = origin + code * deviation
         each = distance(render(w_plus))
-        from_average = ((w_plus - average) / deviation).square().mean(dim=(1, 2))
-        objective = each + settings.average_weight * from_average
+        objective = each + settings.average_weight * far(w_plus)
+        kept.see(objective, w_plus, noise)
         if noise:
             objective = objective + settings.noise_weight * noise.penalty()
         optimizer.zero_grad(set_to_none=True)
@@ -257,8 +261,34 @@ def _project_batch(
         step += 1
     with torch.no_grad():
         codes = origin + offset * deviation
-        final = render(codes)
-        return Projection(codes.detach(), distance(final), to_uint8(final), step)
+        kept.see(distance(render(codes)) + settings.average_weight * far(codes), codes, noise)
+        kept.restore(noise)
+        final = render(kept.codes)
+        return Projection(kept.codes, distance(final), to_uint8(final), step)
+
+
+class _Best:
+    """Each image's best code so far with its noise maps: too high a rate can't make it worse."""
+
+    def __init__(self, origin: Tensor, noise: NoiseMaps | None) -> None:
+        self.score = origin.new_full((len(origin),), math.inf)
+        self.codes = origin.clone()
+        self._maps = {n: m.detach().clone() for n, m in noise.maps.items()} if noise else {}
+
+    @torch.no_grad()
+    def see(self, score: Tensor, codes: Tensor, noise: NoiseMaps | None) -> None:
+        better = score < self.score
+        self.score = torch.where(better, score, self.score)
+        self.codes = torch.where(better[:, None, None], codes, self.codes)
+        for name, stored in self._maps.items():
+            assert noise is not None
+            self._maps[name] = torch.where(better[:, None, None, None], noise.maps[name], stored)
+
+    @torch.no_grad()
+    def restore(self, noise: NoiseMaps | None) -> None:
+        for name, stored in self._maps.items():
+            assert noise is not None
+            noise.maps[name].copy_(stored)
 
 
 def invert_character(

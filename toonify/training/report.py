@@ -200,7 +200,7 @@ def _time_line(page: Page, stage: Path) -> None:
         width = _EARLIER if index else _LATEST
         with suppress(ToonifyError):  # one damaged picture doesn't cost the report
             pictures.append((f"{kimg:g} kimg", _picture(path, path.stat().st_mtime_ns, width)))
-    page.paragraph("Previews on fixed latents, the latest first.", note=True)
+    page.paragraph("Previews, always of the same latents or pictures, the latest first.", note=True)
     page.pictures(pictures[:1], width=_LATEST // 2 if len(pictures) > 1 else 0)
     page.pictures(pictures[1:], width=_EARLIER // 2)
 
