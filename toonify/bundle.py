@@ -13,6 +13,7 @@ import torch
 from toonify.checkpoints import file_sha256, generator_hash, load_encoder, load_generator
 from toonify.errors import ModelError
 from toonify.lut import CharacterTable
+from toonify.models.compact_encoder import serves
 from toonify.models.encoders import Encoder
 from toonify.models.protocol import Generator
 
@@ -64,7 +65,7 @@ class Bundle:
         encoder = load_encoder(paths["encoder"], device=device)
         table = CharacterTable.load(paths["characters"])
         table.check(generator_hash(generator))
-        if encoder.num_ws != generator.num_ws:
+        if not serves(encoder, num_ws=generator.num_ws, given=encoder.num_ws):
             raise ModelError(
                 f"the encoder of {folder} gives {encoder.num_ws} latents, its generator takes "
                 f"{generator.num_ws}",

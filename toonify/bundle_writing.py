@@ -21,6 +21,7 @@ from toonify.checkpoints import (
 )
 from toonify.errors import InputError, ModelError
 from toonify.lut import CharacterTable
+from toonify.models.compact_encoder import serves
 
 SHIPPED = Path(__file__).parent / "bundles"
 
@@ -65,7 +66,7 @@ def write_bundle(
     reader = load_encoder(locate(encoder, "encoder"))
     characters = CharacterTable.load(table)
     characters.check(generator_hash(cast(nn.Module, network)))
-    if reader.num_ws != network.num_ws:
+    if not serves(reader, num_ws=network.num_ws, given=reader.num_ws):
         raise ModelError(
             f"the encoder gives {reader.num_ws} latents, the generator takes {network.num_ws}",
             mend="Give the encoder trained for this generator with --encoder.",

@@ -120,7 +120,8 @@ class CompactEncoder(nn.Module):
         """Photos (B, 3, H, W) in [-1, 1] → w+ (B, num_ws, w_dim).
 
         Args:
-            generator: renders the reconstruction between steps; needed from two steps on.
+            generator: renders the reconstruction between steps; needed from two steps on. One
+                cut to a lower resolution gets the rows that it takes.
             steps: residual steps; None takes the trained number.
         """
         steps = self.steps if steps is None else steps
@@ -128,12 +129,20 @@ class CompactEncoder(nn.Module):
             raise ValueError("a generator is needed for more than one residual step")
         photo = self.resample(images)
         reconstruction = self.average_image.to(photo).expand_as(photo)
-        w_plus = self.w_mean.to(photo).expand(len(photo), self.num_ws, -1)
+        count = self.num_ws if generator is None else min(self.num_ws, generator.num_ws)
+        w_plus = self.w_mean.to(photo).expand(len(photo), count, -1)
         for step in range(steps):
             if step and generator is not None:
                 rendered = generator.synthesize(generator.styles(w_plus))
                 reconstruction = self.resample(rendered.clamp(-1, 1))
-            w_plus = w_plus + self.residual(photo, reconstruction) * self.w_std.to(photo)
+            change = self.residual(photo, reconstruction)[:, :count]
+            w_plus = w_plus + change * self.w_std.to(photo)
         return w_plus
 
     forward = encode
+
+
+def serves(encoder: object, *, num_ws: int, given: int) -> bool:
+    """Whether an encoder of `given` rows can read photos for a generator of `num_ws`: a compact
+    one also serves a generator cut to a lower resolution, which takes fewer."""
+    return given == num_ws or (isinstance(encoder, CompactEncoder) and given > num_ws)
