@@ -145,6 +145,21 @@ def test_adversarial_options(run, drawings, prior, tmp_path):
     assert refused.err.count("\n") == 1
 
 
+def test_options_of_pairs(run, drawings, prior, tmp_path):
+    command = ["finetune", "--data", drawings, "--base", prior, "--freeze-below", "8"]
+    assert run(*command, "--steps", "1", "-o", tmp_path / "a").status == 0
+    config = torch.load(tmp_path / "a/pairs/snapshot.pt", weights_only=True)["config"]
+    wanted = {"sharpen": 0.1, "detail_crops": True, "compiled": False, "lr": 1e-2}
+    assert {key: config[key] for key in wanted} == wanted
+    plain = run(*command, "--steps", "1", "--sharpen", "0", "--lr", "0.001", "-o", tmp_path / "b")
+    assert plain.status == 0, plain.err
+    config = torch.load(tmp_path / "b/pairs/snapshot.pt", weights_only=True)["config"]
+    assert (config["sharpen"], config["detail_crops"], config["lr"]) == (0.0, False, 0.001)
+    for flags in (["--sharpen", "0.2"], ["--compile"]):
+        refused = run(*command, "--objective", "adversarial", *flags, "-o", tmp_path / "c")
+        assert refused.status == 2 and f"{flags[0]} has no part" in refused.err
+
+
 def test_processes_share_a_run(run, drawings, prior, tmp_path):
     command = ["finetune", "--data", drawings, "--base", prior, "--freeze-below", "8"]
     command += ["--objective", "adversarial", "-o", tmp_path / "run"]
