@@ -37,6 +37,10 @@ class InputError(ToonifyError):
     exit_code = 1
 
 
+class Diverged(ToonifyError):
+    """A training's loss or weights became NaN or infinite; its last snapshot is good. Status 1."""
+
+
 class UsageError(ToonifyError):
     """Wrong arguments. Exit status 2."""
 

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from tests.training.tiny_training import FAMILIES, PixelDistance, tiny_generator
 from toonify.checkpoints import load_encoder
-from toonify.errors import ModelError, UsageError
+from toonify.errors import Diverged, ModelError, UsageError
 from toonify.models.compact_encoder import CompactEncoder
 from toonify.models.encoders import PSPEncoder, ReStyleEncoder
 from toonify.models.mobile import MobileGenerator
@@ -282,7 +282,7 @@ def test_the_last_snapshot_survives_divergence(
         torch.full((40, 16), float("nan")), np.zeros((40, 8, 8, 3), np.uint8), num_ws=8
     )
     longer = config(kimg=0.064)
-    with pytest.raises(ModelError, match=r"no longer finite at step 4.*learning rate.*snapshot"):
+    with pytest.raises(Diverged, match=r"no longer finite at step 4.*learning rate.*snapshot"):
         train_encoder(compact(generator), stored(broken), tmp_path, longer, loss=loss, resume=True)
     assert (tmp_path / "snapshot.pt").read_bytes() == kept
     with pytest.raises(UsageError, match="already holds a run"):
@@ -291,6 +291,9 @@ def test_the_last_snapshot_survives_divergence(
         train_encoder(
             compact(generator, steps=2), stored(pairs), tmp_path, longer, loss=loss, resume=True
         )
+    larger = config(kimg=0.064, batch_size=16)
+    with pytest.raises(UsageError, match=r"batches of 8, not 16"):
+        train_encoder(compact(generator), stored(pairs), tmp_path, larger, loss=loss, resume=True)
     (tmp_path / "snapshot.pt").write_bytes(b"cut short")
     with pytest.raises(ModelError, match=r"snapshot\.pt can't be read"):
         train_encoder(compact(generator), stored(pairs), tmp_path, longer, loss=loss, resume=True)

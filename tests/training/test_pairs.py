@@ -50,6 +50,19 @@ def test_seed_decides(generator: MobileGenerator, tmp_path: Path) -> None:
     assert read["a"] == read["b"] != read["c"]
 
 
+def test_files_in_the_way_and_other_widths(generator: MobileGenerator, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("in the way")
+    with pytest.raises(InputError, match="can't keep pairs in"):
+        sample_pairs(generator, tmp_path / "file", 2, size=16)
+    (tmp_path / "pairs/w.npy").mkdir(parents=True)
+    with pytest.raises(InputError, match="can't keep pairs in"):
+        sample_pairs(generator, tmp_path / "pairs", 2, size=16)
+    assert os.listdir(tmp_path / "pairs") == ["w.npy"]
+    sample_pairs(generator, tmp_path / "narrow", 2, size=16)
+    with pytest.raises(InputError, match="16 wide, the generator's 512"):
+        PairSet.load(tmp_path / "narrow", num_ws=8, w_dim=512)
+
+
 def pictures(count: int) -> np.ndarray:
     return np.random.default_rng(0).integers(0, 256, (count, 4, 4, 3), dtype=np.uint8)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -44,7 +44,8 @@ class SizeName(StrEnum):
     ir50 = "50"
 
 
-Weight = Annotated[float, typer.Option(min=0.0, help="Weight of a loss.")]
+def _weight(term: str) -> Any:
+    return typer.Option(min=0.0, help=f"Weight of {term}; 0 leaves it out.")
 
 
 def train_encoder(
@@ -93,8 +94,11 @@ def train_encoder(
         ),
     ] = None,
     pair_count: Annotated[
-        int, typer.Option(min=100, help="Faces to render into an empty --pairs folder.")
-    ] = 6000,
+        int | None,
+        typer.Option(
+            min=100, help="Faces to render into an empty --pairs folder.", show_default="6000"
+        ),
+    ] = None,
     photo_share: Annotated[
         float | None,
         typer.Option(
@@ -125,12 +129,12 @@ def train_encoder(
     held_out: Annotated[
         int, typer.Option(min=1, help="Faces of either kind kept for validation.")
     ] = 32,
-    code: Weight = 1.0,
-    features: Weight = 1.0,
-    l2: Weight = 1.0,
-    lpips: Weight = 0.8,
-    identity: Weight = 0.1,
-    w_norm: Weight = 0.005,
+    code: Annotated[float, _weight("the difference in w+, generated faces")] = 1.0,
+    features: Annotated[float, _weight("that in activations, generated faces")] = 1.0,
+    l2: Annotated[float, _weight("the reconstruction's squared error")] = 1.0,
+    lpips: Annotated[float, _weight("its LPIPS")] = 0.8,
+    identity: Annotated[float, _weight("its likeness as a person")] = 0.1,
+    w_norm: Annotated[float, _weight("the distance of w+ to the average, photographs")] = 0.005,
     resume: Annotated[
         bool, typer.Option("--resume", help="Go on from the last snapshot in the folder.")
     ] = False,
@@ -159,7 +163,7 @@ def train_encoder(
         raise UsageError("float16 is too coarse to train in", mend="Use --dtype bfloat16.")
     bfloat16 = str(pick_dtype(settings.dtype, device)) != "torch.float32"
     kind: variants.Variant = (variant or VariantName.compact).value
-    _check(start, variant, size, steps, photos, aligned, photo_share)
+    _check(start, variant, size, steps, photos, aligned, photo_share, pairs, pair_count)
     RunFolder(output).start(resume=resume)  # before minutes of preparation: is it free?
     inverted = load_generator(locate(generator, "generator"), device=device)
     weights = EncoderWeights(
@@ -181,7 +185,7 @@ def train_encoder(
         photos=photos,
         aligned=aligned,
         pairs=pairs,
-        pair_count=pair_count,
+        pair_count=6000 if pair_count is None else pair_count,
         photo_share=0.5 if photo_share is None else photo_share,
         held_out=held_out,
         bfloat16=bfloat16,
@@ -222,6 +226,8 @@ def _check(
     photos: Path | None,
     aligned: bool,
     photo_share: float | None,
+    pairs: Path | None,
+    pair_count: int | None,
 ) -> None:
     from toonify.errors import UsageError
 
@@ -235,6 +241,12 @@ def _check(
         raise UsageError(
             f"{'--aligned' if aligned else '--photo-share'} needs photographs",
             mend="Name their folder with --photos.",
+        )
+    if pair_count is not None and pairs is None:
+        raise UsageError("--pair-count is of --pairs", mend="Name their folder with --pairs.")
+    if pairs is not None and photo_share == 1:
+        raise UsageError(
+            "--photo-share 1 leaves the pairs out", mend="Lower it, or leave --pairs out."
         )
 
 
@@ -314,7 +326,7 @@ def _data(
                         seed=settings.seed,
                         progress=lambda done: bar(done, pair_count),
                     )
-            stored = PairSet.load(pairs, num_ws=generator.num_ws)
+            stored = PairSet.load(pairs, num_ws=generator.num_ws, w_dim=generator.w_dim)
             faces = StoredPairs(stored, held_out=held_out)
         generated = faces
     return EncoderData(

@@ -16,7 +16,7 @@ from typing import TypeVar
 from torch import Tensor
 
 from toonify.checkpoints import save_discriminator, save_generator
-from toonify.errors import ToonifyError, UsageError
+from toonify.errors import Diverged, UsageError
 from toonify.models.discriminator import StyleGAN2Discriminator
 from toonify.models.protocol import Generator
 from toonify.training.adversarial_config import FinetuneConfig
@@ -28,11 +28,7 @@ from toonify.training.runs import RunFolder, interruptible
 G = TypeVar("G", bound=Generator)
 Progress = Callable[[dict[str, float]], None]
 
-__all__ = ["Diverged", "FinetuneConfig", "finetune_adversarial"]
-
-
-class Diverged(ToonifyError):
-    """A loss became NaN or infinite; the last snapshot is good. Exit status 1."""
+__all__ = ["FinetuneConfig", "finetune_adversarial"]
 
 
 def finetune_adversarial(

@@ -18,7 +18,7 @@ import torch
 from torch import Tensor, nn
 
 from toonify.checkpoints import save_encoder
-from toonify.errors import ModelError, UsageError
+from toonify.errors import Diverged, UsageError
 from toonify.training.encoder_data import EncoderData
 from toonify.training.encoder_losses import EncoderLoss, EncoderWeights
 from toonify.training.encoder_validation import validate
@@ -58,6 +58,11 @@ class EncoderConfig:
     log_every: int = 25
     seed: int = 0
 
+    def __post_init__(self) -> None:
+        for name in ("kimg", "batch_size", "lr", "snapshot_kimg"):
+            if not getattr(self, name) > 0:
+                raise UsageError(f"{name} must be positive, not {getattr(self, name)}")
+
     @property
     def steps(self) -> int:
         """Optimiser steps in all."""
@@ -89,8 +94,8 @@ def train_encoder(
     Raises:
         UsageError: nothing that the losses could learn from, a run in `folder` without `resume`,
             or a resumption of something else.
-        ModelError: the loss or a weight is no longer finite (the last snapshot stays), or the
-            snapshot is damaged.
+        Diverged: the loss or a weight is no longer finite; the last snapshot stays.
+        ModelError: the snapshot is damaged.
         KeyboardInterrupt: after Ctrl-C, once a snapshot is kept.
     """
     _check(loss.weights, data)
@@ -104,7 +109,7 @@ def train_encoder(
     random = torch.Generator().manual_seed(config.seed)
     start = 0
     if state is not None:
-        start = _restore(state, encoder, optimizer, random, run)
+        start = _restore(state, encoder, optimizer, random, run, config)
         run.forget_after(start * config.batch_size / 1000)
     else:
         run.metrics.unlink(missing_ok=True)
@@ -220,10 +225,17 @@ def _restore(
     optimizer: torch.optim.Optimizer,
     random: torch.Generator,
     run: RunFolder,
+    config: EncoderConfig,
 ) -> int:
     try:
         if state["encoder_config"] != encoder.config():
             raise ValueError
+        batch_size = state["config"]["batch_size"]  # steps are counted in batches
+        if batch_size != config.batch_size:
+            raise UsageError(
+                f"the run to resume has batches of {batch_size}, not {config.batch_size}",
+                mend=f"Give --batch-size {batch_size}, or start a new run elsewhere.",
+            )
         encoder.load_state_dict(state["encoder"])
         optimizer.load_state_dict(state["optimizer"])
         random.set_state(state["random"])
@@ -235,9 +247,9 @@ def _restore(
         ) from error
 
 
-def _diverged(run: RunFolder, step: int, config: EncoderConfig) -> ModelError:
+def _diverged(run: RunFolder, step: int, config: EncoderConfig) -> Diverged:
     kept = f" and resume: {run.snapshot} is good" if run.snapshot.is_file() else ""
-    return ModelError(
+    return Diverged(
         f"the training is no longer finite at step {step}",
         mend=f"Lower the learning rate (now {config.lr:g}){kept}.",
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -50,11 +51,11 @@ class PairSet:
         return w[:, : self._num_ws], images.permute(0, 3, 1, 2).float() / 127.5 - 1
 
     @classmethod
-    def load(cls, folder: Path, *, num_ws: int) -> PairSet:
+    def load(cls, folder: Path, *, num_ws: int, w_dim: int | None = None) -> PairSet:
         """Read what `sample_pairs` wrote.
 
         Raises:
-            InputError: the folder holds no pairs, or none of that many rows.
+            InputError: the folder holds no pairs, or none of that many rows or that width.
         """
         try:
             w = torch.from_numpy(np.load(folder / "w.npy"))
@@ -63,6 +64,11 @@ class PairSet:
             raise InputError(
                 f"{folder} holds no readable pairs ({error})", mend="Sample them again."
             ) from error
+        if w_dim is not None and w.shape[-1] != w_dim:
+            raise InputError(
+                f"the codes in {folder} are {w.shape[-1]} wide, the generator's {w_dim}",
+                mend="Sample pairs from this generator.",
+            )
         return cls(w, images, num_ws=num_ws)
 
 
@@ -115,8 +121,14 @@ def sample_pairs(
 
     Args:
         size: side of the stored images, at most the generator's resolution.
+
+    Raises:
+        InputError: `folder` can't be made or written to (a full disk, say).
     """
-    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise _unwritable(folder, error) from error
     random = torch.Generator().manual_seed(seed)
     codes = np.zeros((count, generator.num_ws, generator.w_dim), np.float16)
     images = np.zeros((count, size, size, 3), np.uint8)
@@ -129,7 +141,20 @@ def sample_pairs(
         if progress:
             progress(start + n)
     for name, array in (("w.npy", codes), ("images.npy", images)):
-        temporary = folder / f"{name}.tmp"
-        with temporary.open("wb") as stream:
-            np.save(stream, array)
-        os.replace(temporary, folder / name)
+        temporary = folder / f".{name}.{os.getpid()}"
+        try:
+            with temporary.open("wb") as stream:
+                np.save(stream, array)
+            os.replace(temporary, folder / name)
+        except OSError as error:
+            raise _unwritable(folder, error) from error
+        finally:
+            with suppress(OSError):
+                temporary.unlink()
+
+
+def _unwritable(folder: Path, error: OSError) -> InputError:
+    return InputError(
+        f"can't keep pairs in {folder}: {error.strerror or error}",
+        mend="Make room, or choose another folder.",
+    )
