@@ -133,20 +133,24 @@ def _cut_all(
     partial = cache / f".photos.{os.getpid()}.npy"
     try:
         cache.mkdir(parents=True, exist_ok=True)
-        images = np.lib.format.open_memmap(
-            partial, mode="w+", dtype=np.uint8, shape=(len(paths), size, size, 3)
-        )
-        for done, path in enumerate(paths):
-            if progress:
-                progress(done, len(paths))
-            name = path.relative_to(folder).as_posix()
-            try:
-                images[len(names)] = cut(read_image(path), size)
-            except ToonifyError as error:
-                skipped.append((name, str(error)))
-                continue
-            names.append(name)
-        images.flush()
+        # not through a memory map: there a full disk kills the process
+        with partial.open("wb") as file:
+            shape = (len(paths), size, size, 3)
+            header = {"descr": "|u1", "fortran_order": False, "shape": shape}
+            np.lib.format.write_array_header_1_0(file, header)
+            begin = file.tell()
+            for done, path in enumerate(paths):
+                if progress:
+                    progress(done, len(paths))
+                name = path.relative_to(folder).as_posix()
+                try:
+                    crop = cut(read_image(path), size)
+                except ToonifyError as error:
+                    skipped.append((name, str(error)))
+                    continue
+                file.write(np.ascontiguousarray(crop).tobytes())
+                names.append(name)
+            file.truncate(begin + int(np.prod(shape)))
         index = {"key": key, "names": names, "skipped": skipped}
         # without an index the crops count for nothing: the old one goes first
         (cache / "photos.json").unlink(missing_ok=True)
