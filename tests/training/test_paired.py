@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from tests.training.tiny_training import FAMILIES, PixelDistance, tiny_generator
-from toonify.errors import ModelError, UsageError
+from toonify.errors import Diverged, UsageError
 from toonify.training import paired_step
 from toonify.training.inversion_pairs import InvertedPairs
 from toonify.training.paired import PairedConfig, drawing_losses, finetune_paired
@@ -184,14 +184,14 @@ def test_divergence_keeps_the_last_snapshot(tmp_path: Path) -> None:
     generator = tiny_generator("mobile")
     out = tmp_path / "run"
     # six batches to train on, one for the snapshot's preview
-    with pytest.raises(ModelError, match=r"no longer finite at step 6.*resume.*snapshot\.pt") as e:
+    with pytest.raises(Diverged, match=r"no longer finite at step 6.*resume.*snapshot\.pt") as e:
         tune(generator, Faces(generator, spoil=7), out, config())
-    assert e.value.exit_code == 3
+    assert e.value.exit_code == 1
     state = torch.load(out / "snapshot.pt", weights_only=True)
     assert state["step"] == 4
     assert all(torch.isfinite(v).all() for v in state["average"].values())
     tune(generator, Faces(generator), out, config(), resume=True)
-    with pytest.raises(ModelError, match=r"at step 0\. Lower the learning rate\.$"):
+    with pytest.raises(Diverged, match=r"at step 0\. Lower the learning rate\.$"):
         tune(generator, Faces(generator, spoil=0), tmp_path / "new", config())
 
 
@@ -208,7 +208,7 @@ def test_weights_that_are_no_longer_finite_are_not_kept(tmp_path: Path) -> None:
             # the root's derivative at zero is infinite
             return total + (total - total.detach()).abs().sqrt() if Cliff.calls == 8 else total
 
-    with pytest.raises(ModelError, match="no longer finite at step 8"):
+    with pytest.raises(Diverged, match="no longer finite at step 8"):
         finetune_paired(generator, Faces(generator), tmp_path, config(), perceptual=Cliff())
     state = torch.load(tmp_path / "snapshot.pt", weights_only=True)
     assert state["step"] == 4

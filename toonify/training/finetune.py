@@ -79,7 +79,7 @@ def finetune(
 
     Raises:
         UsageError: a run in `folder` without `resume`, or options that don't fit.
-        ModelError, Diverged: training is no longer finite; the last snapshot stays.
+        Diverged: training is no longer finite; the last snapshot stays.
         KeyboardInterrupt: after Ctrl-C, once a snapshot is kept.
     """
     world = world or World()

@@ -15,7 +15,7 @@ from typing import TypeVar, cast
 
 from torch import nn
 
-from toonify.errors import ModelError, UsageError
+from toonify.errors import Diverged, UsageError
 from toonify.models.protocol import Generator
 from toonify.training.paired_step import PairedConfig, PairedTrainer, PairSource, drawing_losses
 from toonify.training.perceptual import PerceptualLoss
@@ -48,7 +48,7 @@ def finetune_paired(
     Raises:
         UsageError: no pairs, no layer to train, a run in `folder` without `resume`, or a
             resumption of something else.
-        ModelError: the loss or a weight is no longer finite; the last snapshot stays.
+        Diverged: the loss or a weight is no longer finite; the last snapshot stays.
         KeyboardInterrupt: after Ctrl-C, once a snapshot is kept.
     """
     if len(source) == 0:
@@ -103,8 +103,8 @@ def finetune_paired(
     return trainer.average
 
 
-def _diverged(run: RunFolder, step: int) -> ModelError:
+def _diverged(run: RunFolder, step: int) -> Diverged:
     kept = f" and resume: {run.snapshot} is good" if run.snapshot.is_file() else ""
-    return ModelError(
+    return Diverged(
         f"the training is no longer finite at step {step}", mend=f"Lower the learning rate{kept}."
     )
