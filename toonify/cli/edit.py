@@ -15,6 +15,7 @@ from toonify.cli.inverting import (
     GeneratorOption,
     Photos,
     load_model,
+    present,
 )
 from toonify.errors import InputError, UsageError
 
@@ -105,6 +106,9 @@ def edit(
         raise UsageError("--fit and --direction exclude each other", mend="Take one.")
     if source is not None:
         _check_output(output, span)
+    present(source)
+    present(mix)
+    sides = [] if fit is None else [_side(folder) for folder in fit]
     strengths = _strengths(span, strength, frames, output)
     photo_given = any(p is not None and p.suffix != ".safetensors" for p in (source, mix))
     model = load_model(settings, encoder if photo_given or fit else None, generator)
@@ -114,7 +118,7 @@ def edit(
 
     vector = None
     if fit is not None:
-        vector = _fitted(settings, photos, fit)
+        vector = _fitted(settings, photos, fit, sides)
         if source is None:
             from toonify.editing.directions import save_direction
 
@@ -178,18 +182,26 @@ def _fitting(latents: Latents, num_ws: int) -> Latents:
     return latents.with_codes(fit_codes(latents.w_plus, num_ws))
 
 
-def _fitted(settings: Settings, photos: Photos, folders: tuple[Path, Path]) -> Tensor:
+def _side(folder: Path) -> list[Path]:
+    """The photos of one of --fit's folders."""
+    from toonify.cli.invert import photographs
+
+    if not folder.is_dir():
+        raise UsageError(f"{folder} is not a folder", mend="Give --fit POSITIVE/ NEGATIVE/.")
+    return photographs([folder])
+
+
+def _fitted(
+    settings: Settings, photos: Photos, folders: tuple[Path, Path], files: list[list[Path]]
+) -> Tensor:
     """The direction from the second folder's photos to the first's."""
     import torch
 
-    from toonify.cli.invert import photographs
     from toonify.editing.directions import fit_direction
 
     sides = []
-    for folder in folders:
-        if not folder.is_dir():
-            raise UsageError(f"{folder} is not a folder", mend="Give --fit POSITIVE/ NEGATIVE/.")
-        codes, paths = [], photographs([folder])
+    for folder, paths in zip(folders, files, strict=True):
+        codes = []
         with settings.progress(folder.name) as bar:
             for done, path in enumerate(paths):
                 bar(done, len(paths))

@@ -15,6 +15,7 @@ from toonify.cli.inverting import (
     GeneratorOption,
     Photos,
     load_model,
+    present,
 )
 from toonify.errors import InputError, ToonifyError, UsageError
 
@@ -161,7 +162,7 @@ def photographs(inputs: list[Path]) -> list[Path]:
     """Files as they are, and the images of folders.
 
     Raises:
-        InputError: a folder has none.
+        InputError: a folder has none, or no file is there.
     """
     from toonify.media.images import iter_images
 
@@ -171,6 +172,8 @@ def photographs(inputs: list[Path]) -> list[Path]:
         if not found:
             raise InputError(f"no image in {item}", mend="Put PNG or JPEG photos there.")
         paths += found
+    if not any(path.exists() for path in paths):
+        present(paths[0])
     return paths
 
 

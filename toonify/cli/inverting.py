@@ -54,6 +54,16 @@ FramingOption = Annotated[
 ]
 
 
+def present(path: Path | None) -> None:
+    """Refuse a file that isn't there, before networks are loaded for it.
+
+    Raises:
+        InputError: so it is.
+    """
+    if path is not None and not path.exists():
+        raise InputError(f"no such file: {path}", mend="Check the name.")
+
+
 def load_model(
     settings: Settings, encoder: str | None, generator: str | None, *, gradients: bool = False
 ) -> FaceModel:
@@ -103,8 +113,7 @@ class Photos:
         from toonify.inversion.latents import Latents
 
         if path.suffix == ".safetensors":
-            if not path.is_file():
-                raise InputError(f"no such file: {path}", mend="Check the name.")
+            present(path)
             return Latents.load(path)[0]
         return self.read(path)[1]
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from toonify.cli.common import examples, settings_of
-from toonify.cli.inverting import Framing, FramingOption, Photos, load_model
+from toonify.cli.inverting import Framing, FramingOption, Photos, load_model, present
 from toonify.errors import UsageError
 
 if TYPE_CHECKING:
@@ -95,6 +95,8 @@ def translate(
 
     settings = settings_of(ctx)
     _check(task, output, samples, factor, parser, strength)
+    present(source)
+    present(parser)
     model = load_model(settings, checkpoint or OFFICIAL[task], generator)
     photos = Photos(settings, model, frame)
     images = _images(task, photos, source, samples, factor, parser, strength, settings.seed)
