@@ -56,7 +56,7 @@ class PairedConfig:
 
     steps: int = 1500
     batch_size: int = 4
-    lr: float = 1e-2
+    lr: float = 3e-3
     freeze_below: int = 32
     level: int = 6
     style_jitter: float = 0.1
