@@ -47,7 +47,8 @@ def test_photographs_and_pairs(run, bundle, people, tmp_path, monkeypatch):
     assert measured and {"photo_l2", "pair_code", "lpips", "w_norm"} <= set(measured[-1])
     assert "identity" not in measured[-1]
     assert load_encoder(out / "encoder.safetensors").num_ws == 8
-    assert sorted(p.name for p in (tmp_path / "pairs").iterdir()) == ["images.npy", "w.npy"]
+    kept = sorted(p.name for p in (tmp_path / "pairs").iterdir())
+    assert kept == ["generator.txt", "images.npy", "w.npy"]
     again = run(*command)
     assert again.status == 2 and "--resume" in again.err
     assert run(*command, "--resume").status == 0

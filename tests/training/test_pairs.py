@@ -24,7 +24,7 @@ def test_images_belong_to_their_codes(generator: MobileGenerator, tmp_path: Path
     done: list[int] = []
     sample_pairs(generator, tmp_path, 5, size=16, batch=2, progress=done.append)
     assert done == [2, 4, 5]
-    assert sorted(os.listdir(tmp_path)) == ["images.npy", "w.npy"]
+    assert sorted(os.listdir(tmp_path)) == ["generator.txt", "images.npy", "w.npy"]
     pairs = PairSet.load(tmp_path, num_ws=8)
     assert len(pairs) == 5
     w_plus, images = pairs.batch(torch.tensor([4, 0]))
@@ -61,6 +61,16 @@ def test_files_in_the_way_and_other_widths(generator: MobileGenerator, tmp_path:
     sample_pairs(generator, tmp_path / "narrow", 2, size=16)
     with pytest.raises(InputError, match="16 wide, the generator's 512"):
         PairSet.load(tmp_path / "narrow", num_ws=8, w_dim=512)
+
+
+def test_another_generators_pairs_are_refused(generator: MobileGenerator, tmp_path: Path) -> None:
+    sample_pairs(generator, tmp_path, 2, size=16)
+    assert len(PairSet.load(tmp_path, num_ws=8, generator=generator)) == 2
+    generator.w_avg.add_(1)
+    with pytest.raises(InputError, match=r"another generator's.*empty folder"):
+        PairSet.load(tmp_path, num_ws=8, generator=generator)
+    (tmp_path / "generator.txt").unlink()  # as in folders written before
+    assert len(PairSet.load(tmp_path, num_ws=8, generator=generator)) == 2
 
 
 def pictures(count: int) -> np.ndarray:

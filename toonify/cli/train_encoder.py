@@ -326,7 +326,9 @@ def _data(
                         seed=settings.seed,
                         progress=lambda done: bar(done, pair_count),
                     )
-            stored = PairSet.load(pairs, num_ws=generator.num_ws, w_dim=generator.w_dim)
+            stored = PairSet.load(
+                pairs, num_ws=generator.num_ws, w_dim=generator.w_dim, generator=generator
+            )
             faces = StoredPairs(stored, held_out=held_out)
         generated = faces
     return EncoderData(

@@ -6,16 +6,19 @@ import os
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 import torch
 import torch.nn.functional as F
-from torch import Tensor
+from torch import Tensor, nn
 
+from toonify.checkpoints import generator_hash
 from toonify.errors import InputError
 from toonify.models.protocol import Generator
 
 MIXED = 0.3
+GENERATOR = "generator.txt"  # whose faces they are, by `generator_hash`
 
 
 class PairSet:
@@ -51,11 +54,22 @@ class PairSet:
         return w[:, : self._num_ws], images.permute(0, 3, 1, 2).float() / 127.5 - 1
 
     @classmethod
-    def load(cls, folder: Path, *, num_ws: int, w_dim: int | None = None) -> PairSet:
+    def load(
+        cls,
+        folder: Path,
+        *,
+        num_ws: int,
+        w_dim: int | None = None,
+        generator: Generator | None = None,
+    ) -> PairSet:
         """Read what `sample_pairs` wrote.
 
+        Args:
+            generator: whose faces they have to be, where the folder says whose they are.
+
         Raises:
-            InputError: the folder holds no pairs, or none of that many rows or that width.
+            InputError: the folder holds no pairs, none of that many rows or that width, or
+                another generator's.
         """
         try:
             w = torch.from_numpy(np.load(folder / "w.npy"))
@@ -69,6 +83,16 @@ class PairSet:
                 f"the codes in {folder} are {w.shape[-1]} wide, the generator's {w_dim}",
                 mend="Sample pairs from this generator.",
             )
+        if generator is not None and (folder / GENERATOR).is_file():
+            try:
+                drawn_by = (folder / GENERATOR).read_text(encoding="utf-8").strip()
+            except (OSError, ValueError) as error:
+                raise InputError(f"can't read {folder / GENERATOR} ({error})") from error
+            if drawn_by != generator_hash(cast(nn.Module, generator)):
+                raise InputError(
+                    f"the pairs in {folder} are another generator's",
+                    mend="Name an empty folder for this generator's.",
+                )
         return cls(w, images, num_ws=num_ws)
 
 
@@ -119,6 +143,8 @@ def sample_pairs(
 ) -> None:
     """Draw faces (see `draw_codes`) and write `w.npy` (float16 w+) and `images.npy`.
 
+    `generator.txt` beside them names the generator by its hash.
+
     Args:
         size: side of the stored images, at most the generator's resolution.
 
@@ -140,11 +166,15 @@ def sample_pairs(
         images[start : start + n] = rendered.permute(0, 2, 3, 1).cpu().numpy()
         if progress:
             progress(start + n)
-    for name, array in (("w.npy", codes), ("images.npy", images)):
+    identity = generator_hash(cast(nn.Module, generator))
+    for name, content in (("w.npy", codes), ("images.npy", images), (GENERATOR, identity)):
         temporary = folder / f".{name}.{os.getpid()}"
         try:
-            with temporary.open("wb") as stream:
-                np.save(stream, array)
+            if isinstance(content, str):
+                temporary.write_text(f"{content}\n", encoding="utf-8")
+            else:
+                with temporary.open("wb") as stream:
+                    np.save(stream, content)
             os.replace(temporary, folder / name)
         except OSError as error:
             raise _unwritable(folder, error) from error
