@@ -145,11 +145,36 @@ def test_adversarial_options(run, drawings, prior, tmp_path):
     assert refused.err.count("\n") == 1
 
 
+@pytest.mark.parametrize(
+    ("flags", "status", "words"),
+    [
+        ("--objective both --batch-size 4 --processes 3", 2, "can't be shared by 3 processes"),
+        ("--freeze-below 512", 2, "no layer to train"),
+        ("--objective both --freeze-d 2", 2, "--discriminator"),
+        ("--objective both --discriminator gone.pt", 3, "gone.pt"),
+    ],
+)
+def test_options_are_refused_before_the_look_at_drawings(
+    run, drawings, prior, tmp_path, monkeypatch, flags, status, words
+):
+    def look(*arguments, **options):
+        raise AssertionError("came too late")
+
+    monkeypatch.setattr("toonify.training.data_check.check_drawings", look)
+    command = ["finetune", "--data", drawings, "--base", prior, "--freeze-below", "8"]
+    result = run(*command, "-o", tmp_path / "run", *flags.split())
+    assert result.status == status and words in result.err, result.err
+    assert result.err.count("\n") == 1 and not (tmp_path / "run").exists()
+    (tmp_path / "run").write_text("in the way")
+    result = run(*command, "-o", tmp_path / "run")
+    assert result.status == 2 and "is a file" in result.err
+
+
 def test_options_of_pairs(run, drawings, prior, tmp_path):
     command = ["finetune", "--data", drawings, "--base", prior, "--freeze-below", "8"]
     assert run(*command, "--steps", "1", "-o", tmp_path / "a").status == 0
     config = torch.load(tmp_path / "a/pairs/snapshot.pt", weights_only=True)["config"]
-    wanted = {"sharpen": 0.1, "detail_crops": True, "compiled": False, "lr": 1e-2}
+    wanted = {"sharpen": 0.1, "detail_crops": True, "compiled": False, "lr": 3e-3}
     assert {key: config[key] for key in wanted} == wanted
     plain = run(*command, "--steps", "1", "--sharpen", "0", "--lr", "0.001", "-o", tmp_path / "b")
     assert plain.status == 0, plain.err

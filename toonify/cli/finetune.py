@@ -110,14 +110,14 @@ def finetune(
     lr: Annotated[
         float | None,
         typer.Option(
-            min=0.0, help="Learning rate.", show_default="0.01 on pairs, 0.002 adversarial"
+            min=0.0, help="Learning rate.", show_default="0.003 on pairs, 0.002 adversarial"
         ),
     ] = None,
     freeze_below: Annotated[
         int,
         typer.Option(
-            help="Layers of a lower resolution stay: the swap replaces them. 16 suits heads and"
-            " hair unlike a person's; swap at the same resolution then."
+            help="Layers of a lower resolution stay: the swap replaces them. 16 suits many"
+            " drawings of heads unlike a person's; swap at the same resolution then."
         ),
     ] = 32,
     sharpen: Annotated[
@@ -243,6 +243,8 @@ def finetune(
     _refuse_idle(objective, {**asked, "discriminator": discriminator}, ObjectiveName.paired)
     if augment_p is not None and ada_target is not None:
         raise UsageError("a fixed --augment-p has no --ada-target", mend="Leave one out.")
+    if output.exists() and not output.is_dir():
+        raise UsageError(f"{output} is a file", mend="Give -o FOLDER.")
     shared = {"freeze_below": freeze_below, "seed": settings.seed, "lr": lr}
     dtype = pick_dtype(settings.dtype, pick_device(settings.device))
     pairs = batch_size or PairedConfig.batch_size
@@ -269,6 +271,11 @@ def finetune(
         ),
         resume=resume,
     )
+    if objective != ObjectiveName.paired and job.adversarial.batch_size % processes:
+        raise UsageError(
+            f"a batch of {job.adversarial.batch_size} can't be shared by {processes} processes",
+            mend=f"Give a --batch-size that {processes} divides.",
+        )
     if processes > 1:
         launch(_work, processes, job)
     else:
@@ -301,6 +308,7 @@ def _work(job: _Job) -> None:
     from toonify.device import pick_device
     from toonify.training.data import load_drawings
     from toonify.training.distributed import joined
+    from toonify.training.finetune import check_finetune
     from toonify.training.finetune import finetune as run
     from toonify.training.perceptual import PerceptualLoss
 
@@ -308,11 +316,21 @@ def _work(job: _Job) -> None:
         settings = job.settings if world.first else replace(job.settings, quiet=True, json=False)
         generator = load_generator(locate(job.base, "generator"), device=device)
         drawings = load_drawings(job.data, generator.resolution)
-        if world.first:
-            _look_through(job, generator.resolution)
         judge, perceptual, encode = None, None, None
         if job.discriminator is not None:
             judge = load_discriminator(job.discriminator, device=device)
+        options: dict[str, Any] = {
+            "objective": job.objective.value,
+            "paired": job.paired,
+            "adversarial": job.adversarial,
+            "discriminator": judge,
+            "resume": job.resume,
+            "world": world,
+        }
+        # the look at every drawing takes minutes
+        check_finetune(generator, drawings, job.output, **options)
+        if world.first:
+            _look_through(job, generator.resolution)
         if job.objective != ObjectiveName.adversarial:
             if world.first and world.size > 1:
                 complain("the pairs are one process's work; the others wait for the next stage")
@@ -334,15 +352,10 @@ def _work(job: _Job) -> None:
                 generator,
                 drawings,
                 job.output,
-                objective=job.objective.value,
-                paired=job.paired,
-                adversarial=job.adversarial,
                 perceptual=perceptual,
                 encode=encode,
-                discriminator=judge,
-                resume=job.resume,
                 progress=report,
-                world=world,
+                **options,
             )
         path = job.output / "generator.safetensors"
         page = str(job.output / "report.html")

@@ -67,7 +67,7 @@ def finetune_adversarial(
         Diverged: a loss is no longer finite; the last snapshot is good.
     """
     world = world or World()
-    _check(config, generator, drawings, discriminator, codes, world)
+    check_fits(config, generator, drawings, discriminator, codes, world)
     state = world.on_first(lambda: RunFolder(out).start(resume=resume))
     folder = RunFolder(out) if world.first else None
     if state is not None:
@@ -75,10 +75,7 @@ def finetune_adversarial(
         del arguments["architecture"]
         discriminator = StyleGAN2Discriminator(**arguments)
     elif discriminator is None and config.freeze_d:
-        raise UsageError(
-            "freezing layers of a fresh discriminator would keep them random",
-            mend="Give --discriminator, or leave --freeze-d out.",
-        )
+        raise frozen_fresh()
     trainer = AdversarialTrainer(config, generator, drawings, discriminator, codes, world)
     if state is not None:
         trainer.load_state_dict(state)
@@ -148,7 +145,24 @@ def _diverged(trainer: AdversarialTrainer[G], kept: int) -> Diverged:
     )
 
 
-def _check(
+def frozen_fresh() -> UsageError:
+    """What to say of --freeze-d without --discriminator."""
+    return UsageError(
+        "freezing layers of a fresh discriminator would keep them random",
+        mend="Give --discriminator, or leave --freeze-d out.",
+    )
+
+
+def check_frozen(freeze_below: int, generator: Generator) -> None:
+    """Raise UsageError where `freeze_below` leaves no layer of `generator` to train."""
+    if not any(layer.resolution >= freeze_below for layer in generator.layers):
+        raise UsageError(
+            f"freezing below {freeze_below} leaves no layer to train",
+            mend=f"Choose at most {generator.resolution}.",
+        )
+
+
+def check_fits(
     config: FinetuneConfig,
     generator: Generator,
     drawings: Tensor,
@@ -156,6 +170,7 @@ def _check(
     codes: Tensor | None,
     world: World,
 ) -> None:
+    """Raise UsageError where the arguments of `finetune_adversarial` don't go together."""
     size = generator.resolution
     if config.batch_size % world.size:
         raise UsageError(
@@ -190,8 +205,4 @@ def _check(
             f"({generator.num_ws}, {generator.w_dim})",
             mend="Use a table made for this generator.",
         )
-    if not any(layer.resolution >= config.freeze_below for layer in generator.layers):
-        raise UsageError(
-            f"freezing below {config.freeze_below} leaves no layer to train",
-            mend=f"Choose at most {size}.",
-        )
+    check_frozen(config.freeze_below, generator)

@@ -24,7 +24,13 @@ from toonify.checkpoints import generator_hash, save_generator
 from toonify.errors import InputError, UsageError
 from toonify.models.discriminator import StyleGAN2Discriminator
 from toonify.models.protocol import Generator
-from toonify.training.adversarial import FinetuneConfig, finetune_adversarial
+from toonify.training.adversarial import (
+    FinetuneConfig,
+    check_fits,
+    check_frozen,
+    finetune_adversarial,
+    frozen_fresh,
+)
 from toonify.training.data import Drawings
 from toonify.training.distributed import World
 from toonify.training.inversion_pairs import InvertedPairs, invert_to_w, w_deviation
@@ -85,8 +91,18 @@ def finetune(
     world = world or World()
     report = progress or (lambda stage, done, total, metrics: None)
     trained, styles = generator, None
-    # before minutes of inversion: is every stage free, or to be gone on with?
-    world.on_first(lambda: _check_stages(folder, objective, paired, resume))
+    # before minutes of inversion
+    check_finetune(
+        generator,
+        drawings,
+        folder,
+        objective=objective,
+        paired=paired,
+        adversarial=adversarial,
+        discriminator=discriminator,
+        resume=resume,
+        world=world,
+    )
     world.check_same("the drawings", _fingerprint(generator, drawings.images, None))
     if objective != "adversarial":
         if perceptual is None:
@@ -141,6 +157,36 @@ def finetune(
 
     world.on_first(write)
     return trained
+
+
+def check_finetune(
+    generator: Generator,
+    drawings: Drawings,
+    folder: Path,
+    *,
+    objective: Objective,
+    paired: PairedConfig,
+    adversarial: FinetuneConfig,
+    discriminator: StyleGAN2Discriminator | None,
+    resume: bool,
+    world: World,
+) -> None:
+    """Refuse what `finetune` would, in a moment; its arguments, in every process.
+
+    Raises:
+        UsageError: options that don't fit, or a run in `folder` without `resume`.
+        InputError: `folder` can't be made.
+        ModelError: a damaged snapshot.
+    """
+    if objective != "adversarial":
+        check_frozen(paired.freeze_below, generator)
+    if objective != "paired":
+        check_fits(adversarial, generator, drawings.images, discriminator, None, world)
+        begun = resume and (folder / "adversarial" / "snapshot.pt").is_file()
+        if adversarial.freeze_d and discriminator is None and not begun:
+            raise frozen_fresh()
+    # is every stage free, or to be gone on with?
+    world.on_first(lambda: _check_stages(folder, objective, paired, resume))
 
 
 def _check_stages(folder: Path, objective: Objective, paired: PairedConfig, resume: bool) -> None:
