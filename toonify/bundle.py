@@ -140,7 +140,7 @@ def write_manifest(
         part: {**entry, "sha256": file_sha256(folder / entry["file"])}
         for part, entry in files.items()
     }
-    temporary = folder / ".manifest.json.tmp"
+    temporary = folder / f".manifest.json.{os.getpid()}.tmp"
     temporary.write_text(
         json.dumps({"format": 1, **about, "files": listed}, indent=2, ensure_ascii=False) + "\n",
         encoding="utf-8",

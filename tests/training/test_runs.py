@@ -28,6 +28,27 @@ def test_failed_snapshot_leaves_the_previous_one(
     assert [p.name for p in tmp_path.iterdir()] == ["snapshot.pt"]
 
 
+def test_metrics_that_cant_be_cut_are_one_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = RunFolder(tmp_path)
+    folder.log({"kimg": 1.0})
+    folder.log({"kimg": 2.0})
+    before = folder.metrics.read_text()
+
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "replace", full)
+        with pytest.raises(InputError, match=r"No space left.*make room and resume"):
+            folder.forget_after(1)
+    assert folder.metrics.read_text() == before
+    assert [p.name for p in tmp_path.iterdir() if p.is_file()] == ["metrics.jsonl"]
+    folder.forget_after(1)
+    assert len(folder.metrics.read_text().splitlines()) == 1
+
+
 def test_grid_places_images_row_by_row() -> None:
     images = torch.arange(5, dtype=torch.uint8)[:, None, None, None].expand(5, 3, 2, 2)
     picture = grid(images)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -139,7 +140,7 @@ def _write_curves(stem: Path, curves: dict[str, list[float]]) -> str:
     from toonify.media.images import write_image
 
     table = stem.with_name(f"{stem.name}-loss.csv")
-    partial = table.with_name(f".{table.name}.tmp")
+    partial = table.with_name(f".{table.name}.{os.getpid()}.tmp")
     lines = [
         f"{kind},{step},{value:.6f}\n"
         for kind, values in curves.items()

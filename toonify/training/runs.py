@@ -109,20 +109,31 @@ class RunFolder:
         self._board.scalars(values, position)
 
     def forget_after(self, kimg: float) -> None:
-        """Drop the metrics that a killed run wrote after its last snapshot."""
+        """Drop the metrics that a killed run wrote after its last snapshot.
+
+        Raises:
+            InputError: they can't be read or written again (a full disk, say).
+        """
         self._board.purge_after(round(kimg * 1000))
         if not self.metrics.is_file():
             return
         kept = []
-        for line in self.metrics.read_text(encoding="utf-8").splitlines():
-            try:
-                if json.loads(line)["kimg"] <= kimg + 1e-9:
-                    kept.append(line + "\n")
-            except (ValueError, KeyError):
-                continue  # half a line, cut by the kill
-        partial = self.metrics.with_suffix(".tmp")
-        partial.write_text("".join(kept), encoding="utf-8")
-        os.replace(partial, self.metrics)
+        partial = self.metrics.with_name(f".{self.metrics.name}.{os.getpid()}.tmp")
+        try:
+            for line in self.metrics.read_text(encoding="utf-8").splitlines():
+                try:
+                    if json.loads(line)["kimg"] <= kimg + 1e-9:
+                        kept.append(line + "\n")
+                except (ValueError, KeyError):
+                    continue  # half a line, cut by the kill
+            partial.write_text("".join(kept), encoding="utf-8")
+            os.replace(partial, self.metrics)
+        except OSError as error:
+            partial.unlink(missing_ok=True)
+            raise InputError(
+                f"can't write {self.metrics}: {error.strerror or error}",
+                mend="The last snapshot is intact: make room and resume.",
+            ) from error
 
     def preview(self, images: Tensor, kimg: float) -> Path:
         """Write a grid of (N, 3, S, S) uint8 images as `preview-KIMG.jpg`."""
