@@ -95,7 +95,8 @@ def read_manifest(folder: Path) -> dict[str, Any]:
         manifest = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise ModelError(
-            f"{folder} is not a bundle: manifest.json can't be read ({error})",
+            f"{folder} is not a bundle: its manifest.json can't be read"
+            f" ({error.strerror if isinstance(error, OSError) else error})",
             mend="Name a folder with manifest.json, generator, encoder and characters.",
         ) from error
     if not isinstance(manifest, dict) or manifest.get("format") != 1:
