@@ -79,4 +79,5 @@ def test_vgg_stands_in_under_its_own_name(monkeypatch):
     monkeypatch.setattr(features, "PerceptualLoss", Trunk)
     network = features.load_feature_network()
     assert (network.name, network.suffix) == ("vgg16", "-VGG")
+    assert network.instead == "no inception-fid"
     assert network([np.zeros((8, 8, 3), np.uint8)] * 3, batch_size=2).shape == (3, 512)

@@ -27,10 +27,13 @@ class FeatureNetwork:
         name: "inception" for FID's network, whose figures are called KID and FID; "vgg16" for the
             stand-in, whose figures are KID-VGG and FID-VGG and compare among themselves only.
         width: features a picture.
+        instead: why it is not Inception; empty where it is.
     """
 
-    def __init__(self, name: str, network: nn.Module, *, size: int, width: int) -> None:
-        self.name, self.width = name, width
+    def __init__(
+        self, name: str, network: nn.Module, *, size: int, width: int, instead: str = ""
+    ) -> None:
+        self.name, self.width, self.instead = name, width, instead
         network = network.eval().requires_grad_(False)
         self._network, self._size = network.to(memory_format=torch.channels_last), size
 
@@ -62,11 +65,10 @@ def load_feature_network(
     try:
         inception = read_inception(pull("inception-fid", offline=offline))
         return FeatureNetwork("inception", inception.to(device), size=INCEPTION_SIZE, width=2048)
-    except ModelError:
-        pass  # the name of what is used instead is in every report
-    return FeatureNetwork(
-        "vgg16", _VggTop(PerceptualLoss("vgg")).to(device), size=VGG_SIZE, width=512
-    )
+    except ModelError as error:
+        instead = str(error)
+    vgg = _VggTop(PerceptualLoss("vgg")).to(device)
+    return FeatureNetwork("vgg16", vgg, size=VGG_SIZE, width=512, instead=instead)
 
 
 def read_inception(path: str | os.PathLike[str]) -> nn.Module:

@@ -70,6 +70,8 @@ class Probes:
             self.features = self._try(
                 "kid and fid", lambda: load_feature_network(offline=offline, device=self.device)
             )
+            if self.features is not None and self.features.instead:
+                self.unavailable["kid and fid of Inception"] = self.features.instead
 
     def _try(self, what: str, load: Callable[[], T]) -> T | None:
         try:
