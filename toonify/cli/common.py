@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import typer
 
@@ -19,6 +19,19 @@ from toonify.errors import InputError, UsageError
 GLOBAL_FLAGS = ("--quiet", "--json", "--offline", "--debug")
 GLOBAL_VALUES = ("--device", "--dtype", "--seed")
 _DEVICE = re.compile(r"auto|cpu|mps|cuda(:\d+)?")
+
+
+# how a character is mixed in, wherever photos or clips are drawn
+BundleOption = Annotated[str, typer.Option(help="A bundle's folder, or default.")]
+LevelOption = Annotated[
+    int, typer.Option(help="First layer taken from the character: fewer is more cartoon.")
+]
+TrgbOption = Annotated[
+    bool, typer.Option("--trgb/--no-trgb", help="Take the character's colour layers.")
+]
+ColorOption = Annotated[
+    float, typer.Option(min=0.0, max=1.0, help="How much of the character's colours.")
+]
 
 
 class Dtype(StrEnum):

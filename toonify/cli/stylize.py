@@ -12,7 +12,15 @@ from typing import TYPE_CHECKING, Annotated, TextIO
 
 import typer
 
-from toonify.cli.common import complain, examples, settings_of
+from toonify.cli.common import (
+    BundleOption,
+    ColorOption,
+    LevelOption,
+    TrgbOption,
+    complain,
+    examples,
+    settings_of,
+)
 from toonify.errors import InputError, UsageError
 
 if TYPE_CHECKING:
@@ -61,16 +69,10 @@ def stylize(
             " Default: the bundle's first."
         ),
     ] = None,
-    bundle: Annotated[str, typer.Option(help="A bundle's folder, or default.")] = "default",
-    level: Annotated[
-        int, typer.Option(help="First layer taken from the character: fewer is more cartoon.")
-    ] = 6,
-    trgb: Annotated[
-        bool, typer.Option("--trgb/--no-trgb", help="Take the character's colour layers.")
-    ] = True,
-    color: Annotated[
-        float, typer.Option(min=0.0, max=1.0, help="How much of the character's colours.")
-    ] = 1.0,
+    bundle: BundleOption = "default",
+    level: LevelOption = 6,
+    trgb: TrgbOption = True,
+    color: ColorOption = 1.0,
     faces: Annotated[
         Faces | None,
         typer.Option(help="Default: largest with --crop, all with --paste.", show_default=False),

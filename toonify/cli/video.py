@@ -14,7 +14,16 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from toonify.cli.common import Settings, complain, examples, settings_of
+from toonify.cli.common import (
+    BundleOption,
+    ColorOption,
+    LevelOption,
+    Settings,
+    TrgbOption,
+    complain,
+    examples,
+    settings_of,
+)
 from toonify.cli.stylize import Faces, Landmarks
 from toonify.errors import ModelError, UsageError
 
@@ -60,16 +69,10 @@ def video(
             " place. 1=mina,2=jun: by number. Default: the bundle's first."
         ),
     ] = None,
-    bundle: Annotated[str, typer.Option(help="A bundle's folder, or default.")] = "default",
-    level: Annotated[
-        int, typer.Option(help="First layer taken from the character: fewer is more cartoon.")
-    ] = 6,
-    trgb: Annotated[
-        bool, typer.Option("--trgb/--no-trgb", help="Take the character's colour layers.")
-    ] = True,
-    color: Annotated[
-        float, typer.Option(min=0.0, max=1.0, help="How much of the character's colours.")
-    ] = 1.0,
+    bundle: BundleOption = "default",
+    level: LevelOption = 6,
+    trgb: TrgbOption = True,
+    color: ColorOption = 1.0,
     faces: Annotated[Faces, typer.Option(help="Whose faces are drawn.")] = Faces.all,
     landmarks: Annotated[
         Landmarks, typer.Option(help="Face detector, see `toonify stylize --help`.")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Literal, Protocol
+from typing import Literal
 
 import cv2
 import numpy as np
@@ -111,14 +111,6 @@ def mask_tensor(labels: NDArray[np.uint8]) -> Tensor:
     """Labels (H, W) → one-hot (1, 19, H, W)."""
     one_hot = F.one_hot(torch.from_numpy(labels.astype(np.int64)), len(LABELS))
     return one_hot.permute(2, 0, 1)[None].float()
-
-
-class FaceParser(Protocol):
-    """Labels the pixels of a photograph."""
-
-    def __call__(self, rgb: RGB) -> NDArray[np.uint8]:
-        """(H, W, 3) uint8 → labels (H, W), indices of `LABELS`."""
-        ...
 
 
 class OnnxParser:

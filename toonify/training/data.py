@@ -89,16 +89,27 @@ def load_drawings(
         drawings = _read_all(folder, paths, size, progress)
         if stored and drawings.names:
             _write_cache(stored, drawings)
-    if len(drawings.names) < minimum:
-        why = ""
-        if drawings.skipped:
-            name, reason = drawings.skipped[0]
-            why = f"; {len(drawings.skipped)} left out, such as {name} ({reason})"
-        raise InputError(
-            f"{folder} has {len(drawings.names)} usable images, {minimum} are needed{why}",
-            mend="Add drawings.",
-        )
+    check_enough(folder, len(drawings.names), minimum, drawings.skipped, what="images")
     return drawings
+
+
+def check_enough(
+    folder: Path, count: int, minimum: int, skipped: list[tuple[str, str]], *, what: str
+) -> None:
+    """Refuse a folder with fewer usable pictures than `minimum`, naming the first left out.
+
+    Raises:
+        InputError: there are too few.
+    """
+    if count >= minimum:
+        return
+    why = ""
+    if skipped:
+        name, reason = skipped[0]
+        why = f"; {len(skipped)} left out, such as {name} ({reason})"
+    raise InputError(
+        f"{folder} has {count} usable {what}, {minimum} are needed{why}", mend="Add some."
+    )
 
 
 def _read_all(

@@ -16,7 +16,6 @@ from toonify.training.encoder_data import resized
 from toonify.training.pairs import draw_codes, render
 
 Variant = Literal["compact", "psp", "restyle"]
-VARIANTS: tuple[Variant, ...] = ("compact", "psp", "restyle")
 TrainableEncoder = CompactEncoder | PSPEncoder | ReStyleEncoder
 # published: 5; each is a pass and a rendering more
 STEPS = {"compact": 1, "psp": 1, "restyle": 3}

@@ -18,7 +18,7 @@ from toonify.errors import InputError, ToonifyError
 from toonify.faces import FaceDetector, align, get_detector
 from toonify.faces.types import RGB
 from toonify.media.images import Image, iter_images, read_image
-from toonify.training.data import prepare
+from toonify.training.data import check_enough, prepare
 
 SMALLEST_FACE = 64  # px across the crop; below that there is nothing to learn from
 Cut = Callable[[Image, int], RGB]
@@ -84,15 +84,7 @@ def load_photos(
         _cut_all(folder, paths, cut, size, cache, key, progress)
         photos = _read(cache, key)
         assert photos is not None
-    if len(photos) < minimum:
-        why = ""
-        if photos.skipped:
-            name, reason = photos.skipped[0]
-            why = f"; {len(photos.skipped)} left out, such as {name} ({reason})"
-        raise InputError(
-            f"{folder} has {len(photos)} usable faces, {minimum} are needed{why}",
-            mend="Add photographs.",
-        )
+    check_enough(folder, len(photos), minimum, photos.skipped, what="faces")
     return photos
 
 
