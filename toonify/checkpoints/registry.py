@@ -303,6 +303,21 @@ _ENTRIES: tuple[Entry, ...] = (
         homepage="https://github.com/google-ai-edge/mediapipe",
     ),
     Entry(
+        name="person-matte",
+        kind="landmarks",
+        title="MediaPipe selfie segmentation, a TensorFlow Lite file",
+        files=(
+            _member(
+                "mediapipe==0.10.21",
+                "mediapipe/modules/selfie_segmentation/selfie_segmentation.tflite",
+                "9ee168ec7c8f2a16c56fe8e1cfbc514974cbbb7e434051b455635f1bd1462f5c",
+                *_MEDIAPIPE_PLATFORM,
+            ),
+        ),
+        licence="Apache-2.0",
+        homepage="https://github.com/google-ai-edge/mediapipe",
+    ),
+    Entry(
         name="face-identity",
         kind="identity",
         title="dlib's face descriptor (128 numbers), 8-bit weights as tfjs files",

@@ -151,6 +151,21 @@ class StyleGAN2Generator(nn.Module):
         """Activations (B, C, resolution, resolution) after the block of that resolution."""
         return next(x for size, x, _ in self._run(styles, noise) if size == resolution)
 
+    def partial_images(
+        self, styles: Sequence[Tensor], *, resolution: int | None = None, noise: Noise = "const"
+    ) -> list[Tensor]:
+        """The sums of tRGB outputs after each block, (B, 3, 4, 4), (B, 3, 8, 8), …
+
+        Args:
+            resolution: of the last one; the generator's when None. Later blocks are not run.
+        """
+        last, images = resolution or self.resolution, []
+        for size, _, image in self._run(styles, noise):
+            images.append(image)
+            if size == last:
+                break
+        return images
+
     def _run(self, styles: Sequence[Tensor], noise: Noise) -> Iterator[tuple[int, Tensor, Tensor]]:
         """(resolution, activations, image so far) after each block."""
         if len(styles) != len(self.layers):

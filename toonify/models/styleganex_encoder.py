@@ -73,20 +73,25 @@ class StyleGANEXNet(IRSEBody):
         taps: Sequence[int],
         units: Sequence[int],
         channels: Sequence[int],
+        head_channels: int | None,
+        heads: bool,
     ) -> None:
         super().__init__(in_channels=RGB_CHANNELS, units=units, channels=channels)
         if not all(self.stage_ends[1] < tap <= self.stage_ends[2] for tap in taps):
             raise ValueError(f"the taps {list(taps)} are not in the third stage")
-        self.num_ws, self.taps = num_ws, tuple(taps)
+        self.num_ws, self.taps = num_ws if heads else 0, tuple(taps)
         if label_channels:
             self.input_label_layer = TranslationNet(
                 label_channels, self.channels[0], blocks=translation_blocks
             )
         top = self.channels[-1]
-        sizes = [16 if i < COARSE else 32 if i < MIDDLE else 64 for i in range(num_ws)]
-        self.styles = nn.ModuleList(PooledStyleHead(top, w_dim, size=size) for size in sizes)
-        self.latlayer1 = nn.Conv2d(self.channels[2], top, 1)
-        self.latlayer2 = nn.Conv2d(self.channels[1], top, 1)
+        sizes = [16 if i < COARSE else 32 if i < MIDDLE else 64 for i in range(self.num_ws)]
+        self.styles = nn.ModuleList(
+            PooledStyleHead(top, w_dim, size=size, channels=head_channels) for size in sizes
+        )
+        if heads:
+            self.latlayer1 = nn.Conv2d(self.channels[2], top, 1)
+            self.latlayer2 = nn.Conv2d(self.channels[1], top, 1)
         tapped = self.channels[2] * len(self.taps)
         self.featlayer = nn.Conv2d(tapped, feature_channels, 1)
         self.skiplayer = nn.Conv2d(tapped, RGB_CHANNELS, 1)
@@ -153,8 +158,11 @@ class StyleGANEXEncoder(nn.Module):
         input_statistics: normalise by the input's own statistics, as the published sketch and
             mask translation does at inference.
         taps: three body units of the third stage, concatenated for f.
-        units: residual units a stage of the body.
+        units: residual units a stage of the body; none in the last where there are no heads.
         channels: feature channels a stage.
+        head_channels: of the style heads' convolutions; `w_dim` when None, as published.
+        heads: gives w+ of its own; without, every face's is the mean, and a character's code is
+            put in its place.
     """
 
     w_plus_mean: Tensor
@@ -177,6 +185,8 @@ class StyleGANEXEncoder(nn.Module):
         taps: Sequence[int] = IRSE50_TAPS,
         units: Sequence[int] = IRSE50_UNITS,
         channels: Sequence[int] = IRSE_CHANNELS,
+        head_channels: int | None = None,
+        heads: bool = True,
     ) -> None:
         super().__init__()
         self._config: dict[str, Any] = {
@@ -191,9 +201,11 @@ class StyleGANEXEncoder(nn.Module):
             "taps": list(taps),
             "units": list(units),
             "channels": list(channels),
+            "head_channels": head_channels,
+            "heads": heads,
         }
         self.net = StyleGANEXNet(**self._config)
-        self.num_ws, self.w_dim = num_ws, w_dim
+        self.num_ws, self.w_dim, self.heads = num_ws, w_dim, heads
         self.label_channels, self.feature_channels = label_channels, feature_channels
         self.has_direction, self.input_statistics = has_direction, input_statistics
         self.register_buffer("w_plus_mean", torch.zeros(num_ws, w_dim))
@@ -225,15 +237,18 @@ class StyleGANEXEncoder(nn.Module):
 
         Aligned 256×256 crops are what it is trained on; `generator` and `steps` are of no use.
         """
-        found = self.net.pyramid(self._check(images), codes=True)
-        return self.net.codes(found) + self.w_plus_mean
+        images = self._check(images)
+        if not self.heads:
+            return self.w_plus_mean.expand(len(images), -1, -1)
+        return self.net.codes(self.net.pyramid(images, codes=True)) + self.w_plus_mean
 
     forward = encode
 
     def read(self, frame: Tensor) -> tuple[Tensor, FrameFeatures]:
         """Frame (B, 3, H, W) in [-1, 1], or labels → w+ of all of it, and its features."""
-        found = self.net.pyramid(self._check(frame), codes=True)
-        return self.net.codes(found) + self.w_plus_mean, self.net.frame_features(found)
+        found = self.net.pyramid(self._check(frame), codes=self.heads)
+        codes = self.net.codes(found) if self.heads else 0
+        return codes + self.w_plus_mean.expand(len(frame), -1, -1), self.net.frame_features(found)
 
     def frame_features(self, frame: Tensor) -> FrameFeatures:
         """Frame (B, 3, H, W) in [-1, 1], or labels → its features, without the cost of w+."""

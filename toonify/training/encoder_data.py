@@ -77,19 +77,27 @@ class FreshPairs:
 
     Args:
         mixed: see `draw_codes`.
+        size: side of the images.
     """
 
     def __init__(
-        self, generator: Generator, *, held_out: int, mixed: float = MIXED, bfloat16: bool = True
+        self,
+        generator: Generator,
+        *,
+        held_out: int,
+        mixed: float = MIXED,
+        size: int = SIZE,
+        bfloat16: bool = True,
     ) -> None:
         self._generator, self._mixed, self._bfloat16 = generator, mixed, bfloat16
+        self._size = size
         # not the seed of any run, so that these faces aren't trained on
         self._held_out = self.draw(held_out, torch.Generator().manual_seed(2**40))
 
     def draw(self, count: int, random: torch.Generator) -> tuple[Tensor, Tensor]:
         codes = draw_codes(self._generator, count, random, mixed=self._mixed)
         images = [
-            render(self._generator, part, size=SIZE, bfloat16=self._bfloat16)
+            render(self._generator, part, size=self._size, bfloat16=self._bfloat16)
             for part in codes.split(8)
         ]
         return codes, torch.cat(images)

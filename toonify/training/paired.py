@@ -7,24 +7,21 @@ pose and expression from the first and everything drawn from the second.
 
 from __future__ import annotations
 
-import math
-import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import TypeVar, cast
 
 from torch import nn
 
-from toonify.errors import Diverged, UsageError
+from toonify.errors import UsageError
 from toonify.models.protocol import Generator
+from toonify.training.loop import Progress, run_trainer
 from toonify.training.paired_step import PairedConfig, PairedTrainer, PairSource, drawing_losses
 from toonify.training.perceptual import PerceptualLoss
-from toonify.training.runs import RunFolder, interruptible
+from toonify.training.runs import RunFolder
 
 __all__ = ["PairSource", "PairedConfig", "drawing_losses", "finetune_paired"]
 
 G = TypeVar("G", bound=Generator)
-Progress = Callable[[dict[str, float]], None]
 
 
 def finetune_paired(
@@ -54,57 +51,13 @@ def finetune_paired(
     if len(source) == 0:
         raise UsageError("there are no pairs to learn from")
     trainer = PairedTrainer(config, generator, source, perceptual)
-    run = RunFolder(folder)
-    state = run.start(resume=resume)
-    if state:
-        try:
-            trainer.load_state_dict(state)
-        except (KeyError, RuntimeError, ValueError) as error:
-            raise UsageError(
-                f"{run.snapshot} is of another run (of another generator, say, or with other "
-                "frozen layers)",
-                mend="Repeat its options, or start a new run elsewhere.",
-            ) from error
-        run.forget_after(trainer.step_count * config.batch_size / 1000)
-    else:
-        run.metrics.unlink(missing_ok=True)
-    start = trainer.step_count
-
-    def save() -> None:
-        if not trainer.finite():
-            raise _diverged(run, trainer.step_count)
-        run.save(trainer.state_dict())
-        run.preview(trainer.preview(), trainer.step_count * config.batch_size / 1000)
-
-    began = time.monotonic()
-    with interruptible() as interrupt:
-        while trainer.step_count < config.steps:
-            losses = {k: v.item() for k, v in trainer.step().items()}
-            done = trainer.step_count
-            if not all(math.isfinite(value) for value in losses.values()):
-                raise _diverged(run, done)
-            row = {
-                "step": done,
-                "kimg": done * config.batch_size / 1000,
-                **losses,
-                "seconds": (time.monotonic() - began) / (done - start),
-            }
-            if done % 10 == 0:
-                run.log(row)
-            if progress:
-                progress(row)
-            # read once: Ctrl-C between saving and leaving must not skip the snapshot
-            stop = interrupt.requested
-            if done % config.snapshot == 0 or done == config.steps or stop:
-                save()
-            if stop:
-                raise KeyboardInterrupt
+    run_trainer(
+        trainer,
+        RunFolder(folder),
+        steps=config.steps,
+        snapshot=config.snapshot,
+        resume=resume,
+        progress=progress,
+    )
     cast(nn.Module, trainer.average).eval()
     return trainer.average
-
-
-def _diverged(run: RunFolder, step: int) -> Diverged:
-    kept = f" and resume: {run.snapshot} is good" if run.snapshot.is_file() else ""
-    return Diverged(
-        f"the training is no longer finite at step {step}", mend=f"Lower the learning rate{kept}."
-    )

@@ -126,6 +126,11 @@ class PairedTrainer(Generic[G]):
             generator, torch.randn(512, generator.w_dim, generator=self.random)
         )
 
+    @property
+    def kimg(self) -> float:
+        """Thousand drawings learnt from."""
+        return self.step_count * self.config.batch_size / 1000
+
     def _synthesize(self, w_plus: Tensor) -> Tensor:
         return self.trained.synthesize(self.trained.styles(w_plus))
 

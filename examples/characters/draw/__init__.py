@@ -7,13 +7,14 @@ Example:
 from __future__ import annotations
 
 from functools import lru_cache
+from typing import Literal
 
 import cv2
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from .canvas import Array, Canvas
-from .cast import CAST
+from .cast import CAST, Character
 from .face import draw_brow, draw_cheeks, draw_eye, draw_nose
 from .head import Head, draw_ears, draw_neck, draw_skin, frame_centre, hair_shadow
 from .mouth import Mouth, draw_mouth
@@ -21,7 +22,10 @@ from .pose import EYE_X, EYE_Y, MOUTH_Y, Pose, View, random_pose, similarity
 
 __all__ = ["NAMES", "Pose", "draw", "landmarks", "random_pose"]
 
+Part = Literal["whole", "head", "back"]
+
 NAMES: tuple[str, ...] = tuple(CAST)
+NECK_FADE = (0.87, 0.97)  # height of the body where a neck without clothes begins to fade, and ends
 
 
 def _view(name: str, pose: Pose) -> tuple[Head, View]:
@@ -84,6 +88,7 @@ def draw(
     background: str = "signature",
     anchors: ArrayLike | None = None,
     with_alpha: bool = False,
+    part: Part = "whole",
 ) -> NDArray[np.uint8]:
     """Draw a character.
 
@@ -95,6 +100,8 @@ def draw(
         anchors: (3, 2) places in 0..1 for the left eye, the right eye and the mouth's centre; the
             whole drawing is moved, turned and scaled to come nearest to them (least squares).
         with_alpha: return RGBA with the background left out.
+        part: "head" leaves out clothes and what hangs behind the body, and lets the neck fade out,
+            to lie on a photographed body; "back" is the hair behind that body.
 
     Returns:
         (size, size, 3) uint8 RGB, or (size, size, 4) with straight alpha.
@@ -111,16 +118,37 @@ def draw(
         if target.shape != (3, 2):
             raise ValueError(f"anchors must be (3, 2), not {target.shape}")
         matrix = similarity(_anchor_points(head, view), target)
-    factor = 3 if size >= 384 else 4
+    factor = 2 if size >= 768 else 3 if size >= 384 else 4
     pixels = size * factor
     view.place(matrix, pixels)
     canvas = Canvas(pixels, pixels * float(np.hypot(*matrix[:, 0])))
 
-    contour = head.contour(view)
-    character.back(canvas, view, style)
+    if part != "head":
+        character.back(canvas, view, style)
+    if part != "back":
+        _draw_front(canvas, view, head, character, part)
+    small = cv2.resize(canvas.image, (size, size), interpolation=cv2.INTER_AREA).astype(np.float32)
+    alpha = small[..., 3:] / 255.0
+    if with_alpha:
+        color = small[..., :3] / np.maximum(alpha, 1e-6)
+        out = np.concatenate([np.minimum(color, 255.0), small[..., 3:]], -1)
+        return np.round(out).astype(np.uint8)
+    return np.round(small[..., :3] + _background(name, background, size) * (1 - alpha)).astype(
+        np.uint8
+    )
+
+
+def _draw_front(canvas: Canvas, view: View, head: Head, character: Character, part: Part) -> None:
+    """Everything in front of the hair that hangs behind."""
+    style, contour = head.style, head.contour(view)
     hair = character.front(view, style)
-    draw_neck(canvas, view, style, contour)
-    character.clothes(canvas, view, style)
+    if part == "whole":
+        draw_neck(canvas, view, style, contour)
+        character.clothes(canvas, view, style)
+    else:
+        neck = Canvas(canvas.pixels, canvas.unit)
+        draw_neck(neck, view, style, contour)
+        canvas.lay(neck, view.below(NECK_FADE, canvas.pixels))
     draw_ears(canvas, view, style)
     character.behind(canvas, view, head)
     face = draw_skin(canvas, view, style, contour)
@@ -136,13 +164,3 @@ def draw(
     for side in (-1, 1):
         draw_brow(canvas, view, head, side)
     character.extras(canvas, view, head)
-
-    small = cv2.resize(canvas.image, (size, size), interpolation=cv2.INTER_AREA).astype(np.float32)
-    alpha = small[..., 3:] / 255.0
-    if with_alpha:
-        color = small[..., :3] / np.maximum(alpha, 1e-6)
-        out = np.concatenate([np.minimum(color, 255.0), small[..., 3:]], -1)
-        return np.round(out).astype(np.uint8)
-    return np.round(small[..., :3] + _background(name, background, size) * (1 - alpha)).astype(
-        np.uint8
-    )

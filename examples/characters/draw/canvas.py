@@ -151,6 +151,17 @@ class Canvas:
         if crop is not None:
             cv2.copyTo(source[crop], self._part(points, crop), self.image[crop])
 
+    def lay(self, other: Canvas, weight: Mask) -> None:
+        """Lay another canvas over this one, its opacity multiplied by (pixels, pixels) 0..255."""
+        x, y, w, h = cv2.boundingRect(other.image[..., 3])
+        if w == 0:
+            return
+        part = np.s_[y : y + h, x : x + w]
+        share = weight[part].astype(np.float32)[..., None] / 255
+        above = other.image[part] * share
+        below = self.image[part] * (1 - above[..., 3:] / 255)
+        self.image[part] = np.round(above + below).astype(np.uint8)
+
     def stamp_mask(self, source: Mask, mask: Mask) -> None:
         """Copy another (pixels, pixels, 4) image through a mask."""
         cv2.copyTo(source, mask, self.image)

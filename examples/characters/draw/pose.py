@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
 from .canvas import Array
 
@@ -118,6 +118,14 @@ class View:
     def vector(self, dx: float, dy: float) -> Array:
         """A picture offset in units to pixels."""
         return self.matrix[:, :2] @ np.array([dx, dy])
+
+    def below(self, span: tuple[float, float], pixels: int) -> NDArray[np.uint8]:
+        """(pixels, pixels) 255 above the body's height `span[0]`, falling to 0 at `span[1]`."""
+        inverse = np.linalg.inv(self.matrix[:, :2])[1]
+        x, y = np.meshgrid(np.arange(pixels), np.arange(pixels))
+        height = inverse[0] * (x - self.matrix[0, 2]) + inverse[1] * (y - self.matrix[1, 2])
+        share = (span[1] + self.shift[1] - height) / (span[1] - span[0])
+        return np.round(np.clip(share, 0, 1) * 255).astype(np.uint8)
 
     @property
     def toward(self) -> Array:

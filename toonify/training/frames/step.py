@@ -1,0 +1,380 @@
+"""One step of training a StyleGANEX encoder, and everything a resumption of it needs."""
+
+from __future__ import annotations
+
+import copy
+import math
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, replace
+from typing import Any, Protocol
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from toonify.errors import UsageError
+from toonify.inversion.optimise import fit_size
+from toonify.models.identity import Identity
+from toonify.models.stylegan2 import StyleGAN2Generator
+from toonify.models.styleganex import StyleGANEXGenerator
+from toonify.models.styleganex_encoder import StyleGANEXEncoder
+from toonify.training.frames.tasks import FrameWeights, Task
+from toonify.training.frames.warps import random_warp, unwarped, warped
+from toonify.training.paired_step import detail_crop
+from toonify.training.patches import PatchDiscriminator, discriminator_loss, generator_losses
+from toonify.training.perceptual import PerceptualLoss
+from toonify.training.projection import to_uint8
+from toonify.training.swap import tensor_resolutions
+
+_MATCHING = 4.0  # feature matching against the adversarial loss
+_WARM_UP = 200  # steps in which the patch discriminator gains its say
+
+
+@dataclass(frozen=True)
+class FrameBatch:
+    """What an encoder reads and what is to come of it.
+
+    Attributes:
+        frames: (B, 3, H, W) in [-1, 1], or labels (B, C, H, W) in 0..1.
+        targets: (B, 3, kH, kW) in [-1, 1].
+        faces: (B, 3, 256, 256) that w+ is read from; None where it is the frames, or codes given.
+        codes: w+ (B, num_ws, w_dim) given: a character's.
+        v: (B, num_ws, w_dim) added to w+.
+        theta: (B, 2, 3) aligned face → frame, both -1..1 across; None where nobody is.
+    """
+
+    frames: Tensor
+    targets: Tensor
+    faces: Tensor | None = None
+    codes: Tensor | None = None
+    v: Tensor | None = None
+    theta: Tensor | None = None
+
+    def to(self, device: torch.device) -> FrameBatch:
+        moved = {k: v.to(device) for k, v in vars(self).items() if v is not None}
+        return replace(self, **moved)
+
+
+class FrameSource(Protocol):
+    """Where batches come from."""
+
+    def draw(self, count: int, random: torch.Generator) -> FrameBatch:
+        """A batch to learn from."""
+        ...
+
+    def held_out(self) -> FrameBatch:
+        """A few frames that are never learnt from, always the same."""
+        ...
+
+
+@dataclass(frozen=True, kw_only=True)
+class FrameConfig:
+    """Options of `train_frames`.
+
+    Attributes:
+        steps: optimiser steps (published: 100,000; 50,000 for toonification).
+        batch_size: frames a step.
+        lr: Adam's peak rate; falls to a fiftieth.
+        weights: of the losses.
+        train_from: generator layers from this resolution on learn too; None freezes all.
+        perceptual_size: side of the pictures and crops that LPIPS compares.
+        flicker_share: of the steps, the last ones, in which flicker is suppressed.
+        compiled: through `torch.compile`.
+        snapshot: steps between snapshots.
+    """
+
+    steps: int = 4000
+    batch_size: int = 4
+    lr: float = 1e-3
+    weights: FrameWeights
+    train_from: int | None = None
+    perceptual_size: int = 128
+    flicker_share: float = 0.5
+    compiled: bool = False
+    ema: float = 0.998
+    snapshot: int = 250
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        for name in ("steps", "batch_size", "lr", "snapshot"):
+            if not getattr(self, name) > 0:
+                raise UsageError(f"{name} must be positive, not {getattr(self, name)}")
+
+
+class FrameTrainer:
+    """Encoder and generator, their running averages, and what judges them.
+
+    Attributes:
+        encoder, base: in training.
+        average, base_average: their running averages; `base_average` is `base` where it is frozen.
+    """
+
+    def __init__(
+        self,
+        config: FrameConfig,
+        task: Task,
+        encoder: StyleGANEXEncoder,
+        generator: StyleGAN2Generator,
+        source: FrameSource,
+        *,
+        perceptual: PerceptualLoss | None = None,
+        identity: Identity | None = None,
+    ) -> None:
+        self.config, self.task, self.source = config, task, source
+        self.perceptual, self.identity = perceptual, identity
+        self.device = generator.w_avg.device
+        layout = torch.channels_last
+        self.encoder = encoder.train().requires_grad_(True).to(memory_format=layout)
+        self.base = generator.eval().requires_grad_(False).to(memory_format=layout)
+        self.base_average, moving = self.base, {}
+        if config.train_from is not None:
+            self.base_average = copy.deepcopy(generator)
+            resolutions = tensor_resolutions(generator)
+            for name, parameter in generator.named_parameters():
+                if resolutions[name] >= config.train_from:
+                    parameter.requires_grad_(True)
+                    moving[f"base.{name}"] = parameter
+            if not moving:
+                raise UsageError(
+                    f"no generator layer works at {config.train_from} or more",
+                    mend=f"Choose at most {generator.resolution}.",
+                )
+        if task.noise == "zero":
+            for parameter in (p for n, p in moving.items() if n.endswith("noise_strength")):
+                parameter.requires_grad_(False)  # there is no noise to scale
+        self.network = StyleGANEXGenerator(self.base)
+        self.average = copy.deepcopy(encoder).eval().requires_grad_(False)
+        self.free = {f"encoder.{n}": p for n, p in encoder.named_parameters()} | {
+            n: p for n, p in moving.items() if p.requires_grad
+        }
+        # equalised weights want a larger rate than plain ones
+        groups: list[dict[str, Any]] = [
+            {"params": [p for n, p in self.free.items() if n.startswith("encoder.")]},
+            {"params": [p for n, p in self.free.items() if n.startswith("base.")], "scale": 2.0},
+        ]
+        self.optimizer = torch.optim.Adam(
+            [group for group in groups if group["params"]], lr=config.lr, betas=(0.9, 0.99)
+        )
+        self.random = torch.Generator().manual_seed(config.seed)
+        self.step_count = 0
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(config.seed)
+            self.patches = PatchDiscriminator().to(self.device)
+        self.patch_optimizer = torch.optim.Adam(
+            self.patches.parameters(), lr=2e-4, betas=(0.5, 0.99)
+        )
+        self._run: Callable[..., Tensor] = self._generate
+        if config.compiled:
+            self._run = torch.compile(self._generate)
+            if perceptual is not None:
+                self.perceptual = copy.copy(perceptual)  # the caller's stays as it is
+                self.perceptual.features = torch.compile(perceptual.features)  # type: ignore[method-assign]
+
+    @property
+    def kimg(self) -> float:
+        """Thousand frames learnt from."""
+        return self.step_count * self.config.batch_size / 1000
+
+    def _codes(self, batch: FrameBatch, encoder: StyleGANEXEncoder) -> Tensor:
+        """w+ (B, num_ws, w_dim) that the batch is rendered with, before any editing."""
+        if batch.codes is not None:
+            return batch.codes
+        codes = encoder.encode(batch.frames if batch.faces is None else batch.faces).float()
+        if self.task.free_from is None or batch.theta is None:
+            return codes
+        # what a drawing leaves open is the picture's own, so that it needn't be guessed
+        own = encoder.encode(unwarped(batch.targets, batch.theta, 256)).float()
+        return torch.cat([codes[:, : self.task.free_from], own[:, self.task.free_from :]], dim=1)
+
+    def _generate(self, codes: Tensor, frames: Tensor, v: Tensor | None) -> Tensor:
+        features = self.encoder.frame_features(frames)
+        codes = codes if v is None else codes + v
+        return self.network(
+            codes,
+            noise=self.task.noise,
+            feature=features.feature,
+            fuse=self.encoder.fuser(features, v),
+        )
+
+    def step(self) -> dict[str, Tensor]:
+        """Learn from one batch; nothing changes when a loss is not finite."""
+        config, weights = self.config, self.config.weights
+        self._set_rate()
+        batch = self.source.draw(config.batch_size, self.random).to(self.device)
+        with torch.autocast(self.device.type, torch.bfloat16):
+            codes = self._codes(batch, self.encoder)
+            images = self._run(codes, batch.frames, batch.v)
+        images = images.float()
+        losses = self._losses(batch, images, codes)
+        suppressed = self.step_count >= config.steps * (1 - config.flicker_share)
+        if weights.flicker and suppressed and self.step_count % 2 == 0:
+            losses["flicker"] = self._flicker(batch, images, codes)
+        loss = torch.stack([self._weight(n) * v for n, v in losses.items()]).sum()
+        told = {name: value.detach() for name, value in losses.items()}
+        if weights.adversarial:
+            part, more = self._adversarial(batch, images)
+            loss, told = loss + weights.adversarial * part, told | more
+        told["loss"] = loss.detach()
+        if not bool(torch.isfinite(loss)):
+            return told
+        self.optimizer.zero_grad()
+        loss.backward()
+        nn.utils.clip_grad_norm_(self.free.values(), 1.0)
+        self.optimizer.step()
+        self.step_count += 1
+        self._average()
+        return told
+
+    def _weight(self, name: str) -> float:
+        return float(getattr(self.config.weights, {"edges": "l1", "coarse": "l1"}.get(name, name)))
+
+    def _losses(self, batch: FrameBatch, images: Tensor, codes: Tensor) -> dict[str, Tensor]:
+        weights, size = self.config.weights, self.config.perceptual_size
+        found = fit_size(images, batch.targets)
+        losses, difference = {}, found - batch.targets
+        if weights.l2:
+            losses["l2"] = difference.square().mean()
+        if weights.l1:
+            losses["l1"] = difference.abs().mean()
+            losses["coarse"] = F.avg_pool2d(difference, 8).abs().mean()
+            losses["edges"] = (
+                difference.diff(dim=2).abs().mean() + difference.diff(dim=3).abs().mean()
+            )
+        if weights.lpips and self.perceptual is not None:
+            views = [found, batch.targets]
+            if found.shape[-1] > size:
+                crops = detail_crop(found, batch.targets, size, self.random)
+                views = [
+                    torch.cat([F.interpolate(x, size=(size, size), mode="area"), crop])
+                    for x, crop in zip(views, crops, strict=True)
+                ]
+            with torch.no_grad():
+                wanted = self.perceptual.features(views[1])
+            losses["lpips"] = self.perceptual.distance(
+                self.perceptual.features(views[0]), wanted
+            ).mean()
+        if weights.identity and self.identity is not None and batch.theta is not None:
+            faces = [unwarped(x, batch.theta, 256) for x in (found, batch.targets)]
+            with torch.no_grad():
+                wanted_face = self.identity(faces[1])
+            losses["identity"] = (
+                1 - self.identity.similarity(self.identity(faces[0]), wanted_face).mean()
+            )
+        if weights.w_norm and batch.codes is None:
+            away = codes - self.encoder.w_plus_mean
+            losses["w_norm"] = away.flatten(1).norm(dim=1).mean()
+        return losses
+
+    def _flicker(self, batch: FrameBatch, images: Tensor, codes: Tensor) -> Tensor:
+        """Warping what was generated against generating from the warped frame."""
+        theta = random_warp(len(images), self.random, tilt=8.0, zoom=0.08, shift=0.08)
+        theta = theta.to(self.device)
+        with torch.autocast(self.device.type, torch.bfloat16):
+            again = self._run(codes, warped(batch.frames, theta), batch.v)
+        inside = warped(torch.ones_like(images[:, :1]), theta, padding="zeros") > 0.999
+        return ((again.float() - warped(images, theta)).square() * inside).mean()
+
+    def _adversarial(self, batch: FrameBatch, images: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
+        found = fit_size(images, batch.targets)
+        crops = detail_crop(found, batch.targets, 128, self.random)
+        with torch.autocast(self.device.type, torch.bfloat16):
+            self.patches.requires_grad_(True)
+            loss_d = discriminator_loss(self.patches, crops[1], crops[0])
+        if bool(torch.isfinite(loss_d)):
+            self.patch_optimizer.zero_grad()
+            loss_d.backward()
+            self.patch_optimizer.step()
+        self.patches.requires_grad_(False)
+        with torch.autocast(self.device.type, torch.bfloat16):
+            fooled, matching = generator_losses(self.patches, crops[1], crops[0])
+        say = min(1.0, self.step_count / _WARM_UP)
+        told = {
+            "patches": fooled.detach(),
+            "matching": matching.detach(),
+            "loss_d": loss_d.detach(),
+        }
+        return say * (fooled + _MATCHING * matching), told
+
+    @torch.no_grad()
+    def _average(self) -> None:
+        decay = min(self.config.ema, (self.step_count + 1) / (self.step_count + 10))
+        pairs = [(self.average, self.encoder)]
+        if self.base_average is not self.base:
+            pairs.append((self.base_average, self.base))  # type: ignore[arg-type]
+        for average, module in pairs:
+            named = dict(module.named_parameters())
+            for name, kept in average.named_parameters():
+                kept.lerp_(named[name], 1 - decay)
+            own = dict(module.named_buffers())
+            for name, buffer in average.named_buffers():
+                buffer.copy_(own[name])
+
+    def _set_rate(self) -> None:
+        """A hundred steps of warm-up, then a cosine down to a fiftieth."""
+        at = self.step_count / self.config.steps
+        factor = max(0.02, 0.5 * (1 + math.cos(math.pi * at)))
+        for group in self.optimizer.param_groups:
+            rate = self.config.lr * factor * min(1.0, (self.step_count + 1) / 100)
+            group["lr"] = rate * group.get("scale", 1.0)
+
+    def finite(self) -> bool:
+        """Whether every weight in training is."""
+        return all(bool(torch.isfinite(p).all()) for p in self.free.values())
+
+    @torch.no_grad()
+    def preview(self) -> Tensor:
+        """Held-out frames, what should come of them, and what does: (N, 3, H, 3W) uint8."""
+        batch = self.source.held_out().to(self.device)
+        network = StyleGANEXGenerator(self.base_average)
+        rows = []
+        for i in range(len(batch.frames)):
+            one = replace(
+                batch, **{k: v[i : i + 1] for k, v in vars(batch).items() if v is not None}
+            )
+            with torch.autocast(self.device.type, torch.bfloat16):
+                codes = self._codes(one, self.average)
+                features = self.average.frame_features(one.frames)
+                image = network(
+                    codes if one.v is None else codes + one.v,
+                    noise=self.task.noise,
+                    feature=features.feature,
+                    fuse=self.average.fuser(features, one.v),
+                )
+            seen = one.frames
+            if seen.shape[1] != 3:
+                seen = (
+                    seen.argmax(1, keepdim=True).expand(-1, 3, -1, -1) / 9 - 1
+                    if (seen.shape[1] > 1)
+                    else seen.expand(-1, 3, -1, -1) * 2 - 1
+                )
+            size = one.targets.shape[-2:]
+            seen = F.interpolate(seen.float(), size=size, mode="bilinear")
+            shown = [seen, one.targets, fit_size(image.float(), one.targets)]
+            rows.append(torch.cat(shown, dim=3))
+        return to_uint8(torch.cat(rows))
+
+    def state_dict(self) -> dict[str, Any]:
+        return {
+            "encoder": self.encoder.state_dict(),
+            "average": self.average.state_dict(),
+            "base": self.base.state_dict(),
+            "base_average": self.base_average.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+            "patches": self.patches.state_dict(),
+            "patch_optimizer": self.patch_optimizer.state_dict(),
+            "random": self.random.get_state(),
+            "step": self.step_count,
+            "task": self.task.name,
+            "config": asdict(self.config),
+        }
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Raises KeyError, RuntimeError or ValueError when the state is of another run."""
+        if state["task"] != self.task.name:
+            raise ValueError(f"the run is of the task {state['task']}")
+        for name in ("encoder", "average", "base", "base_average", "patches"):
+            getattr(self, name).load_state_dict(state[name])
+        self.optimizer.load_state_dict(state["optimizer"])
+        self.patch_optimizer.load_state_dict(state["patch_optimizer"])
+        self.random.set_state(state["random"])
+        self.step_count = state["step"]

@@ -1,0 +1,153 @@
+"""StyleGANEX's tasks: what each encoder reads, fuses and is trained on (arXiv 2303.06146, 4)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Literal
+
+import torch
+from torch import nn
+
+from toonify.errors import UsageError
+from toonify.models.encoders import StyleHead
+from toonify.models.irse import IRSE50_UNITS, IRSE_CHANNELS
+from toonify.models.stylegan2 import StyleGAN2Generator
+from toonify.models.styleganex_encoder import IRSE50_TAPS, StyleGANEXEncoder
+
+TaskName = Literal["inversion", "super-resolution", "sketch", "mask", "video-edit", "video-toonify"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class FrameWeights:
+    """Weights of the losses; 0 leaves a term out.
+
+    Attributes:
+        l2: squared difference.
+        l1: absolute difference, at full size and averaged over 8×8, and of its gradients: lines.
+        lpips: perceptual distance, of the frame and of a crop at full size.
+        identity: 1 - the face descriptor's similarity.
+        w_norm: distance of w+ to its mean.
+        adversarial: of a patch discriminator.
+        flicker: squared difference of generating and warping in either order.
+    """
+
+    l2: float = 1.0
+    l1: float = 0.0
+    lpips: float = 0.8
+    identity: float = 0.1
+    w_norm: float = 0.0
+    adversarial: float = 0.1
+    flicker: float = 0.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Task:
+    """One of StyleGANEX's.
+
+    Attributes:
+        labels: channels of a drawing that the network T reads; 0 for photographs.
+        fusions: skip connections into the generator.
+        attention: layers of the attention on them that an editing vector steers.
+        free_from: first row of w+ that a drawing leaves open; None where it leaves none.
+        noise: what the generator renders with: moving pictures would flicker with noise.
+    """
+
+    name: TaskName
+    labels: int = 0
+    fusions: int = 0
+    attention: int = 0
+    free_from: int | None = None
+    noise: Literal["const", "zero"] = "const"
+    weights: FrameWeights = field(default_factory=FrameWeights)
+
+    @property
+    def has_direction(self) -> bool:
+        """Whether the encoder holds the vector it is trained for."""
+        return self.name == "video-edit"
+
+
+_DRAWING = FrameWeights(w_norm=0.005)
+_MOVING = FrameWeights(identity=0.0, flicker=30.0)
+TASKS: dict[str, Task] = {
+    task.name: task
+    for task in (
+        Task(name="inversion", weights=FrameWeights(w_norm=1e-4)),
+        Task(name="super-resolution", fusions=7, weights=FrameWeights()),
+        Task(name="sketch", labels=1, fusions=1, free_from=7, weights=_DRAWING),
+        Task(name="mask", labels=19, fusions=3, free_from=7, weights=_DRAWING),
+        Task(name="video-edit", fusions=7, attention=1, noise="zero", weights=_MOVING),
+        Task(name="video-toonify", fusions=7, noise="zero", weights=_MOVING),
+    )
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Backbone:
+    """Size of the encoder; arguments of `StyleGANEXEncoder`."""
+
+    units: Sequence[int]
+    channels: Sequence[int]
+    taps: Sequence[int]
+    head_channels: int | None
+
+
+# "50" is the published one; "12" is for a laptop
+SIZES: dict[str, Backbone] = {
+    "12": Backbone(units=(1, 2, 4, 2), channels=(32, 64, 128, 160), taps=(4, 5, 6), head_channels=48),
+    "24": Backbone(units=(2, 3, 6, 3), channels=(48, 96, 192, 256), taps=(6, 8, 10), head_channels=64),
+    "50": Backbone(
+        units=IRSE50_UNITS, channels=IRSE_CHANNELS, taps=IRSE50_TAPS, head_channels=None
+    ),
+}  # fmt: skip
+
+
+def new_frame_encoder(
+    task: Task,
+    generator: StyleGAN2Generator,
+    *,
+    size: str = "12",
+    heads: bool = True,
+    seed: int = 0,
+) -> StyleGANEXEncoder:
+    """A fresh encoder, which begins with the mean of w and fuses nothing.
+
+    Args:
+        size: one of `SIZES`.
+        heads: whether it gives w+; without, a character's code is all there is.
+
+    Raises:
+        UsageError: the generator is too small.
+    """
+    widths = list(generator.channels.values())
+    if len(widths) < 5:
+        raise UsageError(
+            f"a generator of {generator.resolution}x{generator.resolution} is too small",
+            mend="Give one of 64x64 or more.",
+        )
+    backbone = SIZES[size]
+    units, channels = tuple(backbone.units), tuple(backbone.channels)
+    if not heads:  # the last stage serves w+ alone
+        units, channels = (*units[:3], 0), (*channels[:3], channels[2])
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        encoder = StyleGANEXEncoder(
+            num_ws=generator.num_ws,
+            label_channels=task.labels,
+            w_dim=generator.w_dim,
+            feature_channels=generator.channels[4],
+            fusion_channels=widths[:-1][: task.fusions],
+            attention=task.attention,
+            has_direction=task.has_direction,
+            taps=backbone.taps,
+            units=units,
+            channels=channels,
+            head_channels=backbone.head_channels,
+            heads=heads,
+        )
+    with torch.no_grad():
+        encoder.w_plus_mean.copy_(generator.w_avg.expand(generator.num_ws, -1))
+        for head in encoder.modules():
+            if isinstance(head, StyleHead):
+                nn.init.zeros_(head.linear.weight)
+    return encoder.to(generator.w_avg.device)

@@ -1,0 +1,74 @@
+"""Training a StyleGANEX encoder (arXiv 2303.06146, section 4), and its generator where wanted."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+
+from toonify.checkpoints import save_encoder, save_generator
+from toonify.models.identity import Identity
+from toonify.models.stylegan2 import StyleGAN2Generator
+from toonify.models.styleganex_encoder import StyleGANEXEncoder
+from toonify.training.frames.step import FrameConfig, FrameSource, FrameTrainer
+from toonify.training.frames.tasks import Task
+from toonify.training.loop import Progress, run_trainer
+from toonify.training.perceptual import PerceptualLoss
+from toonify.training.runs import RunFolder
+
+
+def train_frames(
+    task: Task,
+    encoder: StyleGANEXEncoder,
+    generator: StyleGAN2Generator,
+    source: FrameSource,
+    folder: Path,
+    config: FrameConfig,
+    *,
+    perceptual: PerceptualLoss | None = None,
+    identity: Identity | None = None,
+    resume: bool = False,
+    progress: Progress | None = None,
+) -> tuple[StyleGANEXEncoder, StyleGAN2Generator]:
+    """Train; returns the running averages, which are in `encoder.safetensors` and, where layers
+    of the generator learn, `generator.safetensors` too.
+
+    Args:
+        encoder, generator: of the same w+; they are trained in place.
+        progress: called after every step with the losses.
+
+    Raises:
+        UsageError: no layer to train, a run in `folder` without `resume`, or a resumption of
+            something else.
+        Diverged: the loss or a weight is no longer finite; the last snapshot stays.
+        KeyboardInterrupt: after Ctrl-C, once a snapshot is kept.
+    """
+    trainer = FrameTrainer(
+        config, task, encoder, generator, source, perceptual=perceptual, identity=identity
+    )
+    run = RunFolder(folder)
+
+    def keep() -> None:
+        about = {"task": task.name, "kimg": f"{trainer.kimg:g}"}
+        save_encoder(trainer.average, run.path / "encoder.safetensors", metadata=about)
+        if config.train_from is not None:
+            path = run.path / "generator.safetensors"
+            save_generator(trainer.base_average, path, metadata=about)
+
+    run_trainer(
+        trainer,
+        run,
+        steps=config.steps,
+        snapshot=config.snapshot,
+        resume=resume,
+        progress=progress,
+        kept=keep,
+    )
+    return trainer.average, trainer.base_average
+
+
+def load_direction(direction: torch.Tensor, num_ws: int) -> torch.Tensor:
+    """A direction (w_dim,) or (L, w_dim) as one row a layer (num_ws, w_dim)."""
+    rows = direction if direction.ndim == 2 else direction[None].expand(num_ws, -1)
+    missing = num_ws - len(rows)
+    return rows[:num_ws] if missing <= 0 else torch.cat([rows, rows[-1:].expand(missing, -1)])

@@ -1,0 +1,123 @@
+"""The loop around a trainer: metrics, snapshots, previews, Ctrl-C, divergence, resumption."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable
+from typing import Any, Protocol
+
+from torch import Tensor
+
+from toonify.errors import Diverged, UsageError
+from toonify.training.runs import RunFolder, interruptible
+
+Progress = Callable[[dict[str, float]], None]
+
+
+class Trainer(Protocol):
+    """Networks in training with their optimisers and random numbers."""
+
+    @property
+    def step_count(self) -> int:
+        """Steps done."""
+        ...
+
+    @property
+    def kimg(self) -> float:
+        """Thousand images learnt from."""
+        ...
+
+    def step(self) -> dict[str, Tensor]:
+        """Learn from one batch; the losses, scalars. Nothing changes when they are not finite."""
+        ...
+
+    def finite(self) -> bool:
+        """Whether every weight is."""
+        ...
+
+    def preview(self) -> Tensor:
+        """(N, 3, S, S') uint8."""
+        ...
+
+    def state_dict(self) -> dict[str, Any]:
+        """Everything that an exact resumption needs."""
+        ...
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Raises KeyError, RuntimeError or ValueError when the state is of another run."""
+        ...
+
+
+def run_trainer(
+    trainer: Trainer,
+    run: RunFolder,
+    *,
+    steps: int,
+    snapshot: int,
+    resume: bool = False,
+    log_every: int = 10,
+    progress: Progress | None = None,
+    kept: Callable[[], None] | None = None,
+) -> None:
+    """Step until `steps` are done; on the CPU a resumed run ends as an uninterrupted one.
+
+    Args:
+        snapshot: steps between snapshots and previews.
+        progress: called after every step with the losses.
+        kept: called before each snapshot, to write what the run is for.
+
+    Raises:
+        UsageError: a run in the folder without `resume`, or a resumption of something else.
+        Diverged: a loss or a weight is no longer finite; the last snapshot stays.
+        KeyboardInterrupt: after Ctrl-C, once a snapshot is kept.
+    """
+    state = run.start(resume=resume)
+    if state:
+        try:
+            trainer.load_state_dict(state)
+        except (KeyError, RuntimeError, ValueError) as error:
+            raise UsageError(
+                f"{run.snapshot} is of another run (of another generator, say, or with other "
+                "frozen layers)",
+                mend="Repeat its options, or start a new run elsewhere.",
+            ) from error
+        run.forget_after(trainer.kimg)
+    else:
+        run.metrics.unlink(missing_ok=True)
+    start = trainer.step_count
+
+    def save() -> None:
+        if not trainer.finite():
+            raise _diverged(run, trainer.step_count)
+        if kept:
+            kept()
+        run.save(trainer.state_dict())
+        run.preview(trainer.preview(), trainer.kimg)
+
+    began = time.monotonic()
+    with interruptible() as interrupt:
+        while trainer.step_count < steps:
+            losses = {k: v.item() for k, v in trainer.step().items()}
+            done = trainer.step_count
+            if not all(math.isfinite(value) for value in losses.values()):
+                raise _diverged(run, done)
+            seconds = (time.monotonic() - began) / (done - start)
+            row = {"step": done, "kimg": trainer.kimg, **losses, "seconds": seconds}
+            if done % log_every == 0:
+                run.log(row)
+            if progress:
+                progress(row)
+            # read once: Ctrl-C between saving and leaving must not skip the snapshot
+            stop = interrupt.requested
+            if done % snapshot == 0 or done == steps or stop:
+                save()
+            if stop:
+                raise KeyboardInterrupt
+
+
+def _diverged(run: RunFolder, step: int) -> Diverged:
+    kept = f" and resume: {run.snapshot} is good" if run.snapshot.is_file() else ""
+    return Diverged(
+        f"the training is no longer finite at step {step}", mend=f"Lower the learning rate{kept}."
+    )
