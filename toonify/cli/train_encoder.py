@@ -9,13 +9,16 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from toonify.cli.common import Settings, complain, examples, settings_of
+from toonify.cli.common import examples, settings_of
 from toonify.cli.live import training_display
+from toonify.cli.training_faces import face_data, judges
+from toonify.cli.training_frames import FrameOptions
+from toonify.cli.training_frames import check as check_frames
+from toonify.cli.training_frames import train as train_frames
 
 if TYPE_CHECKING:
     from toonify.models.protocol import Generator
     from toonify.training.encoder_data import EncoderData
-    from toonify.training.encoder_losses import EncoderLoss, EncoderWeights
     from toonify.training.encoder_variants import TrainableEncoder
 
 EPILOG = examples(
@@ -25,7 +28,25 @@ EPILOG = examples(
     " --lr 2e-4 -o runs/encoder",
     "toonify train-encoder --generator ffhq.pkl --variant restyle --size 50 --photos ffhq/"
     " --aligned --photo-share 1 --kimg 4000 --batch-size 8 -o runs/restyle",
+    "toonify train-encoder --task inversion --generator runs/face/generator.safetensors"
+    " --photos people/ -o runs/inversion",
+    "toonify train-encoder --task sketch --generator default --photos people/ -o runs/sketch",
+    "toonify train-encoder --task video-edit --generator default --direction sefa-1 -o runs/edit",
+    "toonify train-encoder --task video-toonify --generator default --train-from 4 --toon mine"
+    " --cutouts runs/cutouts -o runs/frames",
 )
+
+
+class TaskName(StrEnum):
+    """What the encoder is for."""
+
+    face = "face"
+    inversion = "inversion"
+    super_resolution = "super-resolution"
+    sketch = "sketch"
+    mask = "mask"
+    video_edit = "video-edit"
+    video_toonify = "video-toonify"
 
 
 class VariantName(StrEnum):
@@ -37,15 +58,18 @@ class VariantName(StrEnum):
 
 
 class SizeName(StrEnum):
-    """Backbone of pSp and ReStyle."""
+    """Backbone: 10, 18, 50 of pSp and ReStyle; 12, 24, 50 of StyleGANEX."""
 
     ir10 = "10"
+    ir12 = "12"
     ir18 = "18"
+    ir24 = "24"
     ir50 = "50"
 
 
-def _weight(term: str) -> Any:
-    return typer.Option(min=0.0, help=f"Weight of {term}; 0 leaves it out.")
+def _weight(term: str, default: str | None = None) -> Any:
+    text = f"Weight of {term}; 0 leaves it out."
+    return typer.Option(min=0.0, help=text, show_default=default or True)
 
 
 def train_encoder(
@@ -55,6 +79,13 @@ def train_encoder(
         typer.Option(help="Face generator to invert: a checkpoint, a registry name, or a bundle."),
     ],
     output: Annotated[Path, typer.Option("-o", "--output", help="Folder of the run.")],
+    task: Annotated[
+        TaskName,
+        typer.Option(
+            help="face: w+ of aligned faces. The others are StyleGANEX's, of whole frames; their"
+            " generator is of StyleGAN2's layout."
+        ),
+    ] = TaskName.face,
     variant: Annotated[
         VariantName | None,
         typer.Option(
@@ -66,8 +97,9 @@ def train_encoder(
     size: Annotated[
         SizeName | None,
         typer.Option(
-            help="IR-SE backbone of psp and restyle; 50 is the published one, for a GPU.",
-            show_default="18",
+            help="IR-SE backbone: 10, 18 or 50 of psp and restyle, 12, 24 or 50 of StyleGANEX's"
+            " tasks; 50 is the published one, for a GPU.",
+            show_default="18 and 12",
         ),
     ] = None,
     steps: Annotated[
@@ -113,14 +145,16 @@ def train_encoder(
     ] = 80.0,
     batch_size: Annotated[
         int | None,
-        typer.Option(min=2, help="Faces a step.", show_default="32 compact, 8 the others"),
+        typer.Option(
+            min=2, help="Faces a step.", show_default="32 compact, 4 StyleGANEX, 8 the others"
+        ),
     ] = None,
     lr: Annotated[
         float | None,
         typer.Option(
             min=0.0,
             help="Learning rate.",
-            show_default="1e-3 compact, 3e-4 size 18, 1e-4 after --start",
+            show_default="1e-3 small, 3e-4 size 18, 1e-4 size 50 and after --start",
         ),
     ] = None,
     snapshot: Annotated[
@@ -131,15 +165,69 @@ def train_encoder(
     ] = 32,
     code: Annotated[float, _weight("the difference in w+, generated faces")] = 1.0,
     features: Annotated[float, _weight("that in activations, generated faces")] = 1.0,
-    l2: Annotated[float, _weight("the reconstruction's squared error")] = 1.0,
-    lpips: Annotated[float, _weight("its LPIPS")] = 0.8,
-    identity: Annotated[float, _weight("its likeness as a person")] = 0.1,
-    w_norm: Annotated[float, _weight("the distance of w+ to the average, photographs")] = 0.005,
+    l2: Annotated[float | None, _weight("the picture's squared error", "1, or the task's")] = None,
+    l1: Annotated[float | None, _weight("its absolute error, frames", "0")] = None,
+    lpips: Annotated[float | None, _weight("its LPIPS", "0.8")] = None,
+    identity: Annotated[
+        float | None, _weight("its likeness as a person", "0.1, or the task's")
+    ] = None,
+    w_norm: Annotated[
+        float | None,
+        _weight("the distance of w+ to the average, photographs", "0.005, or the task's"),
+    ] = None,
+    adversarial: Annotated[float | None, _weight("a patch discriminator, frames", "0.1")] = None,
+    flicker: Annotated[
+        float | None, _weight("flicker in the second half, frames", "30 of video tasks")
+    ] = None,
+    train_from: Annotated[
+        int | None,
+        typer.Option(
+            min=4, help="Generator layers of this resolution and above learn too, frames."
+        ),
+    ] = None,
+    drawings: Annotated[
+        Path | None,
+        typer.Option(
+            help="Sketches or label maps, named as the photographs. Sketches are made of the"
+            " photographs without it."
+        ),
+    ] = None,
+    parser: Annotated[
+        Path | None, typer.Option(help="ONNX face parsing network that makes the label maps.")
+    ] = None,
+    direction: Annotated[
+        str | None, typer.Option(help="Of video-edit, as `toonify edit --direction`.")
+    ] = None,
+    strength: Annotated[float, typer.Option(help="Of that direction, at most.")] = 1.0,
+    faces: Annotated[
+        str | None,
+        typer.Option(
+            help="Face generator whose frames video-toonify turns into the generator's own"
+            " drawings of the same codes, or that cutouts are made of."
+        ),
+    ] = None,
+    toon: Annotated[
+        str | None, typer.Option(help="Bundle that draws the cutouts' heads, and whose codes.")
+    ] = None,
+    cutouts: Annotated[
+        Path | None,
+        typer.Option(
+            help="Folder of people cut out and drawings of them, which frames are put together"
+            " from; filled when it is empty."
+        ),
+    ] = None,
+    cutout_count: Annotated[int, typer.Option(min=16, help="How many to fill it with.")] = 3000,
+    table: Annotated[
+        str | None, typer.Option(help="Codes of the cutouts' characters.", show_default="--toon's")
+    ] = None,
+    compiled: Annotated[
+        bool, typer.Option("--compile", help="Frames: through torch.compile, about twice as fast.")
+    ] = False,
     resume: Annotated[
         bool, typer.Option("--resume", help="Go on from the last snapshot in the folder.")
     ] = False,
 ) -> None:
-    """Train an encoder from aligned faces to w+.
+    """Train an encoder from aligned faces to w+, or one of StyleGANEX's.
 
     On photographs it learns from L2, LPIPS, identity and the length of w+; on generated faces
     from their codes and activations too. Snapshots, metrics.jsonl, previews (photograph beside
@@ -163,12 +251,59 @@ def train_encoder(
         raise UsageError("float16 is too coarse to train in", mend="Use --dtype bfloat16.")
     bfloat16 = str(pick_dtype(settings.dtype, device)) != "torch.float32"
     kind: variants.Variant = (variant or VariantName.compact).value
-    _check(start, variant, size, steps, photos, aligned, photo_share, pairs, pair_count)
+    if task is TaskName.face:
+        _check(start, variant, size, steps)
+    elif variant or steps:
+        raise UsageError("--variant and --steps are of --task face", mend="Leave them out.")
+    _check_faces(photos, aligned, photo_share, pairs, pair_count)
+    image_weights = {"l2": l2, "lpips": lpips, "identity": identity, "w_norm": w_norm}
+
+    def data_for(network: Generator) -> EncoderData:
+        return face_data(
+            settings,
+            network,
+            output,
+            photos=photos,
+            aligned=aligned,
+            pairs=pairs,
+            pair_count=6000 if pair_count is None else pair_count,
+            photo_share=0.5 if photo_share is None else photo_share,
+            held_out=held_out,
+            bfloat16=bfloat16,
+        )
+
+    frames = FrameOptions(
+        task=task.value,
+        generator=generator,
+        output=output,
+        size=size.value if size else None,
+        start=start,
+        kimg=kimg,
+        batch_size=batch_size,
+        lr=lr,
+        snapshot=snapshot,
+        weights=image_weights | {"l1": l1, "adversarial": adversarial, "flicker": flicker},
+        train_from=train_from,
+        compiled=compiled,
+        resume=resume,
+        drawings=drawings,
+        parser=parser,
+        direction=direction,
+        strength=strength,
+        faces=faces,
+        toon=toon,
+        cutouts=cutouts,
+        cutout_count=cutout_count,
+        table=table,
+    )
+    check_frames(frames)
+    if task is not TaskName.face:
+        train_frames(settings, frames, data_for)
+        return
     RunFolder(output).start(resume=resume)  # before minutes of preparation: is it free?
     inverted = load_generator(locate(generator, "generator"), device=device)
-    weights = EncoderWeights(
-        code=code, features=features, l2=l2, lpips=lpips, identity=identity, w_norm=w_norm
-    )
+    given_weights = {name: v for name, v in image_weights.items() if v is not None}
+    weights = EncoderWeights(code=code, features=features, **given_weights)
     if start is None:
         width = (size or SizeName.ir18).value
         encoder = variants.new_encoder(kind, inverted, size=width, steps=steps, seed=settings.seed)
@@ -177,19 +312,8 @@ def train_encoder(
         encoder = _loaded(start, inverted)
         rate = variants.LEARNING_RATES["50"]  # gently: it knows something already
     small = encoder.config()["architecture"] == "compact"
-    loss = _loss(settings, inverted, weights, bfloat16)
-    data = _data(
-        settings,
-        inverted,
-        output,
-        photos=photos,
-        aligned=aligned,
-        pairs=pairs,
-        pair_count=6000 if pair_count is None else pair_count,
-        photo_share=0.5 if photo_share is None else photo_share,
-        held_out=held_out,
-        bfloat16=bfloat16,
-    )
+    loss = judges(settings, inverted, weights, bfloat16)
+    data = data_for(inverted)
     config = EncoderConfig(
         kimg=kimg,
         batch_size=batch_size or (32 if small else 8),
@@ -223,6 +347,21 @@ def _check(
     variant: VariantName | None,
     size: SizeName | None,
     steps: int | None,
+) -> None:
+    from toonify.errors import UsageError
+    from toonify.models.encoders import SIZES
+
+    if start is not None and (variant or size or steps):
+        raise UsageError(
+            "--start brings its own architecture", mend="Leave --variant, --size and --steps out."
+        )
+    if size is not None and variant in (None, VariantName.compact):
+        raise UsageError("--size is of psp and restyle", mend="Add --variant restyle.")
+    if size is not None and size.value not in SIZES:
+        raise UsageError(f"--size {size.value} is of StyleGANEX's", mend="Choose 10, 18 or 50.")
+
+
+def _check_faces(
     photos: Path | None,
     aligned: bool,
     photo_share: float | None,
@@ -231,12 +370,6 @@ def _check(
 ) -> None:
     from toonify.errors import UsageError
 
-    if start is not None and (variant or size or steps):
-        raise UsageError(
-            "--start brings its own architecture", mend="Leave --variant, --size and --steps out."
-        )
-    if size is not None and variant in (None, VariantName.compact):
-        raise UsageError("--size is of psp and restyle", mend="Add --variant restyle.")
     if photos is None and (aligned or photo_share):
         raise UsageError(
             f"{'--aligned' if aligned else '--photo-share'} needs photographs",
@@ -257,84 +390,3 @@ def _loaded(start: str, generator: Generator) -> TrainableEncoder:
 
     encoder = load_encoder(locate(start, "encoder"), device=generator.w_avg.device)
     return check_fits(encoder, generator)  # type: ignore[arg-type]
-
-
-def _loss(
-    settings: Settings, generator: Generator, weights: EncoderWeights, bfloat16: bool
-) -> EncoderLoss:
-    """The losses' networks; without the face descriptor its term is left out."""
-    import dataclasses
-
-    import torch
-
-    from toonify.checkpoints import load_identity
-    from toonify.errors import ModelError
-    from toonify.training.encoder_losses import EncoderLoss
-    from toonify.training.perceptual import PerceptualLoss
-
-    device, dtype = generator.w_avg.device, torch.bfloat16 if bfloat16 else torch.float32
-    perceptual, descriptor = None, None
-    if weights.lpips:
-        perceptual = PerceptualLoss("alex", dtype=dtype).to(device)
-    if weights.identity:
-        try:
-            descriptor = load_identity(device=device, dtype=dtype)
-        except ModelError as error:
-            complain(f"the identity term is left out: {error}")
-            weights = dataclasses.replace(weights, identity=0.0)
-    return EncoderLoss(
-        generator, weights, perceptual=perceptual, identity=descriptor, bfloat16=bfloat16
-    )
-
-
-def _data(
-    settings: Settings,
-    generator: Generator,
-    output: Path,
-    *,
-    photos: Path | None,
-    aligned: bool,
-    pairs: Path | None,
-    pair_count: int,
-    photo_share: float,
-    held_out: int,
-    bfloat16: bool,
-) -> EncoderData:
-    from toonify.training.encoder_data import EncoderData, FreshPairs, Pairs, StoredPairs
-    from toonify.training.pairs import PairSet, sample_pairs
-    from toonify.training.photos import load_photos
-
-    people, generated = None, None
-    if photos is not None:
-        with settings.progress("photographs") as bar:
-            people = load_photos(photos, output, aligned=aligned, progress=bar)
-        for name, reason in people.skipped:
-            complain(f"{name} is left out: {reason}")
-    if photos is None or photo_share < 1:
-        faces: Pairs
-        if pairs is None:
-            faces = FreshPairs(generator, held_out=held_out, bfloat16=bfloat16)
-        else:
-            if not any(pairs.glob("*")):
-                with settings.progress("faces") as bar:
-                    size = min(256, generator.resolution)
-                    sample_pairs(
-                        generator,
-                        pairs,
-                        pair_count,
-                        size=size,
-                        seed=settings.seed,
-                        progress=lambda done: bar(done, pair_count),
-                    )
-            stored = PairSet.load(
-                pairs, num_ws=generator.num_ws, w_dim=generator.w_dim, generator=generator
-            )
-            faces = StoredPairs(stored, held_out=held_out)
-        generated = faces
-    return EncoderData(
-        photos=people,
-        pairs=generated,
-        photo_share=photo_share,
-        held_out=held_out,
-        seed=settings.seed,
-    )

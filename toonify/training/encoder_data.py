@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Protocol
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -154,6 +155,16 @@ class EncoderData:
             codes, faces = self._pairs.draw(count - photos, random)
             images.append(resized(faces, self._size))
         return Batch(torch.cat([part.to(images[-1].device) for part in images]), codes)
+
+    def photographs(self) -> tuple[np.ndarray, list[str]]:
+        """All of them, (N, S, S, 3) uint8, and their names.
+
+        Raises:
+            UsageError: there are none.
+        """
+        if self._photos is None:
+            raise UsageError("drawings are made of photographs", mend="Add --photos FOLDER.")
+        return self._photos.images, self._photos.names
 
     def held_out_photos(self) -> Batch | None:
         """The photographs kept for validation."""

@@ -8,11 +8,10 @@ from dataclasses import dataclass
 
 import cv2
 import numpy as np
-
 from numpy.typing import ArrayLike
 
 from toonify.faces.types import RGB, Points, f32
-from toonify.training.frames.cutouts import MARGIN, RGBA, Cutout, CutoutSet
+from toonify.training.frames.cutouts import RGBA, Cutout, CutoutSet
 
 # The canvas around a crop, in crop sides: what is beyond the crop is made up
 LEFT, TOP, RIGHT, BOTTOM = -0.6, -0.5, 1.6, 2.2
@@ -100,9 +99,9 @@ def compose(cutouts: CutoutSet, first: int, others: list[int], scene: Scene, see
             before = f32(_mix(before, layer, matte))
         keep = f32(cv2.warpAffine(_kept(person), onto, (side, side)))[..., None]
         if person.back is not None:
-            after, _ = _over(after, person.back, place, side)
+            after, _ = _over(after, person.back, person.margin, place, side)
         after = f32(_mix(after, layer, matte * keep))
-        after, share = _over(after, person.head, place, side)
+        after, share = _over(after, person.head, person.margin, place, side)
         drawn = np.maximum(drawn, share)
     if places and rng.random() < scene.occluded:
         picture, mask = _occluder(cutouts, rng, places[0], side)
@@ -144,7 +143,9 @@ def _look(rng: np.random.Generator) -> Look:
     return look
 
 
-def _body(person: Cutout, look: Look, cutouts: CutoutSet, rng: np.random.Generator) -> tuple[RGB, Points]:
+def _body(
+    person: Cutout, look: Look, cutouts: CutoutSet, rng: np.random.Generator
+) -> tuple[RGB, Points]:
     """The person on the canvas: the crop, and below it a body of some stuff; with its opacity."""
     face, matte = look(person.face), person.matte
     side = face.shape[0]
@@ -232,15 +233,17 @@ def _then(place: Points, first: ArrayLike) -> Points:
     return f32(whole[:2])
 
 
-def _over(below: Points, drawing: RGBA, place: Points, side: int) -> tuple[Points, Points]:
+def _over(
+    below: Points, drawing: RGBA, margin: float, place: Points, side: int
+) -> tuple[Points, Points]:
     """A drawing laid over a picture, and where it is."""
-    k = (1 + 2 * MARGIN) / drawing.shape[0]
-    onto = _then(place, [[k, 0, 0.5 * k - MARGIN], [0, k, 0.5 * k - MARGIN]])
+    k = (1 + 2 * margin) / drawing.shape[0]
+    onto = _then(place, [[k, 0, 0.5 * k - margin], [0, k, 0.5 * k - margin]])
     zoom = float(np.hypot(onto[0, 0], onto[1, 0]))
     if zoom < 0.6:  # averaged first, so that lines don't alias
         small = max(8, round(drawing.shape[0] * zoom * 1.2))
         drawing = np.asarray(cv2.resize(drawing, (small, small), interpolation=cv2.INTER_AREA))
-        return _over(below, drawing, place, side)
+        return _over(below, drawing, margin, place, side)
     alpha = cv2.merge([drawing[..., 3]] * 3)
     colours = cv2.multiply(np.ascontiguousarray(drawing[..., :3]), alpha, scale=1 / 255)
     premultiplied = cv2.merge([*cv2.split(colours), drawing[..., 3]])

@@ -19,7 +19,6 @@ from toonify.errors import InputError
 from toonify.faces.types import RGB, Points
 
 INDEX = "drawings.json"
-MARGIN = 0.25  # of the drawings' pictures on each side of the crop, in crop sides
 ARRAYS = ("faces", "mattes", "fills")
 RGBA = NDArray[np.uint8]  # (S, S, 4), straight alpha
 
@@ -32,8 +31,9 @@ class Cutout:
         face: (S, S, 3) the FFHQ crop.
         matte: (S, S) uint8, the person's opacity.
         fill: (S, S, 3) the crop without the person.
-        head: RGBA of the drawing in front of the body, the crop and a `MARGIN` around it.
+        head: RGBA of the drawing in front of the body.
         back: likewise, what hangs behind the body; None where there is nothing.
+        margin: how far the drawing reaches beyond the crop on each side, in crop sides.
         chin: height below which the photographed body stays.
         character: number of the drawing's character.
     """
@@ -43,6 +43,7 @@ class Cutout:
     fill: RGB
     head: RGBA
     back: RGBA | None
+    margin: float
     chin: float
     character: int
 
@@ -62,6 +63,7 @@ class CutoutSet:
         try:
             index = json.loads((folder / INDEX).read_text(encoding="utf-8"))
             self.characters: tuple[str, ...] = tuple(index["characters"])
+            self._margin = float(index["margin"])
             self._rows: list[dict[str, object]] = index["drawings"]
             self._faces, self._mattes, self._fills = (
                 np.load(folder / f"{name}.npy", mmap_mode="r") for name in ARRAYS
@@ -86,6 +88,7 @@ class CutoutSet:
             fill=np.asarray(self._fills[face]),
             head=self._picture(str(row["head"])),
             back=self._picture(str(row["back"])) if row.get("back") else None,
+            margin=self._margin,
             chin=float(str(row["chin"])),
             character=int(str(row["character"])),
         )
@@ -112,9 +115,12 @@ class CutoutSet:
         return np.asarray(cv2.cvtColor(picture, cv2.COLOR_BGRA2RGBA), np.uint8)
 
 
-def write_index(folder: Path, characters: Sequence[str], rows: Sequence[dict[str, object]]) -> None:
+def write_index(
+    folder: Path, characters: Sequence[str], rows: Sequence[dict[str, object]], *, margin: float
+) -> None:
     """Write `drawings.json`: rows of face (number), character (number), head, back, chin."""
-    text = json.dumps({"characters": list(characters), "drawings": list(rows)})
+    about = {"characters": list(characters), "margin": margin, "drawings": list(rows)}
+    text = json.dumps(about)
     temporary = folder / f".{INDEX}.tmp"
     temporary.write_text(text, encoding="utf-8")
     temporary.replace(folder / INDEX)

@@ -94,12 +94,16 @@ class Backbone:
 
 # "50" is the published one; "12" is for a laptop
 SIZES: dict[str, Backbone] = {
-    "12": Backbone(units=(1, 2, 4, 2), channels=(32, 64, 128, 160), taps=(4, 5, 6), head_channels=48),
-    "24": Backbone(units=(2, 3, 6, 3), channels=(48, 96, 192, 256), taps=(6, 8, 10), head_channels=64),
+    "12": Backbone(
+        units=(1, 2, 4, 2), channels=(32, 64, 128, 160), taps=(4, 5, 6), head_channels=48
+    ),
+    "24": Backbone(
+        units=(2, 3, 6, 3), channels=(48, 96, 192, 256), taps=(6, 8, 10), head_channels=64
+    ),
     "50": Backbone(
         units=IRSE50_UNITS, channels=IRSE_CHANNELS, taps=IRSE50_TAPS, head_channels=None
     ),
-}  # fmt: skip
+}
 
 
 def new_frame_encoder(

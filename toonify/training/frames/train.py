@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import torch
-
 from toonify.checkpoints import save_encoder, save_generator
 from toonify.models.identity import Identity
 from toonify.models.stylegan2 import StyleGAN2Generator
@@ -65,10 +63,3 @@ def train_frames(
         kept=keep,
     )
     return trainer.average, trainer.base_average
-
-
-def load_direction(direction: torch.Tensor, num_ws: int) -> torch.Tensor:
-    """A direction (w_dim,) or (L, w_dim) as one row a layer (num_ws, w_dim)."""
-    rows = direction if direction.ndim == 2 else direction[None].expand(num_ws, -1)
-    missing = num_ws - len(rows)
-    return rows[:num_ws] if missing <= 0 else torch.cat([rows, rows[-1:].expand(missing, -1)])

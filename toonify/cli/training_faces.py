@@ -1,0 +1,94 @@
+"""What `toonify train-encoder` learns from: photographs and generated faces, and its losses."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from toonify.cli.common import Settings, complain
+
+if TYPE_CHECKING:
+    from toonify.models.protocol import Generator
+    from toonify.training.encoder_data import EncoderData
+    from toonify.training.encoder_losses import EncoderLoss, EncoderWeights
+
+
+def judges(
+    settings: Settings, generator: Generator, weights: EncoderWeights, bfloat16: bool
+) -> EncoderLoss:
+    """The losses' networks; without the face descriptor its term is left out."""
+    import dataclasses
+
+    import torch
+
+    from toonify.checkpoints import load_identity
+    from toonify.errors import ModelError
+    from toonify.training.encoder_losses import EncoderLoss
+    from toonify.training.perceptual import PerceptualLoss
+
+    device, dtype = generator.w_avg.device, torch.bfloat16 if bfloat16 else torch.float32
+    perceptual, descriptor = None, None
+    if weights.lpips:
+        perceptual = PerceptualLoss("alex", dtype=dtype).to(device)
+    if weights.identity:
+        try:
+            descriptor = load_identity(device=device, dtype=dtype)
+        except ModelError as error:
+            complain(f"the identity term is left out: {error}")
+            weights = dataclasses.replace(weights, identity=0.0)
+    return EncoderLoss(
+        generator, weights, perceptual=perceptual, identity=descriptor, bfloat16=bfloat16
+    )
+
+
+def face_data(
+    settings: Settings,
+    generator: Generator,
+    output: Path,
+    *,
+    photos: Path | None,
+    aligned: bool,
+    pairs: Path | None,
+    pair_count: int,
+    photo_share: float,
+    held_out: int,
+    bfloat16: bool,
+) -> EncoderData:
+    from toonify.training.encoder_data import EncoderData, FreshPairs, Pairs, StoredPairs
+    from toonify.training.pairs import PairSet, sample_pairs
+    from toonify.training.photos import load_photos
+
+    people, generated = None, None
+    if photos is not None:
+        with settings.progress("photographs") as bar:
+            people = load_photos(photos, output, aligned=aligned, progress=bar)
+        for name, reason in people.skipped:
+            complain(f"{name} is left out: {reason}")
+    if photos is None or photo_share < 1:
+        faces: Pairs
+        if pairs is None:
+            faces = FreshPairs(generator, held_out=held_out, bfloat16=bfloat16)
+        else:
+            if not any(pairs.glob("*")):
+                with settings.progress("faces") as bar:
+                    size = min(256, generator.resolution)
+                    sample_pairs(
+                        generator,
+                        pairs,
+                        pair_count,
+                        size=size,
+                        seed=settings.seed,
+                        progress=lambda done: bar(done, pair_count),
+                    )
+            stored = PairSet.load(
+                pairs, num_ws=generator.num_ws, w_dim=generator.w_dim, generator=generator
+            )
+            faces = StoredPairs(stored, held_out=held_out)
+        generated = faces
+    return EncoderData(
+        photos=people,
+        pairs=generated,
+        photo_share=photo_share,
+        held_out=held_out,
+        seed=settings.seed,
+    )

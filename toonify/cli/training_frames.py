@@ -1,0 +1,375 @@
+"""`toonify train-encoder --task …`: StyleGANEX's encoders of whole frames."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from toonify.cli.common import Settings, complain
+from toonify.cli.live import training_display
+from toonify.errors import ModelError, UsageError
+
+if TYPE_CHECKING:
+    import numpy as np
+    import torch
+    from torch import Tensor
+
+    from toonify.models.identity import Identity
+    from toonify.models.stylegan2 import StyleGAN2Generator
+    from toonify.models.styleganex_encoder import StyleGANEXEncoder
+    from toonify.training.encoder_data import EncoderData
+    from toonify.training.frames.step import FrameSource
+    from toonify.training.frames.tasks import FrameWeights, Task
+    from toonify.training.perceptual import PerceptualLoss
+
+    FaceData = Callable[[StyleGAN2Generator], EncoderData]
+
+FACES = "ffhq-mobile"  # whom cutouts are made of
+
+
+@dataclass(frozen=True, kw_only=True)
+class FrameOptions:
+    """The options of `train-encoder` that its StyleGANEX tasks share; None is the task's own."""
+
+    task: str
+    generator: str
+    output: Path
+    size: str | None
+    start: str | None
+    kimg: float
+    batch_size: int | None
+    lr: float | None
+    snapshot: float
+    weights: dict[str, float | None]
+    train_from: int | None
+    compiled: bool
+    resume: bool
+    drawings: Path | None
+    parser: Path | None
+    direction: str | None
+    strength: float
+    faces: str | None
+    toon: str | None
+    cutouts: Path | None
+    cutout_count: int
+    table: str | None
+
+
+def check(options: FrameOptions) -> None:
+    """UsageError for options of other tasks, or missing ones."""
+    from toonify.training.frames.tasks import SIZES
+
+    task = options.task
+    alone = {"--l1": "l1", "--adversarial": "adversarial", "--flicker": "flicker"}
+    if task == "face":
+        given = [name for name, key in alone.items() if options.weights[key] is not None]
+        given += ["--train-from"] if options.train_from is not None else []
+        given += ["--compile"] if options.compiled else []
+        if given:
+            raise UsageError(
+                f"{given[0]} is of StyleGANEX's tasks", mend="Add --task, or leave it out."
+            )
+    elif options.size is not None and options.size not in SIZES:
+        raise UsageError(
+            f"--size {options.size} is of psp and restyle", mend="Choose 12, 24 or 50."
+        )
+    belongs = {
+        "--drawings": (options.drawings, ("sketch", "mask")),
+        "--parser": (options.parser, ("mask",)),
+        "--direction": (options.direction, ("video-edit",)),
+        "--faces": (options.faces, ("video-toonify",)),
+        "--toon": (options.toon, ("video-toonify",)),
+        "--cutouts": (options.cutouts, ("video-toonify",)),
+        "--table": (options.table, ("video-toonify",)),
+    }
+    for name, (value, tasks) in belongs.items():
+        if value is not None and task not in tasks:
+            raise UsageError(f"{name} is of {' and '.join(tasks)}", mend="Leave it out.")
+    if options.start is not None and options.size is not None:
+        raise UsageError("--start brings its own size", mend="Leave --size out.")
+    if task == "mask" and (options.drawings is None) == (options.parser is None):
+        raise UsageError(
+            "masks come from a folder or from a parsing network",
+            mend="Give --drawings FOLDER or --parser ONNX.",
+        )
+    if task == "video-edit" and options.direction is None:
+        raise UsageError("an edit has a direction", mend="Add --direction, sefa-1 say.")
+    if task == "video-toonify":
+        if options.cutouts is None and options.faces is None:
+            raise UsageError(
+                "frames are toonified by --cutouts or, from codes alone, by --faces",
+                mend="Give --cutouts FOLDER --toon BUNDLE, or --faces GENERATOR.",
+            )
+        if options.cutouts is not None and options.toon is None and options.table is None:
+            raise UsageError("whose characters?", mend="Add --toon BUNDLE or --table TABLE.")
+
+
+def train(
+    settings: Settings, options: FrameOptions, data: Callable[[StyleGAN2Generator], EncoderData]
+) -> None:
+    """Train and tell.
+
+    Args:
+        data: makes the `EncoderData` of photographs and pairs, where the task wants it.
+    """
+    from toonify.bundle_writing import locate
+    from toonify.checkpoints import load_generator
+    from toonify.device import pick_device
+    from toonify.models.stylegan2 import StyleGAN2Generator
+    from toonify.training.frames.step import FrameConfig
+    from toonify.training.frames.tasks import TASKS, new_frame_encoder
+    from toonify.training.frames.train import train_frames
+    from toonify.training.report import reporting
+    from toonify.training.runs import RunFolder
+
+    device = pick_device(settings.device)
+    task = TASKS[options.task]
+    part = "inversion_generator"
+    RunFolder(options.output).start(resume=options.resume)  # before minutes of preparation
+    network = load_generator(locate(options.generator, part), device=device)
+    if not isinstance(network, StyleGAN2Generator):
+        raise UsageError(
+            "whole frames need a generator of StyleGAN2's layout",
+            mend="Make one of it: toonify distill.",
+        )
+    source, codes_given = _source(options, network, settings, data)
+    if options.start is None:
+        size = options.size or "12"
+        encoder = new_frame_encoder(
+            task, network, size=size, heads=not codes_given, seed=settings.seed
+        )
+        rate = 1e-4 if size == "50" else 1e-3
+    else:
+        encoder, rate = _loaded(options.start, task, network), 1e-4
+    if task.has_direction:
+        from toonify.editing.directions import find_direction
+
+        direction = find_direction(options.direction or "", network, None)
+        encoder.direction.copy_(direction * options.strength)
+    chosen = {name: value for name, value in options.weights.items() if value is not None}
+    weights = replace(task.weights, **chosen)
+    perceptual, identity, weights = _judges(weights, network.w_avg.device)
+    batch = options.batch_size or 4
+    config = FrameConfig(
+        steps=max(1, round(options.kimg * 1000 / batch)),
+        batch_size=batch,
+        lr=rate if options.lr is None else options.lr,
+        weights=weights,
+        train_from=options.train_from,
+        compiled=options.compiled,
+        snapshot=max(1, round(options.snapshot * 1000 / batch)),
+        seed=settings.seed,
+    )
+    listed = {k: v for k, v in vars(options).items() if k != "weights"} | asdict(config)
+    facts = {"encoder": encoder.config()["channels"], "device": device}
+    title = f"train-encoder, {task.name}: {options.output.resolve().name}"
+    with (
+        reporting(options.output, title=title, config=listed, facts=facts) as refresh,
+        training_display(settings) as show,
+    ):
+
+        def report(row: dict[str, float]) -> None:
+            show(task.name, int(row["step"]), config.steps, row)
+            refresh()
+            if settings.json:
+                settings.result(row, "")
+
+        train_frames(
+            task,
+            encoder,
+            network,
+            source,
+            options.output,
+            config,
+            perceptual=perceptual,
+            identity=identity,
+            resume=options.resume,
+            progress=report,
+        )
+    path, page = options.output / "encoder.safetensors", options.output / "report.html"
+    record = {"path": str(path), "task": task.name, "report": str(page)}
+    settings.result(record, f"{path}, {page}")
+
+
+def _loaded(start: str, task: Task, generator: StyleGAN2Generator) -> StyleGANEXEncoder:
+    from toonify.bundle_writing import locate
+    from toonify.checkpoints import load_encoder
+    from toonify.models.styleganex_encoder import StyleGANEXEncoder
+
+    encoder = load_encoder(locate(start, "inversion_encoder"), device=generator.w_avg.device)
+    if (
+        not isinstance(encoder, StyleGANEXEncoder)
+        or encoder.label_channels != task.labels
+        or encoder.has_direction != task.has_direction
+        or encoder.num_ws != generator.num_ws
+        or encoder.feature_channels != generator.channels[4]
+    ):
+        raise UsageError(
+            f"{start} is no encoder of this generator for {task.name}", mend="Leave --start out."
+        )
+    return encoder
+
+
+def _judges(
+    weights: FrameWeights, device: torch.device
+) -> tuple[PerceptualLoss | None, Identity | None, FrameWeights]:
+    """The losses' networks; without the face descriptor its term is left out."""
+    import torch
+
+    from toonify.checkpoints import load_identity
+    from toonify.training.perceptual import PerceptualLoss
+
+    perceptual, identity = None, None
+    if weights.lpips:
+        perceptual = PerceptualLoss("vgg", dtype=torch.bfloat16).to(device)
+    if weights.identity:
+        try:
+            identity = load_identity(device=device, dtype=torch.bfloat16)
+        except ModelError as error:
+            complain(f"the identity term is left out: {error}")
+            weights = replace(weights, identity=0.0)
+    return perceptual, identity, weights
+
+
+def _source(
+    options: FrameOptions,
+    generator: StyleGAN2Generator,
+    settings: Settings,
+    data: Callable[[StyleGAN2Generator], EncoderData],
+) -> tuple[FrameSource, bool]:
+    """Where frames come from, and whether their w+ is given."""
+    from toonify.training.frames import sources
+
+    if options.task == "inversion":
+        return sources.FaceFrames(data(generator)), False
+    if options.task == "super-resolution":
+        return sources.FaceFrames(data(generator), factors=(4, 64)), False
+    if options.task in ("sketch", "mask"):
+        return _drawn(options, data(generator)), False
+    if options.task == "video-edit":
+        from toonify.editing.directions import find_direction
+
+        direction = find_direction(options.direction or "", generator, None)
+        rows = direction if direction.ndim == 2 else direction.expand(generator.num_ws, -1)
+        return sources.EditFrames(generator, rows, strength=options.strength), False
+    if options.cutouts is None:
+        return sources.ToonPairs(_generated(options, generator)), False
+    from toonify.training.frames.cutouts import CutoutSet
+
+    if not any(options.cutouts.glob("*")):
+        _make_cutouts(options, settings)
+    cutouts = CutoutSet(options.cutouts)
+    codes = character_codes(options.table or options.toon or "", cutouts.characters, generator)
+    scale = max(1, generator.resolution // 256)
+    return sources.ComposedFrames(cutouts, codes, scale=scale), True
+
+
+def character_codes(
+    table: str, characters: tuple[str, ...], generator: StyleGAN2Generator
+) -> Tensor:
+    """w+ (C, num_ws, w_dim) of characters before the mean face: rows from the level on are
+    theirs."""
+    import torch
+
+    from toonify.bundle_writing import locate
+    from toonify.engine import DEFAULT_LEVEL
+    from toonify.inversion.latents import fit_codes
+    from toonify.lut import CharacterTable
+
+    known = CharacterTable.load(locate(table, "characters"))
+    rows = []
+    for name in characters:
+        own = fit_codes(known[name].w_plus[None].float(), generator.num_ws)[0].to(generator.w_avg)
+        mean = generator.w_avg.expand(DEFAULT_LEVEL, -1)
+        rows.append(torch.cat([mean, own[DEFAULT_LEVEL:]]))
+    return torch.stack(rows)
+
+
+def _make_cutouts(options: FrameOptions, settings: Settings) -> None:
+    from toonify.bundle_writing import locate
+    from toonify.checkpoints import load_generator
+    from toonify.checkpoints.download import pull
+    from toonify.engine import Toonifier
+    from toonify.faces.person import PersonMatte
+    from toonify.training.frames.making import make_cutouts
+
+    if options.toon is None or options.cutouts is None:
+        raise UsageError(
+            f"{options.cutouts} holds no cutouts", mend="Add --toon BUNDLE to make some."
+        )
+    toonifier = Toonifier.from_bundle(options.toon, device=settings.device, dtype=settings.dtype)
+    faces = load_generator(locate(options.faces or FACES, "generator"), device=toonifier.device)
+    matte = PersonMatte(pull("person-matte", offline=settings.offline))
+    with settings.progress("cutouts") as bar:
+        make_cutouts(
+            faces,
+            toonifier,
+            matte,
+            options.cutouts,
+            options.cutout_count,
+            seed=settings.seed,
+            progress=bar,
+        )
+
+
+def _generated(options: FrameOptions, generator: StyleGAN2Generator) -> Any:
+    """Faces of one generator and what another makes of the same codes, as published."""
+    import torch
+
+    from toonify.bundle_writing import locate
+    from toonify.checkpoints import load_generator
+    from toonify.inversion.latents import fit_codes
+    from toonify.training.pairs import draw_codes, render
+
+    faces = load_generator(
+        locate(options.faces or FACES, "generator"), device=generator.w_avg.device
+    )
+
+    @torch.no_grad()
+    def sample(count: int, random: torch.Generator) -> tuple[Tensor, Tensor]:
+        codes = draw_codes(faces, count, random, mixed=0.0)
+        drawn = render(generator, fit_codes(codes, generator.num_ws), size=generator.resolution)
+        return render(faces, codes, size=256), drawn
+
+    return sample
+
+
+def _drawn(options: FrameOptions, data: EncoderData) -> FrameSource:
+    import numpy as np
+
+    from toonify.inversion.translation import LABELS, OnnxParser
+    from toonify.training.frames.sources import FaceDrawings, pencil_sketch
+
+    labels = len(LABELS) if options.task == "mask" else 1
+    faces, names = data.photographs()
+    if options.drawings is not None:
+        drawings = np.stack([_drawing(options, name, faces.shape[1]) for name in names])
+    else:
+        draw = OnnxParser(options.parser) if options.parser is not None else pencil_sketch
+        drawings = np.stack([draw(np.asarray(face)) for face in faces])
+    return FaceDrawings(faces, drawings, labels=labels)
+
+
+def _drawing(options: FrameOptions, name: str, size: int) -> np.ndarray:
+    """The sketch or label map of a photograph: the file of the same name, any suffix."""
+    import cv2
+    import numpy as np
+
+    from toonify.errors import InputError
+    from toonify.inversion.translation import read_mask
+    from toonify.media.images import read_image
+
+    assert options.drawings is not None
+    stem = Path(name).with_suffix("")
+    found = sorted(p for p in (options.drawings / stem).parent.glob(f"{stem.name}.*"))
+    if not found:
+        raise InputError(
+            f"no drawing of {name} in {options.drawings}", mend="Name it as the photograph."
+        )
+    if options.task == "mask":
+        labels = read_mask(found[0])
+        return np.asarray(cv2.resize(labels, (size, size), interpolation=cv2.INTER_NEAREST))
+    grey = cv2.cvtColor(read_image(found[0]).rgb, cv2.COLOR_RGB2GRAY)
+    return np.asarray(cv2.resize(grey, (size, size), interpolation=cv2.INTER_AREA), np.uint8)

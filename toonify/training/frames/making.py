@@ -1,0 +1,88 @@
+"""Cutouts made with a bundle: sampled faces, cut out, and what the bundle draws of them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import cv2
+import numpy as np
+import torch
+
+from toonify.engine import Toonifier
+from toonify.errors import InputError
+from toonify.faces.alignment import silhouette_mask
+from toonify.faces.matte import drawing_matte
+from toonify.faces.person import PersonMatte, fill_behind
+from toonify.models.protocol import Generator
+from toonify.training.frames.cutouts import write_faces, write_index
+from toonify.training.pairs import draw_codes, render
+
+SIZE = 256
+CHIN = 0.885  # of an FFHQ crop
+TOGETHER = 8
+
+
+def make_cutouts(
+    faces: Generator,
+    toonifier: Toonifier,
+    matte: PersonMatte,
+    folder: Path,
+    count: int,
+    *,
+    seed: int = 0,
+    progress: Callable[[int, int], None] | None = None,
+) -> None:
+    """Fill `folder` with what `CutoutSet` reads: one drawing a face, the characters in turn.
+
+    Args:
+        faces: generator of faces, FFHQ-aligned.
+        toonifier: draws its characters in front of plain backgrounds.
+        progress: called with (faces done, faces in all).
+
+    Raises:
+        InputError: no drawing has a plain background, or the folder can't be written.
+    """
+    names = toonifier.characters
+    random = torch.Generator().manual_seed(seed)
+    images = np.zeros((count, SIZE, SIZE, 3), np.uint8)
+    opacities = np.zeros((count, SIZE, SIZE), np.float32)
+    fills = np.zeros_like(images)
+    rows: list[dict[str, object]] = []
+    try:
+        for name in names:
+            (folder / name).mkdir(parents=True, exist_ok=True)
+        for start in range(0, count, TOGETHER):
+            stop = min(start + TOGETHER, count)
+            pictures = render(faces, draw_codes(faces, stop - start, random), size=SIZE)
+            pixels = (pictures * 127.5 + 127.5).round().byte().permute(0, 2, 3, 1).cpu().numpy()
+            codes = toonifier.encode(list(pixels))
+            for offset, picture in enumerate(pixels):
+                number = start + offset
+                images[number], opacities[number] = picture, matte(picture)
+                fills[number] = fill_behind(picture, opacities[number])
+                character = number % len(names)
+                (drawing,) = toonifier.render(codes[offset : offset + 1], names[character])
+                shape = drawing_matte(drawing)
+                if shape is None:
+                    continue  # it can't be told from its background
+                file = f"{names[character]}/{number:05d}.png"
+                alpha = np.rint(silhouette_mask(shape) * 255).astype(np.uint8)
+                head = np.dstack([drawing[..., ::-1], alpha])
+                if not cv2.imwrite(str(folder / file), head):
+                    raise OSError(f"can't write {folder / file}")
+                rows.append({"face": number, "character": character, "head": file, "chin": CHIN})
+            if progress:
+                progress(stop, count)
+        if not rows:
+            raise InputError(
+                "no drawing can be told from its background",
+                mend="Whole frames need characters drawn in front of something plain.",
+            )
+        write_faces(folder, images, opacities, fills)
+        write_index(folder, names, rows, margin=0.0)
+    except OSError as error:
+        raise InputError(
+            f"can't keep cutouts in {folder}: {error.strerror or error}",
+            mend="Make room, or choose another folder.",
+        ) from error
