@@ -16,9 +16,15 @@ from toonify.lut import CharacterTable
 from toonify.models.compact_encoder import serves
 from toonify.models.encoders import Encoder
 from toonify.models.protocol import Generator
+from toonify.models.stylegan2 import StyleGAN2Generator
+from toonify.models.styleganex_encoder import StyleGANEXEncoder
 
 _SHIPPED = Path(__file__).parent / "bundles"
 _PARTS = ("generator", "encoder", "characters")
+# What a bundle may hold beside these, a generator and an encoder of StyleGANEX each
+FRAMES = ("frame_generator", "frame_encoder")  # draws the characters into whole frames
+INVERSION = ("inversion_generator", "inversion_encoder")  # faces, and what finds them in photos
+EXTRAS = FRAMES + INVERSION
 
 
 @dataclass(frozen=True)
@@ -104,6 +110,50 @@ def read_manifest(folder: Path) -> dict[str, Any]:
     return manifest
 
 
+def has_parts(name: str | os.PathLike[str], parts: tuple[str, ...]) -> bool:
+    """Whether a bundle, named or in a folder, holds all of these."""
+    listed = read_manifest(bundle_folder(name)).get("files")
+    return isinstance(listed, dict) and all(part in listed for part in parts)
+
+
+def load_frame_parts(
+    name: str | os.PathLike[str],
+    parts: tuple[str, str],
+    *,
+    device: str | torch.device = "cpu",
+    verify: bool = True,
+) -> tuple[StyleGAN2Generator, StyleGANEXEncoder]:
+    """`FRAMES` or `INVERSION` of a bundle.
+
+    Raises:
+        ModelError: it has none, or they are damaged, or don't belong together.
+    """
+    folder = bundle_folder(name)
+    manifest = read_manifest(folder)
+    if not has_parts(folder, parts):
+        raise ModelError(
+            f"the bundle {name} holds no StyleGANEX model of this kind",
+            mend="Use the default bundle, or train one: toonify train-encoder --task.",
+        )
+    for part in parts:
+        if verify:
+            check_part(folder, manifest, part)
+    generator = load_generator(part_path(folder, manifest, parts[0]), device=device)
+    encoder = load_encoder(part_path(folder, manifest, parts[1]), device=device)
+    if not isinstance(generator, StyleGAN2Generator) or not isinstance(encoder, StyleGANEXEncoder):
+        raise ModelError(
+            f"{parts[0]} and {parts[1]} of {folder} are not StyleGANEX's",
+            mend="Write the bundle again.",
+        )
+    shapes = (generator.num_ws, generator.w_dim, generator.channels[4])
+    if shapes != (encoder.num_ws, encoder.w_dim, encoder.feature_channels):
+        raise ModelError(
+            f"{parts[1]} of {folder} was not trained for its {parts[0]}",
+            mend="Write the bundle again.",
+        )
+    return generator, encoder
+
+
 def part_path(folder: Path, manifest: dict[str, Any], part: str) -> Path:
     """File of one part, which never lies outside the bundle's folder."""
     try:
@@ -135,7 +185,8 @@ def write_manifest(
 
     Args:
         about: top-level entries (name, description, license, defaults, …).
-        files: part → {"file", "license", "source", …}; parts generator, encoder, characters.
+        files: part → {"file", "license", "source", …}; generator, encoder, characters, and any of
+            `EXTRAS`.
     """
     listed = {
         part: {**entry, "sha256": file_sha256(folder / entry["file"])}

@@ -26,24 +26,30 @@ from toonify.models.compact_encoder import serves
 SHIPPED = Path(__file__).parent / "bundles"
 
 
-def locate(name: str, part: str) -> str:
+def locate(name: str, *parts: str) -> str:
     """Where a network named on a command line is.
 
     Args:
         name: a checkpoint's file, a registry name, or a bundle's name or folder.
-        part: which part of a bundle is meant: "generator" or "encoder".
+        parts: which part of a bundle is meant, "generator" say; of several, the first it has.
 
     Returns:
         a path or registry name for `load_generator` or `load_encoder`.
     """
-    path = Path(name)
-    if path.is_file():
-        return name
-    shipped = len(path.parts) == 1 and (SHIPPED / name).is_dir()
-    if shipped or (path / "manifest.json").is_file():
+    if is_bundle(name):
         folder = bundle_folder(name)
-        return str(part_path(folder, read_manifest(folder), part))
+        manifest = read_manifest(folder)
+        listed = manifest.get("files") or {}
+        part = next((part for part in parts if part in listed), parts[0])
+        return str(part_path(folder, manifest, part))
     return name
+
+
+def is_bundle(name: str) -> bool:
+    """Whether a name on a command line is a bundle's."""
+    path = Path(name)
+    shipped = len(path.parts) == 1 and (SHIPPED / name).is_dir()
+    return not path.is_file() and (shipped or (path / "manifest.json").is_file())
 
 
 def write_bundle(

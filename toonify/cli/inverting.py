@@ -16,8 +16,10 @@ if TYPE_CHECKING:
     from toonify.inversion.frames import Shot
     from toonify.inversion.latents import Latents
     from toonify.inversion.model import FaceModel
+    from toonify.models.encoders import Encoder
+    from toonify.models.protocol import Generator
 
-FACE_GENERATOR = "ffhq-mobile"  # what the default bundle's encoder was trained with
+FACE_GENERATOR = "ffhq-mobile"  # for bundles without a generator of faces
 
 
 class Framing(StrEnum):
@@ -75,7 +77,8 @@ def load_model(
     """
     import torch
 
-    from toonify.bundle_writing import locate
+    from toonify.bundle import INVERSION, has_parts, load_frame_parts
+    from toonify.bundle_writing import is_bundle, locate
     from toonify.checkpoints import load_generator, load_networks
     from toonify.device import pick_device, pick_dtype
     from toonify.inversion.model import FaceModel
@@ -85,11 +88,15 @@ def load_model(
     dtype = pick_dtype(settings.dtype, device)
     if gradients and dtype == torch.float16:
         dtype = torch.bfloat16
-    reader, own = None, None
-    if encoder is not None:
+    reader: Encoder | None = None
+    own: Generator | None = None
+    if encoder is not None and is_bundle(encoder) and has_parts(encoder, INVERSION):
+        own, reader = load_frame_parts(encoder, INVERSION, device=device)
+    elif encoder is not None:
         reader, own = load_networks(locate(encoder, "encoder"), device=device)
     if generator is not None:
-        network = load_generator(locate(generator, "generator"), device=device)
+        part = locate(generator, "inversion_generator", "generator")
+        network = load_generator(part, device=device)
     elif own is not None:
         network = own
     elif isinstance(reader, StyleGANEXEncoder):

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from toonify.cli.common import examples, settings_of
+from toonify.cli.common import BundleOption, Settings, examples, settings_of
 from toonify.cli.inverting import Framing, FramingOption, Photos, load_model, present
 from toonify.errors import UsageError
 
@@ -24,6 +24,7 @@ EPILOG = examples(
     "toonify translate photo.jpg -o again.png --task super-resolution --factor 32",
     "toonify translate sketch.png -o faces/face.png --task sketch --samples 4",
     "toonify translate mask.png -o face.png --task mask",
+    "toonify translate photo.jpg -o toon.png --task toonify --character mina",
     "toonify translate photo.jpg -o toon.png --task toonify --checkpoint styleganex-toonify-pixar",
     "toonify translate photo.jpg -o younger.png --task edit --strength -1",
     "toonify translate photo.jpg -o faces/like.png --task mask --parser parsing.onnx --samples 4",
@@ -45,7 +46,6 @@ OFFICIAL = {
     Task.sketch: "styleganex-sketch2face",
     Task.mask: "styleganex-mask2face",
     Task.edit: "styleganex-edit-age",
-    Task.toonify: "styleganex-toonify-cartoon",
 }
 DRAWINGS = (Task.sketch, Task.mask)
 
@@ -62,7 +62,15 @@ def translate(
         str | None,
         typer.Option(
             help="StyleGANEX of this task, a file or a registry name.",
-            show_default="the official one",
+            show_default="the official one; toonify: the bundle's",
+        ),
+    ] = None,
+    bundle: BundleOption = "default",
+    character: Annotated[
+        str | None,
+        typer.Option(
+            help="Of the bundle, for toonify; as `toonify video --character`.",
+            show_default="its first",
         ),
     ] = None,
     generator: Annotated[
@@ -95,8 +103,13 @@ def translate(
 
     settings = settings_of(ctx)
     _check(task, output, samples, factor, parser, strength)
+    if character is not None and (task is not Task.toonify or checkpoint is not None):
+        raise UsageError("--character is of a bundle's toonify", mend="Leave it out.")
     present(source)
     present(parser)
+    if task is Task.toonify and checkpoint is None:
+        _toonify(settings, source, output, bundle, character)
+        return
     model = load_model(settings, checkpoint or OFFICIAL[task], generator)
     photos = Photos(settings, model, frame)
     images = _images(task, photos, source, samples, factor, parser, strength, settings.seed)
@@ -110,6 +123,29 @@ def translate(
             bar(done, len(targets))
     record: dict[str, Any] = {"source": str(source), "outputs": [str(t) for t in targets]}
     settings.result(record, f"{source} -> {', '.join(record['outputs'])}")
+
+
+def _toonify(
+    settings: Settings, source: Path, output: Path, bundle: str, character: str | None
+) -> None:
+    """Every face of a photograph drawn within it, by the bundle's StyleGANEX model."""
+    from toonify.errors import InputError
+    from toonify.faces import get_detector
+    from toonify.frame_engine import FrameToonifier
+    from toonify.media.images import read_image, write_image
+    from toonify.video import Casting, FrameArtist
+    from toonify.video.stills import draw_still
+
+    frames = FrameToonifier.from_bundle(bundle, device=settings.device, dtype=settings.dtype)
+    casting = Casting([character] if character else [], frames.characters)
+    rgb = read_image(source).rgb
+    detector = get_detector(device=str(frames.device), offline=settings.offline)
+    drawn, count = draw_still(rgb, FrameArtist(frames, detector), casting)
+    if not count:
+        raise InputError(f"{source}: no face found", mend="Use a picture with a visible face.")
+    write_image(output, drawn)
+    record = {"source": str(source), "outputs": [str(output)], "faces": count}
+    settings.result(record, f"{source} -> {output}")
 
 
 def _images(

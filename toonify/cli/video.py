@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from enum import StrEnum
 from fractions import Fraction
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -25,10 +25,13 @@ from toonify.cli.common import (
     settings_of,
 )
 from toonify.cli.stylize import Faces, Landmarks
-from toonify.errors import ModelError, UsageError
+from toonify.errors import UsageError
 
 if TYPE_CHECKING:
-    from toonify.video import Report
+    from torch import nn
+
+    from toonify.lut import CharacterTable
+    from toonify.video import Artist, Report
 
 
 class Engine(StrEnum):
@@ -70,6 +73,13 @@ def video(
         ),
     ] = None,
     bundle: BundleOption = "default",
+    checkpoint: Annotated[
+        str | None,
+        typer.Option(
+            help="An official StyleGANEX checkpoint for toonification, instead of a bundle: a file"
+            " or a registry name such as styleganex-toonify-pixar."
+        ),
+    ] = None,
     level: LevelOption = 6,
     trgb: TrgbOption = True,
     color: ColorOption = 1.0,
@@ -134,23 +144,11 @@ def video(
         fps=_rate(fps),
         max_size=max_size,
     )
-    if engine is Engine.styleganex:
-        raise ModelError(
-            f"the bundle {bundle} holds no StyleGANEX model", mend="Use --engine cdsm."
-        )
-
-    from toonify.engine import Toonifier
-    from toonify.video import CdsmArtist, Options, convert
+    from toonify.video import Options, convert
     from toonify.video import preview as draw_preview
 
-    toonifier = Toonifier.from_bundle(
-        bundle,
-        device=settings.device,
-        dtype=settings.dtype,
-        landmarks=landmarks.value,
-        offline=settings.offline,
-    )
-    artist = CdsmArtist(toonifier, level=level, trgb=trgb, color=color, batch_size=batch_size)
+    drawing = {"level": level, "trgb": trgb, "color": color, "batch_size": batch_size}
+    artist, identity = _artist(settings, engine, bundle, checkpoint, landmarks.value, drawing)
     largest = faces is Faces.largest
     if preview:
         counts = draw_preview(
@@ -170,18 +168,7 @@ def video(
         side_by_side=side_by_side,
         resume=resume,
         keep_partial=keep_partial,
-        identity={
-            "engine": "cdsm",
-            "generator": toonifier.table.generator_hash,
-            "codes": _codes_hash(toonifier),
-            "level": level,
-            "trgb": trgb,
-            "color": color,
-            "device": str(toonifier.device),
-            "dtype": str(toonifier.dtype),
-            "landmarks": toonifier.detector.name,
-            "batch_size": batch_size,
-        },
+        identity=identity,
     )
     try:
         with _progress(settings) as progress:
@@ -195,6 +182,51 @@ def video(
     if report.damaged:
         complain(f"{source} is damaged: what could be read, {report.frames} frames, was drawn")
     raise typer.Exit(1 if report.damaged else 0)
+
+
+def _artist(
+    settings: Settings,
+    engine: Engine,
+    bundle: str,
+    checkpoint: str | None,
+    landmarks: str,
+    drawing: dict[str, Any],
+) -> tuple[Artist, dict[str, Any]]:
+    """What draws, and all that its drawings depend on."""
+    from toonify.bundle import FRAMES, has_parts
+    from toonify.engine import Toonifier
+    from toonify.faces import get_detector
+    from toonify.frame_engine import FrameToonifier
+    from toonify.video import CdsmArtist, FrameArtist
+
+    if checkpoint is not None and engine is Engine.cdsm:
+        raise UsageError("--checkpoint is of the engine styleganex", mend="Leave one of them out.")
+    networks = {"device": settings.device, "dtype": settings.dtype}
+    identity: dict[str, Any] = {**drawing, "landmarks": landmarks}
+    whole = engine is Engine.styleganex or checkpoint is not None
+    if whole or (engine is Engine.auto and has_parts(bundle, FRAMES)):
+        if checkpoint is not None:
+            frames = FrameToonifier.from_checkpoint(checkpoint, **networks)
+        else:
+            frames = FrameToonifier.from_bundle(bundle, **networks)
+        detector = get_detector(landmarks, device=str(frames.device), offline=settings.offline)
+        about = {"engine": "styleganex", "networks": _hash(frames.network.base, frames.encoder)}
+        identity |= about | {"codes": None if frames.table is None else _codes_hash(frames.table)}
+        identity |= {"device": str(frames.device), "dtype": str(frames.dtype)}
+        return FrameArtist(frames, detector, **drawing), identity
+    toonifier = Toonifier.from_bundle(
+        bundle, landmarks=landmarks, offline=settings.offline, **networks
+    )
+    identity |= {"engine": "cdsm", "networks": toonifier.table.generator_hash}
+    identity |= {"codes": _codes_hash(toonifier.table), "landmarks": toonifier.detector.name}
+    identity |= {"device": str(toonifier.device), "dtype": str(toonifier.dtype)}
+    return CdsmArtist(toonifier, **drawing), identity
+
+
+def _hash(*networks: nn.Module) -> str:
+    from toonify.checkpoints import generator_hash
+
+    return " ".join(generator_hash(network) for network in networks)
 
 
 def seconds(text: str, option: str) -> float:
@@ -226,15 +258,12 @@ def _rate(text: str | None) -> Fraction | None:
     return rate
 
 
-def _codes_hash(toonifier: object) -> str:
+def _codes_hash(table: CharacterTable) -> str:
     """What tells one table of characters from another."""
     import hashlib
 
-    from toonify.engine import Toonifier
-
-    assert isinstance(toonifier, Toonifier)
     digest = hashlib.sha256()
-    for character in toonifier.table:
+    for character in table:
         digest.update(character.name.encode() + character.w_plus.cpu().numpy().tobytes())
     return digest.hexdigest()
 

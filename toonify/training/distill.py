@@ -21,7 +21,7 @@ from torch import Tensor, nn
 
 from toonify.errors import UsageError
 from toonify.models.mobile import MobileGenerator
-from toonify.models.ops import EqualLinear, StyledConv
+from toonify.models.ops import EqualLinear
 from toonify.models.protocol import Generator
 from toonify.models.stylegan2 import StyleGAN2Generator, channel_table
 from toonify.training.encoder_data import Pairs
@@ -79,7 +79,7 @@ class DistillConfig:
 def new_student(
     teacher: Generator, *, resolution: int, channel_base: int, channel_max: int, seed: int = 0
 ) -> StyleGAN2Generator:
-    """A fresh StyleGAN2 with the teacher's mapping network and, of a compact one, its noise maps.
+    """A fresh StyleGAN2 with the teacher's mapping network.
 
     Args:
         channel_base, channel_max: as of `channel_table`.
@@ -108,8 +108,6 @@ def new_student(
             layer.weight.copy_(weight / layer.weight_gain)
             layer.bias.copy_(bias / layer.lr_multiplier)
         student.w_avg.copy_(teacher.w_avg)
-        if isinstance(teacher, MobileGenerator):
-            _copy_noise(teacher, student)
     return student.to(teacher.w_avg.device)
 
 
@@ -144,20 +142,6 @@ def _mapping_layers(teacher: Generator) -> Iterator[tuple[Tensor, Tensor]]:
             yield layer.weight * layer.weight_gain, layer.bias * layer.lr_multiplier
     else:
         raise UsageError(f"a {type(teacher).__name__} can't be distilled")
-
-
-def _copy_noise(teacher: MobileGenerator, student: StyleGAN2Generator) -> None:
-    for info in student.layers:
-        layer = student.get_submodule(info.name)
-        if not isinstance(layer, StyledConv):
-            continue
-        name = info.name.replace(".up", ".conv1").replace(".conv", ".conv")
-        name = name if name == "conv1" or name.endswith("conv1") else f"{name}2"
-        noise = cast(Tensor, teacher.get_submodule(name).noise)
-        spread = noise.std()
-        if spread > 1e-6 and noise.shape == layer.noise_const.shape:
-            layer.noise_const.copy_((noise - noise.mean()) / spread)
-            layer.noise_strength.fill_(float(spread) / 4)
 
 
 class DistillTrainer:
@@ -201,7 +185,8 @@ class DistillTrainer:
         return self.student.partial_images(self.student.styles(w_plus))
 
     def _coarse_images(self, w_plus: Tensor) -> list[Tensor]:
-        return self.student.partial_images(self.student.styles(w_plus), resolution=COARSE)
+        styles = self.student.styles(w_plus)
+        return self.student.partial_images(styles, resolution=COARSE)
 
     @property
     def kimg(self) -> float:

@@ -5,6 +5,16 @@ from __future__ import annotations
 from toonify.video.artist import Artist, CdsmArtist
 from toonify.video.casting import Casting
 from toonify.video.conversion import Options, Report, convert
+from toonify.video.frame_artist import FrameArtist
 from toonify.video.preview import preview
 
-__all__ = ["Artist", "Casting", "CdsmArtist", "Options", "Report", "convert", "preview"]
+__all__ = [
+    "Artist",
+    "Casting",
+    "CdsmArtist",
+    "FrameArtist",
+    "Options",
+    "Report",
+    "convert",
+    "preview",
+]

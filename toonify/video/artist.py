@@ -1,4 +1,4 @@
-"""What draws the faces of a clip. An engine is anything with these four methods."""
+"""What draws the faces of a clip. An engine is anything that offers this."""
 
 from __future__ import annotations
 
@@ -10,13 +10,23 @@ import torch
 
 from toonify.engine import DEFAULT_LEVEL, Toonifier
 from toonify.faces import Alignment, Face, FaceDetector
+from toonify.faces.alignment import silhouette_mask
+from toonify.faces.matte import drawing_matte
 from toonify.faces.types import RGB, Points, f32
 
 T = TypeVar("T")
 
 
 class Artist(Protocol):
-    """Draws one face at a time in three steps; between the last two, codes are smoothed in time."""
+    """Draws one face at a time in three steps; between the last two, codes are smoothed in time.
+
+    Attributes:
+        keeps_code: a person's first code serves until the next cut, instead of each frame's.
+        clears_hair: what sticks out behind a silhouette is to be painted over.
+    """
+
+    keeps_code: bool
+    clears_hair: bool
 
     @property
     def characters(self) -> tuple[str, ...]: ...
@@ -38,6 +48,14 @@ class Artist(Protocol):
         """A drawing (S, S, 3) uint8 for each region."""
         ...
 
+    def matte(self, region: Alignment, toon: RGB) -> Points | None:
+        """A drawing's silhouette (S, S) in 0..1; None where it can't be told."""
+        ...
+
+    def mask(self, matte: Points) -> Points:
+        """A silhouette, smoothed in time, as the opacity that the drawing is laid in with."""
+        ...
+
 
 class CdsmArtist:
     """Cross-domain style mixing on FFHQ crops.
@@ -47,6 +65,9 @@ class CdsmArtist:
         level, trgb, color: as in `Toonifier.stylize`.
         batch_size: faces drawn together.
     """
+
+    keeps_code = False
+    clears_hair = True
 
     def __init__(
         self,
@@ -76,7 +97,7 @@ class CdsmArtist:
         """w+ (N, num_ws, w_dim)."""
         parts = [
             self.toonifier.encode([region.image for region in part]).cpu().numpy()
-            for part in _chunks(regions, self.batch_size)
+            for part in chunks(regions, self.batch_size)
         ]
         return f32(np.concatenate(parts))
 
@@ -87,7 +108,7 @@ class CdsmArtist:
         drawn: dict[int, RGB] = {}
         for name in sorted(set(characters)):
             rows = [row for row, wanted in enumerate(characters) if wanted == name]
-            for part in _chunks(rows, self.batch_size):
+            for part in chunks(rows, self.batch_size):
                 w_plus = torch.from_numpy(codes[part]).to(self.toonifier.device)
                 toons = self.toonifier.render(
                     w_plus, name, level=self.level, trgb=self.trgb, color=self.color
@@ -95,6 +116,15 @@ class CdsmArtist:
                 drawn.update(zip(part, toons, strict=True))
         return [drawn[row] for row in range(len(characters))]
 
+    def matte(self, region: Alignment, toon: RGB) -> Points | None:
+        """The drawing before its plain background."""
+        return drawing_matte(toon)
 
-def _chunks(items: Sequence[T], size: int) -> list[Sequence[T]]:
+    def mask(self, matte: Points) -> Points:
+        """Fading at the bottom."""
+        return silhouette_mask(matte)
+
+
+def chunks(items: Sequence[T], size: int) -> list[Sequence[T]]:
+    """`items` in parts of at most `size`."""
     return [items[start : start + size] for start in range(0, len(items), max(size, 1))]

@@ -8,10 +8,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from toonify.faces import Alignment
-from toonify.faces.alignment import overlay, silhouette_mask, square_mask, unit_to_photo
+from toonify.faces.alignment import overlay, square_mask, unit_to_photo
 from toonify.faces.backdrop import HeadPatch, head_patch, paint_patch
-from toonify.faces.matte import drawing_matte
 from toonify.faces.types import RGB, Points, f32
+from toonify.video.artist import Artist
 
 STUBBORN = 12  # frames of the contrary in a row that change a decision
 PATCH_EVERY = 3  # frames between looks at what is behind a head
@@ -46,11 +46,12 @@ class Compositor:
     """Lays drawings into the frames of a clip, in order.
 
     Args:
+        artist: knows its drawings' silhouettes.
         smooth: 0 takes each frame for itself, 1 is steadiest.
     """
 
-    def __init__(self, smooth: float) -> None:
-        self.smooth = smooth
+    def __init__(self, artist: Artist, smooth: float) -> None:
+        self.artist, self.smooth = artist, smooth
         self._people: dict[int, _Person] = {}
 
     def compose(self, rgb: RGB, items: list[Item]) -> RGB:
@@ -58,8 +59,8 @@ class Compositor:
         out = rgb.copy()
         for item in sorted(items, key=lambda item: item.region.face.size):
             person = self._people.setdefault(item.person, _Person())
-            mask = self._mask(person, item.toon)
-            if person.silhouette:
+            mask = self._mask(person, item)
+            if person.silhouette and self.artist.clears_hair:
                 self._clear(person, rgb, out, mask, item)
             overlay(out, item.toon, f32(mask * item.opacity), item.region)
             person.frames += 1
@@ -69,8 +70,9 @@ class Compositor:
         """Drop everybody but `keep`."""
         self._people = {n: person for n, person in self._people.items() if n in keep}
 
-    def _mask(self, person: _Person, toon: RGB) -> Points:
-        matte = drawing_matte(toon)
+    def _mask(self, person: _Person, item: Item) -> Points:
+        toon = item.toon
+        matte = self.artist.matte(item.region, toon)
         contrary = (matte is not None) != person.silhouette
         person.against_silhouette = person.against_silhouette + 1 if contrary else 0
         if contrary and (person.frames == 0 or person.against_silhouette >= STUBBORN):
@@ -84,7 +86,7 @@ class Compositor:
             person.matte = matte if before is None else f32(before + fresh * (matte - before))
         if person.matte is None:
             return square_mask(toon.shape[0])
-        return silhouette_mask(person.matte)
+        return self.artist.mask(person.matte)
 
     def _clear(self, person: _Person, rgb: RGB, out: RGB, mask: Points, item: Item) -> None:
         """Paint over the hair that sticks out in front of a plain wall.

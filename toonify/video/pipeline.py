@@ -83,11 +83,12 @@ class Pipeline:
         self.block = block
         self.width = width_of(smooth, fps)
         self.reach = reach_of(self.width, block)
-        self.compositor = Compositor(smooth)
+        self.compositor = Compositor(artist, smooth)
         self.steadiness = Steadiness()
         self.people: dict[int, int] = {}  # person -> frames drawn
         self._faces: dict[int, dict[int, Face]] = {}
         self._codes: dict[int, dict[int, Points]] = {}
+        self._first: dict[int, Points] = {}  # person -> first code, where that one is kept
         self._cuts: set[int] = set()
         self._ahead: dict[str, Any] | None = None  # the tracker's state after the drawn blocks
         self._last: int | None = None  # the clip's last frame, once known
@@ -165,10 +166,21 @@ class Pipeline:
             across = {place.person: float(_middle(place.region.face)[0]) for place in row}
             self.casting.appear({who: x / rgb.shape[1] for who, x in across.items()})
             regions += [(frame.index, place) for place in row]
-        if regions:
-            codes = self.artist.encode([place.region for _, place in regions])
-            for (index, place), code in zip(regions, codes, strict=True):
-                self._codes.setdefault(place.person, {})[index] = code
+        for index, place, code in self._encoded(regions):
+            self._codes.setdefault(place.person, {})[index] = code
+
+    def _encoded(self, regions: list[tuple[int, _Place]]) -> list[tuple[int, _Place, Points]]:
+        """The places' codes; people are new after a cut, so a kept code lasts until then."""
+        fresh = regions
+        if self.artist.keeps_code:
+            new = {place.person: (index, place) for index, place in reversed(regions)}
+            fresh = [item for person, item in new.items() if person not in self._first]
+        codes = list(self.artist.encode([place.region for _, place in fresh])) if fresh else []
+        if not self.artist.keeps_code:
+            return [(at, place, code) for (at, place), code in zip(fresh, codes, strict=True)]
+        for (_, place), code in zip(fresh, codes, strict=True):
+            self._first[place.person] = code
+        return [(index, place, self._first[place.person]) for index, place in regions]
 
     def _prune(self, block: _Block) -> None:
         """Keep what this block and its neighbours need: the one before is not drawn yet, and looks
@@ -181,6 +193,7 @@ class Pipeline:
                     table[person] = kept  # type: ignore[assignment]
                 else:
                     del table[person]
+        self._first = {who: code for who, code in self._first.items() if who in self._faces}
         self._cuts = {at for at in self._cuts if at >= first}
 
     def _draw(self, block: _Block) -> list[Drawn]:
@@ -272,6 +285,8 @@ class Pipeline:
             "steadiness": self.steadiness.state(),
         }
         arrays = {f"paste.{key}": value for key, value in self.compositor.state().items()}
+        for person, code in self._first.items():
+            arrays[f"first.{person}"] = code
         for person, codes in self._codes.items():
             for at, code in codes.items():
                 if at < upto:
@@ -300,6 +315,8 @@ class Pipeline:
             kind, _, rest = key.partition(".")
             if kind == "paste":
                 paste[rest] = value
+            elif kind == "first":
+                self._first[int(rest)] = value
             elif kind == "code":
                 person, _, at = rest.partition(".")
                 self._codes.setdefault(int(person), {})[int(at)] = value

@@ -15,7 +15,7 @@ from toonify.media.images import write_image
 from toonify.media.video import Frame, Span, open_clip, open_reader
 from toonify.video.artist import Artist
 from toonify.video.casting import Casting
-from toonify.video.compositor import Compositor, Item
+from toonify.video.stills import draw_still
 
 HEIGHT = 480  # px, of a frame on the sheet
 GAP = 6  # px
@@ -46,27 +46,9 @@ def preview(
     casting = Casting(characters, artist.characters)
     columns, counts = [], []
     for frame in _three(source, span):
-        rgb = frame.rgb
-        faces = artist.detector.detect(rgb)[: 1 if largest else None]
-        faces = sorted(faces, key=lambda face: float(face.box[0]))
-        counts.append(len(faces))
-        drawn = rgb
-        if faces:
-            regions = [artist.region(rgb, face) for face in faces]
-            casting.appear(
-                {
-                    n: float(face.points5[:, 0].mean()) / rgb.shape[1]
-                    for n, face in enumerate(faces, 1)
-                }
-            )
-            names = [casting[n] for n in range(1, len(faces) + 1)]
-            toons = artist.render(regions, artist.encode(regions), names)
-            items = [
-                Item(n, toon, region)
-                for n, (toon, region) in enumerate(zip(toons, regions, strict=True), 1)
-            ]
-            drawn = Compositor(0).compose(rgb, items)
-        columns.append([_shown(rgb), _shown(drawn)])
+        drawn, count = draw_still(frame.rgb, artist, casting, largest=largest)
+        counts.append(count)
+        columns.append([_shown(frame.rgb), _shown(drawn)])
     page = _grid(columns)
     write_image(sheet, page)
     return counts

@@ -1,0 +1,30 @@
+"""One picture, drawn as a clip's frames are."""
+
+from __future__ import annotations
+
+from toonify.faces.types import RGB
+from toonify.video.artist import Artist
+from toonify.video.casting import Casting
+from toonify.video.compositor import Compositor, Item
+
+
+def draw_still(
+    rgb: RGB, artist: Artist, casting: Casting, *, largest: bool = False
+) -> tuple[RGB, int]:
+    """(H, W, 3) uint8 with its people drawn, and how many there are.
+
+    Args:
+        casting: people are numbered from left to right.
+        largest: only the largest face is drawn.
+    """
+    faces = artist.detector.detect(rgb)[: 1 if largest else None]
+    faces = sorted(faces, key=lambda face: float(face.box[0]))
+    if not faces:
+        return rgb, 0
+    regions = [artist.region(rgb, face) for face in faces]
+    places = {n: float(f.points5[:, 0].mean()) / rgb.shape[1] for n, f in enumerate(faces, 1)}
+    casting.appear(places)
+    names = [casting[n] for n in places]
+    toons = artist.render(regions, artist.encode(regions), names)
+    items = [Item(n, toon, region) for n, toon, region in zip(places, toons, regions, strict=True)]
+    return Compositor(artist, 0).compose(rgb, items), len(faces)
