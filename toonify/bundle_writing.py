@@ -5,13 +5,22 @@ from __future__ import annotations
 import os
 import shutil
 import tempfile
+from collections.abc import Mapping
 from pathlib import Path
 from typing import cast
 
 import torch
 from torch import nn
 
-from toonify.bundle import bundle_folder, part_path, read_manifest, write_manifest
+from toonify.bundle import (
+    FRAMES,
+    INVERSION,
+    bundle_folder,
+    load_frame_parts,
+    part_path,
+    read_manifest,
+    write_manifest,
+)
 from toonify.checkpoints import (
     generator_hash,
     load_encoder,
@@ -53,13 +62,20 @@ def is_bundle(name: str) -> bool:
 
 
 def write_bundle(
-    folder: Path, *, generator: Path, encoder: str, table: Path, licence: str = "unknown"
+    folder: Path,
+    *,
+    generator: Path,
+    encoder: str,
+    table: Path,
+    licence: str = "unknown",
+    extras: Mapping[str, Path] | None = None,
 ) -> tuple[str, ...]:
     """Write a bundle's folder, whole or not at all; networks are stored in float16.
 
     Args:
         encoder: a checkpoint, or the name or folder of a bundle.
         licence: of the parts, for the manifest.
+        extras: part → checkpoint, of `toonify.bundle.EXTRAS`.
 
     Returns:
         the characters' names.
@@ -88,12 +104,21 @@ def write_bundle(
         save_generator(network, partial / "generator.safetensors", dtype=torch.float16)
         save_encoder(reader, partial / "encoder.safetensors", dtype=torch.float16)
         characters.save(partial / "characters.safetensors")
-        parts = ("generator", "encoder", "characters")
+        parts = ["generator", "encoder", "characters", *(extras or {})]
+        for part, path in (extras or {}).items():
+            target = partial / f"{part}.safetensors"
+            if part.endswith("generator"):
+                save_generator(load_generator(path), target, dtype=torch.float16)
+            else:
+                save_encoder(load_encoder(path), target, dtype=torch.float16)
         write_manifest(
             partial,
             about={"name": folder.name, "license": licence},
             files={part: {"file": f"{part}.safetensors"} for part in parts},
         )
+        for pair in (FRAMES, INVERSION):
+            if any(part in parts for part in pair):
+                load_frame_parts(partial, pair)  # both, and made for each other
         umask = os.umask(0)
         os.umask(umask)
         partial.chmod(0o777 & ~umask)

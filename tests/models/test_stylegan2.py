@@ -181,3 +181,29 @@ def test_features_are_those_the_next_block_reads():
     network.synthesize(styles)
     assert torch.equal(network.features(styles, resolution=8), seen[0])
     assert network.features(styles, resolution=16).shape == (2, 8, 16, 16)
+
+
+@pytest.mark.parametrize("noise", ["const", "zero"])
+def test_partial_images_end_with_the_image(noise):
+    network = tiny()
+    styles = network.styles(torch.randn(2, 6, 24))
+    images = network.partial_images(styles, noise=noise)
+    assert [image.shape for image in images] == [(2, 3, size, size) for size in (4, 8, 16)]
+    assert torch.equal(images[-1], network.synthesize(styles, noise=noise))
+
+
+def test_partial_images_stop_early(monkeypatch):
+    network = tiny()
+    styles = network.styles(torch.randn(2, 6, 24))
+    whole = network.partial_images(styles)
+
+    def run(*arguments):
+        raise AssertionError("the last block has no part in it")
+
+    monkeypatch.setattr(network.blocks[1].up, "forward", run)
+    for early, image in zip(network.partial_images(styles, resolution=8), whole, strict=False):
+        assert torch.equal(early, image)
+    assert len(network.partial_images(styles, resolution=8)) == 2
+    # a coarse picture has nothing to do with later layers: their styles may be anything
+    other = [s if layer.resolution <= 8 else s + 1 for s, layer in zip(styles, network.layers)]  # noqa: B905
+    assert torch.equal(network.partial_images(other, resolution=8)[-1], whole[1])

@@ -9,6 +9,8 @@ import numpy as np
 from PIL import Image
 
 from toonify.faces import Alignment, Face
+from toonify.faces.alignment import silhouette_mask
+from toonify.faces.matte import drawing_matte
 from toonify.faces.types import f32
 
 SIDE = 16  # px of a person
@@ -71,9 +73,11 @@ class Artist:
     """Draws one colour, with a code that is the mean colour of the crop."""
 
     characters = tuple(PAINT)
+    clears_hair = True
 
-    def __init__(self) -> None:
+    def __init__(self, *, keeps_code: bool = False) -> None:
         self.detector = Detector()
+        self.keeps_code = keeps_code
         self.encoded = 0
 
     def region(self, rgb, face):
@@ -93,3 +97,9 @@ class Artist:
             np.full((SIDE, SIDE, 3), PAINT[name], np.uint8) - shade
             for name, shade in zip(characters, shades, strict=True)
         ]
+
+    def matte(self, region, toon):
+        return drawing_matte(toon)
+
+    def mask(self, matte):
+        return silhouette_mask(matte)

@@ -24,6 +24,18 @@ def bundle(
     encoder: Annotated[
         str, typer.Option(help="Encoder's checkpoint, or a bundle whose encoder is taken.")
     ] = "default",
+    frame_generator: Annotated[
+        Path | None, typer.Option(help="Of whole frames: StyleGAN2 that draws the characters.")
+    ] = None,
+    frame_encoder: Annotated[
+        Path | None, typer.Option(help="Its encoder, of `train-encoder --task video-toonify`.")
+    ] = None,
+    inversion_generator: Annotated[
+        Path | None, typer.Option(help="StyleGAN2 of faces, for `invert` and `edit`.")
+    ] = None,
+    inversion_encoder: Annotated[
+        Path | None, typer.Option(help="Its encoder, of `train-encoder --task inversion`.")
+    ] = None,
     licence: Annotated[str, typer.Option(help="Licence to note in the manifest.")] = "unknown",
 ) -> None:
     """Put a bundle together to ship.
@@ -34,6 +46,24 @@ def bundle(
 
     if output.exists() and any(output.iterdir() if output.is_dir() else [output]):
         raise UsageError(f"{output} exists already", mend="Choose another -o.")
-    names = write_bundle(output, generator=generator, encoder=encoder, table=table, licence=licence)
+    given = {
+        "frame_generator": frame_generator,
+        "frame_encoder": frame_encoder,
+        "inversion_generator": inversion_generator,
+        "inversion_encoder": inversion_encoder,
+    }
+    for kind in ("frame", "inversion"):
+        if (given[f"{kind}_generator"] is None) != (given[f"{kind}_encoder"] is None):
+            raise UsageError(
+                f"--{kind}-generator and --{kind}-encoder go together", mend="Give both."
+            )
+    names = write_bundle(
+        output,
+        generator=generator,
+        encoder=encoder,
+        table=table,
+        licence=licence,
+        extras={part: path for part, path in given.items() if path is not None},
+    )
     record = {"path": str(output), "characters": list(names)}
     settings_of(ctx).result(record, f"{output}: {', '.join(names)}")

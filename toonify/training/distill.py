@@ -85,8 +85,14 @@ def new_student(
         channel_base, channel_max: as of `channel_table`.
 
     Raises:
-        UsageError: the resolution is the teacher's double or more.
+        UsageError: the resolution is the teacher's double or more, or no such network can be.
     """
+    if resolution < 8 or resolution & (resolution - 1):
+        raise UsageError(f"a resolution of {resolution} is no power of two from 8 on")
+    if channel_base < resolution:
+        raise UsageError(
+            f"{channel_base} over {resolution} leaves no channel", mend="Raise --channel-base."
+        )
     if resolution > teacher.resolution:
         raise UsageError(
             f"a teacher of {teacher.resolution}x{teacher.resolution} can't teach {resolution}",
@@ -341,10 +347,18 @@ def distill(
         progress: called after every step with the losses.
 
     Raises:
-        UsageError: a run in `folder` without `resume`, or a resumption of something else.
+        UsageError: pairs smaller than the student's pictures, a run in `folder` without `resume`,
+            or a resumption of something else.
         Diverged: the loss or a weight is no longer finite; the last snapshot stays.
         KeyboardInterrupt: after Ctrl-C, once a snapshot is kept.
     """
+    side = pairs.held_out()[1].shape[-1]
+    if side < student.resolution:
+        raise UsageError(
+            f"the pairs are {side}x{side}, the student's pictures"
+            f" {student.resolution}x{student.resolution}",
+            mend="Sample larger ones, or leave --pairs out.",
+        )
     trainer = DistillTrainer(config, student, pairs, perceptual)
     run_trainer(
         trainer,

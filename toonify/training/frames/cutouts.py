@@ -19,7 +19,7 @@ from toonify.errors import InputError
 from toonify.faces.types import RGB, Points
 
 INDEX = "drawings.json"
-ARRAYS = ("faces", "mattes", "fills")
+ARRAYS = ("faces", "mattes", "hairs", "fills")
 RGBA = NDArray[np.uint8]  # (S, S, 4), straight alpha
 
 
@@ -30,6 +30,7 @@ class Cutout:
     Attributes:
         face: (S, S, 3) the FFHQ crop.
         matte: (S, S) uint8, the person's opacity.
+        hair: (S, S) uint8, where the person's hair is.
         fill: (S, S, 3) the crop without the person.
         head: RGBA of the drawing in front of the body.
         back: likewise, what hangs behind the body; None where there is nothing.
@@ -40,6 +41,7 @@ class Cutout:
 
     face: RGB
     matte: NDArray[np.uint8]
+    hair: NDArray[np.uint8]
     fill: RGB
     head: RGBA
     back: RGBA | None
@@ -49,7 +51,8 @@ class Cutout:
 
 
 class CutoutSet:
-    """A folder of cutouts: `faces.npy`, `mattes.npy`, `fills.npy`, `drawings.json` and pictures.
+    """A folder of cutouts: `faces.npy`, `mattes.npy`, `hairs.npy`, `fills.npy`, `drawings.json`
+    and pictures.
 
     Attributes:
         characters: their names, in the order of their numbers.
@@ -65,7 +68,7 @@ class CutoutSet:
             self.characters: tuple[str, ...] = tuple(index["characters"])
             self._margin = float(index["margin"])
             self._rows: list[dict[str, object]] = index["drawings"]
-            self._faces, self._mattes, self._fills = (
+            self._faces, self._mattes, self._hairs, self._fills = (
                 np.load(folder / f"{name}.npy", mmap_mode="r") for name in ARRAYS
             )
         except (OSError, ValueError, KeyError, TypeError) as error:
@@ -85,6 +88,7 @@ class CutoutSet:
         return Cutout(
             face=np.asarray(self._faces[face]),
             matte=np.asarray(self._mattes[face]),
+            hair=np.asarray(self._hairs[face]),
             fill=np.asarray(self._fills[face]),
             head=self._picture(str(row["head"])),
             back=self._picture(str(row["back"])) if row.get("back") else None,
@@ -126,10 +130,10 @@ def write_index(
     temporary.replace(folder / INDEX)
 
 
-def write_faces(folder: Path, faces: RGB, mattes: Points, fills: RGB) -> None:
-    """Write the arrays (N, S, S, 3), (N, S, S) in 0..1 and (N, S, S, 3)."""
-    opacities = np.rint(np.clip(mattes, 0, 1) * 255).astype(np.uint8)
-    for name, array in zip(ARRAYS, (faces, opacities, fills), strict=True):
+def write_faces(folder: Path, faces: RGB, mattes: Points, hairs: Points, fills: RGB) -> None:
+    """Write the arrays (N, S, S, 3), (N, S, S) in 0..1 twice, and (N, S, S, 3)."""
+    masks = [np.rint(np.clip(mask, 0, 1) * 255).astype(np.uint8) for mask in (mattes, hairs)]
+    for name, array in zip(ARRAYS, (faces, *masks, fills), strict=True):
         temporary = folder / f".{name}.tmp.npy"
         np.save(temporary, array)
         temporary.replace(folder / f"{name}.npy")

@@ -13,7 +13,7 @@ from toonify.engine import Toonifier
 from toonify.errors import InputError
 from toonify.faces.alignment import silhouette_mask
 from toonify.faces.matte import drawing_matte
-from toonify.faces.person import PersonMatte, fill_behind
+from toonify.faces.person import PersonMatte, fill_behind, hair_matte
 from toonify.models.protocol import Generator
 from toonify.training.frames.cutouts import write_faces, write_index
 from toonify.training.pairs import draw_codes, render
@@ -47,7 +47,7 @@ def make_cutouts(
     random = torch.Generator().manual_seed(seed)
     images = np.zeros((count, SIZE, SIZE, 3), np.uint8)
     opacities = np.zeros((count, SIZE, SIZE), np.float32)
-    fills = np.zeros_like(images)
+    hairs, fills = np.zeros_like(opacities), np.zeros_like(images)
     rows: list[dict[str, object]] = []
     try:
         for name in names:
@@ -60,6 +60,7 @@ def make_cutouts(
             for offset, picture in enumerate(pixels):
                 number = start + offset
                 images[number], opacities[number] = picture, matte(picture)
+                hairs[number] = hair_matte(picture, opacities[number])
                 fills[number] = fill_behind(picture, opacities[number])
                 character = number % len(names)
                 (drawing,) = toonifier.render(codes[offset : offset + 1], names[character])
@@ -79,7 +80,7 @@ def make_cutouts(
                 "no drawing can be told from its background",
                 mend="Whole frames need characters drawn in front of something plain.",
             )
-        write_faces(folder, images, opacities, fills)
+        write_faces(folder, images, opacities, hairs, fills)
         write_index(folder, names, rows, margin=0.0)
     except OSError as error:
         raise InputError(
