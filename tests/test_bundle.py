@@ -9,8 +9,17 @@ import pytest
 import torch
 
 import toonify.bundle
-from tests.tiny_bundle import NAMES, tiny_generator, write_bundle, write_table
-from toonify.bundle import Bundle, write_manifest
+from tests.tiny_bundle import NAMES, add_frame_parts, tiny_generator, write_bundle, write_table
+from tests.tiny_styleganex import tiny_encoder, tiny_stylegan2
+from toonify.bundle import (
+    EXTRAS,
+    FRAMES,
+    INVERSION,
+    Bundle,
+    has_parts,
+    load_frame_parts,
+    write_manifest,
+)
 from toonify.checkpoints import file_sha256, save_encoder, save_generator
 from toonify.errors import ModelError
 from toonify.models.compact_encoder import CompactEncoder
@@ -145,3 +154,94 @@ def test_parts_in_the_wrong_place(bundle: Path) -> None:
     shutil.copy(bundle / "encoder.safetensors", bundle / "generator.safetensors")
     rehash(bundle)
     refused(bundle, r"generator\.safetensors")
+
+
+@pytest.fixture(scope="module")
+def whole_frames(whole: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = Path(shutil.copytree(whole, tmp_path_factory.mktemp("frames") / "tiny"))
+    return add_frame_parts(folder)
+
+
+@pytest.fixture
+def frames(whole_frames: Path, tmp_path: Path) -> Path:
+    return Path(shutil.copytree(whole_frames, tmp_path / "frames"))
+
+
+def refused_frames(folder: Path, parts: tuple[str, str], pattern: str) -> None:
+    with pytest.raises(ModelError, match=pattern) as caught:
+        load_frame_parts(folder, parts)
+    assert caught.value.exit_code == 3 and "\n" not in str(caught.value)
+
+
+def test_what_a_bundle_has_beside(bundle: Path, frames: Path) -> None:
+    assert not has_parts(bundle, FRAMES) and not has_parts(bundle, INVERSION)
+    assert has_parts(frames, FRAMES) and has_parts(frames, EXTRAS)
+    assert has_parts(bundle, ("generator", "characters"))
+    files = files_of(frames)
+    change(frames, files={k: v for k, v in files.items() if k != "frame_encoder"})
+    assert not has_parts(frames, FRAMES) and has_parts(frames, INVERSION)
+    for nothing in (None, [], "frame_generator frame_encoder"):
+        change(frames, files=nothing)
+        assert not has_parts(frames, FRAMES)
+    with pytest.raises(ModelError, match="no bundle"):
+        has_parts(bundle / "gone", FRAMES)
+
+
+def test_shipped_frame_parts_are_known_by_name(
+    frames: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(toonify.bundle, "_SHIPPED", frames.parent)
+    assert has_parts("frames", FRAMES)
+    assert load_frame_parts("frames", INVERSION)[0].num_ws == 10
+
+
+@pytest.mark.parametrize(("parts", "seed"), [(FRAMES, 3), (INVERSION, 4)])
+def test_frame_parts_are_loaded(frames: Path, parts: tuple[str, str], seed: int) -> None:
+    generator, encoder = load_frame_parts(frames, parts)
+    assert torch.equal(generator.const, tiny_stylegan2(seed=seed).const)
+    assert encoder.num_ws == generator.num_ws == 10
+    assert len(encoder.net.fusion) == (3 if parts == FRAMES else 0)
+    assert Bundle.load(frames).generator.num_ws == 8, "the others are as they were"
+
+
+@pytest.mark.parametrize("parts", [FRAMES, INVERSION])
+def test_a_bundle_without_frame_parts(bundle: Path, parts: tuple[str, str]) -> None:
+    refused_frames(bundle, parts, r"holds no StyleGANEX model of this kind.*train-encoder --task")
+
+
+@pytest.mark.parametrize("part", FRAMES)
+def test_each_frame_part_is_verified(frames: Path, part: str) -> None:
+    path = frames / f"{part}.safetensors"
+    content = bytearray(path.read_bytes())
+    content[-1] ^= 1
+    path.write_bytes(content)
+    refused_frames(frames, FRAMES, rf"{part}\.safetensors is not the file its manifest describes")
+    load_frame_parts(frames, FRAMES, verify=False)
+    load_frame_parts(frames, INVERSION)
+    Bundle.load(frames)
+    path.unlink()
+    refused_frames(frames, FRAMES, rf"{part}\.safetensors is missing")
+
+
+def test_frame_parts_of_other_kinds(frames: Path) -> None:
+    shutil.copy(frames / "generator.safetensors", frames / "frame_generator.safetensors")
+    shutil.copy(frames / "encoder.safetensors", frames / "inversion_encoder.safetensors")
+    rehash(frames)
+    refused_frames(frames, FRAMES, "frame_generator and frame_encoder of .* are not StyleGANEX's")
+    refused_frames(frames, INVERSION, "are not StyleGANEX's")
+
+
+@pytest.mark.parametrize("changes", [{"num_ws": 8}, {"w_dim": 8}, {"feature_channels": 4}])
+def test_frame_parts_that_do_not_belong_together(frames: Path, changes: dict) -> None:
+    save_encoder(tiny_encoder(**changes), frames / "inversion_encoder.safetensors")
+    rehash(frames)
+    refused_frames(frames, INVERSION, "inversion_encoder of .* was not trained for its inversion_g")
+
+
+def test_frame_parts_stay_inside(frames: Path) -> None:
+    shutil.copy(frames / "frame_generator.safetensors", frames.parent / "outside.safetensors")
+    change(
+        frames,
+        files=files_of(frames) | {"frame_generator": {"file": "../outside.safetensors"}},
+    )
+    refused_frames(frames, FRAMES, "points outside")

@@ -7,7 +7,8 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from toonify.bundle import write_manifest
+from tests.tiny_styleganex import tiny_encoder, tiny_stylegan2
+from toonify.bundle import FRAMES, INVERSION, write_manifest
 from toonify.checkpoints import generator_hash, load_generator, save_encoder, save_generator
 from toonify.lut import Character, CharacterTable
 from toonify.models.compact_encoder import CompactEncoder
@@ -50,10 +51,30 @@ def write_bundle(folder: Path) -> Path:
     save_generator(generator, folder / "generator.safetensors", dtype=torch.float16)
     save_encoder(encoder, folder / "encoder.safetensors", dtype=torch.float16)
     write_table(folder / "generator.safetensors", folder / "characters.safetensors")
-    parts = ("generator", "encoder", "characters")
+    list_parts(folder)
+    return folder
+
+
+def list_parts(folder: Path) -> None:
+    """The manifest of the files that lie there."""
+    parts = sorted(path.stem for path in folder.glob("*.safetensors"))
     write_manifest(
         folder,
         about={"name": "tiny"},
         files={part: {"file": f"{part}.safetensors"} for part in parts},
     )
+
+
+def add_frame_parts(folder: Path, *, resolution: int = 64) -> Path:
+    """`FRAMES` and `INVERSION` of random weights beside what a bundle holds."""
+    channels = {4: 8, 8: 8, 16: 8, 32: 8, 64: 4, 128: 4, 256: 4}
+    channels = {size: count for size, count in channels.items() if size <= resolution}
+    rows = 2 * len(channels)
+    for seed, (generator, encoder) in enumerate((FRAMES, INVERSION)):
+        network = tiny_stylegan2(seed=seed + 3, resolution=resolution, channels=channels)
+        save_generator(network, folder / f"{generator}.safetensors")
+        fusions = {"fusion_channels": (8, 8, 8)} if encoder == FRAMES[1] else {}
+        reader = tiny_encoder(seed=seed + 3, num_ws=rows, **fusions)
+        save_encoder(reader, folder / f"{encoder}.safetensors")
+    list_parts(folder)
     return folder

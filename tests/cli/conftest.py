@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import pytest
 
-from tests.tiny_bundle import write_bundle
+from tests.tiny_bundle import add_frame_parts, write_bundle
 from toonify.cli.main import main
 
 
@@ -48,6 +48,12 @@ def piped(capsysbinary, monkeypatch):
 def bundle(tmp_path_factory):
     """A real bundle of tiny networks with the characters mina and otto."""
     return write_bundle(tmp_path_factory.mktemp("bundles") / "tiny")
+
+
+@pytest.fixture(scope="session")
+def whole_bundle(tmp_path_factory):
+    """One that has StyleGANEX's networks too."""
+    return add_frame_parts(write_bundle(tmp_path_factory.mktemp("bundles") / "whole"))
 
 
 @pytest.fixture(autouse=True)

@@ -13,6 +13,7 @@ COMMANDS = (
     "stylize",
     "evaluate",
     "train-encoder",
+    "distill",
     "finetune",
     "swap",
     "invert",

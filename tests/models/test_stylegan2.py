@@ -205,5 +205,6 @@ def test_partial_images_stop_early(monkeypatch):
         assert torch.equal(early, image)
     assert len(network.partial_images(styles, resolution=8)) == 2
     # a coarse picture has nothing to do with later layers: their styles may be anything
-    other = [s if layer.resolution <= 8 else s + 1 for s, layer in zip(styles, network.layers)]  # noqa: B905
+    pairs = zip(styles, network.layers, strict=True)
+    other = [s if layer.resolution <= 8 else s + 1 for s, layer in pairs]
     assert torch.equal(network.partial_images(other, resolution=8)[-1], whole[1])

@@ -95,6 +95,8 @@ def edit(
     directions are in deviations of the generator's latents, of fitted ones in steps from the one
     folder to the other.
     """
+    from toonify.bundle import INVERSION, has_parts
+    from toonify.bundle_writing import is_bundle
     from toonify.editing.edits import layer_range, mixed
 
     settings = settings_of(ctx)
@@ -111,7 +113,10 @@ def edit(
     sides = [] if fit is None else [_side(folder) for folder in fit]
     strengths = _strengths(span, strength, frames, output)
     photo_given = any(p is not None and p.suffix != ".safetensors" for p in (source, mix))
-    model = load_model(settings, encoder if photo_given or fit else None, generator)
+    reads = photo_given or fit is not None
+    if not reads and generator is None and is_bundle(encoder) and has_parts(encoder, INVERSION):
+        generator = encoder  # what the latents were inverted with
+    model = load_model(settings, encoder if reads else None, generator)
     photos = Photos(settings, model, frame)
     num_ws = model.generator.num_ws
     touched = layer_range(layers, num_ws)

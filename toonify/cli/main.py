@@ -15,6 +15,7 @@ from toonify.cli import (
     build_lut,
     bundle,
     check,
+    distill,
     doctor,
     edit,
     evaluate,
@@ -51,6 +52,7 @@ app.command(epilog=check.EPILOG)(check.check)
 app.command(epilog=align.EPILOG)(align.align)
 app.command(epilog=finetune.EPILOG)(finetune.finetune)
 app.command(epilog=train_encoder.EPILOG)(train_encoder.train_encoder)
+app.command(epilog=distill.EPILOG)(distill.distill)
 app.command(epilog=swap.EPILOG)(swap.swap)
 app.command(epilog=invert_character.EPILOG)(invert_character.invert_character)
 app.command(epilog=build_lut.EPILOG)(build_lut.build_lut)

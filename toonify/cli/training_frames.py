@@ -203,6 +203,7 @@ def _loaded(start: str, task: Task, generator: StyleGAN2Generator) -> StyleGANEX
         not isinstance(encoder, StyleGANEXEncoder)
         or encoder.label_channels != task.labels
         or encoder.has_direction != task.has_direction
+        or len(encoder.net.fusion) != min(task.fusions, len(generator.channels) - 1)
         or encoder.num_ws != generator.num_ws
         or encoder.feature_channels != generator.channels[4]
     ):

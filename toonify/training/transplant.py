@@ -19,6 +19,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from toonify.errors import UsageError
 from toonify.models.mobile import Block, MobileGenerator, ModulatedConv
 from toonify.models.ops import EqualLinear, StyledConv, ToRGB, blur, upsample2
 from toonify.models.stylegan2 import StyleGAN2Generator
@@ -72,7 +73,11 @@ def transplant(
 
     Returns:
         the student.
+
+    Raises:
+        UsageError: the student has a layer wider than the teacher's, or one more.
     """
+    _check_widths(teacher, student)
     random = torch.Generator().manual_seed(seed)
     codes = max(CODES.values())
     w_plus = draw_codes(teacher, codes, random, mixed=0.5)
@@ -98,6 +103,21 @@ def transplant(
         stream = fitter.conv(f"{name}.conv", block.conv2, stream, second, following)
         image = fitter.to_rgb(f"{name}.to_rgb", stream, image, images)
     return student
+
+
+def _check_widths(teacher: MobileGenerator, student: StyleGAN2Generator) -> None:
+    if student.resolution > teacher.resolution:
+        raise UsageError(
+            f"a teacher of {teacher.resolution}x{teacher.resolution} has no layers for"
+            f" {student.resolution}x{student.resolution}",
+            mend="Choose a smaller resolution.",
+        )
+    for (size, count), most in zip(student.channels.items(), teacher.channels, strict=False):
+        if count > most:
+            raise UsageError(
+                f"the student has {count} channels at {size}x{size}, its teacher {most}",
+                mend="Choose fewer channels.",
+            )
 
 
 class _Fitter:

@@ -118,7 +118,10 @@ class FrameArtist:
         soft, seen = (cv2.GaussianBlur(f32(x), (0, 0), sigma) for x in (small, region.image))
         low, high = SEEN
         change = np.clip((np.abs(soft - seen).max(2) - low) / (high - low), 0, 1)
-        return _one_piece(f32(change), region)
+        matte, side = _one_piece(f32(change), region), toon.shape[0]
+        if side == size:
+            return matte
+        return f32(cv2.resize(matte, (side, side), interpolation=cv2.INTER_LINEAR))
 
     def mask(self, matte: Points) -> Points:
         """The matte, faded towards the region's edges."""

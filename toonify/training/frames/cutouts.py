@@ -75,7 +75,8 @@ class CutoutSet:
             raise InputError(
                 f"{folder} holds no readable cutouts ({error})", mend="Make them again."
             ) from error
-        if not self._rows or not len(self._faces) == len(self._mattes) == len(self._fills):
+        counts = {len(self._faces), len(self._mattes), len(self._hairs), len(self._fills)}
+        if not self._rows or len(counts) > 1:
             raise InputError(f"{folder} holds no whole set of cutouts", mend="Make them again.")
 
     def __len__(self) -> int:

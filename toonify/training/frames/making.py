@@ -15,6 +15,7 @@ from toonify.faces.alignment import silhouette_mask
 from toonify.faces.matte import drawing_matte
 from toonify.faces.person import PersonMatte, fill_behind, hair_matte
 from toonify.models.protocol import Generator
+from toonify.training.encoder_data import resized
 from toonify.training.frames.cutouts import write_faces, write_index
 from toonify.training.pairs import draw_codes, render
 
@@ -54,7 +55,8 @@ def make_cutouts(
             (folder / name).mkdir(parents=True, exist_ok=True)
         for start in range(0, count, TOGETHER):
             stop = min(start + TOGETHER, count)
-            pictures = render(faces, draw_codes(faces, stop - start, random), size=SIZE)
+            codes = draw_codes(faces, stop - start, random)
+            pictures = resized(render(faces, codes, size=SIZE), SIZE)
             pixels = (pictures * 127.5 + 127.5).round().byte().permute(0, 2, 3, 1).cpu().numpy()
             codes = toonifier.encode(list(pixels))
             for offset, picture in enumerate(pixels):

@@ -105,7 +105,8 @@ def occluder(
         cv2.fillPoly(mask, [np.rint(points).astype(np.int32)], 255, cv2.LINE_AA)
     soft = cv2.GaussianBlur(mask, (0, 0), max(0.6, crop * 0.004))
     texture = cutouts.texture(int(rng.integers(1 << 30)))
-    part = texture[int(rng.integers(128)) :, int(rng.integers(128)) :][:96, :96]
+    half = texture.shape[0] // 2
+    part = texture[int(rng.integers(half)) :, int(rng.integers(half)) :][:96, :96]
     picture = f32(cv2.resize(part, (side, side), interpolation=cv2.INTER_CUBIC))
     return picture, f32(f32(soft)[..., None] / 255)
 

@@ -20,13 +20,13 @@ from toonify.models.styleganex import StyleGANEXGenerator
 from toonify.models.styleganex_encoder import StyleGANEXEncoder
 from toonify.training.frames.tasks import FrameWeights, Task
 from toonify.training.frames.warps import random_warp, unwarped, warped
-from toonify.training.paired_step import detail_crop
 from toonify.training.patches import PatchDiscriminator, discriminator_loss, generator_losses
 from toonify.training.perceptual import PerceptualLoss
 from toonify.training.projection import to_uint8
 from toonify.training.swap import tensor_resolutions
 
 _MATCHING = 4.0  # feature matching against the adversarial loss
+_TRIES = 3  # random places for a crop, of which the one that changes most is taken
 _WARM_UP = 200  # steps in which the patch discriminator gains its say
 
 
@@ -241,13 +241,13 @@ class FrameTrainer:
                 difference.diff(dim=2).abs().mean() + difference.diff(dim=3).abs().mean()
             )
         if weights.lpips and self.perceptual is not None:
-            views = [found, batch.targets]
-            if found.shape[-1] > size:
-                crops = detail_crop(found, batch.targets, size, self.random)
-                views = [
-                    torch.cat([F.interpolate(x, size=(size, size), mode="area"), crop])
-                    for x, crop in zip(views, crops, strict=True)
-                ]
+            views = found, batch.targets
+            if found.shape[-1] > size:  # layout and detail in turn: LPIPS is what costs most
+                if self.step_count % 2:
+                    views = self._crops(batch, found)
+                else:
+                    smaller = (F.interpolate(x, size=(size, size), mode="area") for x in views)
+                    views = next(smaller), next(smaller)
             with torch.no_grad():
                 wanted = self.perceptual.features(views[1])
             losses["lpips"] = self.perceptual.distance(
@@ -265,6 +265,30 @@ class FrameTrainer:
             losses["w_norm"] = away.flatten(1).norm(dim=1).mean()
         return losses
 
+    def _crops(self, batch: FrameBatch, images: Tensor) -> tuple[Tensor, Tensor]:
+        """Parts of the pictures and their targets at full size, more often where a frame is to
+        become something else."""
+        size, targets = self.config.perceptual_size, batch.targets
+        side = targets.shape[-1]
+        if side <= size:
+            return images, targets
+        change = torch.zeros(len(targets), side // 8, side // 8, device=targets.device)
+        if batch.frames.shape[1] == targets.shape[1]:
+            before = F.adaptive_avg_pool2d(batch.frames, side // 8)
+            change = (F.adaptive_avg_pool2d(targets, side // 8) - before).abs().mean(1)
+        places = torch.randint(
+            (side - size) // 8 + 1, (_TRIES, len(images), 2), generator=self.random
+        )
+        found, wanted = [], []
+        for i in range(len(images)):
+            span = size // 8
+            amounts = [float(change[i, y : y + span, x : x + span].mean()) for y, x in places[:, i]]
+            best = max(range(len(amounts)), key=amounts.__getitem__)
+            y, x = (int(v) * 8 for v in places[best, i])
+            found.append(images[i, :, y : y + size, x : x + size])
+            wanted.append(targets[i, :, y : y + size, x : x + size])
+        return torch.stack(found), torch.stack(wanted)
+
     def _flicker(self, batch: FrameBatch, images: Tensor, codes: Tensor) -> Tensor:
         """Warping what was generated against generating from the warped frame."""
         theta = random_warp(len(images), self.random, tilt=8.0, zoom=0.08, shift=0.08)
@@ -276,7 +300,7 @@ class FrameTrainer:
 
     def _adversarial(self, batch: FrameBatch, images: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
         found = fit_size(images, batch.targets)
-        crops = detail_crop(found, batch.targets, 128, self.random)
+        crops = self._crops(batch, found)
         with torch.autocast(self.device.type, torch.bfloat16):
             self.patches.requires_grad_(True)
             loss_d = discriminator_loss(self.patches, crops[1], crops[0])

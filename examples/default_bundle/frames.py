@@ -1,0 +1,196 @@
+"""The StyleGANEX parts of the default bundle: faces to invert, and characters in whole frames."""
+
+from __future__ import annotations
+
+import sys
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import replace
+from multiprocessing import get_context
+from pathlib import Path
+from typing import cast
+
+import cv2
+import numpy as np
+import torch
+
+from examples.characters.draw import NAMES, draw
+from examples.default_bundle.drawn_pairs import ANCHORS, Measures, pose_of, read_poses
+from toonify.checkpoints import load_generator, load_identity, save_generator
+from toonify.checkpoints.download import pull
+from toonify.cli.training_frames import character_codes
+from toonify.faces.person import PersonMatte, fill_behind, hair_matte
+from toonify.models.mobile import MobileGenerator
+from toonify.models.stylegan2 import StyleGAN2Generator
+from toonify.training.distill import DistillConfig, distill, new_student
+from toonify.training.encoder_data import EncoderData, StoredPairs
+from toonify.training.frames.cutouts import INDEX, CutoutSet, write_faces, write_index
+from toonify.training.frames.sources import ComposedFrames, FaceFrames
+from toonify.training.frames.step import FrameConfig
+from toonify.training.frames.tasks import TASKS, new_frame_encoder
+from toonify.training.frames.train import train_frames
+from toonify.training.pairs import PairSet, sample_pairs
+from toonify.training.perceptual import PerceptualLoss
+from toonify.training.pose_reader import PoseReader
+from toonify.training.transplant import transplant
+
+MARGIN = 0.25  # of a head's drawing around the FFHQ crop, for hair and buns
+DRAWING = 768  # px, of such a picture: as fine as 512 px a crop
+CHIN = 0.165  # of the crop below the mouth's middle: from here on the body stays
+FULL = {"mixed": 12000, "distill": 12000, "inversion": 10000, "people": 5000, "frames": 16000}
+QUICK = {"mixed": 1000, "distill": 800, "inversion": 600, "people": 400, "frames": 600}
+
+
+def say(text: str) -> None:
+    print(text, file=sys.stderr, flush=True)
+
+
+def report(row: dict[str, float]) -> None:
+    if row["step"] % 100 == 0:
+        say("  " + "  ".join(f"{k} {v:.4g}" for k, v in row.items()))
+
+
+def face_generator(run: Path, prior: MobileGenerator, steps: int, mixed: int) -> Path:
+    """The prior in StyleGAN2's layout, 256×256, of reduced widths."""
+    path = run / "face256.safetensors"
+    if path.exists():
+        return path
+    folder = run / "mixed"
+    if not (folder / "images.npy").exists():
+        say(f"sampling {mixed} faces of two codes each")
+        sample_pairs(prior, folder, mixed, mixed=0.5, seed=5)
+    student = new_student(prior, resolution=256, channel_base=8192, channel_max=256)
+    if not (run / "face" / "snapshot.pt").exists():
+        say("starting from the prior's weights")
+        transplant(prior, student, progress=lambda name, share: say(f"  {name} {share:.3f}"))
+    say("distilling the prior into StyleGAN2's layout")
+    pairs = PairSet.load(folder, num_ws=student.num_ws, generator=prior)
+    average = distill(
+        student,
+        StoredPairs(pairs, held_out=12),
+        run / "face",
+        DistillConfig(steps=steps, lr=2.5e-3, compiled=True),
+        perceptual=PerceptualLoss("vgg", dtype=torch.bfloat16),
+        resume=True,
+        progress=report,
+    )
+    save_generator(average, path, metadata={"source": "ffhq-mobile"})
+    return path
+
+
+def inversion(run: Path, face: Path, steps: int) -> Path:
+    """The encoder of whole frames into `face`, learnt on sampled faces."""
+    path = run / "inversion" / "encoder.safetensors"
+    if (run / "inversion" / "done").exists():
+        return path
+    say("training the inversion encoder")
+    generator = cast(StyleGAN2Generator, load_generator(face))
+    pairs = PairSet.load(run / "mixed", num_ws=generator.num_ws)
+    task = TASKS["inversion"]
+    train_frames(
+        task,
+        new_frame_encoder(task, generator),
+        generator,
+        FaceFrames(EncoderData(pairs=StoredPairs(pairs, held_out=12))),
+        run / "inversion",
+        FrameConfig(steps=steps, batch_size=8, weights=task.weights, compiled=True),
+        perceptual=PerceptualLoss("vgg", dtype=torch.bfloat16),
+        identity=load_identity(dtype=torch.bfloat16),
+        resume=True,
+        progress=report,
+    )
+    (run / "inversion" / "done").touch()
+    return path
+
+
+def _draw_head(job: tuple[str, str, Measures]) -> bool:
+    """Draw a head and the hair that hangs behind the body; returns whether there is such hair."""
+    path, name, measures = job
+    cv2.setNumThreads(1)
+    places = np.array([measures[key] for key in ANCHORS]).reshape(3, 2)
+    anchors = (places + MARGIN) / (1 + 2 * MARGIN)
+    back = path.replace(".png", "-back.png")
+    if not Path(path).exists():
+        pose = pose_of(measures)
+        for part, file in (("back", back), ("head", path)):
+            picture = draw(name, pose, size=DRAWING, anchors=anchors, with_alpha=True, part=part)
+            if part == "head" or picture[..., 3].any():
+                cv2.imwrite(f"{file}.tmp.png", cv2.cvtColor(picture, cv2.COLOR_RGBA2BGRA))
+                Path(f"{file}.tmp.png").replace(file)
+    return Path(back).exists()
+
+
+def cutouts(
+    run: Path, prior: MobileGenerator, reader: PoseReader, codes: torch.Tensor, images: np.ndarray
+) -> CutoutSet:
+    """Sampled faces cut out, and the characters' heads in the poses that their codes stand for."""
+    folder = run / "cutouts"
+    if (folder / INDEX).exists():
+        return CutoutSet(folder)
+    folder.mkdir(exist_ok=True)
+    say(f"cutting out {len(images)} people")
+    matte = PersonMatte(pull("person-matte"))
+    faces = np.array(images)
+    mattes = np.stack([matte(face) for face in faces])
+    hairs = np.stack([hair_matte(f, m) for f, m in zip(faces, mattes, strict=True)])
+    fills = np.stack([fill_behind(f, m) for f, m in zip(faces, mattes, strict=True)])
+    write_faces(folder, faces, mattes, hairs, fills)
+    say("drawing their heads")
+    w_plus = codes[:, None].expand(-1, prior.num_ws, -1)
+    measures = read_poses(reader, prior, w_plus)
+    jobs = []
+    for name in NAMES:
+        (folder / name).mkdir(exist_ok=True)
+    for number, row in enumerate(measures):
+        for turn in range(2):
+            name = NAMES[(number + turn * (1 + number // 6 % 5)) % len(NAMES)]
+            jobs.append((str(folder / name / f"{number:05d}.png"), name, row))
+    with ProcessPoolExecutor(2, mp_context=get_context("spawn")) as pool:
+        backs = list(pool.map(_draw_head, jobs, chunksize=8))
+    rows: list[dict[str, object]] = []
+    for (path, name, row), back in zip(jobs, backs, strict=True):
+        head = str(Path(path).relative_to(folder))
+        rows.append(
+            {
+                "face": int(Path(path).stem),
+                "character": NAMES.index(name),
+                "head": head,
+                "back": head.replace(".png", "-back.png") if back else None,
+                "chin": row["mouth_y"] + CHIN,
+            }
+        )
+    order = np.random.default_rng(0).permutation(len(rows))
+    write_index(folder, NAMES, [rows[i] for i in order], margin=MARGIN)
+    return CutoutSet(folder)
+
+
+def frame_toonifier(
+    run: Path, prior: MobileGenerator, people: CutoutSet, table: Path, steps: int
+) -> tuple[Path, Path]:
+    """Generator and encoder that draw the characters into whole frames."""
+    folder = run / "frames"
+    paths = folder / "generator.safetensors", folder / "encoder.safetensors"
+    if (folder / "done").exists():
+        return paths
+    say("training the frame toonifier")
+    generator = new_student(prior, resolution=512, channel_base=8192, channel_max=192)
+    task = TASKS["video-toonify"]
+    codes = character_codes(str(table), people.characters, generator)
+    train_frames(
+        task,
+        new_frame_encoder(task, generator, heads=False),
+        generator,
+        ComposedFrames(people, codes, scale=2),
+        folder,
+        FrameConfig(
+            steps=steps,
+            weights=replace(task.weights, l2=0.0, l1=1.0, lpips=1.0, adversarial=0.05),
+            train_from=4,
+            flicker_share=0.4,
+            compiled=True,
+        ),
+        perceptual=PerceptualLoss("vgg", dtype=torch.bfloat16),
+        resume=True,
+        progress=report,
+    )
+    (folder / "done").touch()
+    return paths

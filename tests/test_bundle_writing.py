@@ -1,0 +1,141 @@
+"""Bundles put together: whole ones or none, and what a name on a command line means."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+import toonify.bundle
+import toonify.bundle_writing
+from tests.tiny_bundle import NAMES, add_frame_parts, tiny_generator, write_bundle
+from tests.tiny_styleganex import tiny_encoder
+from toonify.bundle import EXTRAS, FRAMES, INVERSION, Bundle, has_parts, load_frame_parts
+from toonify.bundle_writing import is_bundle, locate
+from toonify.bundle_writing import write_bundle as write
+from toonify.checkpoints import file_sha256, save_encoder, save_generator
+from toonify.errors import InputError, ModelError
+
+
+@pytest.fixture(scope="module")
+def source(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A bundle whose parts are put together anew."""
+    return add_frame_parts(write_bundle(tmp_path_factory.mktemp("bundles") / "source"))
+
+
+def parts_of(source: Path, *extras: str) -> dict:
+    return {
+        "generator": source / "generator.safetensors",
+        "encoder": str(source),
+        "table": source / "characters.safetensors",
+        "extras": {part: source / f"{part}.safetensors" for part in extras},
+    }
+
+
+def test_a_bundle_of_three_parts(source: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "new" / "mine"
+    assert write(folder, **parts_of(source), licence="CC0") == NAMES
+    manifest = json.loads((folder / "manifest.json").read_text())
+    assert manifest["name"] == "mine" and manifest["license"] == "CC0"
+    assert set(manifest["files"]) == {"generator", "encoder", "characters"}
+    assert Bundle.load(folder).table.names == NAMES
+    assert not has_parts(folder, FRAMES)
+
+
+@pytest.mark.parametrize("extras", [FRAMES, INVERSION, EXTRAS])
+def test_extras_come_along_in_half_precision(
+    source: Path, tmp_path: Path, extras: tuple[str, ...]
+) -> None:
+    folder = tmp_path / "mine"
+    write(folder, **parts_of(source, *extras))
+    files = json.loads((folder / "manifest.json").read_text())["files"]
+    assert set(files) == {"generator", "encoder", "characters", *extras}
+    for part in extras:
+        path = folder / f"{part}.safetensors"
+        assert files[part] == {"file": path.name, "sha256": file_sha256(path)}
+        assert path.stat().st_size < 0.7 * (source / path.name).stat().st_size
+        found, wanted = load_file(path), load_file(source / path.name)
+        for name, value in wanted.items():
+            torch.testing.assert_close(
+                found[name].float(), value.float(), rtol=1e-3, atol=1e-3, msg=name
+            )
+    for pair in (FRAMES, INVERSION):
+        assert has_parts(folder, pair) == set(pair).issubset(extras)
+        if pair[0] in extras:
+            assert load_frame_parts(folder, pair)[1].num_ws == 10
+    Bundle.load(folder)
+    os.umask(umask := os.umask(0))
+    assert folder.stat().st_mode & 0o777 == 0o777 & ~umask, "as any folder"
+
+
+@pytest.mark.parametrize("alone", EXTRAS)
+def test_half_a_pair_is_no_bundle(source: Path, tmp_path: Path, alone: str) -> None:
+    with pytest.raises(ModelError, match="holds no StyleGANEX model of this kind"):
+        write(tmp_path / "mine", **parts_of(source, alone))
+    assert not list(tmp_path.iterdir()), "nothing is left behind"
+
+
+def test_extras_that_do_not_fit_are_no_bundle(source: Path, tmp_path: Path) -> None:
+    other = tmp_path / "other.safetensors"
+    save_encoder(tiny_encoder(num_ws=8, fusion_channels=(8,)), other)
+    parts = parts_of(source, *FRAMES)
+    parts["extras"]["frame_encoder"] = other
+    with pytest.raises(ModelError, match=r"frame_encoder of .* was not trained for its fr"):
+        write(tmp_path / "mine", **parts)
+    parts["extras"]["frame_encoder"] = source / "encoder.safetensors"
+    with pytest.raises(ModelError, match="are not StyleGANEX's"):
+        write(tmp_path / "mine", **parts)
+    parts["extras"]["frame_encoder"] = tmp_path / "gone.safetensors"
+    with pytest.raises(ModelError, match="gone"):
+        write(tmp_path / "mine", **parts)
+    assert [path.name for path in tmp_path.iterdir()] == ["other.safetensors"]
+
+
+def test_parts_of_another_generator_are_no_bundle(source: Path, tmp_path: Path) -> None:
+    other = tmp_path / "other.safetensors"
+    save_generator(tiny_generator(seed=5), other)
+    with pytest.raises(ModelError, match="character table belongs to generator"):
+        write(tmp_path / "mine", **parts_of(source) | {"generator": other})
+    assert not (tmp_path / "mine").exists()
+
+
+def test_a_folder_that_can_not_be_written(source: Path, tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    for folder in (tmp_path / "file" / "mine", tmp_path / "file"):
+        with pytest.raises(InputError, match=r"can't write .*Choose another -o"):
+            write(folder, **parts_of(source))
+    assert [path.name for path in tmp_path.iterdir()] == ["file"]
+
+
+def test_what_is_a_bundle(source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(toonify.bundle_writing, "SHIPPED", source.parent)
+    monkeypatch.chdir(tmp_path)
+    assert is_bundle("source") and is_bundle(str(source))
+    assert not is_bundle("sauce") and not is_bundle(str(tmp_path))
+    assert not is_bundle(str(source / "generator.safetensors"))
+    Path("source").mkdir()
+    assert is_bundle("source"), "a folder without a manifest hides no shipped one"
+    Path("source").rmdir()
+    Path("source").touch()
+    assert not is_bundle("source"), "a file is meant by its name"
+
+
+def test_which_part_of_a_bundle_is_meant(
+    source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    small = write_bundle(tmp_path / "small")
+    wanted = ("inversion_generator", "generator")
+    assert locate(str(source), *wanted) == str(source / "inversion_generator.safetensors")
+    assert locate(str(small), *wanted) == str(small / "generator.safetensors")
+    assert locate(str(source), "generator") == str(source / "generator.safetensors")
+    with pytest.raises(ModelError, match="names no frame_encoder"):
+        locate(str(small), "frame_encoder", "inversion_encoder")
+    assert locate("ffhq-mobile", *wanted) == "ffhq-mobile"
+    assert locate("any/file.pt", *wanted) == "any/file.pt"
+    monkeypatch.setattr(toonify.bundle_writing, "SHIPPED", source.parent)
+    monkeypatch.setattr(toonify.bundle, "_SHIPPED", source.parent)
+    assert locate("source", "frame_encoder") == str(source / "frame_encoder.safetensors")

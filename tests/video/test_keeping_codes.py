@@ -1,0 +1,163 @@
+"""A person's first code serves until a cut, over resumption too, where the artist wants it so."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from tests.clips import frame_hashes
+from tests.video.people import SIDE, Artist, Detector, folder_of, frame
+from toonify.faces.tracking import Tracker
+from toonify.faces.types import f32
+from toonify.media.video import Frame
+from toonify.video import Casting, Options, convert
+from toonify.video.pipeline import Pipeline
+
+
+class Counting(Artist):
+    """Its codes are the numbers of the regions it has seen; remembers what it drew with."""
+
+    def __init__(self, *, keeps_code: bool = True) -> None:
+        super().__init__(keeps_code=keeps_code)
+        self.drawn: list[tuple[float, float]] = []  # x of a region, and its code
+
+    def encode(self, regions):
+        first = self.encoded
+        self.encoded += len(regions)
+        return f32([[first + n] for n in range(len(regions))])
+
+    def render(self, regions, codes, characters):
+        at = [float(region.matrix[0, 2]) for region in regions]
+        self.drawn += zip(at, codes[:, 0].round(4).tolist(), strict=True)
+        return super().render(regions, codes, characters)
+
+
+class Shaded(Artist):
+    """Draws in the mean colour that the code is."""
+
+    def render(self, regions, codes, characters):
+        return [np.full((SIDE, SIDE, 3), np.rint(code).astype(np.uint8)) for code in codes]
+
+
+def clip_of(pictures: list[np.ndarray]) -> list[Frame]:
+    return [Frame(index, index, picture) for index, picture in enumerate(pictures)]
+
+
+def pipeline_of(artist: Artist, block: int = 8) -> Pipeline:
+    tracker = Tracker(Detector())
+    casting = Casting([], artist.characters)
+    return Pipeline(artist, tracker, casting, smooth=0.5, fps=25, block=block)
+
+
+def walking(count: int, **options) -> list[np.ndarray]:
+    return [frame({0: (10 + n, 20)}, **options) for n in range(count)]
+
+
+def darkening(count: int) -> list[np.ndarray]:
+    """Somebody whose light changes slowly, at one place."""
+    pictures = []
+    for n in range(count):
+        rgb = frame({0: (30, 20)})
+        part = rgb[20 : 20 + SIDE, 30 : 30 + SIDE].astype(int)
+        rgb[20 : 20 + SIDE, 30 : 30 + SIDE] = np.clip(part - min(n // 4, 15), 0, 255)
+        pictures.append(rgb)
+    return pictures
+
+
+def test_one_code_a_person() -> None:
+    artist = Counting()
+    pipeline = pipeline_of(artist)
+    drawn = [d for part in pipeline.run(clip_of(walking(20))) for d in part]
+    assert len(drawn) == 20 and all(d.people == (1,) for d in drawn)
+    assert artist.encoded == 1 and len(artist.drawn) == 20
+    assert {code for _, code in artist.drawn} == {0}
+    each = Counting(keeps_code=False)
+    list(pipeline_of(each).run(clip_of(walking(20))))
+    assert each.encoded == 20 and len({code for _, code in each.drawn}) > 10
+
+
+def test_two_people_have_their_own() -> None:
+    artist = Counting()
+    pictures = [frame({0: (10, 20), 1: (60, 20)} if n >= 6 else {0: (10, 20)}) for n in range(24)]
+    list(pipeline_of(artist).run(clip_of(pictures)))
+    assert artist.encoded == 2
+    left = {code for x, code in artist.drawn if x < 40}
+    right = {code for x, code in artist.drawn if x > 40}
+    assert left == {0} and right == {1}
+
+
+def test_after_a_cut_everybody_is_new() -> None:
+    artist = Counting()
+    pictures = [*walking(12), *walking(12, shade=240)]
+    done = [d for part in pipeline_of(artist).run(clip_of(pictures)) for d in part]
+    assert artist.encoded == 2
+    codes = [code for _, code in artist.drawn]
+    assert codes == [0] * 12 + [1] * 12
+    assert done[11].people != done[12].people
+
+
+def test_somebody_who_is_hidden_for_a_moment_keeps_it() -> None:
+    artist = Counting()
+    pictures = [frame({0: (30, 20)} if not 10 <= n < 14 else {}) for n in range(26)]
+    list(pipeline_of(artist).run(clip_of(pictures)))
+    assert artist.encoded == 1 and {code for _, code in artist.drawn} == {0}
+
+
+def test_who_is_gone_for_good_is_forgotten() -> None:
+    pictures = [frame({0: (30, 20)} if n < 8 else {}) for n in range(60)]
+    pipeline = pipeline_of(Counting())
+    sizes = [len(pipeline._first) for _ in pipeline.run(clip_of(pictures))]
+    assert sizes[0] == 1 and sizes[-1] == 0
+
+
+@pytest.mark.parametrize("stop", [1, 2, 3])
+def test_a_restored_pipeline_goes_on_with_the_first_code(stop: int) -> None:
+    """Light that changes would give another one."""
+    pictures = darkening(48)
+    whole = [
+        d for part in pipeline_of(Shaded(keeps_code=True)).run(clip_of(pictures)) for d in part
+    ]
+    first = pipeline_of(Shaded(keeps_code=True))
+    blocks = first.run(clip_of(pictures))
+    parts = [next(blocks) for _ in range(stop)]
+    state = first.state()
+    blocks.close()
+    assert state is not None
+    values, arrays = state
+    assert [key for key in arrays if key.startswith("first.")] == ["first.1"]
+    second = pipeline_of(Shaded(keeps_code=True))
+    second.restore(values, arrays)
+    done = [d for part in parts for d in part]
+    done += [d for part in second.run(clip_of(pictures)[8 * stop :]) for d in part]
+    for a, b in zip(whole, done, strict=True):
+        assert np.array_equal(a.pixels, b.pixels)
+    painted = [d.pixels[28, 38].tolist() for d in whole[4:]]
+    assert painted == [painted[0]] * len(painted), "the colour stays, whatever the light does"
+    each = [d for part in pipeline_of(Shaded()).run(clip_of(pictures)) for d in part]
+    assert each[40].pixels[28, 38].astype(int).sum() < each[4].pixels[28, 38].astype(int).sum()
+
+
+class Killed(BaseException):
+    pass
+
+
+@pytest.mark.parametrize("killed_at", [[55], [60, 101]])
+def test_killed_and_gone_on_is_the_same(tmp_path, killed_at: list[int]) -> None:
+    pictures = darkening(110)
+    pictures[70:] = [frame({0: (30, 20), 1: (60, 10)}, shade=240) for _ in pictures[70:]]
+    source = folder_of(tmp_path / "in", pictures)
+    artists = [Shaded(keeps_code=True) for _ in range(len(killed_at) + 2)]
+    whole = convert(source, tmp_path / "whole.mkv", artists[0], Options())
+    for at, artist in zip(killed_at, artists[1:], strict=False):
+
+        def kill(done, total, at=at):
+            if done == at:
+                raise Killed
+
+        with pytest.raises(Killed):
+            convert(source, tmp_path / "parts.mkv", artist, Options(), progress=kill)
+    report = convert(source, tmp_path / "parts.mkv", artists[-1], Options())
+    assert report.resumed == killed_at[-1] // 48 * 48
+    assert frame_hashes(tmp_path / "parts.mkv") == frame_hashes(tmp_path / "whole.mkv")
+    assert report.people == whole.people
+    assert artists[0].encoded == 3, "one before the cut, two after it"
