@@ -63,7 +63,7 @@ def test_frames_of_a_batch_do_not_mix(toon: FrameToonifier) -> None:
 def test_larger_generators_answer_at_the_frames_size_or_more(tmp_path: Path) -> None:
     folder = add_frame_parts(write_bundle(tmp_path / "large"), resolution=256)
     large = FrameToonifier.from_bundle(folder, device="cpu")
-    assert large.scale == 1 and large.network.num_ws == 14
+    assert large.network.num_ws == 14
     codes = large.encode(pictures(1, (FACE, FACE)))
     assert codes.shape == (1, 14, 16)
     assert large.render(pictures(1, (64, 72)), codes, "mina")[0].shape == (64, 72, 3)
@@ -169,7 +169,7 @@ def checkpoint(tmp_path: Path) -> Path:
 
 def test_an_official_checkpoint_has_its_own_style(checkpoint: Path) -> None:
     toon = FrameToonifier.from_checkpoint(checkpoint, device="cpu")
-    assert toon.characters == ("toonify_cartoon",) and toon.table is None and toon.scale == 1
+    assert toon.characters == ("toonify_cartoon",) and toon.table is None
     codes = toon.encode(pictures(1, (FACE, FACE)))
     assert codes.shape == (1, 14, 64)
     (drawn,) = toon.render(pictures(1, (48, 64)), codes, "toonify_cartoon")

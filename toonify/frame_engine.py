@@ -113,11 +113,6 @@ class FrameToonifier:
         """What frames can be drawn as."""
         return (self._style,) if self.table is None else self.table.names
 
-    @property
-    def scale(self) -> int:
-        """Pixels of the result for one of the frame."""
-        return self.network.scale // STRIDE
-
     @torch.inference_mode()
     def encode(self, faces: Sequence[RGB]) -> Tensor:
         """Aligned crops (256, 256, 3) uint8 → w+ (B, num_ws, w_dim) float32."""

@@ -126,23 +126,23 @@ def train(
 
     device = pick_device(settings.device)
     task = TASKS[options.task]
-    part = "inversion_generator"
+    kind = "frame" if task.name == "video-toonify" else "inversion"
+    heads = options.cutouts is None  # else w+ is a character's code
     RunFolder(options.output).start(resume=options.resume)  # before minutes of preparation
-    network = load_generator(locate(options.generator, part), device=device)
+    network = load_generator(locate(options.generator, f"{kind}_generator"), device=device)
     if not isinstance(network, StyleGAN2Generator):
         raise UsageError(
             "whole frames need a generator of StyleGAN2's layout",
             mend="Make one of it: toonify distill.",
         )
-    source, codes_given = _source(options, network, settings, data)
     if options.start is None:
         size = options.size or "12"
-        encoder = new_frame_encoder(
-            task, network, size=size, heads=not codes_given, seed=settings.seed
-        )
+        encoder = new_frame_encoder(task, network, size=size, heads=heads, seed=settings.seed)
         rate = 1e-4 if size == "50" else 1e-3
     else:
-        encoder, rate = _loaded(options.start, task, network), 1e-4
+        start = locate(options.start, f"{kind}_encoder")
+        encoder, rate = _loaded(start, task, network, heads=heads), 1e-4
+    source = _source(options, network, settings, data)
     if task.has_direction:
         from toonify.editing.directions import find_direction
 
@@ -193,17 +193,19 @@ def train(
     settings.result(record, f"{path}, {page}")
 
 
-def _loaded(start: str, task: Task, generator: StyleGAN2Generator) -> StyleGANEXEncoder:
-    from toonify.bundle_writing import locate
+def _loaded(
+    start: str, task: Task, generator: StyleGAN2Generator, *, heads: bool
+) -> StyleGANEXEncoder:
     from toonify.checkpoints import load_encoder
     from toonify.models.styleganex_encoder import StyleGANEXEncoder
 
-    encoder = load_encoder(locate(start, "inversion_encoder"), device=generator.w_avg.device)
+    encoder = load_encoder(start, device=generator.w_avg.device)
     if (
         not isinstance(encoder, StyleGANEXEncoder)
         or encoder.label_channels != task.labels
         or encoder.has_direction != task.has_direction
         or len(encoder.net.fusion) != min(task.fusions, len(generator.channels) - 1)
+        or (heads and not encoder.heads)
         or encoder.num_ws != generator.num_ws
         or encoder.feature_channels != generator.channels[4]
     ):
@@ -239,32 +241,32 @@ def _source(
     generator: StyleGAN2Generator,
     settings: Settings,
     data: Callable[[StyleGAN2Generator], EncoderData],
-) -> tuple[FrameSource, bool]:
-    """Where frames come from, and whether their w+ is given."""
+) -> FrameSource:
+    """Where frames come from."""
     from toonify.training.frames import sources
 
     if options.task == "inversion":
-        return sources.FaceFrames(data(generator)), False
+        return sources.FaceFrames(data(generator))
     if options.task == "super-resolution":
-        return sources.FaceFrames(data(generator), factors=(4, 64)), False
+        return sources.FaceFrames(data(generator), factors=(4, 64))
     if options.task in ("sketch", "mask"):
-        return _drawn(options, data(generator)), False
+        return _drawn(options, data(generator))
     if options.task == "video-edit":
         from toonify.editing.directions import find_direction
 
         direction = find_direction(options.direction or "", generator, None)
         rows = direction if direction.ndim == 2 else direction.expand(generator.num_ws, -1)
-        return sources.EditFrames(generator, rows, strength=options.strength), False
+        return sources.EditFrames(generator, rows, strength=options.strength)
     if options.cutouts is None:
-        return sources.ToonPairs(_generated(options, generator)), False
-    from toonify.training.frames.cutouts import CutoutSet
+        return sources.ToonPairs(_generated(options, generator))
+    from toonify.training.frames.cutouts import INDEX, CutoutSet
 
-    if not any(options.cutouts.glob("*")):
+    if not (options.cutouts / INDEX).is_file():
         _make_cutouts(options, settings)
     cutouts = CutoutSet(options.cutouts)
     codes = character_codes(options.table or options.toon or "", cutouts.characters, generator)
     scale = max(1, generator.resolution // 256)
-    return sources.ComposedFrames(cutouts, codes, scale=scale), True
+    return sources.ComposedFrames(cutouts, codes, scale=scale)
 
 
 def character_codes(

@@ -235,8 +235,9 @@ class FrameTrainer:
         if weights.l2:
             losses["l2"] = difference.square().mean()
         if weights.l1:
-            losses["l1"] = difference.abs().mean()
-            losses["coarse"] = F.avg_pool2d(difference, 8).abs().mean()
+            matters = self._matters(batch)
+            losses["l1"] = (difference.abs() * matters).mean()
+            losses["coarse"] = (F.avg_pool2d(difference, 8).abs() * F.avg_pool2d(matters, 8)).mean()
             losses["edges"] = (
                 difference.diff(dim=2).abs().mean() + difference.diff(dim=3).abs().mean()
             )
@@ -264,6 +265,16 @@ class FrameTrainer:
             away = codes - self.encoder.w_plus_mean
             losses["w_norm"] = away.flatten(1).norm(dim=1).mean()
         return losses
+
+    def _matters(self, batch: FrameBatch) -> Tensor:
+        """(B, 1, kH, kW): weight of every pixel's error, 1 on average."""
+        targets, emphasis = batch.targets, self.config.weights.emphasis
+        if not emphasis or batch.frames.shape[1] != targets.shape[1]:
+            return torch.ones_like(targets[:, :1])
+        before = F.interpolate(batch.frames, size=targets.shape[-2:], mode="nearest")
+        change = F.avg_pool2d((targets - before).abs().mean(1, keepdim=True), 9, 1, 4)
+        weight = 1 + emphasis * (change / 0.3).clamp(max=1)
+        return weight / weight.mean()
 
     def _crops(self, batch: FrameBatch, images: Tensor) -> tuple[Tensor, Tensor]:
         """Parts of the pictures and their targets at full size, more often where a frame is to

@@ -25,6 +25,8 @@ class FrameWeights:
     Attributes:
         l2: squared difference.
         l1: absolute difference, at full size and averaged over 8×8, and of its gradients: lines.
+        emphasis: how much more of that counts where a frame is to become something else: copying
+            the rest is learnt by itself.
         lpips: perceptual distance, of the frame and of a crop at full size.
         identity: 1 - the face descriptor's similarity.
         w_norm: distance of w+ to its mean.
@@ -34,6 +36,7 @@ class FrameWeights:
 
     l2: float = 1.0
     l1: float = 0.0
+    emphasis: float = 0.0
     lpips: float = 0.8
     identity: float = 0.1
     w_norm: float = 0.0
@@ -68,7 +71,7 @@ class Task:
 
 
 _DRAWING = FrameWeights(w_norm=0.005)
-_MOVING = FrameWeights(identity=0.0, flicker=30.0)
+_MOVING = FrameWeights(identity=0.0, flicker=30.0, emphasis=3.0)
 TASKS: dict[str, Task] = {
     task.name: task
     for task in (
