@@ -179,7 +179,7 @@ def frame_toonifier(
         task,
         new_frame_encoder(task, generator, heads=False),
         generator,
-        ComposedFrames(people, codes, scale=2),
+        ComposedFrames(people, codes, Scene(scale=2)),
         folder,
         FrameConfig(
             steps=steps,

@@ -259,14 +259,15 @@ def _source(
         return sources.EditFrames(generator, rows, strength=options.strength)
     if options.cutouts is None:
         return sources.ToonPairs(_generated(options, generator))
+    from toonify.training.frames.compose import Scene
     from toonify.training.frames.cutouts import INDEX, CutoutSet
 
     if not (options.cutouts / INDEX).is_file():
         _make_cutouts(options, settings)
     cutouts = CutoutSet(options.cutouts)
     codes = character_codes(options.table or options.toon or "", cutouts.characters, generator)
-    scale = max(1, generator.resolution // 256)
-    return sources.ComposedFrames(cutouts, codes, scale=scale)
+    scene = Scene(scale=max(1, generator.resolution // 256))
+    return sources.ComposedFrames(cutouts, codes, scene)
 
 
 def character_codes(

@@ -79,6 +79,7 @@ class StyleGANEXGenerator(nn.Module):
         noise: Noise = "const",
         feature: Tensor | None = None,
         fuse: Fuse | None = None,
+        resolution: int | None = None,
     ) -> Tensor:
         """Styles and first feature → image (B, 3, H·scale, W·scale), about [-1, 1], not clamped.
 
@@ -87,6 +88,8 @@ class StyleGANEXGenerator(nn.Module):
                 "random" for fresh ones, "zero" for none.
             feature: (B or 1, feature_channels, H, W); `first_feature()` when None.
             fuse: called before every block with what the encoder's features are fused into.
+            resolution: of the last block that is run, whose image so far is the answer; all of
+                them when None.
         """
         if len(styles) != len(self.layers):
             raise ValueError(f"expected {len(self.layers)} styles, got {len(styles)}")
@@ -121,6 +124,8 @@ class StyleGANEXGenerator(nn.Module):
                 x = run(block.up, x, next(steps), 0)
                 x = run(block.conv, x, next(steps), 0)
                 image = block.to_rgb(x, next(steps), image)
+            if size == resolution:
+                break
         return image
 
     def forward(

@@ -218,7 +218,7 @@ def test_pairs_of_a_cartoon_generator() -> None:
 def test_composed_frames_have_their_characters_codes(tmp_path: Path) -> None:
     cutouts = cutout_set(tmp_path, 12)
     codes = torch.stack([torch.zeros(10, 16), torch.ones(10, 16)])
-    source = ComposedFrames(cutouts, codes, scale=1)
+    source = ComposedFrames(cutouts, codes, Scene(scale=1))
     batch = source.draw(6, random())
     assert batch.frames.shape == batch.targets.shape == (6, 3, 256, 256)
     assert batch.frames.abs().max() <= 1 and batch.faces is batch.theta is None
@@ -229,7 +229,7 @@ def test_composed_frames_have_their_characters_codes(tmp_path: Path) -> None:
         found = [int((pixels - torch.tensor(p)).abs().amax(2).le(2).sum()) for p in paint]
         if max(found) > 100:
             assert code[0, 0] == found.index(max(found))
-    larger = ComposedFrames(cutouts, codes, scale=2).draw(1, random())
+    larger = ComposedFrames(cutouts, codes, Scene(scale=2)).draw(1, random())
     assert larger.frames.shape[-1] == 256 and larger.targets.shape[-1] == 512
     check_repeats(source)
 
@@ -255,6 +255,6 @@ def test_the_last_cutouts_are_held_out(tmp_path: Path, monkeypatch: pytest.Monke
 def test_cutouts_that_do_not_do(tmp_path: Path) -> None:
     cutouts = cutout_set(tmp_path, 8)
     with pytest.raises(UsageError, match="2 characters are drawn, 3 have a code"):
-        ComposedFrames(cutouts, torch.zeros(3, 10, 16), scale=1)
+        ComposedFrames(cutouts, torch.zeros(3, 10, 16), Scene(scale=1))
     with pytest.raises(UsageError, match="too few to train on"):
-        ComposedFrames(cutouts, torch.zeros(2, 10, 16), scale=1)
+        ComposedFrames(cutouts, torch.zeros(2, 10, 16), Scene(scale=1))

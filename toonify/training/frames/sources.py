@@ -193,10 +193,10 @@ class ComposedFrames:
     Args:
         cutouts: people and drawings; the last ones are held out.
         codes: w+ (num_ws, w_dim) of every character, in the order of its names.
-        scale: target pixels a frame pixel.
+        scene: what frames look like; `scale` as the generator's.
     """
 
-    def __init__(self, cutouts: CutoutSet, codes: Tensor, *, scale: int) -> None:
+    def __init__(self, cutouts: CutoutSet, codes: Tensor, scene: Scene) -> None:
         if len(codes) != len(cutouts.characters):
             raise UsageError(
                 f"{len(cutouts.characters)} characters are drawn, {len(codes)} have a code"
@@ -204,7 +204,7 @@ class ComposedFrames:
         self._count = len(cutouts) - 2 * HELD_OUT
         if self._count < 1:
             raise UsageError("the cutouts are too few to train on", mend="Make more.")
-        self._cutouts, self._codes, self._scene = cutouts, codes, Scene(scale=scale)
+        self._cutouts, self._codes, self._scene = cutouts, codes, scene
         names = range(len(cutouts.characters))
         self._of = {c: cutouts.of_character(c, 0, self._count) for c in names}
 

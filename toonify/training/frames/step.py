@@ -16,7 +16,7 @@ from toonify.errors import UsageError
 from toonify.inversion.optimise import fit_size
 from toonify.models.identity import Identity
 from toonify.models.stylegan2 import StyleGAN2Generator
-from toonify.models.styleganex import StyleGANEXGenerator
+from toonify.models.styleganex import Fuse, StyleGANEXGenerator
 from toonify.models.styleganex_encoder import StyleGANEXEncoder
 from toonify.training.frames.tasks import FrameWeights, Task
 from toonify.training.frames.warps import random_warp, unwarped, warped
@@ -27,6 +27,7 @@ from toonify.training.swap import tensor_resolutions
 
 _MATCHING = 4.0  # feature matching against the adversarial loss
 _TRIES = 3  # random places for a crop, of which the one that changes most is taken
+_DEEP = 4  # blocks of the generator whose skip connections are at the first feature's resolution
 _WARM_UP = 200  # steps in which the patch discriminator gains its say
 
 
@@ -77,6 +78,10 @@ class FrameConfig:
         lr: Adam's peak rate; falls to a fiftieth.
         weights: of the losses.
         train_from: generator layers from this resolution on learn too; None freezes all.
+        deep_share: of the steps, the first ones, in which only skip connections at the first
+            feature's resolution are made, and no more than a pixel a frame pixel: copying the
+            frame through the finer ones is learnt at once, and understanding it never while that
+            is so much easier.
         perceptual_size: side of the pictures and crops that LPIPS compares.
         flicker_share: of the steps, the last ones, in which flicker is suppressed.
         compiled: through `torch.compile`.
@@ -88,6 +93,7 @@ class FrameConfig:
     lr: float = 1e-3
     weights: FrameWeights
     train_from: int | None = None
+    deep_share: float = 0.0
     perceptual_size: int = 128
     flicker_share: float = 0.5
     compiled: bool = False
@@ -186,24 +192,35 @@ class FrameTrainer:
         own = encoder.encode(unwarped(batch.targets, batch.theta, 256)).float()
         return torch.cat([codes[:, : self.task.free_from], own[:, self.task.free_from :]], dim=1)
 
-    def _generate(self, codes: Tensor, frames: Tensor, v: Tensor | None) -> Tensor:
+    def _generate(self, codes: Tensor, frames: Tensor, v: Tensor | None, deep: bool) -> Tensor:
         features = self.encoder.frame_features(frames)
         codes = codes if v is None else codes + v
-        return self.network(
-            codes,
+        fuse = self.encoder.fuser(features, v)
+        return self.network.synthesize(
+            self.network.styles(codes),
             noise=self.task.noise,
             feature=features.feature,
-            fuse=self.encoder.fuser(features, v),
+            fuse=_deep_only(fuse) if deep else fuse,
+            resolution=min(256, self.network.resolution) if deep else None,
         )
+
+    @property
+    def _deep(self) -> bool:
+        return self.step_count < self.config.steps * self.config.deep_share
 
     def step(self) -> dict[str, Tensor]:
         """Learn from one batch; nothing changes when a loss is not finite."""
         config, weights = self.config, self.config.weights
         self._set_rate()
         batch = self.source.draw(config.batch_size, self.random).to(self.device)
+        if self._deep:
+            side = min(256, self.network.resolution) * batch.frames.shape[-1] // 256
+            batch = replace(
+                batch, targets=fit_size(batch.targets, batch.targets[..., :side, :side])
+            )
         with torch.autocast(self.device.type, torch.bfloat16):
             codes = self._codes(batch, self.encoder)
-            images = self._run(codes, batch.frames, batch.v)
+            images = self._run(codes, batch.frames, batch.v, self._deep)
         images = images.float()
         losses = self._losses(batch, images, codes)
         suppressed = self.step_count >= config.steps * (1 - config.flicker_share)
@@ -305,7 +322,7 @@ class FrameTrainer:
         theta = random_warp(len(images), self.random, tilt=8.0, zoom=0.08, shift=0.08)
         theta = theta.to(self.device)
         with torch.autocast(self.device.type, torch.bfloat16):
-            again = self._run(codes, warped(batch.frames, theta), batch.v)
+            again = self._run(codes, warped(batch.frames, theta), batch.v, self._deep)
         inside = warped(torch.ones_like(images[:, :1]), theta, padding="zeros") > 0.999
         return ((again.float() - warped(images, theta)).square() * inside).mean()
 
@@ -369,11 +386,13 @@ class FrameTrainer:
             with torch.autocast(self.device.type, torch.bfloat16):
                 codes = self._codes(one, self.average)
                 features = self.average.frame_features(one.frames)
-                image = network(
-                    codes if one.v is None else codes + one.v,
+                fuse = self.average.fuser(features, one.v)
+                image = network.synthesize(
+                    network.styles(codes if one.v is None else codes + one.v),
                     noise=self.task.noise,
                     feature=features.feature,
-                    fuse=self.average.fuser(features, one.v),
+                    fuse=_deep_only(fuse) if self._deep else fuse,
+                    resolution=min(256, network.resolution) if self._deep else None,
                 )
             seen = one.frames
             if seen.shape[1] != 3:
@@ -413,3 +432,14 @@ class FrameTrainer:
         self.patch_optimizer.load_state_dict(state["patch_optimizer"])
         self.random.set_state(state["random"])
         self.step_count = state["step"]
+
+
+def _deep_only(fuse: Fuse | None) -> Fuse | None:
+    """Only the connections at the first feature's resolution."""
+    if fuse is None:
+        return None
+
+    def some(index: int, x: Tensor, image: Tensor) -> tuple[Tensor, Tensor]:
+        return fuse(index, x, image) if index < _DEEP else (x, image)
+
+    return some
