@@ -139,7 +139,8 @@ class FrameToonifier:
                 (`CROP`).
             w_photo: (B, num_ws, w_dim), `encode`'s.
             character: one of `characters`.
-            level, trgb, color: as in `Toonifier.render`; without a table they have no part.
+            level, trgb, color: as in `Toonifier.render`; they have no part without a table, nor
+                where the encoder gives no w+ and all of it is the character's.
 
         Returns:
             (H·scale, W·scale, 3) uint8 each.
@@ -157,8 +158,8 @@ class FrameToonifier:
                 cast(Generator, self.network),
                 w_photo,
                 fit_codes(own, self.network.num_ws),
-                level=level,
-                trgb=trgb,
+                level=level if self.encoder.heads else 0,
+                trgb=trgb and self.encoder.heads,
                 color=color,
             )
         images = self._tensor(frames)

@@ -273,22 +273,16 @@ def _source(
 def character_codes(
     table: str, characters: tuple[str, ...], generator: StyleGAN2Generator
 ) -> Tensor:
-    """w+ (C, num_ws, w_dim) of characters before the mean face: rows from the level on are
-    theirs."""
+    """w+ (C, num_ws, w_dim) of characters in a table, a file's or a bundle's."""
     import torch
 
     from toonify.bundle_writing import locate
-    from toonify.engine import DEFAULT_LEVEL
     from toonify.inversion.latents import fit_codes
     from toonify.lut import CharacterTable
 
     known = CharacterTable.load(locate(table, "characters"))
-    rows = []
-    for name in characters:
-        own = fit_codes(known[name].w_plus[None].float(), generator.num_ws)[0].to(generator.w_avg)
-        mean = generator.w_avg.expand(DEFAULT_LEVEL, -1)
-        rows.append(torch.cat([mean, own[DEFAULT_LEVEL:]]))
-    return torch.stack(rows)
+    codes = [fit_codes(known[name].w_plus[None].float(), generator.num_ws) for name in characters]
+    return torch.cat(codes).to(generator.w_avg)
 
 
 def _make_cutouts(options: FrameOptions, settings: Settings) -> None:

@@ -54,6 +54,8 @@ class Steadiness:
             moved = cv2.remap(then, at_x, at_y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
             value = float((np.abs(now - moved) * both).sum() / both.sum())
             setattr(self, name, getattr(self, name) + value)
+            edges = float((_gradient(now) * both).sum() / both.sum())
+            setattr(self, f"edges_{name}", getattr(self, f"edges_{name}") + edges)
         self.pairs += 1
 
     def pause(self) -> None:
@@ -69,15 +71,22 @@ class Steadiness:
             "before": round(before, 3),
             "after": round(after, 3),
             "ratio": round(after / max(before, 1e-6), 3),
+            "contrast": round(self.edges_after / max(self.edges_before, 1e-6), 3),
         }
 
     def state(self) -> list[float]:
         """JSON-able."""
-        return [self.before, self.after, self.pairs]
+        return [self.before, self.after, self.edges_before, self.edges_after, self.pairs]
 
     def restore(self, state: list[float]) -> None:
         """Go on from `state()`."""
-        self.before, self.after, self.pairs = float(state[0]), float(state[1]), int(state[2])
+        self.before, self.after, self.edges_before, self.edges_after = state[:4]
+        self.pairs = int(state[4])
+
+
+def _gradient(grey: Points) -> Points:
+    across, down = (cv2.Sobel(grey, cv2.CV_32F, *order, scale=1 / 8) for order in ((1, 0), (0, 1)))
+    return f32(np.hypot(across, down))
 
 
 def _grey(rgb: RGB, size: tuple[int, int]) -> Points:
