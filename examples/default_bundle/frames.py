@@ -23,6 +23,7 @@ from toonify.models.mobile import MobileGenerator
 from toonify.models.stylegan2 import StyleGAN2Generator
 from toonify.training.distill import DistillConfig, distill, new_student
 from toonify.training.encoder_data import EncoderData, StoredPairs
+from toonify.training.frames.compose import Scene
 from toonify.training.frames.cutouts import INDEX, CutoutSet, write_faces, write_index
 from toonify.training.frames.sources import ComposedFrames, FaceFrames
 from toonify.training.frames.step import FrameConfig

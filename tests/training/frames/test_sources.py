@@ -15,6 +15,7 @@ from tests.training.frames.tiny_frames import cutout_set
 from toonify.errors import UsageError
 from toonify.training.encoder_data import EncoderData, FreshPairs
 from toonify.training.frames import sources
+from toonify.training.frames.compose import Scene
 from toonify.training.frames.sources import (
     HELD_OUT,
     ComposedFrames,
@@ -244,7 +245,7 @@ def test_the_last_cutouts_are_held_out(tmp_path: Path, monkeypatch: pytest.Monke
         return whole(cutouts, first, companions, scene, seed)
 
     monkeypatch.setattr(sources, "compose", compose)
-    source = ComposedFrames(cutout_set(tmp_path, 13), torch.zeros(2, 10, 16), scale=1)
+    source = ComposedFrames(cutout_set(tmp_path, 13), torch.zeros(2, 10, 16), Scene(scale=1))
     source.draw(40, random())
     assert drawn == others == set(range(5))
     drawn.clear()
