@@ -17,11 +17,14 @@ class Steadiness:
     """Mean difference in levels (0..255) where faces are drawn, of the clip and of the result.
 
     The flow is that of the original clip (DIS, Kroeger et al., ECCV 2016), as in work on video
-    style transfer (Lai et al., arXiv 1808.00449).
+    style transfer (Lai et al., arXiv 1808.00449). A drawing's lines differ more when they are a
+    fraction of a pixel off: the edges (mean gradient) say how much more of them there are.
     """
 
     before: float = 0.0
     after: float = 0.0
+    edges_before: float = 0.0
+    edges_after: float = 0.0
     pairs: int = 0
     _last: tuple[Points, Points, Points] | None = field(default=None, repr=False)
 

@@ -1,0 +1,60 @@
+"""Steadiness: what is as steady as the clip, what flickers, what has more edges."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+import pytest
+
+from toonify.video.steadiness import Steadiness
+
+BOX = [np.array([16, 16, 80, 80], np.float32)]
+
+
+def pictures(count: int = 4) -> list[np.ndarray]:
+    """A soft texture that moves a pixel to the right each frame."""
+    noise = np.random.default_rng(0).uniform(60, 180, (96, 128, 3)).astype(np.float32)
+    soft = cv2.GaussianBlur(noise, (0, 0), 3) * 2 - 120
+    return [np.clip(np.roll(soft, n, axis=1), 0, 255).astype(np.uint8) for n in range(count)]
+
+
+def measured(drawn: list[np.ndarray]) -> dict[str, float]:
+    steadiness = Steadiness()
+    for rgb, toon in zip(pictures(), drawn, strict=True):
+        steadiness.add(rgb, toon, BOX)
+    record = steadiness.record()
+    assert record is not None
+    return record
+
+
+def test_the_clip_itself_is_as_steady_as_the_clip() -> None:
+    record = measured(pictures())
+    assert record["ratio"] == record["contrast"] == 1
+
+
+def test_flicker_counts_and_contrast_is_told_apart() -> None:
+    flickering = [np.clip(p.astype(int) + 20 * (n % 2), 0, 255) for n, p in enumerate(pictures())]
+    record = measured([p.astype(np.uint8) for p in flickering])
+    assert record["after"] > record["before"] + 10
+    assert record["contrast"] == pytest.approx(1, abs=0.05)
+    bold = [np.clip((p.astype(int) - 120) * 2 + 120, 0, 255).astype(np.uint8) for p in pictures()]
+    record = measured(bold)
+    assert record["contrast"] == pytest.approx(2, abs=0.25)
+    assert record["ratio"] < 2.5
+
+
+def test_it_goes_on_from_a_state() -> None:
+    steadiness, frames = Steadiness(), pictures()
+    for rgb in frames[:2]:
+        steadiness.add(rgb, rgb, BOX)
+    again = Steadiness()
+    again.restore(steadiness.state())
+    assert again.record() == steadiness.record()
+
+
+def test_nothing_to_compare() -> None:
+    steadiness, frames = Steadiness(), pictures()
+    steadiness.add(frames[0], frames[0], BOX)
+    steadiness.pause()
+    steadiness.add(frames[1], frames[1], BOX)
+    assert steadiness.record() is None
