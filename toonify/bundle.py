@@ -20,7 +20,7 @@ from toonify.models.stylegan2 import StyleGAN2Generator
 from toonify.models.styleganex_encoder import StyleGANEXEncoder
 
 _SHIPPED = Path(__file__).parent / "bundles"
-_PARTS = ("generator", "encoder", "characters")
+PARTS = ("generator", "encoder", "characters")
 # What a bundle may hold beside these, a generator and an encoder of StyleGANEX each
 FRAMES = ("frame_generator", "frame_encoder")  # draws the characters into whole frames
 INVERSION = ("inversion_generator", "inversion_encoder")  # faces, and what finds them in photos
@@ -63,9 +63,9 @@ class Bundle:
         """
         folder = bundle_folder(name)
         manifest = read_manifest(folder)
-        paths = {part: part_path(folder, manifest, part) for part in _PARTS}
+        paths = {part: part_path(folder, manifest, part) for part in PARTS}
         if verify:
-            for part in _PARTS:
+            for part in PARTS:
                 check_part(folder, manifest, part)
         generator = load_generator(paths["generator"], device=device)
         encoder = load_encoder(paths["encoder"], device=device)

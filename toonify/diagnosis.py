@@ -102,7 +102,7 @@ def _landmarks() -> str | None:
 
 def _bundle() -> dict[str, Any]:
     """Folder, files with verified hashes and characters of the default bundle, or its error."""
-    from toonify.bundle import Bundle, bundle_folder, check_part, read_manifest
+    from toonify.bundle import PARTS, Bundle, bundle_folder, check_part, read_manifest
 
     record: dict[str, Any] = {"name": "default"}
     try:
@@ -111,7 +111,7 @@ def _bundle() -> dict[str, Any]:
         manifest = read_manifest(folder)
         record["files"] = {
             part: _checked(lambda part=part: check_part(folder, manifest, part))  # type: ignore[misc]
-            for part in ("generator", "encoder", "characters")
+            for part in dict.fromkeys([*PARTS, *manifest.get("files", {})])
         }
         loaded = Bundle.load("default", verify=True)
         record["resolution"] = loaded.generator.resolution

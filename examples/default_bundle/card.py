@@ -11,6 +11,11 @@ PRIOR = "ffhq-mobile: PyPI random-face 2021.7.21.1 (Apache-2.0 wheel, MobileStyl
 SOURCES = {
     "generator": f"{PRIOR}; layers from 16×16 on fine-tuned on the drawings of examples/characters",
     "encoder": f"trained from scratch on faces sampled from {PRIOR}",
+    "frame_generator": f"trained on faces sampled from {PRIOR}, cut out by MediaPipe's selfie"
+    " segmentation (Apache-2.0), with drawings of examples/characters (ours, MIT) put over them",
+    "frame_encoder": "trained together with frame_generator",
+    "inversion_generator": f"distilled from {PRIOR}",
+    "inversion_encoder": f"trained from scratch on faces sampled from {PRIOR}",
     "characters": "drawings of examples/characters (ours, MIT), projected into the generator",
 }
 

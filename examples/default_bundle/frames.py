@@ -15,12 +15,13 @@ import torch
 
 from examples.characters.draw import NAMES, draw
 from examples.default_bundle.drawn_pairs import ANCHORS, Measures, pose_of, read_poses
-from toonify.checkpoints import load_generator, load_identity, save_generator
+from toonify.checkpoints import load_encoder, load_generator, load_identity, save_generator
 from toonify.checkpoints.download import pull
 from toonify.cli.training_frames import character_codes
 from toonify.faces.person import PersonMatte, fill_behind, hair_matte
 from toonify.models.mobile import MobileGenerator
 from toonify.models.stylegan2 import StyleGAN2Generator
+from toonify.models.styleganex_encoder import StyleGANEXEncoder
 from toonify.training.distill import DistillConfig, distill, new_student
 from toonify.training.encoder_data import EncoderData, StoredPairs
 from toonify.training.frames.compose import Scene
@@ -167,31 +168,91 @@ def cutouts(
 def frame_toonifier(
     run: Path, prior: MobileGenerator, people: CutoutSet, table: Path, steps: int
 ) -> tuple[Path, Path]:
-    """Generator and encoder that draw the characters into whole frames."""
-    folder = run / "frames"
-    paths = folder / "generator.safetensors", folder / "encoder.safetensors"
-    if (folder / "done").exists():
-        return paths
-    say("training the frame toonifier")
+    """Generator and encoder that draw the characters into whole frames.
+
+    First small frames and the deepest connections alone, so that faces have to be understood; then
+    whole ones, where background comes through the finer connections.
+    """
     generator = new_student(prior, resolution=512, channel_base=8192, channel_max=192)
     task = TASKS["video-toonify"]
+    encoder = new_frame_encoder(task, generator, heads=False)
     codes = character_codes(str(table), people.characters, generator)
-    train_frames(
-        task,
-        new_frame_encoder(task, generator, heads=False),
-        generator,
-        ComposedFrames(people, codes, Scene(scale=2)),
-        folder,
-        FrameConfig(
-            steps=steps,
-            weights=replace(task.weights, l2=0.0, l1=1.0, lpips=1.0, adversarial=0.05),
-            train_from=4,
-            flicker_share=0.4,
-            compiled=True,
+    weights = replace(task.weights, l2=0.0, l1=1.0, lpips=1.0)
+    near = Scene(scale=1, size=160, crop=(100.0, 230.0), crowd=0.05)
+    stages = {
+        "deep": (
+            ComposedFrames(people, codes, near),
+            FrameConfig(
+                steps=steps,
+                batch_size=10,
+                lr=1.5e-3,
+                weights=replace(weights, adversarial=0.0, flicker=0.0),
+                train_from=4,
+                deep_share=1.0,
+                compiled=True,
+            ),
         ),
-        perceptual=PerceptualLoss("vgg", dtype=torch.bfloat16),
-        resume=True,
-        progress=report,
-    )
-    (folder / "done").touch()
-    return paths
+        "frames": (
+            ComposedFrames(people, codes, Scene(scale=2)),
+            FrameConfig(
+                steps=steps,
+                weights=replace(weights, adversarial=0.05),
+                train_from=4,
+                flicker_share=0.35,
+                compiled=True,
+            ),
+        ),
+    }
+    perceptual = PerceptualLoss("vgg", dtype=torch.bfloat16)
+    for name, (source, config) in stages.items():
+        folder = run / name
+        if not (folder / "done").exists():
+            say(f"training the frame toonifier: {name}")
+            train_frames(
+                task,
+                encoder,
+                generator,
+                source,
+                folder,
+                config,
+                perceptual=perceptual,
+                resume=True,
+                progress=report,
+            )
+            (folder / "done").touch()
+        encoder = cast(StyleGANEXEncoder, load_encoder(folder / "encoder.safetensors"))
+        generator = cast(StyleGAN2Generator, load_generator(folder / "generator.safetensors"))
+    return folder / "generator.safetensors", folder / "encoder.safetensors"
+
+
+def train(
+    run: Path,
+    prior: MobileGenerator,
+    reader: PoseReader,
+    codes: torch.Tensor,
+    images: np.ndarray,
+    table: Path,
+    *,
+    quick: bool,
+) -> dict[str, Path]:
+    """The parts for `write_bundle`.
+
+    Args:
+        prior: with its 256×256 head.
+        codes, images: w (N, w_dim) of sampled faces, and the faces (N, 256, 256, 3).
+        table: the characters' codes.
+        quick: a rough edition.
+    """
+    sizes = QUICK if quick else FULL
+    face = face_generator(run, prior, sizes["distill"], sizes["mixed"])
+    reads = inversion(run, face, sizes["inversion"])
+    few = min(sizes["people"], len(images))
+    people = cutouts(run, prior, reader, codes[:few], images[:few])
+    fine = cast(MobileGenerator, load_generator(run / "prior512.safetensors"))
+    generator, encoder = frame_toonifier(run, fine, people, table, sizes["frames"])
+    return {
+        "inversion_generator": face,
+        "inversion_encoder": reads,
+        "frame_generator": generator,
+        "frame_encoder": encoder,
+    }

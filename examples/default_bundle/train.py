@@ -43,6 +43,7 @@ ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT))
 
 from examples.characters.draw import NAMES, Pose, draw  # noqa: E402
+from examples.default_bundle import frames  # noqa: E402
 from examples.default_bundle.card import LICENCE, finish  # noqa: E402
 from examples.default_bundle.drawn_pairs import (  # noqa: E402
     DrawnPairs,
@@ -300,12 +301,14 @@ def main() -> None:
     source = load_generator(run / "prior512.safetensors")
     save_generator(layer_swap(source, load_generator(toon), resolution=SWAP), swapped)
     characters = table(run, swapped, sizes["k"])
+    extras = frames.train(run, prior256, reader, codes, images, characters, quick=arguments.quick)
     write_bundle(
         arguments.output,
         generator=swapped,
         encoder=str(encoder_path),
         table=characters,
         licence=LICENCE,
+        extras=extras,
     )
     finish(
         arguments.output,
@@ -314,6 +317,7 @@ def main() -> None:
         coarse_steps=sizes["coarse"],
         fine_steps=sizes["fine"],
         k=sizes["k"],
+        **(frames.QUICK if arguments.quick else frames.FULL),
     )
     say(f"the bundle is in {arguments.output}")
 

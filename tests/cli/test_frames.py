@@ -102,6 +102,7 @@ def test_the_default_bundle_draws_by_default(run, photo, tmp_path):
         (["--samples", "2", "--bundle", "WHOLE"], 2, "toonify has one answer"),
         (["--strength", "2", "--bundle", "WHOLE"], 2, "--strength belongs to edit"),
         (["--factor", "8", "--bundle", "WHOLE"], 2, "--factor belongs to super-resolution"),
+        (["--generator", "x.pt", "--bundle", "WHOLE"], 2, "--generator is of a --checkpoint"),
         (["--checkpoint", "gone.pt"], 3, "no checkpoint"),
     ],
 )

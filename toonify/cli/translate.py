@@ -108,6 +108,8 @@ def translate(
     present(source)
     present(parser)
     if task is Task.toonify and checkpoint is None:
+        if generator is not None:
+            raise UsageError("--generator is of a --checkpoint", mend="Leave it out, or add one.")
         _toonify(settings, source, output, bundle, character)
         return
     model = load_model(settings, checkpoint or OFFICIAL[task], generator)
