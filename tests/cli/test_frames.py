@@ -219,6 +219,14 @@ def test_a_bundle_without_them_reads_faces_as_before(run, bundle, photo, tmp_pat
     assert Latents.load(tmp_path / "me.safetensors")[0].feature is None
 
 
+@pytest.mark.usefixtures("as_default")
+def test_a_generator_of_another_layout_gets_the_face_alone(run, whole_bundle, photo, tmp_path):
+    options = ["--generator", whole_bundle / "generator.safetensors", "--steps", 0]
+    result = run("invert", photo, "-o", tmp_path, *options)
+    assert result.status == 0, result.err
+    assert Latents.load(tmp_path / "me.safetensors")[0].feature is None
+
+
 def parts(folder, *names):
     options = ["--generator", folder / "generator.safetensors", "--encoder", folder]
     options += ["--table", folder / "characters.safetensors"]

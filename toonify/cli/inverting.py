@@ -82,6 +82,7 @@ def load_model(
     from toonify.checkpoints import load_generator, load_networks
     from toonify.device import pick_device, pick_dtype
     from toonify.inversion.model import FaceModel
+    from toonify.models.stylegan2 import StyleGAN2Generator
     from toonify.models.styleganex_encoder import StyleGANEXEncoder
 
     device = pick_device(settings.device)
@@ -90,21 +91,23 @@ def load_model(
         dtype = torch.bfloat16
     reader: Encoder | None = None
     own: Generator | None = None
-    if encoder is not None and is_bundle(encoder) and has_parts(encoder, INVERSION):
-        own, reader = load_frame_parts(encoder, INVERSION, device=device)
-    elif encoder is not None:
-        reader, own = load_networks(locate(encoder, "encoder"), device=device)
+    network: Generator | None = None
     if generator is not None:
         part = locate(generator, "inversion_generator", "generator")
         network = load_generator(part, device=device)
-    elif own is not None:
-        network = own
-    elif isinstance(reader, StyleGANEXEncoder):
-        raise ModelError(
-            f"{encoder} holds no generator", mend="Give the one it was trained for: --generator."
-        )
-    else:
-        network = load_generator(FACE_GENERATOR, device=device)
+    # its encoder of faces alone serves generators that can't render frames
+    frames = network is None or isinstance(network, StyleGAN2Generator)
+    if encoder is not None and frames and is_bundle(encoder) and has_parts(encoder, INVERSION):
+        own, reader = load_frame_parts(encoder, INVERSION, device=device)
+    elif encoder is not None:
+        reader, own = load_networks(locate(encoder, "encoder"), device=device)
+    if network is None:
+        if own is None and isinstance(reader, StyleGANEXEncoder):
+            raise ModelError(
+                f"{encoder} holds no generator",
+                mend="Give the one it was trained for: --generator.",
+            )
+        network = load_generator(FACE_GENERATOR, device=device) if own is None else own
     return FaceModel(network, reader, own_generator=own, dtype=dtype)
 
 
