@@ -56,6 +56,9 @@ def test_a_whole_photo_is_inverted_and_edited(run, networks, tmp_path):
     assert height == width > 512  # the astronaut's eyes are less than 64 pixels apart
     assert size(out / "astronaut.png") == (round(width / 4), round(height / 4))
     assert record["curve"] == str(out / "astronaut-loss.png")
+    stages = [record[name] for name in ("encoded", "refined", "tuned")]
+    assert all(set(stage) == {"lpips", "mae", "mse"} for stage in stages)
+    assert stages[0] != stages[1] != stages[2]
     lines = (out / "astronaut-loss.csv").read_text().splitlines()
     assert [line.split(",")[:2] for line in lines[1:]] == [
         ["refine", "1"], ["refine", "2"], ["tune", "1"], ["tune", "2"]
@@ -79,7 +82,7 @@ def test_a_checkpoint_with_its_decoder_needs_no_generator(run, faces):
     command = ["invert", photo, "-o", out, "--steps", "0", "--frame", "aligned"]
     result = run(*command, "--encoder", path)
     assert result.status == 0, result.err
-    assert size(out / "0.png") == (256, 256)
+    assert size(out / "0.png") == (256, 256) and "LPIPS" in result.out
 
 
 def test_other_families_invert_aligned_faces(run, faces, bundle):

@@ -13,6 +13,7 @@ from toonify.inversion.model import FaceModel
 from toonify.inversion.optimise import (
     RefineSettings,
     TuneSettings,
+    likeness,
     ramp,
     refine,
     target_of,
@@ -73,6 +74,8 @@ def test_refining_gets_closer_and_leaves_the_generator_alone(make):
     assert (latents.w_plus - start.w_plus).abs().max() > 0.01
     assert bool(latents.noises) == model.reads_frames  # the compact generator's maps are zero
     assert all(torch.equal(v, before[k]) for k, v in model.generator.state_dict().items())
+    nearer, before_it = (likeness(model, x, target, loss=LOSS) for x in (latents, start))
+    assert nearer["lpips"] < before_it["lpips"] and nearer["mse"] > 0
     again, _ = refine(model, start, target, loss=LOSS, settings=settings)
     assert torch.equal(again.w_plus, latents.w_plus)
 
@@ -90,6 +93,17 @@ def test_tuning_moves_a_copy_of_the_generator(make):
     difference = (tuned.render(latents) - model.render(latents)).abs().max()
     assert difference > 1e-3
     assert not any(p.requires_grad for p in tuned.generator.parameters())
+
+
+def test_likeness_is_of_pixel_values_in_minus_one_to_one():
+    model = frames_model()
+    latents = model.encode(SHOT)
+    own = model.image(latents).clamp(-1, 1)
+    same = likeness(model, latents, own, loss=LOSS)
+    assert same["mae"] == same["mse"] == 0
+    shifted = likeness(model, latents, own + 0.5, loss=LOSS)
+    assert shifted["mae"] == pytest.approx(0.5, abs=0.05)
+    assert shifted["mse"] == pytest.approx(0.25, abs=0.05)
 
 
 def test_latents_survive_their_file_and_render_the_same(tmp_path):

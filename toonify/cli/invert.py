@@ -58,7 +58,7 @@ def invert(
     paths = photographs(inputs)
     targets = output_stems(paths, output)
     model = load_model(settings, encoder, generator, gradients=bool(steps) or pti)
-    loss = perceptual(model.dtype, model.device) if steps or pti else None
+    loss = perceptual(model.dtype, model.device)
     photos = Photos(settings, model, frame)
     failed = 0
     for path, stem in zip(paths, targets, strict=True):
@@ -70,9 +70,8 @@ def invert(
             complain(str(error))
             failed += 1
             continue
-        line = f"{path} -> {record['reconstruction']}"
-        if "loss" in record:
-            line += f", LPIPS {record['first_loss']} -> {record['loss']}"
+        stages = [record[k]["lpips"] for k in ("encoded", "refined", "tuned") if k in record]
+        line = f"{path} -> {record['reconstruction']}, LPIPS {' -> '.join(map(str, stages))}"
         settings.result(record, line)
     raise typer.Exit(1 if failed else 0)
 
@@ -82,29 +81,30 @@ def _invert_one(
     photos: Photos,
     path: Path,
     stem: Path,
-    loss: PerceptualLoss | None,
+    loss: PerceptualLoss,
     steps: int,
     pti_steps: int,
 ) -> dict[str, Any]:
     from toonify.checkpoints import generator_hash, save_generator
+    from toonify.inversion import optimise
     from toonify.inversion.frames import to_rgb
-    from toonify.inversion.optimise import RefineSettings, TuneSettings, refine, target_of, tune
     from toonify.media.images import write_image
 
     model = photos.model
     shot, latents = photos.read(path)
-    target = target_of(shot, latents, model.device)
+    target = optimise.target_of(shot, latents, model.device)
     reconstruction = stem.with_name(f"{stem.name}.png")
     record: dict[str, Any] = {
         "source": str(path),
         "latents": str(stem.with_name(f"{stem.name}.safetensors")),
         "reconstruction": str(reconstruction),
     }
+    record["encoded"] = optimise.likeness(model, latents, target, loss=loss)
     curves: dict[str, list[float]] = {}
-    if steps and loss is not None:
-        options = RefineSettings(steps=steps, seed=settings.seed)
+    if steps:
+        options = optimise.RefineSettings(steps=steps, seed=settings.seed)
         with settings.progress(path.name) as bar:
-            latents, curves["refine"] = refine(
+            latents, curves["refine"] = optimise.refine(
                 model,
                 latents,
                 target,
@@ -112,25 +112,25 @@ def _invert_one(
                 settings=options,
                 progress=lambda step, of, _: bar(step, of),
             )
-    if pti_steps and loss is not None:
+        record["refined"] = optimise.likeness(model, latents, target, loss=loss)
+    if pti_steps:
         with settings.progress(f"{path.name}, generator") as bar:
-            model, curves["tune"] = tune(
+            model, curves["tune"] = optimise.tune(
                 model,
                 latents,
                 target,
                 loss=loss,
-                settings=TuneSettings(steps=pti_steps),
+                settings=optimise.TuneSettings(steps=pti_steps),
                 progress=lambda step, of, _: bar(step, of),
             )
         tuned = stem.with_name(f"{stem.name}-generator.safetensors")
         save_generator(model.generator, tuned, metadata={"source": path.name})
         record["generator"] = str(tuned)
+        record["tuned"] = optimise.likeness(model, latents, target, loss=loss)
     about = {"source": path.name, "generator": generator_hash(model.generator)}
     latents.save(record["latents"], about)
     write_image(reconstruction, to_rgb(model.render(latents)))
     if curves:
-        first = next(iter(curves.values()))
-        record["first_loss"], record["loss"] = round(first[0], 4), round(first[-1], 4)
         record["curve"] = _write_curves(stem, curves)
     return record
 

@@ -121,6 +121,22 @@ def refine(
     return replace(latents, w_plus=codes.detach(), feature=final, noises=noises), losses
 
 
+@torch.no_grad()
+def likeness(
+    model: FaceModel, latents: Latents, target: Tensor, *, loss: PerceptualLoss
+) -> dict[str, float]:
+    """How near a rendering comes to `target` (1, 3, H, W): the columns of the paper's table.
+
+    Returns:
+        `lpips`, and `mae` and `mse` of pixel values in [-1, 1].
+    """
+    image = fit_size(model.image(latents).float(), target)
+    away = image.clamp(-1, 1) - target
+    distance = loss.distance(loss.features(image), loss.features(target))
+    values = {"lpips": distance.sum(), "mae": away.abs().mean(), "mse": away.square().mean()}
+    return {name: round(float(value), 4) for name, value in values.items()}
+
+
 def tune(
     model: FaceModel,
     latents: Latents,
