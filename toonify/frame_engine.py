@@ -28,7 +28,6 @@ from toonify.models.styleganex_encoder import STRIDE, StyleGANEXEncoder
 from toonify.names import unknown_name
 
 FACE = 256  # px, side of the aligned crops that w+ is read from
-CROP = 256  # px of a frame, the side of a face's FFHQ crop in training: eyes about 64 apart
 
 
 class FrameToonifier:
@@ -109,6 +108,11 @@ class FrameToonifier:
         return cls(generator=generator, encoder=encoder, style=style, device=device, dtype=dtype)
 
     @property
+    def crop(self) -> int:
+        """Side, in px of a frame, of the FFHQ crop of a face as large as in training."""
+        return self.encoder.crop
+
+    @property
     def characters(self) -> tuple[str, ...]:
         """What frames can be drawn as."""
         return (self._style,) if self.table is None else self.table.names
@@ -136,7 +140,7 @@ class FrameToonifier:
 
         Args:
             frames: (H, W, 3) uint8 RGB of one size, multiples of 8, faces as large as in training
-                (`CROP`).
+                (`crop`).
             w_photo: (B, num_ws, w_dim), `encode`'s.
             character: one of `characters`.
             level, trgb, color: as in `Toonifier.render`; they have no part without a table, nor

@@ -24,7 +24,7 @@ from toonify.models.stylegan2 import StyleGAN2Generator
 from toonify.models.styleganex_encoder import StyleGANEXEncoder
 from toonify.training.distill import DistillConfig, distill, new_student
 from toonify.training.encoder_data import EncoderData, StoredPairs
-from toonify.training.frames.compose import Scene
+from toonify.training.frames.compose import CROP, Scene
 from toonify.training.frames.cutouts import INDEX, CutoutSet, write_faces, write_index
 from toonify.training.frames.sources import ComposedFrames, FaceFrames
 from toonify.training.frames.step import FrameConfig
@@ -175,7 +175,7 @@ def frame_toonifier(
     """
     generator = new_student(prior, resolution=512, channel_base=8192, channel_max=192)
     task = TASKS["video-toonify"]
-    encoder = new_frame_encoder(task, generator, heads=False)
+    encoder = new_frame_encoder(task, generator, heads=False, crop=CROP)
     codes = character_codes(str(table), people.characters, generator)
     weights = replace(task.weights, l2=0.0, l1=1.0, lpips=1.0)
     near = Scene(scale=1, size=160, crop=(100.0, 230.0), crowd=0.05)

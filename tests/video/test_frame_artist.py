@@ -12,7 +12,6 @@ import torch
 from toonify.errors import InputError
 from toonify.faces import Alignment, Face, align
 from toonify.faces.types import RGB, f32
-from toonify.frame_engine import CROP
 from toonify.video.casting import Casting
 from toonify.video.frame_artist import LIFT, REACH, FrameArtist
 from toonify.video.stills import draw_still
@@ -36,6 +35,7 @@ class Network:
 
     characters = tuple(PAINT)
     device = torch.device("cpu")
+    crop = 256
 
     def __init__(self, scale: float = 1.0, radius: float = 0.25) -> None:
         self.scale, self.radius = scale, radius
@@ -93,7 +93,7 @@ def middle_of(region: Alignment) -> np.ndarray:
 def test_a_region_is_upright_with_the_face_at_its_training_size(unit: float, turn: float) -> None:
     rgb, face = photo(), face_in((310, 200), unit, turn)
     region = artist_of().region(rgb, face)
-    assert region.image.shape == (SIDE, SIDE, 3) and round(CROP * REACH) == SIDE
+    assert region.image.shape == (SIDE, SIDE, 3) and round(256 * REACH) == SIDE
     assert region.matrix[0, 1] == region.matrix[1, 0] == 0, "not turned"
     eyes = region.to_crop(face.points5[:2])
     assert np.hypot(*(eyes[1] - eyes[0])) == pytest.approx(64, rel=0.02)
@@ -101,6 +101,15 @@ def test_a_region_is_upright_with_the_face_at_its_training_size(unit: float, tur
     # an FFHQ crop's middle is a tenth of the way down from the eyes to the mouth
     wanted = np.float32([310, 200]) - 0.1 * 2 * unit * up + LIFT * 8 * unit * up
     assert np.abs(middle_of(region) - wanted).max() < 0.02 * 8 * unit
+
+
+def test_an_encoder_of_smaller_faces_gets_smaller_regions() -> None:
+    network = Network()
+    network.crop = 192
+    region = artist_of(network=network).region(photo(), face_in((310, 200), 16.0))
+    assert region.image.shape == (288, 288, 3)
+    eyes = region.to_crop(region.face.points5[:2])
+    assert np.hypot(*(eyes[1] - eyes[0])) == pytest.approx(48, rel=0.02)
 
 
 def test_a_region_shows_the_picture_as_it_is() -> None:

@@ -118,6 +118,7 @@ def train(
     from toonify.checkpoints import load_generator
     from toonify.device import pick_device
     from toonify.models.stylegan2 import StyleGAN2Generator
+    from toonify.training.frames.compose import CROP
     from toonify.training.frames.step import FrameConfig
     from toonify.training.frames.tasks import TASKS, new_frame_encoder
     from toonify.training.frames.train import train_frames
@@ -137,7 +138,9 @@ def train(
         )
     if options.start is None:
         size = options.size or "12"
-        encoder = new_frame_encoder(task, network, size=size, heads=heads, seed=settings.seed)
+        encoder = new_frame_encoder(
+            task, network, size=size, heads=heads, crop=256 if heads else CROP, seed=settings.seed
+        )
         rate = 1e-4 if size == "50" else 1e-3
     else:
         start = locate(options.start, f"{kind}_encoder")

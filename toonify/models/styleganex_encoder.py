@@ -163,6 +163,8 @@ class StyleGANEXEncoder(nn.Module):
         head_channels: of the style heads' convolutions; `w_dim` when None, as published.
         heads: gives w+ of its own; without, every face's is the mean, and a character's code is
             put in its place.
+        crop: px of a frame, the side of a face's FFHQ crop as it was trained: 256 has the eyes
+            about 64 apart.
     """
 
     w_plus_mean: Tensor
@@ -187,6 +189,7 @@ class StyleGANEXEncoder(nn.Module):
         channels: Sequence[int] = IRSE_CHANNELS,
         head_channels: int | None = None,
         heads: bool = True,
+        crop: int = INPUT_SIZE,
     ) -> None:
         super().__init__()
         self._config: dict[str, Any] = {
@@ -205,7 +208,7 @@ class StyleGANEXEncoder(nn.Module):
             "heads": heads,
         }
         self.net = StyleGANEXNet(**self._config)
-        self.num_ws, self.w_dim, self.heads = num_ws, w_dim, heads
+        self.num_ws, self.w_dim, self.heads, self.crop = num_ws, w_dim, heads, crop
         self.label_channels, self.feature_channels = label_channels, feature_channels
         self.has_direction, self.input_statistics = has_direction, input_statistics
         self.register_buffer("w_plus_mean", torch.zeros(num_ws, w_dim))
@@ -217,7 +220,7 @@ class StyleGANEXEncoder(nn.Module):
     def config(self) -> dict[str, Any]:
         """Constructor arguments, JSON-able, with "architecture": "styleganex"."""
         more = {"has_direction": self.has_direction, "input_statistics": self.input_statistics}
-        return {"architecture": "styleganex", **self._config, **more}
+        return {"architecture": "styleganex", **self._config, **more, "crop": self.crop}
 
     def _check(self, frame: Tensor) -> Tensor:
         channels = (RGB_CHANNELS, self.label_channels or RGB_CHANNELS)

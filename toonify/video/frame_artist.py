@@ -13,7 +13,7 @@ from toonify.errors import InputError
 from toonify.faces import Alignment, Face, FaceDetector, align
 from toonify.faces.alignment import ffhq_quad
 from toonify.faces.types import RGB, Points, f32
-from toonify.frame_engine import CROP, FACE, FrameToonifier
+from toonify.frame_engine import FACE, FrameToonifier
 from toonify.video.artist import chunks
 
 REACH = 1.5  # side of the part that is drawn, in sides of the face's FFHQ crop
@@ -67,8 +67,8 @@ class FrameArtist:
         crop = float(np.hypot(*(quad[3] - quad[0])))
         up = (quad[0] - quad[1]) / crop
         middle = quad.mean(0) + LIFT * crop * up
-        size = round(CROP * REACH / 8) * 8
-        scale = crop / CROP  # photo px a region px
+        size = round(self.toonifier.crop * REACH / 8) * 8
+        scale = crop / self.toonifier.crop  # photo px a region px
         corner = middle - scale * (size - 1) / 2
         matrix = np.array([[scale, 0, corner[0]], [0, scale, corner[1]]])
         reach = scale * size

@@ -221,7 +221,7 @@ def test_composed_frames_have_their_characters_codes(tmp_path: Path) -> None:
     codes = torch.stack([torch.zeros(10, 16), torch.ones(10, 16)])
     source = ComposedFrames(cutouts, codes, Scene(scale=1))
     batch = source.draw(6, random())
-    assert batch.frames.shape == batch.targets.shape == (6, 3, 256, 256)
+    assert batch.frames.shape == batch.targets.shape == (6, 3, 224, 224)
     assert batch.frames.abs().max() <= 1 and batch.faces is batch.theta is None
     assert batch.codes.shape == (6, 10, 16)
     for target, code in zip(batch.targets, batch.codes, strict=True):
@@ -231,7 +231,7 @@ def test_composed_frames_have_their_characters_codes(tmp_path: Path) -> None:
         if max(found) > 100:
             assert code[0, 0] == found.index(max(found))
     larger = ComposedFrames(cutouts, codes, Scene(scale=2)).draw(1, random())
-    assert larger.frames.shape[-1] == 256 and larger.targets.shape[-1] == 512
+    assert larger.frames.shape[-1] == 224 and larger.targets.shape[-1] == 448
     check_repeats(source)
 
 

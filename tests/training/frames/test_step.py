@@ -167,11 +167,11 @@ def test_a_still_network_does_not_flicker() -> None:
     trainer = trainer_of("video-edit")
     batch = trainer.source.draw(2, trainer.random)
     grey = torch.full((2, 3, 16, 16), 0.25)
-    trainer._run = lambda codes, frames, v: grey
+    trainer._run = lambda codes, frames, v, deep: grey
     assert float(trainer._flicker(batch, grey, torch.zeros(2, 10, 16))) < 1e-10
     striped = grey.clone()
     striped[..., ::2] = -0.25
-    trainer._run = lambda codes, frames, v: striped
+    trainer._run = lambda codes, frames, v, deep: striped
     assert float(trainer._flicker(batch, striped, torch.zeros(2, 10, 16))) > 1e-3
 
 

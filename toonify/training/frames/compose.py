@@ -15,6 +15,8 @@ from toonify.training.frames.cutouts import RGBA, CutoutSet
 from toonify.training.frames.pixels import mix, u8
 from toonify.training.frames.scenery import occluder, other_background, random_look
 
+CROP = 192  # px of a frame, the usual side of a face's FFHQ crop: eyes about 48 px apart
+
 
 @dataclass(frozen=True, kw_only=True)
 class Scene:
@@ -23,8 +25,7 @@ class Scene:
     Attributes:
         size: side of a frame, px.
         scale: target px a frame px.
-        crop: smallest and largest side of an FFHQ crop within a frame, px (256 has the eyes about
-            64 px apart).
+        crop: smallest and largest side of an FFHQ crop within a frame, px, about `CROP`.
         tilt: largest turn in the picture's plane, degrees.
         crowd: share of frames with two people.
         empty: share of those without any.
@@ -32,9 +33,9 @@ class Scene:
         occluded: share with something in front.
     """
 
-    size: int = 256
+    size: int = 224
     scale: int = 2
-    crop: tuple[float, float] = (150.0, 380.0)
+    crop: tuple[float, float] = (120.0, 270.0)
     tilt: float = 25.0
     crowd: float = 0.12
     empty: float = 0.04

@@ -115,6 +115,7 @@ def new_frame_encoder(
     *,
     size: str = "12",
     heads: bool = True,
+    crop: int = 256,
     seed: int = 0,
 ) -> StyleGANEXEncoder:
     """A fresh encoder, which begins with the mean of w and fuses nothing.
@@ -122,6 +123,7 @@ def new_frame_encoder(
     Args:
         size: one of `SIZES`.
         heads: whether it gives w+; without, a character's code is all there is.
+        crop: px of a frame, the usual side of a face's FFHQ crop.
 
     Raises:
         UsageError: the generator is too small.
@@ -151,6 +153,7 @@ def new_frame_encoder(
             channels=channels,
             head_channels=backbone.head_channels,
             heads=heads,
+            crop=crop,
         )
     with torch.no_grad():
         encoder.w_plus_mean.copy_(generator.w_avg.expand(generator.num_ws, -1))
