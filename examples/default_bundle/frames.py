@@ -38,8 +38,15 @@ from toonify.training.transplant import transplant
 MARGIN = 0.25  # of a head's drawing around the FFHQ crop, for hair and buns
 DRAWING = 768  # px, of such a picture: as fine as 512 px a crop
 CHIN = 0.165  # of the crop below the mouth's middle: from here on the body stays
-FULL = {"mixed": 12000, "distill": 12000, "inversion": 10000, "people": 5000, "frames": 16000}
-QUICK = {"mixed": 1000, "distill": 800, "inversion": 600, "people": 400, "frames": 600}
+FULL = {
+    "mixed": 12000,
+    "distill": 12000,
+    "inversion": 10000,
+    "people": 5000,
+    "deep": 6000,
+    "frames": 12000,
+}
+QUICK = {"mixed": 1000, "distill": 800, "inversion": 600, "people": 400, "deep": 600, "frames": 300}
 
 
 def say(text: str) -> None:
@@ -166,7 +173,7 @@ def cutouts(
 
 
 def frame_toonifier(
-    run: Path, prior: MobileGenerator, people: CutoutSet, table: Path, steps: int
+    run: Path, prior: MobileGenerator, people: CutoutSet, table: Path, sizes: dict[str, int]
 ) -> tuple[Path, Path]:
     """Generator and encoder that draw the characters into whole frames.
 
@@ -183,7 +190,7 @@ def frame_toonifier(
         "deep": (
             ComposedFrames(people, codes, near),
             FrameConfig(
-                steps=steps,
+                steps=sizes["deep"],
                 batch_size=10,
                 lr=1.5e-3,
                 weights=replace(weights, adversarial=0.0, flicker=0.0),
@@ -195,7 +202,8 @@ def frame_toonifier(
         "frames": (
             ComposedFrames(people, codes, Scene(scale=2)),
             FrameConfig(
-                steps=steps,
+                steps=sizes["frames"],
+                batch_size=5,
                 weights=replace(weights, adversarial=0.05),
                 train_from=4,
                 flicker_share=0.35,
@@ -225,6 +233,11 @@ def frame_toonifier(
     return folder / "generator.safetensors", folder / "encoder.safetensors"
 
 
+def numbers(*, quick: bool) -> dict[str, int]:
+    """Steps of each training, and how many faces for what."""
+    return QUICK if quick else FULL
+
+
 def train(
     run: Path,
     prior: MobileGenerator,
@@ -243,13 +256,13 @@ def train(
         table: the characters' codes.
         quick: a rough edition.
     """
-    sizes = QUICK if quick else FULL
+    sizes = numbers(quick=quick)
     face = face_generator(run, prior, sizes["distill"], sizes["mixed"])
     reads = inversion(run, face, sizes["inversion"])
     few = min(sizes["people"], len(images))
     people = cutouts(run, prior, reader, codes[:few], images[:few])
     fine = cast(MobileGenerator, load_generator(run / "prior512.safetensors"))
-    generator, encoder = frame_toonifier(run, fine, people, table, sizes["frames"])
+    generator, encoder = frame_toonifier(run, fine, people, table, sizes)
     return {
         "inversion_generator": face,
         "inversion_encoder": reads,

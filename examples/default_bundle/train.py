@@ -317,7 +317,7 @@ def main() -> None:
         coarse_steps=sizes["coarse"],
         fine_steps=sizes["fine"],
         k=sizes["k"],
-        **(frames.QUICK if arguments.quick else frames.FULL),
+        **frames.numbers(quick=arguments.quick),
     )
     say(f"the bundle is in {arguments.output}")
 
