@@ -24,7 +24,7 @@ from toonify.lut import CharacterTable
 from toonify.models.protocol import Generator
 from toonify.models.stylegan2 import StyleGAN2Generator
 from toonify.models.styleganex import StyleGANEXGenerator
-from toonify.models.styleganex_encoder import STRIDE, StyleGANEXEncoder
+from toonify.models.styleganex_encoder import STRIDE, StyleGANEXEncoder, composite
 from toonify.names import unknown_name
 
 FACE = 256  # px, side of the aligned crops that w+ is read from
@@ -171,9 +171,13 @@ class FrameToonifier:
             raise UsageError(f"frames must be multiples of {STRIDE} px")
         with self._autocast():
             features = self.encoder.frame_features(images)
+            mattes: list[Tensor] = []
+            fuse = self.encoder.fuser(features, mattes=mattes)
             drawn = self.network.synthesize(
-                styles, noise="zero", feature=features.feature, fuse=self.encoder.fuser(features)
+                styles, noise="zero", feature=features.feature, fuse=fuse
             )
+        if mattes:
+            drawn = composite(drawn.float(), images, mattes[0].float())
         pixels = (drawn.float().clamp(-1, 1) * 127.5 + 127.5).round().to(torch.uint8)
         return list(pixels.permute(0, 2, 3, 1).cpu().numpy())
 

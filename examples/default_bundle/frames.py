@@ -177,8 +177,7 @@ def frame_toonifier(
 ) -> tuple[Path, Path]:
     """Generator and encoder that draw the characters into whole frames.
 
-    First small frames and the deepest connections alone, so that faces have to be understood; then
-    whole ones, where background comes through the finer connections.
+    First small frames at half the resolution, of which there can be more; then larger ones.
     """
     generator = new_student(prior, resolution=512, channel_base=8192, channel_max=192)
     task = TASKS["video-toonify"]
@@ -195,7 +194,7 @@ def frame_toonifier(
                 lr=1.5e-3,
                 weights=replace(weights, adversarial=0.0, flicker=0.0),
                 train_from=4,
-                deep_share=1.0,
+                coarse_share=1.0,
                 compiled=True,
             ),
         ),

@@ -89,7 +89,7 @@ def test_options_of_a_run_are_kept(run, generator, tmp_path):
     assert not {"lpips", "patches", "w_norm"} & set(result.records[0])
     config = torch.load(out / "snapshot.pt", weights_only=True)["config"]
     assert config["weights"] == {"l2": 0.5, "l1": 2, "lpips": 0, "identity": 0, "w_norm": 0,
-                                 "adversarial": 0, "flicker": 3}  # fmt: skip
+                                 "adversarial": 0, "flicker": 3, "matte": 1.0}  # fmt: skip
     assert (config["lr"], config["train_from"], config["seed"]) == (0.01, 32, 5)
     learnt, before = load_generator(out / "generator.safetensors"), load_generator(generator)
     assert not torch.equal(learnt.blocks[3].conv.weight, before.blocks[3].conv.weight)
@@ -216,7 +216,7 @@ def test_cutouts_are_made_where_there_are_none(run, generator, bundle, tmp_path,
         ("video-toonify", [], 2, "--cutouts FOLDER --toon BUNDLE, or --faces GENERATOR"),
         ("video-toonify", ["--cutouts", "c"], 2, "whose characters?"),
         ("video-toonify", ["--cutouts", "c", "--table", "TABLE"], 2, "holds no cutouts"),
-        ("video-toonify", ["--cutouts", "BUNDLE", "--table", "TABLE"], 1, "no readable cutouts"),
+        ("video-toonify", ["--cutouts", "BUNDLE", "--table", "TABLE"], 2, "holds no cutouts"),
         ("video-toonify", ["--faces", "gone.pt"], 3, "no checkpoint"),
     ],
 )

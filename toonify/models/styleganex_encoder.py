@@ -18,11 +18,12 @@ from toonify.models.irse import IRSE50_UNITS, IRSE_CHANNELS, IRSEBody
 from toonify.models.ops import fast_layout
 from toonify.models.protocol import Generator
 from toonify.models.styleganex import Fuse
-from toonify.models.styleganex_parts import FusionBlock, TranslationNet
+from toonify.models.styleganex_parts import FusionBlock, MatteHead, TranslationNet
 
 STRIDE = 8  # frame pixels a feature pixel; frames are multiples of it
 IRSE50_TAPS = (10, 15, 20)
 RGB_CHANNELS = 3
+MATTE_AT = 3  # the last block that is given features of an eighth of the frame's resolution
 
 
 @dataclass(frozen=True)
@@ -75,6 +76,7 @@ class StyleGANEXNet(IRSEBody):
         channels: Sequence[int],
         head_channels: int | None,
         heads: bool,
+        matte_channels: int,
     ) -> None:
         super().__init__(in_channels=RGB_CHANNELS, units=units, channels=channels)
         if not all(self.stage_ends[1] < tap <= self.stage_ends[2] for tap in taps):
@@ -101,6 +103,8 @@ class StyleGANEXNet(IRSEBody):
             FusionBlock(source, width, to_image=fuse_image, attention=attention, w_dim=w_dim)
             for source, width in zip(sources, fusion_channels, strict=False)
         )
+        if matte_channels:
+            self.matte = MatteHead(matte_channels)
 
     def pyramid(self, x: Tensor, *, codes: bool) -> dict[int, Tensor]:
         """Images or labels (B, C, H, W) → body unit's index → its output, -1 for the stem's.
@@ -163,6 +167,8 @@ class StyleGANEXEncoder(nn.Module):
         head_channels: of the style heads' convolutions; `w_dim` when None, as published.
         heads: gives w+ of its own; without, every face's is the mean, and a character's code is
             put in its place.
+        matte_channels: of the generator's features at 32×32, where the encoder also says which
+            part of the frame is drawn; 0 where the picture is to be taken whole, as published.
         crop: px of a frame, the side of a face's FFHQ crop as it was trained: 256 has the eyes
             about 64 apart.
     """
@@ -189,6 +195,7 @@ class StyleGANEXEncoder(nn.Module):
         channels: Sequence[int] = IRSE_CHANNELS,
         head_channels: int | None = None,
         heads: bool = True,
+        matte_channels: int = 0,
         crop: int = INPUT_SIZE,
     ) -> None:
         super().__init__()
@@ -206,10 +213,12 @@ class StyleGANEXEncoder(nn.Module):
             "channels": list(channels),
             "head_channels": head_channels,
             "heads": heads,
+            "matte_channels": matte_channels,
         }
         self.net = StyleGANEXNet(**self._config)
         self.num_ws, self.w_dim, self.heads, self.crop = num_ws, w_dim, heads, crop
         self.label_channels, self.feature_channels = label_channels, feature_channels
+        self.has_matte = bool(matte_channels)
         self.has_direction, self.input_statistics = has_direction, input_statistics
         self.register_buffer("w_plus_mean", torch.zeros(num_ws, w_dim))
         if has_direction:
@@ -257,23 +266,41 @@ class StyleGANEXEncoder(nn.Module):
         """Frame (B, 3, H, W) in [-1, 1], or labels → its features, without the cost of w+."""
         return self.net.frame_features(self.net.pyramid(self._check(frame), codes=False))
 
-    def fuser(self, features: FrameFeatures, v: Tensor | None = None) -> Fuse | None:
+    def fuser(
+        self,
+        features: FrameFeatures,
+        v: Tensor | None = None,
+        *,
+        mattes: list[Tensor] | None = None,
+    ) -> Fuse | None:
         """What the generator's `fuse` wants; None where this encoder has no fusion blocks.
 
         Args:
             v: editing vector (B or 1, num_ws, w_dim), the condition of the attention.
+            mattes: gets (B, 1, H/2, W/2), logits of where the drawing covers the frame, once the
+                generator has come so far; `composite` takes them.
         """
         blocks = cast(Sequence[FusionBlock], self.net.fusion)
         if not len(blocks):
             return None
 
         def fuse(index: int, x: Tensor, image: Tensor) -> tuple[Tensor, Tensor]:
-            if index >= len(blocks):
-                return x, image
-            layer = None if v is None else v[:, 2 * index + 1]
-            return blocks[index](features.skips[index], x, image, layer)
+            if index < len(blocks):
+                layer = None if v is None else v[:, 2 * index + 1]
+                x, image = blocks[index](features.skips[index], x, image, layer)
+            if index == MATTE_AT and self.has_matte and mattes is not None:
+                mattes.append(self.net.matte(x))
+            return x, image
 
         return fuse
+
+
+def composite(drawn: Tensor, frame: Tensor, matte: Tensor) -> Tensor:
+    """The frame (B, 3, H, W) with the drawing (B, 3, kH, kW) where the matte's logits say."""
+    size = drawn.shape[-2:]
+    share = F.interpolate(matte.to(drawn.dtype), size=size, mode="bilinear").sigmoid()
+    below = F.interpolate(frame.to(drawn.dtype), size=size, mode="bicubic").clamp(-1, 1)
+    return below + share * (drawn - below)
 
 
 def _use_input_statistics(network: nn.Module) -> None:

@@ -85,6 +85,23 @@ class FusionBlock(nn.Module):
         return x, image
 
 
+class MatteHead(nn.Sequential):
+    """Reads off the generator's features where its drawing is to cover the frame (ours).
+
+    Args:
+        channels: of the generator's features, at an eighth of the frame's resolution.
+        width: channels inside.
+    """
+
+    def __init__(self, channels: int, *, width: int = 64) -> None:
+        super().__init__(
+            nn.Conv2d(channels, width, 3, padding=1),
+            nn.LeakyReLU(0.2),
+            nn.Conv2d(width, 16, 3, padding=1),
+            nn.PixelShuffle(4),  # (B, 1, 4H, 4W), logits
+        )
+
+
 def _nearly_identity(kept: int, added: int) -> nn.Conv2d:
     """3×3 convolution of `kept` + `added` channels that starts by passing the first through."""
     conv = nn.Conv2d(kept + added, kept, 3, padding=1)

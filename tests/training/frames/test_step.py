@@ -167,12 +167,12 @@ def test_a_still_network_does_not_flicker() -> None:
     trainer = trainer_of("video-edit")
     batch = trainer.source.draw(2, trainer.random)
     grey = torch.full((2, 3, 16, 16), 0.25)
-    trainer._run = lambda codes, frames, v, deep: grey
-    assert float(trainer._flicker(batch, grey, torch.zeros(2, 10, 16))) < 1e-10
+    trainer._run = lambda codes, frames, v, coarse: (grey, None)
+    assert float(trainer._flicker(batch, grey, None, torch.zeros(2, 10, 16))) < 1e-10
     striped = grey.clone()
     striped[..., ::2] = -0.25
-    trainer._run = lambda codes, frames, v, deep: striped
-    assert float(trainer._flicker(batch, striped, torch.zeros(2, 10, 16))) > 1e-3
+    trainer._run = lambda codes, frames, v, coarse: (striped, None)
+    assert float(trainer._flicker(batch, striped, None, torch.zeros(2, 10, 16))) > 1e-3
 
 
 def test_faces_are_compared_where_they_lie_in_the_frame() -> None:
@@ -272,3 +272,17 @@ def test_crops_are_of_one_place_and_rather_of_what_changes() -> None:
     small = replace(batch, targets=targets[..., :16, :16])
     whole, _ = trainer._crops(small, targets[..., :16, :16])
     assert whole.shape[-1] == 16, "nothing is cut off where there is no more"
+
+
+def test_a_share_of_the_steps_is_coarse_and_a_finished_run_is_of_its_last_kind() -> None:
+    half = trainer_of("video-toonify", PLAIN, heads=False, coarse_share=0.5)
+    kinds = []
+    for _ in range(4):
+        kinds.append(half._coarse)
+        half.step()
+    assert kinds == [True, True, False, False] and not half._coarse
+    whole = trainer_of("video-toonify", PLAIN, heads=False, steps=2, coarse_share=1.0)
+    for _ in range(2):
+        assert whole._coarse
+        whole.step()
+    assert whole._coarse, "its preview is to be made as it was trained"

@@ -50,13 +50,15 @@ class Frame:
     Attributes:
         source: (S, S, 3) uint8.
         target: (S·scale, S·scale, 3) uint8, the same with drawn heads.
-        weight: (S·scale, S·scale) 1 where the drawing is, 0 elsewhere.
+        drawn: (S·scale, S·scale) 1 where drawings lie, seen or hidden, 0 elsewhere.
+        matte: the same where the frame is not to stay: drawn and seen, or somebody's head or hair.
         character: number of the character.
     """
 
     source: RGB
     target: RGB
-    weight: Points
+    drawn: Points
+    matte: Points
     character: int
 
 
@@ -85,6 +87,7 @@ def compose(cutouts: CutoutSet, first: int, others: list[int], scene: Scene, see
         clean = other_background(cutouts, rng, look, side)
     before, after = f32(clean), f32(clean)
     drawn = np.zeros((side, side), np.float32)
+    gone = drawn.copy()  # what there was of people above their chins, and their hair
     for person, place in zip(people, places, strict=True):
         body = make_body(person, look, cutouts, rng)
         onto = _from_canvas(place, person.face.shape[0])
@@ -93,16 +96,21 @@ def compose(cutouts: CutoutSet, first: int, others: list[int], scene: Scene, see
             opacity = np.maximum(opacity, inside_crop(person))
         before = _laid(before, body.seen, opacity, onto)
         if person.back is not None:
-            after, _ = _over(after, person.back, person.margin, place, side)
+            after, _ = _over(after, person.back, person.margin, place)
         after = _laid(after, body.bare, bare_opacity, onto)
-        after, share = _over(after, person.head, person.margin, place, side)
+        after, share = _over(after, person.head, person.margin, place)
         drawn = np.maximum(drawn, share)
+        bald = _inside(f32(np.clip(body.opacity - bare_opacity, 0, 1)), person.face.shape[0])
+        gone = np.maximum(gone, cv2.warpAffine(bald, onto, (side, side)))
+    seen = drawn
     if places and rng.random() < scene.occluded:
         picture, mask = occluder(cutouts, rng, places[0], side)
         before, after = f32(mix(before, picture, mask)), f32(mix(after, picture, mask))
+        seen, gone = f32(drawn * (1 - mask[..., 0])), f32(gone * (1 - mask[..., 0]))
     size = (scene.size, scene.size)
     source = cv2.resize(u8(before), size, interpolation=cv2.INTER_AREA)
-    return Frame(_camera(u8(source), rng), u8(after), drawn, main.character)
+    matte = f32(np.maximum(seen, gone))
+    return Frame(_camera(u8(source), rng), u8(after), drawn, matte, main.character)
 
 
 def _place(rng: np.random.Generator, scene: Scene, number: int, count: int) -> Points:
@@ -125,6 +133,13 @@ def _from_canvas(place: Points, side: int) -> Points:
     return _then(place, [[1 / side, 0, (0.5 - left) / side], [0, 1 / side, (0.5 - top) / side]])
 
 
+def _inside(canvas: Points, side: int) -> Points:
+    """Without what lies left and right of the crop: shoulders that are no part of the picture."""
+    _, _, left, _ = canvas_pads(side)
+    canvas[:, :left] = canvas[:, left + side :] = 0
+    return canvas
+
+
 def _then(place: Points, first: ArrayLike) -> Points:
     whole = np.vstack([f32(place), [0, 0, 1]]) @ np.vstack([f32(first), [0, 0, 1]])
     whole[:2, 2] -= 0.5  # pixel centres at integers
@@ -138,21 +153,25 @@ def _laid(below: Points, picture: RGB, opacity: Points, onto: Points) -> Points:
     return mix(below, layer, f32(cv2.warpAffine(opacity, onto, size))[..., None])
 
 
-def _over(
-    below: Points, drawing: RGBA, margin: float, place: Points, side: int
-) -> tuple[Points, Points]:
+def _over(below: Points, drawing: RGBA, margin: float, place: Points) -> tuple[Points, Points]:
     """A drawing laid over a picture, and where it is."""
-    k = (1 + 2 * margin) / drawing.shape[0]
+    alpha = cv2.merge([drawing[..., 3]] * 3)
+    colours = cv2.multiply(np.ascontiguousarray(drawing[..., :3]), alpha, scale=1 / 255)
+    whole = np.asarray(cv2.merge([*cv2.split(colours), drawing[..., 3]]), np.uint8)
+    return _over_premultiplied(below, whole, margin, place)
+
+
+def _over_premultiplied(
+    below: Points, drawing: RGBA, margin: float, place: Points
+) -> tuple[Points, Points]:
+    side, k = below.shape[0], (1 + 2 * margin) / drawing.shape[0]
     onto = _then(place, [[k, 0, 0.5 * k - margin], [0, k, 0.5 * k - margin]])
     zoom = float(np.hypot(onto[0, 0], onto[1, 0]))
     if zoom < 0.6:  # averaged first, so that lines don't alias
         small = max(8, round(drawing.shape[0] * zoom * 1.2))
         drawing = np.asarray(cv2.resize(drawing, (small, small), interpolation=cv2.INTER_AREA))
-        return _over(below, drawing, margin, place, side)
-    alpha = cv2.merge([drawing[..., 3]] * 3)
-    colours = cv2.multiply(np.ascontiguousarray(drawing[..., :3]), alpha, scale=1 / 255)
-    premultiplied = cv2.merge([*cv2.split(colours), drawing[..., 3]])
-    layer = f32(cv2.warpAffine(premultiplied, onto, (side, side), flags=cv2.INTER_LINEAR))
+        return _over_premultiplied(below, drawing, margin, place)
+    layer = f32(cv2.warpAffine(drawing, onto, (side, side), flags=cv2.INTER_LINEAR))
     share = layer[..., 3:] / 255
     return f32(below * (1 - share) + layer[..., :3]), f32(share[..., 0])
 

@@ -217,6 +217,7 @@ class ComposedFrames:
             _stack([frame.source for frame in frames]),
             _stack([frame.target for frame in frames]),
             codes=self._codes[[frame.character for frame in frames]],
+            matte=torch.from_numpy(np.stack([frame.matte for frame in frames]))[:, None],
         )
 
     def draw(self, count: int, random: torch.Generator) -> FrameBatch:

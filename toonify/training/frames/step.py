@@ -16,8 +16,8 @@ from toonify.errors import UsageError
 from toonify.inversion.optimise import fit_size
 from toonify.models.identity import Identity
 from toonify.models.stylegan2 import StyleGAN2Generator
-from toonify.models.styleganex import Fuse, StyleGANEXGenerator
-from toonify.models.styleganex_encoder import StyleGANEXEncoder
+from toonify.models.styleganex import Noise, StyleGANEXGenerator
+from toonify.models.styleganex_encoder import StyleGANEXEncoder, composite
 from toonify.training.frames.tasks import FrameWeights, Task
 from toonify.training.frames.warps import random_warp, unwarped, warped
 from toonify.training.patches import PatchDiscriminator, discriminator_loss, generator_losses
@@ -27,7 +27,7 @@ from toonify.training.swap import tensor_resolutions
 
 _MATCHING = 4.0  # feature matching against the adversarial loss
 _TRIES = 3  # random places for a crop, of which the one that changes most is taken
-_DEEP = 4  # blocks of the generator whose skip connections are at the first feature's resolution
+_RIM = 0.03  # of a frame's side, around what is to be drawn, where the drawing is compared too
 _WARM_UP = 200  # steps in which the patch discriminator gains its say
 
 
@@ -42,6 +42,7 @@ class FrameBatch:
         codes: w+ (B, num_ws, w_dim) given: a character's.
         v: (B, num_ws, w_dim) added to w+.
         theta: (B, 2, 3) aligned face → frame, both -1..1 across; None where nobody is.
+        matte: (B, 1, kH, kW) 0..1, where the target isn't the frame itself; None if unknown.
     """
 
     frames: Tensor
@@ -50,6 +51,7 @@ class FrameBatch:
     codes: Tensor | None = None
     v: Tensor | None = None
     theta: Tensor | None = None
+    matte: Tensor | None = None
 
     def to(self, device: torch.device) -> FrameBatch:
         moved = {k: v.to(device) for k, v in vars(self).items() if v is not None}
@@ -78,10 +80,7 @@ class FrameConfig:
         lr: Adam's peak rate; falls to a fiftieth.
         weights: of the losses.
         train_from: generator layers from this resolution on learn too; None freezes all.
-        deep_share: of the steps, the first ones, in which only skip connections at the first
-            feature's resolution are made, and no more than a pixel a frame pixel: copying the
-            frame through the finer ones is learnt at once, and understanding it never while that
-            is so much easier.
+        coarse_share: of the steps, the first ones, rendered at no more than a pixel a frame pixel.
         perceptual_size: side of the pictures and crops that LPIPS compares.
         flicker_share: of the steps, the last ones, in which flicker is suppressed.
         compiled: through `torch.compile`.
@@ -93,7 +92,7 @@ class FrameConfig:
     lr: float = 1e-3
     weights: FrameWeights
     train_from: int | None = None
-    deep_share: float = 0.0
+    coarse_share: float = 0.0
     perceptual_size: int = 128
     flicker_share: float = 0.5
     compiled: bool = False
@@ -169,7 +168,7 @@ class FrameTrainer:
         self.patch_optimizer = torch.optim.Adam(
             self.patches.parameters(), lr=2e-4, betas=(0.5, 0.99)
         )
-        self._run: Callable[..., Tensor] = self._generate
+        self._run: Callable[..., tuple[Tensor, Tensor | None]] = self._generate
         if config.compiled:
             self._run = torch.compile(self._generate)
             if perceptual is not None:
@@ -192,40 +191,38 @@ class FrameTrainer:
         own = encoder.encode(unwarped(batch.targets, batch.theta, 256)).float()
         return torch.cat([codes[:, : self.task.free_from], own[:, self.task.free_from :]], dim=1)
 
-    def _generate(self, codes: Tensor, frames: Tensor, v: Tensor | None, deep: bool) -> Tensor:
-        features = self.encoder.frame_features(frames)
-        codes = codes if v is None else codes + v
-        fuse = self.encoder.fuser(features, v)
-        return self.network.synthesize(
-            self.network.styles(codes),
-            noise=self.task.noise,
-            feature=features.feature,
-            fuse=_deep_only(fuse) if deep else fuse,
-            resolution=min(256, self.network.resolution) if deep else None,
-        )
+    def _generate(
+        self, codes: Tensor, frames: Tensor, v: Tensor | None, coarse: bool
+    ) -> tuple[Tensor, Tensor | None]:
+        """The picture, and the matte's logits where the encoder gives them."""
+        noise = self.task.noise
+        return _drawn(self.encoder, self.network, codes, frames, v, noise=noise, coarse=coarse)
 
     @property
-    def _deep(self) -> bool:
-        return self.step_count < self.config.steps * self.config.deep_share
+    def _coarse(self) -> bool:
+        last = self.config.steps - 1  # a finished run is still of its last step's kind
+        return min(self.step_count, last) < self.config.steps * self.config.coarse_share
 
     def step(self) -> dict[str, Tensor]:
         """Learn from one batch; nothing changes when a loss is not finite."""
         config, weights = self.config, self.config.weights
         self._set_rate()
         batch = self.source.draw(config.batch_size, self.random).to(self.device)
-        if self._deep:
+        if self._coarse:
             side = min(256, self.network.resolution) * batch.frames.shape[-1] // 256
-            batch = replace(
-                batch, targets=fit_size(batch.targets, batch.targets[..., :side, :side])
-            )
+            batch = _at_size(batch, side)
         with torch.autocast(self.device.type, torch.bfloat16):
             codes = self._codes(batch, self.encoder)
-            images = self._run(codes, batch.frames, batch.v, self._deep)
+            images, matte = self._run(codes, batch.frames, batch.v, self._coarse)
         images = images.float()
         losses = self._losses(batch, images, codes)
+        if matte is not None and batch.matte is not None:
+            found = fit_size(matte.float(), batch.matte)
+            wanted = F.interpolate(batch.matte, size=found.shape[-2:], mode="area")
+            losses["matte"] = F.binary_cross_entropy_with_logits(found, wanted)
         suppressed = self.step_count >= config.steps * (1 - config.flicker_share)
         if weights.flicker and suppressed and self.step_count % 2 == 0:
-            losses["flicker"] = self._flicker(batch, images, codes)
+            losses["flicker"] = self._flicker(batch, images, matte, codes)
         loss = torch.stack([self._weight(n) * v for n, v in losses.items()]).sum()
         told = {name: value.detach() for name, value in losses.items()}
         if weights.adversarial:
@@ -247,14 +244,14 @@ class FrameTrainer:
 
     def _losses(self, batch: FrameBatch, images: Tensor, codes: Tensor) -> dict[str, Tensor]:
         weights, size = self.config.weights, self.config.perceptual_size
-        found = fit_size(images, batch.targets)
+        everywhere = fit_size(images, batch.targets)
+        found = self._covered(batch, everywhere)
         losses, difference = {}, found - batch.targets
         if weights.l2:
             losses["l2"] = difference.square().mean()
         if weights.l1:
-            matters = self._matters(batch)
-            losses["l1"] = (difference.abs() * matters).mean()
-            losses["coarse"] = (F.avg_pool2d(difference, 8).abs() * F.avg_pool2d(matters, 8)).mean()
+            losses["l1"] = difference.abs().mean()
+            losses["coarse"] = F.avg_pool2d(everywhere - batch.targets, 8).abs().mean()
             losses["edges"] = (
                 difference.diff(dim=2).abs().mean() + difference.diff(dim=3).abs().mean()
             )
@@ -283,15 +280,13 @@ class FrameTrainer:
             losses["w_norm"] = away.flatten(1).norm(dim=1).mean()
         return losses
 
-    def _matters(self, batch: FrameBatch) -> Tensor:
-        """(B, 1, kH, kW): weight of every pixel's error, 1 on average."""
-        targets, emphasis = batch.targets, self.config.weights.emphasis
-        if not emphasis or batch.frames.shape[1] != targets.shape[1]:
-            return torch.ones_like(targets[:, :1])
-        before = F.interpolate(batch.frames, size=targets.shape[-2:], mode="nearest")
-        change = F.avg_pool2d((targets - before).abs().mean(1, keepdim=True), 9, 1, 4)
-        weight = 1 + emphasis * (change / 0.3).clamp(max=1)
-        return weight / weight.mean()
+    def _covered(self, batch: FrameBatch, images: Tensor) -> Tensor:
+        """The drawing with what it leaves of the frame taken from the target: not its business."""
+        if batch.matte is None or not self.encoder.has_matte:
+            return images
+        reach = 2 * round(_RIM * images.shape[-1] / 2) + 1
+        near = F.max_pool2d(batch.matte, reach, stride=1, padding=reach // 2)
+        return batch.targets + near * (images - batch.targets)
 
     def _crops(self, batch: FrameBatch, images: Tensor) -> tuple[Tensor, Tensor]:
         """Parts of the pictures and their targets at full size, more often where a frame is to
@@ -317,17 +312,24 @@ class FrameTrainer:
             wanted.append(targets[i, :, y : y + size, x : x + size])
         return torch.stack(found), torch.stack(wanted)
 
-    def _flicker(self, batch: FrameBatch, images: Tensor, codes: Tensor) -> Tensor:
+    def _flicker(
+        self, batch: FrameBatch, images: Tensor, matte: Tensor | None, codes: Tensor
+    ) -> Tensor:
         """Warping what was generated against generating from the warped frame."""
         theta = random_warp(len(images), self.random, tilt=8.0, zoom=0.08, shift=0.08)
         theta = theta.to(self.device)
+        frames = warped(batch.frames, theta)
         with torch.autocast(self.device.type, torch.bfloat16):
-            again = self._run(codes, warped(batch.frames, theta), batch.v, self._deep)
+            again, matte_again = self._run(codes, frames, batch.v, self._coarse)
+        again = again.float()
+        if matte is not None and matte_again is not None:
+            images = composite(images, batch.frames, matte.float())
+            again = composite(again, frames, matte_again.float())
         inside = warped(torch.ones_like(images[:, :1]), theta, padding="zeros") > 0.999
-        return ((again.float() - warped(images, theta)).square() * inside).mean()
+        return ((again - warped(images, theta)).square() * inside).mean()
 
     def _adversarial(self, batch: FrameBatch, images: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
-        found = fit_size(images, batch.targets)
+        found = self._covered(batch, fit_size(images, batch.targets))
         crops = self._crops(batch, found)
         with torch.autocast(self.device.type, torch.bfloat16):
             self.patches.requires_grad_(True)
@@ -385,15 +387,17 @@ class FrameTrainer:
             )
             with torch.autocast(self.device.type, torch.bfloat16):
                 codes = self._codes(one, self.average)
-                features = self.average.frame_features(one.frames)
-                fuse = self.average.fuser(features, one.v)
-                image = network.synthesize(
-                    network.styles(codes if one.v is None else codes + one.v),
+                image, matte = _drawn(
+                    self.average,
+                    network,
+                    codes,
+                    one.frames,
+                    one.v,
                     noise=self.task.noise,
-                    feature=features.feature,
-                    fuse=_deep_only(fuse) if self._deep else fuse,
-                    resolution=min(256, network.resolution) if self._deep else None,
+                    coarse=self._coarse,
                 )
+                if matte is not None:
+                    image = composite(image, one.frames, matte)
             seen = one.frames
             if seen.shape[1] != 3:
                 seen = (
@@ -434,12 +438,29 @@ class FrameTrainer:
         self.step_count = state["step"]
 
 
-def _deep_only(fuse: Fuse | None) -> Fuse | None:
-    """Only the connections at the first feature's resolution."""
-    if fuse is None:
-        return None
+def _drawn(
+    encoder: StyleGANEXEncoder,
+    network: StyleGANEXGenerator,
+    codes: Tensor,
+    frames: Tensor,
+    v: Tensor | None,
+    *,
+    noise: Noise,
+    coarse: bool,
+) -> tuple[Tensor, Tensor | None]:
+    features = encoder.frame_features(frames)
+    mattes: list[Tensor] = []
+    image = network.synthesize(
+        network.styles(codes if v is None else codes + v),
+        noise=noise,
+        feature=features.feature,
+        fuse=encoder.fuser(features, v, mattes=mattes),
+        resolution=min(256, network.resolution) if coarse else None,
+    )
+    return image, mattes[0] if mattes else None
 
-    def some(index: int, x: Tensor, image: Tensor) -> tuple[Tensor, Tensor]:
-        return fuse(index, x, image) if index < _DEEP else (x, image)
 
-    return some
+def _at_size(batch: FrameBatch, side: int) -> FrameBatch:
+    small = batch.targets[..., :side, :side]
+    matte = None if batch.matte is None else fit_size(batch.matte, small)
+    return replace(batch, targets=fit_size(batch.targets, small), matte=matte)

@@ -13,7 +13,7 @@ from toonify.errors import UsageError
 from toonify.models.encoders import StyleHead
 from toonify.models.irse import IRSE50_UNITS, IRSE_CHANNELS
 from toonify.models.stylegan2 import StyleGAN2Generator
-from toonify.models.styleganex_encoder import IRSE50_TAPS, StyleGANEXEncoder
+from toonify.models.styleganex_encoder import IRSE50_TAPS, MATTE_AT, StyleGANEXEncoder
 
 TaskName = Literal["inversion", "super-resolution", "sketch", "mask", "video-edit", "video-toonify"]
 
@@ -25,23 +25,22 @@ class FrameWeights:
     Attributes:
         l2: squared difference.
         l1: absolute difference, at full size and averaged over 8×8, and of its gradients: lines.
-        emphasis: how much more of that counts where a frame is to become something else: copying
-            the rest is learnt by itself.
         lpips: perceptual distance, of the frame and of a crop at full size.
         identity: 1 - the face descriptor's similarity.
         w_norm: distance of w+ to its mean.
         adversarial: of a patch discriminator.
         flicker: squared difference of generating and warping in either order.
+        matte: cross-entropy of where the drawing covers the frame, for encoders that say so.
     """
 
     l2: float = 1.0
     l1: float = 0.0
-    emphasis: float = 0.0
     lpips: float = 0.8
     identity: float = 0.1
     w_norm: float = 0.0
     adversarial: float = 0.1
     flicker: float = 0.0
+    matte: float = 1.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -71,7 +70,7 @@ class Task:
 
 
 _DRAWING = FrameWeights(w_norm=0.005)
-_MOVING = FrameWeights(identity=0.0, flicker=30.0, emphasis=3.0)
+_MOVING = FrameWeights(identity=0.0, flicker=30.0)
 TASKS: dict[str, Task] = {
     task.name: task
     for task in (
@@ -122,7 +121,9 @@ def new_frame_encoder(
 
     Args:
         size: one of `SIZES`.
-        heads: whether it gives w+; without, a character's code is all there is.
+        heads: whether it gives w+. Without, a character's code is all there is, only the deepest
+            skip connections are made, and a matte says what of the frame is drawn: through the
+            finer ones the frame is copied before its faces are understood.
         crop: px of a frame, the usual side of a face's FFHQ crop.
 
     Raises:
@@ -136,8 +137,10 @@ def new_frame_encoder(
         )
     backbone = SIZES[size]
     units, channels = tuple(backbone.units), tuple(backbone.channels)
+    fusions = task.fusions
     if not heads:  # the last stage serves w+ alone
         units, channels = (*units[:3], 0), (*channels[:3], channels[2])
+        fusions = MATTE_AT + 1
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         encoder = StyleGANEXEncoder(
@@ -145,7 +148,7 @@ def new_frame_encoder(
             label_channels=task.labels,
             w_dim=generator.w_dim,
             feature_channels=generator.channels[4],
-            fusion_channels=widths[:-1][: task.fusions],
+            fusion_channels=widths[:-1][:fusions],
             attention=task.attention,
             has_direction=task.has_direction,
             taps=backbone.taps,
@@ -153,6 +156,7 @@ def new_frame_encoder(
             channels=channels,
             head_channels=backbone.head_channels,
             heads=heads,
+            matte_channels=0 if heads else widths[MATTE_AT],
             crop=crop,
         )
     with torch.no_grad():
