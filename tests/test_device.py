@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from toonify.device import pick_device, pick_dtype
+from toonify.device import pick_device, pick_dtype, training_dtype
 from toonify.errors import UsageError
 
 CPU, CUDA = torch.device("cpu"), torch.device("cuda")
@@ -63,3 +63,12 @@ def test_dtypes() -> None:
         pick_dtype("float16", CPU)
     with pytest.raises(UsageError, match=r"'double'.*float32"):
         pick_dtype("double", CPU)
+
+
+def test_trainings_compute_in_bfloat16_or_float32() -> None:
+    found = [training_dtype(name) for name in ("auto", "bfloat16", "float32")]
+    assert found == [torch.bfloat16, torch.bfloat16, torch.float32]
+    with pytest.raises(UsageError, match="float16 loses gradients"):
+        training_dtype("float16")
+    with pytest.raises(UsageError, match="unknown dtype 'half'"):
+        training_dtype("half")

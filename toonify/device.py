@@ -37,6 +37,20 @@ def pick_device(name: str | torch.device = "auto") -> torch.device:
     return device
 
 
+def training_dtype(name: str) -> torch.dtype:
+    """What trainings that autocast compute in: "auto" is bfloat16.
+
+    Raises:
+        UsageError: unknown name, or float16, whose gradients underflow.
+    """
+    if name == "float16":
+        raise UsageError("float16 loses gradients", mend="Use --dtype bfloat16 or float32.")
+    known = {"auto": torch.bfloat16, "bfloat16": torch.bfloat16, "float32": torch.float32}
+    if name not in known:
+        raise UsageError(f"unknown dtype {name!r}", mend=f"Choose {', '.join(known)}.")
+    return known[name]
+
+
 def pick_dtype(name: str, device: torch.device) -> torch.dtype:
     """ "auto" is float16 on CUDA and float32 elsewhere.
 

@@ -113,6 +113,11 @@ class FrameToonifier:
         return self.encoder.crop
 
     @property
+    def mixes(self) -> bool:
+        """Whether level, trgb and color have a part in the drawing."""
+        return self.table is not None and self.encoder.heads
+
+    @property
     def characters(self) -> tuple[str, ...]:
         """What frames can be drawn as."""
         return (self._style,) if self.table is None else self.table.names

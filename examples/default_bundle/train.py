@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import shutil
 import sys
 import tempfile
 from collections.abc import Callable
@@ -302,6 +303,8 @@ def main() -> None:
     save_generator(layer_swap(source, load_generator(toon), resolution=SWAP), swapped)
     characters = table(run, swapped, sizes["k"])
     extras = frames.train(run, prior256, reader, codes, images, characters, quick=arguments.quick)
+    if (arguments.output / "manifest.json").exists():  # an earlier run's
+        shutil.rmtree(arguments.output)
     write_bundle(
         arguments.output,
         generator=swapped,

@@ -181,6 +181,8 @@ def test_drawings_and_small_photos_are_translated(run, faces):
         ("invert {photo} -o out --frame aligned --steps 0", 3, "models pull ffhq-mobile"),
         ("invert {photo} -o out --encoder {encoder}", 3, "holds no generator"),
         ("invert {photo} {photo} -o out {networks}", 2, "two photos"),
+        ("invert {photo} -o {folder} {networks}", 2, "would be replaced by a result"),
+        ("invert me.jpg {photo} me-loss.jpg -o out {networks}", 2, "both become me-loss.png"),
         ("invert {photo} -o out --steps 0 {networks}", 1, "no face found"),
         ("translate {photo} -o a.png --task mask", 3, "models pull styleganex-mask2face"),
         (
@@ -195,6 +197,7 @@ def test_drawings_and_small_photos_are_translated(run, faces):
 def test_failures_are_one_line_with_their_mend(run, faces, networks, arguments, status, words):
     values = {
         "photo": faces / "dark" / "0.png",
+        "folder": faces / "dark",
         "networks": " ".join(map(str, networks)),
         "encoder": networks[1],
         "generator": f"--generator {networks[3]}",

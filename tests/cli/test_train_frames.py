@@ -20,6 +20,7 @@ from toonify.training.frames.tasks import SIZES, TASKS
 
 SHORT = ["--kimg", 0.004, "--batch-size", 2, "--held-out", 4]
 ALONE = ["--lpips", 0, "--identity", 0, "--adversarial", 0]  # squares alone, for what is quick
+UPRIGHT = ["--photos", ".", "--aligned"]
 
 
 @pytest.fixture(autouse=True)
@@ -151,6 +152,47 @@ def test_frames_are_put_together_from_cutouts(run, generator, bundle, tmp_path, 
     assert result.status == 0, result.err
     assert not load_encoder(out / "encoder.safetensors").heads, "codes are the characters'"
     assert load_generator(out / "generator.safetensors").num_ws == 10
+    again = [*options, "--start", out / "encoder.safetensors"]
+    result = run(*command("video-toonify", generator, tmp_path / "again", *again))
+    assert result.status == 0, result.err
+    headed = tmp_path / "headed.safetensors"
+    save_encoder(tiny_encoder(fusion_channels=(8,) * 4), headed)
+    again[-1] = headed
+    result = run(*command("video-toonify", generator, tmp_path / "other", *again))
+    assert result.status == 2 and "no encoder of this generator for video-toonify" in result.err
+
+
+def test_a_run_goes_on_with_batches_of_its_size(run, generator, tmp_path):
+    out = tmp_path / "run"
+    assert run(*command("inversion", generator, out, *ALONE)).status == 0
+    more = command("inversion", generator, out, *ALONE, "--resume", "--batch-size", 3)
+    result = run(*more)
+    assert result.status == 2 and "has batches of" in result.err and "not 3" in result.err
+
+
+def test_what_is_learnt_from_does_not_move_with_the_generator(
+    run, generator, tmp_path, monkeypatch
+):
+    from toonify.training.frames import sources, step
+
+    seen = []
+    edits, trainer = sources.EditFrames.__init__, step.FrameTrainer.__init__
+
+    def source(self, network, *args, **options):
+        seen.append(network)
+        edits(self, network, *args, **options)
+
+    def training(self, config, task, encoder, network, *args, **options):
+        seen.append(network)
+        trainer(self, config, task, encoder, network, *args, **options)
+
+    monkeypatch.setattr(sources.EditFrames, "__init__", source)
+    monkeypatch.setattr(step.FrameTrainer, "__init__", training)
+    for options in ([], ["--train-from", 32]):
+        given = ["--direction", "sefa-1", *options, *ALONE]
+        out = tmp_path / str(len(options))
+        assert run(*command("video-edit", generator, out, *given)).status == 0
+    assert seen[0] is seen[1] and seen[2] is not seen[3]
 
 
 def rename(cutouts: Path) -> None:
@@ -206,7 +248,16 @@ def test_cutouts_are_made_where_there_are_none(run, generator, bundle, tmp_path,
         ("sketch", ["--parser", "p.onnx"], 2, "--parser is of mask"),
         ("sketch", [], 2, "--photos"),
         ("mask", [], 2, "Give --drawings FOLDER or --parser ONNX"),
-        ("mask", ["--drawings", ".", "--parser", "p.onnx"], 2, "from a folder or from"),
+        ("mask", [*UPRIGHT, "--drawings", ".", "--parser", "p.onnx"], 2, "from a folder or from"),
+        ("mask", ["--photos", ".", "--drawings", "."], 2, "add --aligned"),
+        ("sketch", ["--photos", ".", "--drawings", "."], 2, "add --aligned"),
+        (
+            "inversion",
+            ["--l2", 0, "--lpips", 0, "--adversarial", 0],
+            2,
+            "every loss has the weight",
+        ),
+        ("inversion", ["--dtype", "float16"], 2, "float16"),
         ("super-resolution", ["--toon", "BUNDLE"], 2, "--toon is of video-toonify"),
         ("super-resolution", ["--cutouts", "."], 2, "--cutouts is of video-toonify"),
         ("super-resolution", ["--start", "ENCODER"], 2, "for super-resolution"),

@@ -13,6 +13,7 @@ from toonify.inversion.frames import Shot
 from toonify.inversion.model import FaceModel
 from toonify.inversion.translation import (
     OnnxParser,
+    check_encoder,
     label_colours,
     mask_tensor,
     read_mask,
@@ -105,6 +106,12 @@ def test_an_encoder_of_another_task_is_refused():
     model = FaceModel(tiny_stylegan2(), tiny_encoder(label_channels=1))
     with pytest.raises(ModelError, match="for mask"):
         list(translate_drawing(model, mask_tensor(LABELS), "mask", samples=1, seed=0))
+
+
+def test_an_encoder_of_a_bundles_characters_is_refused():
+    model = FaceModel(tiny_stylegan2(), tiny_encoder(heads=False, units=(1, 1, 3, 0)))
+    with pytest.raises(ModelError, match=r"draws a bundle's characters.*--bundle"):
+        check_encoder(model, "toonify")
 
 
 def test_a_parser_that_is_no_network_is_refused(tmp_path):

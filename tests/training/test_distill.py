@@ -128,6 +128,10 @@ def test_who_can_learn_further() -> None:
     large = StyleGAN2Generator(resolution=64, w_dim=16, z_dim=16, **shape)
     with pytest.raises(UsageError, match="renders 64x64"):
         check_student(large, teacher)
+    other = new_student(teacher, **SMALL)
+    other.w_avg += 0.1
+    with pytest.raises(UsageError, match="their mapping networks differ"):
+        check_student(other, teacher)
 
 
 @pytest.mark.parametrize("name", ["steps", "batch_size", "coarse_batch", "lr", "snapshot"])

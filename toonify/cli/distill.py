@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+import copy
+import itertools
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from toonify.cli.common import examples, settings_of
+from toonify.cli.common import Settings, complain, examples, settings_of
 from toonify.cli.live import training_display
+from toonify.errors import UsageError
+
+if TYPE_CHECKING:
+    from toonify.models.protocol import Generator
+    from toonify.models.stylegan2 import StyleGAN2Generator
 
 EPILOG = examples(
     "toonify distill ffhq-mobile -o runs/face --resolution 256",
@@ -73,7 +80,7 @@ def distill(
 
     from toonify.bundle_writing import locate
     from toonify.checkpoints import load_generator, save_generator
-    from toonify.device import pick_device
+    from toonify.device import pick_device, training_dtype
     from toonify.training.distill import DistillConfig, check_student, new_student
     from toonify.training.distill import distill as run
     from toonify.training.encoder_data import FreshPairs, Pairs, StoredPairs
@@ -83,7 +90,7 @@ def distill(
     from toonify.training.runs import RunFolder
 
     settings = settings_of(ctx)
-    device = pick_device(settings.device)
+    device, precision = pick_device(settings.device), training_dtype(settings.dtype)
     config = DistillConfig(
         steps=steps,
         batch_size=batch_size,
@@ -91,6 +98,7 @@ def distill(
         coarse_share=0.0 if start else coarse,
         sharpen=sharpen,
         compiled=compiled,
+        bfloat16=precision == torch.bfloat16,
         snapshot=snapshot,
         seed=settings.seed,
     )
@@ -104,6 +112,8 @@ def distill(
             channel_max=channel_max,
             seed=settings.seed,
         )
+        if not resume:
+            student = _begun(settings, master, student)
     else:
         found = load_generator(locate(start, "inversion_generator"), device=device)
         student = check_student(found, master)
@@ -142,10 +152,37 @@ def distill(
             faces,
             output,
             config,
-            perceptual=PerceptualLoss("vgg", dtype=torch.bfloat16).to(device),
+            perceptual=PerceptualLoss("vgg", dtype=precision).to(device),
             resume=resume,
             progress=report,
         )
     path, page = output / "generator.safetensors", output / "report.html"
     save_generator(average, path, metadata={"source": teacher})
     settings.result({"path": str(path), "report": str(page)}, f"{path}, {page}")
+
+
+def _begun(
+    settings: Settings, teacher: Generator, student: StyleGAN2Generator
+) -> StyleGAN2Generator:
+    """The student with what can be had of a compact teacher's weights."""
+    from toonify.models.mobile import MobileGenerator
+    from toonify.training.transplant import transplant
+
+    if not isinstance(teacher, MobileGenerator):
+        complain("the teacher is no compact generator: the student begins from noise")
+        return student
+    device = student.w_avg.device
+    begun = student.cpu()
+    layers = 3 * len(begun.channels) - 2  # a block has two convolutions and tRGB, the first one
+    done = itertools.count(1)
+    try:
+        with settings.progress("layers") as bar:
+            transplant(
+                copy.deepcopy(teacher).cpu(),
+                begun,
+                seed=settings.seed,
+                progress=lambda *_: bar(next(done), layers),
+            )
+    except UsageError as error:
+        complain(f"{error}: the student begins from noise")
+    return begun.to(device)

@@ -30,6 +30,9 @@ EPILOG = examples(
 )
 
 
+ENDINGS = (".safetensors", ".png", "-loss.csv", "-loss.png", "-generator.safetensors")
+
+
 def invert(
     ctx: typer.Context,
     inputs: Annotated[list[Path], typer.Argument(help="Photos, or folders of photos.")],
@@ -182,7 +185,7 @@ def output_stems(paths: list[Path], folder: Path) -> list[Path]:
     """Where each photo's files go, without suffix.
 
     Raises:
-        UsageError: two photos of one name, or the folder is a file.
+        UsageError: files would replace a photo or each other, or the folder is a file.
     """
     if folder.exists() and not folder.is_dir():
         raise UsageError(f"{folder} is a file", mend="Give -o FOLDER.")
@@ -192,6 +195,21 @@ def output_stems(paths: list[Path], folder: Path) -> list[Path]:
         raise UsageError(
             f"two photos are called {double}", mend="Invert them into different folders."
         )
+    photos = {path.resolve(): path for path in paths}
+    written: dict[Path, str] = {}
+    for name in names:
+        for ending in ENDINGS:
+            target = (folder / f"{name}{ending}").resolve()
+            if target in photos:
+                raise UsageError(
+                    f"{photos[target]} would be replaced by a result", mend="Choose another -o."
+                )
+            if target in written:
+                raise UsageError(
+                    f"{name} and {written[target]} would both become {target.name}",
+                    mend="Invert them into different folders.",
+                )
+            written[target] = name
     return [folder / name for name in names]
 
 

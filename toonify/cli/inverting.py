@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from toonify.inversion.model import FaceModel
     from toonify.models.encoders import Encoder
     from toonify.models.protocol import Generator
+    from toonify.models.styleganex_encoder import StyleGANEXEncoder
 
 FACE_GENERATOR = "ffhq-mobile"  # for bundles without a generator of faces
 
@@ -82,7 +83,6 @@ def load_model(
     from toonify.checkpoints import load_generator, load_networks
     from toonify.device import pick_device, pick_dtype
     from toonify.inversion.model import FaceModel
-    from toonify.models.stylegan2 import StyleGAN2Generator
     from toonify.models.styleganex_encoder import StyleGANEXEncoder
 
     device = pick_device(settings.device)
@@ -95,11 +95,11 @@ def load_model(
     if generator is not None:
         part = locate(generator, "inversion_generator", "generator")
         network = load_generator(part, device=device)
-    # its encoder of faces alone serves generators that can't render frames
-    frames = network is None or isinstance(network, StyleGAN2Generator)
-    if encoder is not None and frames and is_bundle(encoder) and has_parts(encoder, INVERSION):
+    if encoder is not None and is_bundle(encoder) and has_parts(encoder, INVERSION):
         own, reader = load_frame_parts(encoder, INVERSION, device=device)
-    elif encoder is not None:
+        if network is not None and not _renders_frames(network, reader):
+            own, reader = None, None  # the bundle's encoder of faces alone may serve
+    if encoder is not None and reader is None:
         reader, own = load_networks(locate(encoder, "encoder"), device=device)
     if network is None:
         if own is None and isinstance(reader, StyleGANEXEncoder):
@@ -109,6 +109,15 @@ def load_model(
             )
         network = load_generator(FACE_GENERATOR, device=device) if own is None else own
     return FaceModel(network, reader, own_generator=own, dtype=dtype)
+
+
+def _renders_frames(generator: Generator, encoder: StyleGANEXEncoder) -> bool:
+    from toonify.models.stylegan2 import StyleGAN2Generator
+
+    return (
+        isinstance(generator, StyleGAN2Generator)
+        and generator.channels[4] == encoder.feature_channels
+    )
 
 
 class Photos:

@@ -287,6 +287,7 @@ def train_encoder(
         compiled=compiled,
         resume=resume,
         drawings=drawings,
+        aligned=aligned,
         parser=parser,
         direction=direction,
         strength=strength,

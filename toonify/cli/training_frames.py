@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     FaceData = Callable[[StyleGAN2Generator], EncoderData]
 
 FACES = "ffhq-mobile"  # whom cutouts are made of
+COARSE_SHARE = 0.4  # of the steps of cutouts, in which more of them can be seen
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,6 +49,7 @@ class FrameOptions:
     compiled: bool
     resume: bool
     drawings: Path | None
+    aligned: bool
     parser: Path | None
     direction: str | None
     strength: float
@@ -87,6 +90,11 @@ def check(options: FrameOptions) -> None:
     for name, (value, tasks) in belongs.items():
         if value is not None and task not in tasks:
             raise UsageError(f"{name} is of {' and '.join(tasks)}", mend="Leave it out.")
+    if options.drawings is not None and not options.aligned:
+        raise UsageError(
+            "photographs that are found and turned upright don't fit their drawings",
+            mend="Give FFHQ crops and their drawings, and add --aligned.",
+        )
     if options.start is not None and options.size is not None:
         raise UsageError("--start brings its own size", mend="Leave --size out.")
     if task == "mask" and (options.drawings is None) == (options.parser is None):
@@ -114,9 +122,11 @@ def train(
     Args:
         data: makes the `EncoderData` of photographs and pairs, where the task wants it.
     """
+    import torch
+
     from toonify.bundle_writing import locate
     from toonify.checkpoints import load_generator
-    from toonify.device import pick_device
+    from toonify.device import pick_device, training_dtype
     from toonify.models.stylegan2 import StyleGAN2Generator
     from toonify.training.frames.compose import CROP
     from toonify.training.frames.step import FrameConfig
@@ -145,7 +155,9 @@ def train(
     else:
         start = locate(options.start, f"{kind}_encoder")
         encoder, rate = _loaded(start, task, network, heads=heads), 1e-4
-    source = _source(options, network, settings, data)
+    # what is rendered to learn from must not move with the layers that learn
+    teacher = network if options.train_from is None else copy.deepcopy(network)
+    source = _source(options, teacher, settings, data)
     if task.has_direction:
         from toonify.editing.directions import find_direction
 
@@ -153,7 +165,8 @@ def train(
         encoder.direction.copy_(direction * options.strength)
     chosen = {name: value for name, value in options.weights.items() if value is not None}
     weights = replace(task.weights, **chosen)
-    perceptual, identity, weights = _judges(weights, network.w_avg.device)
+    precision = training_dtype(settings.dtype)
+    perceptual, identity, weights = _judges(weights, network.w_avg.device, precision)
     batch = options.batch_size or 4
     config = FrameConfig(
         steps=max(1, round(options.kimg * 1000 / batch)),
@@ -162,6 +175,8 @@ def train(
         weights=weights,
         train_from=options.train_from,
         compiled=options.compiled,
+        coarse_share=0.0 if heads else COARSE_SHARE,
+        bfloat16=precision == torch.bfloat16,
         snapshot=max(1, round(options.snapshot * 1000 / batch)),
         seed=settings.seed,
     )
@@ -200,15 +215,17 @@ def _loaded(
     start: str, task: Task, generator: StyleGAN2Generator, *, heads: bool
 ) -> StyleGANEXEncoder:
     from toonify.checkpoints import load_encoder
-    from toonify.models.styleganex_encoder import StyleGANEXEncoder
+    from toonify.models.styleganex_encoder import MATTE_AT, StyleGANEXEncoder
 
     encoder = load_encoder(start, device=generator.w_avg.device)
+    wanted = task.fusions if heads else MATTE_AT + 1
     if (
         not isinstance(encoder, StyleGANEXEncoder)
         or encoder.label_channels != task.labels
         or encoder.has_direction != task.has_direction
-        or len(encoder.net.fusion) != min(task.fusions, len(generator.channels) - 1)
-        or (heads and not encoder.heads)
+        or len(encoder.net.fusion) != min(wanted, len(generator.channels) - 1)
+        or encoder.heads != heads
+        or encoder.has_matte == heads
         or encoder.num_ws != generator.num_ws
         or encoder.feature_channels != generator.channels[4]
     ):
@@ -219,20 +236,18 @@ def _loaded(
 
 
 def _judges(
-    weights: FrameWeights, device: torch.device
+    weights: FrameWeights, device: torch.device, dtype: torch.dtype
 ) -> tuple[PerceptualLoss | None, Identity | None, FrameWeights]:
     """The losses' networks; without the face descriptor its term is left out."""
-    import torch
-
     from toonify.checkpoints import load_identity
     from toonify.training.perceptual import PerceptualLoss
 
     perceptual, identity = None, None
     if weights.lpips:
-        perceptual = PerceptualLoss("vgg", dtype=torch.bfloat16).to(device)
+        perceptual = PerceptualLoss("vgg", dtype=dtype).to(device)
     if weights.identity:
         try:
-            identity = load_identity(device=device, dtype=torch.bfloat16)
+            identity = load_identity(device=device, dtype=dtype)
         except ModelError as error:
             complain(f"the identity term is left out: {error}")
             weights = replace(weights, identity=0.0)
@@ -353,6 +368,14 @@ def _drawn(options: FrameOptions, data: EncoderData) -> FrameSource:
     return FaceDrawings(faces, drawings, labels=labels)
 
 
+def _square(picture: np.ndarray) -> np.ndarray:
+    """The middle, as of photographs."""
+    height, width = picture.shape[:2]
+    side = min(height, width)
+    top, left = (height - side) // 2, (width - side) // 2
+    return picture[top : top + side, left : left + side]
+
+
 def _drawing(options: FrameOptions, name: str, size: int) -> np.ndarray:
     """The sketch or label map of a photograph: the file of the same name, any suffix."""
     import cv2
@@ -364,13 +387,14 @@ def _drawing(options: FrameOptions, name: str, size: int) -> np.ndarray:
 
     assert options.drawings is not None
     stem = Path(name).with_suffix("")
-    found = sorted(p for p in (options.drawings / stem).parent.glob(f"{stem.name}.*"))
+    folder = (options.drawings / stem).parent
+    found = sorted(p for p in folder.iterdir() if p.stem == stem.name) if folder.is_dir() else []
     if not found:
         raise InputError(
             f"no drawing of {name} in {options.drawings}", mend="Name it as the photograph."
         )
     if options.task == "mask":
-        labels = read_mask(found[0])
+        labels = _square(read_mask(found[0]))
         return np.asarray(cv2.resize(labels, (size, size), interpolation=cv2.INTER_NEAREST))
-    grey = cv2.cvtColor(read_image(found[0]).rgb, cv2.COLOR_RGB2GRAY)
+    grey = cv2.cvtColor(_square(read_image(found[0]).rgb), cv2.COLOR_RGB2GRAY)
     return np.asarray(cv2.resize(grey, (size, size), interpolation=cv2.INTER_AREA), np.uint8)

@@ -194,7 +194,7 @@ def _artist(
 ) -> tuple[Artist, dict[str, Any]]:
     """What draws, and all that its drawings depend on."""
     from toonify.bundle import FRAMES, has_parts
-    from toonify.engine import Toonifier
+    from toonify.engine import DEFAULT_LEVEL, Toonifier
     from toonify.faces import get_detector
     from toonify.frame_engine import FrameToonifier
     from toonify.video import CdsmArtist, FrameArtist
@@ -210,9 +210,17 @@ def _artist(
         else:
             frames = FrameToonifier.from_bundle(bundle, **networks)
         detector = get_detector(landmarks, device=str(frames.device), offline=settings.offline)
+        plain = {"level": DEFAULT_LEVEL, "trgb": True, "color": 1.0}
+        if not frames.mixes and not plain.items() <= drawing.items():
+            raise UsageError(
+                "--level, --trgb and --color are of the engine cdsm: here all of a code is the"
+                " character's",
+                mend="Leave them out, or add --engine cdsm.",
+            )
         about = {"engine": "styleganex", "networks": _hash(frames.network.base, frames.encoder)}
         identity |= about | {"codes": None if frames.table is None else _codes_hash(frames.table)}
         identity |= {"device": str(frames.device), "dtype": str(frames.dtype)}
+        identity |= {"landmarks": detector.name}
         return FrameArtist(frames, detector, **drawing), identity
     toonifier = Toonifier.from_bundle(
         bundle, landmarks=landmarks, offline=settings.offline, **networks

@@ -165,6 +165,11 @@ def check_encoder(model: FaceModel, task: Task) -> StyleGANEXEncoder:
             f"the checkpoint's encoder is not one of StyleGANEX for {task}",
             mend="Give --checkpoint of that task, or leave it out for the official one.",
         )
+    if not encoder.heads:
+        raise ModelError(
+            "the checkpoint's encoder draws a bundle's characters",
+            mend="Give --bundle: toonify bundle --frame-generator G --frame-encoder E makes one.",
+        )
     return encoder
 
 

@@ -25,7 +25,7 @@ from toonify.models.ops import EqualLinear
 from toonify.models.protocol import Generator
 from toonify.models.stylegan2 import StyleGAN2Generator, channel_table
 from toonify.training.encoder_data import Pairs
-from toonify.training.loop import Progress, run_trainer
+from toonify.training.loop import Progress, run_trainer, same_batches
 from toonify.training.paired_step import detail_crop, drawing_losses
 from toonify.training.patches import PatchDiscriminator, discriminator_loss, generator_losses
 from toonify.training.perceptual import PerceptualLoss
@@ -33,6 +33,7 @@ from toonify.training.projection import to_uint8
 from toonify.training.runs import RunFolder
 
 COARSE = 32  # resolution of the first part
+SAME_W = 0.02  # by which mean codes may differ, of checkpoints in float16
 _MATCHING = 4.0  # feature matching against the adversarial loss
 
 
@@ -49,6 +50,7 @@ class DistillConfig:
         sharpen: weight of the patch discriminator; 0 is without.
         sharpen_share: of the steps, the last ones, in which it has its say.
         compiled: through `torch.compile`.
+        bfloat16: where that is exact enough; else float32.
         snapshot: steps between snapshots.
     """
 
@@ -61,6 +63,7 @@ class DistillConfig:
     sharpen: float = 0.05
     sharpen_share: float = 0.4
     compiled: bool = False
+    bfloat16: bool = True
     ema: float = 0.998
     snapshot: int = 250
     seed: int = 0
@@ -132,6 +135,11 @@ def check_student(found: Generator, teacher: Generator) -> StyleGAN2Generator:
             f"the student renders {found.resolution}x{found.resolution} from {found.w_dim}"
             f" numbers, its teacher {teacher.resolution}x{teacher.resolution} from"
             f" {teacher.w_dim}",
+            mend="Leave --start out.",
+        )
+    if not torch.allclose(found.w_avg, teacher.w_avg, atol=SAME_W):
+        raise UsageError(
+            "the student's codes are not its teacher's: their mapping networks differ",
             mend="Leave --start out.",
         )
     return found
@@ -231,7 +239,7 @@ class DistillTrainer:
 
     def _coarse_step(self) -> dict[str, Tensor]:
         codes, targets = self._draw(self.config.coarse_batch, COARSE)
-        with torch.autocast(self.device.type, torch.bfloat16):
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.config.bfloat16):
             images = self._coarse(codes)
         losses = drawing_losses(images[-1].float(), targets, self.perceptual, size=COARSE)
         losses["partial"] = partial_loss(images[:-1], targets)
@@ -241,7 +249,7 @@ class DistillTrainer:
     def _full_step(self) -> dict[str, Tensor]:
         config = self.config
         codes, targets = self._draw(config.batch_size, self.student.resolution)
-        with torch.autocast(self.device.type, torch.bfloat16):
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.config.bfloat16):
             images = self._render(codes)
         image = images[-1].float()
         crops = detail_crop(image, targets, config.perceptual_size, self.random)
@@ -265,7 +273,7 @@ class DistillTrainer:
         return self.step_count - self.config.steps * (1 - self.config.sharpen_share)
 
     def _patch_step(self, generated: Tensor, real: Tensor) -> dict[str, Tensor]:
-        with torch.autocast(self.device.type, torch.bfloat16):
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.config.bfloat16):
             self.patches.requires_grad_(True)
             loss = discriminator_loss(self.patches, real, generated)
         if bool(torch.isfinite(loss)):
@@ -273,7 +281,7 @@ class DistillTrainer:
             loss.backward()
             self.patch_optimizer.step()
         self.patches.requires_grad_(False)
-        with torch.autocast(self.device.type, torch.bfloat16):
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.config.bfloat16):
             adversarial, matching = generator_losses(self.patches, real, generated)
         return {"patches": adversarial, "matching": matching, "loss_d": loss.detach()}
 
@@ -292,7 +300,7 @@ class DistillTrainer:
     def preview(self, count: int = 12) -> Tensor:
         """Held-out pictures of the teacher beside the average's, (N, 3, R, 2R) uint8."""
         codes, targets = (x[:count].to(self.device) for x in self.pairs.held_out())
-        with torch.autocast(self.device.type, torch.bfloat16):
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.config.bfloat16):
             images = self.average(codes).float()
         if images.shape[-1] != targets.shape[-1]:
             targets = F.interpolate(targets, size=images.shape[-2:], mode="area")
@@ -311,7 +319,9 @@ class DistillTrainer:
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Raises KeyError, RuntimeError or ValueError when the state is of another run."""
+        """Raises KeyError, RuntimeError or ValueError when the state is of another run, and
+        UsageError when its batches are of another size."""
+        same_batches(state["config"], self.config.batch_size)
         self.student.load_state_dict(state["student"])
         self.average.load_state_dict(state["average"])
         self.optimizer.load_state_dict(state["optimizer"])

@@ -49,6 +49,15 @@ class Trainer(Protocol):
         ...
 
 
+def same_batches(config: dict[str, Any], batch_size: int) -> None:
+    """UsageError unless a stored run's batches, in which its steps are counted, are this large."""
+    if config["batch_size"] != batch_size:
+        raise UsageError(
+            f"the run to resume has batches of {config['batch_size']}, not {batch_size}",
+            mend=f"Give --batch-size {config['batch_size']}, or start a new run elsewhere.",
+        )
+
+
 def run_trainer(
     trainer: Trainer,
     run: RunFolder,

@@ -43,9 +43,9 @@ def preview(
         InputError: the clip can't be read, or the sheet not written.
     """
     span = span or Span()
-    casting = Casting(characters, artist.characters)
     columns, counts = [], []
     for frame in _three(source, span):
+        casting = Casting(characters, artist.characters)  # nobody is followed between them
         drawn, count = draw_still(frame.rgb, artist, casting, largest=largest)
         counts.append(count)
         columns.append([_shown(frame.rgb), _shown(drawn)])

@@ -201,7 +201,7 @@ def test_what_a_drawing_leaves_open_comes_from_the_picture() -> None:
     codes = trainer._codes(batch, encoder)
     drawn = encoder.encode(batch.frames)
     own = encoder.encode(unwarped(batch.targets, batch.theta, 256))
-    assert torch.equal(codes[:, :7], drawn[:, :7]) and torch.equal(codes[:, 7:], own[:, 7:])
+    assert torch.equal(codes[:, :8], drawn[:, :8]) and torch.equal(codes[:, 8:], own[:, 8:])
     assert not torch.equal(drawn, own)
     given = replace(batch, codes=torch.ones(3, 10, 16))
     assert trainer._codes(given, encoder) is given.codes
@@ -286,3 +286,29 @@ def test_a_share_of_the_steps_is_coarse_and_a_finished_run_is_of_its_last_kind()
         assert whole._coarse
         whole.step()
     assert whole._coarse, "its preview is to be made as it was trained"
+
+
+def test_only_what_the_matte_covers_is_the_drawings_business() -> None:
+    trainer = trainer_of("video-toonify", PLAIN, heads=False)
+    batch = trainer.source.draw(2, trainer.random)
+    matte = torch.zeros_like(batch.targets[:, :1])
+    matte[..., : matte.shape[-1] // 2] = 1
+    images = torch.randn_like(batch.targets)
+    covered = trainer._covered(replace(batch, matte=matte), images)
+    half = matte.shape[-1] // 2
+    torch.testing.assert_close(covered[..., :half], images[..., :half])
+    assert torch.equal(covered[..., half + 8 :], batch.targets[..., half + 8 :])
+    assert torch.equal(trainer._covered(batch, images), images), "nothing is known of it"
+
+
+def test_a_matte_is_learnt() -> None:
+    trainer = trainer_of("video-toonify", PLAIN, heads=False, steps=60, lr=0.3)
+    draw = trainer.source.draw
+
+    def with_matte(count: int, random: torch.Generator):
+        batch = draw(count, random)
+        return replace(batch, matte=torch.ones_like(batch.targets[:, :1]))
+
+    trainer.source.draw = with_matte
+    losses = [float(trainer.step()["matte"]) for _ in range(12)]
+    assert losses[0] == pytest.approx(0.69, abs=0.2) and losses[-1] < 0.6 * losses[0]

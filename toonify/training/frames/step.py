@@ -20,6 +20,7 @@ from toonify.models.styleganex import Noise, StyleGANEXGenerator
 from toonify.models.styleganex_encoder import StyleGANEXEncoder, composite
 from toonify.training.frames.tasks import FrameWeights, Task
 from toonify.training.frames.warps import random_warp, unwarped, warped
+from toonify.training.loop import same_batches
 from toonify.training.patches import PatchDiscriminator, discriminator_loss, generator_losses
 from toonify.training.perceptual import PerceptualLoss
 from toonify.training.projection import to_uint8
@@ -84,6 +85,7 @@ class FrameConfig:
         perceptual_size: side of the pictures and crops that LPIPS compares.
         flicker_share: of the steps, the last ones, in which flicker is suppressed.
         compiled: through `torch.compile`.
+        bfloat16: where that is exact enough; else float32.
         snapshot: steps between snapshots.
     """
 
@@ -96,6 +98,7 @@ class FrameConfig:
     perceptual_size: int = 128
     flicker_share: float = 0.5
     compiled: bool = False
+    bfloat16: bool = True
     ema: float = 0.998
     snapshot: int = 250
     seed: int = 0
@@ -104,6 +107,9 @@ class FrameConfig:
         for name in ("steps", "batch_size", "lr", "snapshot"):
             if not getattr(self, name) > 0:
                 raise UsageError(f"{name} must be positive, not {getattr(self, name)}")
+        compared = ("l2", "l1", "lpips", "identity", "adversarial")
+        if not any(getattr(self.weights, name) for name in compared):
+            raise UsageError("every loss has the weight 0", mend=f"Give one of {compared} some.")
 
 
 class FrameTrainer:
@@ -211,7 +217,7 @@ class FrameTrainer:
         if self._coarse:
             side = min(256, self.network.resolution) * batch.frames.shape[-1] // 256
             batch = _at_size(batch, side)
-        with torch.autocast(self.device.type, torch.bfloat16):
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.config.bfloat16):
             codes = self._codes(batch, self.encoder)
             images, matte = self._run(codes, batch.frames, batch.v, self._coarse)
         images = images.float()
@@ -223,7 +229,9 @@ class FrameTrainer:
         suppressed = self.step_count >= config.steps * (1 - config.flicker_share)
         if weights.flicker and suppressed and self.step_count % 2 == 0:
             losses["flicker"] = self._flicker(batch, images, matte, codes)
-        loss = torch.stack([self._weight(n) * v for n, v in losses.items()]).sum()
+        loss = images.new_zeros(())
+        for name, value in losses.items():
+            loss = loss + self._weight(name) * value
         told = {name: value.detach() for name, value in losses.items()}
         if weights.adversarial:
             part, more = self._adversarial(batch, images)
@@ -319,7 +327,7 @@ class FrameTrainer:
         theta = random_warp(len(images), self.random, tilt=8.0, zoom=0.08, shift=0.08)
         theta = theta.to(self.device)
         frames = warped(batch.frames, theta)
-        with torch.autocast(self.device.type, torch.bfloat16):
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.config.bfloat16):
             again, matte_again = self._run(codes, frames, batch.v, self._coarse)
         again = again.float()
         if matte is not None and matte_again is not None:
@@ -331,7 +339,7 @@ class FrameTrainer:
     def _adversarial(self, batch: FrameBatch, images: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
         found = self._covered(batch, fit_size(images, batch.targets))
         crops = self._crops(batch, found)
-        with torch.autocast(self.device.type, torch.bfloat16):
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.config.bfloat16):
             self.patches.requires_grad_(True)
             loss_d = discriminator_loss(self.patches, crops[1], crops[0])
         if bool(torch.isfinite(loss_d)):
@@ -339,7 +347,7 @@ class FrameTrainer:
             loss_d.backward()
             self.patch_optimizer.step()
         self.patches.requires_grad_(False)
-        with torch.autocast(self.device.type, torch.bfloat16):
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.config.bfloat16):
             fooled, matching = generator_losses(self.patches, crops[1], crops[0])
         say = min(1.0, self.step_count / _WARM_UP)
         told = {
@@ -385,7 +393,7 @@ class FrameTrainer:
             one = replace(
                 batch, **{k: v[i : i + 1] for k, v in vars(batch).items() if v is not None}
             )
-            with torch.autocast(self.device.type, torch.bfloat16):
+            with torch.autocast(self.device.type, torch.bfloat16, enabled=self.config.bfloat16):
                 codes = self._codes(one, self.average)
                 image, matte = _drawn(
                     self.average,
@@ -427,9 +435,11 @@ class FrameTrainer:
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Raises KeyError, RuntimeError or ValueError when the state is of another run."""
+        """Raises KeyError, RuntimeError or ValueError when the state is of another run, and
+        UsageError when its batches are of another size."""
         if state["task"] != self.task.name:
             raise ValueError(f"the run is of the task {state['task']}")
+        same_batches(state["config"], self.config.batch_size)
         for name in ("encoder", "average", "base", "base_average", "patches"):
             getattr(self, name).load_state_dict(state[name])
         self.optimizer.load_state_dict(state["optimizer"])

@@ -10,6 +10,7 @@ import torch
 from torch import nn
 
 from toonify.errors import UsageError
+from toonify.inversion.translation import SAMPLED_FROM
 from toonify.models.encoders import StyleHead
 from toonify.models.irse import IRSE50_UNITS, IRSE_CHANNELS
 from toonify.models.stylegan2 import StyleGAN2Generator
@@ -76,8 +77,8 @@ TASKS: dict[str, Task] = {
     for task in (
         Task(name="inversion", weights=FrameWeights(w_norm=1e-4)),
         Task(name="super-resolution", fusions=7, weights=FrameWeights()),
-        Task(name="sketch", labels=1, fusions=1, free_from=7, weights=_DRAWING),
-        Task(name="mask", labels=19, fusions=3, free_from=7, weights=_DRAWING),
+        Task(name="sketch", labels=1, fusions=1, free_from=SAMPLED_FROM, weights=_DRAWING),
+        Task(name="mask", labels=19, fusions=3, free_from=SAMPLED_FROM, weights=_DRAWING),
         Task(name="video-edit", fusions=7, attention=1, noise="zero", weights=_MOVING),
         Task(name="video-toonify", fusions=7, noise="zero", weights=_MOVING),
     )
@@ -151,6 +152,7 @@ def new_frame_encoder(
             fusion_channels=widths[:-1][:fusions],
             attention=task.attention,
             has_direction=task.has_direction,
+            input_statistics=bool(task.labels),
             taps=backbone.taps,
             units=units,
             channels=channels,
