@@ -24,10 +24,10 @@ from toonify.models.stylegan2 import StyleGAN2Generator
 from toonify.models.styleganex_encoder import StyleGANEXEncoder
 from toonify.training.distill import DistillConfig, distill, new_student
 from toonify.training.encoder_data import EncoderData, StoredPairs
+from toonify.training.frames.batch import FrameConfig
 from toonify.training.frames.compose import CROP, Scene
 from toonify.training.frames.cutouts import INDEX, CutoutSet, write_faces, write_index
 from toonify.training.frames.sources import ComposedFrames, FaceFrames
-from toonify.training.frames.step import FrameConfig
 from toonify.training.frames.tasks import TASKS, new_frame_encoder
 from toonify.training.frames.train import train_frames
 from toonify.training.pairs import PairSet, sample_pairs

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from toonify.models.stylegan2 import StyleGAN2Generator
     from toonify.models.styleganex_encoder import StyleGANEXEncoder
     from toonify.training.encoder_data import EncoderData
-    from toonify.training.frames.step import FrameSource
+    from toonify.training.frames.batch import FrameSource
     from toonify.training.frames.tasks import FrameWeights, Task
     from toonify.training.perceptual import PerceptualLoss
 
@@ -128,8 +128,8 @@ def train(
     from toonify.checkpoints import load_generator
     from toonify.device import pick_device, training_dtype
     from toonify.models.stylegan2 import StyleGAN2Generator
+    from toonify.training.frames.batch import FrameConfig
     from toonify.training.frames.compose import CROP
-    from toonify.training.frames.step import FrameConfig
     from toonify.training.frames.tasks import TASKS, new_frame_encoder
     from toonify.training.frames.train import train_frames
     from toonify.training.report import reporting

@@ -15,6 +15,7 @@ from tests.training.frames.tiny_frames import cutout_set
 from toonify.errors import UsageError
 from toonify.training.encoder_data import EncoderData, FreshPairs
 from toonify.training.frames import sources
+from toonify.training.frames.batch import FrameBatch, FrameSource
 from toonify.training.frames.compose import Scene
 from toonify.training.frames.sources import (
     HELD_OUT,
@@ -25,7 +26,6 @@ from toonify.training.frames.sources import (
     ToonPairs,
     pencil_sketch,
 )
-from toonify.training.frames.step import FrameBatch, FrameSource
 from toonify.training.frames.warps import unwarped, warped
 from toonify.training.photos import PhotoSet
 

@@ -14,7 +14,7 @@ from tests.training.frames.tiny_frames import FlatSource
 from tests.training.tiny_training import PixelDistance
 from toonify.checkpoints import load_encoder, load_generator
 from toonify.errors import Diverged, UsageError
-from toonify.training.frames.step import FrameConfig
+from toonify.training.frames.batch import FrameConfig
 from toonify.training.frames.tasks import TASKS, new_frame_encoder
 from toonify.training.frames.train import train_frames
 from toonify.training.runs import previews

@@ -13,8 +13,8 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from toonify.models.stylegan2 import StyleGAN2Generator
+from toonify.training.frames.batch import FrameBatch
 from toonify.training.frames.cutouts import CutoutSet, write_faces, write_index
-from toonify.training.frames.step import FrameBatch
 from toonify.training.frames.tasks import Backbone, Task
 from toonify.training.frames.warps import random_warp
 

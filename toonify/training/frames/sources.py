@@ -15,9 +15,9 @@ from toonify.errors import UsageError
 from toonify.faces.types import RGB
 from toonify.models.protocol import Generator
 from toonify.training.encoder_data import EncoderData, resized
+from toonify.training.frames.batch import FrameBatch
 from toonify.training.frames.compose import Scene, compose
 from toonify.training.frames.cutouts import CutoutSet
-from toonify.training.frames.step import FrameBatch
 from toonify.training.frames.warps import random_warp, warped
 from toonify.training.pairs import draw_codes, render
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import copy
 import math
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, replace
-from typing import Any, Protocol
+from dataclasses import asdict, replace
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -18,7 +18,8 @@ from toonify.models.identity import Identity
 from toonify.models.stylegan2 import StyleGAN2Generator
 from toonify.models.styleganex import Noise, StyleGANEXGenerator
 from toonify.models.styleganex_encoder import StyleGANEXEncoder, composite
-from toonify.training.frames.tasks import FrameWeights, Task
+from toonify.training.frames.batch import FrameBatch, FrameConfig, FrameSource, at_size
+from toonify.training.frames.tasks import Task
 from toonify.training.frames.warps import random_warp, unwarped, warped
 from toonify.training.loop import same_batches
 from toonify.training.patches import PatchDiscriminator, discriminator_loss, generator_losses
@@ -30,86 +31,6 @@ _MATCHING = 4.0  # feature matching against the adversarial loss
 _TRIES = 3  # random places for a crop, of which the one that changes most is taken
 _RIM = 0.03  # of a frame's side, around what is to be drawn, where the drawing is compared too
 _WARM_UP = 200  # steps in which the patch discriminator gains its say
-
-
-@dataclass(frozen=True)
-class FrameBatch:
-    """What an encoder reads and what is to come of it.
-
-    Attributes:
-        frames: (B, 3, H, W) in [-1, 1], or labels (B, C, H, W) in 0..1.
-        targets: (B, 3, kH, kW) in [-1, 1].
-        faces: (B, 3, 256, 256) that w+ is read from; None where it is the frames, or codes given.
-        codes: w+ (B, num_ws, w_dim) given: a character's.
-        v: (B, num_ws, w_dim) added to w+.
-        theta: (B, 2, 3) aligned face → frame, both -1..1 across; None where nobody is.
-        matte: (B, 1, kH, kW) 0..1, where the target isn't the frame itself; None if unknown.
-    """
-
-    frames: Tensor
-    targets: Tensor
-    faces: Tensor | None = None
-    codes: Tensor | None = None
-    v: Tensor | None = None
-    theta: Tensor | None = None
-    matte: Tensor | None = None
-
-    def to(self, device: torch.device) -> FrameBatch:
-        moved = {k: v.to(device) for k, v in vars(self).items() if v is not None}
-        return replace(self, **moved)
-
-
-class FrameSource(Protocol):
-    """Where batches come from."""
-
-    def draw(self, count: int, random: torch.Generator) -> FrameBatch:
-        """A batch to learn from."""
-        ...
-
-    def held_out(self) -> FrameBatch:
-        """A few frames that are never learnt from, always the same."""
-        ...
-
-
-@dataclass(frozen=True, kw_only=True)
-class FrameConfig:
-    """Options of `train_frames`.
-
-    Attributes:
-        steps: optimiser steps (published: 100,000; 50,000 for toonification).
-        batch_size: frames a step.
-        lr: Adam's peak rate; falls to a fiftieth.
-        weights: of the losses.
-        train_from: generator layers from this resolution on learn too; None freezes all.
-        coarse_share: of the steps, the first ones, rendered at no more than a pixel a frame pixel.
-        perceptual_size: side of the pictures and crops that LPIPS compares.
-        flicker_share: of the steps, the last ones, in which flicker is suppressed.
-        compiled: through `torch.compile`.
-        bfloat16: where that is exact enough; else float32.
-        snapshot: steps between snapshots.
-    """
-
-    steps: int = 4000
-    batch_size: int = 4
-    lr: float = 1e-3
-    weights: FrameWeights
-    train_from: int | None = None
-    coarse_share: float = 0.0
-    perceptual_size: int = 128
-    flicker_share: float = 0.5
-    compiled: bool = False
-    bfloat16: bool = True
-    ema: float = 0.998
-    snapshot: int = 250
-    seed: int = 0
-
-    def __post_init__(self) -> None:
-        for name in ("steps", "batch_size", "lr", "snapshot"):
-            if not getattr(self, name) > 0:
-                raise UsageError(f"{name} must be positive, not {getattr(self, name)}")
-        compared = ("l2", "l1", "lpips", "identity", "adversarial")
-        if not any(getattr(self.weights, name) for name in compared):
-            raise UsageError("every loss has the weight 0", mend=f"Give one of {compared} some.")
 
 
 class FrameTrainer:
@@ -216,7 +137,7 @@ class FrameTrainer:
         batch = self.source.draw(config.batch_size, self.random).to(self.device)
         if self._coarse:
             side = min(256, self.network.resolution) * batch.frames.shape[-1] // 256
-            batch = _at_size(batch, side)
+            batch = at_size(batch, side)
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.config.bfloat16):
             codes = self._codes(batch, self.encoder)
             images, matte = self._run(codes, batch.frames, batch.v, self._coarse)
@@ -468,9 +389,3 @@ def _drawn(
         resolution=min(256, network.resolution) if coarse else None,
     )
     return image, mattes[0] if mattes else None
-
-
-def _at_size(batch: FrameBatch, side: int) -> FrameBatch:
-    small = batch.targets[..., :side, :side]
-    matte = None if batch.matte is None else fit_size(batch.matte, small)
-    return replace(batch, targets=fit_size(batch.targets, small), matte=matte)

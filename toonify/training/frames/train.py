@@ -8,7 +8,8 @@ from toonify.checkpoints import save_encoder, save_generator
 from toonify.models.identity import Identity
 from toonify.models.stylegan2 import StyleGAN2Generator
 from toonify.models.styleganex_encoder import StyleGANEXEncoder
-from toonify.training.frames.step import FrameConfig, FrameSource, FrameTrainer
+from toonify.training.frames.batch import FrameConfig, FrameSource
+from toonify.training.frames.step import FrameTrainer
 from toonify.training.frames.tasks import Task
 from toonify.training.loop import Progress, run_trainer
 from toonify.training.perceptual import PerceptualLoss
