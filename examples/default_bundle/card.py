@@ -19,6 +19,24 @@ SOURCES = {
     "characters": "drawings of examples/characters (ours, MIT), projected into the generator",
 }
 
+FRAMES = """\
+Frames for `video --engine styleganex` and `translate --task toonify`: {people} of the sampled
+   faces cut out by MediaPipe's selfie segmentation, drawn heads put over them in their poses,
+   before any background. A StyleGAN2 of 512×512 (6.5 M parameters) and an encoder without heads
+   for w+ (5 M), which the characters' codes take the place of, both from scratch: {deep} steps of
+   10 at 160 px, then {frames} of 5 at 224 px with a matte, a patch discriminator, and flicker
+   suppression at the end. Only the skip connections at an eighth of the frame's resolution are
+   made; the matte decides where the drawing covers the frame.
+"""
+INVERSION = """\
+Faces for `invert` and `edit`: a StyleGAN2 of 256×256 (8.7 M) with the prior's mapping network,
+   started from the prior's weights by least squares, then taught the prior's pictures (averaged
+   down) at every resolution: L1, edges, LPIPS, a patch discriminator at the end, {distill} steps
+   of 8. Its encoder of whole frames (4.7 M): {inversion} steps of 8 faces anywhere.
+"""
+STEPS = {"frame_generator": FRAMES, "inversion_generator": INVERSION}
+FIRST = 8  # number of the recipe's step that these come from
+
 TEMPLATE = Path(__file__).with_name("MODEL_CARD.template.md")
 
 
@@ -45,8 +63,11 @@ def finish(folder: Path, *, history: str = "", figures: str = "", **numbers: int
         f"| {entry['file']} | {entry['source']} | `{entry['sha256']}` |"
         for entry in listed.values()
     )
+    told = [text.format(**numbers) for part, text in STEPS.items() if part in listed]
     text = TEMPLATE.read_text(encoding="utf-8").format(
         rows=rows,
+        beside=" Beside it there are StyleGANEX models for whole frames." if told else "",
+        more="".join(f"{number}. {text}" for number, text in enumerate(told, FIRST)),
         licence=LICENCE,
         history=f" {history}" if history else "",
         figures=f" {figures}" if figures else "",
