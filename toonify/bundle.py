@@ -116,6 +116,15 @@ def has_parts(name: str | os.PathLike[str], parts: tuple[str, ...]) -> bool:
     return isinstance(listed, dict) and all(part in listed for part in parts)
 
 
+def preferred_engine(name: str | os.PathLike[str]) -> str:
+    """ "styleganex" or "cdsm": by what a bundle says of itself, else by what it holds."""
+    manifest = read_manifest(bundle_folder(name))
+    listed, defaults = manifest.get("files"), manifest.get("defaults")
+    frames = isinstance(listed, dict) and all(part in listed for part in FRAMES)
+    wish = defaults.get("engine") if isinstance(defaults, dict) else None
+    return "styleganex" if frames and wish != "cdsm" else "cdsm"
+
+
 def load_frame_parts(
     name: str | os.PathLike[str],
     parts: tuple[str, str],

@@ -15,7 +15,7 @@ import toonify.bundle_writing
 from tests.clips import ffmpeg, frame_hashes, times
 from tests.tiny_bundle import NAMES
 from tests.tiny_styleganex import tiny_stylegan2
-from toonify.bundle import EXTRAS, FRAMES, INVERSION, has_parts
+from toonify.bundle import EXTRAS, FRAMES, INVERSION, has_parts, preferred_engine
 from toonify.checkpoints import generator_hash, load_generator, save_generator
 from toonify.inversion.latents import Latents
 
@@ -154,6 +154,16 @@ def test_a_clip_is_drawn_by_whole_frames(run, whole_bundle, bundle, clip, tmp_pa
     options = ["--bundle", bundle, "--character", NAMES[1], "--codec", "ffv1"]
     assert run("video", clip, "-o", small, *options).status == 0
     assert frame_hashes(small) == hashes["cdsm"], "what a bundle holds decides"
+
+
+def test_a_bundle_says_how_it_is_drawn_best(whole_bundle, bundle, tmp_path):
+    mine = tmp_path / "mine"
+    shutil.copytree(whole_bundle, mine)
+    manifest = json.loads((mine / "manifest.json").read_text())
+    for said, engine in (({"engine": "cdsm"}, "cdsm"), ({}, "styleganex"), (3, "styleganex")):
+        (mine / "manifest.json").write_text(json.dumps(manifest | {"defaults": said}))
+        assert preferred_engine(mine) == engine
+    assert preferred_engine(whole_bundle) == "styleganex" and preferred_engine(bundle) == "cdsm"
 
 
 def test_a_clip_by_an_official_checkpoint(run, bundle, clip, checkpoint, tmp_path):

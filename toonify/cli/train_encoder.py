@@ -287,6 +287,8 @@ def train_encoder(
         compiled=compiled,
         resume=resume,
         drawings=drawings,
+        photos=photos,
+        pairs=pairs,
         aligned=aligned,
         parser=parser,
         direction=direction,

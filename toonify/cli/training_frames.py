@@ -49,6 +49,8 @@ class FrameOptions:
     compiled: bool
     resume: bool
     drawings: Path | None
+    photos: Path | None
+    pairs: Path | None
     aligned: bool
     parser: Path | None
     direction: str | None
@@ -78,7 +80,10 @@ def check(options: FrameOptions) -> None:
         raise UsageError(
             f"--size {options.size} is of psp and restyle", mend="Choose 12, 24 or 50."
         )
+    still = ("face", "inversion", "super-resolution", "sketch", "mask")
     belongs = {
+        "--photos": (options.photos, still),
+        "--pairs": (options.pairs, still),
         "--drawings": (options.drawings, ("sketch", "mask")),
         "--parser": (options.parser, ("mask",)),
         "--direction": (options.direction, ("video-edit",)),
@@ -90,6 +95,10 @@ def check(options: FrameOptions) -> None:
     for name, (value, tasks) in belongs.items():
         if value is not None and task not in tasks:
             raise UsageError(f"{name} is of {' and '.join(tasks)}", mend="Leave it out.")
+    if options.strength != 1 and task != "video-edit":
+        raise UsageError("--strength is of video-edit", mend="Leave it out.")
+    if options.cutouts is None and (options.toon or options.table):
+        raise UsageError("--toon and --table go with --cutouts", mend="Add --cutouts FOLDER.")
     if options.drawings is not None and not options.aligned:
         raise UsageError(
             "photographs that are found and turned upright don't fit their drawings",

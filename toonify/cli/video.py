@@ -193,7 +193,7 @@ def _artist(
     drawing: dict[str, Any],
 ) -> tuple[Artist, dict[str, Any]]:
     """What draws, and all that its drawings depend on."""
-    from toonify.bundle import FRAMES, has_parts
+    from toonify.bundle import preferred_engine
     from toonify.engine import DEFAULT_LEVEL, Toonifier
     from toonify.faces import get_detector
     from toonify.frame_engine import FrameToonifier
@@ -204,7 +204,7 @@ def _artist(
     networks = {"device": settings.device, "dtype": settings.dtype}
     identity: dict[str, Any] = {**drawing, "landmarks": landmarks}
     whole = engine is Engine.styleganex or checkpoint is not None
-    if whole or (engine is Engine.auto and has_parts(bundle, FRAMES)):
+    if whole or (engine is Engine.auto and preferred_engine(bundle) == "styleganex"):
         if checkpoint is not None:
             frames = FrameToonifier.from_checkpoint(checkpoint, **networks)
         else:
