@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 EPILOG = examples(
     "toonify distill ffhq-mobile -o runs/face --resolution 256",
     "toonify distill prior.safetensors -o runs/face --pairs runs/faces --steps 12000 --compile",
-    "toonify distill prior.safetensors -o runs/face --start default --steps 1000 --lr 1e-3",
+    "toonify distill prior.safetensors -o runs/more --start face.safetensors --lr 1e-3",
 )
 
 

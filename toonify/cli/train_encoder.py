@@ -30,8 +30,10 @@ EPILOG = examples(
     " --aligned --photo-share 1 --kimg 4000 --batch-size 8 -o runs/restyle",
     "toonify train-encoder --task inversion --generator runs/face/generator.safetensors"
     " --photos people/ -o runs/inversion",
-    "toonify train-encoder --task sketch --generator default --photos people/ -o runs/sketch",
-    "toonify train-encoder --task video-edit --generator default --direction sefa-1 -o runs/edit",
+    "toonify train-encoder --task sketch --generator face.safetensors --photos people/"
+    " -o runs/sketch",
+    "toonify train-encoder --task video-edit --generator face.safetensors --direction sefa-1"
+    " -o runs/edit",
     "toonify train-encoder --task video-toonify --generator default --train-from 4 --toon mine"
     " --cutouts runs/cutouts -o runs/frames",
 )
