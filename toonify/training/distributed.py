@@ -31,6 +31,7 @@ T = TypeVar("T")
 # Stages that one process works on alone may take days; a process that dies is noticed at once.
 _PATIENCE = timedelta(days=14)
 _GRACE = 15.0  # seconds that the others have to end after one has failed
+_WAKE = 1.0  # seconds
 
 
 @dataclass(frozen=True)
@@ -181,8 +182,9 @@ def launch(work: Callable[..., None], count: int, *arguments: Any) -> None:
     try:
         while reports:
             failed = any(outcome is not None for outcome in outcomes)
-            ready = wait(reports, timeout=_GRACE if failed else None)
-            if not ready:
+            # a signal that another thread took is only handled once this one wakes up
+            ready = wait(reports, timeout=_GRACE if failed else _WAKE)
+            if failed and not ready:
                 for process in processes:
                     process.terminate()
             for report in ready:
