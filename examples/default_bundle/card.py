@@ -56,9 +56,7 @@ def finish(folder: Path, *, history: str = "", figures: str = "", **numbers: int
         "name": "default",
         "description": "six drawn characters at 512×512, for photographs of people",
         "license": LICENCE,
-        "defaults": {
-            "engine": "cdsm"
-        },  # of clips: sharper than the whole frames of so short a training
+        "defaults": {"engine": "cdsm"},  # sharper than whole frames, whose training was short
     }
     write_manifest(folder, about=about, files=files)
     listed = read_manifest(folder)["files"]

@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Any
 
 from toonify.cli.common import Settings, complain
 from toonify.cli.live import training_display
+from toonify.cli.training_drawings import drawn_faces
 from toonify.errors import ModelError, UsageError
 
 if TYPE_CHECKING:
-    import numpy as np
     import torch
     from torch import Tensor
 
@@ -277,7 +277,7 @@ def _source(
     if options.task == "super-resolution":
         return sources.FaceFrames(data(generator), factors=(4, 64))
     if options.task in ("sketch", "mask"):
-        return _drawn(options, data(generator))
+        return drawn_faces(options, data(generator))
     if options.task == "video-edit":
         from toonify.editing.directions import find_direction
 
@@ -359,51 +359,3 @@ def _generated(options: FrameOptions, generator: StyleGAN2Generator) -> Any:
         return render(faces, codes, size=256), drawn
 
     return sample
-
-
-def _drawn(options: FrameOptions, data: EncoderData) -> FrameSource:
-    import numpy as np
-
-    from toonify.inversion.translation import LABELS, OnnxParser
-    from toonify.training.frames.sources import FaceDrawings, pencil_sketch
-
-    labels = len(LABELS) if options.task == "mask" else 1
-    faces, names = data.photographs()
-    if options.drawings is not None:
-        drawings = np.stack([_drawing(options, name, faces.shape[1]) for name in names])
-    else:
-        draw = OnnxParser(options.parser) if options.parser is not None else pencil_sketch
-        drawings = np.stack([draw(np.asarray(face)) for face in faces])
-    return FaceDrawings(faces, drawings, labels=labels)
-
-
-def _square(picture: np.ndarray) -> np.ndarray:
-    """The middle, as of photographs."""
-    height, width = picture.shape[:2]
-    side = min(height, width)
-    top, left = (height - side) // 2, (width - side) // 2
-    return picture[top : top + side, left : left + side]
-
-
-def _drawing(options: FrameOptions, name: str, size: int) -> np.ndarray:
-    """The sketch or label map of a photograph: the file of the same name, any suffix."""
-    import cv2
-    import numpy as np
-
-    from toonify.errors import InputError
-    from toonify.inversion.translation import read_mask
-    from toonify.media.images import read_image
-
-    assert options.drawings is not None
-    stem = Path(name).with_suffix("")
-    folder = (options.drawings / stem).parent
-    found = sorted(p for p in folder.iterdir() if p.stem == stem.name) if folder.is_dir() else []
-    if not found:
-        raise InputError(
-            f"no drawing of {name} in {options.drawings}", mend="Name it as the photograph."
-        )
-    if options.task == "mask":
-        labels = _square(read_mask(found[0]))
-        return np.asarray(cv2.resize(labels, (size, size), interpolation=cv2.INTER_NEAREST))
-    grey = cv2.cvtColor(_square(read_image(found[0]).rgb), cv2.COLOR_RGB2GRAY)
-    return np.asarray(cv2.resize(grey, (size, size), interpolation=cv2.INTER_AREA), np.uint8)

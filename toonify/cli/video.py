@@ -63,7 +63,7 @@ def video(
         ),
     ],
     engine: Annotated[
-        Engine, typer.Option(help="How faces are drawn; auto takes what the bundle holds.")
+        Engine, typer.Option(help="How faces are drawn; auto takes what the bundle prefers.")
     ] = Engine.auto,
     character: Annotated[
         list[str] | None,

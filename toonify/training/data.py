@@ -49,11 +49,16 @@ def prepare(rgb: np.ndarray, alpha: np.ndarray | None, size: int) -> np.ndarray:
     if alpha is not None:
         share = alpha[..., None].astype(np.float32) / 255
         rgb = np.rint(rgb * share + 255 * (1 - share)).astype(np.uint8)
-    height, width = rgb.shape[:2]
+    square = PILImage.fromarray(centre_square(rgb))
+    return np.asarray(square.resize((size, size), PILImage.Resampling.LANCZOS))
+
+
+def centre_square(picture: np.ndarray) -> np.ndarray:
+    """The middle (S, S, …) of (H, W, …)."""
+    height, width = picture.shape[:2]
     side = min(height, width)
     top, left = (height - side) // 2, (width - side) // 2
-    square = PILImage.fromarray(rgb[top : top + side, left : left + side])
-    return np.asarray(square.resize((size, size), PILImage.Resampling.LANCZOS))
+    return picture[top : top + side, left : left + side]
 
 
 def load_drawings(

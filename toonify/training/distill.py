@@ -25,7 +25,7 @@ from toonify.models.ops import EqualLinear
 from toonify.models.protocol import Generator
 from toonify.models.stylegan2 import StyleGAN2Generator, channel_table
 from toonify.training.encoder_data import Pairs
-from toonify.training.loop import Progress, run_trainer, same_batches
+from toonify.training.loop import Progress, require_positive, run_trainer, same_batches
 from toonify.training.paired_step import detail_crop, drawing_losses
 from toonify.training.patches import PatchDiscriminator, discriminator_loss, generator_losses
 from toonify.training.perceptual import PerceptualLoss
@@ -69,9 +69,7 @@ class DistillConfig:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        for name in ("steps", "batch_size", "coarse_batch", "lr", "snapshot"):
-            if not getattr(self, name) > 0:
-                raise UsageError(f"{name} must be positive, not {getattr(self, name)}")
+        require_positive(self, "steps", "batch_size", "coarse_batch", "lr", "snapshot")
 
     @property
     def coarse_steps(self) -> int:

@@ -30,6 +30,7 @@ from toonify.training.encoder_variants import (
     refine,
     residual_steps,
 )
+from toonify.training.loop import same_batches
 from toonify.training.photo_augment import augment_photos
 from toonify.training.runs import RunFolder, interruptible
 
@@ -230,12 +231,7 @@ def _restore(
     try:
         if state["encoder_config"] != encoder.config():
             raise ValueError
-        batch_size = state["config"]["batch_size"]  # steps are counted in batches
-        if batch_size != config.batch_size:
-            raise UsageError(
-                f"the run to resume has batches of {batch_size}, not {config.batch_size}",
-                mend=f"Give --batch-size {batch_size}, or start a new run elsewhere.",
-            )
+        same_batches(state["config"], config.batch_size)
         encoder.load_state_dict(state["encoder"])
         optimizer.load_state_dict(state["optimizer"])
         random.set_state(state["random"])

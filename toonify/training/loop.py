@@ -49,6 +49,13 @@ class Trainer(Protocol):
         ...
 
 
+def require_positive(config: object, *names: str) -> None:
+    """UsageError unless these options are above 0."""
+    for name in names:
+        if not getattr(config, name) > 0:
+            raise UsageError(f"{name} must be positive, not {getattr(config, name)}")
+
+
 def same_batches(config: dict[str, Any], batch_size: int) -> None:
     """UsageError unless a stored run's batches, in which its steps are counted, are this large."""
     if config["batch_size"] != batch_size:

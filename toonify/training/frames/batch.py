@@ -11,6 +11,7 @@ from torch import Tensor
 from toonify.errors import UsageError
 from toonify.inversion.optimise import fit_size
 from toonify.training.frames.tasks import FrameWeights
+from toonify.training.loop import require_positive
 
 
 @dataclass(frozen=True)
@@ -85,9 +86,7 @@ class FrameConfig:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        for name in ("steps", "batch_size", "lr", "snapshot"):
-            if not getattr(self, name) > 0:
-                raise UsageError(f"{name} must be positive, not {getattr(self, name)}")
+        require_positive(self, "steps", "batch_size", "lr", "snapshot")
         compared = ("l2", "l1", "lpips", "identity", "adversarial")
         if not any(getattr(self.weights, name) for name in compared):
             raise UsageError("every loss has the weight 0", mend=f"Give one of {compared} some.")
