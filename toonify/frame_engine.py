@@ -175,14 +175,9 @@ class FrameToonifier:
         if images.shape[2] % STRIDE or images.shape[3] % STRIDE:
             raise UsageError(f"frames must be multiples of {STRIDE} px")
         with self._autocast():
-            features = self.encoder.frame_features(images)
-            mattes: list[Tensor] = []
-            fuse = self.encoder.fuser(features, mattes=mattes)
-            drawn = self.network.synthesize(
-                styles, noise="zero", feature=features.feature, fuse=fuse
-            )
-        if mattes:
-            drawn = composite(drawn.float(), images, mattes[0].float())
+            drawn, matte = self.encoder.draw(self.network, images, styles, noise="zero")
+        if matte is not None:
+            drawn = composite(drawn.float(), images, matte.float())
         pixels = (drawn.float().clamp(-1, 1) * 127.5 + 127.5).round().to(torch.uint8)
         return list(pixels.permute(0, 2, 3, 1).cpu().numpy())
 

@@ -14,7 +14,7 @@ SOURCES = {
     "frame_generator": f"trained on faces sampled from {PRIOR}, cut out by MediaPipe's selfie"
     " segmentation (Apache-2.0), with drawings of examples/characters (ours, MIT) put over them",
     "frame_encoder": "trained together with frame_generator",
-    "inversion_generator": f"distilled from {PRIOR}",
+    "inversion_generator": f"{PRIOR}; layers up to 32×32 distilled into StyleGAN2's layout",
     "inversion_encoder": f"trained from scratch on faces sampled from {PRIOR}",
     "characters": "drawings of examples/characters (ours, MIT), projected into the generator",
 }
@@ -29,10 +29,11 @@ Frames for `video --engine styleganex` and `translate --task toonify`: {people} 
    made; the matte decides where the drawing covers the frame.
 """
 INVERSION = """\
-Faces for `invert` and `edit`: a StyleGAN2 of 256×256 (8.7 M) with the prior's mapping network,
-   started from the prior's weights by least squares, then taught the prior's pictures (averaged
-   down) at every resolution: L1, edges, LPIPS, a patch discriminator at the end, {distill} steps
-   of 8. Its encoder of whole frames (4.7 M): {inversion} steps of 8 faces anywhere.
+Faces for `invert` and `edit`, 256×256 (12 M): the prior's mapping network and its layers from
+   64×64 on, over StyleGAN2's layers up to 32×32, which were started from the prior's weights by
+   least squares and learnt its features: {distill} steps, half of them of 64 codes at up to 16×16,
+   half of 32. Its encoder of whole frames ({inversion} steps of 8 faces anywhere): first the faces'
+   codes, and the constant moved as they are, then their pictures.
 """
 STEPS = {"frame_generator": FRAMES, "inversion_generator": INVERSION}
 FIRST = 8  # number of the recipe's step that these come from

@@ -17,12 +17,12 @@ from examples.characters.draw import NAMES, draw
 from examples.default_bundle.drawn_pairs import ANCHORS, Measures, pose_of, read_poses
 from toonify.checkpoints import load_encoder, load_generator, load_identity, save_generator
 from toonify.checkpoints.download import pull
-from toonify.cli.training_frames import character_codes
+from toonify.cli.training_frames import HINT_SHARE, character_codes
 from toonify.faces.person import PersonMatte, fill_behind, hair_matte
 from toonify.models.mobile import MobileGenerator
 from toonify.models.stylegan2 import StyleGAN2Generator
 from toonify.models.styleganex_encoder import StyleGANEXEncoder
-from toonify.training.distill import DistillConfig, distill, new_student
+from toonify.training.distill import new_student
 from toonify.training.encoder_data import EncoderData, StoredPairs
 from toonify.training.frames.batch import FrameConfig
 from toonify.training.frames.compose import CROP, Scene
@@ -33,6 +33,8 @@ from toonify.training.frames.train import train_frames
 from toonify.training.pairs import PairSet, sample_pairs
 from toonify.training.perceptual import PerceptualLoss
 from toonify.training.pose_reader import PoseReader
+from toonify.training.runs import RunFolder
+from toonify.training.shallow import ShallowConfig, new_hybrid, teach_shallow
 from toonify.training.transplant import transplant
 
 MARGIN = 0.25  # of a head's drawing around the FFHQ crop, for hair and buns
@@ -40,7 +42,7 @@ DRAWING = 768  # px, of such a picture: as fine as 512 px a crop
 CHIN = 0.165  # of the crop below the mouth's middle: from here on the body stays
 FULL = {
     "mixed": 12000,
-    "distill": 12000,
+    "distill": 8000,
     "inversion": 10000,
     "people": 5000,
     "deep": 6000,
@@ -58,27 +60,21 @@ def report(row: dict[str, float]) -> None:
         say("  " + "  ".join(f"{k} {v:.4g}" for k, v in row.items()))
 
 
-def face_generator(run: Path, prior: MobileGenerator, steps: int, mixed: int) -> Path:
-    """The prior in StyleGAN2's layout, 256×256, of reduced widths."""
+def face_generator(run: Path, prior: MobileGenerator, steps: int) -> Path:
+    """The prior with StyleGAN2's layers up to 32×32, 256×256."""
     path = run / "face256.safetensors"
     if path.exists():
         return path
-    folder = run / "mixed"
-    if not (folder / "images.npy").exists():
-        say(f"sampling {mixed} faces of two codes each")
-        sample_pairs(prior, folder, mixed, mixed=0.5, seed=5)
-    student = new_student(prior, resolution=256, channel_base=8192, channel_max=256)
+    student = new_hybrid(prior)
     if not (run / "face" / "snapshot.pt").exists():
         say("starting from the prior's weights")
         transplant(prior, student, progress=lambda name, share: say(f"  {name} {share:.3f}"))
-    say("distilling the prior into StyleGAN2's layout")
-    pairs = PairSet.load(folder, num_ws=student.num_ws, generator=prior)
-    average = distill(
+    say("teaching StyleGAN2's layers the prior's features")
+    average = teach_shallow(
         student,
-        StoredPairs(pairs, held_out=12),
-        run / "face",
-        DistillConfig(steps=steps, lr=2.5e-3, compiled=True),
-        perceptual=PerceptualLoss("vgg", dtype=torch.bfloat16),
+        prior,
+        RunFolder(run / "face"),
+        ShallowConfig(steps=steps, compiled=True),
         resume=True,
         progress=report,
     )
@@ -86,14 +82,18 @@ def face_generator(run: Path, prior: MobileGenerator, steps: int, mixed: int) ->
     return path
 
 
-def inversion(run: Path, face: Path, steps: int) -> Path:
+def inversion(run: Path, face: Path, steps: int, mixed: int) -> Path:
     """The encoder of whole frames into `face`, learnt on sampled faces."""
     path = run / "inversion" / "encoder.safetensors"
     if (run / "inversion" / "done").exists():
         return path
     say("training the inversion encoder")
     generator = cast(StyleGAN2Generator, load_generator(face))
-    pairs = PairSet.load(run / "mixed", num_ws=generator.num_ws)
+    folder = run / "mixed"
+    if not (folder / "images.npy").exists():
+        say(f"sampling {mixed} faces of two codes each")
+        sample_pairs(generator, folder, mixed, mixed=0.5, seed=5)
+    pairs = PairSet.load(folder, num_ws=generator.num_ws)
     task = TASKS["inversion"]
     train_frames(
         task,
@@ -101,7 +101,9 @@ def inversion(run: Path, face: Path, steps: int) -> Path:
         generator,
         FaceFrames(EncoderData(pairs=StoredPairs(pairs, held_out=12))),
         run / "inversion",
-        FrameConfig(steps=steps, batch_size=8, weights=task.weights, compiled=True),
+        FrameConfig(
+            steps=steps, batch_size=8, weights=task.weights, hint_share=HINT_SHARE, compiled=True
+        ),
         perceptual=PerceptualLoss("vgg", dtype=torch.bfloat16),
         identity=load_identity(dtype=torch.bfloat16),
         resume=True,
@@ -256,8 +258,8 @@ def train(
         quick: a rough edition.
     """
     sizes = numbers(quick=quick)
-    face = face_generator(run, prior, sizes["distill"], sizes["mixed"])
-    reads = inversion(run, face, sizes["inversion"])
+    face = face_generator(run, prior, sizes["distill"])
+    reads = inversion(run, face, sizes["inversion"], sizes["mixed"])
     few = min(sizes["people"], len(images))
     people = cutouts(run, prior, reader, codes[:few], images[:few])
     fine = cast(MobileGenerator, load_generator(run / "prior512.safetensors"))

@@ -8,10 +8,13 @@ import torch
 
 from tests.cli.test_training import PlainLoss
 from tests.tiny_bundle import tiny_generator
+from tests.training.tiny_training import smooth_teacher
 from toonify.checkpoints import load_generator, save_generator
 from toonify.models.mobile import MobileGenerator
+from toonify.training import transplant
 
-SMALL = ["--resolution", 64, "--channel-base", 512, "--channel-max", 16, "--batch-size", 2]
+SMALL = ["--layout", "stylegan2", "--resolution", 64, "--channel-base", 512]
+SMALL += ["--channel-max", 16, "--batch-size", 2]
 
 
 @pytest.fixture(autouse=True)
@@ -54,6 +57,7 @@ def test_a_student_is_taught_and_taught_further(run, teacher, tmp_path):
     assert again.status == 2 and "already holds a run" in again.err and "--resume" in again.err
     assert run(*command, "--resume").status == 0
     further = ["distill", teacher, "-o", tmp_path / "b", "--start", last["path"], "--steps", 1]
+    further += ["--layout", "stylegan2"]
     result = run(*further, "--batch-size", 2, "--json")
     assert result.status == 0, result.err
     assert round(result.records[0]["kimg"] * 1000) == 2, "no coarse part again"
@@ -83,10 +87,33 @@ def test_a_bundles_generators_are_meant_by_its_name(run, whole_bundle, tmp_path)
     teacher = tmp_path / "teacher.safetensors"
     save_generator(load_generator(whole_bundle / "inversion_generator.safetensors"), teacher)
     shared = ["--start", whole_bundle, "--steps", 1, "--batch-size", 2, "-o", tmp_path / "run"]
+    shared += ["--layout", "stylegan2"]
     result = run("distill", teacher, *shared)
     assert result.status == 0, result.err
     found = load_generator(tmp_path / "run/generator.safetensors")
     assert torch.equal(found.mapper[0].weight, load_generator(teacher).mapper[0].weight)
+
+
+def test_the_teachers_later_layers_are_kept(run, tmp_path, monkeypatch):
+    monkeypatch.setattr(transplant, "CODES", {4: 64, 8: 64, 16: 64, 32: 64})
+    master, path = smooth_teacher(128, [16, 16, 16, 16, 8]), tmp_path / "teacher.safetensors"
+    save_generator(master, path)
+    command = ["distill", path, "-o", tmp_path / "run", "--width", 16, "--steps", 4]
+    command += ["--batch-size", 2, "--snapshot", 2]
+    result = run(*command, "--json")
+    assert result.status == 0, result.err
+    rows, last = result.records[:-1], result.records[-1]
+    assert [row["step"] for row in rows] == [1, 2, 3, 4]
+    assert "missed32" not in rows[1] and "missed32" in rows[2], "coarse layers first"
+    student = load_generator(last["path"])
+    assert student.config()["architecture"] == "hybrid" and student.channels[32] == 16
+    assert torch.equal(student.deep[0].conv1.pointwise, master.blocks[3].conv1.pointwise)
+    assert "distill: run" in (tmp_path / "run/report.html").read_text()
+    assert run(*command, "--resume").status == 0
+    further = ["distill", path, "-o", tmp_path / "b", "--start", last["path"], "--steps", 1]
+    result = run(*further, "--batch-size", 2, "--json")
+    assert result.status == 0, result.err
+    assert "missed32" in result.records[0], "no coarse part again"
 
 
 @pytest.mark.parametrize(
@@ -99,6 +126,8 @@ def test_a_bundles_generators_are_meant_by_its_name(run, whole_bundle, tmp_path)
         (["--start", "gone.pt"], 3, "no checkpoint"),
         (["--start", "BUNDLE"], 3, "names no inversion_generator"),
         (["--coarse", 1.5], 2, "--coarse"),
+        (["--width", 64], 2, "--width is of --layout hybrid"),
+        (["--layout", "hybrid"], 2, "--resolution is of --layout stylegan2"),
         (["--pairs", "BUNDLE"], 1, "no readable pairs"),
         (["--pairs", "TEACHER"], 1, "can't keep pairs"),
         (["--lr", 0], 2, "--lr"),
@@ -125,3 +154,5 @@ def test_teachers_that_are_none(run, tmp_path):
     (tmp_path / "file").write_text("in the way")
     held = run("distill", small, "-o", tmp_path / "file")
     assert held.status in (1, 2) and held.err.count("\n") == 1
+    low = run("distill", small, "-o", tmp_path / "low")
+    assert low.status == 2 and "128x128 or more" in low.err and low.err.count("\n") == 1

@@ -129,10 +129,11 @@ def test_any_frame_size_and_gradients_to_its_feature_codes_and_weights():
 def test_noise_shapes_are_those_of_the_layers():
     generator = tiny_generator()
     shapes = generator.noise_shapes(5, 9)
-    assert shapes["conv1"] == shapes["blocks.2.conv"] == (5, 9)
-    assert shapes["blocks.3.up"] == (10, 18)
+    assert shapes["base.conv1.noise_const"] == (5, 9)
+    assert shapes["base.blocks.3.up.noise_const"] == (10, 18)
     for name, size in shapes.items():
-        generator.base.get_submodule(name).noise_const = torch.randn(1, 1, *size)
+        layer = generator.get_submodule(name.rpartition(".")[0])
+        layer.noise_const = torch.randn(1, 1, *size)
     assert generator(torch.randn(1, 10, 16), feature=torch.randn(1, 8, 5, 9)).shape[2:] == (10, 18)
 
 

@@ -7,8 +7,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from tests.training.tiny_training import smooth_teacher
 from toonify.errors import UsageError
-from toonify.models.mobile import Block, MobileGenerator, ModulatedConv
+from toonify.models.mobile import MobileGenerator
 from toonify.models.stylegan2 import StyleGAN2Generator
 from toonify.training import transplant as module
 from toonify.training.distill import new_student
@@ -23,27 +24,7 @@ def few_codes(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def teacher() -> MobileGenerator:
-    """One whose pictures are smooth and follow the code gently, as a trained one's do."""
-    network = MobileGenerator(resolution=32, channels=[16, 16, 16], w_dim=16, mapping_layers=2)
-    with torch.no_grad():
-        for layer in network.modules():
-            if hasattr(layer, "modulation"):
-                torch.nn.init.normal_(layer.modulation.weight, std=0.05)
-            if isinstance(layer, ModulatedConv):
-                layer.bias.normal_(std=0.1)
-                if layer.separable:
-                    layer.depthwise.mul_(0.2)[:, :, 1, 1] += 1
-            if isinstance(layer, Block):  # low bands carry a picture, details are faint
-                low = layer.up.modulation.bias.shape[0] // 4
-                for part in layer.up.modulation.parameters():
-                    part[:low] *= 2
-                    part[low:] *= 0.2
-        for layer in network.mapping_net:
-            torch.nn.init.normal_(layer.weight, std=0.25)
-        network.to_img.weight[:3] *= 2
-        network.to_img.weight[3:] *= 0.1
-        network.w_avg.copy_(network.mapping(torch.randn(256, 16)).mean(0))
-    return network.eval().requires_grad_(False)
+    return smooth_teacher(32, [16, 16, 16])
 
 
 def student_of(teacher: MobileGenerator, **options) -> StyleGAN2Generator:

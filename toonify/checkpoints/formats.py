@@ -32,6 +32,7 @@ Role = Literal["generator", "encoder", "discriminator"]
 ARCHITECTURES: dict[str, Role] = {
     "stylegan2": "generator",
     "mobile": "generator",
+    "hybrid": "generator",
     "stylegan2_discriminator": "discriminator",
     "psp": "encoder",
     "e4e": "encoder",

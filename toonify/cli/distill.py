@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import copy
 import itertools
-from dataclasses import asdict
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -15,13 +17,25 @@ from toonify.cli.live import training_display
 from toonify.errors import UsageError
 
 if TYPE_CHECKING:
+    from toonify.models.hybrid import HybridGenerator
     from toonify.models.protocol import Generator
     from toonify.models.stylegan2 import StyleGAN2Generator
+    from toonify.training.encoder_data import Pairs
+
+    Run = Callable[[Callable[[dict[str, float]], None]], StyleGAN2Generator]
+
+
+class Layout(StrEnum):
+    """Which layers are learnt."""
+
+    hybrid = "hybrid"
+    stylegan2 = "stylegan2"
+
 
 EPILOG = examples(
-    "toonify distill ffhq-mobile -o runs/face --resolution 256",
-    "toonify distill prior.safetensors -o runs/face --pairs runs/faces --steps 12000 --compile",
-    "toonify distill prior.safetensors -o runs/more --start face.safetensors --lr 1e-3",
+    "toonify distill prior256.safetensors -o runs/face --compile",
+    "toonify distill toon.safetensors -o runs/toon --start runs/face/generator.safetensors",
+    "toonify distill ffhq-mobile -o runs/whole --layout stylegan2 --resolution 256 --steps 12000",
 )
 
 
@@ -31,36 +45,64 @@ def distill(
         str, typer.Argument(help="Generator to learn from: a checkpoint, registry name or bundle.")
     ],
     output: Annotated[Path, typer.Option("-o", "--output", help="Folder of the run.")],
-    resolution: Annotated[
-        int, typer.Option(min=64, help="Of the new generator; at most the teacher's.")
-    ] = 256,
-    channel_base: Annotated[
-        int, typer.Option(min=512, help="Channels at a resolution are this over it, at most")
-    ] = 8192,
-    channel_max: Annotated[int, typer.Option(min=16, help="this; the official one's: 512.")] = 256,
+    layout: Annotated[
+        Layout,
+        typer.Option(
+            help="hybrid: StyleGAN2's layers up to 32x32 are learnt, the compact teacher's own"
+            " stay from there on; stylegan2: all are learnt."
+        ),
+    ] = Layout.hybrid,
     start: Annotated[
         str | None,
-        typer.Option(help="Go on from a StyleGAN2 of the same W, instead of afresh."),
+        typer.Option(help="Go on from a generator of the same layout and W, instead of afresh."),
+    ] = None,
+    steps: Annotated[
+        int | None, typer.Option(min=1, help="Batches to learn from: 4000; stylegan2: 8000.")
+    ] = None,
+    batch_size: Annotated[
+        int | None, typer.Option(min=1, help="Faces a step: 32; stylegan2: 8.")
+    ] = None,
+    lr: Annotated[
+        float | None, typer.Option(min=1e-6, help="Adam's peak rate: 5e-3; stylegan2: 4e-3.")
+    ] = None,
+    coarse: Annotated[
+        float | None,
+        typer.Option(
+            min=0.0, max=1.0, help="Share of the steps at up to 16x16 (stylegan2: 32x32) alone."
+        ),
+    ] = None,
+    width: Annotated[
+        int | None, typer.Option(min=16, help="hybrid: channels of the new layers: 320.")
+    ] = None,
+    resolution: Annotated[
+        int | None, typer.Option(min=64, help="stylegan2: of the new generator: 256.")
+    ] = None,
+    channel_base: Annotated[
+        int | None,
+        typer.Option(
+            min=512, help="stylegan2: channels at a resolution are this (8192) over it, at most"
+        ),
+    ] = None,
+    channel_max: Annotated[
+        int | None, typer.Option(min=16, help="this (256); the official one's: 512.")
     ] = None,
     pairs: Annotated[
         Path | None,
         typer.Option(
-            help="Folder of the teacher's faces; filled when it is empty. Without it faces are"
-            " rendered as they are needed."
+            help="stylegan2: folder of the teacher's faces; filled when it is empty. Without it"
+            " faces are rendered as they are needed."
         ),
     ] = None,
     pair_count: Annotated[
-        int, typer.Option(min=100, help="Faces to render into an empty --pairs folder.")
-    ] = 10000,
-    steps: Annotated[int, typer.Option(min=1, help="Batches to learn from.")] = 8000,
-    batch_size: Annotated[int, typer.Option(min=1, help="Faces a step.")] = 8,
-    lr: Annotated[float, typer.Option(min=1e-6, help="Adam's peak rate.")] = 4e-3,
-    coarse: Annotated[
-        float, typer.Option(min=0.0, max=1.0, help="Share of the steps at up to 32x32 alone.")
-    ] = 0.3,
+        int | None,
+        typer.Option(min=100, help="Faces to render into an empty --pairs folder: 10000."),
+    ] = None,
     sharpen: Annotated[
-        float, typer.Option(min=0.0, help="Say of a patch discriminator towards the end.")
-    ] = 0.05,
+        float | None,
+        typer.Option(
+            min=0.0, help="stylegan2: say of a patch discriminator towards the end: 0.05."
+        ),
+    ] = None,
     snapshot: Annotated[int, typer.Option(min=1, help="Steps between snapshots.")] = 250,
     compiled: Annotated[
         bool, typer.Option("--compile", help="Through torch.compile, where there is a compiler.")
@@ -69,72 +111,67 @@ def distill(
         bool, typer.Option("--resume", help="Go on from the last snapshot in the folder.")
     ] = False,
 ) -> None:
-    """Teach a StyleGAN2 of any width what another generator renders, in the same W.
+    """Teach StyleGAN2's layers what a compact generator computes, in the same W.
 
-    StyleGANEX (invert, edit, video on whole frames) needs StyleGAN2's layout; the compact
-    generator that toonify ships is no such. Codes, directions and character tables of the teacher
-    serve the new one too. Snapshots, metrics.jsonl, previews (teacher beside student), report.html
-    and generator.safetensors go into the folder. Ctrl-C finishes the step and keeps a snapshot.
+    StyleGANEX (invert, edit, video on whole frames) needs StyleGAN2's layout up to 32x32; the
+    compact generator that toonify ships has another. By default only those layers are learnt, from
+    the teacher's features, and its own layers go on from there: as sharp as the teacher after two
+    hours of a laptop. Codes, directions and character tables of the teacher serve the new one too.
+    Snapshots, metrics.jsonl, previews (teacher beside student), report.html and
+    generator.safetensors go into the folder. Ctrl-C finishes the step and keeps a snapshot.
     """
-    import torch
-
     from toonify.bundle_writing import locate
     from toonify.checkpoints import load_generator, save_generator
-    from toonify.device import pick_device, training_dtype
-    from toonify.training.distill import DistillConfig, check_student, new_student
-    from toonify.training.distill import distill as run
-    from toonify.training.encoder_data import FreshPairs, Pairs, StoredPairs
-    from toonify.training.pairs import PairSet, sample_pairs
-    from toonify.training.perceptual import PerceptualLoss
+    from toonify.device import pick_device
     from toonify.training.report import reporting
     from toonify.training.runs import RunFolder
 
     settings = settings_of(ctx)
-    device, precision = pick_device(settings.device), training_dtype(settings.dtype)
-    config = DistillConfig(
-        steps=steps,
-        batch_size=batch_size,
-        lr=lr,
-        coarse_share=0.0 if start else coarse,
-        sharpen=sharpen,
-        compiled=compiled,
-        bfloat16=precision == torch.bfloat16,
-        snapshot=snapshot,
-        seed=settings.seed,
-    )
+    own = {
+        "--resolution": resolution,
+        "--channel-base": channel_base,
+        "--channel-max": channel_max,
+        "--pairs": pairs,
+        "--pair-count": pair_count,
+        "--sharpen": sharpen,
+    }
+    foreign = {"--width": width} if layout is Layout.stylegan2 else own
+    for name, value in foreign.items():
+        if value is not None:
+            other = next(kind for kind in Layout if kind is not layout)
+            raise UsageError(f"{name} is of --layout {other}", mend="Leave it out.")
     RunFolder(output).start(resume=resume)  # before minutes of preparation: is it free?
+    device = pick_device(settings.device)
     master = load_generator(locate(teacher, "generator"), device=device)
-    if start is None:
-        student = new_student(
-            master,
-            resolution=resolution,
-            channel_base=channel_base,
-            channel_max=channel_max,
-            seed=settings.seed,
-        )
-        if not resume:
-            student = _begun(settings, master, student)
-    else:
+    found = None
+    if start is not None:
         found = load_generator(locate(start, "inversion_generator"), device=device)
-        student = check_student(found, master)
-    faces: Pairs
-    if pairs is None:
-        faces = FreshPairs(master, held_out=12, size=student.resolution)
+    numbers: dict[str, Any] = {
+        "steps": steps, "batch_size": batch_size, "lr": lr, "coarse_share": coarse
+    }  # fmt: skip
+    if start is not None and coarse is None:
+        numbers["coarse_share"] = 0.0
+    job = _Job(
+        settings=settings,
+        master=master,
+        start=found,
+        output=output,
+        numbers={name: value for name, value in numbers.items() if value is not None},
+        compiled=compiled,
+        snapshot=snapshot,
+        resume=resume,
+    )
+    if layout is Layout.hybrid:
+        config, learn = job.hybrid(width or 320)
     else:
-        if not any(pairs.glob("*")):
-            with settings.progress("faces") as bar:
-                sample_pairs(
-                    master,
-                    pairs,
-                    pair_count,
-                    size=student.resolution,
-                    seed=settings.seed,
-                    progress=lambda done: bar(done, pair_count),
-                )
-        stored = PairSet.load(pairs, num_ws=student.num_ws, w_dim=student.w_dim, generator=master)
-        faces = StoredPairs(stored, held_out=12)
-    options = {"teacher": teacher, "start": start, "pairs": pairs, **asdict(config)}
-    facts = {"generator": student.config()["channels"], "device": device}
+        shape = {
+            "resolution": resolution or 256,
+            "channel_base": channel_base or 8192,
+            "channel_max": channel_max or 256,
+        }
+        config, learn = job.stylegan2(shape, pairs, pair_count or 10000, sharpen)
+    options = {"teacher": teacher, "layout": layout.value, "start": start, "pairs": pairs, **config}
+    facts = {"device": device}
     title = f"distill: {output.resolve().name}"
     with (
         reporting(output, title=title, config=options, facts=facts) as refresh,
@@ -142,47 +179,142 @@ def distill(
     ):
 
         def report(row: dict[str, float]) -> None:
-            show("distill", int(row["step"]), steps, row)
+            show("distill", int(row["step"]), int(config["steps"]), row)
             refresh()
             if settings.json:
                 settings.result(row, "")
 
-        average = run(
-            student,
-            faces,
-            output,
-            config,
-            perceptual=PerceptualLoss("vgg", dtype=precision).to(device),
-            resume=resume,
-            progress=report,
-        )
+        average = learn(report)
     path, page = output / "generator.safetensors", output / "report.html"
     save_generator(average, path, metadata={"source": teacher})
     settings.result({"path": str(path), "report": str(page)}, f"{path}, {page}")
 
 
-def _begun(
-    settings: Settings, teacher: Generator, student: StyleGAN2Generator
-) -> StyleGAN2Generator:
-    """The student with what can be had of a compact teacher's weights."""
-    from toonify.models.mobile import MobileGenerator
-    from toonify.training.transplant import transplant
+@dataclass(frozen=True, kw_only=True)
+class _Job:
+    """What both layouts' trainings take; `numbers` are options given for their config."""
 
-    if not isinstance(teacher, MobileGenerator):
-        complain("the teacher is no compact generator: the student begins from noise")
-        return student
-    device = student.w_avg.device
-    begun = student.cpu()
-    layers = 3 * len(begun.channels) - 2  # a block has two convolutions and tRGB, the first one
-    done = itertools.count(1)
-    try:
-        with settings.progress("layers") as bar:
-            transplant(
-                copy.deepcopy(teacher).cpu(),
-                begun,
-                seed=settings.seed,
-                progress=lambda *_: bar(next(done), layers),
-            )
-    except UsageError as error:
-        complain(f"{error}: the student begins from noise")
-    return begun.to(device)
+    settings: Settings
+    master: Generator
+    start: Generator | None
+    output: Path
+    numbers: dict[str, Any]
+    compiled: bool
+    snapshot: int
+    resume: bool
+
+    def _shared(self) -> dict[str, Any]:
+        import torch
+
+        from toonify.device import training_dtype
+
+        exact = training_dtype(self.settings.dtype) != torch.bfloat16
+        return {
+            **self.numbers,
+            "compiled": self.compiled,
+            "bfloat16": not exact,
+            "snapshot": self.snapshot,
+            "seed": self.settings.seed,
+        }
+
+    def hybrid(self, width: int) -> tuple[dict[str, Any], Run]:
+        """Config and training of the layers up to 32×32."""
+        from toonify.training.runs import RunFolder
+        from toonify.training.shallow import (
+            ShallowConfig,
+            check_hybrid,
+            new_hybrid,
+            teach_shallow,
+        )
+
+        config = ShallowConfig(**self._shared())
+        student: HybridGenerator
+        if self.start is None:
+            student = new_hybrid(self.master, width=width, seed=self.settings.seed)
+            if not self.resume:
+                self._begun(student)
+        else:
+            student = check_hybrid(self.start, self.master)
+        return asdict(config), lambda report: teach_shallow(
+            student,
+            self.master,
+            RunFolder(self.output),
+            config,
+            resume=self.resume,
+            progress=report,
+        )
+
+    def stylegan2(
+        self, shape: dict[str, int], pairs: Path | None, pair_count: int, sharpen: float | None
+    ) -> tuple[dict[str, Any], Run]:
+        """Config and training of all layers."""
+        from toonify.device import training_dtype
+        from toonify.training.distill import DistillConfig, check_student, new_student
+        from toonify.training.distill import distill as run
+        from toonify.training.perceptual import PerceptualLoss
+
+        shared = self._shared()
+        if sharpen is not None:
+            shared["sharpen"] = sharpen
+        config = DistillConfig(**shared)
+        if self.start is None:
+            student = new_student(self.master, **shape, seed=self.settings.seed)
+            if not self.resume:
+                student = self._begun(student)
+        else:
+            student = check_student(self.start, self.master)
+        faces = self._faces(student, pairs, pair_count)
+        precision = training_dtype(self.settings.dtype)
+        return asdict(config), lambda report: run(
+            student,
+            faces,
+            self.output,
+            config,
+            perceptual=PerceptualLoss("vgg", dtype=precision).to(student.w_avg.device),
+            resume=self.resume,
+            progress=report,
+        )
+
+    def _faces(self, student: StyleGAN2Generator, folder: Path | None, count: int) -> Pairs:
+        from toonify.training.encoder_data import FreshPairs, StoredPairs
+        from toonify.training.pairs import PairSet, sample_pairs
+
+        if folder is None:
+            return FreshPairs(self.master, held_out=12, size=student.resolution)
+        if not any(folder.glob("*")):
+            with self.settings.progress("faces") as bar:
+                sample_pairs(
+                    self.master,
+                    folder,
+                    count,
+                    size=student.resolution,
+                    seed=self.settings.seed,
+                    progress=lambda done: bar(done, count),
+                )
+        stored = PairSet.load(
+            folder, num_ws=student.num_ws, w_dim=student.w_dim, generator=self.master
+        )
+        return StoredPairs(stored, held_out=12)
+
+    def _begun(self, student: StyleGAN2Generator) -> StyleGAN2Generator:
+        """The student with what can be had of a compact teacher's weights."""
+        from toonify.models.mobile import MobileGenerator
+        from toonify.training.transplant import transplant
+
+        if not isinstance(self.master, MobileGenerator):
+            complain("the teacher is no compact generator: the student begins from noise")
+            return student
+        device = student.w_avg.device
+        layers = 3 * len(student.channels) - 2  # two convolutions and tRGB a block, the first one
+        done = itertools.count(1)
+        try:
+            with self.settings.progress("layers") as bar:
+                transplant(
+                    copy.deepcopy(self.master).cpu(),
+                    student.cpu(),
+                    seed=self.settings.seed,
+                    progress=lambda *_: bar(next(done), layers),
+                )
+        except UsageError as error:
+            complain(f"{error}: the student begins from noise")
+        return student.to(device)

@@ -165,7 +165,9 @@ def train_encoder(
     held_out: Annotated[
         int, typer.Option(min=1, help="Faces of either kind kept for validation.")
     ] = 32,
-    code: Annotated[float, _weight("the difference in w+, generated faces")] = 1.0,
+    code: Annotated[
+        float | None, _weight("the difference in w+, generated faces", "1, frames 0.3")
+    ] = None,
     features: Annotated[float, _weight("that in activations, generated faces")] = 1.0,
     l2: Annotated[float | None, _weight("the picture's squared error", "1, or the task's")] = None,
     l1: Annotated[float | None, _weight("its absolute error, frames", "0")] = None,
@@ -284,7 +286,8 @@ def train_encoder(
         batch_size=batch_size,
         lr=lr,
         snapshot=snapshot,
-        weights=image_weights | {"l1": l1, "adversarial": adversarial, "flicker": flicker},
+        weights=image_weights
+        | {"code": code, "l1": l1, "adversarial": adversarial, "flicker": flicker},
         train_from=train_from,
         compiled=compiled,
         resume=resume,
@@ -308,7 +311,7 @@ def train_encoder(
     RunFolder(output).start(resume=resume)  # before minutes of preparation: is it free?
     inverted = load_generator(locate(generator, "generator"), device=device)
     given_weights = {name: v for name, v in image_weights.items() if v is not None}
-    weights = EncoderWeights(code=code, features=features, **given_weights)
+    weights = EncoderWeights(code=1.0 if code is None else code, features=features, **given_weights)
     if start is None:
         width = (size or SizeName.ir18).value
         encoder = variants.new_encoder(kind, inverted, size=width, steps=steps, seed=settings.seed)

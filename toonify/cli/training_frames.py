@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     FaceData = Callable[[StyleGAN2Generator], EncoderData]
 
 FACES = "ffhq-mobile"  # whom cutouts are made of
+HINT_SHARE = 0.3  # of the steps of an inversion, in which generated faces' latents are learnt
 COARSE_SHARE = 0.4  # of the steps of cutouts, in which more of them can be seen
 
 
@@ -83,6 +84,7 @@ def check(options: FrameOptions) -> None:
     still = ("face", "inversion", "super-resolution", "sketch", "mask")
     belongs = {
         "--photos": (options.photos, still),
+        "--code": (options.weights["code"], ("face", "inversion")),
         "--pairs": (options.pairs, still),
         "--drawings": (options.drawings, ("sketch", "mask")),
         "--parser": (options.parser, ("mask",)),
@@ -185,6 +187,7 @@ def train(
         train_from=options.train_from,
         compiled=options.compiled,
         coarse_share=0.0 if heads else COARSE_SHARE,
+        hint_share=HINT_SHARE if _hinted(options, source) and weights.code else 0.0,
         bfloat16=precision == torch.bfloat16,
         snapshot=max(1, round(options.snapshot * 1000 / batch)),
         seed=settings.seed,
@@ -220,6 +223,13 @@ def train(
     settings.result(record, f"{path}, {page}")
 
 
+def _hinted(options: FrameOptions, source: FrameSource) -> bool:
+    """Whether there is something to learn before pictures: not where an encoder goes on."""
+    from toonify.training.frames.sources import FaceFrames
+
+    return options.start is None and isinstance(source, FaceFrames) and source.has_latents
+
+
 def _loaded(
     start: str, task: Task, generator: StyleGAN2Generator, *, heads: bool
 ) -> StyleGANEXEncoder:
@@ -232,7 +242,7 @@ def _loaded(
         not isinstance(encoder, StyleGANEXEncoder)
         or encoder.label_channels != task.labels
         or encoder.has_direction != task.has_direction
-        or len(encoder.net.fusion) != min(wanted, len(generator.channels) - 1)
+        or len(encoder.net.fusion) != min(wanted, len(generator.fusion_channels))
         or encoder.heads != heads
         or encoder.has_matte == heads
         or encoder.num_ws != generator.num_ws

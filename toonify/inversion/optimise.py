@@ -202,8 +202,7 @@ def _noise_shapes(network: Generator, latents: Latents) -> dict[str, tuple[int, 
     if not isinstance(network, StyleGANEXGenerator) or latents.feature is None:
         return None
     height, width = latents.feature.shape[2:]
-    shapes = network.noise_shapes(height, width)
-    return {f"base.{name}.noise_const": size for name, size in shapes.items()}
+    return network.noise_shapes(height, width)
 
 
 @torch.no_grad()

@@ -24,6 +24,10 @@ def build_generator(config: dict[str, Any]) -> nn.Module:
         from toonify.models.stylegan2 import StyleGAN2Generator
 
         return StyleGAN2Generator(**arguments)
+    if kind == "hybrid":
+        from toonify.models.hybrid import HybridGenerator
+
+        return HybridGenerator(**arguments)
     raise ModelError(f"unknown generator architecture {kind!r}", mend="Update toonify.")
 
 

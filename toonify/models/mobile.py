@@ -15,6 +15,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from toonify.models.ops import sized_noise
 from toonify.models.protocol import LayerInfo, Noise
 
 
@@ -71,7 +72,7 @@ class ModulatedConv(nn.Module):
         else:
             x = F.conv2d(x, self.weight.to(x.dtype), self.bias.to(x.dtype), padding=1)
         if noise == "const":
-            x = x + self.noise.to(x.dtype)
+            x = x + sized_noise(self.noise, (x.shape[2], x.shape[3])).to(x.dtype)
         elif noise == "random":
             fresh = torch.randn(x.shape[0], 1, *x.shape[2:], device=x.device, dtype=x.dtype)
             x = x + fresh * self.noise.std().to(x.dtype)
@@ -211,7 +212,7 @@ class MobileGenerator(nn.Module):
         x = self.const.expand(styles[0].shape[0], -1, -1, -1)
         x = self.conv1(x.contiguous(memory_format=torch.channels_last), styles[0], noise)
         if resolution > 4:
-            x = self._blocks(x, styles, 0, int(math.log2(resolution)) - 2, noise)
+            x = self.run_blocks(x, styles, 0, int(math.log2(resolution)) - 2, noise)
         return x
 
     def synthesize(self, styles: Sequence[Tensor], *, noise: Noise = "const") -> Tensor:
@@ -223,12 +224,14 @@ class MobileGenerator(nn.Module):
     ) -> Tensor:
         """Finish an image from `features(...)` of any resolution; `styles` is the whole list."""
         start = int(math.log2(x.shape[-1])) - 2
-        x = self._blocks(x, styles, start, len(self.blocks), noise)
+        x = self.run_blocks(x, styles, start, len(self.blocks), noise)
         return self.to_img(x, styles[-1])
 
-    def _blocks(
-        self, x: Tensor, styles: Sequence[Tensor], start: int, stop: int, noise: Noise
+    def run_blocks(
+        self, x: Tensor, styles: Sequence[Tensor], start: int, stop: int, noise: Noise = "const"
     ) -> Tensor:
+        """Features (B, C, h, w) through blocks `start` to before `stop`; `styles` is the whole
+        list."""
         for i in range(start, stop):
             block = cast(Block, self.blocks[i])
             up, first, second = styles[1 + 3 * i : 4 + 3 * i]

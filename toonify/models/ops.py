@@ -62,6 +62,11 @@ def upsample2(x: Tensor) -> Tensor:
     return F.conv_transpose2d(x, _filter(x, 4.0), stride=2, padding=1, groups=x.shape[1])
 
 
+def sized_noise(stored: Tensor, size: tuple[int, int]) -> Tensor:
+    """A stored noise map (1, 1, R, R), averaged or repeated to another height and width."""
+    return stored if stored.shape[2:] == size else F.adaptive_avg_pool2d(stored, size)
+
+
 def smooth(x: Tensor, *, dilation: int, pad: int) -> Tensor:
     """x (B, C, H, W) filtered by [1, 2, 1] in both directions, its taps `dilation` apart.
 

@@ -110,6 +110,11 @@ class StyleGAN2Generator(nn.Module):
         self.num_ws = 2 * len(self.channels)
         self.register_buffer("w_avg", torch.zeros(w_dim))
 
+    @property
+    def fusion_channels(self) -> list[int]:
+        """Widths of the features that StyleGANEX's encoder may fuse into, before each block."""
+        return list(self.channels.values())[:-1]
+
     def config(self) -> dict[str, Any]:
         """Constructor arguments, JSON-able, with "architecture": "stylegan2"."""
         return {
@@ -142,14 +147,14 @@ class StyleGAN2Generator(nn.Module):
         Args:
             noise: "const" for the stored maps, "random" for fresh ones, "zero" for none.
         """
-        _, _, image = deque(self._run(styles, noise), maxlen=1).pop()
+        _, _, image = deque(self.stages(styles, noise), maxlen=1).pop()
         return image
 
     def features(
         self, styles: Sequence[Tensor], *, resolution: int, noise: Noise = "const"
     ) -> Tensor:
         """Activations (B, C, resolution, resolution) after the block of that resolution."""
-        return next(x for size, x, _ in self._run(styles, noise) if size == resolution)
+        return next(x for size, x, _ in self.stages(styles, noise) if size == resolution)
 
     def partial_images(
         self, styles: Sequence[Tensor], *, resolution: int | None = None, noise: Noise = "const"
@@ -160,13 +165,15 @@ class StyleGAN2Generator(nn.Module):
             resolution: of the last one; the generator's when None. Later blocks are not run.
         """
         last, images = resolution or self.resolution, []
-        for size, _, image in self._run(styles, noise):
+        for size, _, image in self.stages(styles, noise):
             images.append(image)
             if size == last:
                 break
         return images
 
-    def _run(self, styles: Sequence[Tensor], noise: Noise) -> Iterator[tuple[int, Tensor, Tensor]]:
+    def stages(
+        self, styles: Sequence[Tensor], noise: Noise = "const"
+    ) -> Iterator[tuple[int, Tensor, Tensor]]:
         """(resolution, activations, image so far) after each block."""
         if len(styles) != len(self.layers):
             raise ValueError(f"expected {len(self.layers)} styles, got {len(styles)}")

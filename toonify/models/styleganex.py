@@ -10,10 +10,10 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any, cast
 
-import torch.nn.functional as F
 from torch import Tensor, nn
 
-from toonify.models.ops import StyledConv, fast_layout, smooth
+from toonify.models.hybrid import HybridGenerator
+from toonify.models.ops import StyledConv, fast_layout, sized_noise, smooth
 from toonify.models.protocol import Noise
 from toonify.models.stylegan2 import StyleGAN2Generator, SynthesisBlock
 
@@ -64,13 +64,13 @@ class StyleGANEXGenerator(nn.Module):
         return const.repeat_interleave(8, dim=2).repeat_interleave(8, dim=3)
 
     def noise_shapes(self, height: int, width: int) -> dict[str, tuple[int, int]]:
-        """Convolutions' names → their height and width for a feature of this size."""
-        return {
-            layer.name: (height * factor, width * factor)
-            for layer in self.layers
-            if layer.kind == "conv"
-            for factor in [max(1, layer.resolution // FEATURE_RESOLUTION)]
-        }
+        """Buffers of noise maps → their height and width for a feature of this size."""
+        shapes = {}
+        for layer in self.layers:
+            factor = max(1, layer.resolution // FEATURE_RESOLUTION)
+            for name, _ in self.base.get_submodule(layer.name).named_buffers(recurse=False):
+                shapes[f"base.{layer.name}.{name}"] = (height * factor, width * factor)
+        return shapes
 
     def synthesize(
         self,
@@ -125,7 +125,11 @@ class StyleGANEXGenerator(nn.Module):
                 x = run(block.conv, x, next(steps), 0)
                 image = block.to_rgb(x, next(steps), image)
             if size == resolution:
-                break
+                return image
+        if isinstance(self.base, HybridGenerator):
+            if fuse is not None:
+                x, image = fuse(len(self.base.blocks), x, image)
+            return self.base.finish(x, styles, noise=noise)
         return image
 
     def forward(
@@ -145,5 +149,4 @@ def _noise(layer: StyledConv, x: Tensor, noise: Noise, size: tuple[int, int]) ->
         return None
     if noise == "random":
         return x.new_empty(len(x), 1, *size).normal_()
-    stored = layer.noise_const
-    return stored if stored.shape[2:] == size else F.adaptive_avg_pool2d(stored, size)
+    return sized_noise(layer.noise_const, size)

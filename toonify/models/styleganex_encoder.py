@@ -16,8 +16,8 @@ from torch import Tensor, nn
 from toonify.models.encoders import COARSE, INPUT_SIZE, MIDDLE, StyleHead, upsample_add
 from toonify.models.irse import IRSE50_UNITS, IRSE_CHANNELS, IRSEBody
 from toonify.models.ops import fast_layout
-from toonify.models.protocol import Generator
-from toonify.models.styleganex import Fuse
+from toonify.models.protocol import Generator, Noise
+from toonify.models.styleganex import Fuse, StyleGANEXGenerator
 from toonify.models.styleganex_parts import FusionBlock, MatteHead, TranslationNet
 
 STRIDE = 8  # frame pixels a feature pixel; frames are multiples of it
@@ -265,6 +265,35 @@ class StyleGANEXEncoder(nn.Module):
     def frame_features(self, frame: Tensor) -> FrameFeatures:
         """Frame (B, 3, H, W) in [-1, 1], or labels → its features, without the cost of w+."""
         return self.net.frame_features(self.net.pyramid(self._check(frame), codes=False))
+
+    def draw(
+        self,
+        network: StyleGANEXGenerator,
+        frames: Tensor,
+        styles: Sequence[Tensor],
+        *,
+        v: Tensor | None = None,
+        noise: Noise = "const",
+        resolution: int | None = None,
+    ) -> tuple[Tensor, Tensor | None]:
+        """Frames (B, 3, H, W) in [-1, 1], or labels, and a generator's styles → its pictures.
+
+        Args:
+            v: see `fuser`.
+            noise, resolution: see `StyleGANEXGenerator.synthesize`.
+
+        Returns:
+            the pictures, and the matte's logits where there is one.
+        """
+        features, mattes = self.frame_features(frames), list[Tensor]()
+        images = network.synthesize(
+            styles,
+            noise=noise,
+            feature=features.feature,
+            fuse=self.fuser(features, v, mattes=mattes),
+            resolution=resolution,
+        )
+        return images, mattes[0] if mattes else None
 
     def fuser(
         self,

@@ -99,7 +99,7 @@ def new_student(
             f"a teacher of {teacher.resolution}x{teacher.resolution} can't teach {resolution}",
             mend="Choose a smaller --resolution.",
         )
-    mapping = list(_mapping_layers(teacher))
+    mapping = list(mapping_layers(teacher))
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         student = StyleGAN2Generator(
@@ -109,13 +109,18 @@ def new_student(
             z_dim=mapping[0][0].shape[1],
             mapping_layers=len(mapping),
         )
-    with torch.no_grad():
-        for layer, (weight, bias) in zip(student.mapper, mapping, strict=True):
-            layer = cast(EqualLinear, layer)
-            layer.weight.copy_(weight / layer.weight_gain)
-            layer.bias.copy_(bias / layer.lr_multiplier)
-        student.w_avg.copy_(teacher.w_avg)
+    copy_mapping(student, teacher)
     return student.to(teacher.w_avg.device)
+
+
+@torch.no_grad()
+def copy_mapping(student: StyleGAN2Generator, teacher: Generator) -> None:
+    """The teacher's mapping network and mean of w into one of the same shape."""
+    for layer, (weight, bias) in zip(student.mapper, mapping_layers(teacher), strict=True):
+        layer = cast(EqualLinear, layer)
+        layer.weight.copy_(weight / layer.weight_gain)
+        layer.bias.copy_(bias / layer.lr_multiplier)
+    student.w_avg.copy_(teacher.w_avg)
 
 
 def check_student(found: Generator, teacher: Generator) -> StyleGAN2Generator:
@@ -143,7 +148,7 @@ def check_student(found: Generator, teacher: Generator) -> StyleGAN2Generator:
     return found
 
 
-def _mapping_layers(teacher: Generator) -> Iterator[tuple[Tensor, Tensor]]:
+def mapping_layers(teacher: Generator) -> Iterator[tuple[Tensor, Tensor]]:
     """Weight and bias as they multiply, layer by layer."""
     if isinstance(teacher, MobileGenerator):
         for linear in teacher.mapping_net:

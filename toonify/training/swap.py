@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from toonify.errors import ModelError, UsageError
+from toonify.models.hybrid import JUNCTION
 from toonify.models.protocol import Generator
 
 G = TypeVar("G", bound=Generator)
@@ -25,6 +26,7 @@ def tensor_resolutions(generator: Generator) -> dict[str, int]:
     The mapping network, the constant input and the average latent belong to none and get 0.
     """
     layers = {layer.name: layer.resolution for layer in generator.layers}
+    layers["bridge"] = JUNCTION  # of a hybrid generator
     result = {}
     for name in cast(nn.Module, generator).state_dict():
         owner = name

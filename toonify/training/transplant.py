@@ -20,8 +20,9 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from toonify.errors import UsageError
+from toonify.models.hybrid import HybridGenerator
 from toonify.models.mobile import Block, MobileGenerator, ModulatedConv
-from toonify.models.ops import EqualLinear, StyledConv, ToRGB, blur, upsample2
+from toonify.models.ops import EqualConv2d, EqualLinear, StyledConv, ToRGB, blur, upsample2
 from toonify.models.stylegan2 import StyleGAN2Generator
 from toonify.training.pairs import draw_codes
 
@@ -37,7 +38,7 @@ Progress = Callable[[str, float], None]
 
 
 @dataclass
-class _Stream:
+class Stream:
     """What runs through both networks at one point, for all sampled codes.
 
     Attributes:
@@ -50,9 +51,9 @@ class _Stream:
     student: Tensor
     chosen: Tensor
 
-    def first(self, count: int) -> _Stream:
+    def first(self, count: int) -> Stream:
         """Of fewer codes."""
-        return _Stream(self.teacher[:count], self.student[:count], self.chosen)
+        return Stream(self.teacher[:count], self.student[:count], self.chosen)
 
 
 @torch.no_grad()
@@ -61,13 +62,16 @@ def transplant(
     student: StyleGAN2Generator,
     *,
     seed: int = 0,
+    from_block: int = 0,
     progress: Progress | None = None,
 ) -> StyleGAN2Generator:
-    """Fit every layer of `student`, in place.
+    """Fit the layers of `student`, in place.
 
     Args:
         teacher: of at least the student's resolution.
-        student: `new_student`'s: same mapping network.
+        student: `new_student`'s or `new_hybrid`'s: same mapping network.
+        from_block: the first to fit; layers before it, which have learnt already, stay as they
+            are.
         progress: called with each layer's name and the share of the teacher's variance that its
             fit explains.
 
@@ -79,30 +83,58 @@ def transplant(
     """
     _check_widths(teacher, student)
     random = torch.Generator().manual_seed(seed)
-    codes = max(CODES.values())
+    codes = max(CODES.values()) if not from_block else CODES.get(8 * 2**from_block, LEAST)
     w_plus = draw_codes(teacher, codes, random, mixed=0.5)
     styles = teacher.styles(w_plus)
-    images = _images(teacher, w_plus[:PICTURES], student.resolution)
-    fitter = _Fitter(student, w_plus, random, progress)
-
-    const = teacher.const.expand(codes, -1, -1, -1).half()
-    start = _choose(teacher.const[0].flatten(1).T * styles[0].std(0), student.channels[4])
-    student.const.copy_(teacher.const[:, start])
-    stream = _Stream(const, const[:, start], start)
-    stream = fitter.conv("conv1", teacher.conv1, stream, styles[0], styles[1])
-    image = fitter.to_rgb("to_rgb1", stream, None, images)
+    images = teacher_images(teacher, w_plus[:PICTURES], student.resolution)
+    fitter = Fitter(student, w_plus, random, progress)
+    image: Tensor | None = None
+    if from_block:
+        stream = _learnt(teacher, student, w_plus, 4 * 2**from_block)
+    else:
+        const = teacher.const.expand(codes, -1, -1, -1).half()
+        start = _choose(teacher.const[0].flatten(1).T * styles[0].std(0), student.channels[4])
+        own = teacher.const[:, start]
+        student.const.copy_(own / own.square().mean().sqrt())  # it is what an encoder's f is like
+        stream = Stream(const, student.const.expand(codes, -1, -1, -1).half(), start)
+        stream = fitter.conv("conv1", teacher.conv1, stream, styles[0], styles[1])
+        image = fitter.to_rgb("to_rgb1", stream, None, images)
     # where the teacher has an image head instead of a block, what is fresh stays fresh
-    for index, block in enumerate(cast(Sequence[Block], teacher.blocks)[: len(student.blocks)]):
+    blocks = cast(Sequence[Block], teacher.blocks)[: len(student.blocks)]
+    for index, block in enumerate(blocks[from_block:], from_block):
         name = f"blocks.{index}"
         kept = CODES.get(8 * 2**index, LEAST)
-        stream, image = stream.first(kept), image[:kept]
+        stream = stream.first(kept)
         styles = [style[:kept] for style in styles]
         up, first, second = styles[1 + 3 * index : 4 + 3 * index]
         stream = fitter.up(f"{name}.up", block, stream, up, first, second)
         following = styles[4 + 3 * index] if 4 + 3 * index < len(styles) else None
         stream = fitter.conv(f"{name}.conv", block.conv2, stream, second, following)
-        image = fitter.to_rgb(f"{name}.to_rgb", stream, image, images)
+        if not from_block:
+            before = None if image is None else image[:kept]
+            image = fitter.to_rgb(f"{name}.to_rgb", stream, before, images)
+    if isinstance(student, HybridGenerator):
+        fitter.bridge(student.bridge, stream)
     return student
+
+
+def _learnt(
+    teacher: MobileGenerator, student: StyleGAN2Generator, w_plus: Tensor, resolution: int
+) -> Stream:
+    """Both networks' features; a student's channel stands for the teacher's most like it."""
+
+    def read(network: MobileGenerator | StyleGAN2Generator) -> Tensor:
+        return torch.cat(
+            [
+                network.features(network.styles(part), resolution=resolution).half()
+                for part in w_plus.split(AT_ONCE)
+            ]
+        )
+
+    taught, own = read(teacher), read(student)
+    rows = [x.float().permute(0, 2, 3, 1).flatten(0, 2) for x in (taught, own)]
+    rows = [(x - x.mean(0)) / (x.std(0) + 1e-6) for x in rows]
+    return Stream(taught, own, (rows[1].T @ rows[0]).argmax(1))
 
 
 def _check_widths(teacher: MobileGenerator, student: StyleGAN2Generator) -> None:
@@ -120,7 +152,9 @@ def _check_widths(teacher: MobileGenerator, student: StyleGAN2Generator) -> None
             )
 
 
-class _Fitter:
+class Fitter:
+    """Fits layers of `student` for the codes `w_plus`."""
+
     def __init__(
         self,
         student: StyleGAN2Generator,
@@ -136,10 +170,10 @@ class _Fitter:
         self,
         name: str,
         layer: ModulatedConv,
-        stream: _Stream,
+        stream: Stream,
         style: Tensor,
         following: Tensor | None,
-    ) -> _Stream:
+    ) -> Stream:
         """A convolution that keeps the size: styles are taken over as they are."""
         own = cast(StyledConv, self.student.get_submodule(name))
         modulation = layer.modulation
@@ -154,11 +188,11 @@ class _Fitter:
         self,
         name: str,
         block: Block,
-        stream: _Stream,
+        stream: Stream,
         up: Tensor,
         first: Tensor,
         following: Tensor,
-    ) -> _Stream:
+    ) -> Stream:
         """One that doubles it: the teacher's wavelet step and first convolution together."""
         own = cast(StyledConv, self.student.get_submodule(name))
         quarter = up.shape[1] // 4
@@ -181,10 +215,10 @@ class _Fitter:
         name: str,
         own: StyledConv,
         layer: ModulatedConv,
-        stream: _Stream,
+        stream: Stream,
         raw: Tensor,
         following: Tensor | None,
-    ) -> _Stream:
+    ) -> Stream:
         """Kernel and bias from `raw`, the teacher's values before bias; then the activations."""
         act = (raw.float() + layer.bias[:, None, None] + layer.noise).half()
         act = F.leaky_relu(act, 0.2)
@@ -210,7 +244,7 @@ class _Fitter:
         out = _in_parts(
             lambda part: own(stream.student[part].float(), q[part], own.noise_const), len(q)
         )
-        return _Stream(act, out, chosen)
+        return Stream(act, out, chosen)
 
     def _solve(
         self, own: StyledConv, x: Tensor, style: Tensor, wanted: Tensor
@@ -239,7 +273,23 @@ class _Fitter:
         kernel = solution.float().view(9, inputs, outputs).permute(2, 1, 0)
         return kernel.reshape(outputs, inputs, 3, 3), 1 - left / max(energy, 1e-12)
 
-    def to_rgb(self, name: str, stream: _Stream, image: Tensor | None, images: Tensor) -> Tensor:
+    def bridge(self, own: EqualConv2d, stream: Stream) -> None:
+        """Least squares of the teacher's values before its last activation."""
+        x, wanted = (
+            values.float().permute(0, 2, 3, 1).flatten(0, 2)
+            for values in (stream.student, stream.teacher)
+        )
+        pick = torch.randint(len(x), (40_000,), generator=self.random)
+        x = torch.cat([x[pick], torch.ones(len(pick), 1)], dim=1).double()
+        wanted = wanted[pick].double()
+        wanted = torch.where(wanted > 0, wanted, wanted / 0.2)
+        gram = x.T @ x
+        gram.diagonal().add_(RIDGE * gram.diagonal().mean())
+        solution = torch.linalg.solve(gram, x.T @ wanted).float() / math.sqrt(2)  # leaky's gain
+        own.weight.copy_(solution[:-1].T[:, :, None, None] / own.weight_gain)
+        cast(Tensor, own.bias).copy_(solution[-1])
+
+    def to_rgb(self, name: str, stream: Stream, image: Tensor | None, images: Tensor) -> Tensor:
         """Least squares of the teacher's picture at this size, beyond what is there already."""
         own = cast(ToRGB, self.student.get_submodule(name))
         own.affine.weight.zero_()
@@ -284,7 +334,8 @@ def _in_parts(run: Callable[[slice], Tensor], count: int) -> Tensor:
     return torch.cat([run(slice(i, i + AT_ONCE)).half() for i in range(0, count, AT_ONCE)])
 
 
-def _images(teacher: MobileGenerator, w_plus: Tensor, size: int) -> Tensor:
+def teacher_images(teacher: MobileGenerator, w_plus: Tensor, size: int) -> Tensor:
+    """Pictures (N, 3, size, size) of w+ (N, num_ws, w_dim)."""
     parts = []
     for part in w_plus.split(8):
         with torch.autocast("cpu", torch.bfloat16):

@@ -25,6 +25,7 @@ class FrameBatch:
         codes: w+ (B, num_ws, w_dim) given: a character's.
         v: (B, num_ws, w_dim) added to w+.
         theta: (B, 2, 3) aligned face → frame, both -1..1 across; None where nobody is.
+        latents: w+ (P, num_ws, w_dim) of the last P faces, which are generated; None if unknown.
         matte: (B, 1, kH, kW) 0..1, where the target isn't the frame itself; None if unknown.
     """
 
@@ -34,6 +35,7 @@ class FrameBatch:
     codes: Tensor | None = None
     v: Tensor | None = None
     theta: Tensor | None = None
+    latents: Tensor | None = None
     matte: Tensor | None = None
 
     def to(self, device: torch.device) -> FrameBatch:
@@ -64,6 +66,8 @@ class FrameConfig:
         weights: of the losses.
         train_from: generator layers from this resolution on learn too; None freezes all.
         coarse_share: of the steps, the first ones, rendered at no more than a pixel a frame pixel.
+        hint_share: of the steps, the first ones, in which latents of generated faces are all that
+            is learnt, and nothing is rendered.
         perceptual_size: side of the pictures and crops that LPIPS compares.
         flicker_share: of the steps, the last ones, in which flicker is suppressed.
         compiled: through `torch.compile`.
@@ -77,6 +81,7 @@ class FrameConfig:
     weights: FrameWeights
     train_from: int | None = None
     coarse_share: float = 0.0
+    hint_share: float = 0.0
     perceptual_size: int = 128
     flicker_share: float = 0.5
     compiled: bool = False
@@ -87,6 +92,8 @@ class FrameConfig:
 
     def __post_init__(self) -> None:
         require_positive(self, "steps", "batch_size", "lr", "snapshot")
+        if self.hint_share and not self.weights.code:
+            raise UsageError("hints are codes, which have the weight 0", mend="Give --code some.")
         compared = ("l2", "l1", "lpips", "identity", "adversarial")
         if not any(getattr(self.weights, name) for name in compared):
             raise UsageError("every loss has the weight 0", mend=f"Give one of {compared} some.")

@@ -14,7 +14,7 @@ from torch import Tensor
 from toonify.errors import UsageError
 from toonify.faces.types import RGB
 from toonify.models.protocol import Generator
-from toonify.training.encoder_data import EncoderData, resized
+from toonify.training.encoder_data import Batch, EncoderData, resized
 from toonify.training.frames.batch import FrameBatch
 from toonify.training.frames.compose import Scene, compose
 from toonify.training.frames.cutouts import CutoutSet
@@ -41,6 +41,9 @@ class FaceFrames:
     Args:
         data: aligned faces.
         factors: range of super-resolution's factor; None where nothing is lowered.
+
+    Attributes:
+        has_latents: whether there are generated faces, of which batches tell w+.
     """
 
     def __init__(self, data: EncoderData, *, factors: tuple[int, int] | None = None) -> None:
@@ -48,14 +51,16 @@ class FaceFrames:
         found = data.held_out_photos() or data.held_out_pairs()
         if found is None:
             raise UsageError("no face is held out", mend="Raise --held-out.")
-        self._kept = found.images[:HELD_OUT]
+        self.has_latents = factors is None and data.photo_share < 1
+        self._kept = Batch(found.images[:HELD_OUT], found.codes[:HELD_OUT])
 
-    def _batch(self, faces: Tensor, random: torch.Generator) -> FrameBatch:
-        faces = resized(faces, SIZE)
+    def _batch(self, read: Batch, random: torch.Generator) -> FrameBatch:
+        faces = resized(read.images, SIZE)
         theta = _unaligned(len(faces), random)
         frames = warped(faces, theta)
         if self._factors is None:
-            return FrameBatch(frames, frames, faces=faces, theta=theta)
+            latents = read.codes if len(read.codes) else None
+            return FrameBatch(frames, frames, faces=faces, theta=theta, latents=latents)
         low, high = (float(np.log(f)) for f in self._factors)
         factor = float(torch.empty(()).uniform_(low, high, generator=random).exp())
         # the published answer is four times the frame
@@ -65,7 +70,7 @@ class FaceFrames:
         )
 
     def draw(self, count: int, random: torch.Generator) -> FrameBatch:
-        return self._batch(self._data.draw(count, random).images, random)
+        return self._batch(self._data.draw(count, random), random)
 
     def held_out(self) -> FrameBatch:
         return self._batch(self._kept, torch.Generator().manual_seed(1))

@@ -14,11 +14,14 @@ from torch import Tensor, nn
 
 from toonify.errors import UsageError
 from toonify.inversion.optimise import fit_size
+from toonify.models.hybrid import HybridGenerator
 from toonify.models.identity import Identity
 from toonify.models.stylegan2 import StyleGAN2Generator
-from toonify.models.styleganex import Noise, StyleGANEXGenerator
+from toonify.models.styleganex import StyleGANEXGenerator
 from toonify.models.styleganex_encoder import StyleGANEXEncoder, composite
 from toonify.training.frames.batch import FrameBatch, FrameConfig, FrameSource, at_size
+from toonify.training.frames.crops import telling_crops
+from toonify.training.frames.hints import code_loss, deviation_of_w, feature_loss
 from toonify.training.frames.tasks import Task
 from toonify.training.frames.warps import random_warp, unwarped, warped
 from toonify.training.loop import same_batches
@@ -28,7 +31,6 @@ from toonify.training.projection import to_uint8
 from toonify.training.swap import tensor_resolutions
 
 _MATCHING = 4.0  # feature matching against the adversarial loss
-_TRIES = 3  # random places for a crop, of which the one that changes most is taken
 _RIM = 0.03  # of a frame's side, around what is to be drawn, where the drawing is compared too
 _WARM_UP = 200  # steps in which the patch discriminator gains its say
 
@@ -62,8 +64,10 @@ class FrameTrainer:
         if config.train_from is not None:
             self.base_average = copy.deepcopy(generator)
             resolutions = tensor_resolutions(generator)
+            # a hybrid's compact layers have their scales folded in: no rate of these suits them
+            kept = ("deep", "to_img") if isinstance(generator, HybridGenerator) else ()
             for name, parameter in generator.named_parameters():
-                if resolutions[name] >= config.train_from:
+                if resolutions[name] >= config.train_from and not name.startswith(kept):
                     parameter.requires_grad_(True)
                     moving[f"base.{name}"] = parameter
             if not moving:
@@ -95,9 +99,11 @@ class FrameTrainer:
         self.patch_optimizer = torch.optim.Adam(
             self.patches.parameters(), lr=2e-4, betas=(0.5, 0.99)
         )
+        self._deviation = deviation_of_w(generator)
+        self._hinted = self._hints
         self._run: Callable[..., tuple[Tensor, Tensor | None]] = self._generate
         if config.compiled:
-            self._run = torch.compile(self._generate)
+            self._run, self._hinted = torch.compile(self._generate), torch.compile(self._hints)
             if perceptual is not None:
                 self.perceptual = copy.copy(perceptual)  # the caller's stays as it is
                 self.perceptual.features = torch.compile(perceptual.features)  # type: ignore[method-assign]
@@ -122,8 +128,35 @@ class FrameTrainer:
         self, codes: Tensor, frames: Tensor, v: Tensor | None, coarse: bool
     ) -> tuple[Tensor, Tensor | None]:
         """The picture, and the matte's logits where the encoder gives them."""
-        noise = self.task.noise
-        return _drawn(self.encoder, self.network, codes, frames, v, noise=noise, coarse=coarse)
+        return self._draw(self.encoder, self.network, codes, frames, v, coarse=coarse)
+
+    def _draw(
+        self,
+        encoder: StyleGANEXEncoder,
+        network: StyleGANEXGenerator,
+        codes: Tensor,
+        frames: Tensor,
+        v: Tensor | None,
+        *,
+        coarse: bool,
+    ) -> tuple[Tensor, Tensor | None]:
+        styles = network.styles(codes if v is None else codes + v)
+        side = min(256, network.resolution) if coarse else None
+        return encoder.draw(network, frames, styles, v=v, noise=self.task.noise, resolution=side)
+
+    def _hints(self, batch: FrameBatch) -> dict[str, Tensor]:
+        """What is learnt of generated faces without rendering them."""
+        if batch.faces is None or batch.latents is None or batch.theta is None:
+            raise UsageError("hints are of generated faces alone", mend="Give --pairs.")
+        known = len(batch.latents)
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.config.bfloat16):
+            codes = self.encoder.encode(batch.faces[-known:]).float()
+            feature = self.encoder.frame_features(batch.frames[-known:]).feature.float()
+        first = self.network.first_feature()
+        return {
+            "code": code_loss(codes, batch.latents, self._deviation),
+            "feature": feature_loss(feature, first, batch.theta[-known:]),
+        }
 
     @property
     def _coarse(self) -> bool:
@@ -132,9 +165,28 @@ class FrameTrainer:
 
     def step(self) -> dict[str, Tensor]:
         """Learn from one batch; nothing changes when a loss is not finite."""
-        config, weights = self.config, self.config.weights
         self._set_rate()
-        batch = self.source.draw(config.batch_size, self.random).to(self.device)
+        batch = self.source.draw(self.config.batch_size, self.random).to(self.device)
+        hinted = self.step_count < self.config.steps * self.config.hint_share
+        loss, told = self._hinted_loss(batch) if hinted else self._rendered_loss(batch)
+        told["loss"] = loss.detach()
+        if not bool(torch.isfinite(loss)):
+            return told
+        self.optimizer.zero_grad()
+        loss.backward()
+        nn.utils.clip_grad_norm_(self.free.values(), 1.0)
+        self.optimizer.step()
+        self.step_count += 1
+        self._average()
+        return told
+
+    def _hinted_loss(self, batch: FrameBatch) -> tuple[Tensor, dict[str, Tensor]]:
+        losses = self._hinted(batch)
+        told = {name: value.detach() for name, value in losses.items()}
+        return losses["code"] + losses["feature"], told
+
+    def _rendered_loss(self, batch: FrameBatch) -> tuple[Tensor, dict[str, Tensor]]:
+        config, weights = self.config, self.config.weights
         if self._coarse:
             side = min(256, self.network.resolution) * batch.frames.shape[-1] // 256
             batch = at_size(batch, side)
@@ -157,16 +209,7 @@ class FrameTrainer:
         if weights.adversarial:
             part, more = self._adversarial(batch, images)
             loss, told = loss + weights.adversarial * part, told | more
-        told["loss"] = loss.detach()
-        if not bool(torch.isfinite(loss)):
-            return told
-        self.optimizer.zero_grad()
-        loss.backward()
-        nn.utils.clip_grad_norm_(self.free.values(), 1.0)
-        self.optimizer.step()
-        self.step_count += 1
-        self._average()
-        return told
+        return loss, told
 
     def _weight(self, name: str) -> float:
         return float(getattr(self.config.weights, {"edges": "l1", "coarse": "l1"}.get(name, name)))
@@ -204,6 +247,8 @@ class FrameTrainer:
             losses["identity"] = (
                 1 - self.identity.similarity(self.identity(faces[0]), wanted_face).mean()
             )
+        if weights.code and batch.latents is not None:
+            losses["code"] = code_loss(codes, batch.latents, self._deviation)
         if weights.w_norm and batch.codes is None:
             away = codes - self.encoder.w_plus_mean
             losses["w_norm"] = away.flatten(1).norm(dim=1).mean()
@@ -218,28 +263,10 @@ class FrameTrainer:
         return batch.targets + near * (images - batch.targets)
 
     def _crops(self, batch: FrameBatch, images: Tensor) -> tuple[Tensor, Tensor]:
-        """Parts of the pictures and their targets at full size, more often where a frame is to
-        become something else."""
-        size, targets = self.config.perceptual_size, batch.targets
-        side = targets.shape[-1]
-        if side <= size:
-            return images, targets
-        change = torch.zeros(len(targets), side // 8, side // 8, device=targets.device)
-        if batch.frames.shape[1] == targets.shape[1]:
-            before = F.adaptive_avg_pool2d(batch.frames, side // 8)
-            change = (F.adaptive_avg_pool2d(targets, side // 8) - before).abs().mean(1)
-        places = torch.randint(
-            (side - size) // 8 + 1, (_TRIES, len(images), 2), generator=self.random
-        )
-        found, wanted = [], []
-        for i in range(len(images)):
-            span = size // 8
-            amounts = [float(change[i, y : y + span, x : x + span].mean()) for y, x in places[:, i]]
-            best = max(range(len(amounts)), key=amounts.__getitem__)
-            y, x = (int(v) * 8 for v in places[best, i])
-            found.append(images[i, :, y : y + size, x : x + size])
-            wanted.append(targets[i, :, y : y + size, x : x + size])
-        return torch.stack(found), torch.stack(wanted)
+        """Parts of the pictures and their targets at full size."""
+        before = batch.frames if batch.frames.shape[1] == batch.targets.shape[1] else None
+        size = self.config.perceptual_size
+        return telling_crops(images, batch.targets, before, size, self.random)
 
     def _flicker(
         self, batch: FrameBatch, images: Tensor, matte: Tensor | None, codes: Tensor
@@ -316,14 +343,8 @@ class FrameTrainer:
             )
             with torch.autocast(self.device.type, torch.bfloat16, enabled=self.config.bfloat16):
                 codes = self._codes(one, self.average)
-                image, matte = _drawn(
-                    self.average,
-                    network,
-                    codes,
-                    one.frames,
-                    one.v,
-                    noise=self.task.noise,
-                    coarse=self._coarse,
+                image, matte = self._draw(
+                    self.average, network, codes, one.frames, one.v, coarse=self._coarse
                 )
                 if matte is not None:
                     image = composite(image, one.frames, matte)
@@ -367,25 +388,3 @@ class FrameTrainer:
         self.patch_optimizer.load_state_dict(state["patch_optimizer"])
         self.random.set_state(state["random"])
         self.step_count = state["step"]
-
-
-def _drawn(
-    encoder: StyleGANEXEncoder,
-    network: StyleGANEXGenerator,
-    codes: Tensor,
-    frames: Tensor,
-    v: Tensor | None,
-    *,
-    noise: Noise,
-    coarse: bool,
-) -> tuple[Tensor, Tensor | None]:
-    features = encoder.frame_features(frames)
-    mattes: list[Tensor] = []
-    image = network.synthesize(
-        network.styles(codes if v is None else codes + v),
-        noise=noise,
-        feature=features.feature,
-        fuse=encoder.fuser(features, v, mattes=mattes),
-        resolution=min(256, network.resolution) if coarse else None,
-    )
-    return image, mattes[0] if mattes else None

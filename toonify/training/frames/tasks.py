@@ -29,6 +29,7 @@ class FrameWeights:
         lpips: perceptual distance, of the frame and of a crop at full size.
         identity: 1 - the face descriptor's similarity.
         w_norm: distance of w+ to its mean.
+        code: squared difference of w+ to a generated face's own, in deviations of w.
         adversarial: of a patch discriminator.
         flicker: squared difference of generating and warping in either order.
         matte: cross-entropy of where the drawing covers the frame, for encoders that say so.
@@ -39,6 +40,7 @@ class FrameWeights:
     lpips: float = 0.8
     identity: float = 0.1
     w_norm: float = 0.0
+    code: float = 0.0
     adversarial: float = 0.1
     flicker: float = 0.0
     matte: float = 1.0
@@ -75,7 +77,7 @@ _MOVING = FrameWeights(identity=0.0, flicker=30.0)
 TASKS: dict[str, Task] = {
     task.name: task
     for task in (
-        Task(name="inversion", weights=FrameWeights(w_norm=1e-4)),
+        Task(name="inversion", weights=FrameWeights(w_norm=1e-4, code=0.3)),
         Task(name="super-resolution", fusions=7, weights=FrameWeights()),
         Task(name="sketch", labels=1, fusions=1, free_from=SAMPLED_FROM, weights=_DRAWING),
         Task(name="mask", labels=19, fusions=3, free_from=SAMPLED_FROM, weights=_DRAWING),
@@ -130,8 +132,8 @@ def new_frame_encoder(
     Raises:
         UsageError: the generator is too small.
     """
-    widths = list(generator.channels.values())
-    if len(widths) < 5:
+    widths = generator.fusion_channels
+    if len(widths) < 4:
         raise UsageError(
             f"a generator of {generator.resolution}x{generator.resolution} is too small",
             mend="Give one of 64x64 or more.",
@@ -149,7 +151,7 @@ def new_frame_encoder(
             label_channels=task.labels,
             w_dim=generator.w_dim,
             feature_channels=generator.channels[4],
-            fusion_channels=widths[:-1][:fusions],
+            fusion_channels=widths[:fusions],
             attention=task.attention,
             has_direction=task.has_direction,
             input_statistics=bool(task.labels),

@@ -1,0 +1,146 @@
+"""StyleGAN2's layers up to 32×32, a compact generator's from there on (ours).
+
+StyleGANEX (arXiv 2303.06146) refactors the layers up to 32×32 alone. The later ones are local and
+serve frames of any size as they are, so a compact generator (arXiv 2104.04767) keeps its own, and
+with them its sharpness; only what it computes up to 32×32 has to be learnt anew.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, cast
+
+from torch import Tensor, nn
+
+from toonify.models.mobile import Block, ImageHead
+from toonify.models.ops import EqualConv2d, StyledConv, ToRGB, fast_layout
+from toonify.models.protocol import LayerInfo, Noise
+from toonify.models.stylegan2 import StyleGAN2Generator
+
+JUNCTION = 32  # resolution of the last of StyleGAN2's layers
+
+
+class HybridGenerator(StyleGAN2Generator):
+    """A StyleGAN2 of 32×32 whose features a compact generator's later blocks go on from.
+
+    Rows of w+ are those of a StyleGAN2 or compact generator of the whole resolution. The tRGB
+    layers up to 32×32 give partial images, which are no part of the final one.
+
+    Args:
+        resolution: height and width of the image, a power of two, at least 128.
+        channels: of the layers at 4×4 to 32×32.
+        junction: channels that the first compact block takes.
+        deep: channels after each compact block (64×64, …, R/2).
+    """
+
+    def __init__(
+        self,
+        *,
+        resolution: int,
+        channels: Mapping[Any, int],
+        junction: int,
+        deep: Sequence[int],
+        w_dim: int = 512,
+        z_dim: int = 512,
+        mapping_layers: int = 8,
+    ) -> None:
+        count = int(math.log2(resolution)) - 6
+        if resolution != 64 * 2**count or len(deep) != count or count < 1:
+            raise ValueError(f"{resolution}x{resolution} doesn't go with {len(deep)} blocks")
+        super().__init__(
+            resolution=JUNCTION,
+            channels=channels,
+            w_dim=w_dim,
+            z_dim=z_dim,
+            mapping_layers=mapping_layers,
+        )
+        self.resolution, self.num_ws = resolution, 2 * int(math.log2(resolution)) - 2
+        self.bridge = EqualConv2d(self.channels[JUNCTION], junction, 1)  # with its activation
+        widths, infos = (junction, *deep), list(self.layers)
+        self.deep = nn.ModuleList()
+        for i, (taken, given) in enumerate(zip(widths, deep, strict=False)):
+            size, name, row = 64 * 2**i, f"deep.{i}", 7 + 2 * i
+            self.deep.append(Block(taken, given, w_dim=w_dim, resolution=size))
+            infos += [
+                LayerInfo(f"{name}.up", size, row, "conv", taken),
+                LayerInfo(f"{name}.conv1", size, row, "conv", taken // 4),
+                LayerInfo(f"{name}.conv2", size, row + 1, "conv", given),
+            ]
+        self.to_img = ImageHead(widths[-1], w_dim=w_dim)
+        infos.append(LayerInfo("to_img", resolution, self.num_ws - 1, "rgb", widths[-1]))
+        self.layers = tuple(infos)
+
+    def config(self) -> dict[str, Any]:
+        """Constructor arguments, JSON-able, with "architecture": "hybrid"."""
+        shared = super().config()
+        del shared["conv_clamp"]
+        deep = [cast(Block, block).conv2.bias.shape[0] for block in self.deep]
+        return shared | {
+            "architecture": "hybrid",
+            "junction": self.bridge.weight.shape[0],
+            "deep": deep,
+        }
+
+    @property
+    def fusion_channels(self) -> list[int]:
+        return list(self.channels.values())
+
+    def styles(self, w_plus: Tensor) -> list[Tensor]:
+        return [
+            _affine(self.get_submodule(layer.name))(w_plus[:, layer.latent_index])
+            for layer in self.layers
+        ]
+
+    def synthesize(self, styles: Sequence[Tensor], *, noise: Noise = "const") -> Tensor:
+        x = super().features(styles, resolution=JUNCTION, noise=noise)
+        return self.finish(x, styles, noise=noise)
+
+    def features(
+        self, styles: Sequence[Tensor], *, resolution: int, noise: Noise = "const"
+    ) -> Tensor:
+        """Activations after the block of that resolution; at 32×32 StyleGAN2's, not bridged."""
+        x = super().features(styles, resolution=min(resolution, JUNCTION), noise=noise)
+        if resolution <= JUNCTION:
+            return x
+        return next(y for size, y in self._deep(x, styles, noise) if size == resolution)
+
+    def partial_images(
+        self, styles: Sequence[Tensor], *, resolution: int | None = None, noise: Noise = "const"
+    ) -> list[Tensor]:
+        """Those of the layers up to 32×32, (B, 3, 4, 4) and so on, and the image itself."""
+        images: list[Tensor] = []
+        x: Tensor = self.const
+        for size, y, image in self.stages(styles, noise):
+            images.append(image)
+            if size == resolution:
+                return images
+            x = y
+        return [*images, self.finish(x, styles, noise=noise)]
+
+    def finish(self, x: Tensor, styles: Sequence[Tensor], *, noise: Noise = "const") -> Tensor:
+        """The image that features at 32×32, or a whole frame's in their place, stand for.
+
+        Args:
+            x: (B, C, H, W) as `features(..., resolution=32)` gives them, of any size.
+            styles: the whole list.
+        """
+        for _, y in self._deep(x, styles, noise):
+            x = y
+        return self.to_img(x, styles[-1])
+
+    def _deep(
+        self, x: Tensor, styles: Sequence[Tensor], noise: Noise
+    ) -> Iterator[tuple[int, Tensor]]:
+        x = self.bridge(x)
+        first = len(self.layers) - 1 - 3 * len(self.deep)
+        for i, block in enumerate(cast(Sequence[Block], self.deep)):
+            up, one, two = styles[first + 3 * i : first + 3 * i + 3]
+            x = fast_layout(block.up(x, up))
+            x = block.conv2(block.conv1(x, one, noise), two, noise)
+            yield 64 * 2**i, x
+
+
+def _affine(layer: nn.Module) -> nn.Module:
+    own = layer.affine if isinstance(layer, StyledConv | ToRGB) else layer.modulation
+    return cast(nn.Module, own)
