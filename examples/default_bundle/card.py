@@ -22,20 +22,32 @@ SOURCES = {
 FRAMES = """\
 Frames for `video --engine styleganex` and `translate --task toonify`: {people} of the sampled
    faces cut out by MediaPipe's selfie segmentation, drawn heads put over them in their poses,
-   before any background. A StyleGAN2 of 512×512 (6.5 M parameters) and an encoder without heads
-   for w+ (5 M), which the characters' codes take the place of, both from scratch: {deep} steps of
-   10 at 160 px, then {frames} of 5 at 224 px with a matte, a patch discriminator, and flicker
-   suppression at the end. Only the skip connections at an eighth of the frame's resolution are
-   made; the matte decides where the drawing covers the frame.
+   before any background. The generator has the bundle's own layers from 64×64 on over StyleGAN2's
+   up to 32×32 (7.6 M parameters in all); its encoder (5 M) has no heads for w+, which the
+   characters' codes take the place of. {deep} steps of 8 at 160 px, {frames} of 5 at 224 px, drawn
+   at twice that, with a matte, a patch discriminator, and flicker suppression at the end. Only the
+   skip connections at an eighth of the frame's resolution are made; the matte decides where the
+   drawing covers the frame.
 """
 INVERSION = """\
 Faces for `invert` and `edit`, 256×256 (12 M): the prior's mapping network and its layers from
    64×64 on, over StyleGAN2's layers up to 32×32, which were started from the prior's weights by
    least squares and learnt its features: {distill} steps, half of them of 64 codes at up to 16×16,
-   half of 32. Its encoder of whole frames ({inversion} steps of 8 faces anywhere): first the faces'
-   codes, and the constant moved as they are, then their pictures.
+   half of 32. Its encoder of whole frames (1.4 M) gives the first feature alone, w+ is the encoder
+   of faces': {inversion} steps of 8 faces anywhere, at first of the constant, moved as they are.
 """
 STEPS = {"frame_generator": FRAMES, "inversion_generator": INVERSION}
+LIMITS = {
+    "frame_generator": """\
+- Whole frames: closed eyes and small mouths hardly follow, bows and earrings are blobs or missing,
+  and where the person's hair was taken away a pale veil is left.
+""",
+    "inversion_generator": """\
+- Photographs are inverted at 256 pixels a face. The encoder has seen sampled faces alone: beside
+  the face it guesses, faces more often than not. Refining (`invert --steps`), a minute or more,
+  brings what is there.
+""",
+}
 FIRST = 8  # number of the recipe's step that these come from
 
 TEMPLATE = Path(__file__).with_name("MODEL_CARD.template.md")
@@ -69,6 +81,7 @@ def finish(folder: Path, *, history: str = "", figures: str = "", **numbers: int
     text = TEMPLATE.read_text(encoding="utf-8").format(
         rows=rows,
         beside=" Beside it there are StyleGANEX models for whole frames." if told else "",
+        limits="".join(text for part, text in LIMITS.items() if part in listed),
         more="".join(f"{number}. {text}" for number, text in enumerate(told, FIRST)),
         licence=LICENCE,
         history=f" {history}" if history else "",

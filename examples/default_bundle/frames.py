@@ -17,12 +17,12 @@ from examples.characters.draw import NAMES, draw
 from examples.default_bundle.drawn_pairs import ANCHORS, Measures, pose_of, read_poses
 from toonify.checkpoints import load_encoder, load_generator, load_identity, save_generator
 from toonify.checkpoints.download import pull
+from toonify.cli.training_faces import face_reader
 from toonify.cli.training_frames import HINT_SHARE, character_codes
 from toonify.faces.person import PersonMatte, fill_behind, hair_matte
 from toonify.models.mobile import MobileGenerator
 from toonify.models.stylegan2 import StyleGAN2Generator
 from toonify.models.styleganex_encoder import StyleGANEXEncoder
-from toonify.training.distill import new_student
 from toonify.training.encoder_data import EncoderData, StoredPairs
 from toonify.training.frames.batch import FrameConfig
 from toonify.training.frames.compose import CROP, Scene
@@ -60,20 +60,20 @@ def report(row: dict[str, float]) -> None:
         say("  " + "  ".join(f"{k} {v:.4g}" for k, v in row.items()))
 
 
-def face_generator(run: Path, prior: MobileGenerator, steps: int) -> Path:
-    """The prior with StyleGAN2's layers up to 32×32, 256×256."""
-    path = run / "face256.safetensors"
+def hybrid(path: Path, teacher: MobileGenerator, steps: int, *, width: int) -> Path:
+    """A compact generator with StyleGAN2's layers up to 32×32."""
     if path.exists():
         return path
-    student = new_hybrid(prior)
-    if not (run / "face" / "snapshot.pt").exists():
-        say("starting from the prior's weights")
-        transplant(prior, student, progress=lambda name, share: say(f"  {name} {share:.3f}"))
-    say("teaching StyleGAN2's layers the prior's features")
+    folder = path.with_suffix("")
+    student = new_hybrid(teacher, width=width)
+    if not (folder / "snapshot.pt").exists():
+        say(f"starting {path.stem} from its teacher's weights")
+        transplant(teacher, student, progress=lambda name, share: say(f"  {name} {share:.3f}"))
+    say("teaching StyleGAN2's layers the teacher's features")
     average = teach_shallow(
         student,
-        prior,
-        RunFolder(run / "face"),
+        teacher,
+        RunFolder(folder),
         ShallowConfig(steps=steps, compiled=True),
         resume=True,
         progress=report,
@@ -82,8 +82,8 @@ def face_generator(run: Path, prior: MobileGenerator, steps: int) -> Path:
     return path
 
 
-def inversion(run: Path, face: Path, steps: int, mixed: int) -> Path:
-    """The encoder of whole frames into `face`, learnt on sampled faces."""
+def inversion(run: Path, face: Path, sizes: dict[str, int]) -> Path:
+    """The encoder of whole frames into `face`: f alone, w+ is the bundle's encoder's."""
     path = run / "inversion" / "encoder.safetensors"
     if (run / "inversion" / "done").exists():
         return path
@@ -91,18 +91,24 @@ def inversion(run: Path, face: Path, steps: int, mixed: int) -> Path:
     generator = cast(StyleGAN2Generator, load_generator(face))
     folder = run / "mixed"
     if not (folder / "images.npy").exists():
-        say(f"sampling {mixed} faces of two codes each")
-        sample_pairs(generator, folder, mixed, mixed=0.5, seed=5)
-    pairs = PairSet.load(folder, num_ws=generator.num_ws)
+        say(f"sampling {sizes['mixed']} faces of two codes each")
+        sample_pairs(generator, folder, sizes["mixed"], mixed=0.5, seed=5)
+    pairs = StoredPairs(PairSet.load(folder, num_ws=generator.num_ws), held_out=12)
     task = TASKS["inversion"]
+    codes = face_reader(str(run / "encoder.safetensors"), generator)
     train_frames(
         task,
-        new_frame_encoder(task, generator),
+        new_frame_encoder(task, generator, heads=False),
         generator,
-        FaceFrames(EncoderData(pairs=StoredPairs(pairs, held_out=12))),
+        FaceFrames(EncoderData(pairs=pairs), codes=codes),
         run / "inversion",
         FrameConfig(
-            steps=steps, batch_size=8, weights=task.weights, hint_share=HINT_SHARE, compiled=True
+            steps=sizes["inversion"],
+            batch_size=8,
+            lr=1.5e-3,
+            weights=replace(task.weights, adversarial=0.0),
+            hint_share=HINT_SHARE,
+            compiled=True,
         ),
         perceptual=PerceptualLoss("vgg", dtype=torch.bfloat16),
         identity=load_identity(dtype=torch.bfloat16),
@@ -175,28 +181,30 @@ def cutouts(
 
 
 def frame_toonifier(
-    run: Path, prior: MobileGenerator, people: CutoutSet, table: Path, sizes: dict[str, int]
+    run: Path, toon: MobileGenerator, people: CutoutSet, table: Path, sizes: dict[str, int]
 ) -> tuple[Path, Path]:
     """Generator and encoder that draw the characters into whole frames.
 
-    First small frames at half the resolution, of which there can be more; then larger ones.
+    First small frames, of which there can be more; then larger ones.
+
+    Args:
+        toon: what draws the characters' faces, 512×512; its layers from 64×64 on stay as they are.
     """
-    generator = new_student(prior, resolution=512, channel_base=8192, channel_max=192)
+    begun = hybrid(run / "toon192.safetensors", toon, sizes["distill"], width=192)
+    generator = cast(StyleGAN2Generator, load_generator(begun))
     task = TASKS["video-toonify"]
     encoder = new_frame_encoder(task, generator, heads=False, crop=CROP)
     codes = character_codes(str(table), people.characters, generator)
     weights = replace(task.weights, l2=0.0, l1=1.0, lpips=1.0)
-    near = Scene(scale=1, size=160, crop=(100.0, 230.0), crowd=0.05)
+    near = Scene(scale=2, size=160, crop=(100.0, 230.0), crowd=0.08)
     stages = {
         "deep": (
             ComposedFrames(people, codes, near),
             FrameConfig(
                 steps=sizes["deep"],
-                batch_size=10,
-                lr=1.5e-3,
-                weights=replace(weights, adversarial=0.0, flicker=0.0),
+                batch_size=8,
+                weights=replace(weights, adversarial=0.05, flicker=0.0),
                 train_from=4,
-                coarse_share=1.0,
                 compiled=True,
             ),
         ),
@@ -246,6 +254,7 @@ def train(
     codes: torch.Tensor,
     images: np.ndarray,
     table: Path,
+    toon: MobileGenerator,
     *,
     quick: bool,
 ) -> dict[str, Path]:
@@ -253,17 +262,17 @@ def train(
 
     Args:
         prior: with its 256×256 head.
+        toon: the bundle's generator.
         codes, images: w (N, w_dim) of sampled faces, and the faces (N, 256, 256, 3).
         table: the characters' codes.
         quick: a rough edition.
     """
     sizes = numbers(quick=quick)
-    face = face_generator(run, prior, sizes["distill"])
-    reads = inversion(run, face, sizes["inversion"], sizes["mixed"])
+    face = hybrid(run / "face256.safetensors", prior, sizes["distill"], width=320)
     few = min(sizes["people"], len(images))
     people = cutouts(run, prior, reader, codes[:few], images[:few])
-    fine = cast(MobileGenerator, load_generator(run / "prior512.safetensors"))
-    generator, encoder = frame_toonifier(run, fine, people, table, sizes)
+    reads = inversion(run, face, sizes)
+    generator, encoder = frame_toonifier(run, toon, people, table, sizes)
     return {
         "inversion_generator": face,
         "inversion_encoder": reads,

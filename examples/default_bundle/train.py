@@ -302,7 +302,10 @@ def main() -> None:
     source = load_generator(run / "prior512.safetensors")
     save_generator(layer_swap(source, load_generator(toon), resolution=SWAP), swapped)
     characters = table(run, swapped, sizes["k"])
-    extras = frames.train(run, prior256, reader, codes, images, characters, quick=arguments.quick)
+    drawing = cast(MobileGenerator, load_generator(swapped))
+    extras = frames.train(
+        run, prior256, reader, codes, images, characters, drawing, quick=arguments.quick
+    )
     if (arguments.output / "manifest.json").exists():  # an earlier run's
         shutil.rmtree(arguments.output)
     write_bundle(

@@ -44,6 +44,23 @@ def size(path: Path) -> tuple[int, int]:
         return picture.size
 
 
+def test_the_default_bundle_inverts_and_edits_whole_photos_without_any_download(run, tmp_path):
+    out = tmp_path / "out"
+    result = run("invert", ASTRONAUT, "-o", out, "--steps", 0, "--offline", "--json")
+    assert result.status == 0, result.err
+    latents, _ = Latents.load(out / "astronaut.safetensors")
+    assert latents.feature is not None and latents.w_plus.shape[1:] == (14, 512)
+    with Image.open(ASTRONAUT) as photo, Image.open(out / "astronaut.png") as picture:
+        assert picture.size == latents.frame_size[::-1]
+        small = [np.asarray(x.convert("RGB").resize((64, 64)), float) for x in (photo, picture)]
+    likeness = np.corrcoef(small[0].ravel(), small[1].ravel())[0, 1]
+    assert likeness > 0.6, "it is that photograph"
+    strip = tmp_path / "strip.png"
+    edit = ["edit", out / "astronaut.safetensors", "-o", strip, "--direction", "sefa-1"]
+    assert run(*edit, "--range", "-2:2", "--frames", 3).status == 0
+    assert size(strip)[0] >= 3 * picture.size[0] * 0.9
+
+
 def test_a_whole_photo_is_inverted_and_edited(run, networks, tmp_path):
     out = tmp_path / "out"
     command = ["invert", ASTRONAUT, "-o", out, "--steps", "2", "--pti", "--pti-steps", "2"]
@@ -178,7 +195,7 @@ def test_drawings_and_small_photos_are_translated(run, faces):
         ("invert gone.png lost.png -o out --generator gone.pt", 1, "no such file: gone.png"),
         ("translate gone.png -o a.png --task mask", 1, "no such file: gone.png"),
         ("invert {photo} -o out --encoder styleganex-inversion", 3, "models pull styleganex-inv"),
-        ("invert {photo} -o out --frame aligned --steps 0", 3, "models pull ffhq-mobile"),
+        ("invert {photo} -o out --generator ffhq-mobile", 3, "models pull ffhq-mobile"),
         ("invert {photo} -o out --encoder {encoder}", 3, "holds no generator"),
         ("invert {photo} {photo} -o out {networks}", 2, "two photos"),
         ("invert {photo} -o {folder} {networks}", 2, "would be replaced by a result"),

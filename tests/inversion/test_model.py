@@ -59,7 +59,29 @@ def test_other_encoders_give_codes_of_the_face_for_generators_of_other_sizes():
     assert model.render(latents).shape[2] == model.generator.resolution
 
 
-@pytest.mark.parametrize("make", [frames_model, faces_model])
+def headless_model() -> FaceModel:
+    faces = CompactEncoder(num_ws=12, w_dim=16, input_size=32, widths=(16, 16), depth=1)
+    torch.nn.init.normal_(faces.rows.weight, std=0.05)
+    frames = tiny_encoder(heads=False, units=(1, 1, 1, 0))
+    return FaceModel(tiny_stylegan2(), frames, face_encoder=faces)
+
+
+def test_an_encoder_of_frames_may_leave_codes_to_one_of_faces():
+    model = headless_model()
+    latents = model.encode(SHOT)
+    assert latents.feature.shape == (1, 8, 6, 8)
+    face = torch.from_numpy(SHOT.face).permute(2, 0, 1)[None].float() / 127.5 - 1
+    expected = fit_codes(model.face_encoder.encode(face), 10)
+    torch.testing.assert_close(latents.w_plus, expected, atol=1e-4, rtol=1e-4)
+    assert model.render(latents).shape[2] == round(45 / 4)
+    with pytest.raises(ModelError, match="frames alone"):
+        FaceModel(tiny_stylegan2(), tiny_encoder(heads=False, units=(1, 1, 1, 0))).encode(SHOT)
+    other = CompactEncoder(num_ws=10, w_dim=8, input_size=32, widths=(16, 16), depth=1)
+    with pytest.raises(ModelError, match="codes have 8 numbers"):
+        FaceModel(model.generator, model.encoder, face_encoder=other)
+
+
+@pytest.mark.parametrize("make", [frames_model, headless_model, faces_model])
 def test_refining_gets_closer_and_leaves_the_generator_alone(make):
     model = make()
     before = {k: v.clone() for k, v in model.generator.state_dict().items()}

@@ -80,7 +80,7 @@ def load_model(
 
     from toonify.bundle import INVERSION, has_parts, load_frame_parts
     from toonify.bundle_writing import is_bundle, locate
-    from toonify.checkpoints import load_generator, load_networks
+    from toonify.checkpoints import load_encoder, load_generator, load_networks
     from toonify.device import pick_device, pick_dtype
     from toonify.inversion.model import FaceModel
     from toonify.models.styleganex_encoder import StyleGANEXEncoder
@@ -90,6 +90,7 @@ def load_model(
     if gradients and dtype == torch.float16:
         dtype = torch.bfloat16
     reader: Encoder | None = None
+    face_reader: Encoder | None = None
     own: Generator | None = None
     network: Generator | None = None
     if generator is not None:
@@ -99,6 +100,8 @@ def load_model(
         own, reader = load_frame_parts(encoder, INVERSION, device=device)
         if network is not None and not _renders_frames(network, reader):
             own, reader = None, None  # the bundle's encoder of faces alone may serve
+        elif not reader.heads:
+            face_reader = load_encoder(locate(encoder, "encoder"), device=device)
     if encoder is not None and reader is None:
         reader, own = load_networks(locate(encoder, "encoder"), device=device)
     if network is None:
@@ -108,7 +111,7 @@ def load_model(
                 mend="Give the one it was trained for: --generator.",
             )
         network = load_generator(FACE_GENERATOR, device=device) if own is None else own
-    return FaceModel(network, reader, own_generator=own, dtype=dtype)
+    return FaceModel(network, reader, face_encoder=face_reader, own_generator=own, dtype=dtype)
 
 
 def _renders_frames(generator: Generator, encoder: StyleGANEXEncoder) -> bool:

@@ -189,6 +189,12 @@ def train_encoder(
             min=4, help="Generator layers of this resolution and above learn too, frames."
         ),
     ] = None,
+    codes_by: Annotated[
+        str | None,
+        typer.Option(
+            help="inversion: an encoder of faces, or a bundle's, gives w+; f alone is learnt."
+        ),
+    ] = None,
     drawings: Annotated[
         Path | None,
         typer.Option(
@@ -300,6 +306,7 @@ def train_encoder(
         strength=strength,
         faces=faces,
         toon=toon,
+        codes_by=codes_by,
         cutouts=cutouts,
         cutout_count=cutout_count,
         table=table,

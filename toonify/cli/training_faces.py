@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from toonify.cli.common import Settings, complain
+from toonify.errors import UsageError
 
 if TYPE_CHECKING:
+    from torch import Tensor
+
     from toonify.models.protocol import Generator
     from toonify.training.encoder_data import EncoderData
     from toonify.training.encoder_losses import EncoderLoss, EncoderWeights
@@ -92,3 +96,31 @@ def face_data(
         held_out=held_out,
         seed=settings.seed,
     )
+
+
+def face_reader(name: str | None, generator: Generator) -> Callable[[Tensor], Tensor] | None:
+    """Faces → w+ by an encoder that stays as it is; None where none is named."""
+    from torch import nn
+    from torch.nn import functional as F
+
+    from toonify.bundle_writing import locate
+    from toonify.checkpoints import load_encoder
+    from toonify.inversion.latents import fit_codes
+
+    if name is None:
+        return None
+    encoder = load_encoder(locate(name, "encoder"), device=generator.w_avg.device)
+    width = getattr(encoder, "w_dim", generator.w_dim)
+    if width != generator.w_dim:
+        raise UsageError(
+            f"the encoder's codes have {width} numbers, the generator takes {generator.w_dim}",
+            mend="Give an encoder of the same W: --codes-by.",
+        )
+    cast(nn.Module, encoder).requires_grad_(False)
+
+    def read(faces: Tensor) -> Tensor:
+        size = (encoder.input_size, encoder.input_size)
+        faces = F.interpolate(faces, size, mode="area")
+        return fit_codes(encoder.encode(faces, generator).float(), generator.num_ws)
+
+    return read

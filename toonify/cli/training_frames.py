@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from toonify.cli.common import Settings, complain
 from toonify.cli.live import training_display
 from toonify.cli.training_drawings import drawn_faces
+from toonify.cli.training_faces import face_reader
 from toonify.errors import ModelError, UsageError
 
 if TYPE_CHECKING:
@@ -58,6 +59,7 @@ class FrameOptions:
     strength: float
     faces: str | None
     toon: str | None
+    codes_by: str | None
     cutouts: Path | None
     cutout_count: int
     table: str | None
@@ -84,6 +86,7 @@ def check(options: FrameOptions) -> None:
     still = ("face", "inversion", "super-resolution", "sketch", "mask")
     belongs = {
         "--photos": (options.photos, still),
+        "--codes-by": (options.codes_by, ("inversion",)),
         "--code": (options.weights["code"], ("face", "inversion")),
         "--pairs": (options.pairs, still),
         "--drawings": (options.drawings, ("sketch", "mask")),
@@ -149,7 +152,8 @@ def train(
     device = pick_device(settings.device)
     task = TASKS[options.task]
     kind = "frame" if task.name == "video-toonify" else "inversion"
-    heads = options.cutouts is None  # else w+ is a character's code
+    draws = options.cutouts is not None
+    heads = not draws and options.codes_by is None  # else w+ is a character's, or another's
     RunFolder(options.output).start(resume=options.resume)  # before minutes of preparation
     network = load_generator(locate(options.generator, f"{kind}_generator"), device=device)
     if not isinstance(network, StyleGAN2Generator):
@@ -160,7 +164,12 @@ def train(
     if options.start is None:
         size = options.size or "12"
         encoder = new_frame_encoder(
-            task, network, size=size, heads=heads, crop=256 if heads else CROP, seed=settings.seed
+            task,
+            network,
+            size=size,
+            heads=heads,
+            crop=256 if options.cutouts is None else CROP,
+            seed=settings.seed,
         )
         rate = 1e-4 if size == "50" else 1e-3
     else:
@@ -186,7 +195,7 @@ def train(
         weights=weights,
         train_from=options.train_from,
         compiled=options.compiled,
-        coarse_share=0.0 if heads else COARSE_SHARE,
+        coarse_share=COARSE_SHARE if draws else 0.0,
         hint_share=HINT_SHARE if _hinted(options, source) and weights.code else 0.0,
         bfloat16=precision == torch.bfloat16,
         snapshot=max(1, round(options.snapshot * 1000 / batch)),
@@ -237,14 +246,15 @@ def _loaded(
     from toonify.models.styleganex_encoder import MATTE_AT, StyleGANEXEncoder
 
     encoder = load_encoder(start, device=generator.w_avg.device)
-    wanted = task.fusions if heads else MATTE_AT + 1
+    matte = bool(task.fusions) and not heads
+    wanted = MATTE_AT + 1 if matte else task.fusions
     if (
         not isinstance(encoder, StyleGANEXEncoder)
         or encoder.label_channels != task.labels
         or encoder.has_direction != task.has_direction
         or len(encoder.net.fusion) != min(wanted, len(generator.fusion_channels))
         or encoder.heads != heads
-        or encoder.has_matte == heads
+        or encoder.has_matte != matte
         or encoder.num_ws != generator.num_ws
         or encoder.feature_channels != generator.channels[4]
     ):
@@ -283,7 +293,8 @@ def _source(
     from toonify.training.frames import sources
 
     if options.task == "inversion":
-        return sources.FaceFrames(data(generator))
+        reader = face_reader(options.codes_by, generator)
+        return sources.FaceFrames(data(generator), codes=reader)
     if options.task == "super-resolution":
         return sources.FaceFrames(data(generator), factors=(4, 64))
     if options.task in ("sketch", "mask"):

@@ -26,7 +26,9 @@ class FaceModel:
     Args:
         generator: of any family; a StyleGAN2 is refactored where frames are rendered.
         encoder: of any family; None to render only.
-        own_generator: what the encoder's residual steps render with; `generator` when None.
+        face_encoder: reads w+ off aligned faces where `encoder` has no heads for it.
+        own_generator: what residual steps of the encoder of faces render with; `generator` when
+            None.
         dtype: of the networks' arithmetic.
 
     Raises:
@@ -38,21 +40,26 @@ class FaceModel:
         generator: Generator,
         encoder: Encoder | None = None,
         *,
+        face_encoder: Encoder | None = None,
         own_generator: Generator | None = None,
         dtype: torch.dtype = torch.float32,
     ) -> None:
         self.generator, self.encoder, self.dtype = generator, encoder, dtype
         self.own_generator = own_generator or generator
         self.device = generator.w_avg.device
-        for network in (generator, encoder, own_generator):
+        # whom w+ is read by
+        self.face_encoder = face_encoder if self.reads_frames and not self._has_heads else encoder
+        for network in (generator, encoder, face_encoder, own_generator):
             if isinstance(network, nn.Module):
                 network.eval().requires_grad_(False)
-        width = getattr(encoder, "w_dim", generator.w_dim)
-        if width != generator.w_dim:
-            raise ModelError(
-                f"the encoder's codes have {width} numbers, the generator takes {generator.w_dim}",
-                mend="Use an encoder trained for this generator.",
-            )
+        for network in (encoder, self.face_encoder):
+            width = getattr(network, "w_dim", generator.w_dim)
+            if width != generator.w_dim:
+                raise ModelError(
+                    f"the encoder's codes have {width} numbers, the generator takes"
+                    f" {generator.w_dim}",
+                    mend="Use an encoder trained for this generator.",
+                )
         if self.reads_frames:
             self.refactored(cast(StyleGANEXEncoder, encoder).feature_channels)
 
@@ -60,6 +67,10 @@ class FaceModel:
     def reads_frames(self) -> bool:
         """Whether the encoder gives first features of whole frames."""
         return isinstance(self.encoder, StyleGANEXEncoder)
+
+    @property
+    def _has_heads(self) -> bool:
+        return cast(StyleGANEXEncoder, self.encoder).heads
 
     def refactored(self, feature_channels: int) -> StyleGANEXGenerator:
         """The generator for whole frames.
@@ -86,18 +97,14 @@ class FaceModel:
         """Step I: the encoder's answer.
 
         Raises:
-            ModelError: the encoder was trained for a translation, not to invert.
+            ModelError: the encoder was trained for a translation, not to invert, or has no heads
+                and no other to give w+.
         """
         if self.encoder is None:
             raise ValueError("this model has no encoder")
         face = to_tensor(shot.face).to(self.device)
         if not self.reads_frames:
-            size = (self.encoder.input_size, self.encoder.input_size)
-            with self.arithmetic():
-                w_plus = self.encoder.encode(
-                    F.interpolate(face, size, mode="area"), self.own_generator
-                )
-            return Latents(fit_codes(w_plus.float(), self.generator.num_ws))
+            return Latents(self._codes(face))
         encoder = cast(StyleGANEXEncoder, self.encoder)
         if encoder.label_channels or len(encoder.net.fusion):
             raise ModelError(
@@ -106,11 +113,22 @@ class FaceModel:
             )
         frame = face if shot.frame is None else to_tensor(shot.frame).to(self.device)
         with self.arithmetic():
-            w_plus = encoder.encode(face)
             feature = encoder.frame_features(pad_to_stride(frame)).feature
         height, width = frame.shape[2:]
-        codes = fit_codes(w_plus.float(), self.generator.num_ws)
-        return Latents(codes, feature.float(), {}, (height, width))
+        return Latents(self._codes(face), feature.float(), {}, (height, width))
+
+    def _codes(self, face: Tensor) -> Tensor:
+        """w+ (1, num_ws, w_dim) of an aligned face (1, 3, 256, 256)."""
+        reader = self.face_encoder
+        if reader is None:
+            raise ModelError(
+                "the encoder reads frames alone, and none is here for their faces",
+                mend="Put it into a bundle, whose encoder it was trained with.",
+            )
+        size = (reader.input_size, reader.input_size)
+        with self.arithmetic():
+            w_plus = reader.encode(F.interpolate(face, size, mode="area"), self.own_generator)
+        return fit_codes(w_plus.float(), self.generator.num_ws)
 
     def renderer(self, latents: Latents) -> Generator:
         """The network that renders these latents.

@@ -154,7 +154,11 @@ def tune(
     settings = settings or TuneSettings()
     generator = copy.deepcopy(model.generator)
     tuned = FaceModel(
-        generator, model.encoder, own_generator=model.own_generator, dtype=model.dtype
+        generator,
+        model.encoder,
+        face_encoder=model.face_encoder,
+        own_generator=model.own_generator,
+        dtype=model.dtype,
     )
     weights = [
         parameter

@@ -41,13 +41,21 @@ class FaceFrames:
     Args:
         data: aligned faces.
         factors: range of super-resolution's factor; None where nothing is lowered.
+        codes: reads w+ of the faces, (B, 3, S, S) in [-1, 1] → (B, num_ws, w_dim), for an encoder
+            that has no heads for it; light and colours vary then.
 
     Attributes:
         has_latents: whether there are generated faces, of which batches tell w+.
     """
 
-    def __init__(self, data: EncoderData, *, factors: tuple[int, int] | None = None) -> None:
-        self._data, self._factors = data, factors
+    def __init__(
+        self,
+        data: EncoderData,
+        *,
+        factors: tuple[int, int] | None = None,
+        codes: Callable[[Tensor], Tensor] | None = None,
+    ) -> None:
+        self._data, self._factors, self._codes = data, factors, codes
         found = data.held_out_photos() or data.held_out_pairs()
         if found is None:
             raise UsageError("no face is held out", mend="Raise --held-out.")
@@ -56,11 +64,18 @@ class FaceFrames:
 
     def _batch(self, read: Batch, random: torch.Generator) -> FrameBatch:
         faces = resized(read.images, SIZE)
+        codes = None
+        if self._codes is not None:
+            faces = relit(faces, random)
+            with torch.no_grad():
+                codes = self._codes(faces)
         theta = _unaligned(len(faces), random)
         frames = warped(faces, theta)
         if self._factors is None:
             latents = read.codes if len(read.codes) else None
-            return FrameBatch(frames, frames, faces=faces, theta=theta, latents=latents)
+            return FrameBatch(
+                frames, frames, faces=faces, codes=codes, theta=theta, latents=latents
+            )
         low, high = (float(np.log(f)) for f in self._factors)
         factor = float(torch.empty(()).uniform_(low, high, generator=random).exp())
         # the published answer is four times the frame
@@ -74,6 +89,18 @@ class FaceFrames:
 
     def held_out(self) -> FrameBatch:
         return self._batch(self._kept, torch.Generator().manual_seed(1))
+
+
+def relit(images: Tensor, random: torch.Generator) -> Tensor:
+    """Images (B, 3, H, W) in [-1, 1] of another exposure, contrast and white balance each."""
+    shape = (len(images), 1, 1, 1)
+
+    def around(limit: float, *size: int) -> Tensor:
+        return torch.empty(*size).uniform_(-limit, limit, generator=random).exp().to(images)
+
+    light = (images + 1) / 2 * around(0.15, len(images), 3, 1, 1)
+    light = light.clamp(min=1e-4) ** around(0.35, *shape)
+    return ((light - 0.5) * around(0.2, *shape) * 2).clamp(-1, 1)
 
 
 def _few_pixels(images: Tensor, side: int) -> Tensor:

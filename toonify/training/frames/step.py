@@ -146,17 +146,16 @@ class FrameTrainer:
 
     def _hints(self, batch: FrameBatch) -> dict[str, Tensor]:
         """What is learnt of generated faces without rendering them."""
-        if batch.faces is None or batch.latents is None or batch.theta is None:
+        if batch.latents is None or batch.theta is None:
             raise UsageError("hints are of generated faces alone", mend="Give --pairs.")
-        known = len(batch.latents)
+        known, losses = len(batch.latents), {}
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.config.bfloat16):
-            codes = self.encoder.encode(batch.faces[-known:]).float()
             feature = self.encoder.frame_features(batch.frames[-known:]).feature.float()
+            if batch.codes is None and batch.faces is not None:
+                codes = self.encoder.encode(batch.faces[-known:]).float()
+                losses["code"] = code_loss(codes, batch.latents, self._deviation)
         first = self.network.first_feature()
-        return {
-            "code": code_loss(codes, batch.latents, self._deviation),
-            "feature": feature_loss(feature, first, batch.theta[-known:]),
-        }
+        return losses | {"feature": feature_loss(feature, first, batch.theta[-known:])}
 
     @property
     def _coarse(self) -> bool:
@@ -183,7 +182,7 @@ class FrameTrainer:
     def _hinted_loss(self, batch: FrameBatch) -> tuple[Tensor, dict[str, Tensor]]:
         losses = self._hinted(batch)
         told = {name: value.detach() for name, value in losses.items()}
-        return losses["code"] + losses["feature"], told
+        return torch.stack(list(losses.values())).sum(), told
 
     def _rendered_loss(self, batch: FrameBatch) -> tuple[Tensor, dict[str, Tensor]]:
         config, weights = self.config, self.config.weights
@@ -247,7 +246,7 @@ class FrameTrainer:
             losses["identity"] = (
                 1 - self.identity.similarity(self.identity(faces[0]), wanted_face).mean()
             )
-        if weights.code and batch.latents is not None:
+        if weights.code and batch.latents is not None and batch.codes is None:
             losses["code"] = code_loss(codes, batch.latents, self._deviation)
         if weights.w_norm and batch.codes is None:
             away = codes - self.encoder.w_plus_mean

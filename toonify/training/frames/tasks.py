@@ -124,9 +124,10 @@ def new_frame_encoder(
 
     Args:
         size: one of `SIZES`.
-        heads: whether it gives w+. Without, a character's code is all there is, only the deepest
-            skip connections are made, and a matte says what of the frame is drawn: through the
-            finer ones the frame is copied before its faces are understood.
+        heads: whether it gives w+. Without, another encoder's or a character's code is taken. Of
+            the tasks with skip connections only the deepest are made then, and a matte says what
+            of the frame is drawn: through the finer ones the frame is copied before its faces are
+            understood.
         crop: px of a frame, the usual side of a face's FFHQ crop.
 
     Raises:
@@ -140,9 +141,10 @@ def new_frame_encoder(
         )
     backbone = SIZES[size]
     units, channels = tuple(backbone.units), tuple(backbone.channels)
-    fusions = task.fusions
+    fusions, matte = task.fusions, bool(task.fusions) and not heads
     if not heads:  # the last stage serves w+ alone
         units, channels = (*units[:3], 0), (*channels[:3], channels[2])
+    if matte:
         fusions = MATTE_AT + 1
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
@@ -160,7 +162,7 @@ def new_frame_encoder(
             channels=channels,
             head_channels=backbone.head_channels,
             heads=heads,
-            matte_channels=0 if heads else widths[MATTE_AT],
+            matte_channels=widths[MATTE_AT] if matte else 0,
             crop=crop,
         )
     with torch.no_grad():
