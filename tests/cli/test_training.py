@@ -22,6 +22,7 @@ from toonify.checkpoints import (
 )
 from toonify.lut import CharacterTable
 from toonify.models.discriminator import StyleGAN2Discriminator
+from toonify.models.hybrid import HybridGenerator
 from toonify.models.mobile import MobileGenerator
 from toonify.models.stylegan2 import channel_table
 
@@ -66,6 +67,17 @@ def prior(tmp_path):
     path = tmp_path / "prior.safetensors"
     save_generator(tiny_generator(), path)
     return path
+
+
+def test_a_hybrid_is_not_fine_tuned(run, drawings, tmp_path):
+    widths = {4: 8, 8: 8, 16: 8, 32: 8}
+    sizes = {"w_dim": 16, "z_dim": 16, "mapping_layers": 1}
+    network = HybridGenerator(resolution=128, channels=widths, junction=8, deep=(8,), **sizes)
+    path = tmp_path / "hybrid.safetensors"
+    save_generator(network, path)
+    result = run("finetune", "--data", drawings, "--base", path, "-o", tmp_path / "run")
+    assert result.status == 2 and "compact one it was made from" in result.err
+    assert result.err.count("\n") == 1
 
 
 def test_own_characters_from_drawings_to_a_photo(run, drawings, prior, bundle, tmp_path):

@@ -106,15 +106,23 @@ def test_a_killed_process_ends_the_run() -> None:
         launch(die, 1)
 
 
-def test_interrupt_is_passed_on(tmp_path: Path) -> None:
+@pytest.mark.parametrize("background", [False, True])
+def test_interrupt_is_passed_on(tmp_path: Path, background: bool) -> None:
+    """To processes of a shell's background job too, which ignore it at first."""
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN) if background else None
+
     def press() -> None:
         while not (tmp_path / "ready").exists():
             time.sleep(0.05)
         os.kill(os.getpid(), signal.SIGINT)
 
     threading.Thread(target=press, daemon=True).start()
-    with pytest.raises(KeyboardInterrupt):
-        launch(wait_for_interrupt, 1, tmp_path)
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            launch(wait_for_interrupt, 1, tmp_path)
+    finally:
+        if background:
+            signal.signal(signal.SIGINT, before)
     assert (tmp_path / "interrupted").exists()
 
 

@@ -222,6 +222,8 @@ def _child(
 ) -> None:
     if hasattr(os, "setsid"):
         os.setsid()  # the terminal's Ctrl-C comes through the parent, and so only once
+    # a shell's background jobs ignore it, and their children too: what is passed on is meant
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     os.environ.update(
         RANK=str(rank),
         LOCAL_RANK=str(rank),

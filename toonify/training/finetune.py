@@ -23,6 +23,7 @@ from torch import Tensor, nn
 from toonify.checkpoints import generator_hash, save_generator
 from toonify.errors import InputError, UsageError
 from toonify.models.discriminator import StyleGAN2Discriminator
+from toonify.models.hybrid import HybridGenerator
 from toonify.models.protocol import Generator
 from toonify.training.adversarial import (
     FinetuneConfig,
@@ -174,10 +175,15 @@ def check_finetune(
     """Refuse what `finetune` would, in a moment; its arguments, in every process.
 
     Raises:
-        UsageError: options that don't fit, or a run in `folder` without `resume`.
+        UsageError: options or a generator that don't fit, or a run in `folder` without `resume`.
         InputError: `folder` can't be made.
         ModelError: a damaged snapshot.
     """
+    if isinstance(generator, HybridGenerator):
+        raise UsageError(
+            "a hybrid generator is not fine-tuned itself",
+            mend="Fine-tune the compact one it was made from, then: toonify distill --start.",
+        )
     if objective != "adversarial":
         check_frozen(paired.freeze_below, generator)
     if objective != "paired":
