@@ -10,6 +10,7 @@ from PIL import Image
 
 from tests.tiny_styleganex import PixelLoss, tiny_stylegan2, write_networks
 from toonify.checkpoints import load_generator, save_generator
+from toonify.errors import ModelError
 from toonify.inversion.latents import Latents
 
 ASTRONAUT = Path(__file__).parents[2] / "examples" / "astronaut.png"
@@ -59,6 +60,20 @@ def test_the_default_bundle_inverts_and_edits_whole_photos_without_any_download(
     edit = ["edit", out / "astronaut.safetensors", "-o", strip, "--direction", "sefa-1"]
     assert run(*edit, "--range", "-2:2", "--frames", 3).status == 0
     assert size(strip)[0] >= 3 * picture.size[0] * 0.9
+
+
+def test_without_lpips_weights_step_one_is_told_in_pixels(run, networks, tmp_path, monkeypatch):
+    def missing(*arguments, **options):
+        raise ModelError("checkpoint lpips-vgg could not be fetched")
+
+    monkeypatch.setattr("toonify.training.perceptual.PerceptualLoss", missing)
+    out = tmp_path / "out"
+    result = run("invert", ASTRONAUT, "-o", out, "--steps", 0, *networks, "--json")
+    assert result.status == 0 and "LPIPS is not told" in result.err
+    assert set(result.records[0]["encoded"]) == {"mae", "mse"}
+    assert (out / "astronaut.png").is_file()
+    refused = run("invert", ASTRONAUT, "-o", out, "--steps", 1, *networks)
+    assert refused.status == 3 and "could not be fetched" in refused.err
 
 
 def test_a_whole_photo_is_inverted_and_edited(run, networks, tmp_path):

@@ -18,7 +18,7 @@ from toonify.cli.inverting import (
     load_model,
     present,
 )
-from toonify.errors import InputError, ToonifyError, UsageError
+from toonify.errors import InputError, ModelError, ToonifyError, UsageError
 
 if TYPE_CHECKING:
     from toonify.training.perceptual import PerceptualLoss
@@ -61,7 +61,13 @@ def invert(
     paths = photographs(inputs)
     targets = output_stems(paths, output)
     model = load_model(settings, encoder, generator, gradients=bool(steps) or pti)
-    loss = perceptual(model.dtype, model.device)
+    loss: PerceptualLoss | None = None
+    try:
+        loss = perceptual(model.dtype, model.device)
+    except ModelError as error:
+        if steps or pti:
+            raise
+        complain(f"LPIPS is not told: {error}")  # it is all that it would be for
     photos = Photos(settings, model, frame)
     failed = 0
     for path, stem in zip(paths, targets, strict=True):
@@ -73,8 +79,9 @@ def invert(
             complain(str(error))
             failed += 1
             continue
-        stages = [record[k]["lpips"] for k in ("encoded", "refined", "tuned") if k in record]
-        line = f"{path} -> {record['reconstruction']}, LPIPS {' -> '.join(map(str, stages))}"
+        name = "mae" if loss is None else "lpips"
+        stages = [str(record[k][name]) for k in ("encoded", "refined", "tuned") if k in record]
+        line = f"{path} -> {record['reconstruction']}, {name.upper()} {' -> '.join(stages)}"
         settings.result(record, line)
     raise typer.Exit(1 if failed else 0)
 
@@ -84,7 +91,7 @@ def _invert_one(
     photos: Photos,
     path: Path,
     stem: Path,
-    loss: PerceptualLoss,
+    loss: PerceptualLoss | None,
     steps: int,
     pti_steps: int,
 ) -> dict[str, Any]:
@@ -104,7 +111,7 @@ def _invert_one(
     }
     record["encoded"] = optimise.likeness(model, latents, target, loss=loss)
     curves: dict[str, list[float]] = {}
-    if steps:
+    if steps and loss:
         options = optimise.RefineSettings(steps=steps, seed=settings.seed)
         with settings.progress(path.name) as bar:
             latents, curves["refine"] = optimise.refine(
@@ -116,7 +123,7 @@ def _invert_one(
                 progress=lambda step, of, _: bar(step, of),
             )
         record["refined"] = optimise.likeness(model, latents, target, loss=loss)
-    if pti_steps:
+    if pti_steps and loss:
         with settings.progress(f"{path.name}, generator") as bar:
             model, curves["tune"] = optimise.tune(
                 model,

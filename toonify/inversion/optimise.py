@@ -123,17 +123,19 @@ def refine(
 
 @torch.no_grad()
 def likeness(
-    model: FaceModel, latents: Latents, target: Tensor, *, loss: PerceptualLoss
+    model: FaceModel, latents: Latents, target: Tensor, *, loss: PerceptualLoss | None
 ) -> dict[str, float]:
     """How near a rendering comes to `target` (1, 3, H, W): the columns of the paper's table.
 
     Returns:
-        `lpips`, and `mae` and `mse` of pixel values in [-1, 1].
+        `lpips` where there is a `loss`, and `mae` and `mse` of pixel values in [-1, 1].
     """
     image = fit_size(model.image(latents).float(), target)
     away = image.clamp(-1, 1) - target
-    distance = loss.distance(loss.features(image), loss.features(target))
-    values = {"lpips": distance.sum(), "mae": away.abs().mean(), "mse": away.square().mean()}
+    values = {"mae": away.abs().mean(), "mse": away.square().mean()}
+    if loss is not None:
+        distance = loss.distance(loss.features(image), loss.features(target))
+        values = {"lpips": distance.sum()} | values
     return {name: round(float(value), 4) for name, value in values.items()}
 
 
