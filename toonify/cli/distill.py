@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import itertools
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
@@ -115,9 +114,9 @@ def distill(
 
     StyleGANEX (invert, edit, video on whole frames) needs StyleGAN2's layout up to 32x32; the
     compact generator that toonify ships has another. By default only those layers are learnt, from
-    the teacher's features, and its own layers go on from there: as sharp as the teacher after two
-    hours of a laptop. Codes, directions and character tables of the teacher serve the new one too.
-    Snapshots, metrics.jsonl, previews (teacher beside student), report.html and
+    the teacher's features, and its own layers go on from there: nearly as sharp as the teacher
+    after an hour of two CPU cores. Codes, directions and character tables of the teacher serve the
+    new one too. Snapshots, metrics.jsonl, previews (teacher beside student), report.html and
     generator.safetensors go into the folder. Ctrl-C finishes the step and keeps a snapshot.
     """
     from toonify.bundle_writing import locate
@@ -304,17 +303,16 @@ class _Job:
         if not isinstance(self.master, MobileGenerator):
             complain("the teacher is no compact generator: the student begins from noise")
             return student
-        device = student.w_avg.device
         layers = 3 * len(student.channels) - 2  # two convolutions and tRGB a block, the first one
         done = itertools.count(1)
         try:
             with self.settings.progress("layers") as bar:
                 transplant(
-                    copy.deepcopy(self.master).cpu(),
-                    student.cpu(),
+                    self.master,
+                    student,
                     seed=self.settings.seed,
                     progress=lambda *_: bar(next(done), layers),
                 )
         except UsageError as error:
             complain(f"{error}: the student begins from noise")
-        return student.to(device)
+        return student

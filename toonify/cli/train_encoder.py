@@ -11,7 +11,7 @@ import typer
 
 from toonify.cli.common import examples, settings_of
 from toonify.cli.live import training_display
-from toonify.cli.training_faces import face_data, judges
+from toonify.cli.training_faces import check_faces, face_data, judges
 from toonify.cli.training_frames import FrameOptions
 from toonify.cli.training_frames import check as check_frames
 from toonify.cli.training_frames import train as train_frames
@@ -265,7 +265,7 @@ def train_encoder(
         _check(start, variant, size, steps)
     elif variant or steps:
         raise UsageError("--variant and --steps are of --task face", mend="Leave them out.")
-    _check_faces(photos, aligned, photo_share, pairs, pair_count)
+    check_faces(photos, aligned, photo_share, pairs, pair_count)
     image_weights = {"l2": l2, "lpips": lpips, "identity": identity, "w_norm": w_norm}
 
     def data_for(network: Generator) -> EncoderData:
@@ -374,28 +374,6 @@ def _check(
         raise UsageError("--size is of psp and restyle", mend="Add --variant restyle.")
     if size is not None and size.value not in SIZES:
         raise UsageError(f"--size {size.value} is of StyleGANEX's", mend="Choose 10, 18 or 50.")
-
-
-def _check_faces(
-    photos: Path | None,
-    aligned: bool,
-    photo_share: float | None,
-    pairs: Path | None,
-    pair_count: int | None,
-) -> None:
-    from toonify.errors import UsageError
-
-    if photos is None and (aligned or photo_share):
-        raise UsageError(
-            f"{'--aligned' if aligned else '--photo-share'} needs photographs",
-            mend="Name their folder with --photos.",
-        )
-    if pair_count is not None and pairs is None:
-        raise UsageError("--pair-count is of --pairs", mend="Name their folder with --pairs.")
-    if pairs is not None and photo_share == 1:
-        raise UsageError(
-            "--photo-share 1 leaves the pairs out", mend="Lower it, or leave --pairs out."
-        )
 
 
 def _loaded(start: str, generator: Generator) -> TrainableEncoder:

@@ -45,6 +45,27 @@ def judges(
     )
 
 
+def check_faces(
+    photos: Path | None,
+    aligned: bool,
+    photo_share: float | None,
+    pairs: Path | None,
+    pair_count: int | None,
+) -> None:
+    """UsageError for options of faces that don't go together."""
+    if photos is None and (aligned or photo_share):
+        raise UsageError(
+            f"{'--aligned' if aligned else '--photo-share'} needs photographs",
+            mend="Name their folder with --photos.",
+        )
+    if pair_count is not None and pairs is None:
+        raise UsageError("--pair-count is of --pairs", mend="Name their folder with --pairs.")
+    if pairs is not None and photo_share == 1:
+        raise UsageError(
+            "--photo-share 1 leaves the pairs out", mend="Lower it, or leave --pairs out."
+        )
+
+
 def face_data(
     settings: Settings,
     generator: Generator,

@@ -168,7 +168,7 @@ def train(
             network,
             size=size,
             heads=heads,
-            crop=256 if options.cutouts is None else CROP,
+            crop=CROP if draws else 256,
             seed=settings.seed,
         )
         rate = 1e-4 if size == "50" else 1e-3

@@ -30,6 +30,7 @@ from toonify.training.transplant import (
     PICTURES,
     Fitter,
     Stream,
+    on_cpu,
     teacher_images,
     transplant,
 )
@@ -133,7 +134,7 @@ def check_hybrid(found: Generator, teacher: Generator) -> HybridGenerator:
         fresh.load_state_dict(fresh.state_dict() | learnt)
     except RuntimeError as error:
         raise UsageError(
-            "the student is not of its teacher's widths", mend="Leave it out."
+            "the student is not of its teacher's widths", mend="Leave --start out."
         ) from error
     return fresh
 
@@ -334,7 +335,8 @@ def _after(resolution: int) -> int:
 def shaken_codes(teacher: MobileGenerator, count: int, random: torch.Generator) -> Tensor:
     """Rows of w+ (count, num_ws, w_dim): of one code, of two, or each a little off, as encoders'.
 
-    The last are a third, drawn towards another face by up to 0.35, every row as far as it likes.
+    Of the last kind are a third, drawn towards another face by up to 0.35, each row by its own
+    share.
     """
     w_plus = draw_codes(teacher, count, random, mixed=0.5)
     off = count // 3
@@ -383,8 +385,10 @@ def teach_shallow(
 @torch.no_grad()
 def fit_to_rgb(student: HybridGenerator, teacher: MobileGenerator, *, seed: int = 0) -> None:
     """Least squares of the teacher's pictures, averaged down, for the tRGB layers up to 32×32."""
+    device, teacher = student.w_avg.device, on_cpu(teacher)
+    student.cpu()
     random = torch.Generator().manual_seed(seed)
-    w_plus = draw_codes(teacher, PICTURES, random, mixed=0.5).to(teacher.w_avg.device)
+    w_plus = draw_codes(teacher, PICTURES, random, mixed=0.5)
     images = teacher_images(teacher, w_plus, student.resolution)
     fitter, image = Fitter(student, w_plus, random, None), None
     names = ["to_rgb1", *(f"blocks.{i}.to_rgb" for i in range(len(student.blocks)))]
@@ -392,3 +396,4 @@ def fit_to_rgb(student: HybridGenerator, teacher: MobileGenerator, *, seed: int 
     for name, (_, x, _) in zip(names, student.stages(styles), strict=True):
         stream = Stream(x, x, torch.arange(x.shape[1]))
         image = fitter.to_rgb(name, stream, image, images)
+    student.to(device)

@@ -10,6 +10,7 @@ left is for `distill`. The idea is that of reconstruction in network pruning (Th
 
 from __future__ import annotations
 
+import copy
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -70,8 +71,7 @@ def transplant(
     Args:
         teacher: of at least the student's resolution.
         student: `new_student`'s or `new_hybrid`'s: same mapping network.
-        from_block: the first to fit; layers before it, which have learnt already, stay as they
-            are.
+        from_block: the first to fit; layers before it have learnt already and stay.
         progress: called with each layer's name and the share of the teacher's variance that its
             fit explains.
 
@@ -82,13 +82,15 @@ def transplant(
         UsageError: the student has a layer wider than the teacher's, or one more.
     """
     _check_widths(teacher, student)
+    device, teacher = student.w_avg.device, on_cpu(teacher)
+    student.cpu()
     random = torch.Generator().manual_seed(seed)
     codes = max(CODES.values()) if not from_block else CODES.get(8 * 2**from_block, LEAST)
     w_plus = draw_codes(teacher, codes, random, mixed=0.5)
     styles = teacher.styles(w_plus)
-    images = teacher_images(teacher, w_plus[:PICTURES], student.resolution)
     fitter = Fitter(student, w_plus, random, progress)
     image: Tensor | None = None
+    images = w_plus[:0]
     if from_block:
         stream = _learnt(teacher, student, w_plus, 4 * 2**from_block)
     else:
@@ -98,6 +100,7 @@ def transplant(
         student.const.copy_(own / own.square().mean().sqrt())  # it is what an encoder's f is like
         stream = Stream(const, student.const.expand(codes, -1, -1, -1).half(), start)
         stream = fitter.conv("conv1", teacher.conv1, stream, styles[0], styles[1])
+        images = teacher_images(teacher, w_plus[:PICTURES], student.resolution)
         image = fitter.to_rgb("to_rgb1", stream, None, images)
     # where the teacher has an image head instead of a block, what is fresh stays fresh
     blocks = cast(Sequence[Block], teacher.blocks)[: len(student.blocks)]
@@ -110,12 +113,16 @@ def transplant(
         stream = fitter.up(f"{name}.up", block, stream, up, first, second)
         following = styles[4 + 3 * index] if 4 + 3 * index < len(styles) else None
         stream = fitter.conv(f"{name}.conv", block.conv2, stream, second, following)
-        if not from_block:
-            before = None if image is None else image[:kept]
-            image = fitter.to_rgb(f"{name}.to_rgb", stream, before, images)
+        if image is not None:
+            image = fitter.to_rgb(f"{name}.to_rgb", stream, image[:kept], images)
     if isinstance(student, HybridGenerator):
         fitter.bridge(student.bridge, stream)
-    return student
+    return student.to(device)
+
+
+def on_cpu(teacher: MobileGenerator) -> MobileGenerator:
+    """It, or a copy: the fits are the CPU's, wherever networks train."""
+    return teacher if teacher.w_avg.device.type == "cpu" else copy.deepcopy(teacher).cpu()
 
 
 def _learnt(
