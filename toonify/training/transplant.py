@@ -25,6 +25,7 @@ from toonify.models.hybrid import HybridGenerator
 from toonify.models.mobile import Block, MobileGenerator, ModulatedConv
 from toonify.models.ops import EqualConv2d, EqualLinear, StyledConv, ToRGB, blur, upsample2
 from toonify.models.stylegan2 import StyleGAN2Generator
+from toonify.training.least_squares import affine_fit, telling_columns
 from toonify.training.pairs import draw_codes
 
 # Codes that layers of a resolution are fitted on: few pixels say much about few codes, and what
@@ -95,7 +96,9 @@ def transplant(
         stream = _learnt(teacher, student, w_plus, 4 * 2**from_block)
     else:
         const = teacher.const.expand(codes, -1, -1, -1).half()
-        start = _choose(teacher.const[0].flatten(1).T * styles[0].std(0), student.channels[4])
+        start = telling_columns(
+            teacher.const[0].flatten(1).T * styles[0].std(0), student.channels[4]
+        )
         own = teacher.const[:, start]
         student.const.copy_(own / own.square().mean().sqrt())  # it is what an encoder's f is like
         stream = Stream(const, student.const.expand(codes, -1, -1, -1).half(), start)
@@ -207,7 +210,7 @@ class Fitter:
         group = torch.where(group < 0, group + quarter, group // 3)
         product = (up * first[:, group])[:, stream.chosen]
         w = self.w_plus[: len(product), self.rows[name]]
-        weight, bias = _affine_fit(w, product)
+        weight, bias = affine_fit(w, product)
         _set_affine(own.affine, weight, bias)
 
         def run(part: slice) -> Tensor:
@@ -235,7 +238,7 @@ class Fitter:
             if following is None
             else following.std(0) + (following.mean(0).abs())
         )
-        chosen = _choose(self._sample(act) * weighing[: act.shape[1]], width)
+        chosen = telling_columns(self._sample(act) * weighing[: act.shape[1]], width)
         q = own.affine(self.w_plus[: len(raw), self.rows[name]])
         kernel, explained = self._solve(own, stream.student, q, raw[:, chosen])
         own.weight.copy_(kernel / kernel.square().mean((1, 2, 3), keepdim=True).sqrt())
@@ -377,30 +380,3 @@ def _taps(own: StyledConv, x: Tensor) -> Tensor:
 def _set_affine(own: EqualLinear, weight: Tensor, bias: Tensor) -> None:
     own.weight.copy_(weight / own.weight_gain)
     own.bias.copy_(bias / own.lr_multiplier)
-
-
-def _affine_fit(w: Tensor, values: Tensor) -> tuple[Tensor, Tensor]:
-    """Weight (K, w_dim) and bias (K,) of the affine function of w nearest to the values (N, K)."""
-    mean, middle = w.mean(0), values.mean(0)
-    centred = (w - mean).double()
-    gram = centred.T @ centred
-    gram.diagonal().add_(1e-2 * gram.diagonal().mean())
-    weight = torch.linalg.solve(gram, centred.T @ (values - middle).double()).T.float()
-    return weight, middle - weight @ mean
-
-
-def _choose(values: Tensor, count: int) -> Tensor:
-    """`count` columns of (P, C), those from which the others are best told (pivoted Cholesky)."""
-    if values.shape[1] <= count:
-        return torch.arange(values.shape[1])
-    centred = (values - values.mean(0)).double()
-    gram = centred.T @ centred
-    chosen: list[int] = []
-    for _ in range(count):
-        left = gram.diagonal().clone()
-        left[chosen] = -1
-        pick = int(left.argmax())
-        chosen.append(pick)
-        column = gram[:, pick] / math.sqrt(max(float(gram[pick, pick]), 1e-12))
-        gram = gram - torch.outer(column, column)
-    return torch.tensor(sorted(chosen))

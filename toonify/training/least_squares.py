@@ -1,0 +1,35 @@
+"""Linear algebra of fitting one network's layers to another's values."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor
+
+
+def affine_fit(w: Tensor, values: Tensor) -> tuple[Tensor, Tensor]:
+    """Weight (K, w_dim) and bias (K,) of the affine function of w nearest to the values (N, K)."""
+    mean, middle = w.mean(0), values.mean(0)
+    centred = (w - mean).double()
+    gram = centred.T @ centred
+    gram.diagonal().add_(1e-2 * gram.diagonal().mean())
+    weight = torch.linalg.solve(gram, centred.T @ (values - middle).double()).T.float()
+    return weight, middle - weight @ mean
+
+
+def telling_columns(values: Tensor, count: int) -> Tensor:
+    """`count` columns of (P, C), those from which the others are best told (pivoted Cholesky)."""
+    if values.shape[1] <= count:
+        return torch.arange(values.shape[1])
+    centred = (values - values.mean(0)).double()
+    gram = centred.T @ centred
+    chosen: list[int] = []
+    for _ in range(count):
+        left = gram.diagonal().clone()
+        left[chosen] = -1
+        pick = int(left.argmax())
+        chosen.append(pick)
+        column = gram[:, pick] / math.sqrt(max(float(gram[pick, pick]), 1e-12))
+        gram = gram - torch.outer(column, column)
+    return torch.tensor(sorted(chosen))
