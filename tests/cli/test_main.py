@@ -56,13 +56,25 @@ def test_help_ends_with_examples(run, command):
     assert tail and all("toonify" in line for line in tail)
 
 
-def test_help_does_not_load_torch():
+@pytest.mark.parametrize("command", module.COMMANDS, ids=lambda command: command.name)
+def test_every_listed_command_is_there(command):
+    loaded = command.load()
+    assert loaded.name == command.name and loaded.help
+    assert "completion" not in "".join(option.name or "" for option in loaded.params)
+    assert len(command.summary) <= 60  # else a terminal of 80 columns cuts it
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["stylize", "--help"], ["nonsense"]])
+def test_help_loads_one_command_at_most_and_no_heavy_library(arguments):
     code = (
-        "import sys; from toonify.cli.main import main; main(['--help']);"
-        " print('torch' in sys.modules)"
+        "import sys; from toonify.cli.main import main, COMMANDS\n"
+        f"main({arguments!r})\n"
+        "print([m for m in ('torch', 'numpy', 'cv2', 'rich') if m in sys.modules],"
+        " [c.name for c in COMMANDS if c.module in sys.modules])"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert done.stdout.endswith("False\n")
+    loaded = ["stylize"] if "stylize" in arguments else []
+    assert done.stdout.splitlines()[-1] == f"[] {loaded}"
 
 
 def test_version(run):

@@ -10,31 +10,37 @@ from typing import Annotated
 
 import typer
 
-from toonify.cli import (
-    align,
-    build_lut,
-    bundle,
-    check,
-    distill,
-    doctor,
-    edit,
-    evaluate,
-    finetune,
-    invert,
-    invert_character,
-    lut,
-    models,
-    stylize,
-    swap,
-    train_encoder,
-    translate,
-    video,
-)
 from toonify.cli.common import Dtype, Settings, complain, examples, hoist_globals
+from toonify.cli.lazy import LazyCommand, lazy_group
 from toonify.errors import ToonifyError
+
+COMMANDS = tuple(
+    LazyCommand(name, f"toonify.cli.{name.replace('-', '_')}", summary)
+    for name, summary in (
+        ("stylize", "Turn photos of people into drawn characters."),
+        ("video", "Draw the people of a clip."),
+        ("check", "Look through drawings as training would take them."),
+        ("align", "Crop drawings to where a face generator expects faces."),
+        ("finetune", "Fine-tune a face generator on drawings."),
+        ("train-encoder", "Train an encoder, or StyleGANEX for whole frames."),
+        ("distill", "Teach StyleGAN2's layers what a compact generator draws."),
+        ("swap", "Swap layers of two generators."),
+        ("invert-character", "Average the codes of a character's drawings."),
+        ("build-lut", "Build a table of characters."),
+        ("invert", "Find the latents that a generator renders a photo from."),
+        ("edit", "Edit a face: directions, style mixing, another generator."),
+        ("translate", "Faces from few pixels, a sketch or a mask; whole photos."),
+        ("bundle", "Put a bundle together to ship."),
+        ("evaluate", "Measure a bundle, or two side by side, on photos."),
+        ("lut", "Character tables: list, show, merge, remove."),
+        ("models", "Checkpoints: list, pull, convert, verify."),
+        ("doctor", "Check the installation."),
+    )
+)
 
 app = typer.Typer(
     name="toonify",
+    cls=lazy_group(COMMANDS),
     help="A photo goes in, a chosen cartoon character comes out.",
     no_args_is_help=True,
     add_completion=False,
@@ -46,25 +52,6 @@ app = typer.Typer(
         "toonify doctor",
     ).partition("\n\n")[2],
 )
-app.command(epilog=stylize.EPILOG)(stylize.stylize)
-app.command(epilog=video.EPILOG)(video.video)
-app.command(epilog=check.EPILOG)(check.check)
-app.command(epilog=align.EPILOG)(align.align)
-app.command(epilog=finetune.EPILOG)(finetune.finetune)
-app.command(epilog=train_encoder.EPILOG)(train_encoder.train_encoder)
-app.command(epilog=distill.EPILOG)(distill.distill)
-app.command(epilog=swap.EPILOG)(swap.swap)
-app.command(epilog=invert_character.EPILOG)(invert_character.invert_character)
-app.command(epilog=build_lut.EPILOG)(build_lut.build_lut)
-app.command(epilog=invert.EPILOG)(invert.invert)
-app.command(epilog=edit.EPILOG)(edit.edit)
-app.command(epilog=translate.EPILOG)(translate.translate)
-app.command(epilog=bundle.EPILOG)(bundle.bundle)
-app.command(epilog=evaluate.EPILOG)(evaluate.evaluate)
-app.add_typer(lut.app)
-app.add_typer(models.app)
-app.command(epilog=doctor.EPILOG)(doctor.doctor)
-
 # typer brings its own click or a separate one, depending on its version.
 _ClickException: type[Exception] = typer.BadParameter.__mro__[2]
 
