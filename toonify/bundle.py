@@ -6,18 +6,19 @@ import json
 import os
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import torch
-
-from toonify.checkpoints import file_sha256, generator_hash, load_encoder, load_generator
 from toonify.errors import ModelError
-from toonify.lut import CharacterTable
-from toonify.models.compact_encoder import serves
-from toonify.models.encoders import Encoder
-from toonify.models.protocol import Generator
-from toonify.models.stylegan2 import StyleGAN2Generator
-from toonify.models.styleganex_encoder import StyleGANEXEncoder
+from toonify.utils.hashing import file_sha256
+
+if TYPE_CHECKING:  # whoever reads a manifest alone does without torch
+    import torch
+
+    from toonify.lut import CharacterTable
+    from toonify.models.encoders import Encoder
+    from toonify.models.protocol import Generator
+    from toonify.models.stylegan2 import StyleGAN2Generator
+    from toonify.models.styleganex_encoder import StyleGANEXEncoder
 
 _SHIPPED = Path(__file__).parent / "bundles"
 PARTS = ("generator", "encoder", "characters")
@@ -61,6 +62,10 @@ class Bundle:
         Raises:
             ModelError: missing or damaged files, or parts which don't belong together.
         """
+        from toonify.checkpoints import generator_hash, load_encoder, load_generator
+        from toonify.lut import CharacterTable
+        from toonify.models.compact_encoder import serves
+
         folder = bundle_folder(name)
         manifest = read_manifest(folder)
         paths = {part: part_path(folder, manifest, part) for part in PARTS}
@@ -137,6 +142,10 @@ def load_frame_parts(
     Raises:
         ModelError: it has none, or they are damaged, or don't belong together.
     """
+    from toonify.checkpoints import load_encoder, load_generator
+    from toonify.models.stylegan2 import StyleGAN2Generator
+    from toonify.models.styleganex_encoder import StyleGANEXEncoder
+
     folder = bundle_folder(name)
     manifest = read_manifest(folder)
     if not has_parts(folder, parts):

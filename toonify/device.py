@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-import torch
+from typing import TYPE_CHECKING
 
 from toonify.errors import UsageError
+
+if TYPE_CHECKING:
+    import torch
 
 
 def pick_device(name: str | torch.device = "auto") -> torch.device:
@@ -13,6 +16,8 @@ def pick_device(name: str | torch.device = "auto") -> torch.device:
     Raises:
         UsageError: unknown or absent device.
     """
+    import torch
+
     if isinstance(name, torch.device):
         return name
     if name == "auto":
@@ -43,6 +48,8 @@ def training_dtype(name: str) -> torch.dtype:
     Raises:
         UsageError: unknown name, or float16, whose gradients underflow.
     """
+    import torch
+
     if name == "float16":
         raise UsageError("float16 loses gradients", mend="Use --dtype bfloat16 or float32.")
     known = {"auto": torch.bfloat16, "bfloat16": torch.bfloat16, "float32": torch.float32}
@@ -57,6 +64,8 @@ def pick_dtype(name: str, device: torch.device) -> torch.dtype:
     Raises:
         UsageError: unknown name, or float16 on the CPU.
     """
+    import torch
+
     known = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
     if name == "auto":
         return torch.float16 if device.type == "cuda" else torch.float32

@@ -86,7 +86,7 @@ def test_nms_keeps_the_best_of_each_place() -> None:
 
 
 def test_get_detector_names(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setattr(landmarks.torch.hub, "get_dir", lambda: str(tmp_path))
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path))
     assert get_detector().name == "mtcnn"  # no weights here
     assert get_detector("mtcnn").name == "mtcnn"
     with pytest.raises(ModelError, match="--landmarks mtcnn"):
@@ -98,7 +98,7 @@ def test_get_detector_names(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> 
 def test_damaged_landmark_weights_are_one_line(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    monkeypatch.setattr(landmarks.torch.hub, "get_dir", lambda: str(tmp_path))
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path))
     path = landmarks.weights_path()
     path.parent.mkdir(parents=True)
     path.write_bytes(b"not weights")

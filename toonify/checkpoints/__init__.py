@@ -13,7 +13,6 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from toonify.checkpoints.download import file_sha256
     from toonify.checkpoints.identity import load_identity
     from toonify.checkpoints.loading import (
         load_discriminator,
@@ -25,18 +24,19 @@ if TYPE_CHECKING:
         save_generator,
     )
     from toonify.checkpoints.safetensors_io import generator_hash
+    from toonify.utils.hashing import file_sha256
 
 _HOMES = {
-    "file_sha256": "download",
-    "generator_hash": "safetensors_io",
-    "load_discriminator": "loading",
-    "load_encoder": "loading",
-    "load_generator": "loading",
-    "load_networks": "loading",
-    "load_identity": "identity",
-    "save_discriminator": "loading",
-    "save_encoder": "loading",
-    "save_generator": "loading",
+    "file_sha256": "toonify.utils.hashing",
+    "generator_hash": "toonify.checkpoints.safetensors_io",
+    "load_discriminator": "toonify.checkpoints.loading",
+    "load_encoder": "toonify.checkpoints.loading",
+    "load_generator": "toonify.checkpoints.loading",
+    "load_networks": "toonify.checkpoints.loading",
+    "load_identity": "toonify.checkpoints.identity",
+    "save_discriminator": "toonify.checkpoints.loading",
+    "save_encoder": "toonify.checkpoints.loading",
+    "save_generator": "toonify.checkpoints.loading",
 }
 
 __all__ = [
@@ -55,5 +55,5 @@ __all__ = [
 
 def __getattr__(name: str) -> Any:
     if name in _HOMES:
-        return getattr(importlib.import_module(f"{__name__}.{_HOMES[name]}"), name)
+        return getattr(importlib.import_module(_HOMES[name]), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -12,6 +12,7 @@ import platformdirs
 
 from toonify.checkpoints.registry import CheckpointFile, Entry, get
 from toonify.errors import ModelError
+from toonify.utils.hashing import file_sha256
 
 Status = Literal["ok", "missing", "changed", "unverified"]
 
@@ -101,8 +102,6 @@ def verify(entry: Entry) -> list[FileCheck]:
         one check a file: "ok", "missing", "changed" (hash differs) or "unverified" (no
         official hash is known and the file did not come through `pull`).
     """
-    from toonify.checkpoints.download import file_sha256
-
     checks = []
     for file in entry.files:
         path = file_path(entry, file)

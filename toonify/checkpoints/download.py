@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 import re
 import shutil
@@ -27,6 +26,7 @@ from toonify.checkpoints import cache
 from toonify.checkpoints.registry import CheckpointFile, Entry, get
 from toonify.checkpoints.sources import NpmSource, PackageSource
 from toonify.errors import ModelError
+from toonify.utils.hashing import file_sha256
 
 CHUNK = 1 << 20
 Progress = Callable[[str, int, int | None], None]
@@ -40,12 +40,6 @@ class SourceError(Exception):
 def offline_requested(offline: bool = False) -> bool:
     """True if the option or the environment variable TOONIFY_OFFLINE forbids downloads."""
     return offline or os.environ.get("TOONIFY_OFFLINE", "").lower() not in ("", "0", "false", "no")
-
-
-def file_sha256(path: str | Path) -> str:
-    """Hexadecimal SHA-256 of a file."""
-    with open(path, "rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
 def pull(name: str, *, offline: bool = False, progress: Progress | None = None) -> Path:

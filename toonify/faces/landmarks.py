@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Any
 from urllib.error import URLError
 
-import torch
-
+from toonify.checkpoints.cache import location
+from toonify.checkpoints.registry import get
 from toonify.errors import ModelError
 from toonify.faces.mtcnn import MTCNNDetector
 from toonify.faces.types import RGB, Face, f32, is_plausible, points5_from_68
@@ -23,8 +23,8 @@ BOX_GROWTH = (0.0, 0.0, 0.0, 0.06)  # left, top, right, bottom, in box sides
 
 
 def weights_path() -> Path:
-    """Where `face-alignment` keeps its 2-D network."""
-    return Path(torch.hub.get_dir(), "checkpoints", Path(WEIGHTS_URL).name)
+    """Where `face-alignment` keeps its 2-D network; found without importing torch."""
+    return location(get("face-alignment"))
 
 
 class FaceAlignmentDetector:
