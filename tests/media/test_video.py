@@ -1,4 +1,7 @@
 import itertools
+import os
+import struct
+import sys
 from fractions import Fraction
 
 import numpy as np
@@ -8,8 +11,9 @@ from PIL import Image
 from tests.clips import described, ffmpeg, frame_hashes, picture, sound, times
 from toonify.errors import InputError, UsageError
 from toonify.media.encoding import SegmentWriter, choose_encoding
+from toonify.media.ffmpeg import Process
 from toonify.media.mux import assemble
-from toonify.media.probe import probe
+from toonify.media.probe import probe, source_arguments
 from toonify.media.video import Span, open_clip, open_reader
 
 
@@ -239,6 +243,97 @@ def test_a_clip_that_is_cut_off(tmp_path):
     reader = open_reader(source, probe(source), Span())
     frames = list(reader)
     assert 5 < len(frames) < 40 and reader.damaged
+
+
+PLAYLISTS = {
+    "a.m3u8": "#EXTM3U\n#EXT-X-TARGETDURATION:1\n#EXTINF:1,\n{clip}\n#EXT-X-ENDLIST\n",
+    "b.mp4": "#EXTM3U\n#EXT-X-TARGETDURATION:1\n#EXTINF:1,\nother.ts\n#EXT-X-ENDLIST\n",
+    "c.mp4": "ffconcat version 1.0\nfile other.ts\n",
+    "d.mkv": "\ufeff\nffconcat version 1.0\nfile '{clip}'\n",
+    "e.mp4": "# a comment\nffconcat version 1.0\nfile other.ts\n",
+    "f.mpd": '<?xml version="1.0"?><MPD><Period><AdaptationSet><Representation id="1">'
+    "<BaseURL>other.ts</BaseURL></Representation></AdaptationSet></Period></MPD>",
+    "g.sdp": "v=0\no=- 0 0 IN IP4 127.0.0.1\ns=x\nc=IN IP4 127.0.0.1\nm=video 5004 RTP/AVP 96\n",
+    "h.avs": 'FFmpegSource2("{clip}")\n',
+    "i.idx": "# VobSub index file, v7 (do not modify this line!)\nsize: 64x48\n",
+    "%d.png": "",
+}
+
+
+@pytest.mark.parametrize("name", PLAYLISTS)
+def test_a_clip_that_names_other_files_is_not_read(tmp_path, name):
+    clip, posing = tmp_path / "other.ts", tmp_path / name
+    ffmpeg(*picture(), "-f", "mpegts", clip)
+    if name == "%d.png":
+        for number in (1, 2, 3):
+            Image.new("RGB", (64, 48)).save(tmp_path / f"{number}.png")
+        Image.new("RGB", (64, 48)).save(posing)
+    else:
+        posing.write_text(PLAYLISTS[name].format(clip=clip))
+    with pytest.raises(InputError):
+        probe(posing)
+    # and where only ffmpeg is asked, as for the sound of the result
+    with pytest.raises(AssertionError):
+        ffmpeg(*source_arguments(posing), "-f", "null", "-")
+    assert probe(clip).width == 64
+
+
+def enormous_gif(path, width, height, frames=20):
+    """Frames of one pixel's data."""
+    head = b"GIF89a" + struct.pack("<HHBBB", width, height, 0x80, 0, 0) + bytes(6)
+    descriptor = b"," + struct.pack("<HHHHB", 0, 0, width, height, 0)
+    frame = b"!\xf9\4\0\n\0\0\0" + descriptor + b"\2\2\x4c\1\0"
+    path.write_bytes(head + frame * frames + b";")
+
+
+@pytest.mark.parametrize("side", [5000, 12000, 65535])
+def test_enormous_frames_are_refused_before_they_are_decoded(tmp_path, side):
+    enormous_gif(tmp_path / "a.gif", side, side)
+    with pytest.raises(InputError, match="megapixels"):
+        probe(tmp_path / "a.gif")
+
+
+def test_ffmpeg_has_no_more_memory_than_it_was_given(tmp_path):
+    pytest.importorskip("resource")
+    if not sys.platform.startswith("linux"):
+        pytest.skip("only Linux can limit another process")
+    source = ["-f", "lavfi", "-i", "color=s=8000x4000:d=2:r=25", "-f", "null", "-"]
+    process = Process(source, memory=100_000_000)
+    assert process.finish() != 0
+
+
+def test_decoding_that_gives_no_frame_ends(tmp_path, monkeypatch):
+    source = tmp_path / "a.mkv"
+    ffmpeg(*picture(seconds=0.25), source)
+    monkeypatch.setattr("toonify.media.video.STALLED", 0.5)
+    reader = open_reader(source, probe(source), Span())
+    reader._thread.join()
+    while not reader._ready.empty():
+        reader._ready.get()  # as if nothing had come
+    with pytest.raises(InputError, match="no frame for"):
+        list(reader)
+
+
+def test_a_pipe_is_no_clip(tmp_path):
+    os.mkfifo(tmp_path / "a.mp4")
+    with pytest.raises(InputError, match="not a file"):
+        probe(tmp_path / "a.mp4")
+
+
+def test_tags_of_any_kind_are_read(tmp_path):
+    source = tmp_path / "a.mkv"
+    tags = ["-metadata:s:a:0", "language=English (US), Sound: x", "-metadata:s:v:0"]
+    ffmpeg(*picture(), *sound(), "-ac", 2, *tags, "language=pt-BR", source)
+    (track,) = probe(source).tracks
+    assert (track.kind, track.language) == ("audio", "English (US), Sound: x")
+    assert (track.codec, track.layout) == ("vorbis", "stereo")
+
+
+def test_recordings_of_browsers_have_their_true_rate(tmp_path):
+    source = tmp_path / "a.webm"
+    sparse = "fps=1000,select='not(mod(n,33))'"
+    ffmpeg(*picture(rate=30), "-vf", sparse, "-fps_mode", "passthrough", "-c:v", "libvpx", source)
+    assert probe(source).fps == pytest.approx(30.3, abs=0.1)
 
 
 def test_hdr_is_declined(tmp_path):

@@ -39,6 +39,12 @@ CODECS: dict[str, tuple[str, int | None, tuple[str, ...], tuple[str, ...]]] = {
     "png": ("png", None, (), (FOLDER,)),
     "gif": ("ffv1", None, ("-g", "1"), (".gif",)),  # lossless until the palette is made
 }
+LARGE = 4096 * 2304  # px, from which encoders look at fewer frames ahead, for memory's sake
+FRUGAL = {
+    "libx264": ("-rc-lookahead", "6", "-threads", "4"),
+    "libx265": ("-x265-params", "log-level=error:rc-lookahead=6:frame-threads=1"),
+    "libvpx-vp9": ("-lag-in-frames", "6"),
+}
 DEFAULTS = {".mp4": "h264", ".mov": "h264", ".mkv": "h264", ".webm": "vp9", ".gif": "gif"}
 HARDWARE = ("h264_nvenc", "h264_videotoolbox", "h264_qsv", "h264_amf")
 SUFFIXES = tuple(DEFAULTS)
@@ -126,6 +132,8 @@ def choose_encoding(
     arguments = ["-c:v", encoder, *options, *_quality(encoder, quality)]
     if codec == "hevc" and suffix != ".mkv":
         arguments += ["-tag:v", "hvc1"]
+    if clip is not None and clip.width * clip.height > LARGE:
+        arguments += FRUGAL.get(encoder, ())
     filters, tags = _colours(clip, chosen)
     return Encoding(suffix, codec, chosen, (*arguments, *tags), filters)
 
@@ -230,7 +238,8 @@ class SegmentWriter:
         timing = ["-fps_mode", "passthrough", "-enc_time_base", "demux"]
         self._process = Process(
             [
-                *("-copyts", "-f", "nut", "-i", "pipe:0", "-vf", encoding.filters, *timing),
+                *("-copyts", "-thread_queue_size", "2", "-f", "nut", "-i", "pipe:0"),
+                *("-vf", encoding.filters, *timing),
                 *encoding.arguments,
                 *("-f", "nut", "-write_index", "0", f"file:{self._temporary}"),
             ],

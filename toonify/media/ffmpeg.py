@@ -82,10 +82,17 @@ class Process:
         arguments: without the program.
         reads: open a pipe into it (`stdin`).
         writes: open a pipe out of it (`stdout`).
+        memory: bytes that it may take at most, where the system can say so; for files of
+            strangers. None sets no limit.
     """
 
     def __init__(
-        self, arguments: Sequence[str], *, reads: bool = False, writes: bool = False
+        self,
+        arguments: Sequence[str],
+        *,
+        reads: bool = False,
+        writes: bool = False,
+        memory: int | None = None,
     ) -> None:
         flags = ["-hide_banner", "-nostats", "-loglevel", "warning", "-y"]
         if not reads:
@@ -99,6 +106,8 @@ class Process:
             # Ctrl-C goes to us; ffmpeg ends when we end it.
             start_new_session=True,
         )
+        if memory is not None:
+            _limit_memory(self._process.pid, memory)
         self.lines: deque[str] = deque(maxlen=40)
         self.damaged = False
         self._gatherer = threading.Thread(target=self._gather, daemon=True)
@@ -130,10 +139,14 @@ class Process:
         self._gatherer.join(timeout=10)
         return status
 
-    def stop(self) -> None:
-        """End it, finished or not."""
+    def kill(self) -> None:
+        """End it, if it has not ended; whoever reads from it finds the end."""
         if self._process.poll() is None:
             self._process.kill()
+
+    def stop(self) -> None:
+        """End it, finished or not, and close its pipes."""
+        self.kill()
         for pipe in (self._process.stdout, self._process.stdin):
             if pipe is not None:
                 with contextlib.suppress(OSError):
@@ -144,6 +157,16 @@ class Process:
     def complaint(self) -> str:
         """Its last line that says something."""
         return complaint_of(list(self.lines))
+
+
+def _limit_memory(pid: int, size: int) -> None:
+    """Bound what a process may allocate; address space that is only reserved does not count."""
+    try:
+        from resource import RLIMIT_DATA, prlimit
+    except ImportError:
+        return  # no such limits on Windows and macOS
+    with contextlib.suppress(OSError, ValueError):  # it ended already, or has a lower limit
+        prlimit(pid, RLIMIT_DATA, (size, size))
 
 
 def complaint_of(lines: Sequence[str]) -> str:

@@ -1,35 +1,67 @@
-"""What a clip holds, read from ffmpeg's own description of it: pip's ffmpeg has no ffprobe.
-
-The description's lines are free text, but their form has not changed in a decade. Only what can't
-be had from the frames themselves is read from them.
-"""
+"""What a clip holds, told by its container before anything is decoded."""
 
 from __future__ import annotations
 
-import re
-import subprocess
+import statistics
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 from toonify.errors import InputError
-from toonify.media.ffmpeg import complaint_of, ffmpeg_path
 
-_STREAM = re.compile(r"^\s+Stream #0:(\d+)(?:\[\w+\])?(?:\((\w+)\))?: (\w+): (.*)$")
-_DURATION = re.compile(r"Duration: (\d+):(\d+):(\d+(?:\.\d+)?)")
-_START = re.compile(r"start: (-?\d+(?:\.\d+)?)")
-# A clip may name no other files and no addresses.
-_SAFE = ("-protocol_whitelist", "file,pipe")
+# Containers that hold all they need. Not among them is whatever opens other files by name:
+# playlists (hls, dash, concat, imf), sequences (image2), indexes (vobsub), scripts (avisynth),
+# discs and network descriptions (sdp).
+CONTAINERS = (
+    *("mov", "matroska", "avi", "mpegts", "mpeg", "mpegvideo", "flv", "gif", "apng", "ogg", "asf"),
+    *("mxf", "nut", "ivf", "rm", "wtv", "gxf", "dv", "h263", "h264", "hevc", "vvc", "av1", "obu"),
+    *("m4v", "mjpeg", "vc1", "dirac", "yuv4mpegpipe", "swf"),
+    # sound, which has a message of its own, and the subtitles that an AVI holds
+    *("wav", "mp3", "flac", "aac", "ac3", "srt", "ass"),
+)
+SAFE = {"format_whitelist": ",".join(CONTAINERS), "protocol_whitelist": "file"}
+PLAYLISTS = (b"#EXTM3U", b"ffconcat", b"<?xml", b"<MPD", b"[playlist]")
+MAX_PIXELS = 36_000_000  # of a frame: 8192x4320, the largest of 8K, and a little
+MAX_GIF_PIXELS = 16_000_000  # of one whose file can be as small as its number of frames
 HDR = ("smpte2084", "arib-std-b67")
+FASTEST = 240  # frames a second, from which the number may be the container's clock
+LOOKED_AT = 120  # packets that tell the rate then
+
+# ITU-T H.273's numbers as ffmpeg calls them.
+MATRICES = {
+    **{0: "gbr", 1: "bt709", 4: "fcc", 5: "bt470bg", 6: "smpte170m", 7: "smpte240m", 8: "ycgco"},
+    **{9: "bt2020nc", 10: "bt2020c", 11: "smpte2085", 12: "chroma-derived-nc"},
+    **{13: "chroma-derived-c", 14: "ictcp"},
+}
+PRIMARIES = {
+    **{1: "bt709", 4: "bt470m", 5: "bt470bg", 6: "smpte170m", 7: "smpte240m", 8: "film"},
+    **{9: "bt2020", 10: "smpte428", 11: "smpte431", 12: "smpte432", 22: "jedec-p22"},
+}
+TRANSFERS = {
+    **{1: "bt709", 4: "bt470m", 5: "bt470bg", 6: "smpte170m", 7: "smpte240m", 8: "linear"},
+    **{9: "log100", 10: "log316", 11: "iec61966-2-4", 12: "bt1361e", 13: "iec61966-2-1"},
+    **{14: "bt2020-10", 15: "bt2020-12", 16: "smpte2084", 17: "smpte428", 18: "arib-std-b67"},
+}
 
 
 @dataclass(frozen=True)
 class Track:
-    """A stream beside the picture: its index in the file, kind and codec."""
+    """A stream beside the picture.
+
+    Attributes:
+        index: in the file.
+        kind: "audio", "subtitle", "data", "attachment", or "video" for a second picture.
+        codec: ffmpeg's name.
+        language: its tag, "" where there is none.
+        layout: of the sound's channels, as "stereo" or "5.1(side)"; "" for other kinds.
+    """
 
     index: int
-    kind: str  # "audio", "subtitle", "data" or "attachment"
+    kind: str
     codec: str
+    language: str = ""
+    layout: str = ""
 
 
 @dataclass(frozen=True)
@@ -38,27 +70,35 @@ class Clip:
 
     Attributes:
         path: the file.
+        container: its format.
         width, height: px as stored, before rotation.
         codec: the picture's.
         pixels: ffmpeg's name of the pixel format.
+        deep: more than 8 bits a channel.
+        alpha: has transparency.
+        rgb: stored as RGB, grey or a palette, not YUV.
         color_range: "tv", "pc" or None.
         matrix, primaries, transfer: ffmpeg's names, None where unknown.
         interlaced: the file says so.
         aspect: width over height of a pixel.
         fps: the average frame rate.
-        base_rate: the rate that all frames fit into, as ffmpeg guesses it.
+        base_rate: the rate that all frames fit into, as far as the container tells.
         duration: seconds, or None.
         start: seconds at which the file's clock begins.
         index: the picture's stream.
-        tracks: everything else but cover pictures.
+        tracks: everything else.
         alpha_layer: VP8 or VP9 with transparency in a layer of its own.
     """
 
     path: Path
+    container: str
     width: int
     height: int
     codec: str
     pixels: str
+    deep: bool
+    alpha: bool
+    rgb: bool
     color_range: str | None
     matrix: str | None
     primaries: str | None
@@ -73,174 +113,143 @@ class Clip:
     tracks: tuple[Track, ...]
     alpha_layer: bool = False
 
-    @property
-    def deep(self) -> bool:
-        """More than 8 bits a channel."""
-        return (
-            re.search(r"(9|10|12|14|16|32|48|64)(le|be)$|^p0?[124]1?[06]", self.pixels) is not None
-        )
-
-    @property
-    def alpha(self) -> bool:
-        """Has transparency."""
-        names = ("yuva", "rgba", "bgra", "argb", "abgr", "gbrap", "ya8", "ya16", "pal8", "ayuv")
-        return self.alpha_layer or self.pixels.startswith(names)
-
-    @property
-    def rgb(self) -> bool:
-        """Stored as RGB, grey or a palette, not YUV."""
-        return not self.pixels.startswith(("yuv", "nv", "p0", "p2", "p4", "ayuv", "uyv", "yuyv"))
-
 
 def source_arguments(path: Path) -> list[str]:
-    """How a file is given to ffmpeg, whatever its name looks like."""
-    return [*_SAFE, "-i", f"file:{path}"]
+    """How a file is given to ffmpeg: whatever its name looks like, and so that it reads nothing
+    else."""
+    options = [part for name, value in SAFE.items() for part in (f"-{name}", value)]
+    return [*options, "-i", f"file:{path}"]
 
 
 def probe(path: Path) -> Clip:
-    """Read a clip's description.
+    """Read what a clip's container says of it.
 
     Raises:
         InputError: missing, no video, damaged beyond opening, or HDR.
     """
+    import av
+
     if not path.exists():
         raise InputError(f"no such file: {path}", mend="Check the name.")
-    if path.is_file() and path.stat().st_size == 0:
+    if not path.is_file():
+        raise InputError(f"{path} is not a file", mend="Give a clip, or a folder of frames.")
+    if path.stat().st_size == 0:
         raise InputError(f"{path} is empty", mend="Copy or export it again.")
-    command = [ffmpeg_path(), "-hide_banner", "-nostdin", *source_arguments(path)]
-    done = subprocess.run(command, capture_output=True)
-    lines = done.stderr.decode(errors="replace").splitlines()
-    if not any(line.startswith("Input #0") for line in lines):
-        raise _unreadable(path, lines)
-    return _described(path, lines)
+    options = {**SAFE, "max_pixels": str(MAX_PIXELS)}
+    try:
+        with av.open(f"file:{path}", options=options, metadata_errors="replace") as container:
+            return _described(path, container)
+    except PermissionError as error:
+        raise InputError(f"no permission to read {path}") from error
+    except av.error.FFmpegError as error:
+        raise _unreadable(path, error) from error
 
 
-def _unreadable(path: Path, lines: list[str]) -> InputError:
-    text = " ".join(lines)
-    if "Permission denied" in text:
-        return InputError(f"no permission to read {path}")
-    if "moov atom not found" in text and _begins_as_mp4(path):
+def _unreadable(path: Path, error: OSError) -> InputError:
+    with open(path, "rb") as file:
+        head = file.read(4096)
+    if head.removeprefix(b"\xef\xbb\xbf").lstrip().startswith(PLAYLISTS):
+        return InputError(
+            f"{path} is a list that names other files, which are not read",
+            mend="Give the clip itself.",
+        )
+    if any(atom in head for atom in (b"ftyp", b"mdat", b"moov", b"wide")):
         return InputError(
             f"{path} is cut off: the part that says where its frames are is missing",
             mend="Copy or export it again.",
         )
-    if "Invalid data found" in text or "moov atom" in text:
-        return InputError(f"{path} is not a video that ffmpeg reads", mend="Give a clip.")
-    return InputError(f"can't read {path}: {complaint_of(lines)}")
+    return InputError(f"{path} is not a video that can be read", mend="Give a clip.")
 
 
-def _begins_as_mp4(path: Path) -> bool:
-    """Whether it is one at all, and not something else by that name."""
-    with open(path, "rb") as file:
-        head = file.read(4096)
-    return any(atom in head for atom in (b"ftyp", b"mdat", b"moov", b"wide"))
+def _described(path: Path, container: Any) -> Clip:
+    from av.stream import Disposition
 
-
-def _described(path: Path, lines: list[str]) -> Clip:
-    picture: tuple[int, str] | None = None
-    tracks = []
-    below = ""  # the lines under the picture's own
-    inside = False
-    for line in lines:
-        match = _STREAM.match(line)
-        if match is None:
-            if inside and line.startswith("    "):
-                below += line + "\n"
-            continue
-        index, _, kind, rest = match.groups()
-        is_picture = kind == "Video" and "(attached pic)" not in rest and picture is None
-        inside = is_picture
-        if is_picture:
-            picture = int(index), rest
-        elif kind != "Video":
-            tracks.append(Track(int(index), kind.lower(), rest.split(",")[0].split()[0]))
-    if picture is None:
+    pictures = [
+        stream
+        for stream in container.streams.video
+        if not stream.disposition & (Disposition.attached_pic | Disposition.timed_thumbnails)
+    ]
+    if not pictures:
         raise InputError(f"there is no video in {path}", mend="Give a clip with a picture.")
-    fields = _fields(picture[1])
-    if fields[0].startswith("ansi"):  # ffmpeg shows any text as a picture
-        raise InputError(f"{path} is not a video that ffmpeg reads", mend="Give a clip.")
-    size = next((m for f in fields if (m := re.match(r"(\d+)x(\d+)\b", f))), None)
-    if size is None or "none" in fields[:2]:
-        raise InputError(f"{path} is damaged: its picture has no size", mend="Export it again.")
-    at = fields.index(size.string)
-    pixels, _, detail = (fields[at - 1] if at > 1 else "").partition("(")
-    color_range, matrix, primaries, transfer, interlaced = _colour(detail.rstrip(")"))
+    picture = pictures[0]
+    coded = picture.codec_context
+    if coded is None:
+        raise InputError(f"the picture of {path} is in no known codec", mend="Export it again.")
+    if not coded.width or not coded.height or coded.format is None:
+        raise InputError(
+            f"{path} is damaged: its picture has no size, or one beyond"
+            f" {MAX_PIXELS // 10**6} megapixels",
+            mend="Export it again.",
+        )
+    most = MAX_GIF_PIXELS if coded.name in ("gif", "apng") else MAX_PIXELS
+    if coded.width * coded.height > most:
+        raise InputError(
+            f"the frames of {path} are {coded.width}x{coded.height}, more than"
+            f" {most // 10**6} megapixels",
+            mend="Scale the clip down first.",
+        )
+    transfer = TRANSFERS.get(coded.color_trc)
     if transfer in HDR:
         raise InputError(
             f"{path} is an HDR clip ({transfer}), drawings would come out in wrong colours",
             mend="Convert it to SDR first: ffmpeg -i IN -vf zscale=t=linear:npl=100,"
             "tonemap=hable,zscale=p=bt709:t=bt709:m=bt709,format=yuv420p OUT.",
         )
-    text = "\n".join(lines)
-    aspect = re.search(r"SAR (\d+):(\d+)", picture[1])
-    duration = _DURATION.search(text)
-    start = _START.search(text)
+    layer = picture.metadata.get("alpha_mode") == "1"
+    components = coded.format.components
+    fps = picture.average_rate or picture.guessed_rate or Fraction(25)
+    base_rate = picture.base_rate or fps
+    duration = container.duration
+    start = container.start_time
     return Clip(
         path=path,
-        width=int(size[1]),
-        height=int(size[2]),
-        codec=fields[0].split()[0],
-        pixels=pixels,
-        color_range=color_range,
-        matrix=matrix,
-        primaries=primaries,
+        container=container.format.name,
+        width=coded.width,
+        height=coded.height,
+        codec=coded.codec.canonical_name,
+        pixels=coded.format.name,
+        deep=max(component.bits for component in components) > 8,
+        alpha=layer
+        or coded.format.has_palette
+        or any(component.is_alpha for component in components),
+        rgb=coded.format.is_rgb
+        or coded.format.has_palette
+        or sum(not component.is_alpha for component in components) == 1,
+        color_range={1: "tv", 2: "pc"}.get(int(coded.color_range)),
+        matrix=MATRICES.get(coded.colorspace),
+        primaries=PRIMARIES.get(coded.color_primaries),
         transfer=transfer,
-        interlaced=interlaced,
-        aspect=Fraction(int(aspect[1]), int(aspect[2]))
-        if aspect and int(aspect[2])
-        else Fraction(1),
-        fps=_rate(fields, "fps", "tbr"),
-        base_rate=_rate(fields, "tbr", "fps"),
-        duration=(
-            int(duration[1]) * 3600 + int(duration[2]) * 60 + float(duration[3])
-            if duration
-            else None
-        ),
-        start=float(start[1]) if start else 0.0,
-        index=picture[0],
-        tracks=tuple(tracks),
-        alpha_layer=re.search(r"alpha_mode\s*: 1", below, re.IGNORECASE) is not None,
+        interlaced=int(coded.field_order) >= 2,
+        aspect=picture.sample_aspect_ratio or Fraction(1),
+        fps=fps if fps < FASTEST else _measured_rate(container, picture) or fps,
+        base_rate=base_rate,
+        duration=duration / 1e6 if duration and duration > 0 else None,
+        start=start / 1e6 if start is not None else 0.0,
+        index=picture.index,
+        tracks=tuple(_track(stream) for stream in container.streams if stream is not picture),
+        alpha_layer=layer,
     )
 
 
-def _fields(text: str) -> list[str]:
-    """Split at commas that are in no parentheses or brackets."""
-    fields, depth = [""], 0
-    for sign in text:
-        depth += (sign in "([") - (sign in ")]")
-        if sign == "," and depth == 0:
-            fields.append("")
-        else:
-            fields[-1] += sign
-    return [field.strip() for field in fields]
+def _track(stream: Any) -> Track:
+    coded = stream.codec_context
+    name = coded.codec.canonical_name if coded is not None else getattr(stream, "name", None)
+    layout = coded.layout.name if coded is not None and stream.type == "audio" else ""
+    language = stream.metadata.get("language", "")
+    return Track(stream.index, stream.type, name or "unknown", language, layout)
 
 
-def _colour(detail: str) -> tuple[str | None, str | None, str | None, str | None, bool]:
-    color_range, names, interlaced = None, [], False
-    for part in (p.strip() for p in detail.split(",")):
-        if part in ("tv", "pc"):
-            color_range = part
-        elif "first" in part:
-            interlaced = True
-        elif part and part not in ("progressive", "left", "center", "topleft", "top", "bottom"):
-            names = part.split("/")
-    known = [None if n in ("unknown", "reserved", "unspecified") else n for n in names]
-    if len(known) == 1:
-        known = known * 3
-    matrix, primaries, transfer = known if len(known) == 3 else (None, None, None)
-    return color_range, matrix, primaries, transfer, interlaced
-
-
-def _rate(fields: list[str], *units: str) -> Fraction:
-    """The rate of frames; NTSC's, which are shown rounded, are made exact."""
-    for unit in units:
-        for field in fields:
-            if field.endswith(f" {unit}"):
-                value = field.removesuffix(f" {unit}")
-                scale = 1000 if value.endswith("k") else 1
-                rate = float(value.rstrip("k")) * scale
-                ntsc = Fraction(round(rate * 1.001) * 1000, 1001)
-                if rate != round(rate) and abs(float(ntsc) - rate) < 0.006:
-                    return ntsc
-                return Fraction(value.rstrip("k")) * scale
-    return Fraction(25)
+def _measured_rate(container: Any, picture: Any) -> Fraction | None:
+    """Frames a second by the first frames' own times: recordings of browsers tick in
+    milliseconds, which their container gives as a rate of 1000."""
+    times: list[int] = []
+    for packet in container.demux(picture):
+        if packet.pts is not None:
+            times.append(packet.pts)
+        if len(times) >= LOOKED_AT:
+            break
+    times.sort()
+    steps = [b - a for a, b in zip(times, times[1:], strict=False) if b > a]
+    if not steps:
+        return None
+    return 1 / (Fraction(statistics.median(steps)) * picture.time_base)

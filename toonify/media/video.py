@@ -17,10 +17,14 @@ from toonify.errors import InputError, UsageError
 from toonify.media.ffmpeg import Process
 from toonify.media.images import iter_images, read_image
 from toonify.media.nut import NutError, NutReader, Stream
-from toonify.media.probe import Clip, probe, source_arguments
+from toonify.media.probe import MAX_PIXELS, Clip, probe, source_arguments
 
 Pixels = NDArray[Any]  # (H, W, 3 or 4), uint8 or uint16
 AHEAD = 4  # frames decoded before they are asked for
+LARGE = 2048 * 1152  # px from which they are fewer, for memory's sake
+STALLED = 180.0  # seconds without a frame after which decoding is given up
+# What ffmpeg may take: as much whatever the clip, and frames of its size, in bytes a pixel.
+DECODER, FRAMES = 1 << 30, 48 * 4
 # Raw pixels as NUT names them, by (channels, bytes a channel).
 FOURCC = {(3, 1): b"RGB\x18", (4, 1): b"RGBA", (3, 2): b"RGB0", (4, 2): b"RBA@"}
 PIXELS = {(3, 1): "rgb24", (4, 1): "rgba", (3, 2): "rgb48le", (4, 2): "rgba64le"}
@@ -82,19 +86,26 @@ class VideoReader:
         self.clip, self.span = clip, span
         depth = 2 if clip.deep else 1
         self._layout = (4 if clip.alpha else 3, depth)
-        self._process = Process(self._arguments(), writes=True)
+        pixels = clip.width * clip.height
+        memory = DECODER + FRAMES * depth * pixels
+        self._process = Process(self._arguments(), writes=True, memory=memory)
+        watchdog = threading.Timer(STALLED, self._process.kill)
+        watchdog.start()
         try:
             self._nut = NutReader(self._process.stdout)
         except NutError as error:
             raise self._nothing() from error
-        self._ready: queue.Queue[Frame | BaseException | None] = queue.Queue(AHEAD)
+        finally:
+            watchdog.cancel()
+        ahead = max(AHEAD * LARGE // max(pixels, LARGE), 1)
+        self._ready: queue.Queue[Frame | BaseException | None] = queue.Queue(ahead)
         self._over = threading.Event()
         self._thread = threading.Thread(target=self._decode, daemon=True)
         self._thread.start()
 
     def _arguments(self) -> list[str]:
         clip, span = self.clip, self.span
-        arguments = []
+        arguments = ["-max_pixels", str(MAX_PIXELS)]
         if clip.alpha_layer:
             arguments += ["-c:v", "libvpx-vp9" if clip.codec == "vp9" else "libvpx"]
         if span.start:
@@ -150,9 +161,16 @@ class VideoReader:
         return self._process.damaged
 
     def __iter__(self) -> Iterator[Frame]:
-        """Raises InputError for a file without a single frame."""
+        """Raises InputError for a file without a single frame, or when none comes any more."""
         while True:
-            got = self._ready.get()
+            try:
+                got = self._ready.get(timeout=STALLED)
+            except queue.Empty:
+                self.close()
+                raise InputError(
+                    f"{self.clip.path} gave no frame for {STALLED:.0f} seconds",
+                    mend="Export it again.",
+                ) from None
             if got is None:
                 return
             if isinstance(got, BaseException):

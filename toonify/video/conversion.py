@@ -25,6 +25,7 @@ from toonify.video.work import WorkFolder, fingerprint
 
 BLOCK = 8  # frames drawn together
 LARGE = 1920 * 1088  # px from which they are fewer, for memory's sake
+HUGE = 4096 * 2304  # px from which one at a time is drawn
 SEGMENT = 48  # frames that are lost at most when the run is killed
 
 Progress = Callable[[int, int | None], None]
@@ -152,6 +153,13 @@ def convert(
     return report
 
 
+def _block(pixels: int) -> int:
+    """Frames of so many pixels that are drawn together."""
+    if pixels <= LARGE:
+        return BLOCK
+    return BLOCK // 2 if pixels <= HUGE else 1
+
+
 def _plan(source: Path, options: Options, encoding: Encoding) -> dict[str, Any]:
     from importlib.metadata import version
 
@@ -200,7 +208,7 @@ class _Run:
             self.casting,
             smooth=options.smooth,
             fps=float(self._fps(reader)),
-            block=BLOCK if width * height <= LARGE else BLOCK // 2,
+            block=_block(width * height),
         )
         number, done = self._restore(pipeline)
         resumed = self.frames
@@ -213,7 +221,10 @@ class _Run:
                 for block in blocks:
                     if writer is None:
                         writer = SegmentWriter(
-                            work.segment(number), self.encoding, reader.time_base
+                            work.segment(number),
+                            self.encoding,
+                            reader.time_base,
+                            ahead=max(pipeline.block // 2, 1),
                         )
                     for drawn in block:
                         writer.write(drawn.frame.pts, self._picture(drawn))
