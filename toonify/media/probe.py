@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import statistics
 from dataclasses import dataclass
 from fractions import Fraction
@@ -142,10 +143,10 @@ def probe(path: Path) -> Clip:
     except PermissionError as error:
         raise InputError(f"no permission to read {path}") from error
     except av.error.FFmpegError as error:
-        raise _unreadable(path, error) from error
+        raise _unreadable(path) from error
 
 
-def _unreadable(path: Path, error: OSError) -> InputError:
+def _unreadable(path: Path) -> InputError:
     with open(path, "rb") as file:
         head = file.read(4096)
     if head.removeprefix(b"\xef\xbb\xbf").lstrip().startswith(PLAYLISTS):
@@ -249,7 +250,7 @@ def _measured_rate(container: Any, picture: Any) -> Fraction | None:
         if len(times) >= LOOKED_AT:
             break
     times.sort()
-    steps = [b - a for a, b in zip(times, times[1:], strict=False) if b > a]
+    steps = [b - a for a, b in itertools.pairwise(times) if b > a]
     if not steps:
         return None
     return 1 / (Fraction(statistics.median(steps)) * picture.time_base)
