@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import os
 import struct
+import tracemalloc
 import zlib
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from PIL import ImageCms
 
 from toonify.errors import InputError, UsageError
 from toonify.media import encode_image, images, iter_images, read_image, write_image
+from toonify.media.decoding import parse_pixels
 
 
 def picture(height: int = 24, width: int = 40) -> np.ndarray:
@@ -177,18 +179,117 @@ def test_bad_inputs_are_one_line(tmp_path: Path) -> None:
 
 
 def test_unreadable_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def refuse(self: Path) -> bytes:
+    def refuse(*_: object) -> int:
         raise PermissionError(13, "Permission denied")
 
-    monkeypatch.setattr(Path, "read_bytes", refuse)
+    monkeypatch.setattr(os, "open", refuse)
     with pytest.raises(InputError, match="no permission"):
         read_image(tmp_path / "a.png")
 
 
-def test_decompression_bomb(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(pil, "MAX_IMAGE_PIXELS", 100)
-    with pytest.raises(InputError, match="too large"):
+def test_pixels_are_counted_before_they_are_decoded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TOONIFY_MAX_PIXELS", "900")
+    for kind in ("PNG", "WEBP", "GIF", "TIFF", "BMP"):
+        with pytest.raises(InputError, match=r"too large: 40x24 px.*--max-pixels"):
+            read_image(saved(pil.fromarray(picture()), kind))
+    monkeypatch.setenv("TOONIFY_MAX_PIXELS", "960")
+    assert read_image(saved(pil.fromarray(picture()), "PNG")).rgb.shape == (24, 40, 3)
+    with pytest.raises(InputError, match="too large"):  # its decoder takes twice the memory
+        read_image(saved(pil.fromarray(picture()), "WEBP"))
+    monkeypatch.setenv("TOONIFY_MAX_PIXELS", "many")
+    with pytest.raises(UsageError, match="no number of pixels"):
         read_image(saved(pil.fromarray(picture()), "PNG"))
+
+
+def test_a_jpeg_above_the_limit_is_read_at_a_fraction_of_its_size(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    data = saved(pil.fromarray(picture(240, 400)), "JPEG")
+    monkeypatch.setenv("TOONIFY_MAX_PIXELS", "0.05M")
+    got = read_image(data)
+    assert got.rgb.shape == (120, 200, 3) and got.reduced == 2
+    monkeypatch.setenv("TOONIFY_MAX_PIXELS", "0.04M")
+    with pytest.raises(InputError, match="too large"):
+        read_image(data)
+
+
+def test_pixels_can_be_given_in_millions() -> None:
+    assert parse_pixels("60M") == parse_pixels("60000000") == parse_pixels("60 MP") == 60_000_000
+    for text in ("", "0", "-3", "nan", "inf", "1e99", "M", "6 0 0"):
+        with pytest.raises(UsageError):
+            parse_pixels(text)
+
+
+def test_memory_follows_the_pixels() -> None:
+    """Nothing is held as float64 at once: 16-bit and float pictures are converted in strips."""
+    side = 3000
+    for values in (np.zeros((side, side), np.uint16), np.zeros((side, side), np.float32)):
+        data = saved(pil.fromarray(values), "TIFF", compression="tiff_lzw")
+        tracemalloc.start()
+        read_image(data)
+        peak = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+        assert peak < 3 * side * side + 60e6
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="pipes have names on Unix only")
+def test_pipes_and_devices_are_not_read(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "a.jpg")
+    (tmp_path / "b.jpg").symlink_to("/dev/zero")
+    for name in ("a.jpg", "b.jpg"):
+        with pytest.raises(InputError, match="pipe or device"):
+            read_image(tmp_path / name)
+
+
+def test_an_endless_stream_is_refused_by_its_beginning() -> None:
+    class Endless(io.RawIOBase):
+        given = 0
+
+        def read(self, size: int = -1) -> bytes:
+            assert 0 < size <= 1 << 20, "read before its kind was known"
+            return bytes(size)
+
+    with pytest.raises(InputError, match="not an image"):
+        read_image(Endless())  # type: ignore[arg-type]
+
+
+def test_a_sparse_file_is_not_read(tmp_path: Path) -> None:
+    with open(tmp_path / "a.jpg", "wb") as file:
+        file.truncate(6 << 30)
+    with pytest.raises(InputError, match="too large"):
+        read_image(tmp_path / "a.jpg")
+
+
+def test_a_jpeg_of_endless_scans_is_refused() -> None:
+    data = saved(pil.fromarray(picture()), "JPEG", progressive=True)
+    scan = data[data.rindex(b"\xff\xda") : -2]
+    assert read_image(data).rgb.shape == (24, 40, 3)
+    with pytest.raises(InputError, match="too many scans"):
+        read_image(data[:-2] + scan * 200 + data[-2:])
+
+
+def test_what_is_no_picture_is_called_what_it_is() -> None:
+    heic = struct.pack(">I", 24) + b"ftypheic\0\0\0\0mif1heic" + bytes(200)
+    for data, word in (
+        (heic, "HEIC|damaged"),
+        (b"\xff\x0a" + bytes(40), "JPEG XL|damaged|not an image"),
+        (b"8BPS" + bytes(40), "Photoshop"),
+        (b"%PDF-1.7", "PDF"),
+        (b"\0\0\0\x18ftypmp42" + bytes(40), "video"),
+        (b"hello", "not an image"),
+    ):
+        with pytest.raises(InputError, match=word):
+            read_image(data)
+
+
+def test_what_lies_under_transparency_does_not_show() -> None:
+    secret, alpha = picture(), np.full((24, 40), 255, np.uint8)
+    alpha[:12], alpha[12] = 0, 3
+    for kind in ("PNG", "WEBP"):
+        options = {"exact": True, "lossless": True} if kind == "WEBP" else {}
+        got = read_image(saved(pil.fromarray(np.dstack([secret, alpha])), kind, **options))
+        assert (got.rgb[:12] == 255).all() and got.alpha is not None
+        assert got.flat[:13].min() > 250 and np.array_equal(got.flat[13:], secret[13:])
 
 
 def test_postscript_is_never_interpreted() -> None:

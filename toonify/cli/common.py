@@ -17,7 +17,7 @@ import typer
 from toonify.errors import InputError, UsageError
 
 GLOBAL_FLAGS = ("--quiet", "--json", "--offline", "--debug")
-GLOBAL_VALUES = ("--device", "--dtype", "--seed")
+GLOBAL_VALUES = ("--device", "--dtype", "--seed", "--max-pixels")
 _DEVICE = re.compile(r"auto|cpu|mps|cuda(:\d+)?")
 
 
@@ -132,8 +132,8 @@ def examples(*lines: str) -> str:
     """Epilog that ends a command's help: its examples, kept line by line."""
     shown = "\n".join(f"  {line}" for line in lines)
     return (
-        "Global options (--device --dtype --seed --quiet --json --offline --debug) may stand"
-        " here too; `toonify --help` explains them.\n\n\b\nExamples:\n" + shown
+        "Global options (--device --dtype --seed --max-pixels --quiet --json --offline --debug)"
+        " may stand here too; `toonify --help` explains them.\n\n\b\nExamples:\n" + shown
     )
 
 

@@ -79,6 +79,13 @@ def _options(
     offline: Annotated[
         bool, typer.Option("--offline", help="Never touch the network (TOONIFY_OFFLINE=1 too).")
     ] = False,
+    max_pixels: Annotated[
+        str | None,
+        typer.Option(
+            metavar="N",
+            help="Refuse larger pictures, e.g. 200M (TOONIFY_MAX_PIXELS too); 120M unless told.",
+        ),
+    ] = None,
     debug: Annotated[
         bool, typer.Option("--debug", help="Show the traceback of a failure.")
     ] = False,
@@ -89,9 +96,17 @@ def _options(
 ) -> None:
     if offline:
         os.environ["TOONIFY_OFFLINE"] = "1"  # for parts of the library that fetch by themselves
+    if max_pixels is not None:
+        os.environ["TOONIFY_MAX_PIXELS"] = str(_pixels(max_pixels))
     ctx.obj = Settings(
         device=device, dtype=dtype.value, seed=seed, quiet=quiet, json=json, offline=offline
     )
+
+
+def _pixels(text: str) -> int:
+    from toonify.media.decoding import parse_pixels
+
+    return parse_pixels(text)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -89,29 +89,35 @@ class MTCNNDetector:
     def _detect_padded(self, rgb: RGB) -> list[Face]:
         """Faces in the picture with a reflected margin; a small picture is enlarged."""
         height, width = rgb.shape[:2]
-        m = max(height, width) // 4
-        padded = cv2.copyMakeBorder(rgb, m, m, m, m, cv2.BORDER_REFLECT_101)
-        scale = LONGEST_SIDE / max(padded.shape)
-        if max(height, width) < SMALL_SIDE:
-            scale = min(scale, 2 * SMALL_SIDE / max(padded.shape))
-        found = self._detect_scaled(np.asarray(padded, np.uint8), scale, enlarge=True)
+        longest = max(height, width)
+        scale = LONGEST_SIDE / (longest + 2 * (longest // 4))
+        if longest < SMALL_SIDE:
+            scale = min(scale, 2 * SMALL_SIDE / (longest + 2 * (longest // 4)))
+        # shrunk first: a panorama's margins are many times its own size
+        small, ratio = _shrunk(rgb, scale)
+        m = max(small.shape[:2]) // 4
+        padded = cv2.copyMakeBorder(small, m, m, m, m, cv2.BORDER_REFLECT_101)
+        again = max(1.0, scale)
+        found = self._detect_scaled(np.asarray(padded, np.uint8), again, enlarge=True)
         faces = [_moved(face, f32(np.eye(2)), f32([-m, -m])) for face in found]
+        faces = [_enlarged(face, ratio) for face in faces]
         return [face for face in faces if _centre_inside(face, width, height)]
 
     def _detect_turned(self, rgb: RGB, scale: float) -> list[Face]:
         """Faces of the surest of the picture's three quarter turns, mapped back."""
-        height, width = rgb.shape[:2]
+        small, ratio = _shrunk(rgb, scale)
+        height, width = small.shape[:2]
         best: list[Face] = []
         for turns, linear, shift in (
             (1, [[0, -1], [1, 0]], [width - 1, 0]),
             (3, [[0, 1], [-1, 0]], [0, height - 1]),
             (2, [[-1, 0], [0, -1]], [width - 1, height - 1]),
         ):
-            turned = np.ascontiguousarray(np.rot90(rgb, turns))
-            faces = [_moved(f, f32(linear), f32(shift)) for f in self._detect_scaled(turned, scale)]
+            turned = np.ascontiguousarray(np.rot90(small, turns))
+            faces = [_moved(f, f32(linear), f32(shift)) for f in self._detect_scaled(turned, 1.0)]
             if _best_score(faces) > _best_score(best):
                 best = faces
-        return best
+        return [_enlarged(face, ratio) for face in best]
 
     def follow(self, rgb: RGB, face: Face) -> Face | None:
         """`face` measured anew where it is expected, for the next frame of a clip: only the last
@@ -159,25 +165,19 @@ class MTCNNDetector:
 
     def _detect_scaled(self, rgb: RGB, scale: float, *, enlarge: bool = False) -> list[Face]:
         """Run the cascade at `scale` (never enlarging unless told) and map the faces back."""
-        if scale > 1 and not enlarge:
-            scale = 1.0
-        if abs(scale - 1) > 0.01:
-            method = cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC
-            small = np.asarray(
-                cv2.resize(rgb, None, fx=scale, fy=scale, interpolation=method), np.uint8
-            )
+        if scale > 1 and enlarge:
+            size = (round(rgb.shape[1] * scale), round(rgb.shape[0] * scale))
+            small = np.asarray(cv2.resize(rgb, size, interpolation=cv2.INTER_CUBIC), np.uint8)
+            ratio = f32([rgb.shape[1] / small.shape[1], rgb.shape[0] / small.shape[0]])
         else:
-            small = rgb
-        ratio = f32([rgb.shape[1] / small.shape[1], rgb.shape[0] / small.shape[0]])
+            small, ratio = _shrunk(rgb, scale)
         boxes = self._stage_three(small, self._stage_two(small, self._stage_one(small)))
         faces = []
         for box in boxes:
             points = self._refine(small, box)
             if is_plausible(points):
-                # Pixel centres at integers: scaling is about the corner of pixel 0.
-                points = ((points + 0.5) * ratio - 0.5).astype(np.float32)
-                corners = ((box[:4].reshape(2, 2) + 0.5) * ratio - 0.5).reshape(4)
-                faces.append(Face(corners.astype(np.float32), float(box[4]), points))
+                found = Face(f32(box[:4]), float(box[4]), points)
+                faces.append(_enlarged(found, ratio))
         return faces
 
     def _stage_one(self, rgb: RGB) -> Array:
@@ -244,6 +244,22 @@ class MTCNNDetector:
         both = np.concatenate([boxes, boxes])
         points = both[:, None, :2] + points * (both[:, None, 2:] - both[:, None, :2])
         return _as_ffhq(f32(points.mean(0) - 0.5))  # from pixel edges to pixel centres
+
+
+def _shrunk(rgb: RGB, scale: float) -> tuple[RGB, Array]:
+    """The picture at `scale`, never enlarged, and how many of its px one px is, across and down."""
+    if scale > 0.99:
+        return rgb, f32([1, 1])
+    size = (max(1, round(rgb.shape[1] * scale)), max(1, round(rgb.shape[0] * scale)))
+    small = np.asarray(cv2.resize(rgb, size, interpolation=cv2.INTER_AREA), np.uint8)
+    return small, f32([rgb.shape[1] / small.shape[1], rgb.shape[0] / small.shape[0]])
+
+
+def _enlarged(face: Face, ratio: Array) -> Face:
+    """A face of a shrunk picture in px of the whole one."""
+    # pixel centres at integers: scaling is about the corner of pixel 0
+    corners = ((face.box.reshape(2, 2) + 0.5) * ratio - 0.5).reshape(4)
+    return Face(f32(corners), face.score, f32((face.points5 + 0.5) * ratio - 0.5))
 
 
 def _tilt(face: Face) -> float:
