@@ -1,9 +1,14 @@
 """Shared by all tests."""
 
-import pytest
-import torch
+import os
 
-# Tiny networks gain nothing from threads, and wait for each other on a busy machine.
+# Tiny networks gain nothing from threads, and wait for each other on a busy machine. Set before
+# torch is imported, and as a variable, so that it holds in processes that tests start, too.
+os.environ["OMP_NUM_THREADS"] = "1"
+
+import pytest  # noqa: E402
+import torch  # noqa: E402
+
 torch.set_num_threads(1)
 
 
