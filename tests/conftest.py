@@ -6,8 +6,8 @@ import os
 # torch is imported, and as a variable, so that it holds in processes that tests start, too.
 os.environ["OMP_NUM_THREADS"] = "1"
 
-import pytest  # noqa: E402
-import torch  # noqa: E402
+import pytest
+import torch
 
 torch.set_num_threads(1)
 
