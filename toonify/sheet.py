@@ -13,14 +13,17 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 from toonify.errors import InputError
+from toonify.utils.marks import finish_png, read_mark
 
 HEADER = 28  # pixels
+SHEET = "sheet"  # the mark's kind
 
 
 class SheetWriter:
     """Writes one PNG row by row, so that a sheet of any length needs one row of memory.
 
-    The file appears under its name on leaving the `with` block without an exception.
+    The file appears under its name on leaving the `with` block, unless by an exception; what an
+    interrupted run has drawn is kept, if it is more than the sheet that was there.
 
     Args:
         path: the PNG to write.
@@ -77,16 +80,24 @@ class SheetWriter:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
+        interrupted = kind is not None and issubclass(kind, KeyboardInterrupt)
+        whole = kind is None or (interrupted and self.rows > self._rows_there())
         with self._file:
-            if kind is None:
+            if whole:
                 self._chunk(b"IDAT", self._compressor.flush())
                 self._chunk(b"IEND", b"")
                 self._file.seek(8)
                 self._header()  # now that the height is known
-        if kind is None and self.rows:
-            os.replace(self._temporary, self.path)
+        if whole and self.rows:
+            finish_png(self._temporary, self.path.name, {"kind": SHEET, "rows": self.rows})
+            os.replace(self._temporary, os.path.realpath(self.path))
         else:
-            self._temporary.unlink()
+            self._temporary.unlink(missing_ok=True)
+
+    def _rows_there(self) -> int:
+        """Of an earlier run's sheet."""
+        mark = read_mark(self.path)
+        return int(mark.get("rows", 0)) if mark and mark.get("kind") == SHEET else 0
 
     def _header(self) -> None:
         self._chunk(b"IHDR", struct.pack(">IIBBBBB", self.width, self._height, 8, 2, 0, 0, 0))

@@ -8,7 +8,7 @@ import io
 import os
 import secrets
 import stat
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -20,6 +20,8 @@ from PIL import Image as pil
 from toonify.errors import InputError, UsageError
 from toonify.media.decoding import decode, reason
 from toonify.media.metadata import Metadata
+from toonify.media.scan import scan_images
+from toonify.utils import marks
 
 RGB = NDArray[np.uint8]  # (H, W, 3)
 
@@ -91,11 +93,15 @@ def write_image(
     *,
     alpha: NDArray[np.uint8] | None = None,
     quality: int = 95,
+    mark: Mapping[str, Any] | None = None,
 ) -> None:
     """Write (H, W, 3) uint8 to `path`, in the format of its suffix, whole or not at all.
 
     Missing folders are made. `alpha` (H, W) is kept by PNG and WebP; for JPEG the picture is
-    laid over white.
+    laid over white. Links are written through: see `toonify.utils.outputs.check_output`.
+
+    Args:
+        mark: what the file says of itself, see `toonify.utils.marks.stamp`.
 
     Raises:
         UsageError: a suffix that is not written.
@@ -103,6 +109,16 @@ def write_image(
     """
     target = Path(path)
     data = encode_image(rgb, target.suffix, alpha=alpha, quality=quality)
+    write_file(target, marks.stamp(data, target.name, mark or {"kind": "picture"}))
+
+
+def write_file(path: str | os.PathLike[str], data: bytes) -> None:
+    """Write a file whole or not at all; missing folders are made.
+
+    Raises:
+        InputError: it can't be written (folder, permission, full disk).
+    """
+    target = Path(path)
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         if target.is_dir():
@@ -165,24 +181,18 @@ def encode_image(
 
 
 def iter_images(folder: str | os.PathLike[str], recursive: bool = False) -> Iterator[Path]:
-    """The image files of a folder by suffix, sorted by path; hidden files and folders are left
-    out, and linked folders are not entered.
+    """The image files of a folder by suffix, sorted by path, as `scan_images` finds them; those
+    that can't be read, links that lead nowhere among them, come as well, so that whoever reads
+    them says so. Links out of the folder are left out.
 
     Raises:
         InputError: the folder is missing or can't be read.
     """
+    scan = scan_images(folder, recursive=recursive, suffixes=IMAGE_SUFFIXES)
     root = Path(folder)
-
-    def refuse(error: OSError) -> None:
-        raise InputError(f"can't read the folder {error.filename}: {reason(error)}")
-
-    found = []
-    for base, folders, files in os.walk(root, onerror=refuse):
-        folders[:] = [f for f in folders if recursive and not f.startswith(".")]
-        for name in files:
-            if not name.startswith(".") and Path(name).suffix.lower() in IMAGE_SUFFIXES:
-                found.append(Path(base, name))
-    yield from sorted(found, key=lambda p: p.relative_to(root).parts)
+    odd = [path for path, _ in scan.unreadable if path.suffix.lower() in IMAGE_SUFFIXES]
+    dangling = [path for path in scan.linked if not path.exists()]
+    yield from sorted([*scan.images, *odd, *dangling], key=lambda p: p.relative_to(root).parts)
 
 
 def _replace_file(target: Path, data: bytes) -> None:

@@ -5,9 +5,10 @@ from __future__ import annotations
 import contextlib
 import os
 import threading
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 from toonify.errors import InputError
 from toonify.media.encoding import Encoding
@@ -15,6 +16,7 @@ from toonify.media.ffmpeg import Process, write_error
 from toonify.media.nut import NutError, NutReader, NutWriter, Packet
 from toonify.media.probe import Clip, Track, source_arguments
 from toonify.media.video import Span
+from toonify.utils.marks import is_unchanged, read_mark, stamp
 
 TEXT = ("subrip", "ass", "ssa", "webvtt", "mov_text", "text")
 # Codecs that a container takes as they are, and what others become; None takes all.
@@ -69,6 +71,7 @@ def assemble(
     frames: int,
     clip: Clip | None,
     span: Span,
+    mark: Mapping[str, Any] | None = None,
 ) -> list[str]:
     """Write `output` from segments, with sound, subtitles, chapters and metadata of the clip.
 
@@ -76,6 +79,8 @@ def assemble(
         temporary: where the file grows before it is renamed.
         frames: how many there are in all segments.
         clip: the old one; None takes nothing from it.
+        mark: what each picture of a folder says of itself, see `toonify.utils.marks.stamp`;
+            what has the same in the folder beyond the last frame is an earlier result's.
 
     Returns:
         What could not be kept as it was, a line each.
@@ -85,7 +90,7 @@ def assemble(
     """
     segments = Segments(paths)
     if not encoding.suffix:
-        _write_folder(output, segments)
+        _write_folder(output, segments, mark or {"kind": "drawing"})
         return []
     notes: list[str] = []
     temporary.parent.mkdir(parents=True, exist_ok=True)
@@ -222,17 +227,24 @@ def _write_gif(packets: Segments, temporary: Path, target: list[str], *, alpha: 
         palette.unlink(missing_ok=True)
 
 
-def _write_folder(output: Path, packets: Iterable[Packet]) -> None:
+def _write_folder(output: Path, packets: Iterable[Packet], mark: Mapping[str, Any]) -> None:
     """Frames as 000001.png, 000002.png, …"""
+    number = 0
     output.mkdir(parents=True, exist_ok=True)
     for number, packet in enumerate(packets, start=1):
         target = output / f"{number:06d}.png"
         part = output / f".{number:06d}.part"
         try:
-            part.write_bytes(packet.data)
+            part.write_bytes(stamp(packet.data, target.name, mark))
             os.replace(part, target)
         except OSError as error:
             with contextlib.suppress(OSError):
                 part.unlink()
             mend = "Free some space and run the same command: it goes on from here."
             raise InputError(f"can't write {target}: {error.strerror}", mend=mend) from error
+    number += 1
+    while is_unchanged(rest := output / f"{number:06d}.png"):
+        if (read_mark(rest) or {}).get("input") != mark.get("input"):
+            break
+        rest.unlink()
+        number += 1

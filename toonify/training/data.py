@@ -147,7 +147,10 @@ def _read_all(
 def _fingerprint(folder: Path, paths: list[Path], size: int) -> str:
     digest = hashlib.sha256(str(size).encode())
     for path in paths:
-        status = path.stat()
+        try:
+            status = path.stat()
+        except OSError:  # a link that leads nowhere, or a file that went away
+            continue
         digest.update(
             f"{path.relative_to(folder)}\0{status.st_size}\0{status.st_mtime_ns}".encode()
         )

@@ -175,7 +175,10 @@ def _read(cache: Path, key: str) -> PhotoSet | None:
 def _fingerprint(folder: Path, paths: list[Path], size: int, aligned: bool) -> str:
     digest = hashlib.sha256(f"{size} {aligned}".encode())
     for path in paths:
-        status = path.stat()
+        try:
+            status = path.stat()
+        except OSError:  # a link that leads nowhere
+            continue
         name = path.relative_to(folder).as_posix()
         digest.update(f"{name}\0{status.st_size}\0{status.st_mtime_ns}\0".encode())
     return digest.hexdigest()

@@ -13,6 +13,7 @@ import numpy as np
 from PIL import Image
 
 from toonify.errors import InputError
+from toonify.utils.outputs import GENERATOR_TAG
 
 _STYLE = """
 :root { color-scheme: light dark; --line: #8885; --soft: #8881;
@@ -105,6 +106,7 @@ class Page:
         """Raises InputError where the file can't be written."""
         text = (
             '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">\n'
+            f"{GENERATOR_TAG}\n"
             '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
             f"<title>{html.escape(self.title)}</title>\n<style>{_STYLE}</style></head><body>\n"
             + "\n".join(self._parts)

@@ -14,10 +14,13 @@ from toonify.errors import InputError
 from toonify.faces.alignment import silhouette_mask
 from toonify.faces.matte import drawing_matte
 from toonify.faces.person import PersonMatte, fill_behind, hair_matte
+from toonify.media.images import write_file
 from toonify.models.protocol import Generator
 from toonify.training.encoder_data import resized
 from toonify.training.frames.cutouts import write_faces, write_index
 from toonify.training.pairs import draw_codes, render
+from toonify.utils.marks import stamp
+from toonify.utils.outputs import InputFiles, check_output
 
 SIZE = 256
 CHIN = 0.885  # of an FFHQ crop
@@ -72,8 +75,10 @@ def make_cutouts(
                 file = f"{names[character]}/{number:05d}.png"
                 alpha = np.rint(silhouette_mask(shape) * 255).astype(np.uint8)
                 head = np.dstack([drawing[..., ::-1], alpha])
-                if not cv2.imwrite(str(folder / file), head):
-                    raise OSError(f"can't write {folder / file}")
+                encoded = cv2.imencode(".png", head)[1].tobytes()
+                mark = {"kind": "cutout"}
+                check_output(folder / file, InputFiles(), option="--cutouts", folder=folder)
+                write_file(folder / file, stamp(encoded, Path(file).name, mark))
                 rows.append({"face": number, "character": character, "head": file, "chin": CHIN})
             if progress:
                 progress(stop, count)

@@ -1,0 +1,99 @@
+"""Which pictures a folder holds, and what in it is left out."""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from toonify.errors import InputError
+from toonify.utils.links import FOLLOW_LINKS
+from toonify.utils.outputs import made_by_toonify
+
+
+@dataclass
+class Scan:
+    """What `scan_images` found.
+
+    Attributes:
+        images: in the order of their paths.
+        unreadable: (sub-folder or file, reason), each a failure.
+        linked: links that lead out of the folder or nowhere: not followed.
+        made: what toonify itself drew there, if that was asked for.
+    """
+
+    images: list[Path] = field(default_factory=list)
+    unreadable: list[tuple[Path, str]] = field(default_factory=list)
+    linked: list[Path] = field(default_factory=list)
+    made: list[Path] = field(default_factory=list)
+
+
+def scan_images(
+    folder: str | os.PathLike[str],
+    *,
+    recursive: bool = False,
+    suffixes: Sequence[str],
+    photographs: bool = False,
+) -> Scan:
+    """The image files of a folder by suffix, sorted by path.
+
+    Hidden files and folders are left out and linked folders are not entered. Links to files are
+    followed within the folder only, or everywhere with --follow-links.
+
+    Args:
+        photographs: leave out what earlier runs of toonify drew.
+
+    Raises:
+        InputError: the folder itself is missing or can't be read.
+    """
+    root = Path(folder)
+    scan = Scan()
+
+    def refuse(error: OSError) -> None:
+        reason = error.strerror or str(error)
+        if error.filename is None or Path(os.fsdecode(error.filename)) == root:
+            raise InputError(f"can't read the folder {root}: {reason}") from error
+        scan.unreadable.append((Path(os.fsdecode(error.filename)), reason))
+
+    follow = bool(os.environ.get(FOLLOW_LINKS))
+    for base, folders, files in os.walk(root, onerror=refuse):
+        folders[:] = [f for f in folders if recursive and not f.startswith(".")]
+        for name in files:
+            path = Path(base, name)
+            if name.startswith(".") or path.suffix.lower() not in suffixes:
+                continue
+            if path.is_symlink() and not _leads_inside(path, root, anywhere=follow):
+                scan.linked.append(path)
+            elif kind := _not_regular(path):
+                scan.unreadable.append((path, kind))
+            elif photographs and made_by_toonify(path):
+                scan.made.append(path)
+            else:
+                scan.images.append(path)
+    for found in (scan.images, scan.linked, scan.made):
+        found.sort(key=lambda path: path.relative_to(root).parts)
+    scan.unreadable.sort()
+    return scan
+
+
+def _leads_inside(link: Path, root: Path, *, anywhere: bool) -> bool:
+    try:
+        target = link.resolve(strict=True)
+    except (OSError, RuntimeError):  # leads nowhere, or round in circles
+        return False
+    return anywhere or target.is_relative_to(root.resolve())
+
+
+def _not_regular(path: Path) -> str:
+    """What a file is that is none to read; empty for ordinary files."""
+    try:
+        mode = path.stat().st_mode
+    except OSError as error:
+        return error.strerror or str(error)
+    if stat.S_ISREG(mode):
+        return ""
+    kinds = {stat.S_ISFIFO: "a pipe", stat.S_ISSOCK: "a socket"}
+    kind = next((name for is_kind, name in kinds.items() if is_kind(mode)), "a device")
+    return f"it is {kind}, not a file"
