@@ -102,10 +102,9 @@ def test_existing_drawings(engine, tmp_path):
     source = photo(tmp_path / "in/a.png")
     out = tmp_path / "out"
     draw(engine, [source.parent], out)
-    (result,) = draw(engine, [source.parent], out)
-    assert result.status == "failed" and "--skip-existing" in result.error
-    (result,) = draw(engine, [source.parent], out, existing="skip")
-    assert result.status == "skipped" and engine.batches == [1]
+    for existing in ("error", "skip"):
+        (result,) = draw(engine, [source.parent], out, existing=existing)
+        assert result.status == "skipped" and engine.batches == [1]
     (result,) = draw(engine, [source.parent], out, existing="overwrite")
     assert result.status == "ok"
     (result,) = draw(engine, [source.parent], out, existing="skip", characters=("mina", "otto"))
@@ -132,3 +131,114 @@ def test_unwritable_output_is_one_clear_failure(engine, tmp_path):
     source = photo(tmp_path / "a.png")
     (result,) = draw(engine, [source], tmp_path / "blocked/x.png")
     assert result.status == "failed" and "can't write" in result.error
+
+
+@pytest.mark.parametrize(
+    "change", [{"level": 2}, {"characters": ("otto",)}, {"mode": "paste"}, {"color": 0.5}]
+)
+def test_drawings_by_other_options_are_drawn_anew(engine, tmp_path, change):
+    source = photo(tmp_path / "in/a.png")
+    draw(engine, [source.parent], tmp_path / "out")
+    (result,) = draw(engine, [source.parent], tmp_path / "out", **change)
+    assert result.status == "failed" and "other options" in result.error
+    (result,) = draw(engine, [source.parent], tmp_path / "out", existing="skip", **change)
+    assert result.status == "ok"
+    (result,) = draw(engine, [source.parent], tmp_path / "out", existing="skip", **change)
+    assert result.status == "skipped"
+
+
+def test_drawings_of_a_photo_that_changed_are_drawn_anew(engine, tmp_path):
+    source = photo(tmp_path / "in/a.png")
+    draw(engine, [source.parent], tmp_path / "out")
+    photo(source, shade=90)
+    (result,) = draw(engine, [source.parent], tmp_path / "out", existing="skip")
+    assert result.status == "ok"
+
+
+def test_a_face_that_is_missing_is_drawn(engine, tmp_path):
+    source = photo(tmp_path / "us.png", faces=3)
+    options = {"faces": "all", "characters": ("mina", "otto")}
+    draw(engine, [source], tmp_path / "out", **options)
+    names = files(tmp_path / "out")
+    (tmp_path / "out" / names[3]).unlink()
+    (result,) = draw(engine, [source], tmp_path / "out", existing="skip", **options)
+    assert result.status == "ok" and files(tmp_path / "out") == names
+
+
+@pytest.mark.parametrize("mode", ["crop", "paste"])
+def test_what_is_there_gives_the_same_rows_and_records(engine, tmp_path, mode):
+    source = photo(tmp_path / "us.png", faces=2)
+    options = {"mode": mode, "faces": "all", "characters": ("mina", "otto")}
+    (first,) = draw(engine, [source], tmp_path / "o.png", **options)
+    (again,) = draw(engine, [source], tmp_path / "o.png", existing="skip", **options)
+    assert again.status == "skipped" and engine.batches == [2]
+    assert again.entry() | {"seconds": 0} == first.entry() | {"seconds": 0}
+    assert len(first.rows) == len(again.rows) == 2
+    for row, same in zip(first.rows, again.rows, strict=True):
+        for cell, other in zip(row, same, strict=True):
+            assert (cell == other).all()
+
+
+@pytest.mark.parametrize("existing", ["error", "skip", "overwrite"])
+def test_what_somebody_else_made_stays(engine, tmp_path, existing):
+    source = photo(tmp_path / "in/a.png")
+    theirs = photo(tmp_path / "out/a.png", shade=3)
+    before = theirs.read_bytes()
+    (result,) = draw(engine, [source], tmp_path / "out", existing=existing)
+    assert result.status == "failed" and "not toonify's" in result.error
+    assert theirs.read_bytes() == before
+
+
+def test_a_drawing_that_was_touched_up_stays(engine, tmp_path):
+    source = photo(tmp_path / "in/a.png")
+    draw(engine, [source], tmp_path / "out")
+    drawing = tmp_path / "out/a.png"
+    edited = (
+        drawing.read_bytes()[:-12]
+        + b"\0\0\0\4tEXtme\0\0\x9e\x1d\xd6\x9c"
+        + drawing.read_bytes()[-12:]
+    )
+    drawing.write_bytes(edited)
+    (result,) = draw(engine, [source], tmp_path / "out", existing="overwrite")
+    assert result.status == "failed" and "changed since" in result.error
+    (result,) = draw(engine, [source], tmp_path / "out", existing="skip")
+    assert result.status == "skipped" and drawing.read_bytes() == edited
+
+
+def test_links_in_the_output_folder_are_not_written_through(engine, tmp_path):
+    source = photo(tmp_path / "in/deep/a.png")
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out/deep").symlink_to(elsewhere)
+    (result,) = draw(
+        engine, [source.parent.parent], tmp_path / "out", recursive=True, existing="overwrite"
+    )
+    assert result.status == "failed" and "link" in result.error
+    (tmp_path / "out/a.png").symlink_to(elsewhere / "nothing.png")
+    (result,) = draw(engine, [source], tmp_path / "out", existing="overwrite")
+    assert result.status == "failed" and list(elsewhere.iterdir()) == []
+
+
+def test_a_batch_that_does_not_fit_is_halved(engine, tmp_path):
+    class Small(FakeEngine):
+        def stylize_crops(self, crops, characters, **options):
+            if len(crops) > 3:
+                raise MemoryError
+            return super().stylize_crops(crops, characters, **options)
+
+    engine = Small()
+    for index in range(12):
+        photo(tmp_path / "in" / f"{index:02}.png")
+    results = draw(engine, [tmp_path / "in"], tmp_path / "out", batch_size=8)
+    assert [result.status for result in results] == ["ok"] * 12
+    assert sum(engine.batches) == 12 and engine.batches[-1] <= 3
+
+
+def test_results_come_in_the_photos_order(engine, tmp_path):
+    for index in range(7):
+        photo(tmp_path / "in" / f"{index}.png", faces=index % 3)
+    first = draw(engine, [tmp_path / "in"], tmp_path / "out", batch_size=3)
+    (tmp_path / "out/4.png").unlink()
+    again = draw(engine, [tmp_path / "in"], tmp_path / "out", batch_size=3, existing="skip")
+    assert [r.source for r in first] == [r.source for r in again] == sorted(r.source for r in first)

@@ -1,26 +1,35 @@
 """Many photographs at once: batches for the generator, files written, one record a photo.
 
 Photographs are read one after the other, their faces gathered into batches for the generator,
-and every failure stays with its own photograph.
+and every failure stays with its own photograph. What is drawn carries a mark of what it was drawn
+from and how, by which a later run knows what is there already.
 """
 
 from __future__ import annotations
 
+import hashlib
+import os
 import sys
 import time
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, fields
 from pathlib import Path
-from typing import Any, Literal, Protocol
+from typing import Any, BinaryIO, Literal, Protocol
 
 import numpy as np
 
 from toonify.errors import InputError, ModelError, ToonifyError, UsageError
 from toonify.faces import Alignment, Face
 from toonify.jobs import STREAM, Job, numbered
-from toonify.media.images import Image, encode_image, read_image, write_image
+from toonify.media.images import Image, encode_image, read_image, write_file
+from toonify.utils import marks
+from toonify.utils.hashing import file_sha256
+from toonify.utils.outputs import InputFiles, check_output
 
 Mode = Literal["crop", "paste"]
+DRAWING = "drawing"  # the mark's kind
+LOSSLESS = (".png",)
+WAITING = 64  # photographs that need no drawing wait at most so many for those that do
 
 
 class Engine(Protocol):
@@ -55,7 +64,11 @@ class Options:
         mode: "crop" gives the drawn portrait, "paste" puts it back into the photograph.
         faces: every face of a photograph or its largest.
         aligned: photographs are FFHQ crops already, no face is looked for.
-        existing: what to do with an output that is there: "error", "skip" or "overwrite".
+        identity: character → whatever else its drawings depend on (networks, code), JSON-able.
+        existing: what becomes of drawings that are there. Those of the same photograph and
+            options always stay, unless "overwrite" is said or their file was named; the others
+            are an "error", are drawn anew ("skip"), or all are ("overwrite"). What toonify did
+            not draw is never replaced, but by name.
         batch_size: faces drawn together.
         fail_fast: stop at the first failure.
     """
@@ -67,42 +80,83 @@ class Options:
     mode: Mode = "crop"
     faces: Literal["all", "largest"] = "largest"
     aligned: bool = False
-    existing: Literal["error", "skip", "overwrite"] = "error"
-    batch_size: int = 8
-    fail_fast: bool = False
+    identity: Mapping[str, Any] = field(default_factory=dict)
+    existing: Literal["error", "skip", "overwrite"] = field(
+        default="error", metadata={"drawing": False}
+    )
+    batch_size: int = field(default=8, metadata={"drawing": False})
+    fail_fast: bool = field(default=False, metadata={"drawing": False})
+
+    def settings(self) -> dict[str, Any]:
+        """All that drawings depend on, but the characters: every field that isn't marked."""
+        apart = ("characters", "identity")
+        return {
+            f.name: getattr(self, f.name)
+            for f in fields(self)
+            if f.metadata.get("drawing", True) and f.name not in apart
+        }
+
+    def digest(self, character: str) -> str:
+        """What tells drawings of one character by these options from others."""
+        about = {"character": character, "identity": self.identity.get(character)}
+        return marks.digest(self.settings() | about)
 
 
 @dataclass
 class Result:
-    """What became of one photograph; `record()` is its line in a manifest."""
+    """What became of one photograph; `record()` is its line in a manifest.
+
+    Attributes:
+        sha256: of the photograph's file.
+        settings: all that the drawings depend on.
+        faces: how many were drawn.
+        outputs: a record a drawing: path, character, and face and box or the number of faces.
+        rows: photograph and drawings of each face, for a contact sheet.
+        seconds: None where an earlier run drew it.
+    """
 
     source: str
     status: Literal["ok", "skipped", "failed"]
     outputs: list[dict[str, Any]] = field(default_factory=list)
     error: str | None = None
-    seconds: float = 0.0
+    seconds: float | None = 0.0
     rows: list[list[np.ndarray]] = field(default_factory=list)
     png: bytes | None = None
+    sha256: str | None = None
+    settings: dict[str, Any] | None = None
+    faces: int | None = None
 
     def record(self) -> dict[str, Any]:
         """JSON-able."""
         record: dict[str, Any] = {"source": self.source, "status": self.status}
+        for name in ("sha256", "settings", "faces", "error"):
+            if (value := getattr(self, name)) is not None:
+                record[name] = value
         if self.outputs:
             record["outputs"] = self.outputs
-        if self.error is not None:
-            record["error"] = self.error
-        return record | {"seconds": round(self.seconds, 3)}
+        seconds = None if self.seconds is None else round(self.seconds, 3)
+        return record | {"seconds": seconds}
+
+    def entry(self) -> dict[str, Any]:
+        """Its line in a manifest, where what an earlier run drew is as good as drawn now."""
+        return self.record() | ({"status": "ok"} if self.status == "skipped" else {})
 
 
 @dataclass
 class _Photo:
-    """A photograph whose faces wait for the generator."""
+    """A photograph whose faces wait for the generator.
+
+    Attributes:
+        there: what an earlier run has drawn, one list of drawings a face; it only needs its rows.
+    """
 
     job: Job
     image: Image
     alignments: list[Alignment | None]  # None: the whole, already aligned photo
     crops: list[np.ndarray]
     started: float
+    sha256: str
+    there: Result | None = None
 
 
 class Batch:
@@ -111,50 +165,83 @@ class Batch:
     Args:
         engine: a `Toonifier`.
         options: how.
+        inputs: all that the run reads, which is never replaced.
         sheet_rows: keep photograph and drawings in each `Result.rows` for a contact sheet.
     """
 
-    def __init__(self, engine: Engine, options: Options, *, sheet_rows: bool = False) -> None:
+    def __init__(
+        self,
+        engine: Engine,
+        options: Options,
+        *,
+        inputs: InputFiles | None = None,
+        sheet_rows: bool = False,
+    ) -> None:
         self.engine = engine
         self.options = options
+        self.inputs = InputFiles() if inputs is None else inputs
         self.sheet_rows = sheet_rows
+        self._digests = {name: options.digest(name) for name in options.characters}
+        self._settings = options.settings() | {"characters": list(options.characters)}
+        self._together = options.batch_size  # less, once that many didn't fit into memory
+
+    def check(self, jobs: Sequence[Job]) -> None:
+        """Refuse jobs of which a drawing would replace something that is read.
+
+        Raises:
+            UsageError: so it is.
+        """
+        for job in jobs:
+            for path in self._known_targets(job):
+                if self.inputs.find(path) is not None:
+                    self._check_target(job, path)
 
     def run(self, jobs: Sequence[Job]) -> Iterator[Result]:
-        """One result a job, in no promised order but never more than a batch behind.
+        """One result a job, in the jobs' order.
 
         Nothing is raised for a photograph that fails: its result says why.
 
         Raises:
             UsageError: options out of range.
         """
-        waiting: list[_Photo] = []
+        waiting: list[_Photo | Result] = []
         for job in jobs:
             started = time.perf_counter()
             try:
                 prepared = self._prepare(job, started)
             except Exception as error:
-                prepared = _failed(job, error, started)
-            if isinstance(prepared, Result):
-                yield prepared
-                if prepared.status == "failed" and self.options.fail_fast:
-                    break
-                continue
+                prepared = self._failed(job, error, started)
             waiting.append(prepared)
-            if sum(len(photo.crops) for photo in waiting) >= self.options.batch_size:
+            failed = isinstance(prepared, Result) and prepared.status == "failed"
+            if failed and self.options.fail_fast:
+                break
+            faces = sum(_to_draw(item) for item in waiting)
+            if not faces or faces >= self._together or len(waiting) >= WAITING:
                 yield from self._flush(waiting)
                 waiting = []
         yield from self._flush(waiting)
 
     def _prepare(self, job: Job, started: float) -> _Photo | Result:
         options = self.options
-        present = [path for path in self._known_targets(job) if path.exists()]
-        if present and options.existing == "skip" and len(present) == self._outputs_a_face():
-            return Result(job.label, "skipped", [{"path": str(path)} for path in present])
-        if present and options.existing == "error" and not job.explicit:
-            raise InputError(
-                f"{present[0]} exists already", mend="Add --overwrite or --skip-existing."
-            )
-        image = read_image(sys.stdin.buffer if job.source is None else job.source)
+        if job.problem:
+            raise InputError(f"can't read {job.name}: {job.problem}")
+        targets = self._known_targets(job)
+        present = [path for path in targets if os.path.lexists(path)]
+        kept = options.existing == "skip" or (options.existing == "error" and not job.explicit)
+        there = self._there(job) if present and kept else None
+        if there is not None and not self.sheet_rows:
+            return there
+        if there is None:
+            for path in targets:
+                self._check_target(job, path)
+            if present and options.existing == "error" and not job.explicit:
+                raise InputError(
+                    f"{present[0]} is there, of another photo or other options",
+                    mend="Add --overwrite to draw all anew, or --skip-existing what has changed.",
+                )
+        stream = _Hashing(sys.stdin.buffer) if job.source is None else None
+        image = read_image(stream or job.source)  # type: ignore[arg-type]
+        sha256 = stream.hexdigest() if stream else _photo_sha256(job.source)  # type: ignore[arg-type]
         if options.aligned:
             height, width = image.rgb.shape[:2]
             if height != width:
@@ -162,7 +249,7 @@ class Batch:
                     f"{job.name} is {width}x{height}, an aligned face is square",
                     mend="Leave --aligned out.",
                 )
-            return _Photo(job, image, [None], [image.rgb], started)
+            return _Photo(job, image, [None], [image.rgb], started, sha256, there)
         faces = self.engine.detect(image.rgb)
         if not faces:
             raise InputError(
@@ -173,18 +260,52 @@ class Batch:
             faces = faces[:1]
         alignments: list[Alignment | None] = [self.engine.align(image.rgb, face) for face in faces]
         crops = [alignment.image for alignment in alignments if alignment is not None]
-        return _Photo(job, image, alignments, crops, started)
+        return _Photo(job, image, alignments, crops, started, sha256, there)
 
-    def _outputs_a_face(self) -> int:
-        return len(self.options.characters)
+    def _there(self, job: Job) -> Result | None:
+        """What an earlier run has drawn of this photograph with these options, if it is all."""
+        if job.source is None or job.target is None:
+            return None
+        sha256 = ""
+        outputs, faces = [], 1
+        for name in self.options.characters:
+            face, of = 0, 1
+            while face < of:
+                path = self._named(job.target, face, name)
+                mark = marks.read_mark(path)
+                if mark is None or not marks.names(mark, path):
+                    return None
+                if mark.get("settings") != self._digests[name]:
+                    return None
+                sha256 = sha256 or _photo_sha256(job.source)
+                if mark.get("input") != sha256 or not isinstance(mark.get("about"), dict):
+                    return None
+                outputs.append({"path": str(path), **mark["about"]})
+                faces = int(mark.get("faces", 1))
+                of = faces if self._by_face else 1
+                face += 1
+        outputs.sort(key=lambda output: output.get("face", 0))
+        return Result(
+            job.label,
+            "skipped",
+            outputs,
+            seconds=None,
+            sha256=sha256,
+            settings=self._settings,
+            faces=faces,
+        )
+
+    @property
+    def _by_face(self) -> bool:
+        """Whether every face has a file of its own."""
+        options = self.options
+        return options.mode == "crop" and options.faces == "all" and not options.aligned
 
     def _named(self, target: Path, face: int, character: str) -> Path:
-        options = self.options
-        by_face = options.mode == "crop" and options.faces == "all" and not options.aligned
         return numbered(
             target,
-            face=face + 1 if by_face else None,
-            character=character if len(options.characters) > 1 else None,
+            face=face + 1 if self._by_face else None,
+            character=character if len(self.options.characters) > 1 else None,
         )
 
     def _known_targets(self, job: Job) -> list[Path]:
@@ -193,57 +314,89 @@ class Batch:
             return []
         return [self._named(job.target, 0, name) for name in self.options.characters]
 
-    def _flush(self, photos: list[_Photo]) -> Iterator[Result]:
-        if not photos:
-            return
+    def _check_target(self, job: Job, path: Path) -> None:
+        named = job.explicit and path == job.target
+        check_output(path, self.inputs, named=named, folder=job.folder)
+
+    def _flush(self, waiting: list[_Photo | Result]) -> Iterator[Result]:
+        photos = [photo for photo in waiting if isinstance(photo, _Photo) and photo.there is None]
+        drawn = iter(self._draw([crop for photo in photos for crop in photo.crops]))
+        for item in waiting:
+            if isinstance(item, Result):
+                yield item
+                continue
+            try:
+                if item.there is not None:
+                    result = self._with_rows(item, item.there)
+                else:
+                    result = self._finish(item, [next(drawn) for _ in item.crops])
+            except Exception as error:
+                result = self._failed(item.job, error, item.started)
+            yield result
+            if result.status == "failed" and self.options.fail_fast:
+                return
+
+    def _draw(self, crops: list[np.ndarray]) -> list[list[np.ndarray] | Exception]:
+        """Drawings of each crop, or why there are none; a batch that fails is halved."""
         options = self.options
-        crops = [crop for photo in photos for crop in photo.crops]
+        if not crops:
+            return []
         try:
-            rows = self.engine.stylize_crops(
-                crops,
-                options.characters,
-                level=options.level,
-                trgb=options.trgb,
-                color=options.color,
-                batch_size=options.batch_size,
+            return list(
+                self.engine.stylize_crops(
+                    crops,
+                    options.characters,
+                    level=options.level,
+                    trgb=options.trgb,
+                    color=options.color,
+                    batch_size=self._together,
+                )
             )
         except (UsageError, ModelError):
             raise
-        except Exception as error:  # out of memory, say: the other batches may still fit
-            yield from (_failed(photo.job, error, photo.started) for photo in photos)
-            return
-        drawn = iter(rows)
-        for photo in photos:
-            toons = [next(drawn) for _ in photo.crops]
-            try:
-                result = self._finish(photo, toons)
-            except Exception as error:
-                result = _failed(photo.job, error, photo.started)
-            yield result
-            if result.status == "failed" and options.fail_fast:
-                return
+        except Exception as error:
+            if len(crops) == 1:
+                return [_short_of_memory(error)]
+            half = len(crops) // 2
+            if _is_memory(error):
+                self._together = max(1, min(self._together, half))
+            error.__traceback__ = None  # it would keep the failed batch's tensors
+        return self._draw(crops[:half]) + self._draw(crops[half:])
 
-    def _finish(self, photo: _Photo, toons: list[list[np.ndarray]]) -> Result:
-        result = Result(photo.job.label, "ok")
+    def _finish(self, photo: _Photo, drawn: Sequence[list[np.ndarray] | Exception]) -> Result:
+        toons: list[list[np.ndarray]] = []
+        for row in drawn:
+            if isinstance(row, Exception):
+                raise row
+            toons.append(row)
+        result = Result(
+            photo.job.label,
+            "ok",
+            sha256=photo.sha256,
+            settings=self._settings,
+            faces=len(photo.crops),
+        )
         if self.options.mode == "paste":
             self._write_pasted(photo, toons, result)
         else:
             self._write_crops(photo, toons, result)
-        if self.sheet_rows:
-            result.rows = [[crop, *row] for crop, row in zip(photo.crops, toons, strict=True)]
         result.seconds = time.perf_counter() - photo.started
         return result
 
     def _write_crops(self, photo: _Photo, toons: list[list[np.ndarray]], result: Result) -> None:
         for index, row in enumerate(toons):
+            shown = [photo.crops[index]]
             for name, toon in zip(self.options.characters, row, strict=True):
                 record: dict[str, Any] = {"character": name, "face": index + 1}
                 alignment = photo.alignments[index]
                 if alignment is not None:
                     record["box"] = [round(float(value), 1) for value in alignment.face.box]
-                self._write(photo.job, index, name, toon, None, record, result)
+                shown.append(self._write(photo, index, name, toon, None, record, result))
+            if self.sheet_rows:
+                result.rows.append(shown)
 
     def _write_pasted(self, photo: _Photo, toons: list[list[np.ndarray]], result: Result) -> None:
+        pictures = []
         for column, name in enumerate(self.options.characters):
             rgb = photo.image.rgb
             # Smallest face first, so that the largest one ends on top where two overlap.
@@ -251,31 +404,117 @@ class Batch:
                 if alignment is not None:
                     rgb = self.engine.paste(rgb, row[column], alignment)
             record = {"character": name, "faces": len(toons)}
-            self._write(photo.job, 0, name, rgb, photo.image.alpha, record, result)
+            pictures.append(self._write(photo, 0, name, rgb, photo.image.alpha, record, result))
+        if self.sheet_rows:
+            result.rows = self._pasted_rows(photo, pictures)
+
+    def _pasted_rows(self, photo: _Photo, pictures: Sequence[np.ndarray]) -> list[list[np.ndarray]]:
+        """Each face of the photograph and of the pictures with drawings in it."""
+        return [
+            [crop, *(self.engine.align(picture, alignment.face).image for picture in pictures)]
+            for crop, alignment in zip(photo.crops, photo.alignments, strict=True)
+            if alignment is not None
+        ]
+
+    def _with_rows(self, photo: _Photo, there: Result) -> Result:
+        """What is there already with its rows, as they were when it was drawn."""
+        pictures = [read_image(output["path"]).rgb for output in there.outputs]
+        if self.options.mode == "paste":
+            there.rows = self._pasted_rows(photo, pictures)
+        else:
+            across = len(self.options.characters)
+            there.rows = [
+                [crop, *pictures[index * across : (index + 1) * across]]
+                for index, crop in enumerate(photo.crops)
+            ]
+        return there
 
     def _write(
         self,
-        job: Job,
+        photo: _Photo,
         face: int,
         character: str,
         rgb: np.ndarray,
         alpha: np.ndarray | None,
         record: dict[str, Any],
         result: Result,
-    ) -> None:
+    ) -> np.ndarray:
+        """Write a drawing; gives it as it is read back, for the sheet."""
+        job = photo.job
         if job.to_stdout:
             result.png = encode_image(rgb, "png")
             result.outputs.append({"path": STREAM, **record})
         elif job.target is not None:
             path = self._named(job.target, face, character)
-            write_image(path, rgb, alpha=alpha)
+            self._check_target(job, path)
+            data = encode_image(rgb, path.suffix, alpha=alpha)
+            if self.sheet_rows and path.suffix.lower() not in LOSSLESS:
+                rgb = read_image(data).rgb
+            mark = {
+                "kind": DRAWING,
+                "input": photo.sha256,
+                "settings": self._digests[character],
+                "faces": len(photo.crops),
+                "about": record,
+            }
+            write_file(path, marks.stamp(data, path.name, mark))
             result.outputs.append({"path": str(path), **record})
+        return rgb
+
+    def _failed(self, job: Job, error: Exception, started: float) -> Result:
+        expected = isinstance(error, ToonifyError)
+        message = str(error) if expected else f"{type(error).__name__}: {error}"
+        if job.name not in message:
+            message = f"{job.name}: {message}"
+        seconds = time.perf_counter() - started
+        return Result(job.label, "failed", error=" ".join(message.split()), seconds=seconds)
 
 
-def _failed(job: Job, error: Exception, started: float) -> Result:
-    expected = isinstance(error, ToonifyError)
-    message = str(error) if expected else f"{type(error).__name__}: {error}"
-    if job.name not in message:
-        message = f"{job.name}: {message}"
-    seconds = time.perf_counter() - started
-    return Result(job.label, "failed", error=" ".join(message.split()), seconds=seconds)
+class _Hashing:
+    """A stream whose bytes are hashed as they are read."""
+
+    def __init__(self, stream: BinaryIO) -> None:
+        self._stream, self._digest = stream, hashlib.sha256()
+        self.name = getattr(stream, "name", "<stdin>")
+
+    def read(self, size: int = -1) -> bytes:
+        data = self._stream.read(size)
+        self._digest.update(data)
+        return data
+
+    def hexdigest(self) -> str:
+        return self._digest.hexdigest()
+
+
+def _photo_sha256(path: Path) -> str:
+    """Hexadecimal SHA-256 of an ordinary file.
+
+    Raises:
+        InputError: it can't be read.
+    """
+    try:
+        if not path.is_file():  # a pipe would wait for ever
+            raise InputError(f"no such file: {path}", mend="Check the name.")
+        return file_sha256(path)
+    except OSError as error:
+        raise InputError(f"can't read {path}: {error.strerror or error}") from error
+
+
+def _to_draw(item: _Photo | Result) -> int:
+    """How many faces the generator has to draw."""
+    return len(item.crops) if isinstance(item, _Photo) and item.there is None else 0
+
+
+def _is_memory(error: Exception) -> bool:
+    text = f"{type(error).__name__} {error}".lower()
+    return isinstance(error, MemoryError) or "memory" in text or "alloc" in text
+
+
+def _short_of_memory(error: Exception) -> Exception:
+    """The error as a line that helps, if memory was short."""
+    if not _is_memory(error):
+        return error
+    return InputError(
+        "out of memory while drawing it",
+        mend="Close other programs, take --batch-size 1, or another --device.",
+    )

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
-from typing import overload
+from typing import cast, overload
 
 import numpy as np
 import torch
@@ -13,6 +14,7 @@ from torch import Tensor
 
 from toonify.bundle import Bundle
 from toonify.cdsm import cross_domain_styles
+from toonify.checkpoints import generator_hash
 from toonify.device import pick_device, pick_dtype
 from toonify.errors import InputError, UsageError
 from toonify.faces import Alignment, Face, FaceDetector, align, get_detector, paste_back
@@ -54,6 +56,7 @@ class Toonifier:
         self.generator, self.encoder, self.table = generator, encoder, table
         self._detector = detector
         self._landmarks, self._offline = landmarks, offline
+        self._hashes: dict[str, str] = {}
         for network in (generator, encoder):
             if isinstance(network, torch.nn.Module):
                 network.eval().requires_grad_(False)
@@ -89,6 +92,19 @@ class Toonifier:
     def characters(self) -> tuple[str, ...]:
         """Names in the look-up table."""
         return self.table.names
+
+    def identity(self, character: str) -> dict[str, str]:
+        """What tells this engine's drawings of a character from another's, JSON-able."""
+        if not self._hashes:
+            self._hashes = {
+                "generator": self.table.generator_hash,
+                "encoder": generator_hash(cast(torch.nn.Module, self.encoder)),
+            }
+        code = self.table[character].w_plus.float().cpu().numpy().tobytes()
+        return self._hashes | {
+            "code": hashlib.sha256(code).hexdigest(),
+            "landmarks": self._landmarks,
+        }
 
     @property
     def detector(self) -> FaceDetector:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from toonify.errors import InputError, UsageError
-from toonify.media.images import FORMATS, iter_images
+from toonify.media.images import FORMATS, IMAGE_SUFFIXES
+from toonify.media.scan import Scan, scan_images
 
 STREAM = "-"
 
@@ -24,12 +25,16 @@ class Job:
             a contact sheet is wanted, or with `to_stdout`.
         explicit: the user named this very file, so it may be replaced.
         to_stdout: the drawing is written to stdout as PNG.
+        folder: the output folder that the user named, which `target` is within.
+        problem: why the photograph can't be read, where that is known before.
     """
 
     source: Path | None
     target: Path | None
     explicit: bool = False
     to_stdout: bool = False
+    folder: Path | None = None
+    problem: str = ""
 
     @property
     def label(self) -> str:
@@ -42,14 +47,24 @@ class Job:
         return "standard input" if self.source is None else str(self.source)
 
 
-def plan(inputs: Sequence[str], output: str | None, *, recursive: bool = False) -> list[Job]:
+def plan(
+    inputs: Sequence[str],
+    output: str | None,
+    *,
+    recursive: bool = False,
+    note: Callable[[str], None] = lambda line: None,
+) -> list[Job]:
     """Which photographs there are and where each drawing goes.
+
+    What earlier runs drew, and what lies in the output folder, is no photograph, unless it is
+    named itself.
 
     Args:
         inputs: image files, folders (their tree is mirrored) or "-" for stdin.
         output: a file for one photograph, a folder for several, "-" for stdout; None for
             stdout when the input is stdin, else for no files at all.
         recursive: look into the folders' sub-folders too.
+        note: gets a line on what a folder holds that is left out.
 
     Raises:
         UsageError: inputs and output don't go together.
@@ -57,37 +72,76 @@ def plan(inputs: Sequence[str], output: str | None, *, recursive: bool = False) 
     """
     if STREAM in inputs:
         return [_stream_job(inputs, output)]
-    single = len(inputs) == 1 and not Path(inputs[0]).is_dir()
+    single = len(inputs) == 1 and not os.path.isdir(inputs[0])
     if output == STREAM:
         if not single:
             raise UsageError("stdout takes one photo", mend="Give a folder with -o.")
         return [Job(Path(inputs[0]), None, to_stdout=True)]
     if single:
         source = Path(inputs[0])
-        if not source.exists():
+        if not os.path.exists(source):  # False, too, where it may not be looked
             raise InputError(f"no such file: {source}", mend="Check the name.")
         if output is None:
             return [Job(source, None)]
         if _is_folder(output):
-            return [Job(source, Path(output) / f"{source.stem}.png")]
+            return mirrored([(source, Path(source.name))], Path(output))
         return [Job(source, _checked_file(Path(output)), explicit=True)]
     if output is not None and not _is_folder(output):
         raise UsageError(
             f"several photos can't all go into the one file {output}",
             mend="Give a folder with -o.",
         )
-    pairs = []
+    pairs: list[tuple[Path, Path]] = []
+    unreadable: list[Job] = []
+    folder = None if output is None else Path(output)
     for name in inputs:
         path = Path(name)
         if path.is_dir():
-            found = list(iter_images(path, recursive=recursive))
-            if not found:
-                deeper = "" if recursive else " Add --recursive to look into sub-folders."
-                raise InputError(f"no images in {path}", mend=deeper)
-            pairs += [(source, source.relative_to(path)) for source in found]
+            scan = scan_images(path, recursive=recursive, suffixes=IMAGE_SUFFIXES, photographs=True)
+            _leave_out_results(scan, path, folder)
+            _tell(scan, path, note)
+            if not scan.images and not scan.unreadable:
+                raise _nothing_in(path, scan, recursive)
+            pairs += [(source, source.relative_to(path)) for source in scan.images]
+            unreadable += [Job(source, None, problem=reason) for source, reason in scan.unreadable]
         else:
             pairs.append((path, Path(path.name)))
-    return _jobs(pairs, None if output is None else Path(output))
+    return mirrored(pairs, folder) + unreadable
+
+
+def _leave_out_results(scan: Scan, path: Path, output: Path | None) -> None:
+    """Pictures within an output folder that is itself within the folder of photographs."""
+    if output is None or not output.is_dir():
+        return
+    root, results = path.resolve(), output.resolve()
+    if root == results or not results.is_relative_to(root):
+        return
+    inside = [image for image in scan.images if image.resolve().is_relative_to(results)]
+    scan.images = [image for image in scan.images if image not in set(inside)]
+    scan.made += inside
+
+
+def _tell(scan: Scan, path: Path, note: Callable[[str], None]) -> None:
+    if scan.made:
+        note(f"{len(scan.made)} of the pictures in {path} are toonify's own: left out")
+    if scan.linked:
+        count = len(scan.linked)
+        links = f"{count} links in {path} lead" if count > 1 else f"{scan.linked[0]} leads"
+        note(f"{links} out of the folder or nowhere: left out. --follow-links takes them.")
+
+
+def _nothing_in(path: Path, scan: Scan, recursive: bool) -> InputError:
+    if scan.made:
+        return InputError(
+            f"all pictures in {path} were drawn by toonify",
+            mend="Name the files themselves to draw them again.",
+        )
+    if scan.linked:
+        return InputError(
+            f"all pictures in {path} are links that lead out of it", mend="Add --follow-links."
+        )
+    deeper = "" if recursive else " Add --recursive to look into sub-folders."
+    return InputError(f"no images in {path}", mend=deeper)
 
 
 def _stream_job(inputs: Sequence[str], output: str | None) -> Job:
@@ -96,30 +150,44 @@ def _stream_job(inputs: Sequence[str], output: str | None) -> Job:
     if output is None or output == STREAM:
         return Job(None, None, to_stdout=True)
     if _is_folder(output):
-        return Job(None, Path(output) / "stdin.png")
+        return Job(None, Path(output) / "stdin.png", folder=Path(output))
     return Job(None, _checked_file(Path(output)), explicit=True)
 
 
-def _jobs(pairs: list[tuple[Path, Path]], folder: Path | None) -> list[Job]:
-    """Mirror relative paths as PNG; a.jpg and a.png side by side become a.jpg.png, a.png.png."""
+def mirrored(pairs: Sequence[tuple[Path, Path]], folder: Path | None) -> list[Job]:
+    """Jobs whose drawings have the photographs' relative paths, as PNG.
+
+    x.jpg becomes x.png; where two would get the same name, as a.jpg beside a.png, they keep their
+    whole names: a.jpg.png, a.png.png.
+
+    Args:
+        pairs: (photograph, its path below the output folder).
+
+    Raises:
+        UsageError: two photographs have the same relative path.
+    """
     if folder is None:
         return [Job(source, None) for source, _ in pairs]
-    counts = Counter(relative.with_suffix("") for _, relative in pairs)
-    jobs = []
-    taken: dict[Path, Path] = {}
+    sources: dict[Path, Path] = {}
     for source, relative in pairs:
-        stem = relative.with_suffix("")
-        target = folder / (relative if counts[stem] > 1 else stem)
-        target = target.with_name(f"{target.name}.png")
-        if target in taken and taken[target] != source:
+        if sources.setdefault(relative, source) != source:
             raise UsageError(
-                f"{taken[target]} and {source} would both become {target}",
+                f"{sources[relative]} and {source} would both become"
+                f" {folder / relative.with_suffix('.png')}",
                 mend="Convert them in separate runs.",
             )
-        if target not in taken:
-            jobs.append(Job(source, target))
-        taken[target] = source
-    return jobs
+    names = {relative: relative.with_suffix("") for relative in sources}
+    while True:
+        counts = Counter(names.values())
+        double = [r for r, stem in names.items() if counts[stem] > 1 and stem != r]
+        if not double:
+            break
+        names |= {relative: relative for relative in double}
+    return [
+        Job(source, folder / stem.with_name(f"{stem.name}.png"), folder=folder)
+        for (relative, source) in sources.items()
+        for stem in [names[relative]]
+    ]
 
 
 def _is_folder(output: str) -> bool:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import json
+import contextlib
 import re
 import sys
 from collections.abc import Callable, Iterator, Sequence
@@ -15,9 +15,10 @@ from typing import Annotated, Any
 import typer
 
 from toonify.errors import InputError, UsageError
+from toonify.utils.text import json_line
 
-GLOBAL_FLAGS = ("--quiet", "--json", "--offline", "--debug")
 GLOBAL_VALUES = ("--device", "--dtype", "--seed", "--max-pixels")
+GLOBAL_FLAGS = ("--quiet", "--json", "--offline", "--debug", "--follow-links")
 _DEVICE = re.compile(r"auto|cpu|mps|cuda(:\d+)?")
 
 
@@ -64,7 +65,7 @@ class Settings:
     def result(self, record: dict[str, Any], text: str) -> None:
         """One result on stdout: a JSON object with --json, else a line unless --quiet."""
         if self.json:
-            print(json.dumps(record, ensure_ascii=False), flush=True)
+            print(json_line(record, sys.stdout.encoding or "ascii"), flush=True)
         elif not self.quiet:
             print(text, flush=True)
 
@@ -132,7 +133,8 @@ def examples(*lines: str) -> str:
     """Epilog that ends a command's help: its examples, kept line by line."""
     shown = "\n".join(f"  {line}" for line in lines)
     return (
-        "Global options (--device --dtype --seed --max-pixels --quiet --json --offline --debug)"
+        "Global options (--device --dtype --seed --max-pixels --quiet --json --offline"
+        " --follow-links --debug)"
         " may stand here too; `toonify --help` explains them.\n\n\b\nExamples:\n" + shown
     )
 
@@ -168,6 +170,26 @@ def existing(path: Path, what: str) -> Path:
     if not path.exists():
         raise UsageError(f"{what} {path} does not exist", mend="Check the path.")
     return path
+
+
+def model_files(*names: str | Path | None) -> list[Path]:
+    """Files and folders that models are read from, given themselves or by a name."""
+    from toonify.bundle import bundle_folder
+    from toonify.checkpoints import cache, registry
+    from toonify.errors import ToonifyError
+
+    found = []
+    for name in names:
+        if name is None:
+            continue
+        path = Path(name)
+        if not path.exists():
+            for known in (bundle_folder, lambda n: cache.location(registry.get(str(n)))):
+                with contextlib.suppress(ToonifyError):
+                    path = known(name)
+                    break
+        found.append(path)
+    return found
 
 
 def make_parent(path: Path) -> None:

@@ -13,6 +13,7 @@ import typer
 from toonify.cli.common import Dtype, Settings, complain, examples, hoist_globals
 from toonify.cli.lazy import LazyCommand, lazy_group
 from toonify.errors import ToonifyError
+from toonify.utils.links import FOLLOW_LINKS
 
 COMMANDS = tuple(
     LazyCommand(name, f"toonify.cli.{name.replace('-', '_')}", summary)
@@ -86,6 +87,10 @@ def _options(
             help="Refuse larger pictures, e.g. 200M (TOONIFY_MAX_PIXELS too); 120M unless told.",
         ),
     ] = None,
+    follow_links: Annotated[
+        bool,
+        typer.Option("--follow-links", help="Take files of a folder that are links out of it."),
+    ] = False,
     debug: Annotated[
         bool, typer.Option("--debug", help="Show the traceback of a failure.")
     ] = False,
@@ -98,6 +103,8 @@ def _options(
         os.environ["TOONIFY_OFFLINE"] = "1"  # for parts of the library that fetch by themselves
     if max_pixels is not None:
         os.environ["TOONIFY_MAX_PIXELS"] = str(_pixels(max_pixels))
+    if follow_links:
+        os.environ[FOLLOW_LINKS] = "1"  # for worker processes too
     ctx.obj = Settings(
         device=device, dtype=dtype.value, seed=seed, quiet=quiet, json=json, offline=offline
     )

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from collections.abc import Sequence
 from contextlib import ExitStack
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, TextIO
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -19,9 +18,10 @@ from toonify.cli.common import (
     TrgbOption,
     complain,
     examples,
+    model_files,
     settings_of,
 )
-from toonify.errors import InputError, UsageError
+from toonify.errors import UsageError
 
 if TYPE_CHECKING:
     from toonify.batch import Result
@@ -97,16 +97,22 @@ def stylize(
         bool, typer.Option("--recursive", help="Folders with their sub-folders.")
     ] = False,
     skip_existing: Annotated[
-        bool, typer.Option("--skip-existing", help="Leave photos whose drawings are there.")
+        bool,
+        typer.Option(
+            "--skip-existing", help="Draw only what is missing, or drawn with other options."
+        ),
     ] = False,
     overwrite: Annotated[
-        bool, typer.Option("--overwrite", help="Replace drawings in the output folder.")
+        bool,
+        typer.Option(
+            "--overwrite", help="Draw anew what is there; never replaces what toonify didn't draw."
+        ),
     ] = False,
     fail_fast: Annotated[
         bool, typer.Option("--fail-fast", help="Stop at the first photo that fails.")
     ] = False,
     manifest: Annotated[
-        Path | None, typer.Option(help="Write a JSON line a photo to this file.")
+        Path | None, typer.Option(help="Append a JSON line a photo to this file.")
     ] = None,
     batch_size: Annotated[int, typer.Option(min=1, help="Faces drawn together.")] = 8,
     sheet: Annotated[
@@ -115,13 +121,17 @@ def stylize(
 ) -> None:
     """Turn photos of people into drawn characters.
 
+    Drawings that are there, of the same photo and options, stay as they are. What toonify did not
+    draw is replaced only where -o names that very file, and photos never are.
     One photo that fails never stops the others: it is named on stderr and in the manifest, and
     the exit status is 1. Several characters add their names (toon-mina.png), several faces with
     --crop --faces all their numbers (toon-face1.png).
     """
     from toonify.batch import Batch, Options
     from toonify.jobs import STREAM, plan
+    from toonify.manifest import Manifest
     from toonify.sheet import SheetWriter
+    from toonify.utils.outputs import InputFiles, check_output
 
     settings = settings_of(ctx)
     if skip_existing and overwrite:
@@ -136,7 +146,15 @@ def stylize(
         raise UsageError("stdout takes the picture or --json, not both", mend="Give -o FILE.")
     if to_stdout and sys.stdout.isatty():
         raise UsageError("a picture is not for a terminal", mend="Redirect stdout or give -o FILE.")
-    jobs = plan(inputs, output, recursive=recursive)
+    jobs = plan(inputs, output, recursive=recursive, note=complain)
+    reads = InputFiles([*(job.source for job in jobs), *model_files(bundle)])
+    if any(job.source is None for job in jobs):
+        reads.add_stream(0, "standard input")
+    if to_stdout and reads.find(1) is not None:
+        raise UsageError("stdout is the input", mend="Redirect it into another file.")
+    for path, option in ((sheet, "--sheet"), (manifest, "--manifest")):
+        if path is not None:
+            check_output(path, reads, option=option, named=True)
 
     from toonify.engine import Toonifier
 
@@ -161,21 +179,22 @@ def stylize(
         mode="paste" if paste else "crop",
         faces=chosen_faces,  # type: ignore[arg-type]
         aligned=aligned,
+        identity={name: engine.identity(name) for name in names},
         existing="skip" if skip_existing else "overwrite" if overwrite else "error",
         batch_size=batch_size,
         fail_fast=fail_fast,
     )
+    batch = Batch(engine, options, inputs=reads, sheet_rows=sheet is not None)
+    batch.check(jobs)
     failed = 0
     with ExitStack() as stack:
-        log = stack.enter_context(_opened(manifest)) if manifest else None
+        log = stack.enter_context(Manifest(manifest)) if manifest else None
         page = stack.enter_context(SheetWriter(sheet, ("photo", *names))) if sheet else None
         progress = stack.enter_context(settings.progress("photos"))
-        batch = Batch(engine, options, sheet_rows=page is not None)
         for done, result in enumerate(batch.run(jobs), start=1):
             progress(done, len(jobs))
             if log:
-                log.write(json.dumps(result.record(), ensure_ascii=False) + "\n")
-                log.flush()
+                log.add(result.entry())
             for row in result.rows:
                 if page:
                     page.add(row)
@@ -216,16 +235,6 @@ def choose_characters(asked: Sequence[str], known: Sequence[str]) -> tuple[str, 
 def _check_suffix(sheet: Path | None) -> None:
     if sheet is not None and sheet.suffix.lower() != ".png":
         raise UsageError(f"the sheet {sheet} must be a .png file", mend="Rename it.")
-
-
-def _opened(path: Path) -> TextIO:
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        return open(path, "w", encoding="utf-8")
-    except OSError as error:
-        raise InputError(
-            f"can't write {path}: {error.strerror or error}", mend="Choose another --manifest."
-        ) from error
 
 
 def _line(result: Result) -> str:
