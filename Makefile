@@ -3,7 +3,6 @@
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
-JOBS ?= auto
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test lint format train-default clean
@@ -16,8 +15,8 @@ demo: $(VENV)/.stamp-run  ## turn the example photo into every character, into d
 		--overwrite --sheet demo/sheet.png
 	@echo "The drawings are in demo/, all on one sheet: demo/sheet.png"
 
-test: $(VENV)/.stamp-dev  ## run the tests (JOBS=n processes at once)
-	$(BIN)/python -m pytest -q -n $(JOBS) --maxprocesses 8 --dist worksteal
+test: $(VENV)/.stamp-dev  ## run the tests
+	$(BIN)/python -m pytest -q
 
 lint: $(VENV)/.stamp-dev  ## check style and types
 	$(BIN)/ruff check .

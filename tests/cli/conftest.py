@@ -58,8 +58,8 @@ def whole_bundle(tmp_path_factory):
 
 @pytest.fixture(autouse=True)
 def home(tmp_path, monkeypatch):
-    """A cache of the test's own, which nothing is downloaded into."""
+    """A cache of the test's own."""
     folder = tmp_path / "home"
     monkeypatch.setenv("TOONIFY_HOME", str(folder))
-    monkeypatch.setenv("TOONIFY_OFFLINE", "1")
+    monkeypatch.delenv("TOONIFY_OFFLINE", raising=False)
     return folder

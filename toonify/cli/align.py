@@ -11,6 +11,8 @@ import typer
 
 from toonify.cli.common import complain, examples, settings_of
 from toonify.errors import InputError, ToonifyError, UsageError
+from toonify.utils.marks import CROP
+from toonify.utils.outputs import InputFiles, check_output, is_ours
 
 if TYPE_CHECKING:
     import numpy as np
@@ -44,7 +46,7 @@ def align(
         str, typer.Option(help="Colour behind transparent drawings: a name or #rrggbb.")
     ] = "white",
     overwrite: Annotated[
-        bool, typer.Option("--overwrite", help="Replace crops in the output folder.")
+        bool, typer.Option("--overwrite", help="Replace crops that toonify made.")
     ] = False,
     sheet: Annotated[
         Path | None,
@@ -78,11 +80,19 @@ def align(
     paths = list(iter_images(existing_folder(drawings), recursive=True))
     if not paths:
         raise InputError(f"no image in {drawings}", mend="Put PNG or JPEG drawings there.")
-    targets = _targets(drawings, paths, output, overwrite)
+    reads = InputFiles([*paths, anchor])
+    targets = _targets(drawings, paths, output, overwrite, reads)
     beside = output.resolve()
+    named = {"--sheet": sheet, "--manifest": manifest}
     sheet = sheet or beside.with_name(f"{beside.name}-sheet.png")
     manifest = manifest or beside.with_name(f"{beside.name}-manifest.jsonl")
     check_sheet(sheet, "--sheet", output)
+    for option, path in (("--sheet", sheet), ("--manifest", manifest)):
+        check_output(path, reads, option=option, named=named[option] is not None)
+    if manifest.exists() and not is_ours(manifest):
+        raise UsageError(
+            f"{manifest} is there and is no manifest: it stays", mend="Choose another --manifest."
+        )
     points = Anchors.read(anchor) if anchor else None
     names = [path.relative_to(drawings).as_posix() for path in paths]
     for key in points.unused(names) if points else ():
@@ -107,7 +117,7 @@ def align(
                 failed.append((placement.name, error))
                 continue
             target = targets[placement.name]
-            write_image(target, crop)
+            write_image(target, crop, mark={"kind": CROP})
             record = {**placement.record(), "output": str(target)}
             records.append(record)
             cells.append(Cell(with_guides(crop), placement.name, placement.method))
@@ -192,20 +202,23 @@ def write_text(path: Path, text: str) -> None:
         raise InputError(f"can't write {path}: {error.strerror or error}") from error
 
 
-def _targets(folder: Path, paths: list[Path], output: Path, overwrite: bool) -> dict[str, Path]:
+def _targets(
+    folder: Path, paths: list[Path], output: Path, overwrite: bool, reads: InputFiles
+) -> dict[str, Path]:
     """The crop's file of each drawing by its name."""
-    from toonify.jobs import plan
+    from toonify.jobs import mirrored
 
     inside, outside = output.resolve(), folder.resolve()
     if inside == outside or inside.is_relative_to(outside) or outside.is_relative_to(inside):
         raise UsageError(f"{output} and {folder} lie in each other", mend="Choose another -o.")
     if output.is_file():
         raise UsageError(f"{output} is a file, not a folder", mend="Choose another -o.")
-    jobs = plan([str(folder)], f"{output}/", recursive=True)
+    jobs = mirrored([(path, path.relative_to(folder)) for path in paths], output)
     targets = {}
     for path, job in zip(paths, jobs, strict=True):
-        assert job.source == path and job.target is not None
+        assert job.target is not None
         targets[path.relative_to(folder).as_posix()] = job.target
+        check_output(job.target, reads, folder=output)
     there = next((t for t in targets.values() if t.exists()), None)
     if there and not overwrite:
         raise UsageError(f"{there} is there already", mend="Add --overwrite, or another -o.")

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from toonify.cli.common import complain, examples, make_parent, settings_of
+from toonify.cli.common import complain, examples, make_parent, model_files, settings_of
 from toonify.cli.live import training_display
 from toonify.cli.projecting import (
     BatchOption,
@@ -25,6 +25,7 @@ from toonify.cli.projecting import (
     sample_photos,
 )
 from toonify.errors import UsageError
+from toonify.utils.outputs import InputFiles, check_output
 
 EPILOG = examples(
     "toonify build-lut drawings/ --generator swapped.safetensors -o cast.safetensors",
@@ -82,6 +83,10 @@ def build_lut(
     settings = settings_of(ctx)
     if output.suffix != ".safetensors":
         raise UsageError(f"a table is a .safetensors file, not {output}", mend="Rename it.")
+    reads = InputFiles([folder, photos, *model_files(generator, encoder)])
+    check_output(output, reads, named=True)
+    for suffix in (".png", ".html"):
+        check_output(output.with_suffix(suffix), reads)
     options = ProjectionOptions(
         generator, encoder, start, k, steps, batch_size, lr, patience, noise
     )

@@ -44,6 +44,8 @@ def bundle(
     """
     from toonify.bundle_writing import write_bundle
 
+    if output.is_symlink() and not output.exists():
+        raise UsageError(f"{output} is a link that leads nowhere", mend="Choose another -o.")
     if output.exists() and any(output.iterdir() if output.is_dir() else [output]):
         raise UsageError(f"{output} exists already", mend="Choose another -o.")
     given = {

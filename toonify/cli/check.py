@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from importlib.metadata import version
 from pathlib import Path
 from typing import Annotated
 
@@ -11,6 +12,7 @@ import typer
 from toonify.cli.align import existing_folder, write_text
 from toonify.cli.common import complain, examples, settings_of
 from toonify.errors import UsageError
+from toonify.utils.outputs import REPORT_TITLE, InputFiles, check_output
 
 EPILOG = examples(
     "toonify check drawings/",
@@ -57,6 +59,10 @@ def check(
         raise UsageError(
             f"the report in {output} would lie among the drawings", mend="Choose another -o."
         )
+    if output:
+        reads = InputFiles([folder])
+        for name in ("sheet.png", "mean.png", "summary.txt", "report.json"):
+            check_output(output / name, reads, folder=output)
     with settings.progress("checking") as bar:
         report = check_drawings(
             folder,
@@ -68,8 +74,9 @@ def check(
     if output:
         write_image(output / "sheet.png", report_sheet(report))
         write_image(output / "mean.png", report.mean())
-        write_text(output / "summary.txt", report.text() + "\n")
-        listing = json.dumps(report.as_json(), indent=1, ensure_ascii=False)
+        write_text(output / "summary.txt", f"{REPORT_TITLE}{report.text()}\n")
+        about = {"toonify": version("toonify"), **report.as_json()}
+        listing = json.dumps(about, indent=1, ensure_ascii=False)
         write_text(output / "report.json", listing + "\n")
     errors = [f for f in report.findings if f.severity == "error"]
     for finding in errors:

@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from toonify.cli.common import Settings, complain, examples, settings_of
+from toonify.cli.common import Settings, complain, examples, model_files, settings_of
 from toonify.cli.live import training_display
 from toonify.errors import UsageError
+from toonify.utils.outputs import InputFiles, check_run_folder
 
 if TYPE_CHECKING:
     from toonify.models.hybrid import HybridGenerator
@@ -139,6 +140,8 @@ def distill(
         if value is not None:
             other = next(kind for kind in Layout if kind is not layout)
             raise UsageError(f"{name} is of --layout {other}", mend="Leave it out.")
+    reads = InputFiles([pairs, *model_files(teacher, start)])
+    check_run_folder(output, reads)
     RunFolder(output).start(resume=resume)  # before minutes of preparation: is it free?
     device = pick_device(settings.device)
     master = load_generator(locate(teacher, "generator"), device=device)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from toonify.cli.common import Settings, complain, examples, settings_of
+from toonify.cli.common import Settings, complain, examples, model_files, settings_of
 from toonify.cli.inverting import (
     EncoderOption,
     Framing,
@@ -18,6 +18,7 @@ from toonify.cli.inverting import (
     present,
 )
 from toonify.errors import InputError, UsageError
+from toonify.utils.outputs import InputFiles, check_output
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -111,6 +112,11 @@ def edit(
     present(source)
     present(mix)
     sides = [] if fit is None else [_side(folder) for folder in fit]
+    named = None if direction is None else direction.rpartition(":")[0] or direction
+    inputs = InputFiles([source, mix, direction, named, *model_files(encoder, generator)])
+    for path in (path for side in sides for path in side):
+        inputs.add(path)
+    check_output(output, inputs, named=True)
     strengths = _strengths(span, strength, frames, output)
     photo_given = any(p is not None and p.suffix != ".safetensors" for p in (source, mix))
     reads = photo_given or fit is not None

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from toonify.cli.common import complain, examples, existing, settings_of
+from toonify.cli.common import complain, examples, existing, model_files, settings_of
 from toonify.errors import UsageError
+from toonify.utils.outputs import InputFiles, check_output
 
 if TYPE_CHECKING:
     from toonify.engine import Toonifier
@@ -84,7 +85,11 @@ def evaluate(
             f"{len(folders)} folders of drawings for {len(bundles)} bundles",
             mend="Give one for all, or one for each.",
         )
-    paths = [job.source for job in plan(photos, None, recursive=recursive) if job.source][:limit]
+    jobs = plan(photos, None, recursive=recursive, note=complain)
+    paths = [job.source for job in jobs if job.source][:limit]
+    reads = InputFiles([*paths, *folders, *model_files(*bundles)])
+    for name in ("report.json", "index.html", "sheet.png"):
+        check_output(output / name, reads, folder=output)
 
     from toonify.engine import Toonifier
     from toonify.evaluation import (

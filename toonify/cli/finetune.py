@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from toonify.cli.common import Settings, complain, examples, settings_of
+from toonify.cli.common import Settings, complain, examples, model_files, settings_of
 from toonify.cli.live import training_display
 from toonify.cli.projecting import EncoderOption
+from toonify.utils.outputs import InputFiles, check_run_folder
 
 if TYPE_CHECKING:
     import torch
@@ -243,8 +244,7 @@ def finetune(
     _refuse_idle(objective, {**asked, "discriminator": discriminator}, ObjectiveName.paired)
     if augment_p is not None and ada_target is not None:
         raise UsageError("a fixed --augment-p has no --ada-target", mend="Leave one out.")
-    if output.exists() and not output.is_dir():
-        raise UsageError(f"{output} is a file", mend="Give -o FOLDER.")
+    check_run_folder(output, InputFiles([data, *model_files(base, encoder, discriminator)]))
     shared = {"freeze_below": freeze_below, "seed": settings.seed, "lr": lr}
     dtype = pick_dtype(settings.dtype, pick_device(settings.device))
     pairs = batch_size or PairedConfig.batch_size

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from toonify.cli.common import Settings, complain, examples, settings_of
+from toonify.cli.common import Settings, complain, examples, model_files, settings_of
 from toonify.cli.inverting import (
     EncoderOption,
     Framing,
@@ -19,6 +20,7 @@ from toonify.cli.inverting import (
     present,
 )
 from toonify.errors import InputError, ModelError, ToonifyError, UsageError
+from toonify.utils.outputs import InputFiles, check_output
 
 if TYPE_CHECKING:
     from toonify.training.perceptual import PerceptualLoss
@@ -58,8 +60,12 @@ def invert(
     A photo that fails is named, the others go on, and the exit status is 1.
     """
     settings = settings_of(ctx)
-    paths = photographs(inputs)
+    paths = photographs(inputs, note=complain)
     targets = output_stems(paths, output)
+    reads = InputFiles([*paths, *model_files(encoder, generator)])
+    for stem in targets:
+        for ending in ENDINGS:
+            check_output(stem.with_name(f"{stem.name}{ending}"), reads, folder=output)
     model = load_model(settings, encoder, generator, gradients=bool(steps) or pti)
     loss: PerceptualLoss | None = None
     try:
@@ -169,20 +175,24 @@ def _write_curves(stem: Path, curves: dict[str, list[float]]) -> str:
     return str(picture)
 
 
-def photographs(inputs: list[Path]) -> list[Path]:
-    """Files as they are, and the images of folders.
+def photographs(inputs: list[Path], note: Callable[[str], None] = lambda line: None) -> list[Path]:
+    """Files as they are, and the photographs of folders, see `toonify.jobs.plan`.
+
+    Args:
+        note: gets a line on what a folder holds that is left out.
 
     Raises:
         InputError: a folder has none, or no file is there.
     """
-    from toonify.media.images import iter_images
+    from toonify.jobs import plan
 
     paths: list[Path] = []
     for item in inputs:
-        found = list(iter_images(item)) if item.is_dir() else [item]
-        if not found:
-            raise InputError(f"no image in {item}", mend="Put PNG or JPEG photos there.")
-        paths += found
+        if os.path.isdir(item):
+            jobs = plan([str(item)], None, note=note)
+            paths += [job.source for job in jobs if job.source is not None]
+        else:
+            paths.append(item)
     if not any(path.exists() for path in paths):
         present(paths[0])
     return paths
@@ -192,7 +202,7 @@ def output_stems(paths: list[Path], folder: Path) -> list[Path]:
     """Where each photo's files go, without suffix.
 
     Raises:
-        UsageError: files would replace a photo or each other, or the folder is a file.
+        UsageError: files would replace each other, or the folder is a file.
     """
     if folder.exists() and not folder.is_dir():
         raise UsageError(f"{folder} is a file", mend="Give -o FOLDER.")
@@ -202,15 +212,10 @@ def output_stems(paths: list[Path], folder: Path) -> list[Path]:
         raise UsageError(
             f"two photos are called {double}", mend="Invert them into different folders."
         )
-    photos = {path.resolve(): path for path in paths}
     written: dict[Path, str] = {}
     for name in names:
         for ending in ENDINGS:
             target = (folder / f"{name}{ending}").resolve()
-            if target in photos:
-                raise UsageError(
-                    f"{photos[target]} would be replaced by a result", mend="Choose another -o."
-                )
             if target in written:
                 raise UsageError(
                     f"{name} and {written[target]} would both become {target.name}",

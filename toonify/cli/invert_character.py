@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from toonify.cli.common import complain, examples, settings_of
+from toonify.cli.common import complain, examples, model_files, settings_of
 from toonify.cli.live import training_display
 from toonify.cli.projecting import (
     BatchOption,
@@ -23,6 +23,7 @@ from toonify.cli.projecting import (
     load_projector,
 )
 from toonify.errors import InputError, ToonifyError, UsageError
+from toonify.utils.outputs import InputFiles, check_output
 
 if TYPE_CHECKING:
     from toonify.training.data import Drawings
@@ -74,6 +75,7 @@ def invert_character(
     options = ProjectionOptions(
         generator, encoder, start, k, steps, batch_size, lr, patience, noise
     )
+    check_output(output, InputFiles([*images, *model_files(generator, encoder)]), named=True)
     projector = load_projector(settings, options)
     identity = generator_hash(projector.generator)  # type: ignore[arg-type]
     table = CharacterTable(generator_hash=identity)

@@ -9,6 +9,7 @@ import typer
 
 from toonify.cli.common import examples, settings_of
 from toonify.errors import UsageError
+from toonify.utils.outputs import InputFiles, check_output
 
 if TYPE_CHECKING:
     from toonify.lut import CharacterTable
@@ -77,6 +78,7 @@ def show(
         previews = [(item.name, item.preview) for item in chosen if item.preview is not None]
         if not previews:
             raise UsageError("these characters have no previews", mend="Leave -o out.")
+        check_output(output, InputFiles([table_path(table)]), named=True)
         write_image(output, preview_sheet(previews))
     for item in chosen:
         record = {
@@ -98,6 +100,7 @@ def merge(
     output: Annotated[Path, typer.Option("-o", "--output", help="Table to write.")],
 ) -> None:
     """Put several tables into one; of equal names the last one stays."""
+    check_output(output, InputFiles([table_path(table) for table in tables]), named=True)
     merged = load_table(tables[0])
     for other in tables[1:]:
         merged.merge(load_table(other))
@@ -127,6 +130,8 @@ def remove(
         raise UsageError(
             f"{path} belongs to a bundle, whose manifest has its hash", mend="Give -o FILE."
         )
+    if output is not None:
+        check_output(output, InputFiles([path]), named=True)
     loaded = load_table(table)
     for name in names:
         loaded.remove(name)

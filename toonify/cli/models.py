@@ -179,11 +179,13 @@ def convert(
     import torch
 
     from toonify import checkpoints
-    from toonify.cli.common import make_parent
+    from toonify.cli.common import make_parent, model_files
     from toonify.errors import UsageError
+    from toonify.utils.outputs import InputFiles, check_output
 
     if output.suffix != ".safetensors":
         raise UsageError(f"{output} must be a .safetensors file", mend="Rename it.")
+    check_output(output, InputFiles(model_files(name)), named=True)
     make_parent(output)
     metadata = {"converted_from": Path(name).name}
     dtype = getattr(torch, store.value)

@@ -7,8 +7,9 @@ from typing import Annotated
 
 import typer
 
-from toonify.cli.common import complain, examples, make_parent, settings_of
+from toonify.cli.common import complain, examples, make_parent, model_files, settings_of
 from toonify.errors import UsageError
+from toonify.utils.outputs import InputFiles, check_output
 
 EPILOG = examples(
     "toonify swap ffhq-mobile runs/cast/generator.safetensors -o swapped.safetensors",
@@ -46,6 +47,7 @@ def swap(
 
     if output.suffix != ".safetensors":
         raise UsageError(f"a generator is written as .safetensors, not {output}", mend="Rename it.")
+    check_output(output, InputFiles(model_files(source, toon)), named=True)
     parents = [load_generator(locate(name, "generator")) for name in (source, toon)]
     swapped = layer_swap(*parents, resolution=resolution, blend=blend)
     notes = compare_parents(*parents)

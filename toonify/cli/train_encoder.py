@@ -9,12 +9,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from toonify.cli.common import examples, settings_of
+from toonify.cli.common import examples, model_files, settings_of
 from toonify.cli.live import training_display
 from toonify.cli.training_faces import check_faces, face_data, judges
 from toonify.cli.training_frames import FrameOptions
 from toonify.cli.training_frames import check as check_frames
 from toonify.cli.training_frames import train as train_frames
+from toonify.utils.outputs import InputFiles, check_run_folder
 
 if TYPE_CHECKING:
     from toonify.models.protocol import Generator
@@ -312,6 +313,9 @@ def train_encoder(
         table=table,
     )
     check_frames(frames)
+    named = (generator, start, codes_by, faces, toon, table)
+    reads = [photos, pairs, drawings, parser, cutouts, *model_files(*named)]
+    check_run_folder(output, InputFiles(reads))
     if task is not TaskName.face:
         train_frames(settings, frames, data_for)
         return

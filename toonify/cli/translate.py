@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from toonify.cli.common import BundleOption, Settings, examples, settings_of
+from toonify.cli.common import BundleOption, Settings, examples, model_files, settings_of
 from toonify.cli.inverting import Framing, FramingOption, Photos, load_model, present
 from toonify.errors import UsageError
+from toonify.utils.outputs import InputFiles, check_output
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -112,13 +113,16 @@ def translate(
             raise UsageError("--generator is of a --checkpoint", mend="Leave it out, or add one.")
         _toonify(settings, source, output, bundle, character)
         return
-    model = load_model(settings, checkpoint or OFFICIAL[task], generator)
-    photos = Photos(settings, model, frame)
-    images = _images(task, photos, source, samples, factor, parser, strength, settings.seed)
     targets = [output]
     if samples > 1:
         names = (f"{output.stem}-{i}{output.suffix}" for i in range(1, samples + 1))
         targets = [output.with_name(name) for name in names]
+    reads = InputFiles([source, parser, *model_files(checkpoint or OFFICIAL[task], generator)])
+    for target in targets:
+        check_output(target, reads, named=samples == 1)
+    model = load_model(settings, checkpoint or OFFICIAL[task], generator)
+    photos = Photos(settings, model, frame)
+    images = _images(task, photos, source, samples, factor, parser, strength, settings.seed)
     with settings.progress(source.name) as bar:
         for done, (image, target) in enumerate(zip(images, targets, strict=True), start=1):
             write_image(target, to_rgb(image))
@@ -138,6 +142,7 @@ def _toonify(
     from toonify.video import Casting, FrameArtist
     from toonify.video.stills import draw_still
 
+    check_output(output, InputFiles([source, *model_files(bundle)]), named=True)
     frames = FrameToonifier.from_bundle(bundle, device=settings.device, dtype=settings.dtype)
     casting = Casting([character] if character else [], frames.characters)
     rgb = read_image(source).rgb

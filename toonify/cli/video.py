@@ -22,10 +22,12 @@ from toonify.cli.common import (
     TrgbOption,
     complain,
     examples,
+    model_files,
     settings_of,
 )
 from toonify.cli.stylize import Faces, Landmarks
 from toonify.errors import UsageError
+from toonify.utils.outputs import InputFiles, check_output
 
 if TYPE_CHECKING:
     from torch import nn
@@ -147,6 +149,7 @@ def video(
     from toonify.video import Options, convert
     from toonify.video import preview as draw_preview
 
+    check_output(output, InputFiles([source, *model_files(bundle, checkpoint)]), named=True)
     drawing = {"level": level, "trgb": trgb, "color": color, "batch_size": batch_size}
     artist, identity = _artist(settings, engine, bundle, checkpoint, landmarks.value, drawing)
     largest = faces is Faces.largest

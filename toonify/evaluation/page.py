@@ -4,6 +4,7 @@ from __future__ import annotations
 
 HEAD = """<!doctype html>
 <html lang="en"><head><meta charset="utf-8">
+<meta name="generator" content="toonify">
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <title>toonify evaluate</title>
 <style>

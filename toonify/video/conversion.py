@@ -18,6 +18,8 @@ from toonify.media.ffmpeg import ffmpeg_path
 from toonify.media.mux import assemble
 from toonify.media.probe import Clip
 from toonify.media.video import Pixels, Reader, Span, open_clip, open_reader
+from toonify.utils.marks import read_mark
+from toonify.utils.outputs import InputFiles, check_output, is_ours
 from toonify.video.artist import Artist
 from toonify.video.casting import Casting
 from toonify.video.pipeline import Drawn, Pipeline
@@ -101,10 +103,15 @@ def check_paths(source: Path, output: Path) -> None:
     """Raise UsageError where the output would destroy the input."""
     if source.exists() and output.exists() and source.resolve() == output.resolve():
         raise UsageError("the output is the input", mend="Choose another -o.")
+    check_output(output, InputFiles([source]), named=True)
     if not output.suffix and output.is_dir() and any(output.iterdir()):
-        mine = all(p.suffix == ".png" and p.stem.isdecimal() for p in output.iterdir())
-        if not mine:
-            raise UsageError(f"the folder {output} holds other files", mend="Give a new folder.")
+        known = fingerprint(source)
+        for path in output.iterdir():
+            if not (is_ours(path) and (read_mark(path) or {}).get("input") == known):
+                raise UsageError(
+                    f"the folder {output} holds other files than this clip's frames: {path.name}",
+                    mend="Give a new folder.",
+                )
 
 
 def convert(
@@ -300,6 +307,7 @@ class _Run:
             frames=self.frames,
             clip=self.clip,
             span=self.options.span,
+            mark={"kind": "drawing", "input": fingerprint(self.source)},
         )
 
     def keep_partial(self) -> Path | None:
@@ -307,5 +315,11 @@ class _Run:
         if not self.work.segments:
             return None
         partial = self.output.with_name(f"{self.output.stem}.partial{self.output.suffix}")
+        if not self.work.wrote(partial):
+            raise UsageError(
+                f"{partial} is there and is not toonify's: it stays",
+                mend="Move it away, or leave --keep-partial out.",
+            )
         self.assemble(partial)
+        self.work.note(partial)
         return partial

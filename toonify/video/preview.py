@@ -13,6 +13,7 @@ from toonify.errors import InputError
 from toonify.faces.types import RGB
 from toonify.media.images import write_image
 from toonify.media.video import Frame, Span, open_clip, open_reader
+from toonify.utils.outputs import InputFiles, check_output
 from toonify.video.artist import Artist
 from toonify.video.casting import Casting
 from toonify.video.stills import draw_still
@@ -42,6 +43,7 @@ def preview(
     Raises:
         InputError: the clip can't be read, or the sheet not written.
     """
+    check_output(sheet, InputFiles([source]), named=True)
     span = span or Span()
     columns, counts = [], []
     for frame in _three(source, span):

@@ -44,6 +44,11 @@ class WorkFolder:
         try:
             self.folder.parent.mkdir(parents=True, exist_ok=True)
             self._lock.acquire(timeout=0)
+            if self.folder.is_symlink() or not self._is_mine():
+                raise InputError(
+                    f"{self.folder} is there and is no unfinished work: it stays",
+                    mend="Move it away, or choose another -o.",
+                )
             if self.folder.exists() and not (self._resume and self._same_plan()):
                 shutil.rmtree(self.folder)
             self.folder.mkdir(exist_ok=True)
@@ -71,6 +76,14 @@ class WorkFolder:
     def _unlock(self) -> None:
         self._lock.release()
         Path(self._lock.lock_file).unlink(missing_ok=True)
+
+    def _is_mine(self) -> bool:
+        """Whether the folder is not there yet, or was made by a run."""
+        if not os.path.lexists(self.folder):
+            return True
+        return self.folder.is_dir() and (
+            (self.folder / PLAN).is_file() or not any(self.folder.iterdir())
+        )
 
     def _same_plan(self) -> bool:
         try:
@@ -126,6 +139,22 @@ class WorkFolder:
         except (OSError, ValueError, KeyError, EOFError):
             return None
 
+    def note(self, written: Path) -> None:
+        """Remember a file outside the folder that this work has written."""
+        _write(self._noted(written), _identity(written).encode())
+
+    def wrote(self, path: Path) -> bool:
+        """Whether a file may be replaced: it isn't there, or is as `note` saw it."""
+        if not os.path.lexists(path):
+            return True
+        try:
+            return self._noted(path).read_text() == _identity(path)
+        except OSError:
+            return False
+
+    def _noted(self, path: Path) -> Path:
+        return self.folder / f"{hashlib.sha256(os.fsencode(path.name)).hexdigest()[:16]}.written"
+
     def clear(self) -> None:
         """Throw away all segments."""
         for path in (*self.folder.glob("*.nut"), *self.folder.glob("*.npz")):
@@ -134,6 +163,13 @@ class WorkFolder:
     def remove(self) -> None:
         """The output is there: nothing of this is needed any more."""
         shutil.rmtree(self.folder, ignore_errors=True)
+
+
+def _identity(path: Path) -> str:
+    if not path.is_file():  # a folder of frames
+        return "folder"
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def fingerprint(path: Path) -> str:
