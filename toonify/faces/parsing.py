@@ -1,0 +1,124 @@
+"""Which part of a head each pixel shows: skin, hair, brows, glasses … by a small network in OpenCV.
+
+The network (`toonify.models.parsing`, trained by `recipes/parsing`) ships as an ONNX file, so
+that parsing needs no torch and takes some 50 ms a face on one core.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from toonify.errors import InputError, ModelError
+from toonify.faces.types import RGB, Points, f32
+
+LABELS = (
+    "background", "skin", "hair", "ear", "neck", "brow", "eye", "lips", "mouth", "glasses",
+    "sunglasses", "beard", "headwear", "hand", "clothes", "person", "object",
+)  # fmt: skip
+# Further outputs: logits of four kinds of glasses, then of beard, moustache and headwear
+GLASSES = ("none", "thin", "thick", "sun")
+ATTRIBUTES = (*(f"glasses_{kind}" for kind in GLASSES), "beard", "moustache", "headwear")
+INPUT = 256
+FILE = Path(__file__).parent.parent / "bundles" / "default" / "parsing.onnx"
+
+
+@dataclass(frozen=True, eq=False)
+class Parsing:
+    """What a crop shows.
+
+    Attributes:
+        labels: (h, w, 17) float32, probabilities of `LABELS`; h = w = half the network's input.
+        glasses: probabilities of `GLASSES`, which sum to 1.
+        beard: probability of one (stubble counts half).
+        moustache: likewise.
+        headwear: probability of a hat, scarf, helmet or the like.
+    """
+
+    labels: Points
+    glasses: dict[str, float]
+    beard: float
+    moustache: float
+    headwear: float
+
+    def map(self, size: tuple[int, int] | None = None) -> NDArray[np.uint8]:
+        """(h, w) uint8, the likeliest label's index; resized to `size` (height, width) first."""
+        labels = self.labels if size is None else self.resized(size)
+        return np.asarray(labels.argmax(axis=2), np.uint8)
+
+    def resized(self, size: tuple[int, int]) -> Points:
+        """(height, width, 17) probabilities at another size."""
+        planes = [
+            cv2.resize(np.ascontiguousarray(self.labels[..., i]), size[::-1])
+            for i in range(self.labels.shape[2])
+        ]
+        return f32(np.stack(planes, axis=2))
+
+
+class FaceParser:
+    """Head crops → `Parsing`; one instance a thread.
+
+    Args:
+        weights: the ONNX file; the default bundle's by default.
+
+    Raises:
+        ModelError: the file is not there, can't be read, or is no such network.
+    """
+
+    def __init__(self, weights: Path = FILE) -> None:
+        if not weights.is_file():
+            raise ModelError(f"no parsing network at {weights}", mend="Install toonify again.")
+        try:
+            self._network = cv2.dnn.readNetFromONNX(str(weights))
+        except cv2.error as error:
+            raise ModelError(
+                f"{weights} can't be read as a parsing network ({error.err})",
+                mend="Install toonify again.",
+            ) from error
+
+    def __call__(self, rgb: RGB) -> Points:
+        """A square crop (H, W, 3) uint8 → probabilities (128, 128, 17) float32 of `LABELS`.
+
+        The face as large as in an FFHQ crop is best; half to 1.3 times of that does.
+        """
+        return self.parse(rgb).labels
+
+    def parse(self, rgb: RGB) -> Parsing:
+        """As `__call__`, with what the whole crop tells beside the map.
+
+        Raises:
+            InputError: not a picture of three channels.
+        """
+        if rgb.ndim != 3 or rgb.shape[2] != 3 or rgb.dtype != np.uint8 or not rgb.size:
+            raise InputError(f"a head crop of shape {rgb.shape} and {rgb.dtype} can't be parsed")
+        shrinks = min(rgb.shape[:2]) > INPUT
+        how = cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR
+        small = cv2.resize(rgb, (INPUT, INPUT), interpolation=how)
+        self._network.setInput(f32(small).transpose(2, 0, 1)[None] / 255)
+        try:
+            logits, attributes = self._network.forward(["labels", "attributes"])
+        except cv2.error as error:
+            raise ModelError(f"the parsing network does not run ({error.err})") from error
+        if logits.shape[1] != len(LABELS) or attributes.size != len(ATTRIBUTES):
+            raise ModelError("the parsing network has other labels than this version knows")
+        labels = _softmax(f32(logits[0].transpose(1, 2, 0)))
+        numbers = f32(attributes).reshape(-1)
+        kinds = _softmax(numbers[: len(GLASSES)])
+        beard, moustache, headwear = 1 / (1 + np.exp(-numbers[len(GLASSES) :]))
+        return Parsing(
+            labels=labels,
+            glasses={kind: float(p) for kind, p in zip(GLASSES, kinds, strict=True)},
+            beard=float(beard),
+            moustache=float(moustache),
+            headwear=float(headwear),
+        )
+
+
+def _softmax(logits: Points) -> Points:
+    """Over the last axis."""
+    powers = np.exp(logits - logits.max(axis=-1, keepdims=True))
+    return f32(powers / powers.sum(axis=-1, keepdims=True))
