@@ -13,8 +13,8 @@ from typing import Any, cast
 
 from torch import Tensor, nn
 
-from toonify.models.mobile import Block, ImageHead
-from toonify.models.ops import EqualConv2d, StyledConv, ToRGB, fast_layout
+from toonify.models.mobile import Block, ImageHead, finish, run_blocks
+from toonify.models.ops import EqualConv2d, StyledConv, ToRGB
 from toonify.models.protocol import LayerInfo, Noise
 from toonify.models.stylegan2 import StyleGAN2Generator
 
@@ -125,19 +125,16 @@ class HybridGenerator(StyleGAN2Generator):
             x: (B, C, H, W) as `features(..., resolution=32)` gives them, of any size.
             styles: the whole list.
         """
-        for _, y in self._deep(x, styles, noise):
-            x = y
-        return self.to_img(x, styles[-1])
+        first = len(self.layers) - 1 - 3 * len(self.deep)
+        return finish(self.bridge(x), self.deep, self.to_img, styles[first:], noise=noise)
 
     def _deep(
         self, x: Tensor, styles: Sequence[Tensor], noise: Noise
     ) -> Iterator[tuple[int, Tensor]]:
         x = self.bridge(x)
         first = len(self.layers) - 1 - 3 * len(self.deep)
-        for i, block in enumerate(cast(Sequence[Block], self.deep)):
-            up, one, two = styles[first + 3 * i : first + 3 * i + 3]
-            x = fast_layout(block.up(x, up))
-            x = block.conv2(block.conv1(x, one, noise), two, noise)
+        for i, block in enumerate(self.deep):
+            x = run_blocks(x, [block], styles[first + 3 * i :], noise=noise)
             yield 64 * 2**i, x
 
 

@@ -8,13 +8,14 @@ distilled from.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, cast
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from toonify.models import bands
 from toonify.models.ops import sized_noise
 from toonify.models.protocol import LayerInfo, Noise
 
@@ -120,6 +121,37 @@ class ImageHead(nn.Module):
         return inverse_haar(F.conv2d(x, self.weight.to(x.dtype), self.bias.to(x.dtype)))
 
 
+def run_blocks(
+    x: Tensor, blocks: Iterable[nn.Module], styles: Sequence[Tensor], *, noise: Noise
+) -> Tensor:
+    """Features (B, C, h, w) through `Block`s; `styles` begins with the first one's."""
+    run = [cast(Block, block) for block in blocks]
+    if run and bands.suits(x):
+        return bands.run_blocks(x, run, styles, noise=noise)
+    for i, block in enumerate(run):
+        up, first, second = styles[3 * i : 3 * i + 3]
+        x = block.up(x, up).contiguous(memory_format=torch.channels_last)
+        x = block.conv2(block.conv1(x, first, noise), second, noise)
+    return x
+
+
+def finish(
+    x: Tensor,
+    blocks: Iterable[nn.Module],
+    head: ImageHead,
+    styles: Sequence[Tensor],
+    *,
+    noise: Noise,
+) -> Tensor:
+    """The image of features (B, C, h, w): `Block`s, then the head, which takes the last style."""
+    run = [cast(Block, block) for block in blocks]
+    if run and bands.suits(x):
+        return bands.run_blocks(
+            x, run, [*styles[: 3 * len(run)], styles[-1]], noise=noise, head=head
+        )
+    return head(run_blocks(x, run, styles, noise=noise), styles[-1])
+
+
 class MobileGenerator(nn.Module):
     """Compact generator; w+ entries as StyleGAN2's at the same resolution.
 
@@ -216,29 +248,23 @@ class MobileGenerator(nn.Module):
         return x
 
     def synthesize(self, styles: Sequence[Tensor], *, noise: Noise = "const") -> Tensor:
-        x = self.features(styles, resolution=self.resolution // 2, noise=noise)
-        return self.to_img(x, styles[-1])
+        return self.from_features(
+            self.features(styles, resolution=4, noise=noise), styles, noise=noise
+        )
 
     def from_features(
         self, x: Tensor, styles: Sequence[Tensor], *, noise: Noise = "const"
     ) -> Tensor:
         """Finish an image from `features(...)` of any resolution; `styles` is the whole list."""
         start = int(math.log2(x.shape[-1])) - 2
-        x = self.run_blocks(x, styles, start, len(self.blocks), noise)
-        return self.to_img(x, styles[-1])
+        return finish(x, self.blocks[start:], self.to_img, styles[1 + 3 * start :], noise=noise)
 
     def run_blocks(
         self, x: Tensor, styles: Sequence[Tensor], start: int, stop: int, noise: Noise = "const"
     ) -> Tensor:
         """Features (B, C, h, w) through blocks `start` to before `stop`; `styles` is the whole
         list."""
-        for i in range(start, stop):
-            block = cast(Block, self.blocks[i])
-            up, first, second = styles[1 + 3 * i : 4 + 3 * i]
-            x = block.up(x, up).contiguous(memory_format=torch.channels_last)
-            x = block.conv1(x, first, noise)
-            x = block.conv2(x, second, noise)
-        return x
+        return run_blocks(x, self.blocks[start:stop], styles[1 + 3 * start :], noise=noise)
 
     def forward(self, w_plus: Tensor, *, noise: Noise = "const") -> Tensor:
         return self.synthesize(self.styles(w_plus), noise=noise)

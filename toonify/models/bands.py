@@ -1,0 +1,265 @@
+"""The compact generator's blocks on a CPU, a band of rows at a time (ours).
+
+The plain path of `models/mobile.py` reads and writes each layer's whole activation once a step:
+modulation, wavelet, depthwise and pointwise convolution, noise, activation. Here a block runs
+from its input to its output on a few rows that stay in the processor's cache, one picture after
+the other, so that a batch costs no more a picture than one:
+
+- the style is folded into the depthwise kernel, or into the image head's weights;
+- the wavelet's four bands lie apart, because the layer before has its output channels in that
+  order, and are put together without a copy;
+- noise and activation change the matrix product's output in place;
+- the image head follows the last block within the band.
+
+Results are the plain path's but for the order of additions.
+"""
+
+from __future__ import annotations
+
+import weakref
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from toonify.models.ops import sized_noise
+from toonify.models.protocol import Noise
+
+if TYPE_CHECKING:
+    from toonify.models.mobile import Block, ImageHead, ModulatedConv
+
+BAND = 1 << 20  # values of a layer that are worked on together: they fit in the cache
+_kept: weakref.WeakKeyDictionary[nn.Module, dict[Any, Any]] = weakref.WeakKeyDictionary()
+
+
+def suits(x: Tensor) -> bool:
+    """Whether blocks should run in bands: on a CPU, without gradients, in 32 or 16 bits."""
+    return (
+        x.device.type == "cpu"
+        and not torch.is_grad_enabled()
+        and compute_dtype(x) in (torch.float32, torch.bfloat16)
+        and torch.compiler.is_compiling() is False
+    )
+
+
+def compute_dtype(x: Tensor) -> torch.dtype:
+    """What autocast asks for on this device, else the tensor's own."""
+    return torch.get_autocast_dtype("cpu") if torch.is_autocast_enabled("cpu") else x.dtype
+
+
+def run_blocks(
+    x: Tensor,
+    blocks: Sequence[Block],
+    styles: Sequence[Tensor],
+    *,
+    noise: Noise,
+    head: ImageHead | None = None,
+) -> Tensor:
+    """Compact blocks one after the other, and the image head if given.
+
+    Args:
+        x: features (B, C, h, w).
+        blocks: at least one.
+        styles: (B, C_i), three a block (up, conv1, conv2), then the head's.
+        noise: as `Generator.synthesize`'s.
+        head: what makes the image from the last block's output.
+
+    Returns:
+        (B, C', H, W) features with channels last in memory; with a head the image (B, 3, 2H, 2W).
+    """
+    dtype = compute_dtype(x)
+    styles = [style.to(dtype) for style in styles]
+    with torch.autocast("cpu", enabled=False):
+        pixels = x.to(dtype).permute(0, 2, 3, 1).contiguous()  # (B, h, w, C)
+        pixels = pixels[..., _by_band(pixels.shape[3])]
+        for i, block in enumerate(blocks):
+            last = i == len(blocks) - 1
+            layers = (block.conv1, block.conv2)
+            maps = [_noise_map(layer, pixels.shape, noise, dtype) for layer in layers]
+            done = [
+                _run_block(
+                    picture,
+                    block,
+                    [style[b] for style in styles[3 * i : 3 * i + 3]],
+                    [None if one is None else one[b % len(one)] for one in maps],
+                    by_band=not last,
+                    head=(head, styles[3 * i + 3][b]) if last and head is not None else None,
+                )
+                for b, picture in enumerate(pixels)
+            ]
+            pixels = torch.stack(done) if len(done) > 1 else done[0][None]
+    return pixels if head is not None else pixels.permute(0, 3, 1, 2)
+
+
+def _run_block(
+    x: Tensor,
+    block: Block,
+    styles: Sequence[Tensor],
+    noise: Sequence[Tensor | None],
+    *,
+    by_band: bool,
+    head: tuple[ImageHead, Tensor] | None,
+) -> Tensor:
+    """One block of one picture.
+
+    Args:
+        x: (h, w, C), channels by wavelet band.
+        styles: (C,), (C/4,), (C',).
+        noise: (2h, 2w, 1) for either convolution, or None.
+        by_band: give the output's channels by wavelet band, for the next block.
+        head: the image head and its style, which then take the block's output.
+
+    Returns:
+        (2h, 2w, C'), or the image (3, 4h, 4w).
+    """
+    height, width = 2 * x.shape[0], 2 * x.shape[1]
+    first = _constants(block.conv1, x.dtype, by_band=False)
+    second = _constants(block.conv2, x.dtype, by_band=by_band)
+    wide = max(first.taken, second.taken, second.given)
+    step = max(2, BAND // (width * wide) // 2 * 2)
+    up_style = styles[0][_by_band(len(styles[0]))] * 0.5
+    kernels = [first.depthwise * _column(styles[1]), second.depthwise * _column(styles[2])]
+    if head is None:
+        out = x.new_empty(height, width, second.given)
+    else:
+        out = x.new_empty(3, 2 * height, 2 * width)
+        to_img = _head_constants(head[0], x.dtype)
+        weight, bias = to_img[0] * head[1], to_img[1]
+    for top in range(0, height, step):
+        bottom = min(top + step, height)
+        # rows that the two 3x3 kernels reach to; the wavelet gives them in twos
+        rows = range(max(top - 2, 0) // 2, (min(bottom + 2, height) + 1) // 2)
+        y = _wavelet(x[rows.start : rows.stop] * up_style)
+        at = 2 * rows.start
+        y, at = _conv(y, at, (top - 1, bottom + 1), height, kernels[0], first, noise[0])
+        into = None if head is not None else out[top:bottom]
+        y, at = _conv(y, at, (top, bottom), height, kernels[1], second, noise[1], into)
+        if head is not None:
+            image = torch.addmm(bias, weight, y.reshape(-1, second.given).t())
+            _image_wavelet(image.view(4, 3, bottom - top, width), out[:, 2 * top : 2 * bottom])
+    return out
+
+
+def _conv(
+    x: Tensor,
+    at: int,
+    wanted: tuple[int, int],
+    height: int,
+    kernel: Tensor,
+    layer: _Layer,
+    noise: Tensor | None,
+    into: Tensor | None = None,
+) -> tuple[Tensor, int]:
+    """A separable convolution with noise and activation, of some rows.
+
+    Args:
+        x: (n, w, C), the rows from `at` on of the picture's `height`.
+        wanted: first and last-but-one row of the output, cut to the picture.
+        into: (rows, w, C') to write to.
+
+    Returns:
+        (rows, w, C') and which row its first one is.
+    """
+    top, bottom = max(wanted[0], 0), min(wanted[1], height)
+    y = F.conv2d(x[None].permute(0, 3, 1, 2), kernel, padding=1, groups=layer.taken)
+    # where the band ends inside the picture, the outermost rows lack a neighbour and are not used
+    y = y.permute(0, 2, 3, 1)[0, top - at : bottom - at]
+    out = x.new_empty(*y.shape[:2], layer.given) if into is None else into
+    torch.addmm(
+        layer.bias, y.reshape(-1, layer.taken), layer.pointwise, out=out.view(-1, layer.given)
+    )
+    if noise is not None:
+        out += noise[top:bottom]
+    return F.leaky_relu_(out, 0.2), top
+
+
+class _Layer:
+    """A convolution's weights as they are used: depthwise (C, 1, 3, 3), pointwise (C, C'),
+    bias (C',)."""
+
+    def __init__(self, layer: ModulatedConv, dtype: torch.dtype, by_band: bool) -> None:
+        weight: Tensor = layer.pointwise[:, :, 0, 0]
+        bias: Tensor = layer.bias
+        if by_band:
+            order = _by_band(len(bias))
+            weight, bias = weight[order], bias[order]
+        self.depthwise = layer.depthwise.to(dtype)
+        self.pointwise = weight.to(dtype).t()
+        self.bias = bias.to(dtype)
+        self.taken, self.given = self.pointwise.shape
+
+
+def _constants(layer: ModulatedConv, dtype: torch.dtype, *, by_band: bool) -> _Layer:
+    sources = (layer.depthwise, layer.pointwise, layer.bias)
+    return _keep(layer, (dtype, by_band), sources, lambda: _Layer(layer, dtype, by_band))
+
+
+def _head_constants(head: ImageHead, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
+    """Weights (12, C) and bias (12, 1) by wavelet band, with the wavelet's factor in them."""
+
+    def make() -> tuple[Tensor, Tensor]:
+        order = _by_band(12)
+        weight = head.weight[order, :, 0, 0] * 0.5
+        return weight.to(dtype), (head.bias[order] * 0.5).to(dtype)[:, None]
+
+    return _keep(head, dtype, (head.weight, head.bias), make)
+
+
+def _keep(module: nn.Module, key: Any, sources: Sequence[Tensor], make: Any) -> Any:
+    """What `make()` gives, made anew when one of `sources` has changed."""
+    state = tuple(
+        (source.data_ptr(), 0 if source.is_inference() else source._version) for source in sources
+    )
+    kept = _kept.setdefault(module, {})
+    if key not in kept or kept[key][0] != state:
+        kept[key] = (state, make())
+    return kept[key][1]
+
+
+def _by_band(channels: int) -> Tensor:
+    """The order in which `inverse_haar`'s channels lie band by band."""
+    quarter = channels // 4
+    details = torch.arange(quarter, channels).view(quarter, 3).t().reshape(-1)
+    return torch.cat((torch.arange(quarter), details))
+
+
+def _column(style: Tensor) -> Tensor:
+    return style[:, None, None, None]
+
+
+def _noise_map(
+    layer: ModulatedConv, shape: torch.Size, noise: Noise, dtype: torch.dtype
+) -> Tensor | None:
+    """(1 or B, 2h, 2w, 1), or None without noise."""
+    batch, height, width = shape[0], 2 * shape[1], 2 * shape[2]
+    if noise == "zero":
+        return None
+    if noise == "const":
+        return sized_noise(layer.noise, (height, width)).to(dtype).view(1, height, width, 1)
+    fresh = torch.randn(batch, height, width, 1)
+    return (fresh * layer.noise.std()).to(dtype)
+
+
+def _wavelet(x: Tensor) -> Tensor:
+    """Inverse Haar of (h, w, 4C) with bands apart and the factor ½ taken already → (2h, 2w, C)."""
+    height, width, channels = x.shape
+    low, a, d, e = x.view(height, width, 4, channels // 4).unbind(2)
+    out = x.new_empty(height, 2, width, 2, channels // 4)
+    plus, minus, total, difference = low + a, low - a, d + e, d - e
+    torch.add(plus, total, out=out[:, 0, :, 0])
+    torch.sub(plus, total, out=out[:, 0, :, 1])
+    torch.add(minus, difference, out=out[:, 1, :, 0])
+    torch.sub(minus, difference, out=out[:, 1, :, 1])
+    return out.view(2 * height, 2 * width, channels // 4)
+
+
+def _image_wavelet(bands: Tensor, out: Tensor) -> None:
+    """The same of an image: (4, 3, h, w) written to (3, 2h, 2w)."""
+    low, a, d, e = bands
+    plus, minus, total, difference = low + a, low - a, d + e, d - e
+    torch.add(plus, total, out=out[:, 0::2, 0::2])
+    torch.sub(plus, total, out=out[:, 0::2, 1::2])
+    torch.add(minus, difference, out=out[:, 1::2, 0::2])
+    torch.sub(minus, difference, out=out[:, 1::2, 1::2])
