@@ -1,0 +1,185 @@
+"""Smooth scalar fields over a picture, which shapes are cut from: blurs, flow, distances, colors.
+
+All fields are float32 (H, W). Lengths and sigmas are px of the field.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import cv2
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+Field = NDArray[np.float32]
+Lab = NDArray[np.float32]  # (..., 3): L 0..100, a and b about -100..100
+
+
+def f32(values: ArrayLike) -> Field:
+    """`values` as a float32 array."""
+    return np.asarray(values, np.float32)
+
+
+def blur(field: ArrayLike, sigma: float) -> Field:
+    """Gaussian blur; wide ones run on a reduced copy, which nobody can tell apart."""
+    image = f32(field)
+    if sigma <= 0.2:
+        return image
+    if sigma > 6 and min(image.shape[:2]) > 32:
+        step = 2 if sigma <= 14 else 4
+        size = (max(image.shape[1] // step, 8), max(image.shape[0] // step, 8))
+        small = cv2.resize(image, size, interpolation=cv2.INTER_AREA)
+        small = cv2.GaussianBlur(
+            small, (0, 0), sigma * size[0] / image.shape[1], borderType=cv2.BORDER_REPLICATE
+        )
+        return f32(
+            cv2.resize(small, (image.shape[1], image.shape[0]), interpolation=cv2.INTER_LINEAR)
+        )
+    return f32(cv2.GaussianBlur(image, (0, 0), float(sigma), borderType=cv2.BORDER_REPLICATE))
+
+
+def smoothstep(field: ArrayLike, low: float, high: float) -> Field:
+    """0 below `low`, 1 above `high`, smooth between."""
+    t = np.clip((f32(field) - low) / (high - low), 0, 1)
+    return f32(t * t * (3 - 2 * t))
+
+
+def resize(field: ArrayLike, size: tuple[int, int]) -> Field:
+    """To `size` (width, height): averaging when it shrinks, linear when it grows."""
+    image = f32(field)
+    shrinks = size[0] < image.shape[1]
+    return f32(
+        cv2.resize(image, size, interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR)
+    )
+
+
+def to_lab(rgb: NDArray[np.uint8]) -> Lab:
+    """(H, W, 3) uint8 RGB to CIELAB, float32."""
+    return f32(cv2.cvtColor(f32(rgb) / 255, cv2.COLOR_RGB2LAB))
+
+
+def to_rgb(lab: ArrayLike) -> NDArray[np.float32]:
+    """One CIELAB color (3,) to RGB in 0..1, clipped to what a screen can show."""
+    one = f32(lab).reshape(1, 1, 3)
+    return f32(np.clip(cv2.cvtColor(one, cv2.COLOR_LAB2RGB)[0, 0], 0, 1))
+
+
+def weighted_mean(values: ArrayLike, weight: ArrayLike) -> Field:
+    """Mean of (H, W, C) under `weight` (H, W): (C,)."""
+    w = f32(weight).ravel()
+    v = f32(values).reshape(len(w), -1)
+    return f32(w @ v / (float(w.sum()) + 1e-6))
+
+
+def weighted_quantile(values: ArrayLike, weight: ArrayLike, q: Sequence[float]) -> Field:
+    """Quantiles `q` (0..1) of a field under a weight; 0 where nothing weighs."""
+    v, w = f32(values).ravel(), f32(weight).ravel()
+    seen = w > 0.05
+    if not seen.any():
+        return f32(np.zeros(len(q)))
+    v, w = v[seen], w[seen]
+    if len(v) > 20000:  # a regular sample is as good
+        step = len(v) // 20000 + 1
+        v, w = v[::step], w[::step]
+    order = np.argsort(v)
+    total = np.cumsum(w[order])
+    at = np.searchsorted(total, total[-1] * f32(q)).clip(0, len(v) - 1)
+    return f32(v[order][at])
+
+
+def fill_from(field: Field, weight: Field, near: float, far: float) -> Field:
+    """`field` where `weight` is 1; elsewhere its weighted blur, `far` where `near` sees nothing."""
+    n = f32(np.clip(weight, 0, 1))
+    w1, w2 = blur(n, near), blur(n, far)
+    a = blur(field * n, near) / (w1 + 1e-6)
+    b = blur(field * n, far) / (w2 + 1e-6)
+    mean = float((field * n).sum() / (n.sum() + 1e-6))
+    k2 = np.clip(w2 * 50, 0, 1)
+    b = b * k2 + mean * (1 - k2)
+    k = np.clip(w1 * 4, 0, 1)
+    return f32(a * k + b * (1 - k))
+
+
+def guided(guide: Field, field: Field, radius: int, eps: float) -> Field:
+    """Guided filter (He et al., 2010): `field` with the edges of `guide` (0..1)."""
+    size = (2 * radius + 1, 2 * radius + 1)
+
+    def mean(a: Field) -> Field:
+        return f32(cv2.blur(a, size))
+
+    mean_g, mean_f = mean(guide), mean(field)
+    a = (mean(guide * field) - mean_g * mean_f) / (mean(guide * guide) - mean_g**2 + eps)
+    return f32(mean(f32(a)) * guide + mean(f32(mean_f - a * mean_g)))
+
+
+def edge_tangent_flow(
+    luminance: Field, sigma: float, spread: float
+) -> tuple[Field, Field]:
+    """Unit vectors (vx, vy) along edges: the smoothed structure tensor's minor axis."""
+    g = blur(luminance, sigma)
+    gx, gy = cv2.Sobel(g, cv2.CV_32F, 1, 0, ksize=3), cv2.Sobel(g, cv2.CV_32F, 0, 1, ksize=3)
+    a, b, c = blur(gx * gx, spread), blur(gx * gy, spread), blur(gy * gy, spread)
+    angle = 0.5 * np.arctan2(2 * b, a - c) + np.pi / 2
+    return f32(np.cos(angle)), f32(np.sin(angle))
+
+
+def line_integral(field: Field, flow: tuple[Field, Field], steps: int, step: float) -> Field:
+    """`field` (H, W) or (H, W, C <= 4) averaged along the flow, `steps` of `step` px each way.
+
+    Line integral convolution (Cabral & Leedom, 1993) with Gaussian weights.
+    """
+    both = np.dstack(flow)
+    height, width = field.shape[:2]
+    grid = np.dstack(
+        np.meshgrid(np.arange(width, dtype=np.float32), np.arange(height, dtype=np.float32))
+    )
+    total, weight = field.copy(), 1.0
+    for sign in (1.0, -1.0):
+        at = grid.copy()
+        ahead = both * np.float32(sign)
+        for i in range(1, steps + 1):
+            at += ahead * np.float32(step)
+            w = float(np.exp(-0.5 * (i / (steps / 2)) ** 2))
+            sample = cv2.remap(field, at, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+            cv2.scaleAdd(sample, w, total, total)
+            weight += w
+            if i < steps:
+                new = cv2.remap(both, at, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+                dot = new[..., 0] * ahead[..., 0] + new[..., 1] * ahead[..., 1]
+                new[dot < 0] *= -1
+                ahead = new
+    return f32(total / weight)
+
+
+def signed_distance(mask: ArrayLike, limit: float = 60.0) -> Field:
+    """Distance to the border of a mask (0..1 cut at 0.5), positive inside, smoothed a little.
+
+    `mask` should be smooth, so that the border is known to a fraction of a px.
+    """
+    m = f32(mask)
+    inside = (m > 0.5).astype(np.uint8)
+    d_in = cv2.distanceTransform(inside, cv2.DIST_L2, 5)
+    d_out = cv2.distanceTransform(1 - inside, cv2.DIST_L2, 5)
+    coarse = np.clip(d_in - d_out, -limit, limit)
+    coarse = coarse - np.sign(coarse) * 0.5
+    gx, gy = cv2.Sobel(m, cv2.CV_32F, 1, 0, ksize=3), cv2.Sobel(m, cv2.CV_32F, 0, 1, ksize=3)
+    slope = np.sqrt(gx * gx + gy * gy) / 8
+    fine = (m - 0.5) / np.maximum(slope, 0.02)
+    near = np.exp(-((coarse / 2.5) ** 2))
+    return blur(f32(fine * near + coarse * (1 - near)), 0.8)
+
+
+def remove_small(mask: Field, area: float, holes: float) -> Field:
+    """`mask` (0..1) without islands below `area` px² and without holes below `holes` px²."""
+    out = mask.copy()
+    for value, limit in ((1, area), (0, holes)):
+        binary = (out > 0.5).astype(np.uint8)
+        if not value:
+            binary = 1 - binary
+        count, labels, stats, _ = cv2.connectedComponentsWithStats(binary)
+        small = np.flatnonzero(stats[:, cv2.CC_STAT_AREA] < limit)
+        small = small[small > 0]
+        if len(small):
+            hit = np.isin(labels, small)
+            out[hit] = np.minimum(out[hit], 0.3) if value else np.maximum(out[hit], 0.7)
+    return out

@@ -1,0 +1,61 @@
+"""Hair: tones cut along its flow, and single strands."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from toonify.portrait.fields import (
+    Field,
+    blur,
+    f32,
+    fill_from,
+    line_integral,
+    to_rgb,
+    weighted_mean,
+    weighted_quantile,
+)
+from toonify.portrait.scene import Head
+from toonify.portrait.shapes import cut
+from toonify.portrait.tones import paint_tones, stretch, tone_colors
+
+
+def paint_hair(head: Head, hair: Field, mask: Field | None = None) -> None:
+    """Paint the region `hair` (a signed distance); `mask` (0..1) is where its colors are read."""
+    lab, u, style = head.lab, head.unit, head.style
+    mask = head.parts.hair if mask is None else mask
+    inside = f32(np.clip((mask - 0.55) * 3, 0, 1))
+    if float(inside.sum()) < 150 * u * u:
+        return
+    lum = lab[..., 0]
+    filled = f32(lum * inside + fill_from(lum, inside, 4, 14) * (1 - inside))
+    fine = blur(filled, 1.0)
+    both = line_integral(np.dstack([fine, fine - blur(filled, 2.6)]), head.flow, 9, 2.6)
+    tone = f32(0.75 * both[..., 0] + 0.25 * blur(both[..., 0], 9 * u))
+    tone = blur(tone, 1.0)
+    cuts = list(weighted_quantile(tone, inside, [0.16, 0.45, 0.8]))
+    means, _ = tone_colors(lab, tone, inside, cuts)
+    mid = weighted_mean(lab, inside)
+    spread = float(means[3][0] - means[0][0])
+    # Flat light still wants strands to be seen: some 14 units of lightness between the ends.
+    contrast = style.hair_contrast * max(1.0, 14 / max(spread, 4.0)) * 1.1
+    colors = [stretch(m, mid, contrast, style.saturation) for m in means]
+    if style.spot_black and mid[0] < style.spot_black * 1.2:
+        colors = [f32([5, 0, 0]), f32([5, 0, 0]), f32([5, 0, 0]), f32([max(colors[3][0], 30), *(colors[3][1:] * 0.8)])]
+    if style.paper:
+        colors = [f32([100 - (100 - c[0]) * 0.8, *(c[1:] * 0.95)]) for c in colors]
+    paint_tones(
+        head.add, hair, tone, cuts, colors, area=14 * u * u, softness=style.softness * 0.45 * u
+    )
+    dark = colors[0].copy()
+    dark[0] = max(dark[0] * 0.6, 4)
+    head.palette.hair_ink = to_rgb([min(dark[0], 22), mid[1] * 0.7, mid[2] * 0.6])
+    if not style.strands:
+        return
+    detail = both[..., 1]
+    scale = float(np.sqrt(weighted_mean((detail**2)[..., None], inside)[0])) + 0.15
+    z = detail / scale
+    edge = np.minimum(hair - 0.5, 4)
+    head.add(cut(f32(np.minimum(edge, (-z - 1.35) * 2)), area=9 * u * u), to_rgb(dark))
+    light = colors[3].copy()
+    light[0] = min(light[0] + 6, 97)
+    head.add(cut(f32(np.minimum(edge - 1, (z - 1.9) * 2)), area=9 * u * u), to_rgb(light))

@@ -1,0 +1,49 @@
+"""Outlines of varying width along the borders of regions, and the line of the jaw."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+
+from toonify.portrait.fields import Field, blur, f32, smoothstep
+from toonify.portrait.scene import Head
+from toonify.portrait.shapes import cut, spline, stroke
+from toonify.portrait.subject import JAW
+
+
+def direction_weight(distance: Field) -> Field:
+    """Outlines are heavier below and to the right, as if light came from above left."""
+    g = blur(distance, 2.0)
+    gx = cv2.Sobel(g, cv2.CV_32F, 1, 0, ksize=3) / 8
+    gy = cv2.Sobel(g, cv2.CV_32F, 0, 1, ksize=3) / 8
+    return f32(0.8 + 0.5 * np.clip(-(gx * 0.5 + gy * 0.75), -0.6, 1))
+
+
+def outline(distance: Field, width: Field | float) -> Field:
+    """Level set of a line of `width` px along a region's border."""
+    return f32(np.asarray(width) / 2 - np.abs(distance))
+
+
+def paint_head_lines(head: Head, skin: Field, hair: Field) -> None:
+    """Skin's outline, the jaw before the neck, and the hair's outline."""
+    if not head.style.line:
+        return
+    u, palette = head.unit, head.palette
+    width = head.style.line * u**0.6
+    off_hair = np.clip(-hair / 2 + 0.5, 0, 1)
+    head.add(
+        cut(outline(skin, width * 0.85 * direction_weight(skin) * off_hair), area=10 * u),
+        palette.ink,
+    )
+    jaw = spline(head.face.points[list(JAW)], 90)
+    t = np.linspace(0, 1, len(jaw))
+    press = np.interp(t, [0, 0.1, 0.3, 0.5, 0.7, 0.9, 1], [0, 0.6, 1.1, 1.35, 1.1, 0.6, 0])
+    at = np.clip(np.rint(jaw).astype(int), 0, [head.size[0] - 1, head.size[1] - 1])
+    below = blur(head.parts.neck, 5 * u)[at[:, 1], at[:, 0]]
+    widths = press * width * 0.8 * smoothstep(below, 0.1, 0.35)
+    widths = widths * smoothstep(-hair[at[:, 1], at[:, 0]], -1, 2)
+    run = np.flatnonzero(widths > 0.2)
+    if len(run) > 6:
+        head.add([stroke(jaw[run[0] : run[-1] + 1], widths[run[0] : run[-1] + 1])], palette.ink)
+    if palette.hair_ink is not None:
+        head.add(cut(outline(hair, width * direction_weight(hair)), area=10 * u), palette.hair_ink)

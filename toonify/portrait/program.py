@@ -1,0 +1,87 @@
+"""The portrait program: picture, meshes and parts in, a drawing of flat shapes out."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from toonify.portrait.features import paint_brows, paint_eyes, paint_mouth, paint_nose
+from toonify.portrait.fields import (
+    Field,
+    blur,
+    edge_tangent_flow,
+    f32,
+    line_integral,
+    signed_distance,
+    smoothstep,
+    to_lab,
+)
+from toonify.portrait.hair import paint_hair
+from toonify.portrait.lines import paint_head_lines
+from toonify.portrait.scene import Head
+from toonify.portrait.shapes import Drawing, raster_mask, spline
+from toonify.portrait.skin import paint_marks, paint_skin
+from toonify.portrait.styles import Style
+from toonify.portrait.subject import OVAL, RGB, Subject
+from toonify.portrait.surroundings import paint_background, paint_people
+
+
+def draw_picture(
+    rgb: RGB, person: Field, subjects: Sequence[Subject], style: Style
+) -> Drawing:
+    """Draw a whole picture (H, W, 3) uint8.
+
+    Args:
+        person: (H, W) 0..1, where anybody is.
+        subjects: the heads in it; nearer (larger) ones are drawn over farther ones.
+    """
+    lab = to_lab(rgb)
+    height, width = lab.shape[:2]
+    drawing = Drawing(width, height, f32([0.5, 0.5, 0.5]))
+    vx, vy = edge_tangent_flow(lab[..., 0], 1.2, 5.0)
+    ordered = sorted(subjects, key=lambda subject: subject.face.unit)
+    heads = []
+    for subject in ordered:
+        x0, y0, x1, y1 = subject.window
+        view = (slice(y0, y1), slice(x0, x1))
+        heads.append(
+            Head(
+                np.ascontiguousarray(lab[view]),
+                (np.ascontiguousarray(vx[view]), np.ascontiguousarray(vy[view])),
+                subject.face,
+                subject.parts,
+                style,
+                drawing,
+                (float(x0), float(y0)),
+            )
+        )
+    unit = ordered[-1].face.unit if ordered else max(width, height) / 640
+    paint_background(drawing, lab, person, style, (vx, vy))
+    paint_people(drawing, lab, person, heads, style, (vx, vy), unit)
+    for head in heads:
+        paint_head(head)
+    return drawing
+
+
+def paint_head(head: Head) -> None:
+    """Skin, features and hair of one person, over what is painted already."""
+    parts, face = head.parts, head.face
+    oval = f32(raster_mask([spline(face.points[list(OVAL)], 140, closed=True)], head.size)) / 255
+
+    def region(mask: Field, sigma: float) -> Field:
+        return signed_distance(blur(smoothstep(mask, 0.3, 0.7), sigma))
+
+    along = line_integral(parts.hair, head.flow, 5, 2.0)
+    hair = region(f32(0.5 * along + 0.5 * blur(parts.hair, 1.5)), 1.3)
+    under = oval * (1 - parts.clothes) * np.clip(parts.person * 2 - 1, 0, 1)
+    under = under * np.clip(parts.hair * 2, 0, 1)
+    skin = region(f32(np.maximum(parts.skin, under)), 1.8)
+    shade = paint_skin(head, skin, oval)
+    paint_marks(head, skin, shade)
+    paint_nose(head)
+    paint_mouth(head)
+    paint_brows(head)
+    paint_eyes(head)
+    paint_hair(head, hair)
+    paint_head_lines(head, skin, hair)

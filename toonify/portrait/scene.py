@@ -1,0 +1,67 @@
+"""What the parts of one drawing share: the picture, its flow, and the window of each head."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from numpy.typing import ArrayLike
+
+from toonify.portrait.fields import Field, Lab, f32
+from toonify.portrait.shapes import Drawing, Ring
+from toonify.portrait.styles import Style
+from toonify.portrait.subject import FaceGeometry, Parts
+
+
+@dataclass(eq=False)
+class Palette:
+    """Colors of one head that its parts are drawn with, RGB in 0..1 unless said otherwise."""
+
+    skin: Field  # CIELAB of the skin's main tone
+    ink: Field  # outlines of skin and features
+    fold: Field  # softer lines within skin
+    hair_ink: Field | None = None
+
+
+@dataclass(eq=False)
+class Head:
+    """One head in its window of the picture; all fields and points are in px of the window."""
+
+    lab: Lab
+    flow: tuple[Field, Field]
+    face: FaceGeometry
+    parts: Parts
+    style: Style
+    drawing: Drawing
+    offset: tuple[float, float]
+    palette: Palette = field(
+        default_factory=lambda: Palette(f32([65, 14, 18]), f32([0.15, 0.08, 0.06]), f32([0.5, 0.3, 0.25]))
+    )
+
+    @property
+    def unit(self) -> float:
+        return self.face.unit
+
+    @property
+    def pen(self) -> float:
+        """Width of an ordinary line, px; thinner lines would vanish on small faces."""
+        return max(self.style.line, 1.7) * self.unit**0.6
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """(width, height) of the window."""
+        return (self.lab.shape[1], self.lab.shape[0])
+
+    def add(
+        self,
+        rings: list[Ring],
+        color: ArrayLike,
+        *,
+        opacity: float = 1.0,
+        blur: float = 0.0,
+        clip: list[Ring] | None = None,
+    ) -> None:
+        """Paint rings given in px of the window."""
+        move = f32(self.offset)
+        moved = [f32(ring) + move for ring in rings if len(ring) >= 3]
+        through = None if clip is None else [f32(ring) + move for ring in clip]
+        self.drawing.add(moved, color, opacity=opacity, blur=blur, clip=through)

@@ -1,0 +1,145 @@
+"""Skin: one family of flat tones in the person's own color, and the marks on it."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+
+from toonify.portrait.fields import (
+    Field,
+    blur,
+    f32,
+    fill_from,
+    line_integral,
+    smoothstep,
+    to_rgb,
+    weighted_mean,
+)
+from toonify.portrait.scene import Head, Palette
+from toonify.portrait.shapes import cut, ellipse
+from toonify.portrait.subject import BROWS, LIP_LOWER, LIP_UPPER, NOSE_WING
+from toonify.portrait.tones import paint_tones, stretch, tone_colors, tone_cuts
+
+
+def feature_mask(head: Head, grow: float = 1.0) -> Field:
+    """1 over eyes, brows, lips and nostrils, where the skin's own tone can't be read."""
+    p, u = head.face.points, head.unit
+    mask = np.zeros(head.lab.shape[:2], np.uint8)
+
+    def ring(points: Field, width: float, *, closed: bool = True) -> None:
+        q = np.int32(np.rint(points))
+        if closed:
+            cv2.fillPoly(mask, [q], 255)
+        cv2.polylines(mask, [q], closed, 255, max(1, int(width * grow * u)))
+
+    for eye, (upper, lower) in zip(head.face.eyes, BROWS, strict=True):
+        ring(np.vstack([eye.upper, eye.lower[::-1]]), 10)
+        ring(np.vstack([p[list(upper)], p[list(lower)][::-1]]), 8)
+    ring(np.vstack([p[list(LIP_UPPER)], p[list(LIP_LOWER)][::-1]]), 6)
+    for wing in NOSE_WING:
+        ring(p[list(wing)], 10, closed=False)
+    return f32(mask) / 255
+
+
+def paint_skin(head: Head, skin: Field, oval: Field) -> Field:
+    """Paint the region `skin` (a signed distance); returns the lightness that skin is shaded by."""
+    lab, u, style, parts = head.lab, head.unit, head.style, head.parts
+    features = feature_mask(head)
+    clean = np.clip(parts.skin * 2 - 1, 0, 1) * (1 - features) * np.clip(1 - parts.hair * 2, 0, 1)
+    clean = clean * np.clip(1 - parts.beard * 1.5, 0, 1)
+    clean = clean * np.clip(1 - (parts.glasses + parts.lenses) * 2, 0, 1)
+    clean = f32(cv2.erode(f32(clean), np.ones((3, 3))))
+    if float(clean.sum()) < 200 * u * u:
+        clean = f32(np.clip(parts.skin, 0, 1))
+    # Thin dark things (frames, wrinkles, single hairs) and glints are no shade.
+    width = max(3, int(11 * u)) | 1
+    kernel = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (width, width))
+    lum = blur(lab[..., 0], 0.8 * u)
+    lum = f32(cv2.morphologyEx(cv2.morphologyEx(lum, cv2.MORPH_CLOSE, kernel), cv2.MORPH_OPEN, kernel))
+    shade = fill_from(lum, clean, 4 * u, 14 * u)
+    shade = f32(0.6 * blur(shade, 3.5 * u) + 0.4 * blur(shade, 9 * u))
+    face = f32(clean * oval)
+    if float(face.sum()) < 300 * u * u:
+        face = clean
+    weight = f32(face + 0.3 * clean)
+    cuts = tone_cuts(shade, weight, style.skin_tones, 6.0)
+    means, shares = tone_colors(lab, shade, clean, cuts)
+    base = means[int(np.argmax(shares))]
+    colors = []
+    for color in means:
+        c = stretch(color, base, style.skin_contrast)
+        # One hue a person: shade is deeper, not another color.
+        c[1:] = 0.4 * c[1:] + 0.6 * base[1:] * (1 + (base[0] - c[0]) * 0.008)
+        c[1:] *= style.saturation
+        if style.paper:
+            c = f32([100 - (100 - c[0]) * 0.72, *(c[1:] * 0.9)])
+        colors.append(c)
+    if style.halftone:
+        paint_tones(head.add, skin, shade, [], [colors[-1] if len(colors) < 2 else colors[1]], area=0)
+        screen(head, skin, shade, cuts, colors)
+    else:
+        paint_tones(
+            head.add, skin, shade, cuts, colors, area=420 * u * u, softness=style.softness * u
+        )
+    drawn = f32(base).copy()
+    drawn[1:] *= style.saturation
+    ink = f32([np.clip(base[0] * 0.26, 6, 20), base[1] * 0.35 + 5, base[2] * 0.35 + 3])
+    fold = f32([max(base[0] - 19, 9), base[1] * 1.15 + 4, base[2] * 1.1 + 2])
+    head.palette = Palette(drawn, to_rgb(ink), to_rgb(fold))
+    if style.blush:
+        paint_blush(head, base)
+    return shade
+
+
+def screen(head: Head, skin: Field, shade: Field, cuts: list[float], colors: list[Field]) -> None:
+    """Shade as dots on a grid turned by 45 degrees, larger where it is darker."""
+    if not cuts:
+        return
+    pitch = head.style.halftone * head.unit**0.7
+    height, width = shade.shape
+    yy, xx = np.mgrid[:height, :width].astype(np.float32)
+    ox, oy = head.offset
+    a = (xx + ox + yy + oy) * np.float32(np.pi / pitch * 0.70711 * 1.41421)
+    b = (xx + ox - yy - oy) * np.float32(np.pi / pitch * 0.70711 * 1.41421)
+    grid = (np.cos(a) + np.cos(b)) / 4 + 0.5
+    spread = max(6.0, float(colors[-1][0] - colors[0][0]))
+    dark = np.clip((cuts[0] + 2 - shade) / spread, 0, 1)
+    amount = np.where(shade < cuts[0] + 2, 0.28 + 0.55 * dark, 0)
+    level = np.minimum(f32((blur(amount, 0.6) - 1 + grid) * 10), skin - 1.5)
+    head.add(cut(level, area=2), to_rgb(colors[0] - f32([6, -3, -2])))
+
+
+def paint_blush(head: Head, base: Field) -> None:
+    p, u = head.face.points, head.unit
+    warm = f32([base[0] - 4, base[1] + 14, base[2] + 3])
+    for index, side in ((50, -1), (280, 1)):
+        if side * head.face.yaw > 30:
+            continue
+        ring = ellipse(p[index] + head.face.down * 5 * u, 17 * u, 11 * u, np.deg2rad(head.face.roll))
+        head.add([ring], to_rgb(warm), opacity=head.style.blush, blur=7 * u)
+
+
+def paint_marks(head: Head, skin: Field, shade: Field) -> None:
+    """What the photograph shows on skin beyond shade: frames of glasses, moles, folds, moustaches."""
+    lab, u, parts = head.lab, head.unit, head.parts
+    lum = blur(lab[..., 0], 0.9 * u)
+    width = max(5, int(15 * u)) | 1
+    kernel = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (width, width))
+    hat = f32(cv2.morphologyEx(lum, cv2.MORPH_CLOSE, kernel)) - lum
+    base = float(head.palette.skin[0])
+    hat = line_integral(hat, head.flow, 5, max(1.5 * u, 0.8))
+    features = blur(feature_mask(head, 0.9), 1.5 * u)
+    least = 6.0 + 0.07 * base
+    level = hat - least - 40 * smoothstep(features, 0.25, 0.7)
+    level = np.minimum(level, skin - 3 * u)
+    level = np.minimum(level, (0.35 - parts.hair) * 20)
+    level = np.minimum(level, (0.4 - parts.beard) * 20)
+    if not (level > 0).any():
+        return
+    strong = f32((level > 0).astype(np.float32) * np.clip((hat - least) / 10, 0.1, 1))
+    rings = cut(f32(level), area=22 * u * u)
+    dark = weighted_mean(lab, strong)
+    dark[0] = min(float(dark[0]) - 4, base - 16)
+    depth = float(np.percentile(hat[level > 0], 75))
+    color = to_rgb(dark) if depth > 22 else head.palette.fold
+    head.add(rings, color)

@@ -1,0 +1,153 @@
+"""Everything that is no head: the background, clothes, hands and things, as flat colors and lines."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+
+from toonify.portrait.fields import (
+    Field,
+    Lab,
+    blur,
+    f32,
+    line_integral,
+    signed_distance,
+    smoothstep,
+    to_rgb,
+    weighted_mean,
+)
+from toonify.portrait.scene import Head
+from toonify.portrait.shapes import Drawing, cut
+from toonify.portrait.styles import Style
+from toonify.portrait.tones import flat_colors, paint_flat, stretch
+
+
+def simplify(lab: Lab, amount: float) -> Lab:
+    """The picture with detail gone and edges kept: bilateral filtering at a reduced size.
+
+    Args:
+        amount: about the size in px of what disappears.
+    """
+    height, width = lab.shape[:2]
+    step = max(1.0, amount / 2.0)
+    size = (max(int(width / step), 16), max(int(height / step), 16))
+    small = cv2.resize(lab, size, interpolation=cv2.INTER_AREA)
+    for _ in range(3):
+        small = cv2.bilateralFilter(small, 7, 9.0, 3.0)
+    return f32(cv2.resize(small, (width, height), interpolation=cv2.INTER_CUBIC))
+
+
+def paint_background(
+    drawing: Drawing, lab: Lab, person: Field, style: Style, flow: tuple[Field, Field]
+) -> None:
+    """Flat colors, a little quieter than the photograph's, so that people stand out."""
+    height, width = lab.shape[:2]
+    detail = max(width, height) / 160 * (1.2 if person.mean() > 0.05 else 0.8)
+    outside = f32(np.clip(1 - person * 1.6, 0, 1))
+    crowded = float(outside.mean()) < 0.02
+    if crowded:
+        outside = f32(np.ones_like(outside))
+    # The person's colors must not leak into what is around: fill before smoothing.
+    smooth = simplify(lab, detail)
+    count = style.colors + (0 if person.mean() > 0.15 else 5)
+    colors, labels = flat_colors(smooth, outside, count)
+    mean = weighted_mean(lab, outside)
+    quiet = style.quiet if person.mean() > 0.05 else style.quiet * 0.3
+
+    def mute(color: Field) -> Field:
+        out = f32(mean + (color - mean) * (1 - 0.45 * quiet))
+        out[0] = out[0] * (1 - 0.3 * quiet) + 78 * 0.3 * quiet
+        out[1:] *= style.saturation * (1 - 0.25 * quiet)
+        if style.paper:
+            out[0] = 100 - (100 - out[0]) * 0.3
+            out[1:] *= 0.7
+        return f32(np.clip(out, [3, -90, -90], [98, 90, 90]))
+
+    muted = [mute(c) for c in colors]
+    drawing.ground = to_rgb(muted[0])
+    paint_flat(
+        lambda rings, color: drawing.add(rings, color, layer="background"),
+        labels,
+        muted,
+        None,
+        smooth=max(detail * 0.55, 1.0),
+        area=detail * detail * 7,
+    )
+    if style.line:
+        lines = edge_lines(smooth[..., 0], detail, flow)
+        level = np.minimum(lines, (0.25 - person) * 8)
+        dark = f32(mean * [0.35, 0.5, 0.5])
+        drawing.add(
+            cut(level, area=detail * detail * 2),
+            to_rgb(dark),
+            opacity=0.75 - 0.9 * quiet,
+            layer="background",
+        )
+
+
+def edge_lines(luminance: Field, scale: float, flow: tuple[Field, Field]) -> Field:
+    """Level set of dark lines where a smoothed picture has edges and valleys.
+
+    Flow-based difference of Gaussians (Kang et al., 2007).
+    """
+    sigma = max(scale * 0.35, 0.9)
+    difference = blur(luminance, sigma) - 0.98 * blur(luminance, sigma * 1.6)
+    coherent = line_integral(difference, flow, 6, max(scale / 3, 1.0))
+    return f32((-0.35 - coherent + 0.02 * np.maximum(luminance - 20, 0) * 0 ) * 2)
+
+
+def paint_people(
+    drawing: Drawing,
+    lab: Lab,
+    person: Field,
+    heads: list[Head],
+    style: Style,
+    flow: tuple[Field, Field],
+    unit: float,
+) -> None:
+    """Bodies: clothes, hands and what people hold, in flat colors with lines along their folds."""
+    if float(person.mean()) < 0.004:
+        return
+    distance = signed_distance(blur(smoothstep(person, 0.3, 0.7), 1.6))
+    rings = cut(distance, area=200 * unit * unit)
+    drawing.silhouette.extend(rings)
+    owned = np.zeros(person.shape, np.float32)
+    for head in heads:
+        x, y = (int(v) for v in head.offset)
+        w, h = head.size
+        view = owned[y : y + h, x : x + w]
+        np.maximum(view, np.maximum(head.parts.hair, head.parts.skin), out=view)
+    weight = f32(np.clip(person * 2 - 1, 0, 1) * np.clip(1 - owned * 1.5, 0, 1))
+    if float(weight.sum()) < 300:
+        drawing.add(rings, to_rgb([30, 2, 2]))
+        return
+    stack = np.dstack([blur(lab[..., i], 1.1 if i == 0 else 2.2) for i in range(3)])
+    smooth = line_integral(stack, flow, 4, 2.2)
+    smooth = np.dstack([blur(smooth[..., i], 0.8) for i in range(3)])
+    colors, labels = flat_colors(smooth, weight, style.colors)
+    mean = weighted_mean(lab, weight)
+    painted = []
+    for color in colors:
+        c = stretch(color, mean, style.contrast, style.saturation)
+        if style.spot_black and c[0] < style.spot_black * 0.75:
+            c = f32([5, 0, 0])
+        if style.paper:
+            c = f32([100 - (100 - c[0]) * 0.75, *(c[1:] * 0.9)])
+        painted.append(c)
+    drawing.add(rings, to_rgb(painted[0]))
+    paint_flat(
+        lambda shape, color: drawing.add(shape, color, clip=rings if style.softness else None, blur=style.softness * 0.4 * unit),
+        labels,
+        painted,
+        distance,
+        smooth=1.5,
+        area=45 * unit * unit,
+    )
+    if style.line:
+        ink = to_rgb([max(5.0, float(painted[0][0]) * 0.5), mean[1] * 0.4, mean[2] * 0.4])
+        folds = edge_lines(lab[..., 0], 4.5 * unit, flow)
+        inside = np.minimum(distance - 2, (0.35 - owned) * 8)
+        drawing.add(cut(np.minimum(folds - 0.9, inside), area=26 * unit), ink)
+        away = np.clip(1 - owned * 2.5, 0, 1)
+        width = style.line * unit**0.6 * away
+        drawing.add(cut(f32(width / 2 - np.abs(distance)), area=10 * unit), ink)
