@@ -30,6 +30,7 @@ CROP_CENTRE = (0.5, 0.57)
 CROP_SIDE = 0.9
 FACE_INPUT = 192
 EYE_INPUT = 64
+IRIS_CONTOUR_OUTPUT = "conv_eyes_contours_and_brows"
 EYE_ROI_SCALE = 2.3  # side of the eye crop over the distance of the eye corners
 
 # Indices of the 468-point mesh; "left" and "right" are the image's sides.
@@ -195,24 +196,62 @@ class FaceMesh:
         iris_right = self._iris_centre(crop_rgb, points, EYE_RIGHT, mirror=True)
         return measures_from_points(points, iris_left, iris_right)
 
+    def eye_contours(
+        self, crop_rgb: NDArray[np.uint8], measures: FaceMeasures
+    ) -> tuple[tuple[Array, Array, Array, float], tuple[Array, Array, Array, float]]:
+        """For the image's left and right eye: upper lid (9, 2) and lower lid (9, 2), each from the
+        outer corner to the inner, iris centre (2,) and iris radius, in px of the crop.
+
+        Finer than the mesh's own lids: shut eyes are shut, and gaze is the iris'.
+        """
+        points = measures.points3d
+        left = self._eye_contour(crop_rgb, points, EYE_LEFT, mirror=False)
+        right = self._eye_contour(crop_rgb, points, EYE_RIGHT, mirror=True)
+        return left, right
+
+    def _eye_contour(
+        self, rgb: NDArray[np.uint8], points: Array, corners: tuple[int, int], *, mirror: bool
+    ) -> tuple[Array, Array, Array, float]:
+        matrix = _eye_window(points, corners, mirror=mirror)
+        _set_input(self._iris, rgb, matrix, EYE_INPUT)
+        outs = [
+            np.asarray(out, np.float32).reshape(-1, 3)[:, :2]
+            for out in (self._iris.forward(IRIS_CONTOUR_OUTPUT), self._iris.forward())
+        ]
+        contour, iris = (f32(out @ matrix[:, :2].T + matrix[:, 2]) for out in outs)
+        lower = contour[0:9]
+        upper = np.concatenate([contour[0:1], contour[9:16], contour[8:9]])
+        radius = float(np.mean(np.linalg.norm(iris[1:] - iris[0], axis=1)))
+        return f32(upper), f32(lower), iris[0], radius
+
     def _iris_centre(
         self, rgb: NDArray[np.uint8], points: Array, corners: tuple[int, int], *, mirror: bool
     ) -> Array:
         """Iris centre (2,) in crop px; the network knows one side's eye, the other is mirrored."""
-        outer, inner = points[corners[0], :2], points[corners[1], :2]
-        centre = (outer + inner) / 2
-        axis = (outer - inner if mirror else inner - outer) * EYE_ROI_SCALE / EYE_INPUT
-        right = -axis if mirror else axis  # the direction the network's x axis takes in the crop
-        down = np.array([-axis[1], axis[0]], np.float32)
-        linear = np.stack([right, down], 1)
-        offset = centre - linear @ np.full(2, EYE_INPUT / 2, np.float32)
-        matrix = np.concatenate([linear, offset[:, None]], 1).astype(np.float32)
+        matrix = _eye_window(points, corners, mirror=mirror)
         out = _forward(self._iris, rgb, matrix, EYE_INPUT).reshape(-1, 3)[0, :2]
-        return (linear @ out + offset).astype(np.float32)
+        return (matrix[:, :2] @ out + matrix[:, 2]).astype(np.float32)
+
+
+def _eye_window(points: Array, corners: tuple[int, int], *, mirror: bool) -> Array:
+    """(2, 3): px of the iris network's input -> px of the crop; one side's eye is mirrored."""
+    outer, inner = points[corners[0], :2], points[corners[1], :2]
+    centre = (outer + inner) / 2
+    axis = (outer - inner if mirror else inner - outer) * EYE_ROI_SCALE / EYE_INPUT
+    right = -axis if mirror else axis  # the direction the network's x axis takes in the crop
+    down = np.array([-axis[1], axis[0]], np.float32)
+    linear = np.stack([right, down], 1)
+    offset = centre - linear @ np.full(2, EYE_INPUT / 2, np.float32)
+    return np.concatenate([linear, offset[:, None]], 1).astype(np.float32)
 
 
 def _forward(net: cv2.dnn.Net, rgb: NDArray[np.uint8], matrix: Array, size: int) -> Array:
     """Run `net` on the (size, size) window that `matrix` (2x3, window -> image) cuts out."""
+    _set_input(net, rgb, matrix, size)
+    return np.asarray(net.forward(), np.float32)
+
+
+def _set_input(net: cv2.dnn.Net, rgb: NDArray[np.uint8], matrix: Array, size: int) -> None:
     zoom = float(np.hypot(matrix[0, 0], matrix[1, 0]))
     if zoom > 2:  # keep bilinear sampling from aliasing
         step = int(zoom)
@@ -226,7 +265,6 @@ def _forward(net: cv2.dnn.Net, rgb: NDArray[np.uint8], matrix: Array, size: int)
         borderMode=cv2.BORDER_REPLICATE,
     )
     net.setInput(cv2.dnn.blobFromImage(window, 1 / 255))
-    return np.asarray(net.forward(), np.float32)
 
 
 def _read_net(weights: Path, name: str) -> cv2.dnn.Net:

@@ -39,26 +39,26 @@ def draw_picture(
     lab = to_lab(rgb)
     height, width = lab.shape[:2]
     drawing = Drawing(width, height, f32([0.5, 0.5, 0.5]))
-    vx, vy = edge_tangent_flow(lab[..., 0], 1.2, 5.0)
-    ordered = sorted(subjects, key=lambda subject: subject.face.unit)
+    flow = edge_tangent_flow(lab[..., 0], 1.2, 5.0)
     heads = []
-    for subject in ordered:
-        x0, y0, x1, y1 = subject.window
-        view = (slice(y0, y1), slice(x0, x1))
+    for subject in sorted(subjects, key=lambda one: one.face.unit * one.scale):
+        own = to_lab(subject.rgb)
+        own_flow = edge_tangent_flow(own[..., 0], 1.2, 5.0)
         heads.append(
             Head(
-                np.ascontiguousarray(lab[view]),
-                (np.ascontiguousarray(vx[view]), np.ascontiguousarray(vy[view])),
+                own,
+                own_flow,
                 subject.face,
                 subject.parts,
                 style,
                 drawing,
-                (float(x0), float(y0)),
+                subject.offset,
+                subject.scale,
             )
         )
-    unit = ordered[-1].face.unit if ordered else max(width, height) / 640
-    paint_background(drawing, lab, person, style, (vx, vy))
-    paint_people(drawing, lab, person, heads, style, (vx, vy), unit)
+    unit = heads[-1].unit * heads[-1].scale if heads else max(width, height) / 640
+    paint_background(drawing, lab, person, style, flow)
+    paint_people(drawing, lab, person, heads, style, flow, unit)
     for head in heads:
         paint_head(head)
     return drawing

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+import numpy as np
 from numpy.typing import ArrayLike
 
 from toonify.portrait.fields import Field, Lab, f32
@@ -24,7 +25,10 @@ class Palette:
 
 @dataclass(eq=False)
 class Head:
-    """One head in its window of the picture; all fields and points are in px of the window."""
+    """One head in its window of the picture; all fields and points are in px of the window.
+
+    A point of the window is at `point * scale + offset` in the drawing.
+    """
 
     lab: Lab
     flow: tuple[Field, Field]
@@ -33,6 +37,7 @@ class Head:
     style: Style
     drawing: Drawing
     offset: tuple[float, float]
+    scale: float = 1.0
     palette: Palette = field(
         default_factory=lambda: Palette(f32([65, 14, 18]), f32([0.15, 0.08, 0.06]), f32([0.5, 0.3, 0.25]))
     )
@@ -61,7 +66,11 @@ class Head:
         clip: list[Ring] | None = None,
     ) -> None:
         """Paint rings given in px of the window."""
+        moved = self.to_drawing(rings)
+        through = None if clip is None else self.to_drawing(clip)
+        self.drawing.add(moved, color, opacity=opacity, blur=blur * self.scale, clip=through)
+
+    def to_drawing(self, rings: list[Ring]) -> list[Ring]:
+        """Rings of the window in px of the drawing."""
         move = f32(self.offset)
-        moved = [f32(ring) + move for ring in rings if len(ring) >= 3]
-        through = None if clip is None else [f32(ring) + move for ring in clip]
-        self.drawing.add(moved, color, opacity=opacity, blur=blur, clip=through)
+        return [f32(ring) * np.float32(self.scale) + move for ring in rings if len(ring) >= 3]

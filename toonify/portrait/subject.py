@@ -83,9 +83,12 @@ class Parts:
 class Subject:
     """One person to draw.
 
-    `window` is x0, y0, x1, y1 in px of the picture; `face` and `parts` are in px of the window.
+    `rgb`, `face` and `parts` are in px of the person's own window, which is sampled at the size
+    that its face is drawn best at; a point of it is at `point * scale + offset` in the picture.
     """
 
+    rgb: RGB
     face: FaceGeometry
     parts: Parts
-    window: tuple[int, int, int, int]
+    scale: float = 1.0
+    offset: tuple[float, float] = (0.0, 0.0)

@@ -113,10 +113,10 @@ def paint_people(
     drawing.silhouette.extend(rings)
     owned = np.zeros(person.shape, np.float32)
     for head in heads:
-        x, y = (int(v) for v in head.offset)
-        w, h = head.size
-        view = owned[y : y + h, x : x + w]
-        np.maximum(view, np.maximum(head.parts.hair, head.parts.skin), out=view)
+        mine = np.maximum(head.parts.hair, head.parts.skin)
+        matrix = f32([[head.scale, 0, head.offset[0]], [0, head.scale, head.offset[1]]])
+        size = (person.shape[1], person.shape[0])
+        np.maximum(owned, cv2.warpAffine(mine, matrix, size, flags=cv2.INTER_LINEAR), out=owned)
     weight = f32(np.clip(person * 2 - 1, 0, 1) * np.clip(1 - owned * 1.5, 0, 1))
     if float(weight.sum()) < 300:
         drawing.add(rings, to_rgb([30, 2, 2]))

@@ -1,0 +1,273 @@
+"""From a photograph to what the program draws: who is where, and which pixels are what."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from toonify.errors import InputError
+from toonify.faces.alignment import ffhq_quad
+from toonify.faces.mesh import FaceMesh
+from toonify.faces.person import PersonMatte
+from toonify.faces.types import Face
+from toonify.portrait.fields import Field, f32, remove_small
+from toonify.portrait.subject import Eye, FaceGeometry, Parts, RGB, Subject
+
+INTEROCULAR = 125.0  # px between the eyes where `unit` is 1
+MESH_CROP = 320  # side of the FFHQ crop that the mesh is measured on
+LOOSE = 1.55  # side of the window of one head, in FFHQ crops
+MAX_UPSAMPLING = 2.2  # of small faces, before they are drawn
+
+
+class Parser(Protocol):
+    """Labels a head crop; see `toonify.faces.parsing`."""
+
+    def parts(self, rgb: RGB, geometry: FaceGeometry, matte: Field) -> Parts: ...
+
+
+@dataclass(frozen=True, eq=False)
+class Analysis:
+    """A picture ready to be drawn.
+
+    Args:
+        rgb: (H, W, 3), the photograph at the size it is drawn at.
+        person: (H, W), 0..1.
+        scale: px of `rgb` a px of the photograph.
+    """
+
+    rgb: RGB
+    person: Field
+    subjects: list[Subject]
+    scale: float
+
+
+def similarity(face: Face, size: int, loose: float) -> NDArray[np.float64]:
+    """(2, 3): px of an upright crop around a face, `loose` FFHQ crops wide, -> photo px."""
+    quad = ffhq_quad(face).astype(np.float64)
+    centre = quad.mean(0)
+    right, down = (quad[3] - quad[0]) * loose / size, (quad[1] - quad[0]) * loose / size
+    origin = centre - (right + down) * (size - 1) / 2
+    return np.stack([right, down, origin], 1)
+
+
+def sample(rgb: RGB, matrix: NDArray[np.float64], size: tuple[int, int]) -> RGB:
+    """Warp by `matrix` (window px -> photo px) without aliasing; borders are replicated."""
+    zoom = float(np.hypot(matrix[0, 0], matrix[1, 0]))
+    if zoom > 1.5:
+        step = max(1, int(zoom))
+        corners = np.array([[0, 0], [size[0], 0], [0, size[1]], [size[0], size[1]]], np.float64)
+        placed = corners @ matrix[:, :2].T + matrix[:, 2]
+        x0, y0 = (int(v) for v in np.maximum(np.floor(placed.min(0)) - 2 * step, 0))
+        x1, y1 = (int(v) for v in np.minimum(np.ceil(placed.max(0)) + 2 * step, rgb.shape[1::-1]))
+        if x1 - x0 > step and y1 - y0 > step:
+            part = rgb[y0:y1, x0:x1]
+            new = (max(part.shape[1] // step, 1), max(part.shape[0] // step, 1))
+            ratio = np.array([new[0] / part.shape[1], new[1] / part.shape[0]])
+            small = cv2.resize(part, new, interpolation=cv2.INTER_AREA)
+            inner = matrix.copy()
+            inner[:, 2] -= [x0, y0]
+            inner *= ratio[:, None]
+            inner[:, 2] += ratio / 2 - 0.5
+            rgb, matrix = np.asarray(small, np.uint8), inner
+    return np.asarray(
+        cv2.warpAffine(
+            rgb,
+            matrix,
+            size,
+            flags=(cv2.INTER_CUBIC if zoom < 1 else cv2.INTER_LINEAR) | cv2.WARP_INVERSE_MAP,
+            borderMode=cv2.BORDER_REPLICATE,
+        ),
+        np.uint8,
+    )
+
+
+class Analyzer:
+    """Measures photographs; one instance a thread.
+
+    Args:
+        mesh, matte, parser: the networks.
+    """
+
+    def __init__(self, mesh: FaceMesh, matte: PersonMatte, parser: Parser) -> None:
+        self._mesh, self._matte, self._parser = mesh, matte, parser
+
+    def analyze(self, photo: RGB, faces: Sequence[Face], *, side: int = 768) -> Analysis:
+        """Measure `photo` (H, W, 3) uint8 with its faces.
+
+        Args:
+            side: longer side of the picture that surroundings are drawn from, px, at most.
+        """
+        height, width = photo.shape[:2]
+        largest = max((self._interocular(face) for face in faces), default=0.0)
+        scale = min(1.0, side / max(height, width))
+        if largest:  # a small picture of a large face is drawn from an enlarged copy
+            wanted = min(INTEROCULAR / largest, MAX_UPSAMPLING)
+            scale = max(scale, min(wanted, side / max(height, width)))
+        size = (max(round(width * scale), 8), max(round(height * scale), 8))
+        shrinking = cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC
+        rgb = np.asarray(cv2.resize(photo, size, interpolation=shrinking), np.uint8)
+        person = self._matte(rgb) if faces else self._matte(rgb) * 0
+        subjects = []
+        for face in faces:
+            try:
+                subjects.append(self._subject(photo, face, faces, size[0] / width))
+            except InputError:
+                continue  # five points that are no face after all
+        for subject in subjects:
+            matrix = f32([[subject.scale, 0, subject.offset[0]], [0, subject.scale, subject.offset[1]]])
+            cover = cv2.warpAffine(subject.parts.person, matrix, size, flags=cv2.INTER_LINEAR)
+            person = np.maximum(person, cover)
+        return Analysis(rgb, f32(remove_small(f32(person), 400, 200)), subjects, size[0] / width)
+
+    @staticmethod
+    def _interocular(face: Face) -> float:
+        return float(np.hypot(*(face.points5[1] - face.points5[0])))
+
+    def _subject(
+        self, photo: RGB, face: Face, faces: Sequence[Face], picture_scale: float
+    ) -> Subject:
+        tight = similarity(face, MESH_CROP, 1.0)
+        crop = sample(photo, tight, (MESH_CROP, MESH_CROP))
+        mesh = self._mesh.measure(crop)
+        contours = self._mesh.eye_contours(crop, mesh)
+        crop_zoom = float(np.hypot(tight[0, 0], tight[1, 0]))  # photo px a crop px
+        # The window: axis-parallel, at the scale that the face is drawn best at.
+        eyes = (mesh.eye_centre_left + mesh.eye_centre_right) / 2
+        spread = max(
+            float(np.linalg.norm(mesh.eye_centre_right - mesh.eye_centre_left)),
+            0.62 * float(np.linalg.norm(mesh.mouth_centre - eyes)) * 1.6,
+        )
+        interocular = spread * crop_zoom
+        zoom = min(INTEROCULAR / interocular, MAX_UPSAMPLING)  # window px a photo px
+        quad = ffhq_quad(face)
+        centre, reach = quad.mean(0), np.hypot(*(quad[3] - quad[0])) * LOOSE / 2
+        tilt = abs(np.deg2rad(mesh.roll))
+        reach *= min(abs(np.cos(tilt)) + abs(np.sin(tilt)), 1.3)
+        x0, y0 = np.maximum(np.floor(centre - reach), 0)
+        x1, y1 = np.minimum(np.ceil(centre + reach), [photo.shape[1], photo.shape[0]])
+        if x1 - x0 < 8 or y1 - y0 < 8:
+            raise InputError("a face lies outside the picture")
+        size = (max(round((x1 - x0) * zoom), 8), max(round((y1 - y0) * zoom), 8))
+        to_photo = np.array(
+            [[1 / zoom, 0, x0 + 0.5 / zoom - 0.5], [0, 1 / zoom, y0 + 0.5 / zoom - 0.5]]
+        )
+        window = sample(photo, to_photo, size)
+
+        def place(points: Field) -> Field:
+            at = points @ tight[:, :2].T + tight[:, 2]
+            return f32((at - to_photo[:, 2]) * zoom)
+
+        points = place(mesh.points)
+        points3d = f32(mesh.points3d * (crop_zoom * zoom))
+        points3d[:, :2] = points
+        angle = float(np.degrees(np.arctan2(tight[1, 0], tight[0, 0])))
+        both = (
+            Eye(
+                place(contours[0][0]),
+                place(contours[0][1]),
+                place(contours[0][2][None])[0],
+                contours[0][3] * crop_zoom * zoom,
+            ),
+            Eye(
+                place(contours[1][0]),
+                place(contours[1][1]),
+                place(contours[1][2][None])[0],
+                contours[1][3] * crop_zoom * zoom,
+            ),
+        )
+        geometry = FaceGeometry(
+            points, points3d, both, mesh.yaw, mesh.roll + angle, interocular * zoom / INTEROCULAR
+        )
+        parts = self._parts(photo, face, geometry, to_photo, zoom, size)
+        parts = _owned(parts, face, faces, to_photo)
+        scale = picture_scale / zoom
+        offset = (
+            float((to_photo[0, 2] + 0.5) * picture_scale - 0.5),
+            float((to_photo[1, 2] + 0.5) * picture_scale - 0.5),
+        )
+        return Subject(window, geometry, parts, scale, offset)
+
+    def _parts(
+        self,
+        photo: RGB,
+        face: Face,
+        geometry: FaceGeometry,
+        to_photo: NDArray[np.float64],
+        zoom: float,
+        size: tuple[int, int],
+    ) -> Parts:
+        """Label the upright crop, then turn the maps into the window."""
+        side = 512
+        upright = similarity(face, side, LOOSE)
+        crop = sample(photo, upright, (side, side))
+        into_crop = cv2.invertAffineTransform(upright)
+        crop_a_window = float(np.hypot(into_crop[0, 0], into_crop[1, 0])) / zoom
+
+        def to_crop(points: Field) -> Field:
+            at = points / zoom + to_photo[:, 2]
+            return f32(at @ into_crop[:, :2].T + into_crop[:, 2])
+
+        turn = float(np.degrees(np.arctan2(into_crop[1, 0], into_crop[0, 0])))
+        moved = FaceGeometry(
+            to_crop(geometry.points),
+            geometry.points3d * np.float32(crop_a_window),
+            tuple(  # type: ignore[arg-type]
+                Eye(to_crop(e.upper), to_crop(e.lower), to_crop(e.iris[None])[0], e.radius * crop_a_window)
+                for e in geometry.eyes
+            ),
+            geometry.yaw,
+            geometry.roll + turn,
+            geometry.unit * crop_a_window,
+        )
+        parts = self._parser.parts(crop, moved, self._matte(crop))
+        # window px -> photo px -> crop px
+        matrix = into_crop[:, :2] @ to_photo[:, :2]
+        shift = into_crop[:, :2] @ to_photo[:, 2] + into_crop[:, 2]
+        warp = np.concatenate([matrix, shift[:, None]], 1)
+
+        def turned(field: Field) -> Field:
+            return f32(
+                cv2.warpAffine(
+                    field,
+                    warp,
+                    size,
+                    flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP,
+                    borderMode=cv2.BORDER_REPLICATE,
+                )
+            )
+
+        return Parts(**{name: turned(getattr(parts, name)) for name in Parts.__dataclass_fields__})
+
+
+def _owned(
+    parts: Parts, face: Face, faces: Sequence[Face], to_photo: NDArray[np.float64]
+) -> Parts:
+    """Without what belongs to a neighbor: every pixel is the nearest face's, in its own sizes."""
+    others = [other for other in faces if other is not face]
+    if not others:
+        return parts
+    height, width = parts.person.shape
+    yy, xx = np.mgrid[:height, :width].astype(np.float32)
+    x = xx * to_photo[0, 0] + to_photo[0, 2]
+    y = yy * to_photo[1, 1] + to_photo[1, 2]
+
+    def distance(one: Face) -> Field:
+        centre = one.points5.mean(0)
+        size = max(float(np.hypot(*(one.points5[1] - one.points5[0]))), 0.4 * float(np.sqrt(one.size)))
+        return f32(np.hypot(x - centre[0], y - centre[1]) / size)
+
+    mine = distance(face)
+    nearest = np.min([distance(other) for other in others], axis=0)
+    share = f32(np.clip((nearest - mine) * 4 + 0.5, 0, 1))
+    if float(share.min()) > 0.99:
+        return parts
+    kept = {}
+    for name in Parts.__dataclass_fields__:
+        value = getattr(parts, name)
+        kept[name] = value if name in ("person", "clothes") else f32(value * share)
+    return Parts(**kept)
