@@ -25,6 +25,8 @@ PARTS = ("generator", "encoder", "characters")
 # What a bundle may hold beside these, a generator and an encoder of StyleGANEX each
 FRAMES = ("frame_generator", "frame_encoder")  # draws the characters into whole frames
 INVERSION = ("inversion_generator", "inversion_encoder")  # faces, and what finds them in photos
+# The small networks that the portrait styles are drawn from
+PORTRAIT = ("face_mesh", "iris", "person_matte", "parsing")
 EXTRAS = FRAMES + INVERSION
 
 

@@ -1,0 +1,17 @@
+"""Portraits that keep the person: photographs drawn by program as flat shapes, in several styles."""
+
+from toonify.portrait.engine import PortraitEngine, bundle_styles, compose
+from toonify.portrait.shapes import Drawing, render, render_alpha
+from toonify.portrait.styles import STYLES, Style, get_style
+
+__all__ = [
+    "STYLES",
+    "Drawing",
+    "PortraitEngine",
+    "Style",
+    "bundle_styles",
+    "compose",
+    "get_style",
+    "render",
+    "render_alpha",
+]

@@ -1,0 +1,226 @@
+"""Photographs in, portraits that keep the person out: the portrait program as one object."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from toonify.bundle import PORTRAIT, bundle_folder, check_part, part_path, read_manifest
+from toonify.errors import InputError, ModelError, UsageError
+from toonify.faces import Face, FaceDetector, get_detector
+from toonify.faces.mesh import FaceMesh
+from toonify.faces.person import PersonMatte
+from toonify.portrait.analysis import Analysis, Analyzer, Parser, similarity
+from toonify.portrait.program import draw_picture
+from toonify.portrait.shapes import Drawing, render, render_alpha
+from toonify.portrait.styles import STYLES, Style, get_style
+
+RGB = NDArray[np.uint8]
+MIN_SIDE = 16  # smaller pictures hold nothing to draw
+CROP_LOOSE = 1.25  # side of a portrait cut out of a picture, in FFHQ crops
+
+
+class PortraitEngine:
+    """Draws photographs in a style: people stay who they are.
+
+    Args:
+        analyzer: measures photographs.
+        detector: finds faces; None takes the default one on first use.
+        styles: names that are offered, the default first.
+
+    Example:
+        >>> engine = PortraitEngine.from_bundle("default")
+        >>> drawn = engine.stylize(photo, style="ink")  # (H, W, 3) uint8 RGB in and out
+    """
+
+    def __init__(
+        self,
+        analyzer: Analyzer,
+        *,
+        detector: FaceDetector | None = None,
+        styles: Sequence[str] = tuple(STYLES),
+        landmarks: str = "auto",
+        offline: bool = True,
+    ) -> None:
+        self._analyzer = analyzer
+        self._detector = detector
+        self._landmarks, self._offline = landmarks, offline
+        self.styles = tuple(styles)
+
+    @classmethod
+    def from_bundle(
+        cls,
+        bundle: str | os.PathLike[str] = "default",
+        *,
+        detector: FaceDetector | None = None,
+        landmarks: str = "auto",
+        offline: bool = True,
+    ) -> PortraitEngine:
+        """The engine on a bundle's small networks.
+
+        Raises:
+            ModelError: the bundle offers no styles, or its files are missing or damaged.
+        """
+        from toonify.faces.parsing import FaceParser
+
+        folder = bundle_folder(bundle)
+        manifest = read_manifest(folder)
+        styles = bundle_styles(bundle)
+        if not styles:
+            raise ModelError(
+                f"the bundle {bundle} offers no styles",
+                mend="Name one of its characters, or use the default bundle.",
+            )
+        for part in PORTRAIT:
+            check_part(folder, manifest, part)
+        mesh = FaceMesh(part_path(folder, manifest, "face_mesh").parent)
+        matte = PersonMatte(part_path(folder, manifest, "person_matte"))
+        parser = FaceParser(part_path(folder, manifest, "parsing"))
+        return cls(
+            Analyzer(mesh, matte, parser),
+            detector=detector,
+            styles=styles,
+            landmarks=landmarks,
+            offline=offline,
+        )
+
+    @property
+    def detector(self) -> FaceDetector:
+        """The face detector, made on first use."""
+        if self._detector is None:
+            self._detector = get_detector(self._landmarks, offline=self._offline)
+        return self._detector
+
+    def style(self, name: str | None = None) -> Style:
+        """One of the offered styles; the first without a name.
+
+        Raises:
+            UsageError: there is none of that name; the message suggests the nearest one.
+        """
+        if name is None:
+            return get_style(self.styles[0])
+        return get_style(name)
+
+    def analyze(self, photo: RGB, *, faces: Sequence[Face] | None = None) -> Analysis:
+        """Measure a photograph (H, W, 3) once, to draw it in several styles."""
+        check_photo(photo)
+        return self._analyzer.analyze(
+            photo, self.detector.detect(photo) if faces is None else faces
+        )
+
+    def draw(
+        self,
+        photo: RGB | Analysis,
+        style: str | None = None,
+        *,
+        faces: Sequence[Face] | None = None,
+    ) -> Drawing:
+        """The drawing as shapes: render it at any size, or write it as SVG.
+
+        Args:
+            photo: (H, W, 3) uint8 RGB, or what `analyze` gave.
+            faces: those in it, where they are known already.
+        """
+        chosen = self.style(style)
+        measured = photo if isinstance(photo, Analysis) else self.analyze(photo, faces=faces)
+        return draw_picture(measured.rgb, measured.person, measured.subjects, chosen)
+
+    def stylize(
+        self,
+        photo: RGB,
+        style: str | None = None,
+        *,
+        background: str | tuple[int, int, int] = "draw",
+        size: tuple[int, int] | None = None,
+        faces: Sequence[Face] | None = None,
+    ) -> RGB:
+        """Draw a photograph.
+
+        Args:
+            photo: (H, W, 3) uint8 RGB.
+            style: one of `styles`; the first by default.
+            background: "draw", "keep" (the photograph's), "transparent", or an RGB color.
+            size: (width, height) of the result; the photograph's by default.
+            faces: those in it, where they are known already.
+
+        Returns:
+            (H, W, 3) uint8 RGB, or (H, W, 4) with opacity where the background is transparent.
+        """
+        check_photo(photo)
+        drawing = self.draw(photo, style, faces=faces)
+        return compose(drawing, photo, background=background, size=size)
+
+    def crop(self, photo: RGB, face: Face, *, size: int = 512) -> RGB:
+        """The upright portrait (size, size, 3) around one face, cut out of its photograph."""
+        from toonify.portrait.analysis import sample
+
+        return sample(photo, similarity(face, size, CROP_LOOSE), (size, size))
+
+
+def compose(
+    drawing: Drawing,
+    photo: RGB,
+    *,
+    background: str | tuple[int, int, int] = "draw",
+    size: tuple[int, int] | None = None,
+) -> RGB:
+    """Render a drawing over what is asked for; see `PortraitEngine.stylize`."""
+    size = size or (photo.shape[1], photo.shape[0])
+    if background == "draw":
+        return render(drawing, size=size)
+    alpha = render_alpha(drawing, size=size)
+    if background == "transparent":
+        drawn = render(drawing, size=size, layers=("person",))
+        drawn[alpha == 0] = 0
+        return np.dstack([drawn, alpha])
+    if background == "keep":
+        shrinking = size[0] < photo.shape[1]
+        behind = cv2.resize(
+            photo, size, interpolation=cv2.INTER_AREA if shrinking else cv2.INTER_CUBIC
+        )
+    elif isinstance(background, str):
+        raise UsageError(
+            f"there is no background {background!r}",
+            mend="Use draw, keep, transparent or a color.",
+        )
+    else:
+        behind = np.empty((size[1], size[0], 3), np.uint8)
+        behind[:] = background
+    drawn = render(drawing, size=size, layers=("person",))
+    share = alpha.astype(np.float32)[..., None] / 255
+    return np.rint(behind + (drawn.astype(np.float32) - behind) * share).astype(np.uint8)
+
+
+def bundle_styles(bundle: str | os.PathLike[str] = "default") -> tuple[str, ...]:
+    """Names of the styles a bundle offers, its default first; empty where it has none."""
+    manifest = read_manifest(bundle_folder(bundle))
+    listed, files = manifest.get("styles"), manifest.get("files")
+    if not isinstance(listed, list) or not isinstance(files, dict):
+        return ()
+    if not all(part in files for part in PORTRAIT):
+        return ()
+    names = [str(name) for name in listed if str(name) in STYLES]
+    defaults = manifest.get("defaults")
+    first = defaults.get("style") if isinstance(defaults, dict) else None
+    if first in names:
+        names.remove(str(first))
+        names.insert(0, str(first))
+    return tuple(names)
+
+
+def check_photo(photo: object) -> None:
+    """Raise unless `photo` is an (H, W, 3) uint8 array of a size that can be drawn."""
+    mend = "Give (H, W, 3) uint8 RGB."
+    if not isinstance(photo, np.ndarray):
+        raise UsageError(f"a picture is a {type(photo).__name__}, not an array", mend=mend)
+    if photo.ndim != 3 or photo.shape[2] != 3 or photo.dtype != np.uint8:
+        raise UsageError(f"a picture is {photo.dtype} of shape {photo.shape}", mend=mend)
+    if min(photo.shape[:2]) < MIN_SIDE:
+        raise InputError(
+            f"the picture is {photo.shape[1]}×{photo.shape[0]} px",
+            mend=f"It takes {MIN_SIDE} px a side to draw something.",
+        )
