@@ -16,7 +16,7 @@ from toonify.faces.mesh import FaceMesh
 from toonify.faces.person import PersonMatte
 from toonify.faces.types import Face
 from toonify.portrait.fields import Field, f32, remove_small
-from toonify.portrait.subject import Eye, FaceGeometry, Parts, RGB, Subject
+from toonify.portrait.subject import RGB, Eye, FaceGeometry, Parts, Subject
 
 INTEROCULAR = 125.0  # px between the eyes where `unit` is 1
 MESH_CROP = 320  # side of the FFHQ crop that the mesh is measured on
@@ -119,7 +119,9 @@ class Analyzer:
             except InputError:
                 continue  # five points that are no face after all
         for subject in subjects:
-            matrix = f32([[subject.scale, 0, subject.offset[0]], [0, subject.scale, subject.offset[1]]])
+            matrix = f32(
+                [[subject.scale, 0, subject.offset[0]], [0, subject.scale, subject.offset[1]]]
+            )
             cover = cv2.warpAffine(subject.parts.person, matrix, size, flags=cv2.INTER_LINEAR)
             person = np.maximum(person, cover)
         return Analysis(rgb, f32(remove_small(f32(person), 400, 200)), subjects, size[0] / width)
@@ -217,7 +219,12 @@ class Analyzer:
             to_crop(geometry.points),
             geometry.points3d * np.float32(crop_a_window),
             tuple(  # type: ignore[arg-type]
-                Eye(to_crop(e.upper), to_crop(e.lower), to_crop(e.iris[None])[0], e.radius * crop_a_window)
+                Eye(
+                    to_crop(e.upper),
+                    to_crop(e.lower),
+                    to_crop(e.iris[None])[0],
+                    e.radius * crop_a_window,
+                )
                 for e in geometry.eyes
             ),
             geometry.yaw,
@@ -244,28 +251,38 @@ class Analyzer:
         return Parts(**{name: turned(getattr(parts, name)) for name in Parts.__dataclass_fields__})
 
 
-def _owned(
-    parts: Parts, face: Face, faces: Sequence[Face], to_photo: NDArray[np.float64]
-) -> Parts:
+def _owned(parts: Parts, face: Face, faces: Sequence[Face], to_photo: NDArray[np.float64]) -> Parts:
     """Without what belongs to a neighbor: every pixel is the nearest face's, in its own sizes."""
-    others = [other for other in faces if other is not face]
+    height, width = parts.person.shape
+    low = to_photo[:, 2]
+    high = low + np.array([width * to_photo[0, 0], height * to_photo[1, 1]])
+
+    def size_of(one: Face) -> float:
+        apart = float(np.hypot(*(one.points5[1] - one.points5[0])))
+        return max(apart, 0.4 * float(np.sqrt(one.size)))
+
+    def reaches(one: Face) -> bool:
+        centre, reach = one.points5.mean(0), 4 * size_of(one)
+        return bool((centre > low - reach).all() and (centre < high + reach).all())
+
+    others = [other for other in faces if other is not face and reaches(other)]
     if not others:
         return parts
-    height, width = parts.person.shape
-    yy, xx = np.mgrid[:height, :width].astype(np.float32)
-    x = xx * to_photo[0, 0] + to_photo[0, 2]
-    y = yy * to_photo[1, 1] + to_photo[1, 2]
+    # Borders between people are smooth: a quarter of the resolution tells them.
+    small = (max(width // 4, 1), max(height // 4, 1))
+    yy, xx = np.mgrid[: small[1], : small[0]].astype(np.float32)
+    x = (xx + 0.5) * (width / small[0]) * to_photo[0, 0] + to_photo[0, 2]
+    y = (yy + 0.5) * (height / small[1]) * to_photo[1, 1] + to_photo[1, 2]
 
     def distance(one: Face) -> Field:
         centre = one.points5.mean(0)
-        size = max(float(np.hypot(*(one.points5[1] - one.points5[0]))), 0.4 * float(np.sqrt(one.size)))
-        return f32(np.hypot(x - centre[0], y - centre[1]) / size)
+        return f32(np.hypot(x - centre[0], y - centre[1]) / size_of(one))
 
-    mine = distance(face)
     nearest = np.min([distance(other) for other in others], axis=0)
-    share = f32(np.clip((nearest - mine) * 4 + 0.5, 0, 1))
+    share = f32(np.clip((nearest - distance(face)) * 4 + 0.5, 0, 1))
     if float(share.min()) > 0.99:
         return parts
+    share = f32(cv2.resize(share, (width, height), interpolation=cv2.INTER_LINEAR))
     kept = {}
     for name in Parts.__dataclass_fields__:
         value = getattr(parts, name)

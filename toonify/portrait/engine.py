@@ -14,7 +14,7 @@ from toonify.errors import InputError, ModelError, UsageError
 from toonify.faces import Face, FaceDetector, get_detector
 from toonify.faces.mesh import FaceMesh
 from toonify.faces.person import PersonMatte
-from toonify.portrait.analysis import Analysis, Analyzer, Parser, similarity
+from toonify.portrait.analysis import Analysis, Analyzer, similarity
 from toonify.portrait.program import draw_picture
 from toonify.portrait.shapes import Drawing, render, render_alpha
 from toonify.portrait.styles import STYLES, Style, get_style

@@ -7,7 +7,7 @@ import numpy as np
 
 from toonify.portrait.fields import Field, Lab, blur, f32, to_rgb, weighted_mean
 from toonify.portrait.scene import Head
-from toonify.portrait.shapes import Ring, ellipse, raster_mask, spline, stroke
+from toonify.portrait.shapes import Ring, cut, ellipse, raster_mask, spline, stroke
 from toonify.portrait.subject import (
     BROWS,
     INNER_LOWER,
@@ -27,7 +27,10 @@ def paint_nose(head: Head) -> None:
     for side, idx in ((-1, (129, 64, 98)), (1, (358, 294, 327))):
         if side * yaw > 28:
             continue
-        head.add([stroke(p[list(idx)], np.array([0.1, 0.75, 0.9, 0.15]) * w * 0.9, count=20)], fold if abs(yaw) < 12 else ink)
+        head.add(
+            [stroke(p[list(idx)], np.array([0.1, 0.75, 0.9, 0.15]) * w * 0.9, count=20)],
+            fold if abs(yaw) < 12 else ink,
+        )
     lum = blur(head.lab[..., 0], 0.8)
     for side, (a, b) in ((-1, (98, 97)), (1, (327, 326))):
         if side * yaw > 24:
@@ -35,10 +38,16 @@ def paint_nose(head: Head) -> None:
         c = p[a] * 0.45 + p[b] * 0.55 - head.face.down * 1.2 * u
         along = p[b] - p[a]
         length = float(np.linalg.norm(along))
-        ring = ellipse(c, max(length * 0.42, 1.5 * u), max(length * 0.22, 1.2 * u), float(np.arctan2(along[1], along[0])))
+        ring = ellipse(
+            c,
+            max(length * 0.42, 1.5 * u),
+            max(length * 0.22, 1.2 * u),
+            float(np.arctan2(along[1], along[0])),
+        )
         head.add([ring], ink)
     base = spline(np.stack([p[97], p[2] + head.face.down * 1.0 * u, p[326]]), 16)
     head.add([stroke(base, np.array([0.2, 0.6, 0.2]) * w * 0.8)], fold)
+
     # the bridge, on the side that is turned away or in shade
     def side_tone(i: tuple[int, ...]) -> float:
         q = np.clip(np.rint(p[list(i)]).astype(int), 0, [lum.shape[1] - 1, lum.shape[0] - 1])
@@ -46,7 +55,13 @@ def paint_nose(head: Head) -> None:
 
     left, right = side_tone((198, 217, 131)), side_tone((420, 437, 360))
     far = 1 if yaw > 10 else -1 if yaw < -10 else (1 if right < left else -1)
-    line = p[[168, 197, 195, 4]] if abs(yaw) > 35 else p[[413, 437, 420, 279]] if far > 0 else p[[189, 217, 198, 49]]
+    line = (
+        p[[168, 197, 195, 4]]
+        if abs(yaw) > 35
+        else p[[413, 437, 420, 279]]
+        if far > 0
+        else p[[189, 217, 198, 49]]
+    )
     ridge = spline(line, 24)[6:]
     head.add([stroke(ridge, np.array([0.05, 0.45, 0.6, 0.1]) * w)], fold)
 
@@ -79,64 +94,74 @@ def paint_mouth(head: Head) -> None:
     shine = p[[84, 17, 314]].mean(0) * 0.45 + p[[87, 14, 317]].mean(0) * 0.55
     hl = color.copy()
     hl[0] = min(hl[0] + 9, 95)
-    draw.add([stroke(np.stack([shine - along * wide * 0.14, shine, shine + along * wide * 0.14]), np.array([0.2, 3.0, 0.2]) * u, count=20)], to_rgb(hl))
+    draw.add(
+        [
+            stroke(
+                np.stack([shine - along * wide * 0.14, shine, shine + along * wide * 0.14]),
+                np.array([0.2, 3.0, 0.2]) * u,
+                count=20,
+            )
+        ],
+        to_rgb(hl),
+    )
     if gap > 0.03:
         mouth = [np.vstack([iu, il[::-1]])]
         draw.add(mouth, to_rgb([16, 20, 10]))
-        paint_teeth(head, iu, il, inner, gap)
+        paint_teeth(head, mouth, inner)
         draw.add([stroke(iu, np.array([0.2, 0.6, 0.8, 0.6, 0.2]) * w)], ink)
         draw.add([stroke(il, np.array([0.1, 0.35, 0.45, 0.35, 0.1]) * w)], ink)
     else:
         mid = (iu + il) / 2
-        draw.add([stroke(np.vstack([p[61:62], mid, p[291:292]]), np.array([0.35, 0.55, 0.8, 0.6, 0.8, 0.55, 0.35]) * w)], ink)
+        draw.add(
+            [
+                stroke(
+                    np.vstack([p[61:62], mid, p[291:292]]),
+                    np.array([0.35, 0.55, 0.8, 0.6, 0.8, 0.55, 0.35]) * w,
+                )
+            ],
+            ink,
+        )
     for corner, sign in ((61, -1), (291, 1)):
-        draw.add([stroke(np.stack([p[corner] + along * sign * 2.2 * u, p[corner] - along * sign * 2.0 * u]), np.array([0.25, 0.9]) * w * 0.8, count=8)], ink)
+        draw.add(
+            [
+                stroke(
+                    np.stack(
+                        [p[corner] + along * sign * 2.2 * u, p[corner] - along * sign * 2.0 * u]
+                    ),
+                    np.array([0.25, 0.9]) * w * 0.8,
+                    count=8,
+                )
+            ],
+            ink,
+        )
     below = p[[181, 17, 405]] + head.face.down * 4.5 * u
     draw.add([stroke(below, np.array([0.1, 0.7, 0.1]) * w, count=20)], head.palette.fold)
 
 
-def paint_teeth(head: Head, iu: Ring, il: Ring, inner: Field, gap: float) -> None:
-    lab = head.lab
-    seen = lab[inner > 0.6]
-    if len(seen) < 12:
+def paint_teeth(head: Head, mouth: list[Ring], inner: Field) -> None:
+    """What is bright and not red in an open mouth, as one smooth shape a row of teeth."""
+    lab, u = head.lab, head.unit
+    score = blur(lab[..., 0] - 0.8 * np.maximum(lab[..., 1], 0), 1.0 * u)
+    inside = inner > 0.5
+    seen = score[inside]
+    if len(seen) < 30 * u * u:
         return
-    high = float(np.percentile(seen[:, 0], 92))
+    low, high = (float(v) for v in np.percentile(seen, [10, 94]))
     base = head.palette.skin
-    if high < max(30.0, 0.55 * base[0]):
+    if high - low < 14 or high < max(24.0, 0.42 * float(base[0])):
         return
-    score = blur(lab[..., 0], 1.0) - 0.7 * blur(lab[..., 1], 1.2)
-    t = np.linspace(0.05, 0.95, 24)
-    px = iu[:, None] + (il - iu)[:, None] * t[None, :, None]
-    values = cv2.remap(score, f32(px[..., 0]), f32(px[..., 1]), cv2.INTER_LINEAR)
-    bright = values > max(30, 0.62 * high) - 8
-    has = bright.mean(1) > 0.12
-    if has.sum() < 6:
+    level = f32(np.where(inner > 0.02, score, low)) - (low + 0.55 * (high - low))
+    wide = cv2.getStructuringElement(
+        cv2.MORPH_ELLIPSE, (max(3, int(9 * u)) | 1, max(3, int(3 * u)) | 1)
+    )
+    level = blur(cv2.morphologyEx(f32(level), cv2.MORPH_CLOSE, wide), 1.3 * u)
+    rings = cut(level, area=18 * u * u)
+    bright = lab[inside & (level > 0)]
+    if not rings or len(bright) < 8:
         return
-    start = np.where(has, bright.argmax(1) / 24.0, np.nan)
-    end = np.where(has, 1 - bright[:, ::-1].argmax(1) / 24.0, np.nan)
-    x = np.arange(len(iu))
-    ok = ~np.isnan(start)
-    first, last = x[ok][0], x[ok][-1]
-    kernel = np.hanning(13) / np.hanning(13).sum()
-
-    def smooth(v: np.ndarray) -> np.ndarray:
-        v = np.interp(x, x[ok], v[ok])
-        return np.convolve(np.pad(v, 6, mode="edge"), kernel, "valid")
-
-    s, e = smooth(start), smooth(end)
-    s, e = np.where(s < 0.25, 0, s), np.where(e > 0.8, 1, e)
-    a = (iu + (il - iu) * s[:, None])[first : last + 1]
-    b = (iu + (il - iu) * e[:, None])[first : last + 1]
-    white = f32([np.clip(high + 3, base[0] * 0.8, 93), 1, 5])
-    clip = [np.vstack([iu, il[::-1]])]
-    head.add([np.vstack([a, b[::-1]])], to_rgb(white), clip=clip)
-    shade = white.copy()
-    shade[0] -= 9
-    top = (iu + (il - iu) * np.minimum(s + 0.16, e)[:, None])[first : last + 1]
-    head.add([np.vstack([a, top[::-1]])], to_rgb(shade), clip=clip)
-    if gap > 0.2 and e.mean() < 0.75:
-        tongue = (iu + (il - iu) * np.clip(e[:, None] + 0.25, 0.6, 0.9))[8:32]
-        head.add([np.vstack([tongue, il[8:32][::-1]])], to_rgb([44, 32, 15]), clip=clip)
+    lightness = float(np.percentile(bright[:, 0], 75))
+    white = f32([np.clip(lightness + 4, base[0] * 0.78, 92), 1, 6])
+    head.add(rings, to_rgb(white), clip=mouth)
 
 
 def paint_brows(head: Head) -> None:
@@ -154,7 +179,10 @@ def paint_brows(head: Head) -> None:
         normal = np.stack([-tangent[:, 1], tangent[:, 0]], 1)
         normal *= np.sign(normal[:, 1:2] + 1e-6)
         reach = np.linspace(-11, 11, 31) * u
-        xs, ys = f32(axis[:, None, 0] + normal[:, None, 0] * reach), f32(axis[:, None, 1] + normal[:, None, 1] * reach)
+        xs, ys = (
+            f32(axis[:, None, 0] + normal[:, None, 0] * reach),
+            f32(axis[:, None, 1] + normal[:, None, 1] * reach),
+        )
         profile = cv2.remap(lum, xs, ys, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
         dark = np.clip(np.percentile(profile, 85, axis=1, keepdims=True) - profile - 3, 0, 40)
         dark = dark * np.exp(-((reach / (8 * u)) ** 2))
@@ -164,11 +192,16 @@ def paint_brows(head: Head) -> None:
         off = smooth(np.clip(off, -6 * u, 6 * u))
         depth = smooth(dark.max(1))
         width = smooth(np.clip(2.3 * sd, 2 * u, 9.5 * u))
-        shape = np.interp(np.linspace(0, 1, 24), [0, 0.15, 0.6, 0.9, 1], [0.15, 0.55, 1, 0.95, 0.55])
+        shape = np.interp(
+            np.linspace(0, 1, 24), [0, 0.15, 0.6, 0.9, 1], [0.15, 0.55, 1, 0.95, 0.55]
+        )
         strength = np.clip(depth / 14, 0.2, 1)
         width = np.clip(width * shape * (0.5 + 0.5 * strength), 0.7 * u, 9 * u)
         line = axis + normal * off[:, None]
-        at = (np.clip(ys.astype(int), 0, lab.shape[0] - 1), np.clip(xs.astype(int), 0, lab.shape[1] - 1))
+        at = (
+            np.clip(ys.astype(int), 0, lab.shape[0] - 1),
+            np.clip(xs.astype(int), 0, lab.shape[1] - 1),
+        )
         color = lab[at][dark >= np.percentile(dark, 80)].mean(0)
         base = head.palette.skin
         color[0] = np.clip(color[0] - 3, 6, base[0] - 9)
@@ -207,7 +240,8 @@ def paint_eyes(head: Head) -> None:
         n = n * np.sign(n[1] + 1e-9)
 
         def grow(
-            q: Field, centre: Field = centre, t: Field = t, n: Field = n, zoom: float = zoom) -> Field:
+            q: Field, centre: Field = centre, t: Field = t, n: Field = n, zoom: float = zoom
+        ) -> Field:
             a, b = (q - centre) @ t, (q - centre) @ n
             return f32(centre + np.outer(a * (1 + (zoom - 1) * 0.7), t) + np.outer(b * zoom, n))
 
@@ -242,10 +276,25 @@ def paint_eyes(head: Head) -> None:
         draw.add([ellipse(iris, radius * 0.84)], to_rgb(color), clip=shape)
         draw.add([ellipse(iris + n * radius * 0.4, radius * 0.5)], to_rgb(lit), clip=shape)
         draw.add([ellipse(iris, radius * 0.42)], to_rgb([5, 2, 2]), clip=shape)
-        draw.add([np.vstack([top, (top + n * max(opening * 0.13, 1.4 * u))[::-1]])], to_rgb([10, 5, 4]), opacity=0.5, clip=shape)
-        draw.add([ellipse(iris + f32([-0.34, -0.36]) * radius, radius * 0.24)], [1, 1, 1], clip=shape)
+        draw.add(
+            [np.vstack([top, (top + n * max(opening * 0.13, 1.4 * u))[::-1]])],
+            to_rgb([10, 5, 4]),
+            opacity=0.5,
+            clip=shape,
+        )
+        draw.add(
+            [ellipse(iris + f32([-0.34, -0.36]) * radius, radius * 0.24)], [1, 1, 1], clip=shape
+        )
         wing = top[0] + (top[0] - top[6]) / (np.linalg.norm(top[0] - top[6]) + 1e-6) * 2.0 * u
-        draw.add([stroke(np.vstack([wing[None], top]), np.array([0.2, 1.1, 1.35, 1.2, 0.95, 0.3]) * w * (0.75 if far else 1.1) * dark)], lash)
-        draw.add([stroke(bottom[2:-1], np.array([0.6, 0.45, 0.25, 0.1]) * w)], fold * 0.5 + lash * 0.5)
-
-
+        draw.add(
+            [
+                stroke(
+                    np.vstack([wing[None], top]),
+                    np.array([0.2, 1.35, 1.65, 1.45, 1.1, 0.3]) * w * (0.75 if far else 1.1) * dark,
+                )
+            ],
+            lash,
+        )
+        draw.add(
+            [stroke(bottom[2:-1], np.array([0.6, 0.45, 0.25, 0.1]) * w)], fold * 0.5 + lash * 0.5
+        )

@@ -112,43 +112,69 @@ def guided(guide: Field, field: Field, radius: int, eps: float) -> Field:
     return f32(mean(f32(a)) * guide + mean(f32(mean_f - a * mean_g)))
 
 
-def edge_tangent_flow(
-    luminance: Field, sigma: float, spread: float
-) -> tuple[Field, Field]:
-    """Unit vectors (vx, vy) along edges: the smoothed structure tensor's minor axis."""
-    g = blur(luminance, sigma)
-    gx, gy = cv2.Sobel(g, cv2.CV_32F, 1, 0, ksize=3), cv2.Sobel(g, cv2.CV_32F, 0, 1, ksize=3)
-    a, b, c = blur(gx * gx, spread), blur(gx * gy, spread), blur(gy * gy, spread)
-    angle = 0.5 * np.arctan2(2 * b, a - c) + np.pi / 2
-    return f32(np.cos(angle)), f32(np.sin(angle))
+class Streamlines:
+    """The edge tangent flow of a picture, and averages along it.
 
+    Unit vectors along edges come from the smoothed structure tensor; fields are averaged along
+    the lines they form, which is line integral convolution (Cabral & Leedom, 1993) with Gaussian
+    weights. Lines are traced once, at half the resolution.
 
-def line_integral(field: Field, flow: tuple[Field, Field], steps: int, step: float) -> Field:
-    """`field` (H, W) or (H, W, C <= 4) averaged along the flow, `steps` of `step` px each way.
-
-    Line integral convolution (Cabral & Leedom, 1993) with Gaussian weights.
+    Args:
+        luminance: (H, W).
+        sigma: of the picture's derivatives; `spread`: of the tensor.
+        reach: px that lines go each way.
     """
-    both = np.dstack(flow)
-    height, width = field.shape[:2]
-    grid = np.dstack(
-        np.meshgrid(np.arange(width, dtype=np.float32), np.arange(height, dtype=np.float32))
-    )
-    total, weight = field.copy(), 1.0
-    for sign in (1.0, -1.0):
-        at = grid.copy()
-        ahead = both * np.float32(sign)
-        for i in range(1, steps + 1):
-            at += ahead * np.float32(step)
-            w = float(np.exp(-0.5 * (i / (steps / 2)) ** 2))
-            sample = cv2.remap(field, at, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
-            cv2.scaleAdd(sample, w, total, total)
-            weight += w
-            if i < steps:
-                new = cv2.remap(both, at, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
-                dot = new[..., 0] * ahead[..., 0] + new[..., 1] * ahead[..., 1]
-                new[dot < 0] *= -1
-                ahead = new
-    return f32(total / weight)
+
+    STEPS = 6
+
+    def __init__(self, luminance: Field, *, sigma: float, spread: float, reach: float) -> None:
+        g = blur(luminance, sigma)
+        gx, gy = cv2.Sobel(g, cv2.CV_32F, 1, 0, ksize=3), cv2.Sobel(g, cv2.CV_32F, 0, 1, ksize=3)
+        height, width = luminance.shape
+        half = ((width + 1) // 2, (height + 1) // 2)
+
+        def tensor(product: Field) -> Field:
+            small = cv2.resize(product, half, interpolation=cv2.INTER_AREA)
+            return blur(small, spread / 2)
+
+        a, b, c = tensor(gx * gx), tensor(gx * gy), tensor(gy * gy)
+        angle = f32(0.5 * np.arctan2(2 * b, a - c) + np.pi / 2)
+        flow = np.dstack([np.cos(angle), np.sin(angle)])
+        grid = np.dstack(
+            np.meshgrid(np.arange(half[0], dtype=np.float32), np.arange(half[1], dtype=np.float32))
+        )
+        full = np.dstack(
+            np.meshgrid(np.arange(width, dtype=np.float32), np.arange(height, dtype=np.float32))
+        )
+        step = np.float32(reach / self.STEPS / 2)
+        self._maps: list[tuple[np.ndarray, np.ndarray, float]] = []
+        for sign in (1, -1):
+            at = grid.copy()
+            ahead = flow * np.float32(sign)
+            for i in range(1, self.STEPS + 1):
+                at += ahead * step
+                # Neighboring lines may run in opposite directions: no interpolation of offsets.
+                moved = np.repeat(np.repeat((at - grid) * 2, 2, 0), 2, 1)[:height, :width] + full
+                first, second = cv2.convertMaps(moved, None, cv2.CV_16SC2)
+                weight = float(np.exp(-0.5 * (i / (self.STEPS / 2)) ** 2))
+                self._maps.append((first, second, weight))
+                if i < self.STEPS:
+                    new = cv2.remap(
+                        flow, at, None, cv2.INTER_NEAREST, borderMode=cv2.BORDER_REPLICATE
+                    )
+                    dot = new[..., 0] * ahead[..., 0] + new[..., 1] * ahead[..., 1]
+                    ahead = new * np.where(dot < 0, np.float32(-1), np.float32(1))[..., None]
+
+    def average(self, field: Field) -> Field:
+        """`field` (H, W) or (H, W, C <= 4) averaged along the lines."""
+        total, sum_of_weights = field.copy(), 1.0
+        for first, second, weight in self._maps:
+            sample = cv2.remap(
+                field, first, second, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE
+            )
+            cv2.scaleAdd(sample, weight, total, total)
+            sum_of_weights += weight
+        return f32(total * np.float32(1 / sum_of_weights))
 
 
 def signed_distance(mask: ArrayLike, limit: float = 60.0) -> Field:

@@ -9,7 +9,6 @@ from toonify.portrait.fields import (
     blur,
     f32,
     fill_from,
-    line_integral,
     to_rgb,
     weighted_mean,
     weighted_quantile,
@@ -29,7 +28,7 @@ def paint_hair(head: Head, hair: Field, mask: Field | None = None) -> None:
     lum = lab[..., 0]
     filled = f32(lum * inside + fill_from(lum, inside, 4, 14) * (1 - inside))
     fine = blur(filled, 1.0)
-    both = line_integral(np.dstack([fine, fine - blur(filled, 2.6)]), head.flow, 9, 2.6)
+    both = head.flow.average(np.dstack([fine, fine - blur(filled, 2.6)]))
     tone = f32(0.75 * both[..., 0] + 0.25 * blur(both[..., 0], 9 * u))
     tone = blur(tone, 1.0)
     cuts = list(weighted_quantile(tone, inside, [0.16, 0.45, 0.8]))
@@ -40,7 +39,12 @@ def paint_hair(head: Head, hair: Field, mask: Field | None = None) -> None:
     contrast = style.hair_contrast * max(1.0, 14 / max(spread, 4.0)) * 1.1
     colors = [stretch(m, mid, contrast, style.saturation) for m in means]
     if style.spot_black and mid[0] < style.spot_black * 1.2:
-        colors = [f32([5, 0, 0]), f32([5, 0, 0]), f32([5, 0, 0]), f32([max(colors[3][0], 30), *(colors[3][1:] * 0.8)])]
+        colors = [
+            f32([5, 0, 0]),
+            f32([5, 0, 0]),
+            f32([5, 0, 0]),
+            f32([max(colors[3][0], 30), *(colors[3][1:] * 0.8)]),
+        ]
     if style.paper:
         colors = [f32([100 - (100 - c[0]) * 0.8, *(c[1:] * 0.95)]) for c in colors]
     paint_tones(

@@ -9,10 +9,9 @@ import numpy as np
 from toonify.portrait.features import paint_brows, paint_eyes, paint_mouth, paint_nose
 from toonify.portrait.fields import (
     Field,
+    Streamlines,
     blur,
-    edge_tangent_flow,
     f32,
-    line_integral,
     signed_distance,
     smoothstep,
     to_lab,
@@ -27,9 +26,7 @@ from toonify.portrait.subject import OVAL, RGB, Subject
 from toonify.portrait.surroundings import paint_background, paint_people
 
 
-def draw_picture(
-    rgb: RGB, person: Field, subjects: Sequence[Subject], style: Style
-) -> Drawing:
+def draw_picture(rgb: RGB, person: Field, subjects: Sequence[Subject], style: Style) -> Drawing:
     """Draw a whole picture (H, W, 3) uint8.
 
     Args:
@@ -39,11 +36,11 @@ def draw_picture(
     lab = to_lab(rgb)
     height, width = lab.shape[:2]
     drawing = Drawing(width, height, f32([0.5, 0.5, 0.5]))
-    flow = edge_tangent_flow(lab[..., 0], 1.2, 5.0)
+    flow = Streamlines(lab[..., 0], sigma=1.2, spread=5.0, reach=14)
     heads = []
     for subject in sorted(subjects, key=lambda one: one.face.unit * one.scale):
         own = to_lab(subject.rgb)
-        own_flow = edge_tangent_flow(own[..., 0], 1.2, 5.0)
+        own_flow = Streamlines(own[..., 0], sigma=1.2, spread=5.0, reach=24)
         heads.append(
             Head(
                 own,
@@ -72,7 +69,7 @@ def paint_head(head: Head) -> None:
     def region(mask: Field, sigma: float) -> Field:
         return signed_distance(blur(smoothstep(mask, 0.3, 0.7), sigma))
 
-    along = line_integral(parts.hair, head.flow, 5, 2.0)
+    along = head.flow.average(parts.hair)
     hair = region(f32(0.5 * along + 0.5 * blur(parts.hair, 1.5)), 1.3)
     under = oval * (1 - parts.clothes) * np.clip(parts.person * 2 - 1, 0, 1)
     under = under * np.clip(parts.hair * 2, 0, 1)

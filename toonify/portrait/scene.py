@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import ArrayLike
 
-from toonify.portrait.fields import Field, Lab, f32
+from toonify.portrait.fields import Field, Lab, Streamlines, f32
 from toonify.portrait.shapes import Drawing, Ring
 from toonify.portrait.styles import Style
 from toonify.portrait.subject import FaceGeometry, Parts
@@ -31,7 +31,7 @@ class Head:
     """
 
     lab: Lab
-    flow: tuple[Field, Field]
+    flow: Streamlines
     face: FaceGeometry
     parts: Parts
     style: Style
@@ -39,7 +39,9 @@ class Head:
     offset: tuple[float, float]
     scale: float = 1.0
     palette: Palette = field(
-        default_factory=lambda: Palette(f32([65, 14, 18]), f32([0.15, 0.08, 0.06]), f32([0.5, 0.3, 0.25]))
+        default_factory=lambda: Palette(
+            f32([65, 14, 18]), f32([0.15, 0.08, 0.06]), f32([0.5, 0.3, 0.25])
+        )
     )
 
     @property

@@ -286,9 +286,7 @@ def _blend(
     if sigma:
         mask = cv2.GaussianBlur(mask, (0, 0), sigma / step)
     if step > 1:
-        mask = cv2.resize(
-            mask, (size[0] * step, size[1] * step), interpolation=cv2.INTER_LINEAR
-        )
+        mask = cv2.resize(mask, (size[0] * step, size[1] * step), interpolation=cv2.INTER_LINEAR)
     mask = mask[margin : margin + y1 - y0, margin : margin + x1 - x0]
     if shape.clip is not None:
         inside = raster_mask(shape.clip, (x1 - x0, y1 - y0), zoom, origin + f32([x0, y0]))

@@ -10,7 +10,6 @@ from toonify.portrait.fields import (
     blur,
     f32,
     fill_from,
-    line_integral,
     smoothstep,
     to_rgb,
     weighted_mean,
@@ -55,27 +54,31 @@ def paint_skin(head: Head, skin: Field, oval: Field) -> Field:
     width = max(3, int(11 * u)) | 1
     kernel = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (width, width))
     lum = blur(lab[..., 0], 0.8 * u)
-    lum = f32(cv2.morphologyEx(cv2.morphologyEx(lum, cv2.MORPH_CLOSE, kernel), cv2.MORPH_OPEN, kernel))
+    lum = f32(
+        cv2.morphologyEx(cv2.morphologyEx(lum, cv2.MORPH_CLOSE, kernel), cv2.MORPH_OPEN, kernel)
+    )
     shade = fill_from(lum, clean, 4 * u, 14 * u)
-    shade = f32(0.6 * blur(shade, 3.5 * u) + 0.4 * blur(shade, 9 * u))
+    shade = f32(0.5 * blur(shade, 5 * u) + 0.5 * blur(shade, 11 * u))
     face = f32(clean * oval)
     if float(face.sum()) < 300 * u * u:
         face = clean
     weight = f32(face + 0.3 * clean)
     cuts = tone_cuts(shade, weight, style.skin_tones, 6.0)
     means, shares = tone_colors(lab, shade, clean, cuts)
-    base = means[int(np.argmax(shares))]
+    base = natural(means[int(np.argmax(shares))])
     colors = []
     for color in means:
         c = stretch(color, base, style.skin_contrast)
         # One hue a person: shade is deeper, not another color.
-        c[1:] = 0.4 * c[1:] + 0.6 * base[1:] * (1 + (base[0] - c[0]) * 0.008)
+        c[1:] = 0.3 * c[1:] + 0.7 * base[1:] * (1 + (base[0] - c[0]) * 0.012)
         c[1:] *= style.saturation
         if style.paper:
             c = f32([100 - (100 - c[0]) * 0.72, *(c[1:] * 0.9)])
         colors.append(c)
     if style.halftone:
-        paint_tones(head.add, skin, shade, [], [colors[-1] if len(colors) < 2 else colors[1]], area=0)
+        paint_tones(
+            head.add, skin, shade, [], [colors[-1] if len(colors) < 2 else colors[1]], area=0
+        )
         screen(head, skin, shade, cuts, colors)
     else:
         paint_tones(
@@ -89,6 +92,19 @@ def paint_skin(head: Head, skin: Field, oval: Field) -> Field:
     if style.blush:
         paint_blush(head, base)
     return shade
+
+
+def natural(color: Field) -> Field:
+    """A skin color as one would paint it: colored light is taken back by a third, pallor gets a
+    little blood. The lightness stays what it is, on every skin."""
+    out = f32(color).copy()
+    chroma = float(np.hypot(out[1], out[2]))
+    hue = float(np.degrees(np.arctan2(out[2], out[1])))
+    wanted = float(np.clip(hue, 42, 62))
+    hue += (wanted - hue) * 0.6 if -30 < hue < 140 else 0
+    chroma = float(np.clip(chroma, 13, 40 + 0.4 * max(chroma - 40, 0)))
+    out[1], out[2] = chroma * np.cos(np.radians(hue)), chroma * np.sin(np.radians(hue))
+    return out
 
 
 def screen(head: Head, skin: Field, shade: Field, cuts: list[float], colors: list[Field]) -> None:
@@ -115,7 +131,9 @@ def paint_blush(head: Head, base: Field) -> None:
     for index, side in ((50, -1), (280, 1)):
         if side * head.face.yaw > 30:
             continue
-        ring = ellipse(p[index] + head.face.down * 5 * u, 17 * u, 11 * u, np.deg2rad(head.face.roll))
+        ring = ellipse(
+            p[index] + head.face.down * 5 * u, 17 * u, 11 * u, np.deg2rad(head.face.roll)
+        )
         head.add([ring], to_rgb(warm), opacity=head.style.blush, blur=7 * u)
 
 
@@ -127,7 +145,7 @@ def paint_marks(head: Head, skin: Field, shade: Field) -> None:
     kernel = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (width, width))
     hat = f32(cv2.morphologyEx(lum, cv2.MORPH_CLOSE, kernel)) - lum
     base = float(head.palette.skin[0])
-    hat = line_integral(hat, head.flow, 5, max(1.5 * u, 0.8))
+    hat = head.flow.average(hat)
     features = blur(feature_mask(head, 0.9), 1.5 * u)
     least = 6.0 + 0.07 * base
     level = hat - least - 40 * smoothstep(features, 0.25, 0.7)

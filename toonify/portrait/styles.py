@@ -28,10 +28,10 @@ class Style:
     """
 
     name: str
-    line: float = 2.6
-    eye: float = 1.22
+    line: float = 2.9
+    eye: float = 1.28
     skin_tones: int = 3
-    skin_contrast: float = 0.75
+    skin_contrast: float = 0.7
     hair_contrast: float = 1.0
     contrast: float = 1.08
     strands: bool = True

@@ -8,9 +8,9 @@ import numpy as np
 from toonify.portrait.fields import (
     Field,
     Lab,
+    Streamlines,
     blur,
     f32,
-    line_integral,
     signed_distance,
     smoothstep,
     to_rgb,
@@ -22,11 +22,14 @@ from toonify.portrait.styles import Style
 from toonify.portrait.tones import flat_colors, paint_flat, stretch
 
 
-def simplify(lab: Lab, amount: float) -> Lab:
-    """The picture with detail gone and edges kept: bilateral filtering at a reduced size.
+def simplify(lab: Lab, amount: float) -> tuple[Lab, float]:
+    """The picture reduced, with detail gone and edges kept (bilateral filtering).
 
     Args:
         amount: about the size in px of what disappears.
+
+    Returns:
+        the smaller picture, and how many px of the picture one of its px is wide.
     """
     height, width = lab.shape[:2]
     step = max(1.0, amount / 2.0)
@@ -34,11 +37,11 @@ def simplify(lab: Lab, amount: float) -> Lab:
     small = cv2.resize(lab, size, interpolation=cv2.INTER_AREA)
     for _ in range(3):
         small = cv2.bilateralFilter(small, 7, 9.0, 3.0)
-    return f32(cv2.resize(small, (width, height), interpolation=cv2.INTER_CUBIC))
+    return f32(small), width / size[0]
 
 
 def paint_background(
-    drawing: Drawing, lab: Lab, person: Field, style: Style, flow: tuple[Field, Field]
+    drawing: Drawing, lab: Lab, person: Field, style: Style, flow: Streamlines
 ) -> None:
     """Flat colors, a little quieter than the photograph's, so that people stand out."""
     height, width = lab.shape[:2]
@@ -48,10 +51,12 @@ def paint_background(
     if crowded:
         outside = f32(np.ones_like(outside))
     # The person's colors must not leak into what is around: fill before smoothing.
-    smooth = simplify(lab, detail)
+    smooth, step = simplify(lab, detail)
+    size = (smooth.shape[1], smooth.shape[0])
+    outside = f32(cv2.resize(outside, size, interpolation=cv2.INTER_AREA))
     count = style.colors + (0 if person.mean() > 0.15 else 5)
     colors, labels = flat_colors(smooth, outside, count)
-    mean = weighted_mean(lab, outside)
+    mean = weighted_mean(smooth, outside)
     quiet = style.quiet if person.mean() > 0.05 else style.quiet * 0.3
 
     def mute(color: Field) -> Field:
@@ -66,15 +71,17 @@ def paint_background(
     muted = [mute(c) for c in colors]
     drawing.ground = to_rgb(muted[0])
     paint_flat(
-        lambda rings, color: drawing.add(rings, color, layer="background"),
+        lambda rings, color: drawing.add(
+            [(ring + 0.5) * step - 0.5 for ring in rings], color, layer="background"
+        ),
         labels,
         muted,
         None,
-        smooth=max(detail * 0.55, 1.0),
-        area=detail * detail * 7,
+        smooth=1.1,
+        area=detail * detail * 7 / (step * step),
     )
     if style.line:
-        lines = edge_lines(smooth[..., 0], detail, flow)
+        lines = edge_lines(blur(lab[..., 0], detail * 0.3), detail, flow)
         level = np.minimum(lines, (0.25 - person) * 8)
         dark = f32(mean * [0.35, 0.5, 0.5])
         drawing.add(
@@ -85,15 +92,15 @@ def paint_background(
         )
 
 
-def edge_lines(luminance: Field, scale: float, flow: tuple[Field, Field]) -> Field:
+def edge_lines(luminance: Field, scale: float, flow: Streamlines) -> Field:
     """Level set of dark lines where a smoothed picture has edges and valleys.
 
     Flow-based difference of Gaussians (Kang et al., 2007).
     """
     sigma = max(scale * 0.35, 0.9)
     difference = blur(luminance, sigma) - 0.98 * blur(luminance, sigma * 1.6)
-    coherent = line_integral(difference, flow, 6, max(scale / 3, 1.0))
-    return f32((-0.35 - coherent + 0.02 * np.maximum(luminance - 20, 0) * 0 ) * 2)
+    coherent = flow.average(difference)
+    return f32((-0.35 - coherent) * 2)
 
 
 def paint_people(
@@ -102,7 +109,7 @@ def paint_people(
     person: Field,
     heads: list[Head],
     style: Style,
-    flow: tuple[Field, Field],
+    flow: Streamlines,
     unit: float,
 ) -> None:
     """Bodies: clothes, hands and what people hold, in flat colors with lines along their folds."""
@@ -122,7 +129,7 @@ def paint_people(
         drawing.add(rings, to_rgb([30, 2, 2]))
         return
     stack = np.dstack([blur(lab[..., i], 1.1 if i == 0 else 2.2) for i in range(3)])
-    smooth = line_integral(stack, flow, 4, 2.2)
+    smooth = flow.average(stack)
     smooth = np.dstack([blur(smooth[..., i], 0.8) for i in range(3)])
     colors, labels = flat_colors(smooth, weight, style.colors)
     mean = weighted_mean(lab, weight)
@@ -136,7 +143,9 @@ def paint_people(
         painted.append(c)
     drawing.add(rings, to_rgb(painted[0]))
     paint_flat(
-        lambda shape, color: drawing.add(shape, color, clip=rings if style.softness else None, blur=style.softness * 0.4 * unit),
+        lambda shape, color: drawing.add(
+            shape, color, clip=rings if style.softness else None, blur=style.softness * 0.4 * unit
+        ),
         labels,
         painted,
         distance,
