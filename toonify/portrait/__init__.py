@@ -1,4 +1,4 @@
-"""Portraits that keep the person: photographs drawn by program as flat shapes, in several styles."""
+"""Portraits that keep the person: photographs drawn by program as flat shapes."""
 
 from toonify.portrait.engine import PortraitEngine, bundle_styles, compose
 from toonify.portrait.shapes import Drawing, render, render_alpha

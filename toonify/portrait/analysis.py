@@ -16,18 +16,21 @@ from toonify.faces.mesh import FaceMesh
 from toonify.faces.person import PersonMatte
 from toonify.faces.types import Face
 from toonify.portrait.fields import Field, f32, remove_small
+from toonify.portrait.parts import build_parts
 from toonify.portrait.subject import RGB, Eye, FaceGeometry, Parts, Subject
 
 INTEROCULAR = 125.0  # px between the eyes where `unit` is 1
 MESH_CROP = 320  # side of the FFHQ crop that the mesh is measured on
-LOOSE = 1.55  # side of the window of one head, in FFHQ crops
+LOOSE = 1.7  # side of the window of one head, in FFHQ crops
+CLOSE = 1.1  # side of the closer of the two crops that are labelled
+PARSE_CROP = 256
 MAX_UPSAMPLING = 2.2  # of small faces, before they are drawn
 
 
 class Parser(Protocol):
-    """Labels a head crop; see `toonify.faces.parsing`."""
+    """Labels head crops; see `toonify.faces.parsing.FaceParser`."""
 
-    def parts(self, rgb: RGB, geometry: FaceGeometry, matte: Field) -> Parts: ...
+    def __call__(self, rgb: RGB) -> Field: ...
 
 
 @dataclass(frozen=True, eq=False)
@@ -203,52 +206,60 @@ class Analyzer:
         zoom: float,
         size: tuple[int, int],
     ) -> Parts:
-        """Label the upright crop, then turn the maps into the window."""
-        side = 512
-        upright = similarity(face, side, LOOSE)
-        crop = sample(photo, upright, (side, side))
-        into_crop = cv2.invertAffineTransform(upright)
-        crop_a_window = float(np.hypot(into_crop[0, 0], into_crop[1, 0])) / zoom
+        """Label two upright crops, one close and one loose, and bring them into the window."""
+        half = (max(size[0] // 2, 8), max(size[1] // 2, 8))
+        to_window = to_photo.copy()  # px of the half window -> photo px
+        shrink = np.array([size[0] / half[0], size[1] / half[1]])
+        to_window[:, 2] += to_photo[:, :2] @ (shrink / 2 - 0.5)
+        to_window[:, :2] = to_photo[:, :2] * shrink
+        labels: Field | None = None
+        matte: Field | None = None
+        for loose in (LOOSE * 1.15, CLOSE):
+            upright = similarity(face, PARSE_CROP, loose)
+            crop = sample(photo, upright, (PARSE_CROP, PARSE_CROP))
+            found = self._parser(crop)
+            turned = _turn(found, upright, PARSE_CROP, to_window, half)
+            person = _turn(self._matte(crop)[..., None], upright, PARSE_CROP, to_window, half)
+            if labels is None or matte is None:
+                labels, matte = turned, person
+                continue
+            inside = _turn(_rim(PARSE_CROP), upright, PARSE_CROP, to_window, half)
+            labels = labels + (turned - labels) * inside
+            matte = matte + (person - matte) * inside
+        assert labels is not None and matte is not None
+        full = cv2.resize(matte[..., 0], size, interpolation=cv2.INTER_LINEAR)
+        window = sample(photo, to_photo, size)
+        return build_parts(window, geometry, f32(full), labels)
 
-        def to_crop(points: Field) -> Field:
-            at = points / zoom + to_photo[:, 2]
-            return f32(at @ into_crop[:, :2].T + into_crop[:, 2])
 
-        turn = float(np.degrees(np.arctan2(into_crop[1, 0], into_crop[0, 0])))
-        moved = FaceGeometry(
-            to_crop(geometry.points),
-            geometry.points3d * np.float32(crop_a_window),
-            tuple(  # type: ignore[arg-type]
-                Eye(
-                    to_crop(e.upper),
-                    to_crop(e.lower),
-                    to_crop(e.iris[None])[0],
-                    e.radius * crop_a_window,
-                )
-                for e in geometry.eyes
-            ),
-            geometry.yaw,
-            geometry.roll + turn,
-            geometry.unit * crop_a_window,
-        )
-        parts = self._parser.parts(crop, moved, self._matte(crop))
-        # window px -> photo px -> crop px
-        matrix = into_crop[:, :2] @ to_photo[:, :2]
-        shift = into_crop[:, :2] @ to_photo[:, 2] + into_crop[:, 2]
-        warp = np.concatenate([matrix, shift[:, None]], 1)
+def _rim(side: int) -> Field:
+    """(side, side, 1): 1 inside, falling to 0 towards the border, where a crop knows least."""
+    at = (np.arange(side, dtype=np.float32) + 0.5) / side
+    ramp = np.clip((np.minimum(at, 1 - at) - 0.02) / 0.08, 0, 1)
+    return f32(np.outer(ramp, ramp)[..., None])
 
-        def turned(field: Field) -> Field:
-            return f32(
-                cv2.warpAffine(
-                    field,
-                    warp,
-                    size,
-                    flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP,
-                    borderMode=cv2.BORDER_REPLICATE,
-                )
-            )
 
-        return Parts(**{name: turned(getattr(parts, name)) for name in Parts.__dataclass_fields__})
+def _turn(
+    field: Field,
+    upright: NDArray[np.float64],
+    side: int,
+    to_photo: NDArray[np.float64],
+    size: tuple[int, int],
+) -> Field:
+    """Maps (h, w, C) over a crop of `side` px, brought into a window of `size`; 0 outside."""
+    ratio = field.shape[1] / side
+    into = cv2.invertAffineTransform(upright)
+    matrix = into[:, :2] @ to_photo[:, :2] * ratio
+    shift = (into[:, :2] @ to_photo[:, 2] + into[:, 2] + 0.5) * ratio - 0.5
+    warp = np.concatenate([matrix, shift[:, None]], 1)
+    flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
+    planes = [
+        cv2.warpAffine(
+            np.ascontiguousarray(field[..., i : i + 4]), warp, size, flags=flags
+        ).reshape(size[1], size[0], -1)
+        for i in range(0, field.shape[2], 4)
+    ]
+    return f32(np.concatenate(planes, 2))
 
 
 def _owned(parts: Parts, face: Face, faces: Sequence[Face], to_photo: NDArray[np.float64]) -> Parts:

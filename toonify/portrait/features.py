@@ -107,7 +107,7 @@ def paint_mouth(head: Head) -> None:
     if gap > 0.03:
         mouth = [np.vstack([iu, il[::-1]])]
         draw.add(mouth, to_rgb([16, 20, 10]))
-        paint_teeth(head, mouth, inner)
+        paint_teeth(head, mouth, f32(inner))
         draw.add([stroke(iu, np.array([0.2, 0.6, 0.8, 0.6, 0.2]) * w)], ink)
         draw.add([stroke(il, np.array([0.1, 0.35, 0.45, 0.35, 0.1]) * w)], ink)
     else:
@@ -229,7 +229,11 @@ def paint_eyes(head: Head) -> None:
     w = head.pen
     lash = ink * 0.75
     draw = head
+    hidden = np.maximum(head.parts.lenses, head.parts.cover)
     for i, eye in enumerate(head.face.eyes):
+        lids = raster_mask([np.vstack([eye.upper, eye.lower[::-1]])], head.size) > 100
+        if lids.any() and float(hidden[lids].mean()) > 0.5:
+            continue  # behind sunglasses or a hand
         far = (i == 0 and yaw < -32) or (i == 1 and yaw > 32)
         zoom = 1 + (style.eye - 1) * (0.4 if far else 1.0)
         centre = (eye.upper[0] + eye.upper[-1]) / 2

@@ -13,6 +13,7 @@ from numpy.typing import ArrayLike, NDArray
 
 Field = NDArray[np.float32]
 Lab = NDArray[np.float32]  # (..., 3): L 0..100, a and b about -100..100
+_NO_MAP = np.empty(0, np.float32)  # OpenCV's second map, where the first holds x and y
 
 
 def f32(values: ArrayLike) -> Field:
@@ -155,15 +156,15 @@ class Streamlines:
                 at += ahead * step
                 # Neighboring lines may run in opposite directions: no interpolation of offsets.
                 moved = np.repeat(np.repeat((at - grid) * 2, 2, 0), 2, 1)[:height, :width] + full
-                first, second = cv2.convertMaps(moved, None, cv2.CV_16SC2)
+                first, second = cv2.convertMaps(moved, _NO_MAP, cv2.CV_16SC2)
                 weight = float(np.exp(-0.5 * (i / (self.STEPS / 2)) ** 2))
                 self._maps.append((first, second, weight))
                 if i < self.STEPS:
                     new = cv2.remap(
-                        flow, at, None, cv2.INTER_NEAREST, borderMode=cv2.BORDER_REPLICATE
+                        flow, at, _NO_MAP, cv2.INTER_NEAREST, borderMode=cv2.BORDER_REPLICATE
                     )
                     dot = new[..., 0] * ahead[..., 0] + new[..., 1] * ahead[..., 1]
-                    ahead = new * np.where(dot < 0, np.float32(-1), np.float32(1))[..., None]
+                    ahead = f32(new * np.where(dot < 0, np.float32(-1), np.float32(1))[..., None])
 
     def average(self, field: Field) -> Field:
         """`field` (H, W) or (H, W, C <= 4) averaged along the lines."""
@@ -172,7 +173,7 @@ class Streamlines:
             sample = cv2.remap(
                 field, first, second, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE
             )
-            cv2.scaleAdd(sample, weight, total, total)
+            total = f32(cv2.scaleAdd(sample, weight, total))
             sum_of_weights += weight
         return f32(total * np.float32(1 / sum_of_weights))
 
@@ -202,7 +203,7 @@ def remove_small(mask: Field, area: float, holes: float) -> Field:
         binary = (out > 0.5).astype(np.uint8)
         if not value:
             binary = 1 - binary
-        count, labels, stats, _ = cv2.connectedComponentsWithStats(binary)
+        _, labels, stats, _ = cv2.connectedComponentsWithStats(binary)
         small = np.flatnonzero(stats[:, cv2.CC_STAT_AREA] < limit)
         small = small[small > 0]
         if len(small):

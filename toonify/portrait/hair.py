@@ -9,13 +9,29 @@ from toonify.portrait.fields import (
     blur,
     f32,
     fill_from,
+    signed_distance,
+    smoothstep,
     to_rgb,
     weighted_mean,
     weighted_quantile,
 )
 from toonify.portrait.scene import Head
-from toonify.portrait.shapes import cut
+from toonify.portrait.shapes import cut, raster_mask
+from toonify.portrait.subject import LIP_LOWER, LIP_UPPER
 from toonify.portrait.tones import paint_tones, stretch, tone_colors
+
+
+def paint_beard(head: Head) -> None:
+    """A beard is hair; stubble a shade."""
+    u, beard = head.unit, head.parts.beard
+    p = head.face.points
+    if float(beard.sum()) < 200 * u * u:
+        return
+    lips = f32(raster_mask([np.vstack([p[list(LIP_UPPER)], p[list(LIP_LOWER)][::-1]])], head.size))
+    mask = f32(beard * (1 - np.clip(blur(lips / 255, 1.0 * u), 0, 1)) * (1 - head.parts.cover))
+    along = head.flow.average(mask)
+    region = signed_distance(blur(smoothstep(along, 0.35, 0.65), 1.8 * u))
+    paint_hair(head, region, mask)
 
 
 def paint_hair(head: Head, hair: Field, mask: Field | None = None) -> None:
@@ -38,7 +54,7 @@ def paint_hair(head: Head, hair: Field, mask: Field | None = None) -> None:
     # Flat light still wants strands to be seen: some 14 units of lightness between the ends.
     contrast = style.hair_contrast * max(1.0, 14 / max(spread, 4.0)) * 1.1
     colors = [stretch(m, mid, contrast, style.saturation) for m in means]
-    if style.spot_black and mid[0] < style.spot_black * 1.2:
+    if mid[0] < style.spot_black:
         colors = [
             f32([5, 0, 0]),
             f32([5, 0, 0]),
@@ -48,11 +64,12 @@ def paint_hair(head: Head, hair: Field, mask: Field | None = None) -> None:
     if style.paper:
         colors = [f32([100 - (100 - c[0]) * 0.8, *(c[1:] * 0.95)]) for c in colors]
     paint_tones(
-        head.add, hair, tone, cuts, colors, area=14 * u * u, softness=style.softness * 0.45 * u
+        head.add, hair, tone, cuts, colors, area=14 * u * u, softness=style.softness * 0.3 * u
     )
     dark = colors[0].copy()
     dark[0] = max(dark[0] * 0.6, 4)
-    head.palette.hair_ink = to_rgb([min(dark[0], 22), mid[1] * 0.7, mid[2] * 0.6])
+    if mask is head.parts.hair:
+        head.palette.hair_ink = to_rgb([min(dark[0], 22), mid[1] * 0.7, mid[2] * 0.6])
     if not style.strands:
         return
     detail = both[..., 1]

@@ -24,12 +24,34 @@ def outline(distance: Field, width: Field | float) -> Field:
     return f32(np.asarray(width) / 2 - np.abs(distance))
 
 
+def window_fade(head: Head) -> Field:
+    """1, falling to 0 towards those sides of the window that are not sides of the picture: what
+    goes on outside it has no border there."""
+    width, height = head.size
+    reach = 14 * head.unit
+    fade_x, fade_y = np.ones(width, np.float32), np.ones(height, np.float32)
+    x, y = np.arange(width, dtype=np.float32), np.arange(height, dtype=np.float32)
+    left, top = head.offset
+    right = left + (width - 1) * head.scale
+    bottom = top + (height - 1) * head.scale
+    slack = 1.5 + head.scale
+    if left > slack:
+        fade_x *= smoothstep(x, 2, reach)
+    if right < head.drawing.width - 1 - slack:
+        fade_x *= smoothstep(x[::-1], 2, reach)
+    if top > slack:
+        fade_y *= smoothstep(y, 2, reach)
+    if bottom < head.drawing.height - 1 - slack:
+        fade_y *= smoothstep(y[::-1], 2, reach)
+    return f32(fade_y[:, None] * fade_x[None, :])
+
+
 def paint_head_lines(head: Head, skin: Field, hair: Field) -> None:
     """Skin's outline, the jaw before the neck, and the hair's outline."""
     if not head.style.line:
         return
     u, palette = head.unit, head.palette
-    width = head.style.line * u**0.6
+    width = head.style.line * u**0.6 * window_fade(head)
     off_hair = np.clip(-hair / 2 + 0.5, 0, 1)
     head.add(
         cut(outline(skin, width * 0.85 * direction_weight(skin) * off_hair), area=10 * u),
@@ -40,7 +62,7 @@ def paint_head_lines(head: Head, skin: Field, hair: Field) -> None:
     press = np.interp(t, [0, 0.1, 0.3, 0.5, 0.7, 0.9, 1], [0, 0.6, 1.1, 1.35, 1.1, 0.6, 0])
     at = np.clip(np.rint(jaw).astype(int), 0, [head.size[0] - 1, head.size[1] - 1])
     below = blur(head.parts.neck, 5 * u)[at[:, 1], at[:, 0]]
-    widths = press * width * 0.8 * smoothstep(below, 0.1, 0.35)
+    widths = press * head.style.line * u**0.6 * 0.8 * smoothstep(below, 0.1, 0.35)
     widths = widths * smoothstep(-hair[at[:, 1], at[:, 0]], -1, 2)
     run = np.flatnonzero(widths > 0.2)
     if len(run) > 6:

@@ -16,14 +16,14 @@ from toonify.portrait.fields import (
     smoothstep,
     to_lab,
 )
-from toonify.portrait.hair import paint_hair
+from toonify.portrait.hair import paint_beard, paint_hair
 from toonify.portrait.lines import paint_head_lines
 from toonify.portrait.scene import Head
 from toonify.portrait.shapes import Drawing, raster_mask, spline
-from toonify.portrait.skin import paint_marks, paint_skin
+from toonify.portrait.skin import paint_lenses, paint_marks, paint_skin
 from toonify.portrait.styles import Style
 from toonify.portrait.subject import OVAL, RGB, Subject
-from toonify.portrait.surroundings import paint_background, paint_people
+from toonify.portrait.surroundings import paint_background, paint_cover, paint_people
 
 
 def draw_picture(rgb: RGB, person: Field, subjects: Sequence[Subject], style: Style) -> Drawing:
@@ -74,11 +74,14 @@ def paint_head(head: Head) -> None:
     under = oval * (1 - parts.clothes) * np.clip(parts.person * 2 - 1, 0, 1)
     under = under * np.clip(parts.hair * 2, 0, 1)
     skin = region(f32(np.maximum(parts.skin, under)), 1.8)
-    shade = paint_skin(head, skin, oval)
-    paint_marks(head, skin, shade)
+    paint_skin(head, skin, f32(oval))
+    paint_marks(head, skin)
     paint_nose(head)
+    paint_beard(head)
     paint_mouth(head)
     paint_brows(head)
     paint_eyes(head)
+    paint_lenses(head)
     paint_hair(head, hair)
     paint_head_lines(head, skin, hair)
+    paint_cover(head)

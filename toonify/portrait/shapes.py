@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
+from typing import cast
 
 import contourpy
 import cv2
@@ -19,6 +21,7 @@ from toonify.portrait.fields import Field, f32
 Ring = NDArray[np.float32]  # (N, 2) x, y; closed by itself
 
 _SHIFT = 4  # fractional bits of OpenCV's polygon coordinates
+MARGIN = 8  # px that tiles overlap
 
 
 @dataclass(eq=False)
@@ -86,9 +89,10 @@ def cut(
         z=level_set, name="serial", fill_type=contourpy.FillType.OuterOffset
     )
     rings: list[Ring] = []
-    points, offsets = generator.filled(0.0, np.inf)
-    for cloud, bounds in zip(points, offsets, strict=True):
-        for start, end in zip(bounds[:-1], bounds[1:], strict=True):
+    filled = generator.filled(0.0, np.inf)
+    clouds, all_bounds = cast("tuple[list[np.ndarray], list[np.ndarray]]", filled[:2])
+    for cloud, bounds in zip(clouds, all_bounds, strict=True):
+        for start, end in pairwise(bounds):
             ring = f32(cloud[start:end])
             if len(ring) < 4:
                 continue
@@ -197,9 +201,12 @@ def render(
     for y in range(0, height, tile):
         for x in range(0, width, tile):
             h, w = min(tile, height - y), min(tile, width - x)
-            out[y : y + h, x : x + w] = _render_tile(
-                drawing, boxes, (x, y, w, h), scale, supersample, layers
-            )
+            # Lines that are cut off by a tile's border look slightly different there.
+            left, top = min(x, MARGIN), min(y, MARGIN)
+            right, bottom = min(MARGIN, width - x - w), min(MARGIN, height - y - h)
+            window = (x - left, y - top, w + left + right, h + top + bottom)
+            part = _render_tile(drawing, boxes, window, scale, supersample, layers)
+            out[y : y + h, x : x + w] = part[top : top + h, left : left + w]
     return out
 
 
@@ -279,18 +286,25 @@ def _blend(
     # A wide blur hides detail: it is computed on a reduced copy.
     step = 1 if sigma < 4 else 2 if sigma < 10 else 4
     margin = int(np.ceil(3 * sigma)) if sigma else 0
-    X0, Y0 = x0 - margin, y0 - margin
-    size = (-(-(x1 + margin - X0) // step), -(-(y1 + margin - Y0) // step))
-    start = origin + f32([X0, Y0])
+    # The reduced grid is the whole picture's, so that tiles agree.
+    left = (int(origin[0]) + x0 - margin) // step * step - int(origin[0])
+    top = (int(origin[1]) + y0 - margin) // step * step - int(origin[1])
+    size = (-(-(x1 + margin - left) // step), -(-(y1 + margin - top) // step))
+    start = origin + f32([left, top])
     mask = raster_mask(shape.rings, size, zoom / step, start / step)
     if sigma:
-        mask = cv2.GaussianBlur(mask, (0, 0), sigma / step)
+        mask = _u8(cv2.GaussianBlur(mask, (0, 0), sigma / step))
     if step > 1:
-        mask = cv2.resize(mask, (size[0] * step, size[1] * step), interpolation=cv2.INTER_LINEAR)
-    mask = mask[margin : margin + y1 - y0, margin : margin + x1 - x0]
+        whole = (size[0] * step, size[1] * step)
+        mask = _u8(cv2.resize(mask, whole, interpolation=cv2.INTER_LINEAR))
+    mask = mask[y0 - top : y1 - top, x0 - left : x1 - left]
     if shape.clip is not None:
         inside = raster_mask(shape.clip, (x1 - x0, y1 - y0), zoom, origin + f32([x0, y0]))
-        mask = cv2.multiply(mask, inside, scale=1 / 255)
+        mask = _u8(cv2.multiply(mask, inside, scale=1 / 255))
     alpha = (f32(mask) * (shape.opacity / 255))[..., None]
     part = canvas[y0:y1, x0:x1]
     part[:] = np.rint(part + (f32(color) - part) * alpha).astype(np.uint8)
+
+
+def _u8(image: ArrayLike) -> NDArray[np.uint8]:
+    return np.asarray(image, np.uint8)

@@ -10,10 +10,13 @@ from toonify.portrait.fields import (
     blur,
     f32,
     fill_from,
+    signed_distance,
     smoothstep,
     to_rgb,
     weighted_mean,
+    weighted_quantile,
 )
+from toonify.portrait.lines import outline
 from toonify.portrait.scene import Head, Palette
 from toonify.portrait.shapes import cut, ellipse
 from toonify.portrait.subject import BROWS, LIP_LOWER, LIP_UPPER, NOSE_WING
@@ -26,7 +29,7 @@ def feature_mask(head: Head, grow: float = 1.0) -> Field:
     mask = np.zeros(head.lab.shape[:2], np.uint8)
 
     def ring(points: Field, width: float, *, closed: bool = True) -> None:
-        q = np.int32(np.rint(points))
+        q = np.rint(points).astype(np.int32)
         if closed:
             cv2.fillPoly(mask, [q], 255)
         cv2.polylines(mask, [q], closed, 255, max(1, int(width * grow * u)))
@@ -37,7 +40,7 @@ def feature_mask(head: Head, grow: float = 1.0) -> Field:
     ring(np.vstack([p[list(LIP_UPPER)], p[list(LIP_LOWER)][::-1]]), 6)
     for wing in NOSE_WING:
         ring(p[list(wing)], 10, closed=False)
-    return f32(mask) / 255
+    return f32(f32(mask) / 255)
 
 
 def paint_skin(head: Head, skin: Field, oval: Field) -> Field:
@@ -72,8 +75,7 @@ def paint_skin(head: Head, skin: Field, oval: Field) -> Field:
         # One hue a person: shade is deeper, not another color.
         c[1:] = 0.3 * c[1:] + 0.7 * base[1:] * (1 + (base[0] - c[0]) * 0.012)
         c[1:] *= style.saturation
-        if style.paper:
-            c = f32([100 - (100 - c[0]) * 0.72, *(c[1:] * 0.9)])
+        c[0] += 1.8  # lines and folds, drawn over it, take that much away again
         colors.append(c)
     if style.halftone:
         paint_tones(
@@ -137,27 +139,66 @@ def paint_blush(head: Head, base: Field) -> None:
         head.add([ring], to_rgb(warm), opacity=head.style.blush, blur=7 * u)
 
 
-def paint_marks(head: Head, skin: Field, shade: Field) -> None:
-    """What the photograph shows on skin beyond shade: frames of glasses, moles, folds, moustaches."""
+def paint_marks(head: Head, skin: Field) -> None:
+    """What the photograph shows on skin beyond shade: moles, folds, frames of glasses."""
     lab, u, parts = head.lab, head.unit, head.parts
     lum = blur(lab[..., 0], 0.9 * u)
     width = max(5, int(15 * u)) | 1
     kernel = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (width, width))
-    hat = f32(cv2.morphologyEx(lum, cv2.MORPH_CLOSE, kernel)) - lum
+    dark = f32(cv2.morphologyEx(lum, cv2.MORPH_CLOSE, kernel)) - lum
+    dark = head.flow.average(dark)
     base = float(head.palette.skin[0])
-    hat = head.flow.average(hat)
     features = blur(feature_mask(head, 0.9), 1.5 * u)
     least = 6.0 + 0.07 * base
-    level = hat - least - 40 * smoothstep(features, 0.25, 0.7)
-    level = np.minimum(level, skin - 3 * u)
-    level = np.minimum(level, (0.35 - parts.hair) * 20)
-    level = np.minimum(level, (0.4 - parts.beard) * 20)
-    if not (level > 0).any():
+    frames = smoothstep(blur(parts.glasses, 1.5 * u), 0.12, 0.5)
+    off = np.minimum(skin - 3 * u, (0.35 - np.maximum(parts.hair, parts.cover)) * 20)
+    off = np.minimum(off, (0.3 - parts.lenses) * 20)
+    level = dark - least - 40 * smoothstep(features, 0.25, 0.7)
+    level = np.minimum(level, np.minimum(off, (0.4 - parts.beard) * 20))
+    level = np.minimum(level, (0.3 - frames) * 20)
+    if (level > 0).any():
+        strong = f32((level > 0).astype(np.float32) * np.clip((dark - least) / 10, 0.1, 1))
+        color = weighted_mean(lab, strong)
+        color[0] = min(float(color[0]) - 4, base - 16)
+        deep = float(np.percentile(dark[level > 0], 75)) > 22
+        head.add(cut(f32(level), area=22 * u * u), to_rgb(color) if deep else head.palette.fold)
+    paint_frames(head, dark, lum, frames, off)
+
+
+def paint_frames(head: Head, dark: Field, lum: Field, frames: Field, off: Field) -> None:
+    """Frames of glasses where the parser sees them, dark ones and bright ones."""
+    u, lab = head.unit, head.lab
+    if float(frames.sum()) < 60 * u * u:
         return
-    strong = f32((level > 0).astype(np.float32) * np.clip((hat - least) / 10, 0.1, 1))
-    rings = cut(f32(level), area=22 * u * u)
-    dark = weighted_mean(lab, strong)
-    dark[0] = min(float(dark[0]) - 4, base - 16)
-    depth = float(np.percentile(hat[level > 0], 75))
-    color = to_rgb(dark) if depth > 22 else head.palette.fold
-    head.add(rings, color)
+    width = max(5, int(15 * u)) | 1
+    kernel = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (width, width))
+    bright = head.flow.average(lum - f32(cv2.morphologyEx(lum, cv2.MORPH_OPEN, kernel)))
+    ridge_dark, ridge_bright = (float((r * frames).sum()) for r in (dark, bright))
+    ridge = dark if ridge_dark > 0.6 * ridge_bright else bright
+    level = f32(np.minimum(ridge - 3.5 - 14 * (1 - frames), off + 6))
+    rings = cut(level, area=16 * u * u)
+    if not rings:
+        return
+    color = weighted_mean(lab, f32((level > 0) * np.clip(ridge / 12, 0.1, 1)))
+    base = float(head.palette.skin[0])
+    color[0] = (
+        min(float(color[0]) - 3, base - 14) if ridge is dark else max(float(color[0]), base + 8)
+    )
+    head.add(rings, to_rgb(np.clip(color, [3, -90, -90], [97, 90, 90])))
+
+
+def paint_lenses(head: Head) -> None:
+    """Sunglasses: dark glass in two tones, with its frame."""
+    u, lab, lenses = head.unit, head.lab, head.parts.lenses
+    if float(lenses.sum()) < 250 * u * u:
+        return
+    region = signed_distance(blur(smoothstep(lenses, 0.3, 0.7), 1.6 * u))
+    inside = f32(np.clip(lenses * 2 - 1, 0, 1))
+    tone = blur(lab[..., 0], 2.0 * u)
+    cuts = list(weighted_quantile(tone, inside, [0.55, 0.9]))
+    colors, _ = tone_colors(lab, tone, inside, cuts)
+    colors[0][0] = min(colors[0][0], 26)
+    colors[1][0] = min(colors[1][0], colors[0][0] + 16)
+    colors[2][0] = min(colors[2][0], colors[1][0] + 24)
+    paint_tones(head.add, region, tone, cuts, colors, area=50 * u * u, min_distance=2 * u)
+    head.add(cut(outline(region, max(head.pen, 2.0 * u))), to_rgb([8, 2, 2]))

@@ -21,7 +21,7 @@ class Style:
         saturation: of every color, against the photograph's.
         colors: colors of what is not a head, and of the background.
         quiet: how far the background steps back, 0..1.
-        spot_black: lightness (0..100) below which hair and clothes become plain black.
+        spot_black: lightness (0..100) below which hair and clothes become plain black; 0 for never.
         halftone: distance of the dots that shade is screened with; 0 for flat shade.
         blush: warmth on the cheeks.
         paper: the background is bare paper, colors are washes.
@@ -71,7 +71,7 @@ STYLES: dict[str, Style] = {
             saturation=1.5,
             colors=5,
             quiet=0.15,
-            spot_black=30.0,
+            spot_black=24.0,
             halftone=7.0,
         ),
         Style(

@@ -77,6 +77,7 @@ class Parts:
     glasses: Field  # frames
     lenses: Field  # sunglasses: dark lenses with their frames
     headwear: Field
+    cover: Field  # hands and things before the face
 
 
 @dataclass(frozen=True, eq=False)

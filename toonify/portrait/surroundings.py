@@ -1,4 +1,4 @@
-"""Everything that is no head: the background, clothes, hands and things, as flat colors and lines."""
+"""All that is no head: background, clothes, hands and things, as flat colors and lines."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from toonify.portrait.fields import (
     to_rgb,
     weighted_mean,
 )
+from toonify.portrait.lines import outline
 from toonify.portrait.scene import Head
 from toonify.portrait.shapes import Drawing, cut
 from toonify.portrait.styles import Style
@@ -45,7 +46,8 @@ def paint_background(
 ) -> None:
     """Flat colors, a little quieter than the photograph's, so that people stand out."""
     height, width = lab.shape[:2]
-    detail = max(width, height) / 160 * (1.2 if person.mean() > 0.05 else 0.8)
+    peopled = float(person.mean()) > 0.05
+    detail = max(width, height) / (133 if peopled else 240)
     outside = f32(np.clip(1 - person * 1.6, 0, 1))
     crowded = float(outside.mean()) < 0.02
     if crowded:
@@ -54,25 +56,28 @@ def paint_background(
     smooth, step = simplify(lab, detail)
     size = (smooth.shape[1], smooth.shape[0])
     outside = f32(cv2.resize(outside, size, interpolation=cv2.INTER_AREA))
-    count = style.colors + (0 if person.mean() > 0.15 else 5)
+    count = style.colors + (0 if peopled else 6)
     colors, labels = flat_colors(smooth, outside, count)
     mean = weighted_mean(smooth, outside)
-    quiet = style.quiet if person.mean() > 0.05 else style.quiet * 0.3
+    quiet = style.quiet if peopled else style.quiet * 0.3
 
     def mute(color: Field) -> Field:
         out = f32(mean + (color - mean) * (1 - 0.45 * quiet))
         out[0] = out[0] * (1 - 0.3 * quiet) + 78 * 0.3 * quiet
         out[1:] *= style.saturation * (1 - 0.25 * quiet)
         if style.paper:
-            out[0] = 100 - (100 - out[0]) * 0.3
-            out[1:] *= 0.7
+            out[0] = 100 - (100 - out[0]) * 0.2
+            out[1:] *= 0.6
         return f32(np.clip(out, [3, -90, -90], [98, 90, 90]))
 
     muted = [mute(c) for c in colors]
     drawing.ground = to_rgb(muted[0])
     paint_flat(
         lambda rings, color: drawing.add(
-            [(ring + 0.5) * step - 0.5 for ring in rings], color, layer="background"
+            [(ring + 0.5) * step - 0.5 for ring in rings],
+            color,
+            layer="background",
+            blur=style.softness * detail * (0.25 if peopled else 0.06),
         ),
         labels,
         muted,
@@ -136,7 +141,7 @@ def paint_people(
     painted = []
     for color in colors:
         c = stretch(color, mean, style.contrast, style.saturation)
-        if style.spot_black and c[0] < style.spot_black * 0.75:
+        if style.spot_black and c[0] < style.spot_black:
             c = f32([5, 0, 0])
         if style.paper:
             c = f32([100 - (100 - c[0]) * 0.75, *(c[1:] * 0.9)])
@@ -160,3 +165,22 @@ def paint_people(
         away = np.clip(1 - owned * 2.5, 0, 1)
         width = style.line * unit**0.6 * away
         drawing.add(cut(f32(width / 2 - np.abs(distance)), area=10 * unit), ink)
+
+
+def paint_cover(head: Head) -> None:
+    """Hands, microphones and cups before a face, painted over it again."""
+    u, style, cover = head.unit, head.style, head.parts.cover
+    weight = f32(np.clip(cover * 2 - 1, 0, 1))
+    if float(weight.sum()) < 300 * u * u:
+        return
+    region = signed_distance(blur(smoothstep(cover, 0.35, 0.65), 1.6 * u))
+    smooth = head.flow.average(
+        np.dstack([blur(head.lab[..., i], 1.1 if i == 0 else 2.2) for i in range(3)])
+    )
+    colors, labels = flat_colors(smooth, weight, 4)
+    mean = weighted_mean(head.lab, weight)
+    painted = [stretch(c, mean, style.contrast * 0.9, style.saturation) for c in colors]
+    head.add(cut(region), to_rgb(painted[0]))
+    paint_flat(head.add, labels, painted, region, smooth=1.8, area=60 * u * u)
+    if style.line:
+        head.add(cut(outline(region, head.pen)), head.palette.ink)

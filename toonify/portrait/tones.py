@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from itertools import pairwise
 
 import cv2
 import numpy as np
@@ -31,7 +32,7 @@ def tone_cuts(field: Field, weight: Field, count: int, least: float) -> list[flo
             merged.append(float(c))
         else:
             merged[-1] = (merged[-1] + float(c)) / 2
-    return [(a + b) / 2 for a, b in zip(merged[:-1], merged[1:], strict=True)]
+    return [(a + b) / 2 for a, b in pairwise(merged)]
 
 
 def tone_colors(
@@ -42,7 +43,7 @@ def tone_colors(
     whole = weighted_mean(lab, weight)
     colors, shares = [], []
     total = float(weight.sum()) + 1e-6
-    for low, high in zip(edges[:-1], edges[1:], strict=True):
+    for low, high in pairwise(edges):
         w = f32(weight * ((field >= low) & (field < high)))
         share = float(w.sum()) / total
         colors.append(weighted_mean(lab, w) if share > 0.002 else whole)

@@ -1,0 +1,116 @@
+"""The portrait program on a real photograph with the shipped networks."""
+
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from toonify.errors import InputError, UsageError
+from toonify.portrait import STYLES, PortraitEngine, bundle_styles, render
+from toonify.portrait.subject import CHEEKS
+
+PHOTO = Path(__file__).parents[2] / "examples" / "astronaut.png"
+
+
+@pytest.fixture(scope="module")
+def engine():
+    return PortraitEngine.from_bundle("default")
+
+
+@pytest.fixture(scope="module")
+def photo():
+    return cv2.cvtColor(cv2.imread(str(PHOTO)), cv2.COLOR_BGR2RGB)
+
+
+@pytest.fixture(scope="module")
+def measured(engine, photo):
+    return engine.analyze(photo)
+
+
+def lightness(rgb):
+    return cv2.cvtColor(np.float32(rgb) / 255, cv2.COLOR_RGB2LAB)[..., 0]
+
+
+def flat_share(rgb):
+    grey = np.float32(cv2.cvtColor(rgb, cv2.COLOR_RGB2GRAY))
+    spread = cv2.blur(grey * grey, (7, 7)) - cv2.blur(grey, (7, 7)) ** 2
+    return float((np.sqrt(np.maximum(spread, 0)) < 2).mean())
+
+
+def test_the_bundle_offers_its_styles_default_first():
+    assert bundle_styles("default")[0] == "ink"
+    assert set(bundle_styles("default")) == set(STYLES)
+
+
+def test_the_head_is_found(measured):
+    (subject,) = measured.subjects
+    parts = subject.parts
+    assert parts.hair.shape == subject.rgb.shape[:2]
+    nose = np.rint(subject.face.points[4]).astype(int)
+    assert parts.skin[nose[1], nose[0]] > 0.5 and parts.person[nose[1], nose[0]] > 0.5
+    assert subject.face.eyes[0].iris[0] < subject.face.eyes[1].iris[0]
+
+
+@pytest.mark.parametrize("style", list(STYLES))
+def test_every_style_draws_the_person(engine, photo, measured, style):
+    drawn = engine.stylize(photo, style, faces=None) if style == "ink" else None
+
+    picture = render(engine.draw(measured, style), size=photo.shape[1::-1])
+    assert picture.shape == photo.shape and picture.dtype == np.uint8
+    if drawn is not None:
+        assert np.array_equal(picture, drawn)  # measuring is the same both ways
+    # A drawing, not a photograph: flat areas. The person: light and dark where they were.
+    assert flat_share(picture) > flat_share(photo) + 0.1
+    small = [
+        cv2.resize(lightness(p), (24, 24), interpolation=cv2.INTER_AREA) for p in (photo, picture)
+    ]
+    assert np.corrcoef(small[0].ravel(), small[1].ravel())[0, 1] > 0.85
+
+
+def test_skin_keeps_its_lightness(engine, photo):
+    for gain in (1.0, 0.6, 0.4):
+        dim = np.uint8(photo * gain)
+        measured = engine.analyze(dim)
+
+        (subject,) = measured.subjects
+        picture = render(engine.draw(measured, "ink"), size=photo.shape[1::-1])
+        mask = np.zeros(photo.shape[:2], np.uint8)
+        to_photo = photo.shape[1] / measured.rgb.shape[1]
+        for cheek in CHEEKS:
+            ring = subject.face.points[list(cheek)] * subject.scale + np.float32(subject.offset)
+            cv2.fillPoly(mask, [np.int32(ring * to_photo)], 1)
+        difference = lightness(picture)[mask > 0].mean() - lightness(dim)[mask > 0].mean()
+        assert abs(difference) < 5
+
+
+def test_backgrounds(engine, photo):
+    clear = engine.stylize(photo, "ink", background="transparent")
+    assert clear.shape[2] == 4
+    assert clear[5, 250, 3] == 0 and clear[120, 225, 3] == 255
+    assert not clear[clear[..., 3] == 0].any()
+    kept = engine.stylize(photo, "ink", background="keep")
+    outside = clear[..., 3] == 0
+    assert np.array_equal(kept[outside], photo[outside])
+    green = engine.stylize(photo, "ink", background=(0, 200, 0))
+    assert (green[outside] == (0, 200, 0)).all()
+    with pytest.raises(UsageError):
+        engine.stylize(photo, "ink", background="checkered")
+
+
+def test_a_picture_without_a_face_is_drawn_as_a_scene(engine, photo):
+    scene = photo[300:, :200]
+    drawn = engine.stylize(scene, "comic", faces=[])
+    assert drawn.shape == scene.shape
+    assert flat_share(drawn) > flat_share(scene)
+
+
+def test_what_is_no_picture_is_refused(engine, photo):
+    with pytest.raises(UsageError):
+        engine.stylize(photo[..., 0], "ink")
+    with pytest.raises(UsageError):
+        engine.stylize(photo.astype(np.float32), "ink")
+    with pytest.raises(InputError):
+        engine.stylize(photo[:9, :9], "ink")
+    with pytest.raises(UsageError, match="ink"):
+        engine.style("imk")

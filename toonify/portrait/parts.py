@@ -1,0 +1,149 @@
+"""From a parser's coarse labels to soft maps as sharp as the picture.
+
+Labels come at a quarter of the drawing's resolution; colors seen where they are sure decide where
+they are not, and a guided filter puts their borders where the picture has them.
+"""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+
+from toonify.faces.parsing import LABELS
+from toonify.portrait.fields import Field, Lab, blur, f32, guided, remove_small, to_lab
+from toonify.portrait.shapes import raster_mask
+from toonify.portrait.subject import OVAL, RGB, FaceGeometry, Parts
+
+_INDEX = {name: i for i, name in enumerate(LABELS)}
+# What the labels are grouped into where colors decide: what is behind, hair, skin, clothes
+_GROUPS = (
+    ("background", "person"),
+    ("hair", "beard"),
+    ("skin", "ear", "neck", "brow", "eye", "lips", "mouth", "glasses", "sunglasses"),
+    ("clothes",),
+    ("headwear",),
+    ("hand",),
+    ("object",),
+)
+
+
+def build_parts(rgb: RGB, geometry: FaceGeometry, matte: Field, labels: Field) -> Parts:
+    """Maps of one person in a window.
+
+    Args:
+        rgb: (H, W, 3) uint8, the window.
+        geometry: the face, px of the window.
+        matte: (H, W) 0..1, where people are.
+        labels: (h, w, 17) probabilities of `LABELS` over the same window, h, w about half of it.
+    """
+    height, width = rgb.shape[:2]
+    lab = to_lab(rgb)
+    small = (labels.shape[1], labels.shape[0])
+    lab_small = f32(cv2.resize(lab, small, interpolation=cv2.INTER_AREA))
+    fine = cv2.resize(matte, small, interpolation=cv2.INTER_AREA).clip(0.02, 0.98)
+    p = labels.copy()
+    behind = [_INDEX["background"]]
+    for i in range(p.shape[2]):
+        if i in behind:
+            p[..., i] *= (1 - fine) ** 0.5
+        elif LABELS[i] not in ("person", "object", "hand"):
+            p[..., i] *= fine**0.5
+    oval = _oval(geometry, small, width)
+    skin_ids = [_INDEX[name] for name in _GROUPS[2]]
+    p[..., skin_ids] *= (1 + 0.8 * oval)[..., None]
+    p /= p.sum(-1, keepdims=True) + 1e-6
+    groups = np.stack([p[..., [_INDEX[n] for n in names]].sum(-1) for names in _GROUPS], -1)
+    groups = f32(_by_color(lab_small, groups, geometry.unit * small[0] / width))
+    within = np.zeros_like(p)
+    for k, names in enumerate(_GROUPS):
+        ids = [_INDEX[n] for n in names]
+        own = p[..., ids]
+        within[..., ids] = groups[..., k : k + 1] * own / (own.sum(-1, keepdims=True) + 1e-6)
+    guide = blur(lab[..., 0] / 100, 0.8)
+    radius = max(2, int(6 * geometry.unit))
+
+    def sharp(*names: str) -> Field:
+        low = within[..., [_INDEX[n] for n in names]].sum(-1)
+        up = cv2.resize(f32(low), (width, height), interpolation=cv2.INTER_LINEAR)
+        return f32(np.clip(guided(guide, f32(up), radius, 4e-4), 0, 1))
+
+    def coarse(*names: str) -> Field:
+        low = labels[..., [_INDEX[n] for n in names]].sum(-1)
+        return f32(cv2.resize(f32(low), (width, height), interpolation=cv2.INTER_LINEAR))
+
+    u2 = geometry.unit**2
+    away = sharp("background", "person")
+    lenses = coarse("sunglasses")
+    cover = f32(np.maximum(coarse("hand"), coarse("object")))
+    hair = remove_small(sharp("hair"), 500 * u2, 250 * u2)
+    skin = sharp(*_GROUPS[2])
+    beard = coarse("beard")
+    person = f32(np.clip(1 - away, 0, 1))
+    return Parts(
+        person=remove_small(person, 1500 * u2, 800 * u2),
+        hair=hair,
+        skin=remove_small(f32(np.maximum(skin, np.minimum(beard, 1 - hair))), 400 * u2, 400 * u2),
+        neck=sharp("neck"),
+        clothes=sharp("clothes"),
+        beard=beard,
+        glasses=coarse("glasses"),
+        lenses=lenses,
+        headwear=sharp("headwear"),
+        cover=remove_small(cover, 300 * u2, 300 * u2),
+    )
+
+
+def _oval(geometry: FaceGeometry, size: tuple[int, int], width: int) -> Field:
+    scale = size[0] / width
+    ring = (geometry.points[list(OVAL)] + 0.5) * np.float32(scale) - 0.5
+    return blur(f32(raster_mask([f32(ring)], size)) / 255, 4 * geometry.unit)
+
+
+def _by_color(lab: Lab, groups: Field, unit: float) -> Field:
+    """Posterior of the groups (h, w, K): what labels say, and what colors seen where labels are
+    sure say, both in moderation."""
+    smooth = np.dstack([blur(lab[..., i], 1.0) for i in range(3)])
+    height, width = lab.shape[:2]
+    y, x = np.mgrid[:height, :width].astype(np.float32) / max(height, width)
+    features = np.dstack([smooth, x * 12, y * 12]).astype(np.float32)
+    scores = []
+    size = max(3, int(4 * unit)) | 1
+    for k in range(groups.shape[2]):
+        sure = cv2.erode((groups[..., k] > 0.8).astype(np.uint8), np.ones((size, size), np.uint8))
+        scores.append(_log_likelihood(features, sure > 0, 6 if k else 8))
+    lowest = np.full((height, width), -14.0, np.float32)
+    stack = np.stack([lowest if s is None else s for s in scores], -1)
+    seen = np.array([s is not None for s in scores])
+    stack = stack - stack.max(-1, keepdims=True)
+    stack = np.maximum(stack, -6)
+    stack[..., ~seen] = -2.5  # nothing is known of its colors
+    log = np.log(groups + 0.01) * 1.25 + 0.45 * stack
+    out = np.exp(log - log.max(-1, keepdims=True))
+    return f32(out / out.sum(-1, keepdims=True))
+
+
+def _log_likelihood(features: Field, seeds: np.ndarray, count: int) -> Field | None:
+    """Under a mixture of Gaussians fitted to `features` (h, w, C) at the seeds."""
+    seen = features[seeds]
+    if len(seen) < 60:
+        return None
+    seen = seen[np.random.default_rng(0).permutation(len(seen))[:1500]]
+    cv2.setRNGSeed(0)
+    count = min(count, max(1, len(seen) // 40))
+    rule = (cv2.TERM_CRITERIA_COUNT + cv2.TERM_CRITERIA_EPS, 12, 1.0)
+    _, label, centres = cv2.kmeans(
+        f32(seen), count, np.empty(0, np.int32), rule, 1, cv2.KMEANS_PP_CENTERS
+    )
+    label = label.ravel()
+    flat = features.reshape(-1, features.shape[2])
+    best = np.full(len(flat), -1e9, np.float32)
+    for k in range(count):
+        own = seen[label == k]
+        if len(own) < 5:
+            continue
+        spread = own.std(0) + f32([4, 2.5, 2.5, 0.8, 0.8])
+        inverse = 1 / spread
+        distance = ((flat - centres[k]) * inverse) ** 2
+        score = np.log(len(own) / len(seen)) - 0.5 * distance.sum(1) - np.log(spread).sum()
+        np.maximum(best, f32(score), out=best)
+    return np.maximum(best, best.max() - 14).reshape(features.shape[:2])
