@@ -62,8 +62,10 @@ def test_every_style_draws_the_person(engine, photo, measured, style):
         assert np.array_equal(picture, drawn)  # measuring is the same both ways
     # A drawing, not a photograph: flat areas. The person: light and dark where they were.
     assert flat_share(picture) > flat_share(photo) + 0.1
+    head = (slice(50, 190), slice(160, 290))
     small = [
-        cv2.resize(lightness(p), (24, 24), interpolation=cv2.INTER_AREA) for p in (photo, picture)
+        cv2.resize(lightness(p[head]), (24, 24), interpolation=cv2.INTER_AREA)
+        for p in (photo, picture)
     ]
     assert np.corrcoef(small[0].ravel(), small[1].ravel())[0, 1] > 0.85
 
