@@ -107,6 +107,70 @@ def test_killed_and_gone_on_is_the_same(tmp_path, killed_at):
     assert not (tmp_path / "parts.mkv.parts").exists()
 
 
+def cut(path):
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+
+
+def flip(path):
+    data = bytearray(path.read_bytes())
+    data[len(data) // 2] ^= 0xFF
+    path.write_bytes(data)
+
+
+DAMAGE = {
+    "last segment cut": ([("000002.nut", cut)], 96),
+    "last segment gone": ([("000002.nut", lambda path: path.unlink())], 96),
+    "a segment's byte": ([("000001.nut", flip)], 96),
+    "last state cut": ([("000002.npz", cut)], 96),
+    "last state empty": ([("000002.npz", lambda path: path.write_bytes(b""))], 96),
+    "last record cut": ([("000002.json", cut)], 96),
+    "first and last segment": ([("000000.nut", cut), ("000002.nut", cut)], 48),
+    "state and segment": ([("000001.npz", flip), ("000002.nut", cut)], 48),
+    "all states": ([(f"00000{n}.npz", cut) for n in range(3)], 0),
+    "the plan": ([("plan.json", cut)], 0),
+}
+
+
+@pytest.fixture(scope="module")
+def interrupted(tmp_path_factory):
+    """A source, its whole result and report, and the folder of a run that was killed."""
+    folder = tmp_path_factory.mktemp("interrupted")
+    frames = [frame({0: (n % 70, 20)} if n % 50 > 6 else {}) for n in range(170)]
+    source = folder_of(folder / "in", frames)
+    report = convert(source, folder / "whole.mkv", Artist(), Options())
+
+    def kill(done, total):
+        if done == 160:
+            raise Killed
+
+    with pytest.raises(Killed):
+        convert(source, folder / "a.mkv", Artist(), Options(), progress=kill)
+    return source, folder / "whole.mkv", report, folder / "a.mkv.parts"
+
+
+@pytest.mark.parametrize("kind", DAMAGE)
+def test_damaged_work_is_noticed_and_drawn_again(interrupted, tmp_path, kind):
+    source, whole, expected, parts = interrupted
+    shutil.copytree(parts, tmp_path / "a.mkv.parts")
+    damaged, kept = DAMAGE[kind]
+    for name, damage in damaged:
+        damage(tmp_path / "a.mkv.parts" / name)
+    report = convert(source, tmp_path / "a.mkv", Artist(), Options())
+    assert report.frames == 170 and report.resumed == kept
+    assert frame_hashes(tmp_path / "a.mkv") == frame_hashes(whole)
+    assert (report.people, report.steadiness) == (expected.people, expected.steadiness)
+    assert kind == "the plan" or any("drawn anew" in note for note in report.notes)
+    assert not (tmp_path / "a.mkv.parts").exists()
+
+
+def test_states_of_long_clips_take_little_room(tmp_path):
+    with WorkFolder(tmp_path / "a.mkv", {}) as work:
+        for number in range(40):
+            work.segment(number).write_bytes(b"packets")
+            work.save(number, {}, {"code": np.zeros(9)}, last=False)
+    assert len(list((tmp_path / "a.mkv.parts").glob("*.npz"))) == 7
+
+
 def test_other_options_begin_anew(tmp_path):
     source = folder_of(tmp_path / "in", walk(60))
 

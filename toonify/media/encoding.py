@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import queue
 import threading
 from dataclasses import dataclass
@@ -16,6 +15,7 @@ from toonify.media.ffmpeg import Process, encodes, write_error
 from toonify.media.nut import NutWriter
 from toonify.media.probe import Clip
 from toonify.media.video import SCALING, Pixels, raw_stream
+from toonify.utils.durable import replace_durably
 
 FOLDER = ""  # the "suffix" of a folder of frames
 # Encoder, its default --crf (None: it has none), options, and containers, by --codec.
@@ -290,7 +290,7 @@ class SegmentWriter:
         status = self._process.finish()
         if status or self._error:
             self._failed()
-        os.replace(self._temporary, self.path)
+        replace_durably(self._temporary, self.path)
 
     def _failed(self) -> None:
         self._process.finish()

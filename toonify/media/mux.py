@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import threading
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from fractions import Fraction
@@ -16,6 +15,7 @@ from toonify.media.ffmpeg import Process, write_error
 from toonify.media.nut import NutError, NutReader, NutWriter, Packet
 from toonify.media.probe import Clip, Track, source_arguments
 from toonify.media.video import Span
+from toonify.utils.durable import replace_durably
 from toonify.utils.marks import is_unchanged, read_mark, stamp
 
 TEXT = ("subrip", "ass", "ssa", "webvtt", "mov_text", "text")
@@ -119,7 +119,7 @@ def assemble(
             if encoding.codec == "hevc" and encoding.suffix in (".mp4", ".mov"):
                 extra += ["-tag:v", "hvc1"]
             _pipe(segments, [*arguments, *extra, *target], str(output))
-        os.replace(temporary, output)
+        replace_durably(temporary, output)
     finally:
         temporary.unlink(missing_ok=True)
     return notes
@@ -236,7 +236,7 @@ def _write_folder(output: Path, packets: Iterable[Packet], mark: Mapping[str, An
         part = output / f".{number:06d}.part"
         try:
             part.write_bytes(stamp(packet.data, target.name, mark))
-            os.replace(part, target)
+            replace_durably(part, target)
         except OSError as error:
             with contextlib.suppress(OSError):
                 part.unlink()

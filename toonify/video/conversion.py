@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
+from contextlib import ExitStack, closing
 from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
@@ -11,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from toonify.errors import UsageError
+from toonify.errors import InputError, UsageError
 from toonify.faces.tracking import Tracker
 from toonify.media.encoding import Encoding, SegmentWriter, choose_encoding
 from toonify.media.ffmpeg import ffmpeg_path
@@ -23,7 +24,8 @@ from toonify.utils.outputs import InputFiles, check_output, is_ours
 from toonify.video.artist import Artist
 from toonify.video.casting import Casting
 from toonify.video.pipeline import Drawn, Pipeline
-from toonify.video.work import WorkFolder, fingerprint
+from toonify.video.steadiness import Steadiness
+from toonify.video.work import Gap, WorkFolder, fingerprint
 
 BLOCK = 8  # frames drawn together
 LARGE = 1920 * 1088  # px from which they are fewer, for memory's sake
@@ -207,54 +209,97 @@ class _Run:
 
     def through(self, reader: Reader, progress: Progress) -> Report:
         """Draw all that is not drawn yet, segment by segment."""
-        options, work = self.options, self.work
+        drawn = 0
+        damaged = False
+        with ExitStack() as stack:
+            while (gap := self.work.next_gap()) is not None:
+                if drawn:  # another gap behind segments that are there
+                    reader = stack.enter_context(
+                        closing(open_reader(self.source, self.clip, self.options.span))
+                    )
+                more = self._fill(gap, reader, progress)
+                if not more:
+                    raise InputError(
+                        f"{self.source} ends sooner than when its work was begun",
+                        mend="Draw it anew: add --no-resume.",
+                    )
+                drawn += more
+                damaged = damaged or reader.damaged
+        return self._report(drawn, damaged)
+
+    def _fill(self, gap: Gap, reader: Reader, progress: Progress) -> int:
+        """Draw a gap, and go on as far as nothing is there; gives how many frames."""
+        work, number = self.work, gap.begin
+        pipeline = self._pipeline(reader)
+        self.frames = self.with_faces = 0
+        if gap.state is not None:
+            values, arrays = gap.state
+            self.frames, self.with_faces = int(values["frames"]), int(values["with_faces"])
+            pipeline.restore(values["pipeline"], arrays)
+        begin = self.frames
+        progress(begin, reader.expected)
+        writer: SegmentWriter | None = None
+        blocks = pipeline.run(frame for frame in reader if frame.index >= begin)
+        try:
+            for block in blocks:
+                if writer is None:
+                    writer = SegmentWriter(
+                        work.segment(number),
+                        self.encoding,
+                        reader.time_base,
+                        ahead=max(pipeline.block // 2, 1),
+                    )
+                for drawn in block:
+                    writer.write(drawn.frame.pts, self._picture(drawn))
+                    self.frames += 1
+                    self.with_faces += bool(drawn.people)
+                    progress(self.frames, reader.expected)
+                if self.frames % SEGMENT == 0 or pipeline.finished:
+                    writer.close()
+                    writer = None
+                    pipeline.steadiness.pause()
+                    self._save(number, pipeline, reader.damaged)
+                    number += 1
+                    if number > gap.missing and work.known(number):
+                        break
+        finally:
+            blocks.close()
+            if writer is not None:
+                writer.abort()
+        return self.frames - begin
+
+    def _pipeline(self, reader: Reader) -> Pipeline:
         width, height = reader.size
-        pipeline = Pipeline(
+        self.casting.restore({})
+        return Pipeline(
             self.artist,
-            Tracker(self.artist.detector, largest=options.largest),
+            Tracker(self.artist.detector, largest=self.options.largest),
             self.casting,
-            smooth=options.smooth,
+            smooth=self.options.smooth,
             fps=float(self._fps(reader)),
             block=_block(width * height),
         )
-        number, done = self._restore(pipeline)
-        resumed = self.frames
-        progress(self.frames, reader.expected)
-        if not done:
-            frames = (frame for frame in reader if frame.index >= resumed)
-            writer: SegmentWriter | None = None
-            blocks = pipeline.run(frames)
-            try:
-                for block in blocks:
-                    if writer is None:
-                        writer = SegmentWriter(
-                            work.segment(number),
-                            self.encoding,
-                            reader.time_base,
-                            ahead=max(pipeline.block // 2, 1),
-                        )
-                    for drawn in block:
-                        writer.write(drawn.frame.pts, self._picture(drawn))
-                        self.frames += 1
-                        self.with_faces += bool(drawn.people)
-                        progress(self.frames, reader.expected)
-                    if self.frames % SEGMENT == 0 or pipeline.finished:
-                        writer.close()
-                        writer = None
-                        pipeline.steadiness.pause()
-                        self._save(number, pipeline)
-                        number += 1
-            finally:
-                blocks.close()
-                if writer is not None:
-                    writer.abort()
-        report = Report(self.source, self.output, self.frames, resumed, self.with_faces)
+
+    def _report(self, drawn: int, damaged: bool) -> Report:
+        """Of a clip whose segments are all there, `drawn` frames of them by this run."""
+        assert self.work.end is not None
+        state = self.work.load(self.work.end)
+        assert state is not None
+        values, _ = state
+        self.frames = int(values["frames"])
+        report = Report(self.source, self.output, self.frames, self.frames - drawn)
+        report.frames_with_faces = int(values["with_faces"])
+        self.casting.restore(values["casting"])
         report.people = [
-            {"person": person, "character": self.casting[person], "frames": count}
-            for person, count in sorted(pipeline.people.items())
+            {"person": int(person), "character": self.casting[int(person)], "frames": count}
+            for person, count in sorted(values["people"].items(), key=lambda item: int(item[0]))
         ]
-        report.steadiness = pipeline.steadiness.record()
-        report.damaged = reader.damaged
+        steadiness = Steadiness()
+        steadiness.restore(values["steadiness"])
+        report.steadiness = steadiness.record()
+        report.damaged = damaged or bool(values["damaged"])
+        for number in sorted(set(self.work.redrawn)):
+            report.notes.append(f"part {number + 1} of the unfinished work was damaged: drawn anew")
         return report
 
     def _fps(self, reader: Reader) -> Fraction:
@@ -267,44 +312,29 @@ class _Run:
             return drawn.pixels
         return np.concatenate([drawn.frame.pixels, drawn.pixels], 1)
 
-    def _save(self, number: int, pipeline: Pipeline) -> None:
-        state = pipeline.state()
+    def _save(self, number: int, pipeline: Pipeline, damaged: bool) -> None:
         values: dict[str, Any] = {"frames": self.frames, "with_faces": self.with_faces}
         arrays: dict[str, np.ndarray] = {}
+        state = pipeline.state()
         if state is not None:
             values["pipeline"], arrays = state
         else:
             values["people"] = pipeline.people
             values["casting"] = self.casting.state()
             values["steadiness"] = pipeline.steadiness.state()
-        self.work.save(number, values, arrays)
-
-    def _restore(self, pipeline: Pipeline) -> tuple[int, bool]:
-        """Go on after the finished segments: the number of the next one, and whether all is
-        done."""
-        number = self.work.finished
-        stored = self.work.load(number - 1) if number else None
-        if stored is None:
-            self.work.clear()
-            return 0, False
-        values, arrays = stored
-        self.frames, self.with_faces = int(values["frames"]), int(values["with_faces"])
-        if "pipeline" in values:
-            pipeline.restore(values["pipeline"], arrays)
-            return number, False
-        pipeline.people = {int(person): n for person, n in values["people"].items()}
-        self.casting.restore(values["casting"])
-        pipeline.steadiness.restore(values["steadiness"])
-        return number, True
+            values["damaged"] = damaged
+        self.work.save(number, values, arrays, last=state is None)
 
     def assemble(self, output: Path) -> list[str]:
         """The finished segments as one file."""
+        segments = self.work.segments
+        unfinished = self.work.end is None
         return assemble(
             output,
             self.work.folder / f"joined{self.encoding.suffix}",
-            self.work.segments,
+            segments,
             self.encoding,
-            frames=self.frames,
+            frames=len(segments) * SEGMENT if unfinished else self.frames,
             clip=self.clip,
             span=self.options.span,
             mark={"kind": "drawing", "input": fingerprint(self.source)},

@@ -1,7 +1,7 @@
 """Work that survives being killed: finished segments and what is needed to go on after them.
 
-A segment counts as finished when its state file is there, which is written after it; both appear
-under their names only when they are whole.
+A segment counts as finished when its record is there, which is written after it and the state, and
+when its bytes have the record's hash. Any other is drawn again, from the newest state before it.
 """
 
 from __future__ import annotations
@@ -11,6 +11,9 @@ import io
 import json
 import os
 import shutil
+import zipfile
+import zlib
+from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -19,8 +22,24 @@ import numpy as np
 from filelock import FileLock, Timeout
 
 from toonify.errors import InputError
+from toonify.utils.durable import write_durably
+from toonify.utils.hashing import file_sha256
 
 PLAN = "plan.json"
+KEPT = 3  # newest states that are kept, in case the last ones are damaged,
+KEPT_EVERY = 8  # and of the others one in so many
+
+State = tuple[dict[str, Any], dict[str, np.ndarray]]
+
+
+@dataclass(frozen=True, eq=False)
+class Gap:
+    """Segments to be drawn: from `begin`, with the state before it (None: from the clip's start),
+    to `missing`, the first that is not there."""
+
+    begin: int
+    missing: int
+    state: State | None
 
 
 class WorkFolder:
@@ -38,6 +57,8 @@ class WorkFolder:
     def __init__(self, output: Path, plan: dict[str, Any], *, resume: bool = True) -> None:
         self.folder = output.with_name(f"{output.name}.parts")
         self.output, self._plan, self._resume = output, plan, resume
+        self.redrawn: list[int] = []  # segments that were damaged
+        self._whole: dict[int, bool] = {}  # whole segments, and whether it is the clip's last
         self._lock = FileLock(self.folder.with_name(f".{self.folder.name}.lock"))
 
     def __enter__(self) -> WorkFolder:
@@ -52,7 +73,8 @@ class WorkFolder:
             if self.folder.exists() and not (self._resume and self._same_plan()):
                 shutil.rmtree(self.folder)
             self.folder.mkdir(exist_ok=True)
-            _write(self.folder / PLAN, json.dumps(self._plan, indent=1).encode())
+            write_durably(self.folder / PLAN, json.dumps(self._plan, indent=1).encode())
+            self._inspect()
         except Timeout as error:
             raise InputError(
                 f"another run is writing {self.output}", mend="Wait for it, or choose another -o."
@@ -98,50 +120,86 @@ class WorkFolder:
     def _state(self, number: int) -> Path:
         return self.folder / f"{number:06d}.npz"
 
-    @property
-    def finished(self) -> int:
-        """How many segments are finished, without a gap."""
-        number = 0
-        while self.segment(number).is_file() and self._state(number).is_file():
-            number += 1
-        return number
+    def _record(self, number: int) -> Path:
+        return self.folder / f"{number:06d}.json"
 
     @property
     def segments(self) -> list[Path]:
-        """The finished ones."""
-        return [self.segment(number) for number in range(self.finished)]
+        """The whole ones without a gap, from the first on."""
+        return [self.segment(number) for number in range(self._first_missing())]
 
-    def save(self, number: int, values: dict[str, Any], arrays: dict[str, np.ndarray]) -> None:
+    @property
+    def end(self) -> int | None:
+        """Number of the clip's last segment, None until it is known."""
+        return next((number for number, last in self._whole.items() if last), None)
+
+    def _first_missing(self) -> int:
+        number = 0
+        while number in self._whole:
+            number += 1
+        return number
+
+    def next_gap(self) -> Gap | None:
+        """What is to be drawn next; None when all is there."""
+        missing = self._first_missing()
+        if self.end is not None and missing > self.end:
+            state = self.load(self.end)
+            if state is not None:
+                return None
+            missing = self.end  # the report is in its state
+            del self._whole[missing]
+            self.redrawn.append(missing)
+        begin = missing
+        while begin and (state := self.load(begin - 1)) is None:
+            begin -= 1
+            self.redrawn.append(begin)
+        return Gap(begin, missing, state if begin else None)
+
+    def known(self, number: int) -> bool:
+        """Whether a segment is there and whole."""
+        return number in self._whole
+
+    def save(
+        self, number: int, values: dict[str, Any], arrays: dict[str, np.ndarray], *, last: bool
+    ) -> None:
         """Mark a segment as finished, with the state after it.
+
+        Args:
+            last: no other segment follows.
 
         Raises:
             InputError: the disk is full.
         """
         text = np.frombuffer(json.dumps(values).encode(), np.uint8)
         file = io.BytesIO()
-        np.savez(file, allow_pickle=False, **{"": text}, **arrays)  # type: ignore[arg-type]
+        np.savez_compressed(file, allow_pickle=False, **{"": text}, **arrays)  # type: ignore[arg-type]
+        path = self.segment(number)
         try:
-            _write(self._state(number), file.getvalue())
-            if number:  # the states before are not needed any more
-                _write(self._state(number - 1), b"")
+            record = {"sha256": file_sha256(path), "last": last}
+            write_durably(self._state(number), file.getvalue())
+            write_durably(self._record(number), json.dumps(record).encode())
+            old = number - KEPT
+            if old >= 0 and (old + 1) % KEPT_EVERY:
+                self._state(old).unlink(missing_ok=True)
         except OSError as error:
             raise InputError(
                 f"can't write {self._state(number)}: {error.strerror or error}",
                 mend="Free some space and run the same command: it goes on from here.",
             ) from error
+        self._whole[number] = last
 
-    def load(self, number: int) -> tuple[dict[str, Any], dict[str, np.ndarray]] | None:
+    def load(self, number: int) -> State | None:
         """What `save` got for a segment; None when it can't be read."""
         try:
             with np.load(self._state(number), allow_pickle=False) as stored:
                 arrays = {name: stored[name] for name in stored.files}
             return json.loads(arrays.pop("").tobytes()), arrays
-        except (OSError, ValueError, KeyError, EOFError):
+        except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error):
             return None
 
     def note(self, written: Path) -> None:
         """Remember a file outside the folder that this work has written."""
-        _write(self._noted(written), _identity(written).encode())
+        write_durably(self._noted(written), _identity(written).encode())
 
     def wrote(self, path: Path) -> bool:
         """Whether a file may be replaced: it isn't there, or is as `note` saw it."""
@@ -155,10 +213,21 @@ class WorkFolder:
     def _noted(self, path: Path) -> Path:
         return self.folder / f"{hashlib.sha256(os.fsencode(path.name)).hexdigest()[:16]}.written"
 
-    def clear(self) -> None:
-        """Throw away all segments."""
-        for path in (*self.folder.glob("*.nut"), *self.folder.glob("*.npz")):
-            path.unlink()
+    def _inspect(self) -> None:
+        """Find out which segments are whole; damaged ones are noted, to be drawn again."""
+        for record in sorted(self.folder.glob("*.json")):
+            if not record.stem.isdecimal():
+                continue
+            number = int(record.stem)
+            try:
+                about = json.loads(record.read_bytes())
+                whole = about["sha256"] == file_sha256(self.segment(number))
+                if whole:
+                    self._whole[number] = bool(about["last"])
+            except (OSError, ValueError, TypeError, KeyError):
+                whole = False
+            if not whole:
+                self.redrawn.append(number)
 
     def remove(self) -> None:
         """The output is there: nothing of this is needed any more."""
@@ -180,15 +249,3 @@ def fingerprint(path: Path) -> str:
         with open(path, "rb") as file:
             digest.update(file.read(1 << 16))
     return digest.hexdigest()
-
-
-def _write(path: Path, data: bytes) -> None:
-    part = path.with_name(f"{path.name}.part")
-    try:
-        with open(part, "wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(part, path)
-    finally:
-        part.unlink(missing_ok=True)
