@@ -2,6 +2,7 @@ import itertools
 import os
 import struct
 import sys
+from dataclasses import replace
 from fractions import Fraction
 
 import numpy as np
@@ -12,7 +13,7 @@ from tests.clips import described, ffmpeg, frame_hashes, picture, sound, times
 from toonify.errors import InputError, UsageError
 from toonify.media.encoding import SegmentWriter, choose_encoding
 from toonify.media.ffmpeg import Process
-from toonify.media.mux import assemble
+from toonify.media.mux import assemble, plan_tracks
 from toonify.media.probe import probe, source_arguments
 from toonify.media.video import Span, open_clip, open_reader
 
@@ -32,9 +33,10 @@ def passed_through(source, output, *, span=None, segment=5, **encoding):
             writer.write(frame.pts, frame.pixels)
         writer.close()
     temporary = output.parent / f"joining{output.suffix}"
-    notes = assemble(output, temporary, paths, chosen, frames=len(frames), clip=clip, span=span)
+    plan = plan_tracks(clip, chosen, span, output.parent)
+    assemble(output, temporary, paths, chosen, frames=len(frames), clip=clip, span=span, plan=plan)
     assert not temporary.exists()
-    return frames, notes
+    return frames, list(plan.notes)
 
 
 def test_mp4_keeps_sound_times_and_metadata(tmp_path):
@@ -182,6 +184,62 @@ def test_other_containers(tmp_path, suffix):
     text = described(output)
     assert len(times(output)) == 12 and "Audio" in text and "Subtitle" in text
     assert bool(notes) == (suffix == ".webm")  # its sound can't be AAC
+
+
+@pytest.mark.parametrize(
+    ("suffix", "codec", "layout"),
+    [
+        (".webm", "ac3", "5.1(side)"),
+        (".webm", "flac", "4.0"),
+        (".webm", "pcm_s16le", "hexagonal"),
+        (".mp4", "pcm_s16le", "7.1(wide)"),
+        (".mov", "flac", "5.0(side)"),
+    ],
+)
+def test_surround_sound_goes_into_any_container(tmp_path, suffix, codec, layout):
+    source, output = tmp_path / "a.mkv", tmp_path / f"b{suffix}"
+    silence = ["-f", "lavfi", "-i", f"anullsrc=cl={layout}:d=1"]
+    ffmpeg(*picture(), *silence, "-c:a", codec, source)
+    _, notes = passed_through(source, output)
+    assert len(times(output, "0:a:0")) > 10
+    assert any("audio 1" in note for note in notes)
+
+
+def test_what_a_container_refuses_is_known_and_named(tmp_path):
+    """Before any frame is drawn: an attachment without a type, channels that no encoder takes."""
+    plain, source = tmp_path / "p.mkv", tmp_path / "a.mkv"
+    (tmp_path / "notes.xyz").write_text("anything")
+    ffmpeg(*picture(), *sound(), "-c:a", "flac", plain)
+    attached = ["-attach", tmp_path / "notes.xyz", "-metadata:s:t", "mimetype=text/x"]
+    ffmpeg("-i", plain, "-map", 0, *attached, "-c", "copy", source)
+    clip = probe(source)
+    assert [track.kind for track in clip.tracks] == ["audio", "attachment"]
+    for suffix in (".mp4", ".webm", ".gif", ""):
+        encoding = choose_encoding(tmp_path / f"b{suffix}", clip)
+        plan = plan_tracks(clip, encoding, Span(), tmp_path)
+        assert any("attachment stream 1" in note for note in plan.notes)
+        sounds = any("audio 1" in note for note in plan.notes)
+        assert sounds == (suffix not in (".mp4",))
+    broken = replace(clip, tracks=(replace(clip.tracks[0], codec="opus"), *clip.tracks[1:]))
+    encoding = choose_encoding(tmp_path / "b.webm", clip)
+    plan = plan_tracks(broken, encoding, Span(), tmp_path)  # webm takes Opus, but this is FLAC
+    assert "libopus" in plan.arguments and any("is opus" in note for note in plan.notes)
+    assert {path.name for path in tmp_path.iterdir()} == {"notes.xyz", "p.mkv", "a.mkv"}
+
+
+@pytest.mark.parametrize("tag", ["eng", "en-US", "zh-Hans", "eng,fra", "English (US)"])
+def test_languages_of_any_form_are_kept_or_named(tmp_path, tag):
+    (tmp_path / "s.srt").write_text("1\n00:00:00,000 --> 00:00:01,000\nhi\n")
+    source = tmp_path / "a.mkv"
+    tags = [f"language={tag}", "-metadata:s:s:0", f"language={tag}"]
+    inputs = [*picture(), *sound(), "-i", tmp_path / "s.srt"]
+    ffmpeg(*inputs, "-c:s", "srt", "-metadata:s:a:0", *tags, "-c:a", "aac", source)
+    _, notes = passed_through(source, tmp_path / "b.mkv")
+    assert notes == []
+    assert [track.language for track in probe(tmp_path / "b.mkv").tracks] == [tag, tag]
+    _, notes = passed_through(source, tmp_path / "b.mp4")
+    assert len(probe(tmp_path / "b.mp4").tracks) == 2
+    assert len(notes) == (0 if tag == "eng" else 2)
 
 
 def test_gif_and_folders_in_and_out(tmp_path):

@@ -69,6 +69,7 @@ class Encoding:
         pixels: ffmpeg's pixel format.
         arguments: the encoder's.
         filters: from raw RGB to the pixel format, colours described.
+        alpha: pictures come with transparency.
     """
 
     suffix: str
@@ -76,6 +77,7 @@ class Encoding:
     pixels: str
     arguments: tuple[str, ...]
     filters: str
+    alpha: bool = False
 
 
 def choose_encoding(
@@ -135,7 +137,7 @@ def choose_encoding(
     if clip is not None and clip.width * clip.height > LARGE:
         arguments += FRUGAL.get(encoder, ())
     filters, tags = _colours(clip, chosen)
-    return Encoding(suffix, codec, chosen, (*arguments, *tags), filters)
+    return Encoding(suffix, codec, chosen, (*arguments, *tags), filters, alpha)
 
 
 def _codec(codec: str, suffix: str, *, deep: bool, alpha: bool) -> str:

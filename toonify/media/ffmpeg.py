@@ -130,12 +130,16 @@ class Process:
         assert self._process.stdout is not None
         return self._process.stdout  # type: ignore[return-value]
 
-    def finish(self) -> int:
-        """Close the pipe into it, wait for it, give its exit status."""
+    def finish(self, timeout: float | None = None) -> int:
+        """Close the pipe into it, wait for it, give its exit status; 0 when it is still at work
+        after `timeout` seconds."""
         if self._process.stdin is not None:
             with contextlib.suppress(OSError):  # it ended first, and its status says why
                 self._process.stdin.close()
-        status = self._process.wait()
+        try:
+            status = self._process.wait(timeout)
+        except subprocess.TimeoutExpired:
+            return 0
         self._gatherer.join(timeout=10)
         return status
 

@@ -16,7 +16,7 @@ from toonify.errors import InputError, UsageError
 from toonify.faces.tracking import Tracker
 from toonify.media.encoding import Encoding, SegmentWriter, choose_encoding
 from toonify.media.ffmpeg import ffmpeg_path
-from toonify.media.mux import assemble
+from toonify.media.mux import Plan, assemble, plan_tracks
 from toonify.media.probe import Clip
 from toonify.media.video import Pixels, Reader, Span, open_clip, open_reader
 from toonify.utils.marks import read_mark
@@ -147,14 +147,16 @@ def convert(
         )
         plan = _plan(source, options, encoding)
         with WorkFolder(output, plan, resume=options.resume) as work:
-            run = _Run(source, output, artist, options, clip, encoding, work, casting)
+            tracks = plan_tracks(clip, encoding, options.span, work.folder)
+            run = _Run(source, output, artist, options, clip, encoding, work, casting, tracks)
             try:
                 report = run.through(reader, progress)
             except KeyboardInterrupt:
                 if options.keep_partial:
                     run.keep_partial()
                 raise
-            report.notes += run.assemble(output)
+            run.assemble(output)
+            report.notes += tracks.notes
             work.remove()
     finally:
         reader.close()
@@ -201,10 +203,11 @@ class _Run:
         encoding: Encoding,
         work: WorkFolder,
         casting: Casting,
+        tracks: Plan,
     ) -> None:
         self.source, self.output, self.options = source, output, options
         self.clip, self.encoding, self.work = clip, encoding, work
-        self.artist, self.casting = artist, casting
+        self.artist, self.casting, self.tracks = artist, casting, tracks
         self.frames = self.with_faces = 0
 
     def through(self, reader: Reader, progress: Progress) -> Report:
@@ -325,11 +328,11 @@ class _Run:
             values["damaged"] = damaged
         self.work.save(number, values, arrays, last=state is None)
 
-    def assemble(self, output: Path) -> list[str]:
+    def assemble(self, output: Path) -> None:
         """The finished segments as one file."""
         segments = self.work.segments
         unfinished = self.work.end is None
-        return assemble(
+        assemble(
             output,
             self.work.folder / f"joined{self.encoding.suffix}",
             segments,
@@ -338,6 +341,7 @@ class _Run:
             clip=self.clip,
             span=self.options.span,
             mark={"kind": "drawing", "input": fingerprint(self.source)},
+            plan=self.tracks,
         )
 
     def keep_partial(self) -> Path | None:
