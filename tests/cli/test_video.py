@@ -61,7 +61,7 @@ def test_what_can_not_be_done_is_one_line(run, bundle, tmp_path):
         ((tmp_path / "a.mp4", "-o", out), 1, "not a video"),
         ((tmp_path / "none.mp4", "-o", out), 1, "no such file"),
         ((clip, "-o", tmp_path / "c.avi"), 2, "can't write .avi"),
-        ((clip, "-o", clip), 2, "the output is the input"),
+        ((clip, "-o", clip), 2, "is the input"),
         ((clip, "-o", out, "--character", "rosa"), 2, "rosa"),
         ((clip, "-o", out, "--engine", "styleganex"), 3, "no StyleGANEX model"),
         ((clip, "-o", out, "--start", "1", "--end", "0.5"), 2, "end before"),
