@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -64,9 +65,9 @@ def test_it_learns_and_ends_the_same_after_a_break(tmp_path: Path, folder: Path)
 
 
 def test_losses_fall(folder: Path) -> None:
-    trainer = ParsingTrainer(folder, TINY, workers=0)
-    losses = [trainer.step()["labels"].item() for _ in range(14)]
-    assert sum(losses[-4:]) < sum(losses[:4])
+    trainer = ParsingTrainer(folder, replace(TINY, steps=200, lr=0.05), workers=0)
+    losses = [trainer.step()["labels"].item() for _ in range(24)]
+    assert sum(losses[-4:]) < 0.95 * sum(losses[:4])
 
 
 def test_senseless_options_are_refused(folder: Path, tmp_path: Path) -> None:

@@ -60,12 +60,12 @@ def compose(faces: LabeledFaces, rng: np.random.Generator) -> Sample:
         labels[drawn.frame > 0] = INDEX["glasses"]
         attributes[0] = GLASSES.index(drawn.kind)
     source = faces[faces.pick(rng)].rgb
-    if attributes[3] == 0 and rng.random() < 0.16:
+    if attributes[3] == 0 and rng.random() < 0.13:
         rgb, worn = draw_headwear(rgb, face.points, labels, source, rng)
         labels[worn] = INDEX["headwear"]
         attributes[3] = 1
     rgb = recolor_skin_and_hair(rgb, labels, rng)
-    if rng.random() < 0.11:
+    if rng.random() < 0.1:
         rgb, labels = draw_hand(rgb, face.points, labels, source, rng)
     elif rng.random() < 0.07:
         rgb, labels = draw_object(rgb, face.points, labels, source, rng)

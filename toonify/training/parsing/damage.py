@@ -26,13 +26,19 @@ def recolor_skin_and_hair(rgb: RGB, labels: np.ndarray, rng: np.random.Generator
         if rng.random() < 0.7:  # who has dark skin mostly has dark hair
             hair = _soft(np.isin(labels, _HAIR))
             out = out * (1 - hair) + out * rng.uniform(0.15, 0.7) * hair
-    elif rng.random() < 0.25:
+    elif rng.random() < 0.35:
         hair = _soft(np.isin(labels, _HAIR))
         level = cv2.cvtColor(rgb, cv2.COLOR_RGB2GRAY)[..., None].astype(np.float32)
         mean = float((level * hair).sum() / max(hair.sum(), 1))
-        target = rng.uniform(15, 215)
-        warm = f32([0.12, 0, -0.12])
-        color = f32(target * np.clip(1 + rng.normal(0, 0.2, 3) + warm, 0.4, 1.8))
+        target = rng.uniform(15, 225)
+        kind = rng.random()
+        if kind < 0.35:  # dyed
+            tint = f32(rng.uniform(0.3, 1.7, 3))
+        elif kind < 0.65:  # gray, white
+            tint = f32(1 + rng.normal(0, 0.04, 3))
+        else:
+            tint = f32(np.clip(1 + rng.normal(0, 0.2, 3) + f32([0.12, 0, -0.12]), 0.4, 1.8))
+        color = target * tint
         share = rng.uniform(0.6, 1.0)
         new = (
             color * (0.35 + 0.65 * level / max(mean, 1))

@@ -25,7 +25,7 @@ from toonify.training.parsing.labels import IGNORED
 # Small parts weigh more in the loss
 WEIGHTS = {
     "ear": 2.0, "neck": 1.5, "brow": 2.5, "eye": 3.0, "lips": 2.5, "mouth": 2.5, "glasses": 3.0,
-    "sunglasses": 2.0, "beard": 2.0, "headwear": 1.5, "hand": 2.0, "object": 1.5,
+    "sunglasses": 2.0, "beard": 2.0, "hand": 1.3, "object": 1.3,
 }  # fmt: skip
 EMA = 0.998
 POOL = 1024  # composed pictures kept, to be used again
@@ -158,6 +158,15 @@ class ParsingTrainer:
         )
         network.load_state_dict(self.ema)
         return network
+
+    def start_from(self, weights: dict[str, Tensor]) -> None:
+        """Begin with the weights of another training.
+
+        Raises:
+            RuntimeError: they are of another network.
+        """
+        self.network.load_state_dict(weights)
+        self.ema = {k: v.clone() for k, v in self.network.state_dict().items()}
 
     def state_dict(self) -> dict[str, Any]:
         return {
