@@ -234,6 +234,8 @@ def paint_eyes(head: Head) -> None:
         lids = raster_mask([np.vstack([eye.upper, eye.lower[::-1]])], head.size) > 100
         if lids.any() and float(hidden[lids].mean()) > 0.5:
             continue  # behind sunglasses or a hand
+        if lids.any() and float(head.parts.skin[lids].mean()) < 0.35:
+            continue  # the far side of a profile, or under hair
         far = (i == 0 and yaw < -32) or (i == 1 and yaw > 32)
         zoom = 1 + (style.eye - 1) * (0.4 if far else 1.0)
         centre = (eye.upper[0] + eye.upper[-1]) / 2

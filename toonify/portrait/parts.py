@@ -10,9 +10,18 @@ import cv2
 import numpy as np
 
 from toonify.faces.parsing import LABELS
-from toonify.portrait.fields import Field, Lab, blur, f32, guided, remove_small, to_lab
+from toonify.portrait.fields import Field, Lab, blur, f32, guided, remove_small, smoothstep, to_lab
 from toonify.portrait.shapes import raster_mask
-from toonify.portrait.subject import OVAL, RGB, FaceGeometry, Parts
+from toonify.portrait.subject import (
+    CHEEKS,
+    LIP_LOWER,
+    LIP_UPPER,
+    OVAL,
+    RGB,
+    UNDER_NOSE,
+    FaceGeometry,
+    Parts,
+)
 
 _INDEX = {name: i for i, name in enumerate(LABELS)}
 # What the labels are grouped into where colors decide: what is behind, hair, skin, clothes
@@ -74,10 +83,10 @@ def build_parts(rgb: RGB, geometry: FaceGeometry, matte: Field, labels: Field) -
     u2 = geometry.unit**2
     away = sharp("background", "person")
     lenses = coarse("sunglasses")
-    cover = f32(np.maximum(coarse("hand"), coarse("object")))
+    cover = _cover(geometry, f32(np.maximum(coarse("hand"), coarse("object"))))
     hair = remove_small(sharp("hair"), 500 * u2, 250 * u2)
     skin = sharp(*_GROUPS[2])
-    beard = coarse("beard")
+    beard = f32(np.maximum(coarse("beard"), _moustache(lab, geometry)))
     person = f32(np.clip(1 - away, 0, 1))
     return Parts(
         person=remove_small(person, 1500 * u2, 800 * u2),
@@ -89,8 +98,41 @@ def build_parts(rgb: RGB, geometry: FaceGeometry, matte: Field, labels: Field) -
         glasses=coarse("glasses"),
         lenses=lenses,
         headwear=sharp("headwear"),
-        cover=remove_small(cover, 300 * u2, 300 * u2),
+        cover=cover,
     )
+
+
+def _moustache(lab: Lab, geometry: FaceGeometry) -> Field:
+    """What is much darker than the cheeks between nose and lips, too thin for the parser's grid."""
+    p, size = geometry.points, (lab.shape[1], lab.shape[0])
+    cheeks = raster_mask([p[list(ring)] for ring in CHEEKS], size) > 0
+    hull = cv2.convexHull(p[list(UNDER_NOSE)]).reshape(-1, 2)
+    zone = f32(raster_mask([hull], size)) / 255
+    lips = raster_mask([f32(np.vstack([p[list(LIP_UPPER)], p[list(LIP_LOWER)][::-1]]))], size)
+    inner = (zone > 0.5) & (lips == 0)
+    if not cheeks.any() or int(inner.sum()) < 20:
+        return f32(np.zeros(lab.shape[:2]))
+    base = float(np.percentile(lab[..., 0][cheeks], 60))
+    dark = (base - blur(lab[..., 0], 1.2 * geometry.unit)) / max(base, 15.0)
+    much = float(smoothstep(np.percentile(dark[inner], 55), 0.2, 0.36))
+    return f32(smoothstep(dark, 0.2, 0.4) * blur(zone, 3 * geometry.unit) * much)
+
+
+def _cover(geometry: FaceGeometry, found: Field) -> Field:
+    """What stands before the face: only where it is sure, reaches the face, and comes from outside
+    of it, as hands and microphones do; a patch within a cheek is light and shade."""
+    u = geometry.unit
+    size = (found.shape[1], found.shape[0])
+    oval = raster_mask([geometry.points[list(OVAL)]], size)
+    grown = cv2.dilate(oval, np.ones((int(9 * u) | 1, int(9 * u) | 1), np.uint8))
+    sure = remove_small(f32(smoothstep(found, 0.35, 0.85)), 1200 * u * u, 600 * u * u)
+    _, labels = cv2.connectedComponents((sure > 0.5).astype(np.uint8))
+    keep = np.zeros(int(labels.max()) + 1, bool)
+    for i in range(1, len(keep)):
+        own = labels == i
+        inside = float((oval[own] > 0).mean())
+        keep[i] = 0.03 < inside < 0.85 and bool((grown[own] > 0).any())
+    return f32(np.where(keep[labels], sure, 0))
 
 
 def _oval(geometry: FaceGeometry, size: tuple[int, int], width: int) -> Field:
