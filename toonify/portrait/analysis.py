@@ -16,6 +16,7 @@ from toonify.faces.mesh import FaceMesh
 from toonify.faces.person import PersonMatte
 from toonify.faces.types import Face
 from toonify.portrait.fields import Field, f32, remove_small
+from toonify.portrait.memory import NO_MEMORY, Memory, Steady
 from toonify.portrait.parts import build_parts
 from toonify.portrait.subject import RGB, Eye, FaceGeometry, Parts, Subject
 
@@ -47,6 +48,7 @@ class Analysis:
     person: Field
     subjects: list[Subject]
     scale: float
+    memory: Steady = NO_MEMORY
 
 
 def similarity(face: Face, size: int, loose: float) -> NDArray[np.float64]:
@@ -99,26 +101,43 @@ class Analyzer:
     def __init__(self, mesh: FaceMesh, matte: PersonMatte, parser: Parser) -> None:
         self._mesh, self._matte, self._parser = mesh, matte, parser
 
-    def analyze(self, photo: RGB, faces: Sequence[Face], *, side: int = 768) -> Analysis:
+    def analyze(
+        self,
+        photo: RGB,
+        faces: Sequence[Face],
+        *,
+        side: int = 768,
+        upsampling: float = MAX_UPSAMPLING,
+        memory: Memory | None = None,
+        people: Sequence[int] | None = None,
+    ) -> Analysis:
         """Measure `photo` (H, W, 3) uint8 with its faces.
 
         Args:
             side: longer side of the picture that surroundings are drawn from, px, at most.
+            upsampling: how far small faces are enlarged before they are drawn, at most.
+            memory: of a clip, whose frames come in order.
+            people: who each face is, in a clip; by their order without.
         """
+        steady = Steady(memory)
+        if memory is not None:
+            photo = memory.begin(photo)
         height, width = photo.shape[:2]
         largest = max((self._interocular(face) for face in faces), default=0.0)
         scale = min(1.0, side / max(height, width))
         if largest:  # a small picture of a large face is drawn from an enlarged copy
-            wanted = min(INTEROCULAR / largest, MAX_UPSAMPLING)
+            wanted = min(INTEROCULAR / largest, upsampling)
             scale = max(scale, min(wanted, side / max(height, width)))
         size = (max(round(width * scale), 8), max(round(height * scale), 8))
         shrinking = cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC
         rgb = np.asarray(cv2.resize(photo, size, interpolation=shrinking), np.uint8)
-        person = self._matte(rgb) if faces else self._matte(rgb) * 0
+        person = self._matte(rgb) if faces else np.zeros(rgb.shape[:2], np.float32)
+        person = steady.average("person", person, share=0.6)
         subjects = []
-        for face in faces:
+        for i, face in enumerate(faces):
+            own = steady.sub(f"person{i if people is None else people[i]}")
             try:
-                subjects.append(self._subject(photo, face, faces, size[0] / width))
+                subjects.append(self._subject(photo, face, faces, size[0] / width, upsampling, own))
             except InputError:
                 continue  # five points that are no face after all
         for subject in subjects:
@@ -127,14 +146,22 @@ class Analyzer:
             )
             cover = cv2.warpAffine(subject.parts.person, matrix, size, flags=cv2.INTER_LINEAR)
             person = np.maximum(person, cover)
-        return Analysis(rgb, f32(remove_small(f32(person), 400, 200)), subjects, size[0] / width)
+        return Analysis(
+            rgb, f32(remove_small(f32(person), 400, 200)), subjects, size[0] / width, steady
+        )
 
     @staticmethod
     def _interocular(face: Face) -> float:
         return float(np.hypot(*(face.points5[1] - face.points5[0])))
 
     def _subject(
-        self, photo: RGB, face: Face, faces: Sequence[Face], picture_scale: float
+        self,
+        photo: RGB,
+        face: Face,
+        faces: Sequence[Face],
+        picture_scale: float,
+        upsampling: float,
+        memory: Steady,
     ) -> Subject:
         tight = similarity(face, MESH_CROP, 1.0)
         crop = sample(photo, tight, (MESH_CROP, MESH_CROP))
@@ -148,7 +175,8 @@ class Analyzer:
             0.62 * float(np.linalg.norm(mesh.mouth_centre - eyes)) * 1.6,
         )
         interocular = spread * crop_zoom
-        zoom = min(INTEROCULAR / interocular, MAX_UPSAMPLING)  # window px a photo px
+        interocular = float(memory.average("interocular", [interocular], share=0.2)[0])
+        zoom = min(INTEROCULAR / interocular, upsampling)  # window px a photo px
         quad = ffhq_quad(face)
         centre, reach = quad.mean(0), np.hypot(*(quad[3] - quad[0])) * LOOSE / 2
         tilt = abs(np.deg2rad(mesh.roll))
@@ -163,39 +191,40 @@ class Analyzer:
         )
         window = sample(photo, to_photo, size)
 
-        def place(points: Field) -> Field:
-            at = points @ tight[:, :2].T + tight[:, 2]
-            return f32((at - to_photo[:, 2]) * zoom)
+        # Steadied in the photograph, where nothing but the head moves.
+        slack = 0.05 * interocular
 
-        points = place(mesh.points)
+        def place(name: str, points: Field) -> Field:
+            at = f32(points @ tight[:, :2].T + tight[:, 2])
+            return f32((memory.follow(name, at, slack) - to_photo[:, 2]) * zoom)
+
+        points = place("mesh", mesh.points)
         points3d = f32(mesh.points3d * (crop_zoom * zoom))
         points3d[:, :2] = points
         angle = float(np.degrees(np.arctan2(tight[1, 0], tight[0, 0])))
-        both = (
-            Eye(
-                place(contours[0][0]),
-                place(contours[0][1]),
-                place(contours[0][2][None])[0],
-                contours[0][3] * crop_zoom * zoom,
-            ),
-            Eye(
-                place(contours[1][0]),
-                place(contours[1][1]),
-                place(contours[1][2][None])[0],
-                contours[1][3] * crop_zoom * zoom,
-            ),
-        )
+
+        def eye(name: str, found: tuple[Field, Field, Field, float]) -> Eye:
+            upper, lower, iris, radius = found
+            steady_radius = float(memory.average(f"{name}/radius", [radius * crop_zoom])[0])
+            return Eye(
+                place(f"{name}/upper", upper),
+                place(f"{name}/lower", lower),
+                place(f"{name}/iris", iris[None])[0],
+                steady_radius * zoom,
+            )
+
+        both = (eye("left", contours[0]), eye("right", contours[1]))
         geometry = FaceGeometry(
             points, points3d, both, mesh.yaw, mesh.roll + angle, interocular * zoom / INTEROCULAR
         )
-        parts = self._parts(photo, face, geometry, to_photo, zoom, size)
+        parts = self._parts(photo, face, geometry, to_photo, size, memory)
         parts = _owned(parts, face, faces, to_photo)
         scale = picture_scale / zoom
         offset = (
             float((to_photo[0, 2] + 0.5) * picture_scale - 0.5),
             float((to_photo[1, 2] + 0.5) * picture_scale - 0.5),
         )
-        return Subject(window, geometry, parts, scale, offset)
+        return Subject(window, geometry, parts, scale, offset, memory)
 
     def _parts(
         self,
@@ -203,8 +232,8 @@ class Analyzer:
         face: Face,
         geometry: FaceGeometry,
         to_photo: NDArray[np.float64],
-        zoom: float,
         size: tuple[int, int],
+        memory: Steady,
     ) -> Parts:
         """Label two upright crops, one close and one loose, and bring them into the window."""
         half = (max(size[0] // 2, 8), max(size[1] // 2, 8))
@@ -214,12 +243,17 @@ class Analyzer:
         to_window[:, :2] = to_photo[:, :2] * shrink
         labels: Field | None = None
         matte: Field | None = None
-        for loose in (LOOSE * 1.15, CLOSE):
+        for turn, (name, loose) in enumerate((("loose", LOOSE * 1.15), ("close", CLOSE))):
             upright = similarity(face, PARSE_CROP, loose)
             crop = sample(photo, upright, (PARSE_CROP, PARSE_CROP))
-            found = self._parser(crop)
+            # In a clip the crops take turns: labels lie still in a crop that moves with the head.
+            found, person = memory.get(f"{name}/labels"), memory.get(f"{name}/matte")
+            if found is None or person is None or memory.frame % 2 == turn:
+                found, person = self._parser(crop), self._matte(crop)
+            found = memory.average(f"{name}/labels", found, share=0.6)
+            person = memory.average(f"{name}/matte", person, share=0.6)
             turned = _turn(found, upright, PARSE_CROP, to_window, half)
-            person = _turn(self._matte(crop)[..., None], upright, PARSE_CROP, to_window, half)
+            person = _turn(person[..., None], upright, PARSE_CROP, to_window, half)
             if labels is None or matte is None:
                 labels, matte = turned, person
                 continue

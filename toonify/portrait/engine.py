@@ -14,13 +14,15 @@ from toonify.errors import InputError, ModelError, UsageError
 from toonify.faces import Face, FaceDetector, get_detector
 from toonify.faces.mesh import FaceMesh
 from toonify.faces.person import PersonMatte
-from toonify.portrait.analysis import Analysis, Analyzer, similarity
+from toonify.portrait.analysis import MAX_UPSAMPLING, Analysis, Analyzer, similarity
+from toonify.portrait.memory import Memory
 from toonify.portrait.program import draw_picture
 from toonify.portrait.shapes import Drawing, render, render_alpha
 from toonify.portrait.styles import STYLES, Style, get_style
 
 RGB = NDArray[np.uint8]
 MIN_SIDE = 16  # smaller pictures hold nothing to draw
+CLIP_UPSAMPLING = 1.25  # in clips, time matters more than the last detail
 CROP_LOOSE = 1.25  # side of a portrait cut out of a picture, in FFHQ crops
 
 
@@ -105,11 +107,28 @@ class PortraitEngine:
             return get_style(self.styles[0])
         return get_style(name)
 
-    def analyze(self, photo: RGB, *, faces: Sequence[Face] | None = None) -> Analysis:
-        """Measure a photograph (H, W, 3) once, to draw it in several styles."""
+    def analyze(
+        self,
+        photo: RGB,
+        *,
+        faces: Sequence[Face] | None = None,
+        memory: Memory | None = None,
+        people: Sequence[int] | None = None,
+    ) -> Analysis:
+        """Measure a photograph (H, W, 3) once, to draw it in several styles.
+
+        Args:
+            faces: those in it, where they are known already.
+            memory: of a clip, whose frames come in order.
+            people: who each of the faces is, in a clip.
+        """
         check_photo(photo)
         return self._analyzer.analyze(
-            photo, self.detector.detect(photo) if faces is None else faces
+            photo,
+            self.detector.detect(photo) if faces is None else faces,
+            upsampling=MAX_UPSAMPLING if memory is None else CLIP_UPSAMPLING,
+            memory=memory,
+            people=people,
         )
 
     def draw(
@@ -118,16 +137,25 @@ class PortraitEngine:
         style: str | None = None,
         *,
         faces: Sequence[Face] | None = None,
+        memory: Memory | None = None,
+        people: Sequence[int] | None = None,
     ) -> Drawing:
         """The drawing as shapes: render it at any size, or write it as SVG.
 
         Args:
             photo: (H, W, 3) uint8 RGB, or what `analyze` gave.
             faces: those in it, where they are known already.
+            memory, people: see `analyze`.
         """
         chosen = self.style(style)
-        measured = photo if isinstance(photo, Analysis) else self.analyze(photo, faces=faces)
-        return draw_picture(measured.rgb, measured.person, measured.subjects, chosen)
+        measured = (
+            photo
+            if isinstance(photo, Analysis)
+            else (self.analyze(photo, faces=faces, memory=memory, people=people))
+        )
+        return draw_picture(
+            measured.rgb, measured.person, measured.subjects, chosen, memory=measured.memory
+        )
 
     def stylize(
         self,

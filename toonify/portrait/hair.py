@@ -47,9 +47,10 @@ def paint_hair(head: Head, hair: Field, mask: Field | None = None) -> None:
     both = head.flow.average(np.dstack([fine, fine - blur(filled, 2.6)]))
     tone = f32(0.75 * both[..., 0] + 0.25 * blur(both[..., 0], 9 * u))
     tone = blur(tone, 1.0)
-    cuts = list(weighted_quantile(tone, inside, [0.16, 0.45, 0.8]))
-    means, _ = tone_colors(lab, tone, inside, cuts)
-    mid = weighted_mean(lab, inside)
+    memory = head.memory.sub("hair" if mask is head.parts.hair else "beard")
+    cuts = list(memory.average("cuts", weighted_quantile(tone, inside, [0.16, 0.45, 0.8])))
+    means, _ = tone_colors(lab, tone, inside, cuts, memory=memory)
+    mid = memory.average("mid", weighted_mean(lab, inside))
     spread = float(means[3][0] - means[0][0])
     # Flat light still wants strands to be seen: some 14 units of lightness between the ends.
     contrast = style.hair_contrast * max(1.0, 14 / max(spread, 4.0)) * 1.1

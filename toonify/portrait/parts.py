@@ -107,7 +107,7 @@ def _moustache(lab: Lab, geometry: FaceGeometry) -> Field:
     p, size = geometry.points, (lab.shape[1], lab.shape[0])
     cheeks = raster_mask([p[list(ring)] for ring in CHEEKS], size) > 0
     hull = cv2.convexHull(p[list(UNDER_NOSE)]).reshape(-1, 2)
-    zone = f32(raster_mask([hull], size)) / 255
+    zone = f32(raster_mask([f32(hull)], size)) / 255
     lips = raster_mask([f32(np.vstack([p[list(LIP_UPPER)], p[list(LIP_LOWER)][::-1]]))], size)
     inner = (zone > 0.5) & (lips == 0)
     if not cheeks.any() or int(inner.sum()) < 20:

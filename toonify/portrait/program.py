@@ -18,6 +18,7 @@ from toonify.portrait.fields import (
 )
 from toonify.portrait.hair import paint_beard, paint_hair
 from toonify.portrait.lines import paint_head_lines
+from toonify.portrait.memory import NO_MEMORY, Steady
 from toonify.portrait.scene import Head
 from toonify.portrait.shapes import Drawing, raster_mask, spline
 from toonify.portrait.skin import paint_lenses, paint_marks, paint_skin
@@ -26,12 +27,20 @@ from toonify.portrait.subject import OVAL, RGB, Subject
 from toonify.portrait.surroundings import paint_background, paint_cover, paint_people
 
 
-def draw_picture(rgb: RGB, person: Field, subjects: Sequence[Subject], style: Style) -> Drawing:
+def draw_picture(
+    rgb: RGB,
+    person: Field,
+    subjects: Sequence[Subject],
+    style: Style,
+    *,
+    memory: Steady = NO_MEMORY,
+) -> Drawing:
     """Draw a whole picture (H, W, 3) uint8.
 
     Args:
         person: (H, W) 0..1, where anybody is.
         subjects: the heads in it; nearer (larger) ones are drawn over farther ones.
+        memory: of a clip.
     """
     lab = to_lab(rgb)
     height, width = lab.shape[:2]
@@ -51,11 +60,12 @@ def draw_picture(rgb: RGB, person: Field, subjects: Sequence[Subject], style: St
                 drawing,
                 subject.offset,
                 subject.scale,
+                subject.memory,
             )
         )
     unit = heads[-1].unit * heads[-1].scale if heads else max(width, height) / 640
-    paint_background(drawing, lab, person, style, flow)
-    paint_people(drawing, lab, person, heads, style, flow, unit)
+    paint_background(drawing, lab, person, style, flow, memory.sub("background"))
+    paint_people(drawing, lab, person, heads, style, flow, unit, memory.sub("people"))
     for head in heads:
         paint_head(head)
     return drawing

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from toonify.portrait.fields import Field, Lab, Streamlines, f32
+from toonify.portrait.memory import NO_MEMORY, Steady
 from toonify.portrait.shapes import Drawing, Ring
 from toonify.portrait.styles import Style
 from toonify.portrait.subject import FaceGeometry, Parts
@@ -38,6 +39,7 @@ class Head:
     drawing: Drawing
     offset: tuple[float, float]
     scale: float = 1.0
+    memory: Steady = NO_MEMORY
     palette: Palette = field(
         default_factory=lambda: Palette(
             f32([65, 14, 18]), f32([0.15, 0.08, 0.06]), f32([0.5, 0.3, 0.25])

@@ -83,17 +83,25 @@ def cut(
         area: outlines and holes below this many px² are left out.
         scale, offset: to the drawing's px: `point * scale + offset`.
     """
-    if not (level_set > 0).any():
+    positive = (level_set > 0).astype(np.uint8)
+    x, y, width, height = cv2.boundingRect(positive)
+    if not width:
         return []
+    # Only where something is; the border of zeros around it is part of the outline.
+    x0, y0 = max(x - 1, 0), max(y - 1, 0)
+    part = level_set[y0 : y + height + 1, x0 : x + width + 1]
+    if min(part.shape) < 2:
+        return []
+    corner = f32([x0, y0])
     generator = contourpy.contour_generator(
-        z=level_set, name="serial", fill_type=contourpy.FillType.OuterOffset
+        z=part, name="serial", fill_type=contourpy.FillType.OuterOffset
     )
     rings: list[Ring] = []
     filled = generator.filled(0.0, np.inf)
     clouds, all_bounds = cast("tuple[list[np.ndarray], list[np.ndarray]]", filled[:2])
     for cloud, bounds in zip(clouds, all_bounds, strict=True):
         for start, end in pairwise(bounds):
-            ring = f32(cloud[start:end])
+            ring = f32(cloud[start:end]) + corner
             if len(ring) < 4:
                 continue
             if area and abs(ring_area(ring)) < area:
@@ -108,8 +116,7 @@ def cut(
 
 def ring_area(ring: Ring) -> float:
     """Signed area of a ring in px²."""
-    x, y = ring[:, 0].astype(np.float64), ring[:, 1].astype(np.float64)
-    return float(0.5 * (x @ np.roll(y, -1) - y @ np.roll(x, -1)))
+    return float(cv2.contourArea(f32(ring), True))
 
 
 def spline(points: ArrayLike, count: int = 40, *, closed: bool = False) -> Ring:

@@ -46,6 +46,7 @@ def feature_mask(head: Head, grow: float = 1.0) -> Field:
 def paint_skin(head: Head, skin: Field, oval: Field) -> Field:
     """Paint the region `skin` (a signed distance); returns the lightness that skin is shaded by."""
     lab, u, style, parts = head.lab, head.unit, head.style, head.parts
+    memory = head.memory.sub("skin")
     features = feature_mask(head)
     clean = np.clip(parts.skin * 2 - 1, 0, 1) * (1 - features) * np.clip(1 - parts.hair * 2, 0, 1)
     clean = clean * np.clip(1 - parts.beard * 1.5, 0, 1)
@@ -66,8 +67,8 @@ def paint_skin(head: Head, skin: Field, oval: Field) -> Field:
     if float(face.sum()) < 300 * u * u:
         face = clean
     weight = f32(face + 0.3 * clean)
-    cuts = tone_cuts(shade, weight, style.skin_tones, 6.0)
-    means, shares = tone_colors(lab, shade, clean, cuts)
+    cuts = tone_cuts(shade, weight, style.skin_tones, 6.0, memory=memory)
+    means, shares = tone_colors(lab, shade, clean, cuts, memory=memory)
     base = natural(means[int(np.argmax(shares))])
     colors = []
     for color in means:
@@ -195,8 +196,9 @@ def paint_lenses(head: Head) -> None:
     region = signed_distance(blur(smoothstep(lenses, 0.3, 0.7), 1.6 * u))
     inside = f32(np.clip(lenses * 2 - 1, 0, 1))
     tone = blur(lab[..., 0], 2.0 * u)
-    cuts = list(weighted_quantile(tone, inside, [0.55, 0.9]))
-    colors, _ = tone_colors(lab, tone, inside, cuts)
+    memory = head.memory.sub("lenses")
+    cuts = list(memory.average("cuts", weighted_quantile(tone, inside, [0.55, 0.9])))
+    colors, _ = tone_colors(lab, tone, inside, cuts, memory=memory)
     colors[0][0] = min(colors[0][0], 26)
     colors[1][0] = min(colors[1][0], colors[0][0] + 16)
     colors[2][0] = min(colors[2][0], colors[1][0] + 24)

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from toonify.portrait.fields import Field, f32
+from toonify.portrait.memory import NO_MEMORY, Steady
 
 RGB = NDArray[np.uint8]
 
@@ -94,3 +95,4 @@ class Subject:
     parts: Parts
     scale: float = 1.0
     offset: tuple[float, float] = (0.0, 0.0)
+    memory: Steady = NO_MEMORY

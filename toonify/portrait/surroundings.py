@@ -17,6 +17,7 @@ from toonify.portrait.fields import (
     weighted_mean,
 )
 from toonify.portrait.lines import outline
+from toonify.portrait.memory import NO_MEMORY, Steady
 from toonify.portrait.scene import Head
 from toonify.portrait.shapes import Drawing, cut
 from toonify.portrait.styles import Style
@@ -42,7 +43,12 @@ def simplify(lab: Lab, amount: float) -> tuple[Lab, float]:
 
 
 def paint_background(
-    drawing: Drawing, lab: Lab, person: Field, style: Style, flow: Streamlines
+    drawing: Drawing,
+    lab: Lab,
+    person: Field,
+    style: Style,
+    flow: Streamlines,
+    memory: Steady = NO_MEMORY,
 ) -> None:
     """Flat colors, a little quieter than the photograph's, so that people stand out."""
     height, width = lab.shape[:2]
@@ -57,8 +63,8 @@ def paint_background(
     size = (smooth.shape[1], smooth.shape[0])
     outside = f32(cv2.resize(outside, size, interpolation=cv2.INTER_AREA))
     count = style.colors + (0 if peopled else 6)
-    colors, labels = flat_colors(smooth, outside, count)
-    mean = weighted_mean(smooth, outside)
+    colors, labels = flat_colors(smooth, outside, count, memory=memory)
+    mean = memory.average("mean", weighted_mean(smooth, outside))
     quiet = style.quiet if peopled else style.quiet * 0.3
 
     def mute(color: Field) -> Field:
@@ -116,6 +122,7 @@ def paint_people(
     style: Style,
     flow: Streamlines,
     unit: float,
+    memory: Steady = NO_MEMORY,
 ) -> None:
     """Bodies: clothes, hands and what people hold, in flat colors with lines along their folds."""
     if float(person.mean()) < 0.004:
@@ -136,8 +143,8 @@ def paint_people(
     stack = np.dstack([blur(lab[..., i], 1.1 if i == 0 else 2.2) for i in range(3)])
     smooth = flow.average(stack)
     smooth = np.dstack([blur(smooth[..., i], 0.8) for i in range(3)])
-    colors, labels = flat_colors(smooth, weight, style.colors)
-    mean = weighted_mean(lab, weight)
+    colors, labels = flat_colors(smooth, weight, style.colors, memory=memory)
+    mean = memory.average("mean", weighted_mean(lab, weight))
     painted = []
     for color in colors:
         c = stretch(color, mean, style.contrast, style.saturation)
@@ -177,7 +184,7 @@ def paint_cover(head: Head) -> None:
     smooth = head.flow.average(
         np.dstack([blur(head.lab[..., i], 1.1 if i == 0 else 2.2) for i in range(3)])
     )
-    colors, labels = flat_colors(smooth, weight, 4)
+    colors, labels = flat_colors(smooth, weight, 4, memory=head.memory.sub("cover"))
     mean = weighted_mean(head.lab, weight)
     painted = [stretch(c, mean, style.contrast * 0.9, style.saturation) for c in colors]
     head.add(cut(region), to_rgb(painted[0]))

@@ -9,15 +9,22 @@ import cv2
 import numpy as np
 
 from toonify.portrait.fields import Field, Lab, blur, f32, to_rgb, weighted_mean, weighted_quantile
+from toonify.portrait.memory import NO_MEMORY, Steady
 from toonify.portrait.shapes import Ring, cut
 
 
-def tone_cuts(field: Field, weight: Field, count: int, least: float) -> list[float]:
+def tone_cuts(
+    field: Field, weight: Field, count: int, least: float, *, memory: Steady = NO_MEMORY
+) -> list[float]:
     """Thresholds between at most `count` tones, ascending: one-dimensional k-means.
 
     Args:
         least: tones closer than this are one.
+        memory: of a clip, where their number stays what it was.
     """
+    before = memory.get("cuts")
+    if before is not None:
+        count, least = len(before) + 1, 0.0
     q = weighted_quantile(field, weight, np.linspace(0.02, 0.98, 60).tolist())
     centres = f32(np.quantile(q, (np.arange(count) + 0.5) / count))
     for _ in range(12):
@@ -32,11 +39,17 @@ def tone_cuts(field: Field, weight: Field, count: int, least: float) -> list[flo
             merged.append(float(c))
         else:
             merged[-1] = (merged[-1] + float(c)) / 2
-    return [(a + b) / 2 for a, b in pairwise(merged)]
+    cuts = [(a + b) / 2 for a, b in pairwise(merged)]
+    return [float(v) for v in memory.average("cuts", cuts)]
 
 
 def tone_colors(
-    lab: Lab, field: Field, weight: Field, cuts: list[float]
+    lab: Lab,
+    field: Field,
+    weight: Field,
+    cuts: list[float],
+    *,
+    memory: Steady = NO_MEMORY,
 ) -> tuple[list[Field], list[float]]:
     """Mean CIELAB color and share of the weight of each of the len(cuts) + 1 tones."""
     edges = [-np.inf, *cuts, np.inf]
@@ -48,7 +61,8 @@ def tone_colors(
         share = float(w.sum()) / total
         colors.append(weighted_mean(lab, w) if share > 0.002 else whole)
         shares.append(share)
-    return colors, shares
+    steady = memory.average("colors", np.stack(colors))
+    return list(steady), [float(v) for v in memory.average("shares", shares)]
 
 
 def stretch(color: Field, base: Field, contrast: float, chroma: float = 1.0) -> Field:
@@ -90,7 +104,12 @@ def paint_tones(
 
 
 def flat_colors(
-    smooth: Lab, weight: Field, count: int, *, chroma: float = 1.6
+    smooth: Lab,
+    weight: Field,
+    count: int,
+    *,
+    chroma: float = 1.6,
+    memory: Steady = NO_MEMORY,
 ) -> tuple[Field, np.ndarray]:
     """The `count` main colors (K, 3), dark to light, and the nearest one of every pixel (H, W).
 
@@ -104,11 +123,20 @@ def flat_colors(
         seen = smooth[::step, ::step].reshape(-1, 3) * scale
     count = max(1, min(count, len(np.unique(np.rint(seen), axis=0))))
     cv2.setRNGSeed(0)
-    rule = (cv2.TERM_CRITERIA_COUNT + cv2.TERM_CRITERIA_EPS, 15, 0.5)
-    _, _, centres = cv2.kmeans(
-        f32(seen), count, np.empty(0, np.int32), rule, 1, cv2.KMEANS_PP_CENTERS
-    )
-    centres = centres[np.argsort(centres[:, 0])]
+    before = memory.get("colors")
+    if before is None:
+        rule = (cv2.TERM_CRITERIA_COUNT + cv2.TERM_CRITERIA_EPS, 15, 0.5)
+        _, _, centres = cv2.kmeans(
+            f32(seen), count, np.empty(0, np.int32), rule, 1, cv2.KMEANS_PP_CENTERS
+        )
+        centres = centres[np.argsort(centres[:, 0])]
+    else:  # in a clip, colors only drift from where they were
+        centres = before.copy()
+        label = ((seen[:, None] - centres[None]) ** 2).sum(2).argmin(1)
+        for k in range(len(centres)):
+            if int((label == k).sum()) > 4:
+                centres[k] = seen[label == k].mean(0)
+    centres = memory.average("colors", centres, share=0.25)
     flat = (smooth * scale).reshape(-1, 3)
     # |x - c|² without |x|²: one matrix product
     score = flat @ (centres.T * -2) + (centres**2).sum(1)
