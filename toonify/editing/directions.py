@@ -12,6 +12,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from toonify.checkpoints.safetensors_io import write_safetensors
+from toonify.editing.named import NamedDirections
 from toonify.errors import InputError, UsageError
 from toonify.models.protocol import Generator
 from toonify.names import unknown_name
@@ -106,16 +107,25 @@ def _shaped(value: Tensor) -> Tensor:
     return value.float()
 
 
-def find_direction(text: str, generator: Generator, layers: range | None) -> Tensor:
+def find_direction(
+    text: str,
+    generator: Generator,
+    layers: range | None,
+    named: NamedDirections | None = None,
+) -> Tensor:
     """A direction as the command line names it, (w_dim,) or (num_ws, w_dim).
 
     Args:
-        text: "sefa-1" (the strongest) …, FILE, or FILE:NAME; a registry name for FILE.
+        text: one of `named`, "sefa-1" (the strongest) …, FILE, or FILE:NAME; a registry name for
+            FILE.
 
     Raises:
         UsageError: no such name, or it doesn't fit the generator. InputError: unusable file.
         ModelError: a registry name that is not in the cache.
     """
+    if named is not None and text in named.vectors:
+        named.check(generator)
+        return named.vectors[text].to(generator.w_avg.device)
     if text.startswith("sefa-") and not Path(text).exists():
         number = text.removeprefix("sefa-")
         if not number.isdigit() or not 1 <= int(number) <= generator.w_dim:
@@ -129,7 +139,10 @@ def find_direction(text: str, generator: Generator, layers: range | None) -> Ten
         path = Path(before)
     if not path.exists() and not path.suffix and len(path.parts) == 1:
         from toonify.checkpoints.cache import resolve
+        from toonify.checkpoints.registry import entries
 
+        if named is not None and text not in {entry.name for entry in entries()}:
+            raise unknown_name("direction", text, sorted(named.vectors))
         path = resolve(str(path))
     known = read_directions(path)
     if name not in known:

@@ -1,0 +1,132 @@
+"""Directions with names: smile, age, yaw and so on, and where in the picture each may act.
+
+One file holds them for one W. They are regressions of W on what was measured in thousands of
+sampled faces, all at once, so that each moves its own attribute and keeps the others (arXiv
+2005.09635 removes such entanglement by projection instead).
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Literal
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from toonify.checkpoints.safetensors_io import read_safetensors, write_safetensors
+from toonify.errors import ModelError, UsageError
+from toonify.faces.types import Points, f32
+from toonify.models.protocol import Generator
+
+ARCHITECTURE = "directions"
+PART = "directions"  # of a bundle
+Region = Literal["face", "hair", "head"]
+PARSED_AT = 64  # resolution of the activations that regions are read off
+ALIKE = 0.97  # cosine of mean latents from which two generators share a W
+_W_AVG, _PARSER = "w_avg", "parser"
+
+
+@dataclass(frozen=True)
+class NamedDirection:
+    """A direction's description.
+
+    Attributes:
+        layers: entries of w+ that it moves, as `toonify.editing.edits.layer_range` reads them.
+        region: what it may change: "face" is eyes, nose and mouth, "hair" hair alone, "head" all
+            that and the neck.
+        unit: what strength 1 is, in words.
+    """
+
+    layers: str
+    region: Region
+    unit: str
+
+
+@dataclass(frozen=True, eq=False)
+class NamedDirections:
+    """Named directions of one W.
+
+    Attributes:
+        w_avg: (w_dim,) mean of that W.
+        vectors: name → (w_dim,), as long as strength 1.
+        about: name → its description.
+        parser: (C + 1, 4) from activations at 64×64 and 1 to background, hair, face and neck;
+            None where regions are guessed from the alignment alone.
+    """
+
+    w_avg: Tensor
+    vectors: Mapping[str, Tensor]
+    about: Mapping[str, NamedDirection]
+    parser: Tensor | None = None
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write one safetensors file, in float16; InputError where it can't be."""
+        tensors = {_W_AVG: self.w_avg, **self.vectors}
+        if self.parser is not None:
+            tensors[_PARSER] = self.parser
+        about = {name: asdict(direction) for name, direction in self.about.items()}
+        config = {"architecture": ARCHITECTURE, "directions": about}
+        write_safetensors(tensors, path, config=config, dtype=torch.float16)
+
+    @classmethod
+    def load(cls, path: str | os.PathLike[str]) -> NamedDirections:
+        """Read what `save` wrote; ModelError when it is not that."""
+        tensors, config, _ = read_safetensors(path)
+        try:
+            if config["architecture"] != ARCHITECTURE:
+                raise ValueError(f"it holds a {config['architecture']}")
+            about = {name: NamedDirection(**each) for name, each in config["directions"].items()}
+            vectors = {name: tensors[name].float() for name in about}
+            w_avg, parser = tensors[_W_AVG].float(), tensors.get(_PARSER)
+            if any(v.shape != w_avg.shape or not v.isfinite().all() for v in vectors.values()):
+                raise ValueError("its vectors don't have one shape")
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            raise ModelError(
+                f"{path} holds no named directions ({error})", mend="Install toonify again."
+            ) from error
+        return cls(w_avg, vectors, about, None if parser is None else parser.float())
+
+    def check(self, generator: Generator) -> None:
+        """UsageError unless the generator has the W that these are of."""
+        own = generator.w_avg.float().cpu()
+        if own.shape != self.w_avg.shape or F.cosine_similarity(own, self.w_avg, dim=0) < ALIKE:
+            raise UsageError(
+                "named directions are of faces as in the FFHQ set, the generator has another W",
+                mend="Take sefa-1 and so on, or --fit one.",
+            )
+
+    def parse(self, generator: Generator, w_plus: Tensor) -> Points | None:
+        """(4, 64, 64) in 0..1: background, hair, face and neck of what w+ (1, L, D) renders.
+
+        None for generators whose activations the parser doesn't know.
+        """
+        features = getattr(generator, "features", None)
+        channels = [x.channels for x in generator.layers if x.resolution == PARSED_AT]
+        if self.parser is None or features is None or self.parser.shape[0] - 1 not in channels:
+            return None
+        with torch.inference_mode():
+            x = features(generator.styles(w_plus), resolution=PARSED_AT)[0].float()
+        if x.shape[0] != self.parser.shape[0] - 1:
+            return None
+        parser = self.parser.to(x)
+        scores = torch.einsum("chw,ck->khw", x, parser[:-1]) + parser[-1][:, None, None]
+        return f32(scores.clamp(0, 1).cpu().numpy())
+
+
+def shipped_directions(bundle: str = "default") -> NamedDirections | None:
+    """Those of a bundle; None where it has none.
+
+    Raises:
+        ModelError: they are damaged.
+    """
+    from toonify.bundle import bundle_folder, check_part, part_path, read_manifest
+
+    folder = bundle_folder(bundle)
+    manifest = read_manifest(folder)
+    if PART not in (manifest.get("files") or {}):
+        return None
+    check_part(folder, manifest, PART)
+    return NamedDirections.load(part_path(folder, manifest, PART))
