@@ -62,6 +62,37 @@ def test_the_default_bundle_inverts_and_edits_whole_photos_without_any_download(
     assert size(strip)[0] >= 3 * picture.size[0] * 0.9
 
 
+def test_an_edit_keeps_the_photo_and_changes_the_face_alone(run, tmp_path):
+    photo = np.asarray(Image.open(ASTRONAUT).convert("RGB"))
+
+    def edited(name, *options):
+        command = ["edit", ASTRONAUT, "-o", tmp_path / name, "--steps", 1, "--offline", *options]
+        result = run(*command)
+        assert result.status == 0, result.err
+        return np.asarray(Image.open(tmp_path / name).convert("RGB"))
+
+    assert np.array_equal(edited("a.png", "--direction", "smile", "--strength", 0), photo)
+    older = edited("b.png", "--direction", "age", "--strength", 2)
+    changed = (older != photo).any(axis=2)
+    assert changed[60:180, 160:290].mean() > 0.6, "the face"
+    assert not changed[300:].any() and not changed[:, :60].any(), "shuttle, flag and suit stay"
+    strip = edited("c.png", "--direction", "yaw", "--range", "-1:1", "--frames", 3)
+    assert strip.shape == (512, 3 * 512 + 2 * 4, 3)
+    assert not np.array_equal(edited("d.png", "--mix", ASTRONAUT, "--direction", "sefa-2"), photo)
+
+
+def test_named_directions_are_listed_and_shown_all_at_once(run, tmp_path, monkeypatch):
+    result = run("edit", "--list", "--json")
+    names = [record["name"] for record in result.records]
+    assert result.status == 0 and "smile" in names and all(r["unit"] for r in result.records)
+    monkeypatch.setattr("toonify.cli.edit.ATTRIBUTE_STEPS", (2.0,))
+    sheet = tmp_path / "sheet.png"
+    command = ["edit", ASTRONAUT, "-o", sheet, "--attribute-strip", "--steps", 0]
+    result = run(*command)
+    assert result.status == 0, result.err
+    assert size(sheet) == (256, len(names) * (256 + 20))
+
+
 def test_without_lpips_weights_step_one_is_told_in_pixels(run, networks, tmp_path, monkeypatch):
     def missing(*arguments, **options):
         raise ModelError("checkpoint lpips-vgg could not be fetched")
@@ -194,7 +225,15 @@ def test_drawings_and_small_photos_are_translated(run, faces):
     ("arguments", "status", "words"),
     [
         ("edit -o a.png", 2, "nothing to edit"),
+        ("edit {photo}", 2, "nowhere to put the picture"),
         ("edit {photo} -o a.xyz", 2, "can't write a picture"),
+        ("edit {photo} -o a.png --direction smile", 1, "no face found"),
+        ("edit {photo} -o a.png --direction smlie", 2, "Did you mean 'smile'"),
+        ("edit {photo} -o a.png --attribute-strip --direction smile", 2, "named directions alone"),
+        ("edit {photo} -o a.png --attribute-strip --frame whole", 2, "edits a photo"),
+        ("edit {photo} -o a.png --frame photo {networks}", 2, "draws the whole picture"),
+        ("edit x.safetensors -o a.png --frame photo", 1, "no such file"),
+        ("edit {photo} -o a.png --direction smile --frame aligned {networks}", 2, "another W"),
         ("edit {photo} -o a.gif --direction sefa-1", 2, "needs a --range"),
         ("edit {photo} -o a.png --range 1:2 {networks}", 2, "needs a direction"),
         ("edit {photo} -o a.png --direction sefa-1 --range up {networks}", 2, "is no range"),

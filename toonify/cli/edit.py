@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -11,22 +12,25 @@ from toonify.cli.common import Settings, complain, examples, model_files, settin
 from toonify.cli.inverting import (
     EncoderOption,
     Framing,
-    FramingOption,
     GeneratorOption,
     Photos,
     load_model,
     present,
 )
-from toonify.errors import InputError, UsageError
+from toonify.errors import InputError, ModelError, UsageError
 from toonify.utils.outputs import InputFiles, check_output
 
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from toonify.editing.named import NamedDirections
+    from toonify.editing.photo_editor import PhotoEditor
     from toonify.inversion.latents import Latents
 
 EPILOG = examples(
-    "toonify edit me.jpg -o strip.png --direction sefa-1 --range -3:3",
+    "toonify edit me.jpg -o smiling.jpg --direction smile --strength 2",
+    "toonify edit me.jpg -o strip.png --direction yaw --range -3:3",
+    "toonify edit me.jpg -o all.png --attribute-strip",
     "toonify edit inverted/me.safetensors -o me.gif --direction sefa-4 --layers 0-5 --range 0:4",
     "toonify edit me.jpg -o older.png --encoder styleganex-inversion"
     " --direction directions.pt:age --strength 2",
@@ -34,9 +38,20 @@ EPILOG = examples(
     "toonify edit me.jpg -o arcane.png --encoder styleganex-inversion --generator stylegan2-arcane",
     "toonify edit me.jpg -o smile.png --fit smiling/ serious/ --strength 1",
 )
+STRIP_SIDE = 512  # px, the longer side of a strip's photographs
+ATTRIBUTE_STEPS = (-3.0, -1.5, 0.0, 1.5, 3.0)
 MIX_LAYERS = "8-"  # colours and texture, as in style mixing of the paper
 FRAMES = {".gif": 16}  # of a range, by what is written
 STRIP_FRAMES = 7
+
+
+class Place(StrEnum):
+    """Where the edited face is shown."""
+
+    photo = "photo"
+    whole = "whole"
+    face = "face"
+    aligned = "aligned"
 
 
 def edit(
@@ -47,19 +62,24 @@ def edit(
     ] = None,
     *,
     output: Annotated[
-        Path,
+        Path | None,
         typer.Option(
             "-o",
             "--output",
             help="Picture (.png, .jpg, .webp), animation (.gif), or with --fit and no SOURCE the"
             " direction (.safetensors).",
         ),
-    ],
+    ] = None,
     direction: Annotated[
         str | None,
-        typer.Option(help="sefa-1, sefa-2, … (found in the generator), FILE or FILE:NAME."),
+        typer.Option(
+            help="A name such as smile (see --list), sefa-1, sefa-2, … (found in the generator),"
+            " FILE or FILE:NAME."
+        ),
     ] = None,
-    strength: Annotated[float, typer.Option(help="How far along it.")] = 1.0,
+    strength: Annotated[
+        float, typer.Option(min=-20, max=20, help="How far along it; -3 to 3 look natural.")
+    ] = 1.0,
     span: Annotated[
         str | None,
         typer.Option("--range", help="From one strength to another, such as -3:3: a strip or GIF."),
@@ -86,46 +106,95 @@ def edit(
             help="Learn the direction from two folders of photos.", metavar="POSITIVE NEGATIVE"
         ),
     ] = None,
+    attribute_strip: Annotated[
+        bool,
+        typer.Option("--attribute-strip", help="A row for each named direction, from -3 to 3."),
+    ] = False,
+    list_: Annotated[
+        bool, typer.Option("--list", help="Print the named directions and what strength 1 is.")
+    ] = False,
     encoder: EncoderOption = "default",
     generator: GeneratorOption = None,
-    frame: FramingOption = Framing.whole,
+    frame: Annotated[
+        Place | None,
+        typer.Option(
+            help="photo: the edit is carried over to the photo's own pixels, within the head."
+            " Rendered anew instead: whole frames, 256 px around the eyes (face), or a photo that"
+            " is an aligned face already.",
+            show_default="photo, or whole with --generator",
+        ),
+    ] = None,
+    steps: Annotated[
+        int, typer.Option(min=0, max=500, help="Of the fit to the photo, with --frame photo.")
+    ] = 15,
 ) -> None:
     """Edit a face: move along a direction, mix styles, or render with another generator.
 
-    A fine-tuned --generator alone transfers the photo into its domain. Strengths of sefa
-    directions are in deviations of the generator's latents, of fitted ones in steps from the one
-    folder to the other.
+    The photo stays what it is: the edit moves and changes its own pixels within the head, and
+    strength 0 gives the photo back. A fine-tuned --generator alone transfers the photo into its
+    domain, rendered. Strengths of sefa directions are in deviations of the generator's latents, of
+    fitted ones in steps from the one folder to the other.
     """
     from toonify.bundle import INVERSION, has_parts
     from toonify.bundle_writing import is_bundle
-    from toonify.editing.edits import layer_range, mixed
+    from toonify.editing.edits import layer_range, mixed, moved
+    from toonify.editing.named import shipped_directions
 
     settings = settings_of(ctx)
+    if list_:
+        _print_names(settings)
+        return
+    if output is None:
+        raise UsageError("nowhere to put the picture", mend="Give -o FILE.")
     if source is None and (fit is None or output.suffix != ".safetensors"):
         raise UsageError(
             "nothing to edit", mend="Give a photo; without one --fit writes -o FILE.safetensors."
         )
     if fit is not None and direction is not None:
         raise UsageError("--fit and --direction exclude each other", mend="Take one.")
+    if attribute_strip and (fit or direction or mix or span or generator):
+        raise UsageError(
+            "--attribute-strip shows the named directions alone",
+            mend="Leave --direction, --fit, --mix, --range and --generator out.",
+        )
     if source is not None:
         _check_output(output, span)
     present(source)
     present(mix)
     sides = [] if fit is None else [_side(folder) for folder in fit]
-    named = None if direction is None else direction.rpartition(":")[0] or direction
-    inputs = InputFiles([source, mix, direction, named, *model_files(encoder, generator)])
+    direction_file = None if direction is None else direction.rpartition(":")[0] or direction
+    inputs = InputFiles([source, mix, direction, direction_file, *model_files(encoder, generator)])
     for path in (path for side in sides for path in side):
         inputs.add(path)
     check_output(output, inputs, named=True)
     strengths = _strengths(span, strength, frames, output)
+    inverted = source is not None and source.suffix == ".safetensors"
+    place = frame or (Place.whole if inverted or generator else Place.photo)
+    if place is Place.photo and source is not None:
+        if inverted:
+            raise UsageError(
+                "latents have no photo to edit", mend="Give the photo, or --frame whole."
+            )
+        if generator is not None:
+            raise UsageError(
+                "another --generator draws the whole picture", mend="Leave --frame photo out."
+            )
+    if attribute_strip and place is not Place.photo:
+        raise UsageError("--attribute-strip edits a photo", mend="Leave --frame out.")
     photo_given = any(p is not None and p.suffix != ".safetensors" for p in (source, mix))
     reads = photo_given or fit is not None
     if not reads and generator is None and is_bundle(encoder) and has_parts(encoder, INVERSION):
         generator = encoder  # what the latents were inverted with
-    model = load_model(settings, encoder if reads else None, generator)
-    photos = Photos(settings, model, frame)
+    model = load_model(
+        settings, encoder if reads else None, generator, gradients=place is Place.photo
+    )
+    # what is carried over to a photo is measured on the aligned face
+    framing = Framing.face if place is Place.photo else Framing(place.value)
+    photos = Photos(settings, model, framing)
     num_ws = model.generator.num_ws
-    touched = layer_range(layers, num_ws)
+    named = shipped_directions()
+    about = None if named is None or direction is None else named.about.get(direction)
+    touched = layer_range(layers or (about.layers if about else None), num_ws)
 
     vector = None
     if fit is not None:
@@ -140,19 +209,100 @@ def edit(
     elif direction is not None:
         from toonify.editing.directions import find_direction
 
-        vector = find_direction(direction, model.generator, touched if layers else None)
+        vector = find_direction(direction, model.generator, touched if layers else None, named)
     elif span is not None:
-        raise UsageError("--range needs a direction", mend="Add --direction sefa-1, say.")
+        raise UsageError("--range needs a direction", mend="Add --direction smile, say.")
     assert source is not None
-    latents = _fitting(photos.latents(source), num_ws)
-    if mix is not None:
-        other = _fitting(photos.latents(mix), num_ws)
-        chosen = layer_range(layers, num_ws, MIX_LAYERS)
-        latents = latents.with_codes(mixed(latents.w_plus, other.w_plus, chosen))
-    pictures = _pictures(settings, photos, latents, vector, strengths, touched)
+    chosen = layer_range(layers, num_ws, MIX_LAYERS)
+    if place is not Place.photo:
+        latents = _fitting(photos.latents(source), num_ws)
+        if mix is not None:
+            other = _fitting(photos.latents(mix), num_ws)
+            latents = latents.with_codes(mixed(latents.w_plus, other.w_plus, chosen))
+        pictures = _pictures(settings, photos, latents, vector, strengths, touched)
+    else:
+        editor = _editor(settings, photos, source, named, steps)
+        if attribute_strip:
+            _write(output, [_attribute_sheet(settings, editor, named)])
+            record = {"source": str(source), "output": str(output), "pictures": 1}
+            settings.result(record, f"{source} -> {output}")
+            return
+        w_plus = editor.w_plus
+        if mix is not None:
+            w_plus = mixed(w_plus, photos.face_codes(mix).to(w_plus), chosen)
+        pictures = []
+        with settings.progress("editing") as bar:
+            for done, value in enumerate(strengths):
+                codes = w_plus if vector is None else moved(w_plus, vector, value, touched)
+                pictures.append(editor.edited(codes, region=about.region if about else "head"))
+                bar(done + 1, len(strengths))
+        if len(pictures) > 1:
+            pictures = [_small(picture) for picture in pictures]
     _write(output, pictures)
     record = {"source": str(source), "output": str(output), "pictures": len(pictures)}
     settings.result(record | {"strengths": strengths}, f"{source} -> {output}")
+
+
+def _print_names(settings: Settings) -> None:
+    from toonify.editing.named import shipped_directions
+
+    named = shipped_directions()
+    if named is None:
+        raise ModelError("this installation has no named directions", mend="Install toonify again.")
+    for name, about in named.about.items():
+        record = {"name": name, "unit": about.unit, "region": about.region, "layers": about.layers}
+        settings.result(record, f"{name:<12} {about.unit} (changes the {about.region})")
+
+
+def _editor(
+    settings: Settings, photos: Photos, source: Path, named: NamedDirections | None, steps: int
+) -> PhotoEditor:
+    """The photo read and its face fitted."""
+    from toonify.editing.photo_editor import PhotoEditor
+    from toonify.inversion.fitting import FitSettings
+    from toonify.media.images import read_image
+
+    rgb = read_image(source).rgb
+    fit = FitSettings(steps=steps)
+    try:
+        with settings.progress("reading the face") as bar:
+            return PhotoEditor(
+                photos.model, rgb, photos.detector, directions=named, fit=fit, progress=bar
+            )
+    except InputError as error:
+        raise InputError(f"{source}: {error}") from error
+
+
+def _attribute_sheet(settings: Settings, editor: PhotoEditor, named: NamedDirections | None) -> Any:
+    """A strip for each named direction, one below the other."""
+    import numpy as np
+
+    from toonify.editing.edits import labelled, layer_range, moved, strip
+
+    if named is None:
+        raise ModelError("this installation has no named directions", mend="Install toonify again.")
+    named.check(editor.model.generator)
+    num_ws = editor.model.generator.num_ws
+    rows = []
+    with settings.progress("directions") as bar:
+        for done, (name, about) in enumerate(named.about.items()):
+            bar(done, len(named.about))
+            row = []
+            for value in ATTRIBUTE_STEPS:
+                layers = layer_range(about.layers, num_ws)
+                codes = moved(editor.w_plus, named.vectors[name], value, layers)
+                row.append(_small(editor.edited(codes, region=about.region), STRIP_SIDE // 2))
+            rows.append(labelled(strip(row), name))
+    return np.concatenate(rows)
+
+
+def _small(picture: Any, side: int = STRIP_SIDE) -> Any:
+    """A picture with a longer side of at most `side` px."""
+    from toonify.inversion.frames import resize
+
+    height, width = picture.shape[:2]
+    scale = min(1.0, side / max(height, width))
+    return resize(picture, max(1, round(height * scale)), max(1, round(width * scale)))
 
 
 def _pictures(

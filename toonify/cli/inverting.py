@@ -12,6 +12,8 @@ from toonify.cli.common import Settings
 from toonify.errors import InputError, ModelError
 
 if TYPE_CHECKING:
+    from torch import Tensor
+
     from toonify.faces import FaceDetector
     from toonify.inversion.frames import Shot
     from toonify.inversion.latents import Latents
@@ -130,6 +132,17 @@ class Photos:
         self.settings, self.model, self.framing = settings, model, framing
         self._detector: FaceDetector | None = None
 
+    @property
+    def detector(self) -> FaceDetector:
+        """Made on first use."""
+        if self._detector is None:
+            from toonify.faces import get_detector
+
+            self._detector = get_detector(
+                device=str(self.model.device), offline=self.settings.offline
+            )
+        return self._detector
+
     def latents(self, path: Path) -> Latents:
         """Of a photo (step I) or a file written by `invert`."""
         from toonify.inversion.latents import Latents
@@ -138,6 +151,23 @@ class Photos:
             present(path)
             return Latents.load(path)[0]
         return self.read(path)[1]
+
+    def face_codes(self, path: Path) -> Tensor:
+        """w+ (1, num_ws, w_dim) of a photo's largest face, or of a file written by `invert`."""
+        from toonify.faces import align
+        from toonify.inversion.frames import to_tensor
+        from toonify.inversion.latents import fit_codes
+        from toonify.media.images import read_image
+        from toonify.models.encoders import INPUT_SIZE
+
+        if path.suffix == ".safetensors":
+            return fit_codes(self.latents(path).w_plus, self.model.generator.num_ws)
+        rgb = read_image(path).rgb
+        faces = self.detector.detect(rgb)
+        if not faces:
+            raise InputError(f"{path}: no face found", mend="Use a picture with a visible face.")
+        crop = align(rgb, faces[0], INPUT_SIZE).image
+        return self.model.face_codes(to_tensor(crop).to(self.model.device))
 
     def read(self, path: Path) -> tuple[Shot, Latents]:
         """A photo's frame and face, and the encoder's answer."""
@@ -150,19 +180,15 @@ class Photos:
         Args:
             lower: shrink them so that super-resolution by this factor would undo it.
         """
-        from toonify.faces import get_detector
         from toonify.inversion.frames import shoot
         from toonify.media.images import read_image
 
         rgb = read_image(path).rgb
         framing = self.framing
-        if framing is not Framing.aligned and self._detector is None:
-            self._detector = get_detector(
-                device=str(self.model.device), offline=self.settings.offline
-            )
         if framing is Framing.whole and not self.model.reads_frames:
             framing = Framing.face  # the frame is of no use, so its limits don't apply
         try:
-            return shoot(rgb, framing.value, self._detector, lower=lower)
+            detector = None if framing is Framing.aligned else self.detector
+            return shoot(rgb, framing.value, detector, lower=lower)
         except InputError as error:
             raise InputError(f"{path}: {error}") from error

@@ -9,13 +9,14 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-from PIL import Image
+from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor
 
 from toonify.errors import InputError, UsageError
 from toonify.inversion.frames import RGB
 
 GAP = 4  # white pixels between the pictures of a strip
+LABEL = 20  # px of the line above a labelled row
 
 
 def layer_range(text: str | None, num_ws: int, default: str = "") -> range:
@@ -56,6 +57,14 @@ def strip(pictures: Sequence[RGB]) -> RGB:
     gap = np.full((pictures[0].shape[0], GAP, 3), 255, np.uint8)
     parts = [part for picture in pictures for part in (gap, picture)][1:]
     return np.concatenate(parts, axis=1)
+
+
+def labelled(picture: RGB, text: str) -> RGB:
+    """A picture with a line of black text on white above it."""
+    page = Image.new("RGB", (picture.shape[1], picture.shape[0] + LABEL), "white")
+    page.paste(Image.fromarray(picture), (0, LABEL))
+    ImageDraw.Draw(page).text((4, 3), text, fill="black", font=ImageFont.load_default(13))
+    return np.asarray(page, np.uint8)
 
 
 def write_animation(path: Path, pictures: Sequence[RGB], *, milliseconds: int = 80) -> None:

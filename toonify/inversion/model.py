@@ -104,7 +104,7 @@ class FaceModel:
             raise ValueError("this model has no encoder")
         face = to_tensor(shot.face).to(self.device)
         if not self.reads_frames:
-            return Latents(self._codes(face))
+            return Latents(self.face_codes(face))
         encoder = cast(StyleGANEXEncoder, self.encoder)
         if encoder.label_channels or len(encoder.net.fusion):
             raise ModelError(
@@ -115,9 +115,9 @@ class FaceModel:
         with self.arithmetic():
             feature = encoder.frame_features(pad_to_stride(frame)).feature
         height, width = frame.shape[2:]
-        return Latents(self._codes(face), feature.float(), {}, (height, width))
+        return Latents(self.face_codes(face), feature.float(), {}, (height, width))
 
-    def _codes(self, face: Tensor) -> Tensor:
+    def face_codes(self, face: Tensor) -> Tensor:
         """w+ (1, num_ws, w_dim) of an aligned face (1, 3, 256, 256)."""
         reader = self.face_encoder
         if reader is None:

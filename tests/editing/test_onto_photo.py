@@ -1,0 +1,71 @@
+"""Edits carried over to a photograph's own pixels."""
+
+import cv2
+import numpy as np
+
+from toonify.editing.onto_photo import SIZE, apply_change, measure_change
+from toonify.faces import Face, align
+
+FACE = Face(
+    box=np.float32([60, 50, 140, 170]),
+    score=1.0,
+    points5=np.float32([[84, 96], [124, 96], [104, 118], [88, 140], [120, 140]]),
+)
+
+
+def photograph():
+    rng = np.random.default_rng(0)
+    small = rng.integers(0, 255, (24, 21, 3)).astype(np.uint8)
+    return cv2.resize(small, (210, 240), interpolation=cv2.INTER_CUBIC)
+
+
+def rendering(shift=0.0, lighter=0):
+    """Blobs that stand for a face, moved and lightened."""
+    y, x = np.mgrid[:SIZE, :SIZE].astype(np.float32)
+    picture = np.full((SIZE, SIZE, 3), 90, np.float32)
+    for cx, cy, level in ((100, 110, -60), (156, 110, -60), (128, 160 + shift, 80)):
+        blob = np.exp(-((x - cx) ** 2 + (y - cy) ** 2) / 300)
+        picture += level * blob[..., None]
+    return np.clip(picture + lighter, 0, 255).astype(np.uint8)
+
+
+def test_no_edit_gives_the_photograph_to_the_bit():
+    rgb = photograph()
+    change = measure_change(rendering(), rendering())
+    assert np.array_equal(apply_change(rgb, align(rgb, FACE, 256), change), rgb)
+
+
+def test_light_is_added_within_the_reach_and_nowhere_else():
+    rgb = photograph()
+    alignment = align(rgb, FACE, 256)
+    change = measure_change(rendering(), rendering(lighter=20))
+    out = apply_change(rgb, alignment, change).astype(int)
+    middle = alignment.to_photo(np.float32([[128, 128]]))[0].round().astype(int)
+    around = (slice(middle[1] - 4, middle[1] + 5), slice(middle[0] - 4, middle[0] + 5))
+    room = rgb[around].astype(int) < 230
+    assert 12 < (out[around] - rgb[around])[room].mean() < 24
+    corner = np.s_[:20, :20]
+    assert np.array_equal(out[corner], rgb[corner])
+    assert np.array_equal(apply_change(rgb, alignment, change), out), "the photograph stayed"
+
+
+def test_what_moves_in_the_rendering_moves_in_the_photograph():
+    change = measure_change(rendering(), rendering(shift=8))
+    moved = change.flow[166, 128] * SIZE
+    assert abs(moved[1] + 8) < 4 and abs(moved[0]) < 2, "it comes from above"
+    assert np.abs(change.flow[60, 60]).max() * SIZE < 1
+
+
+def test_a_head_mask_limits_the_edit():
+    head = np.zeros((64, 64), np.float32)
+    head[:, :32] = 1
+    change = measure_change(rendering(), rendering(lighter=20), head)
+    assert change.mask[128, 200] == 0 and change.mask[128, 60] > 0.9
+    assert np.abs(change.added[128, 200]).max() == 0
+
+
+def test_a_face_at_the_picture_s_edge():
+    rgb = photograph()[90:, 80:]
+    face = Face(FACE.box - 80, 1.0, FACE.points5 - np.float32([80, 90]))
+    out = apply_change(rgb, align(rgb, face, 256), measure_change(rendering(), rendering(8, 20)))
+    assert out.shape == rgb.shape and (out != rgb).any()

@@ -1,0 +1,109 @@
+"""Edits of a face within its photograph: read it, fit it, edit its rendering, carry that over."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import cv2
+import numpy as np
+import torch
+from torch import Tensor
+
+from toonify.editing.named import NamedDirections, Region
+from toonify.editing.onto_photo import apply_change, measure_change
+from toonify.errors import InputError
+from toonify.faces import FaceDetector, align
+from toonify.faces.types import RGB, Points, f32
+from toonify.inversion.fitting import FitSettings, fit_face
+from toonify.inversion.frames import to_rgb, to_tensor
+from toonify.inversion.model import FaceModel
+
+CROP = 256  # px of the crop that the encoder reads
+GROWN = 5  # px of 64 by which a region is widened, for what an edit adds to it
+FACE_CENTRE, FACE_AXES = (0.5, 0.6), (0.29, 0.36)  # of the region "face", in sides of the crop
+
+
+class PhotoEditor:
+    """One photograph and the largest face in it.
+
+    Nothing outside the head changes, and an edit of strength 0 gives the photograph itself.
+
+    Args:
+        model: an encoder of aligned faces and its generator.
+        rgb: (H, W, 3) uint8.
+        detector: finds the face.
+        directions: whose parser limits edits to the head; None for an ellipse around it.
+        fit: how w+ is fitted to the face.
+
+    Raises:
+        InputError: no face in it.
+    """
+
+    def __init__(
+        self,
+        model: FaceModel,
+        rgb: RGB,
+        detector: FaceDetector,
+        *,
+        directions: NamedDirections | None = None,
+        fit: FitSettings | None = None,
+        progress: Callable[[int, int], None] | None = None,
+    ) -> None:
+        faces = detector.detect(rgb)
+        if not faces:
+            raise InputError("no face found", mend="Use a picture with a visible face.")
+        self.rgb, self.model, self.directions = rgb, model, directions
+        self.alignment = align(rgb, faces[0], CROP)
+        photo = to_tensor(self.alignment.image).to(model.device)
+        self.w_plus = fit_face(
+            model.generator,
+            model.face_encoder,
+            photo,
+            model.face_codes(photo),
+            fit,
+            progress=progress,
+        )
+        self._before = self._render(self.w_plus)
+        self._parsed = self._parse(self.w_plus)
+
+    def edited(self, w_plus: Tensor, *, region: Region = "head") -> RGB:
+        """The photograph with its face as `w_plus` (1, num_ws, w_dim) has it.
+
+        Args:
+            w_plus: `self.w_plus`, edited.
+            region: what may change.
+        """
+        after = self._render(w_plus)
+        mask = face_region() if region == "face" else None
+        parsed = None if region == "face" else self._parse(w_plus)
+        if parsed is not None and self._parsed is not None:
+            either = np.maximum(parsed, self._parsed)  # before or after the edit
+            mask = grown(either[1] if region == "hair" else f32(either[1:].sum(0).clip(0, 1)))
+        return apply_change(self.rgb, self.alignment, measure_change(self._before, after, mask))
+
+    @torch.inference_mode()
+    def _render(self, w_plus: Tensor) -> RGB:
+        generator = self.model.generator
+        with self.model.arithmetic():
+            return to_rgb(generator.synthesize(generator.styles(w_plus)))
+
+    def _parse(self, w_plus: Tensor) -> Points | None:
+        if self.directions is None:
+            return None
+        return self.directions.parse(self.model.generator, w_plus)
+
+
+def grown(mask: Points) -> Points:
+    """(S, S) in 0..1, widened and softened."""
+    size = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (GROWN, GROWN))
+    wide = cv2.dilate(cv2.GaussianBlur(mask, (0, 0), 1), size)
+    return f32(np.clip(cv2.GaussianBlur(wide, (0, 0), 1.2), 0, 1))
+
+
+def face_region(side: int = 64) -> Points:
+    """(side, side): eyes, nose and mouth of an aligned face, fading out around them."""
+    axis = (np.arange(side, dtype=np.float32) + 0.5) / side
+    x = (axis[None, :] - FACE_CENTRE[0]) / FACE_AXES[0]
+    y = (axis[:, None] - FACE_CENTRE[1]) / FACE_AXES[1]
+    at = np.clip((1.15 - np.hypot(x, y)) / 0.4, 0, 1)
+    return f32(at * at * (3 - 2 * at))
