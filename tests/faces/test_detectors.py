@@ -10,7 +10,7 @@ import pytest
 
 from toonify.errors import ModelError, UsageError
 from toonify.faces import align, get_detector, landmarks
-from toonify.faces.mtcnn import MTCNNDetector, _nms
+from toonify.faces.mtcnn import MTCNNDetector, _nms, _Picture
 
 
 @pytest.fixture(scope="module")
@@ -65,6 +65,29 @@ def test_all_faces_largest_first(detector: MTCNNDetector, astronaut: np.ndarray)
     faces = detector.detect(both)
     assert len(faces) == 2 and faces[0].size > 2 * faces[1].size
     assert faces[0].points5[0, 0] < 512 < faces[1].points5[0, 0]
+
+
+def test_small_faces_in_a_large_picture(detector: MTCNNDetector, astronaut: np.ndarray) -> None:
+    small = cv2.resize(astronaut, (192, 192), interpolation=cv2.INTER_AREA)  # a face of 40 px
+    page = np.full((900, 1600, 3), 128, np.uint8)
+    corners = [(40, 60), (1300, 100), (700, 650)]
+    for x, y in corners:
+        page[y : y + 192, x : x + 192] = small
+    found = sorted(face.points5[:2].mean(0).tolist() for face in detector.detect(page))
+    wanted = EYES.mean(0) * 192 / 512 + np.float32(sorted(corners))
+    np.testing.assert_allclose(found, wanted, atol=3)
+
+
+@pytest.mark.parametrize("side", [20, 48, 150, 500])
+def test_windows_show_their_boxes(side: int) -> None:
+    y, x = np.mgrid[:700, :900]
+    rgb = np.stack([x / 4, y / 3, np.full(x.shape, 200)], 2).astype(np.uint8)
+    box = np.float32([[200, 100, 200 + side, 100 + side], [-side, 50, 0, 50 + side]])
+    inside, outside = _Picture(rgb).windows(box, 48)
+    at = (np.arange(48) + 0.5) * side / 48 - 0.5
+    np.testing.assert_allclose(inside[..., 0], (200 + at)[None].repeat(48, 0) / 4, atol=1.5)
+    np.testing.assert_allclose(inside[..., 1], (100 + at)[:, None].repeat(48, 1) / 3, atol=1.5)
+    assert outside[:, :-1].max() == 0
 
 
 def test_no_face_in_noise_or_nothing(detector: MTCNNDetector) -> None:
