@@ -70,15 +70,19 @@ def _devices() -> dict[str, Any]:
     import torch
 
     from toonify.device import pick_device, pick_dtype
+    from toonify.tuning import GAIN, bfloat16_gain
 
     chosen = pick_device("auto")
+    dtype = str(pick_dtype("auto", chosen)).removeprefix("torch.")
+    if chosen.type == "cpu" and bfloat16_gain() >= GAIN:
+        dtype = "bfloat16"
     cuda = [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())]
     return {
         "cpu_threads": torch.get_num_threads(),
         "cuda": cuda,
         "mps": torch.backends.mps.is_available(),
         "chosen": str(chosen),
-        "dtype": str(pick_dtype("auto", chosen)).removeprefix("torch."),
+        "dtype": dtype,
     }
 
 

@@ -15,12 +15,13 @@ from torch import Tensor
 from toonify.bundle import Bundle
 from toonify.cdsm import cross_domain_styles
 from toonify.checkpoints import generator_hash
-from toonify.device import pick_device, pick_dtype
+from toonify.device import pick_device
 from toonify.errors import InputError, UsageError
 from toonify.faces import Alignment, Face, FaceDetector, align, get_detector, paste_back
 from toonify.lut import CharacterTable
 from toonify.models.encoders import Encoder
 from toonify.models.protocol import Generator
+from toonify.tuning import choose_dtype, kept_dtype
 
 DEFAULT_LEVEL = 6
 
@@ -52,7 +53,7 @@ class Toonifier:
         offline: bool = True,
     ) -> None:
         self.device = pick_device(device)
-        self.dtype = pick_dtype(dtype, self.device)
+        self.dtype = choose_dtype(dtype, self.device, generator, encoder)
         self.generator, self.encoder, self.table = generator, encoder, table
         self._detector = detector
         self._landmarks, self._offline = landmarks, offline
@@ -77,13 +78,14 @@ class Toonifier:
         Raises:
             ModelError: the bundle can't be loaded. UsageError: no such device or dtype.
         """
-        loaded = Bundle.load(bundle, device=pick_device(device))
+        chosen = pick_device(device)
+        loaded = Bundle.load(bundle, device=chosen)
         return cls(
             generator=loaded.generator,
             encoder=loaded.encoder,
             table=loaded.table,
             device=device,
-            dtype=dtype,
+            dtype=kept_dtype(chosen, bundle) if dtype == "auto" else dtype,
             landmarks=landmarks,
             offline=offline,
         )

@@ -15,7 +15,7 @@ from torch import Tensor
 from toonify.bundle import FRAMES, bundle_folder, load_frame_parts, part_path, read_manifest
 from toonify.cdsm import cross_domain_styles
 from toonify.checkpoints import load_networks
-from toonify.device import pick_device, pick_dtype
+from toonify.device import pick_device
 from toonify.engine import DEFAULT_LEVEL
 from toonify.errors import ModelError, UsageError
 from toonify.faces.types import RGB
@@ -26,6 +26,7 @@ from toonify.models.stylegan2 import StyleGAN2Generator
 from toonify.models.styleganex import StyleGANEXGenerator
 from toonify.models.styleganex_encoder import STRIDE, StyleGANEXEncoder, composite
 from toonify.names import unknown_name
+from toonify.tuning import choose_dtype
 
 FACE = 256  # px, side of the aligned crops that w+ is read from
 
@@ -55,7 +56,7 @@ class FrameToonifier:
         dtype: str = "auto",
     ) -> None:
         self.device = pick_device(device)
-        self.dtype = pick_dtype(dtype, self.device)
+        self.dtype = choose_dtype(dtype, self.device, generator, encoder)
         if encoder.label_channels or encoder.has_direction or not len(encoder.net.fusion):
             raise ModelError(
                 "the encoder was not trained to toonify frames",

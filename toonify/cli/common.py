@@ -30,6 +30,13 @@ LevelOption = Annotated[
 TrgbOption = Annotated[
     bool, typer.Option("--trgb/--no-trgb", help="Take the character's colour layers.")
 ]
+BatchSizeOption = Annotated[
+    str,
+    typer.Option(
+        metavar="N|auto",
+        help="Faces drawn together; auto takes what `toonify benchmark --tune` found, or a guess.",
+    ),
+]
 ColorOption = Annotated[
     float, typer.Option(min=0.0, max=1.0, help="How much of the character's colours.")
 ]
@@ -117,6 +124,36 @@ class Settings:
                 bar.update(tasks[name], completed=done, total=total)
 
             yield update
+
+
+def batch_size_of(text: str, settings: Settings, bundle: str) -> int:
+    """What --batch-size stands for.
+
+    Raises:
+        UsageError: neither a number from 1 on nor auto.
+    """
+    if text == "auto":
+        from toonify.device import pick_device
+        from toonify.tuning import choose_batch_size
+
+        return choose_batch_size(pick_device(settings.device), bundle)
+    if not text.isascii() or not text.isdecimal() or int(text) < 1:
+        raise UsageError(f"--batch-size {text!r} is no number from 1 on", mend="Or say auto.")
+    return int(text)
+
+
+def prepare_drawing(settings: Settings, bundle: str) -> None:
+    """Before networks draw: as many threads as are fastest here, and a word where the dtype that
+    was asked for is slow on this processor."""
+    from toonify.device import pick_device, pick_dtype
+    from toonify.tuning import emulated, use_kept_threads
+
+    device = pick_device(settings.device)
+    use_kept_threads(device, bundle)
+    if settings.dtype != "auto" and not settings.quiet:
+        slow = emulated(pick_dtype(settings.dtype, device), device)
+        if slow:
+            complain(slow)
 
 
 def settings_of(ctx: typer.Context) -> Settings:

@@ -12,13 +12,16 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from toonify.cli.common import (
+    BatchSizeOption,
     BundleOption,
     ColorOption,
     LevelOption,
     TrgbOption,
+    batch_size_of,
     complain,
     examples,
     model_files,
+    prepare_drawing,
     settings_of,
 )
 from toonify.errors import UsageError
@@ -114,7 +117,7 @@ def stylize(
     manifest: Annotated[
         Path | None, typer.Option(help="Append a JSON line a photo to this file.")
     ] = None,
-    batch_size: Annotated[int, typer.Option(min=1, help="Faces drawn together.")] = 8,
+    batch_size: BatchSizeOption = "auto",
     sheet: Annotated[
         Path | None, typer.Option(help="Contact sheet (PNG): a row a face, a column a character.")
     ] = None,
@@ -158,6 +161,8 @@ def stylize(
 
     from toonify.engine import Toonifier
 
+    together = batch_size_of(batch_size, settings, bundle)
+    prepare_drawing(settings, bundle)
     engine = Toonifier.from_bundle(
         bundle,
         device=settings.device,
@@ -181,7 +186,7 @@ def stylize(
         aligned=aligned,
         identity={name: engine.identity(name) for name in names},
         existing="skip" if skip_existing else "overwrite" if overwrite else "error",
-        batch_size=batch_size,
+        batch_size=together,
         fail_fast=fail_fast,
     )
     batch = Batch(engine, options, inputs=reads, sheet_rows=sheet is not None)

@@ -15,14 +15,17 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from toonify.cli.common import (
+    BatchSizeOption,
     BundleOption,
     ColorOption,
     LevelOption,
     Settings,
     TrgbOption,
+    batch_size_of,
     complain,
     examples,
     model_files,
+    prepare_drawing,
     settings_of,
 )
 from toonify.cli.stylize import Faces, Landmarks
@@ -130,7 +133,7 @@ def video(
         bool,
         typer.Option("--preview", help="Only first, middle and last frame, as a picture."),
     ] = False,
-    batch_size: Annotated[int, typer.Option(min=1, help="Faces drawn together.")] = 8,
+    batch_size: BatchSizeOption = "auto",
 ) -> None:
     """Draw the people of a clip; sound, subtitles, chapters and timing stay.
 
@@ -150,7 +153,9 @@ def video(
     from toonify.video import preview as draw_preview
 
     check_output(output, InputFiles([source, *model_files(bundle, checkpoint)]), named=True)
-    drawing = {"level": level, "trgb": trgb, "color": color, "batch_size": batch_size}
+    together = batch_size_of(batch_size, settings, bundle)
+    prepare_drawing(settings, bundle)
+    drawing = {"level": level, "trgb": trgb, "color": color, "batch_size": together}
     artist, identity = _artist(settings, engine, bundle, checkpoint, landmarks.value, drawing)
     largest = faces is Faces.largest
     if preview:
