@@ -11,7 +11,7 @@ import numpy as np
 
 from toonify.faces.parsing import LABELS
 from toonify.portrait.fields import Field, Lab, blur, f32, guided, remove_small, smoothstep, to_lab
-from toonify.portrait.shapes import raster_mask
+from toonify.portrait.shapes import ellipse, raster_mask
 from toonify.portrait.subject import (
     CHEEKS,
     LIP_LOWER,
@@ -82,7 +82,8 @@ def build_parts(rgb: RGB, geometry: FaceGeometry, matte: Field, labels: Field) -
 
     u2 = geometry.unit**2
     away = sharp("background", "person")
-    lenses = coarse("sunglasses")
+    frames = coarse("glasses")
+    lenses = _dark_lenses(lab, geometry, coarse("sunglasses"), frames)
     cover = _cover(geometry, f32(np.maximum(coarse("hand"), coarse("object"))))
     hair = remove_small(sharp("hair"), 500 * u2, 250 * u2)
     skin = sharp(*_GROUPS[2])
@@ -95,11 +96,45 @@ def build_parts(rgb: RGB, geometry: FaceGeometry, matte: Field, labels: Field) -
         neck=sharp("neck"),
         clothes=sharp("clothes"),
         beard=beard,
-        glasses=coarse("glasses"),
+        glasses=f32(np.minimum(frames, 1 - lenses)),
         lenses=lenses,
         headwear=sharp("headwear"),
         cover=cover,
     )
+
+
+def _dark_lenses(lab: Lab, geometry: FaceGeometry, lenses: Field, frames: Field) -> Field:
+    """Sunglasses. Where the parser wavers between frames and lenses, darkness decides: around the
+    eye of somebody who wears glasses, most of what is within the frame is dark."""
+    p, u, size = geometry.points, geometry.unit, (lab.shape[1], lab.shape[0])
+    cheeks = raster_mask([p[list(ring)] for ring in CHEEKS], size) > 0
+    if not cheeks.any():
+        return lenses
+    base = float(np.percentile(lab[..., 0][cheeks], 60))
+    lum = blur(lab[..., 0], 2 * u)
+    dark = smoothstep((base - lum) / max(base, 15.0), 0.22, 0.4)
+    zones = [
+        raster_mask(
+            [
+                ellipse(
+                    (eye.upper[0] + eye.upper[-1]) / 2 + geometry.down * 6 * u,
+                    38 * u,
+                    26 * u,
+                    np.deg2rad(geometry.roll),
+                )
+            ],
+            size,
+        )
+        for eye in geometry.eyes
+    ]
+    both = np.maximum(*zones) > 128
+    worn = np.maximum(lenses, frames)
+    if not both.any() or float(worn[both].mean()) < 0.15 or float(dark[both].mean()) < 0.79:
+        return lenses
+    reach = cv2.dilate(np.maximum(*zones), np.ones((int(16 * u) | 1,) * 2, np.uint8))
+    hole = np.ones((int(21 * u) | 1,) * 2, np.uint8)
+    seen = f32(cv2.morphologyEx(f32(dark * (f32(reach) / 255)), cv2.MORPH_CLOSE, hole))
+    return f32(np.maximum(lenses, blur(seen, 1.5 * u)))
 
 
 def _moustache(lab: Lab, geometry: FaceGeometry) -> Field:

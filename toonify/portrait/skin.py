@@ -176,7 +176,7 @@ def paint_frames(head: Head, dark: Field, lum: Field, frames: Field, off: Field)
     bright = head.flow.average(lum - f32(cv2.morphologyEx(lum, cv2.MORPH_OPEN, kernel)))
     ridge_dark, ridge_bright = (float((r * frames).sum()) for r in (dark, bright))
     ridge = dark if ridge_dark > 0.6 * ridge_bright else bright
-    level = f32(np.minimum(ridge - 3.5 - 14 * (1 - frames), off + 6))
+    level = f32(np.minimum(ridge - 4.5 - 14 * (1 - frames), off + 6))
     rings = cut(level, area=16 * u * u)
     if not rings:
         return
