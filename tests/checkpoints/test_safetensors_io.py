@@ -68,3 +68,34 @@ def test_files_that_are_not_ours(tmp_path):
         with pytest.raises(ModelError, match=match) as caught:
             load_generator(path)
         assert "x.safetensors" in str(caught.value)
+
+
+def test_int8_weights_come_back_close_and_half_as_large(tmp_path):
+    torch.manual_seed(0)
+    weights = {
+        "conv.weight": torch.randn(64, 32, 3, 3) * torch.logspace(-3, 1, 64)[:, None, None, None],
+        "conv.bias": torch.randn(64),
+        "count": torch.tensor(3),
+    }
+    config = {"architecture": "test"}
+    write_safetensors(weights, tmp_path / "8.safetensors", config=config, dtype=torch.int8)
+    write_safetensors(weights, tmp_path / "16.safetensors", config=config, dtype=torch.float16)
+    size8, size16 = ((tmp_path / f"{n}.safetensors").stat().st_size for n in (8, 16))
+    assert size8 < 0.6 * size16
+    read, _, _ = read_safetensors(tmp_path / "8.safetensors")
+    assert set(read) == set(weights) and read["count"] == 3
+    error = (read["conv.weight"].float() - weights["conv.weight"]).abs().flatten(1).amax(1)
+    assert (error <= weights["conv.weight"].abs().flatten(1).amax(1) / 127 * 0.55 + 1e-6).all()
+    assert torch.equal(read["conv.bias"], weights["conv.bias"].half())
+
+
+def test_scales_that_fit_nothing_are_refused(tmp_path):
+    header = {"toonify.config": json.dumps({"architecture": "test"})}
+    for tensors in (
+        {"a::scale": torch.ones(3)},
+        {"a": torch.ones(3, 2, dtype=torch.int8), "a::scale": torch.ones(2)},
+        {"a": torch.ones(3, 2), "a::scale": torch.ones(3)},
+    ):
+        save_file(tensors, tmp_path / "x.safetensors", metadata=header)
+        with pytest.raises(ModelError, match="scales"):
+            read_safetensors(tmp_path / "x.safetensors")

@@ -19,6 +19,8 @@ from toonify.errors import InputError, ModelError
 from toonify.models.protocol import Generator
 
 CONFIG_KEY = "toonify.config"
+SCALE = "::scale"  # suffix of the scales of a tensor that is stored in 8 bits
+MIN_INT8 = 4096  # smaller tensors stay float16: they are few, and biases matter
 
 
 def generator_hash(generator: Generator | nn.Module) -> str:
@@ -46,7 +48,8 @@ def write_safetensors(
 
     Args:
         metadata: further string entries of the file's header.
-        dtype: floating-point tensors are stored in it; None keeps each tensor's own.
+        dtype: floating-point tensors are stored in it; None keeps each tensor's own. int8 stores
+            large weights as integers with one float16 scale a row, the rest as float16.
 
     Raises:
         InputError: the file can't be written.
@@ -54,7 +57,12 @@ def write_safetensors(
     stored = {}
     for name, tensor in tensors.items():
         tensor = tensor.detach().to("cpu")
-        if dtype is not None and tensor.is_floating_point():
+        if tensor.is_floating_point() and dtype == torch.int8:
+            if tensor.ndim > 1 and tensor.numel() >= MIN_INT8:
+                tensor, stored[name + SCALE] = _to_int8(tensor)
+            else:
+                tensor = tensor.to(torch.float16)
+        elif dtype is not None and tensor.is_floating_point():
             tensor = tensor.to(dtype)
         stored[name] = tensor.contiguous().clone()
     header = {**(metadata or {}), CONFIG_KEY: json.dumps(dict(config), sort_keys=True)}
@@ -104,4 +112,28 @@ def read_safetensors(
             f"{path} holds no network of ours: its metadata lacks {CONFIG_KEY}",
             mend="Convert the original checkpoint with `toonify models convert`.",
         ) from error
-    return tensors, config, metadata
+    return _from_int8(tensors, path), config, metadata
+
+
+def _to_int8(tensor: Tensor) -> tuple[Tensor, Tensor]:
+    """(rows, ...) weights as int8 and their float16 scales (rows,)."""
+    rows = tensor.float().flatten(1)
+    scale = (rows.abs().amax(1) / 127).clamp_min(2.0**-24).to(torch.float16)
+    whole = (rows / scale.float()[:, None]).round().clamp(-127, 127).to(torch.int8)
+    return whole.reshape(tensor.shape), scale
+
+
+def _from_int8(tensors: dict[str, Tensor], path: str | os.PathLike[str]) -> dict[str, Tensor]:
+    """Tensors with those that are stored in 8 bits as float16 again."""
+    out = {name: tensor for name, tensor in tensors.items() if not name.endswith(SCALE)}
+    for name, scale in tensors.items():
+        if not name.endswith(SCALE):
+            continue
+        whole = tensors.get(name[: -len(SCALE)])
+        if whole is None or whole.dtype != torch.int8 or scale.shape != whole.shape[:1]:
+            raise ModelError(
+                f"{path} holds scales that fit no tensor", mend="Download or save it again."
+            )
+        by_row = scale.float().reshape(-1, *[1] * (whole.ndim - 1))
+        out[name[: -len(SCALE)]] = (whole.float() * by_row).to(torch.float16)
+    return out

@@ -34,6 +34,7 @@ class Store(StrEnum):
 
     float32 = "float32"
     float16 = "float16"
+    int8 = "int8"
 
 
 Names = Annotated[list[str], typer.Argument(help="Names from `toonify models list`.")]
