@@ -21,6 +21,7 @@ Array = NDArray[np.float32]
 LONGEST_SIDE = 1280  # detection runs at most at this size
 SMALL_SIDE = 320  # smaller pictures are enlarged before the second try
 MIN_FACE = 24  # px, at the detection's size
+SHRUNK_MIN_FACE = 16  # the same in a picture shrunk to less than half, where more faces are small
 PYRAMID_STEP = 0.63  # the published 0.709 finds no more faces
 THRESHOLDS = (0.7, 0.7, 0.8)  # of the three stages
 SURE_SCORE = 0.997  # below it the picture is also tried turned
@@ -80,7 +81,8 @@ class MTCNNDetector:
         if quick:
             faces = self._detect_scaled(rgb, scale / 2)
             return sorted(faces, key=lambda face: face.size, reverse=True)
-        faces = self._detect_scaled(rgb, scale) or self._detect_padded(rgb)
+        min_face = MIN_FACE if scale > 0.5 else SHRUNK_MIN_FACE
+        faces = self._detect_scaled(rgb, scale, min_face=min_face) or self._detect_padded(rgb)
         if _best_score(faces) < SURE_SCORE:
             turned = self._detect_turned(rgb, scale)
             if _best_score(turned) > max(_best_score(faces) + TURNED_LEAD, TURNED_SCORE):
@@ -166,7 +168,9 @@ class MTCNNDetector:
             return face
         return _moved(best, linear, shift)
 
-    def _detect_scaled(self, rgb: RGB, scale: float, *, enlarge: bool = False) -> list[Face]:
+    def _detect_scaled(
+        self, rgb: RGB, scale: float, *, min_face: int = MIN_FACE, enlarge: bool = False
+    ) -> list[Face]:
         """Run the cascade at `scale` (never enlarging unless told) and map the faces back."""
         if scale > 1 and enlarge:
             size = (round(rgb.shape[1] * scale), round(rgb.shape[0] * scale))
@@ -175,7 +179,8 @@ class MTCNNDetector:
         else:
             small, ratio = _shrunk(rgb, scale)
         picture = _Picture(small)
-        boxes = self._stage_three(picture, self._stage_two(picture, self._stage_one(small)))
+        proposed = self._stage_one(small, min_face)
+        boxes = self._stage_three(picture, self._stage_two(picture, proposed))
         faces = []
         for box in boxes:
             points = self._refine(picture, box)
@@ -184,10 +189,10 @@ class MTCNNDetector:
                 faces.append(_enlarged(found, ratio))
         return faces
 
-    def _stage_one(self, rgb: RGB) -> Array:
+    def _stage_one(self, rgb: RGB, min_face: int) -> Array:
         """Proposals (N, 5) x0, y0, x1, y1, score from the fully convolutional net on a pyramid."""
         shortest = min(rgb.shape[:2])
-        scale = 12 / min(MIN_FACE, shortest)
+        scale = 12 / min(min_face, shortest)
         level, found = rgb, []
         while shortest * scale >= 12:
             size = (int(np.ceil(rgb.shape[1] * scale)), int(np.ceil(rgb.shape[0] * scale)))
