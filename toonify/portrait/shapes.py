@@ -20,6 +20,7 @@ from toonify.portrait.fields import Field, f32
 
 Ring = NDArray[np.float32]  # (N, 2) x, y; closed by itself
 
+BLEED = 0.75  # px beyond the outermost px centers
 _SHIFT = 4  # fractional bits of OpenCV's polygon coordinates
 MARGIN = 8  # px that tiles overlap
 
@@ -97,10 +98,11 @@ def cut(
         z=part, name="serial", fill_type=contourpy.FillType.OuterOffset
     )
     rings: list[Ring] = []
+    last = f32([level_set.shape[1] - 1, level_set.shape[0] - 1])
     filled = generator.filled(0.0, np.inf)
-    clouds, all_bounds = cast("tuple[list[np.ndarray], list[np.ndarray]]", filled[:2])
-    for cloud, bounds in zip(clouds, all_bounds, strict=True):
-        for start, end in pairwise(bounds):
+    clouds, all_cuts = cast("tuple[list[np.ndarray], list[np.ndarray]]", filled[:2])
+    for cloud, cuts in zip(clouds, all_cuts, strict=True):
+        for start, end in pairwise(cuts):
             ring = f32(cloud[start:end]) + corner
             if len(ring) < 4:
                 continue
@@ -110,6 +112,8 @@ def cut(
                 continue
             slim = cv2.approxPolyDP(ring.reshape(-1, 1, 2), 0.12, True).reshape(-1, 2)
             if len(slim) >= 3:
+                # what reaches the outermost px centers covers those px wholly
+                slim = np.where(slim <= 0, -BLEED, np.where(slim >= last, last + BLEED, slim))
                 rings.append(f32(slim * scale + f32(offset)))
     return rings
 
@@ -204,7 +208,7 @@ def render(
     width, height = size or (drawing.width, drawing.height)
     scale = width / drawing.width
     out = np.empty((height, width, 3), np.uint8)
-    boxes = [_bounds(shape) for shape in drawing.shapes]
+    boxes = [bounds(shape) for shape in drawing.shapes]
     for y in range(0, height, tile):
         for x in range(0, width, tile):
             h, w = min(tile, height - y), min(tile, width - x)
@@ -229,7 +233,8 @@ def render_alpha(
     return np.asarray(cv2.resize(big, (width, height), interpolation=cv2.INTER_AREA), np.uint8)
 
 
-def _bounds(shape: Shape) -> NDArray[np.float32]:
+def bounds(shape: Shape) -> NDArray[np.float32]:
+    """(4,) left, top, right, bottom of what a shape may color, blur included, px."""
     lows = np.min([ring.min(0) for ring in shape.rings], 0)
     highs = np.max([ring.max(0) for ring in shape.rings], 0)
     return f32([*(lows - 3 * shape.blur - 1), *(highs + 3 * shape.blur + 1)])
