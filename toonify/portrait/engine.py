@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -14,7 +13,9 @@ from toonify.errors import InputError, ModelError, UsageError
 from toonify.faces import Face, FaceDetector, get_detector
 from toonify.faces.mesh import FaceMesh
 from toonify.faces.person import PersonMatte
+from toonify.names import unknown_name
 from toonify.portrait.analysis import MAX_UPSAMPLING, Analysis, Analyzer, similarity
+from toonify.portrait.backgrounds import Background, resized
 from toonify.portrait.memory import Memory
 from toonify.portrait.program import draw_picture
 from toonify.portrait.shapes import Drawing, render, render_alpha
@@ -105,6 +106,8 @@ class PortraitEngine:
         """
         if name is None:
             return get_style(self.styles[0])
+        if name not in self.styles:
+            raise unknown_name("style", name, self.styles)
         return get_style(name)
 
     def analyze(
@@ -162,7 +165,7 @@ class PortraitEngine:
         photo: RGB,
         style: str | None = None,
         *,
-        background: str | tuple[int, int, int] = "draw",
+        background: Background = "draw",
         size: tuple[int, int] | None = None,
         faces: Sequence[Face] | None = None,
     ) -> RGB:
@@ -193,7 +196,7 @@ def compose(
     drawing: Drawing,
     photo: RGB,
     *,
-    background: str | tuple[int, int, int] = "draw",
+    background: Background = "draw",
     size: tuple[int, int] | None = None,
 ) -> RGB:
     """Render a drawing over what is asked for; see `PortraitEngine.stylize`."""
@@ -206,10 +209,7 @@ def compose(
         drawn[alpha == 0] = 0
         return np.dstack([drawn, alpha])
     if background == "keep":
-        shrinking = size[0] < photo.shape[1]
-        behind = cv2.resize(
-            photo, size, interpolation=cv2.INTER_AREA if shrinking else cv2.INTER_CUBIC
-        )
+        behind = resized(photo, size)
     elif isinstance(background, str):
         raise UsageError(
             f"there is no background {background!r}",
