@@ -16,17 +16,18 @@ from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any, BinaryIO, Literal, Protocol
 
+import cv2
 import numpy as np
 
 from toonify.errors import InputError, ModelError, ToonifyError, UsageError
 from toonify.faces import Alignment, Face
 from toonify.jobs import STREAM, Job, numbered
-from toonify.media.images import Image, encode_image, read_image, write_file
+from toonify.media.images import Image, encode_image, over_white, read_image, write_file
 from toonify.utils import marks
 from toonify.utils.hashing import file_sha256
 from toonify.utils.outputs import InputFiles, check_output
 
-Mode = Literal["crop", "paste"]
+Mode = Literal["crop", "paste", "whole"]
 DRAWING = "drawing"  # the mark's kind
 LOSSLESS = (".png",)
 WAITING = 64  # photographs that need no drawing wait at most so many for those that do
@@ -37,6 +38,7 @@ class Engine(Protocol):
 
     @property
     def characters(self) -> tuple[str, ...]: ...
+    def identity(self, character: str) -> Any: ...
     def detect(self, rgb: np.ndarray) -> list[Face]: ...
     def align(self, rgb: np.ndarray, face: Face) -> Alignment: ...
     def paste(self, rgb: np.ndarray, toon: np.ndarray, alignment: Alignment) -> np.ndarray: ...
@@ -49,7 +51,9 @@ class Engine(Protocol):
         trgb: bool,
         color: float,
         batch_size: int,
-    ) -> list[list[np.ndarray]]: ...
+    ) -> Sequence[Sequence[Any]]:
+        """For each picture, one drawing a name: (H, W, 3 or 4) uint8, or a document's bytes."""
+        ...
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,10 +62,13 @@ class Options:
 
     Attributes:
         characters: names, all known to the engine.
+        styles: those of them that are styles.
         level: first latent index taken from the character.
         trgb: take the character's colour layers.
         color: how much of them, 0..1.
-        mode: "crop" gives the drawn portrait, "paste" puts it back into the photograph.
+        mode: "crop" gives the drawn portrait, "paste" puts it back into the photograph, "whole"
+            draws the photograph as it is.
+        require_face: a photograph without a face fails; else "whole" draws it as a scene.
         faces: every face of a photograph or its largest.
         aligned: photographs are FFHQ crops already, no face is looked for.
         identity: character → whatever else its drawings depend on (networks, code), JSON-able.
@@ -69,27 +76,31 @@ class Options:
             options always stay, unless "overwrite" is said or their file was named; the others
             are an "error", are drawn anew ("skip"), or all are ("overwrite"). What toonify did
             not draw is never replaced, but by name.
+        format: of what goes to stdout.
         batch_size: faces drawn together.
         fail_fast: stop at the first failure.
     """
 
     characters: tuple[str, ...]
+    styles: tuple[str, ...] = ()
     level: int = 6
     trgb: bool = True
     color: float = 1.0
     mode: Mode = "crop"
+    require_face: bool = False
     faces: Literal["all", "largest"] = "largest"
     aligned: bool = False
     identity: Mapping[str, Any] = field(default_factory=dict)
     existing: Literal["error", "skip", "overwrite"] = field(
         default="error", metadata={"drawing": False}
     )
+    format: str = field(default="png", metadata={"drawing": False})
     batch_size: int = field(default=8, metadata={"drawing": False})
     fail_fast: bool = field(default=False, metadata={"drawing": False})
 
     def settings(self) -> dict[str, Any]:
         """All that drawings depend on, but the characters: every field that isn't marked."""
-        apart = ("characters", "identity")
+        apart = ("characters", "styles", "identity")
         return {
             f.name: getattr(self, f.name)
             for f in fields(self)
@@ -110,7 +121,10 @@ class Result:
         sha256: of the photograph's file.
         settings: all that the drawings depend on.
         faces: how many were drawn.
-        outputs: a record a drawing: path, character, and face and box or the number of faces.
+        outputs: a record a drawing: path, character or style, and face and box or the number of
+            faces.
+        picture: the file that goes to stdout.
+        note: what is to be said of it, though it was drawn.
         rows: photograph and drawings of each face, for a contact sheet.
         seconds: None where an earlier run drew it.
     """
@@ -121,15 +135,16 @@ class Result:
     error: str | None = None
     seconds: float | None = 0.0
     rows: list[list[np.ndarray]] = field(default_factory=list)
-    png: bytes | None = None
+    picture: bytes | None = None
     sha256: str | None = None
     settings: dict[str, Any] | None = None
     faces: int | None = None
+    note: str | None = None
 
     def record(self) -> dict[str, Any]:
         """JSON-able."""
         record: dict[str, Any] = {"source": self.source, "status": self.status}
-        for name in ("sha256", "settings", "faces", "error"):
+        for name in ("sha256", "settings", "faces", "error", "note"):
             if (value := getattr(self, name)) is not None:
                 record[name] = value
         if self.outputs:
@@ -152,11 +167,17 @@ class _Photo:
 
     job: Job
     image: Image
-    alignments: list[Alignment | None]  # None: the whole, already aligned photo
+    alignments: list[Alignment | None]  # None: the whole photo
     crops: list[np.ndarray]
     started: float
     sha256: str
     there: Result | None = None
+    found: int | None = None  # faces in a photograph that is drawn whole
+
+    @property
+    def faces(self) -> int:
+        """How many are drawn."""
+        return len(self.crops) if self.found is None else self.found
 
 
 class Batch:
@@ -250,12 +271,17 @@ class Batch:
                     mend="Leave --aligned out.",
                 )
             return _Photo(job, image, [None], [image.rgb], started, sha256, there)
-        faces = self.engine.detect(image.rgb)
-        if not faces:
+        rgb = image.rgb
+        if options.mode == "whole" and image.alpha is not None:
+            rgb = over_white(rgb, image.alpha)
+        faces = self.engine.detect(rgb)
+        if not faces and (options.mode != "whole" or options.require_face):
             raise InputError(
                 f"no face found in {job.name}",
                 mend="Try a larger or frontal face, or --aligned for an FFHQ crop.",
             )
+        if options.mode == "whole":
+            return _Photo(job, image, [None], [rgb], started, sha256, there, len(faces))
         if options.faces == "largest":
             faces = faces[:1]
         alignments: list[Alignment | None] = [self.engine.align(image.rgb, face) for face in faces]
@@ -336,7 +362,7 @@ class Batch:
             if result.status == "failed" and self.options.fail_fast:
                 return
 
-    def _draw(self, crops: list[np.ndarray]) -> list[list[np.ndarray] | Exception]:
+    def _draw(self, crops: list[np.ndarray]) -> list[Sequence[Any] | Exception]:
         """Drawings of each crop, or why there are none; a batch that fails is halved."""
         options = self.options
         if not crops:
@@ -363,8 +389,8 @@ class Batch:
             error.__traceback__ = None  # it would keep the failed batch's tensors
         return self._draw(crops[:half]) + self._draw(crops[half:])
 
-    def _finish(self, photo: _Photo, drawn: Sequence[list[np.ndarray] | Exception]) -> Result:
-        toons: list[list[np.ndarray]] = []
+    def _finish(self, photo: _Photo, drawn: Sequence[Sequence[Any] | Exception]) -> Result:
+        toons: list[Sequence[Any]] = []
         for row in drawn:
             if isinstance(row, Exception):
                 raise row
@@ -374,8 +400,10 @@ class Batch:
             "ok",
             sha256=photo.sha256,
             settings=self._settings,
-            faces=len(photo.crops),
+            faces=photo.faces,
         )
+        if photo.found == 0:
+            result.note = "no face found: drawn as a scene"
         if self.options.mode == "paste":
             self._write_pasted(photo, toons, result)
         else:
@@ -383,19 +411,26 @@ class Batch:
         result.seconds = time.perf_counter() - photo.started
         return result
 
-    def _write_crops(self, photo: _Photo, toons: list[list[np.ndarray]], result: Result) -> None:
+    def _write_crops(self, photo: _Photo, toons: Sequence[Sequence[Any]], result: Result) -> None:
         for index, row in enumerate(toons):
             shown = [photo.crops[index]]
+            alignment = photo.alignments[index]
+            about: dict[str, Any] = {"face": index + 1}
+            alpha = None
+            if photo.found is not None:
+                about, alpha = {"faces": photo.found}, photo.image.alpha
+            if alignment is not None:
+                about["box"] = [round(float(value), 1) for value in alignment.face.box]
             for name, toon in zip(self.options.characters, row, strict=True):
-                record: dict[str, Any] = {"character": name, "face": index + 1}
-                alignment = photo.alignments[index]
-                if alignment is not None:
-                    record["box"] = [round(float(value), 1) for value in alignment.face.box]
-                shown.append(self._write(photo, index, name, toon, None, record, result))
+                record = {self._kind(name): name, **about}
+                shown.append(self._write(photo, index, name, toon, alpha, record, result))
             if self.sheet_rows:
                 result.rows.append(shown)
 
-    def _write_pasted(self, photo: _Photo, toons: list[list[np.ndarray]], result: Result) -> None:
+    def _kind(self, name: str) -> str:
+        return "style" if name in self.options.styles else "character"
+
+    def _write_pasted(self, photo: _Photo, toons: Sequence[Sequence[Any]], result: Result) -> None:
         pictures = []
         for column, name in enumerate(self.options.characters):
             rgb = photo.image.rgb
@@ -418,10 +453,12 @@ class Batch:
 
     def _with_rows(self, photo: _Photo, there: Result) -> Result:
         """What is there already with its rows, as they were when it was drawn."""
-        pictures = [read_image(output["path"]).rgb for output in there.outputs]
+        read = [read_image(output["path"]) for output in there.outputs]
+        pictures = [image.rgb for image in read]
         if self.options.mode == "paste":
             there.rows = self._pasted_rows(photo, pictures)
         else:
+            pictures = [_on_paper(image.rgb, image.alpha) for image in read]
             across = len(self.options.characters)
             there.rows = [
                 [crop, *pictures[index * across : (index + 1) * across]]
@@ -434,32 +471,40 @@ class Batch:
         photo: _Photo,
         face: int,
         character: str,
-        rgb: np.ndarray,
+        drawing: Any,
         alpha: np.ndarray | None,
         record: dict[str, Any],
         result: Result,
     ) -> np.ndarray:
-        """Write a drawing; gives it as it is read back, for the sheet."""
+        """Write a drawing; gives it as it is read back, for the sheet (a document: nothing)."""
         job = photo.job
+        rgb, alpha = _with_alpha(drawing, alpha)
+
+        def encoded(format: str) -> bytes:
+            if isinstance(drawing, bytes):
+                return drawing
+            return encode_image(rgb, format, alpha=alpha)
+
         if job.to_stdout:
-            result.png = encode_image(rgb, "png")
+            result.picture = encoded(self.options.format)
             result.outputs.append({"path": STREAM, **record})
         elif job.target is not None:
             path = self._named(job.target, face, character)
             self._check_target(job, path)
-            data = encode_image(rgb, path.suffix, alpha=alpha)
+            data = encoded(path.suffix)
             if self.sheet_rows and path.suffix.lower() not in LOSSLESS:
-                rgb = read_image(data).rgb
+                image = read_image(data)
+                rgb, alpha = image.rgb, image.alpha
             mark = {
                 "kind": DRAWING,
                 "input": photo.sha256,
                 "settings": self._digests[character],
-                "faces": len(photo.crops),
+                "faces": photo.faces,
                 "about": record,
             }
             write_file(path, marks.stamp(data, path.name, mark))
             result.outputs.append({"path": str(path), **record})
-        return rgb
+        return rgb if self.options.mode == "paste" else _on_paper(rgb, alpha)
 
     def _failed(self, job: Job, error: Exception, started: float) -> Result:
         expected = isinstance(error, ToonifyError)
@@ -468,6 +513,23 @@ class Batch:
             message = f"{job.name}: {message}"
         seconds = time.perf_counter() - started
         return Result(job.label, "failed", error=" ".join(message.split()), seconds=seconds)
+
+
+def _with_alpha(drawing: Any, alpha: np.ndarray | None) -> tuple[np.ndarray, np.ndarray | None]:
+    """A drawing's (H, W, 3) and its opacity, which is at most that of its photograph."""
+    if isinstance(drawing, bytes):
+        return np.zeros((1, 1, 3), np.uint8), None
+    rgb = drawing[..., :3]
+    if alpha is not None and alpha.shape != rgb.shape[:2]:
+        alpha = cv2.resize(alpha, rgb.shape[1::-1], interpolation=cv2.INTER_AREA)  # type: ignore[assignment]
+    if drawing.shape[2] == 4:
+        own = drawing[..., 3]
+        alpha = own if alpha is None else np.minimum(own, alpha)
+    return np.ascontiguousarray(rgb), alpha
+
+
+def _on_paper(rgb: np.ndarray, alpha: np.ndarray | None) -> np.ndarray:
+    return rgb if alpha is None else over_white(rgb, alpha)
 
 
 class _Hashing:

@@ -52,6 +52,7 @@ def plan(
     output: str | None,
     *,
     recursive: bool = False,
+    suffix: str = ".png",
     note: Callable[[str], None] = lambda line: None,
 ) -> list[Job]:
     """Which photographs there are and where each drawing goes.
@@ -64,6 +65,7 @@ def plan(
         output: a file for one photograph, a folder for several, "-" for stdout; None for
             stdout when the input is stdin, else for no files at all.
         recursive: look into the folders' sub-folders too.
+        suffix: of the files in an output folder, and of an output file if it isn't an image's.
         note: gets a line on what a folder holds that is left out.
 
     Raises:
@@ -71,7 +73,7 @@ def plan(
         InputError: the only photograph is missing, or a folder has no images.
     """
     if STREAM in inputs:
-        return [_stream_job(inputs, output)]
+        return [_stream_job(inputs, output, suffix)]
     single = len(inputs) == 1 and not os.path.isdir(inputs[0])
     if output == STREAM:
         if not single:
@@ -84,8 +86,8 @@ def plan(
         if output is None:
             return [Job(source, None)]
         if _is_folder(output):
-            return mirrored([(source, Path(source.name))], Path(output))
-        return [Job(source, _checked_file(Path(output)), explicit=True)]
+            return mirrored([(source, Path(source.name))], Path(output), suffix)
+        return [Job(source, _checked_file(Path(output), suffix), explicit=True)]
     if output is not None and not _is_folder(output):
         raise UsageError(
             f"several photos can't all go into the one file {output}",
@@ -106,7 +108,7 @@ def plan(
             unreadable += [Job(source, None, problem=reason) for source, reason in scan.unreadable]
         else:
             pairs.append((path, Path(path.name)))
-    return mirrored(pairs, folder) + unreadable
+    return mirrored(pairs, folder, suffix) + unreadable
 
 
 def _leave_out_results(scan: Scan, path: Path, output: Path | None) -> None:
@@ -144,18 +146,20 @@ def _nothing_in(path: Path, scan: Scan, recursive: bool) -> InputError:
     return InputError(f"no images in {path}", mend=deeper)
 
 
-def _stream_job(inputs: Sequence[str], output: str | None) -> Job:
+def _stream_job(inputs: Sequence[str], output: str | None, suffix: str) -> Job:
     if len(inputs) != 1:
         raise UsageError("- (stdin) is one photo and goes alone", mend="Run it separately.")
     if output is None or output == STREAM:
         return Job(None, None, to_stdout=True)
     if _is_folder(output):
-        return Job(None, Path(output) / "stdin.png", folder=Path(output))
-    return Job(None, _checked_file(Path(output)), explicit=True)
+        return Job(None, Path(output) / f"stdin{suffix}", folder=Path(output))
+    return Job(None, _checked_file(Path(output), suffix), explicit=True)
 
 
-def mirrored(pairs: Sequence[tuple[Path, Path]], folder: Path | None) -> list[Job]:
-    """Jobs whose drawings have the photographs' relative paths, as PNG.
+def mirrored(
+    pairs: Sequence[tuple[Path, Path]], folder: Path | None, suffix: str = ".png"
+) -> list[Job]:
+    """Jobs whose drawings have the photographs' relative paths.
 
     x.jpg becomes x.png; where two would get the same name, as a.jpg beside a.png, they keep their
     whole names: a.jpg.png, a.png.png.
@@ -173,7 +177,7 @@ def mirrored(pairs: Sequence[tuple[Path, Path]], folder: Path | None) -> list[Jo
         if sources.setdefault(relative, source) != source:
             raise UsageError(
                 f"{sources[relative]} and {source} would both become"
-                f" {folder / relative.with_suffix('.png')}",
+                f" {folder / relative.with_suffix(suffix)}",
                 mend="Convert them in separate runs.",
             )
     names = {relative: relative.with_suffix("") for relative in sources}
@@ -184,7 +188,7 @@ def mirrored(pairs: Sequence[tuple[Path, Path]], folder: Path | None) -> list[Jo
             break
         names |= {relative: relative for relative in double}
     return [
-        Job(source, folder / stem.with_name(f"{stem.name}.png"), folder=folder)
+        Job(source, folder / stem.with_name(f"{stem.name}{suffix}"), folder=folder)
         for (relative, source) in sources.items()
         for stem in [names[relative]]
     ]
@@ -195,8 +199,8 @@ def _is_folder(output: str) -> bool:
     return path.is_dir() or output.endswith(("/", os.sep)) or not path.suffix
 
 
-def _checked_file(path: Path) -> Path:
-    if path.suffix.lower() not in FORMATS:
+def _checked_file(path: Path, suffix: str) -> Path:
+    if path.suffix.lower() not in (*FORMATS, suffix):
         known = ", ".join(sorted(FORMATS))
         raise UsageError(f"can't write {path.suffix} files ({path})", mend=f"Use one of {known}.")
     return path

@@ -130,9 +130,17 @@ class SheetWriter:
 
 
 def _fit(cell: np.ndarray, size: int) -> np.ndarray:
-    if cell.shape[:2] == (size, size):
+    """(size, size, 3) with the cell in its own proportions in the middle, on white."""
+    height, width = cell.shape[:2]
+    if height == width == size:
         return cell
-    return np.asarray(Image.fromarray(cell).resize((size, size), Image.Resampling.LANCZOS))
+    scale = size / max(height, width)
+    new = (max(round(width * scale), 1), max(round(height * scale), 1))
+    small = np.asarray(Image.fromarray(cell).resize(new, Image.Resampling.LANCZOS))
+    tile = np.full((size, size, 3), 255, np.uint8)
+    left, top = (size - new[0]) // 2, (size - new[1]) // 2
+    tile[top : top + new[1], left : left + new[0]] = small
+    return tile
 
 
 def preview_sheet(

@@ -1,4 +1,4 @@
-"""`toonify stylize`: photographs in, drawn characters out."""
+"""`toonify stylize`: photographs in, drawings out."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from contextlib import ExitStack
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -24,10 +24,23 @@ from toonify.cli.common import (
     prepare_drawing,
     settings_of,
 )
+from toonify.cli.styles import (
+    BackgroundOption,
+    StyleOption,
+    choose_names,
+    choose_styles,
+    chosen_background,
+    document,
+    refuse_character_options,
+)
 from toonify.errors import UsageError
 
 if TYPE_CHECKING:
-    from toonify.batch import Result
+    from toonify.batch import Engine, Result
+    from toonify.cli.common import Settings
+    from toonify.engine import Toonifier
+    from toonify.jobs import Job
+    from toonify.portrait.batching import StyleBatchEngine
 
 
 class Faces(StrEnum):
@@ -45,9 +58,22 @@ class Landmarks(StrEnum):
     face_alignment = "face-alignment"
 
 
+class Format(StrEnum):
+    """What drawings are written as; the last two hold shapes."""
+
+    png = "png"
+    jpg = "jpg"
+    webp = "webp"
+    svg = "svg"
+    pdf = "pdf"
+
+
 EPILOG = examples(
+    "toonify stylize me.jpg -o toon.png",
+    "toonify stylize me.jpg -o sticker.webp --style comic --crop --background transparent",
+    "toonify stylize me.jpg -o me.svg --style ink",
     "toonify stylize me.jpg -o toon.png --character mina",
-    "toonify stylize me.jpg -o toons/ --character all --sheet sheet.png",
+    "toonify stylize me.jpg -o toons/ --style all --character all --sheet sheet.png",
     "toonify stylize party.jpg -o party-toon.jpg --character bram --paste",
     "toonify stylize photos/ -o toons/ --recursive --skip-existing --manifest done.jsonl",
     "cat me.jpg | toonify stylize - > toon.png",
@@ -65,11 +91,11 @@ def stylize(
             help="A file for one photo, a folder for several (trees are mirrored), - for stdout.",
         ),
     ] = None,
+    style: StyleOption = None,
     character: Annotated[
         list[str] | None,
         typer.Option(
-            help="Character's name; repeat it, or separate with commas, or say all."
-            " Default: the bundle's first."
+            help="Character to turn people into; repeat it, or separate with commas, or say all."
         ),
     ] = None,
     bundle: BundleOption = "default",
@@ -78,7 +104,9 @@ def stylize(
     color: ColorOption = 1.0,
     faces: Annotated[
         Faces | None,
-        typer.Option(help="Default: largest with --crop, all with --paste.", show_default=False),
+        typer.Option(
+            help="Default: largest for portraits, all for whole photos.", show_default=False
+        ),
     ] = None,
     landmarks: Annotated[
         Landmarks,
@@ -88,10 +116,35 @@ def stylize(
         ),
     ] = Landmarks.auto,
     paste: Annotated[
-        bool,
+        bool | None,
         typer.Option(
-            "--paste/--crop", help="Put drawn faces back into the photo, or give the portrait."
+            "--paste/--crop",
+            help="Put characters back into the photo, or give the portrait. Default: styles draw"
+            " the whole photo, characters the portrait.",
+            show_default=False,
         ),
+    ] = None,
+    background: BackgroundOption = None,
+    max_size: Annotated[
+        int | None,
+        typer.Option(
+            min=32,
+            help="Longest side of a style's drawing, px; a portrait's side. Default: the photo's"
+            " own size; 512 for portraits.",
+            show_default=False,
+        ),
+    ] = None,
+    format: Annotated[
+        Format | None,
+        typer.Option(
+            help="What is written into folders and to stdout; svg and pdf, of styles alone, hold"
+            " shapes. Default: by the suffix of -o, else png.",
+            show_default=False,
+        ),
+    ] = None,
+    require_face: Annotated[
+        bool,
+        typer.Option("--require-face", help="A photo without a face fails, else it is a scene."),
     ] = False,
     aligned: Annotated[
         bool, typer.Option("--aligned", help="Inputs are square FFHQ crops: look for no face.")
@@ -119,16 +172,20 @@ def stylize(
     ] = None,
     batch_size: BatchSizeOption = "auto",
     sheet: Annotated[
-        Path | None, typer.Option(help="Contact sheet (PNG): a row a face, a column a character.")
+        Path | None,
+        typer.Option(help="Contact sheet (PNG): a row a photo or face, a column a name."),
     ] = None,
 ) -> None:
-    """Turn photos of people into drawn characters.
+    """Draw photos of people in a style that keeps them, or turn them into drawn characters.
+
+    A style draws the whole photo, at its own size, with everybody in it; --crop gives the portrait
+    of a face. Styles and characters together are drawn as portraits, from the same crop.
 
     Drawings that are there, of the same photo and options, stay as they are. What toonify did not
     draw is replaced only where -o names that very file, and photos never are.
     One photo that fails never stops the others: it is named on stderr and in the manifest, and
-    the exit status is 1. Several characters add their names (toon-mina.png), several faces with
-    --crop --faces all their numbers (toon-face1.png).
+    the exit status is 1. Several styles and characters add their names (toon-mina.png), several
+    faces with --crop --faces all their numbers (toon-face1.png).
     """
     from toonify.batch import Batch, Options
     from toonify.jobs import STREAM, plan
@@ -149,7 +206,26 @@ def stylize(
         raise UsageError("stdout takes the picture or --json, not both", mend="Give -o FILE.")
     if to_stdout and sys.stdout.isatty():
         raise UsageError("a picture is not for a terminal", mend="Redirect stdout or give -o FILE.")
-    jobs = plan(inputs, output, recursive=recursive, note=complain)
+    kind = _format(format, output)
+    jobs = plan(inputs, output, recursive=recursive, suffix=f".{kind}", note=complain)
+    _check_format(format, jobs)
+    styles = choose_styles(style or (), character or (), bundle)
+    whole = bool(styles) and not character and paste is None
+    if styles:
+        _check_style_options(paste, aligned, whole and faces is Faces.largest)
+        if not character:
+            refuse_character_options(level, trgb, color)
+        if background == "transparent" and _has_jpeg(kind, jobs):
+            raise UsageError("JPEG knows no transparency", mend="Write .png or .webp.")
+    elif background is not None or max_size is not None:
+        raise UsageError(
+            "--background and --max-size are of styles",
+            mend="Leave them out, or name a --style.",
+        )
+    if document(kind) and (character or not styles):
+        raise UsageError(f"characters are pixels, no shapes for {kind}", mend="Name a --style.")
+    if document(kind) and sheet is not None:
+        raise UsageError(f"a --sheet shows pixels, not {kind}", mend="Make it in a run of its own.")
     reads = InputFiles([*(job.source for job in jobs), *model_files(bundle)])
     if any(job.source is None for job in jobs):
         reads.add_stream(0, "standard input")
@@ -159,33 +235,46 @@ def stylize(
         if path is not None:
             check_output(path, reads, option=option, named=True)
 
-    from toonify.engine import Toonifier
-
-    together = batch_size_of(batch_size, settings, bundle)
-    prepare_drawing(settings, bundle)
-    engine = Toonifier.from_bundle(
-        bundle,
-        device=settings.device,
-        dtype=settings.dtype,
-        landmarks=landmarks.value,
-        offline=settings.offline,
-    )
-    names = choose_characters(character or (), engine.characters)
+    names, toonifier, together = styles, None, 1
+    if character or not styles:
+        together = batch_size_of(batch_size, settings, bundle)
+        prepare_drawing(settings, bundle)
+        toonifier = _toonifier(bundle, settings, landmarks.value)
+        names = (*styles, *choose_characters(character or (), toonifier.characters))
+        if len(set(names)) < len(names):
+            raise UsageError("a style and a character have the same name", mend="Draw one at once.")
+    engine: Engine | None = toonifier
+    if styles:
+        engine = _style_engine(
+            bundle,
+            settings,
+            landmarks.value,
+            toonifier=toonifier,
+            whole=whole,
+            aligned=aligned,
+            background=chosen_background(background),
+            max_size=max_size,
+            document=document(kind),
+        )
+    assert engine is not None
     if to_stdout and len(names) > 1:
-        raise UsageError("stdout takes one character", mend="Give -o FOLDER for several.")
-    chosen_faces = faces.value if faces else ("all" if paste else "largest")
-    if to_stdout and chosen_faces == "all" and not paste:
+        raise UsageError("stdout takes one drawing", mend="Give -o FOLDER for several.")
+    chosen_faces = faces.value if faces else ("all" if paste or whole else "largest")
+    if to_stdout and chosen_faces == "all" and not paste and not whole:
         raise UsageError("stdout takes one face", mend="Leave --faces all out, or add --paste.")
     options = Options(
         characters=names,
+        styles=styles,
         level=level,
         trgb=trgb,
         color=color,
-        mode="paste" if paste else "crop",
+        mode="paste" if paste else "whole" if whole else "crop",
+        require_face=require_face,
         faces=chosen_faces,  # type: ignore[arg-type]
         aligned=aligned,
         identity={name: engine.identity(name) for name in names},
         existing="skip" if skip_existing else "overwrite" if overwrite else "error",
+        format=kind,
         batch_size=together,
         fail_fast=fail_fast,
     )
@@ -206,8 +295,10 @@ def stylize(
             failed += result.status == "failed"
             if result.error:
                 complain(result.error)
-            if result.png is not None:
-                sys.stdout.buffer.write(result.png)
+            if result.note:
+                complain(f"{result.source}: {result.note}")
+            if result.picture is not None:
+                sys.stdout.buffer.write(result.picture)
                 sys.stdout.buffer.flush()
             elif result.status != "failed" or settings.json:
                 settings.result(result.record(), _line(result))
@@ -220,21 +311,71 @@ def choose_characters(asked: Sequence[str], known: Sequence[str]) -> tuple[str, 
     """Names given on the command line against those of the bundle.
 
     Raises:
-        UsageError: an unknown name; lists the known ones and suggests the nearest.
+        UsageError: an unknown name, or the bundle has no characters.
     """
-    from toonify.names import unknown_name
-
-    names = [name for item in asked for name in item.split(",") if name]
     if not known:
         raise UsageError("the bundle has no characters", mend="Add some: toonify build-lut --help.")
-    if not names:
-        return (known[0],)
-    if "all" in names:
-        return tuple(known)
-    for name in names:
-        if name not in known:
-            raise unknown_name("character", name, known)
-    return tuple(dict.fromkeys(names))
+    return choose_names("character", asked, known)
+
+
+def _toonifier(bundle: str, settings: Settings, landmarks: str) -> Toonifier:
+    from toonify.engine import Toonifier
+
+    return Toonifier.from_bundle(
+        bundle,
+        device=settings.device,
+        dtype=settings.dtype,
+        landmarks=landmarks,
+        offline=settings.offline,
+    )
+
+
+def _style_engine(
+    bundle: str, settings: Settings, landmarks: str, **options: Any
+) -> StyleBatchEngine:
+    from toonify.portrait.batching import StyleBatchEngine
+    from toonify.portrait.catalog import style_networks
+    from toonify.portrait.engine import PortraitEngine
+
+    portraits = PortraitEngine.from_bundle(bundle, landmarks=landmarks, offline=settings.offline)
+    networks = {**style_networks(bundle), "landmarks": landmarks}
+    return StyleBatchEngine(portraits, networks=networks, **options)
+
+
+def _check_style_options(paste: bool | None, aligned: bool, one_of_all: bool) -> None:
+    if paste:
+        raise UsageError(
+            "--paste is of characters: a style draws the whole photo as it is",
+            mend="Leave it out (--background keep leaves what is around people), or name a"
+            " --character alone.",
+        )
+    if one_of_all and not aligned:
+        raise UsageError(
+            "a style draws everybody in a photo", mend="Leave --faces out, or add --crop."
+        )
+
+
+def _format(asked: Format | None, output: str | None) -> str:
+    """What is written where the output is no file of pixels."""
+    if asked is not None:
+        return asked.value
+    suffix = Path(output or "").suffix.lower().lstrip(".")
+    return suffix if document(suffix) and not Path(output or "").is_dir() else "png"
+
+
+def _check_format(asked: Format | None, jobs: Sequence[Job]) -> None:
+    for job in jobs:
+        if asked is None or not job.explicit or job.target is None:
+            continue
+        if job.target.suffix.lower().replace("jpeg", "jpg") != f".{asked.value}":
+            raise UsageError(
+                f"{job.target} is no name for --format {asked.value}", mend="Take one of both."
+            )
+
+
+def _has_jpeg(kind: str, jobs: Sequence[Job]) -> bool:
+    suffixes = {job.target.suffix.lower() for job in jobs if job.target is not None}
+    return kind == "jpg" or bool(suffixes & {".jpg", ".jpeg"})
 
 
 def _check_suffix(sheet: Path | None) -> None:

@@ -1,6 +1,7 @@
 """Portraits that keep the person: photographs drawn by program as flat shapes."""
 
-from toonify.portrait.engine import PortraitEngine, bundle_styles, compose
+from toonify.portrait.catalog import bundle_styles
+from toonify.portrait.engine import PortraitEngine, compose
 from toonify.portrait.shapes import Drawing, render, render_alpha
 from toonify.portrait.styles import STYLES, Style, get_style
 

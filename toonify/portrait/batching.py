@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
@@ -14,7 +14,6 @@ from toonify.faces.types import Face, f32
 from toonify.portrait.analysis import Analysis, similarity
 from toonify.portrait.backgrounds import Background, fitted, resized
 from toonify.portrait.engine import CROP_LOOSE, PortraitEngine, compose
-from toonify.portrait.shapes import Drawing, render
 
 if TYPE_CHECKING:
     from toonify.engine import Toonifier
@@ -23,23 +22,6 @@ RGB = NDArray[np.uint8]
 Document = Literal["svg", "pdf"]
 CROP_INPUT = 640  # px, side of the crop that a portrait is drawn from
 CROP_SIDE = 512  # px, side of the portrait where nothing else is asked for
-
-
-@dataclass(frozen=True, eq=False)
-class Page:
-    """A drawing as a document.
-
-    Attributes:
-        data: the file's bytes.
-        drawing: what it shows.
-    """
-
-    data: bytes
-    drawing: Drawing
-
-    def preview(self) -> RGB:
-        """(H, W, 3) uint8, for contact sheets."""
-        return render(self.drawing)
 
 
 class StyleBatchEngine:
@@ -121,7 +103,7 @@ class StyleBatchEngine:
         color: float,
         batch_size: int,
     ) -> list[list[Any]]:
-        """Pictures → for each, one drawing a name: (H, W, 3 or 4) uint8, or a `Page`."""
+        """Pictures → for each, one drawing a name: (H, W, 3 or 4) uint8, or a document's bytes."""
         others = [name for name in characters if name not in self.portraits.styles]
         toons: list[list[RGB]] = [[] for _ in crops]
         if others:
@@ -141,7 +123,7 @@ class StyleBatchEngine:
             )
         return rows
 
-    def _draw(self, measured: Analysis, photo: RGB, style: str) -> RGB | Page:
+    def _draw(self, measured: Analysis, photo: RGB, style: str) -> RGB | bytes:
         drawing = self.portraits.draw(measured, style)
         size = self._size(photo)
         if self.document is None:
@@ -151,10 +133,10 @@ class StyleBatchEngine:
             from toonify.portrait.svg import to_svg
 
             text = to_svg(drawing, background=self.background, photo=behind, size=size)
-            return Page(text.encode("utf-8"), drawing)
+            return text.encode("utf-8")
         from toonify.portrait.pdf import to_pdf
 
-        return Page(to_pdf(drawing, background=self.background, photo=behind, size=size), drawing)
+        return to_pdf(drawing, background=self.background, photo=behind, size=size)
 
     def _size(self, photo: RGB) -> tuple[int, int]:
         height, width = photo.shape[:2]

@@ -16,6 +16,7 @@ from toonify.faces.person import PersonMatte
 from toonify.names import unknown_name
 from toonify.portrait.analysis import MAX_UPSAMPLING, Analysis, Analyzer, similarity
 from toonify.portrait.backgrounds import Background, resized
+from toonify.portrait.catalog import bundle_styles
 from toonify.portrait.memory import Memory
 from toonify.portrait.program import draw_picture
 from toonify.portrait.shapes import Drawing, render, render_alpha
@@ -221,23 +222,6 @@ def compose(
     drawn = render(drawing, size=size, layers=("person",))
     share = alpha.astype(np.float32)[..., None] / 255
     return np.rint(behind + (drawn.astype(np.float32) - behind) * share).astype(np.uint8)
-
-
-def bundle_styles(bundle: str | os.PathLike[str] = "default") -> tuple[str, ...]:
-    """Names of the styles a bundle offers, its default first; empty where it has none."""
-    manifest = read_manifest(bundle_folder(bundle))
-    listed, files = manifest.get("styles"), manifest.get("files")
-    if not isinstance(listed, list) or not isinstance(files, dict):
-        return ()
-    if not all(part in files for part in PORTRAIT):
-        return ()
-    names = [str(name) for name in listed if str(name) in STYLES]
-    defaults = manifest.get("defaults")
-    first = defaults.get("style") if isinstance(defaults, dict) else None
-    if first in names:
-        names.remove(str(first))
-        names.insert(0, str(first))
-    return tuple(names)
 
 
 def check_photo(photo: object) -> None:

@@ -1,8 +1,9 @@
 """Marks: what toonify wrote says so within the file, with what it was made from.
 
 A mark is a small JSON object in a comment of the picture (PNG's tEXt, JPEG's COM, GIF's comment
-extension, a chunk of WebP's own), so that it is written with the picture or not at all and moves
-with it. It tells no path and nothing of the photograph but its hash.
+extension, a chunk of WebP's own, comments at the end of SVG and PDF), so that it is written with
+the picture or not at all and moves with it. It tells no path and nothing of the photograph but
+its hash.
 """
 
 from __future__ import annotations
@@ -22,6 +23,8 @@ _KEYWORD = b"toonify"
 _PNG_END = b"\0\0\0\0IEND\xaeB\x60\x82"
 _HEAD, _TAIL = 4096, 8192  # bytes within which a mark lies
 _WEBP_CHUNK = b"TOON"
+_SVG_MARK, _SVG_END = b"<!--toonify ", b"-->\n"
+_PDF_MARK, _PDF_END = b"%toonify ", b"\n"
 
 # of marked pictures, those that are as good a photograph as any
 CROP = "crop"
@@ -31,7 +34,7 @@ def stamp(data: bytes, name: str, mark: Mapping[str, Any]) -> bytes:
     """A picture's bytes with a mark in them.
 
     Args:
-        data: a whole PNG, JPEG, WebP or GIF; anything else is given back as it is.
+        data: a whole PNG, JPEG, WebP, GIF, SVG or PDF; anything else is given back as it is.
         name: the file's name, without its folder: a copy under another name is no output.
         mark: JSON-able: "kind", and for drawings "input" and "settings" (see `digest`), ….
     """
@@ -60,6 +63,10 @@ def stamp(data: bytes, name: str, mark: Mapping[str, Any]) -> bytes:
             for part in (payload[i : i + 255] for i in range(0, len(payload), 255))
         )
         return data[:-1] + b"\x21\xfe" + blocks + b"\0;"
+    if data.endswith(b"</svg>\n"):
+        return data + _SVG_MARK + text.replace(b"--", b"-\\u002d") + _SVG_END  # as XML wants it
+    if data[:5] == b"%PDF-" and data.endswith(b"%%EOF\n"):
+        return data + _PDF_MARK + text + _PDF_END
     return data
 
 
@@ -162,6 +169,11 @@ def _find(head: bytes, tail: bytes) -> tuple[int, int, dict[str, Any]] | None:
         if not payload.startswith(_KEYWORD + b"\0"):
             return None
         return _parsed(at - len(tail), place + 1 - at, payload[len(_KEYWORD) + 1 :])
+    for opening, closing in ((_SVG_MARK, _SVG_END), (_PDF_MARK, _PDF_END)):
+        at = tail.rfind(opening)
+        if at >= 0 and tail.endswith(closing):
+            text = tail[at + len(opening) : -len(closing)]
+            return _parsed(at - len(tail), len(tail) - at, text)
     return None
 
 

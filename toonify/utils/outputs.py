@@ -11,7 +11,7 @@ from pathlib import Path
 from toonify.errors import UsageError
 from toonify.utils import marks
 
-PICTURES = (".png", ".jpg", ".jpeg", ".webp", ".gif")
+PICTURES = (".png", ".jpg", ".jpeg", ".webp", ".gif", ".svg", ".pdf")
 GENERATOR_TAG = '<meta name="generator" content="toonify">'  # of every page
 LOSS_TABLE = "kind,step,loss"  # first line of the tables that `invert` writes
 RUN_FILES = ("generator.safetensors", "encoder.safetensors", "report.html")  # of a training

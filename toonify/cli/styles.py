@@ -1,0 +1,105 @@
+"""What commands that draw styles share: their options, and which names are drawn."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import typer
+
+from toonify.errors import UsageError
+
+if TYPE_CHECKING:
+    from toonify.portrait.backgrounds import Background
+
+StyleOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        help="Style to draw people in as they are; repeat it, or separate with commas, or say all."
+        " Default: the bundle's first, where no --character is named."
+    ),
+]
+BackgroundOption = Annotated[
+    str | None,
+    typer.Option(
+        help="Behind the people of a style: draw it too, keep the photo's, transparent, or a color"
+        " (white, #ffcc00).",
+        show_default="draw",
+    ),
+]
+FROM_CHARACTERS = "--level, --trgb and --color"
+
+
+def choose_names(kind: str, asked: Sequence[str], known: Sequence[str]) -> tuple[str, ...]:
+    """Names given on the command line, against the known ones; the first one without any.
+
+    Args:
+        kind: what they name, for messages.
+        asked: names, several separated by commas, or "all".
+        known: at least one.
+
+    Raises:
+        UsageError: an unknown name; lists the known ones and suggests the nearest.
+    """
+    from toonify.names import unknown_name
+
+    names = [name.strip() for item in asked for name in item.split(",") if name.strip()]
+    if not names:
+        return (known[0],)
+    if "all" in names:
+        return tuple(known)
+    for name in names:
+        if name not in known:
+            raise unknown_name(kind, name, known)
+    return tuple(dict.fromkeys(names))
+
+
+def choose_styles(
+    asked: Sequence[str], characters: Sequence[str], bundle: str, *, other: bool = False
+) -> tuple[str, ...]:
+    """The styles to draw; none where a character is meant.
+
+    Args:
+        asked: as for `choose_names`.
+        characters: those that were asked for.
+        bundle: offers styles or doesn't.
+        other: the command line says by some other option that it wants no style.
+
+    Raises:
+        UsageError: an unknown style, or the bundle offers none.
+        ModelError: there is no such bundle.
+    """
+    from toonify.portrait.catalog import bundle_styles
+
+    if not asked and (characters or other):
+        return ()
+    known = bundle_styles(bundle)
+    if not known:
+        if asked:
+            raise UsageError(
+                f"the bundle {bundle} offers no styles",
+                mend="Name one of its characters, or use the default bundle.",
+            )
+        return ()
+    return choose_names("style", asked, known)
+
+
+def refuse_character_options(level: int, trgb: bool, color: float) -> None:
+    """Raise UsageError where options of characters are given though none is drawn."""
+    if (level, trgb, color) != (6, True, 1.0):
+        raise UsageError(
+            f"{FROM_CHARACTERS} are of characters, and a style is drawn",
+            mend="Leave them out, or name a --character.",
+        )
+
+
+def chosen_background(text: str | None) -> Background:
+    """What --background says; see `parse_background`."""
+    from toonify.portrait.backgrounds import parse_background
+
+    return parse_background(text or "draw")
+
+
+def document(format: str) -> Literal["svg", "pdf"] | None:
+    """A format that holds shapes; None for pixels."""
+    return format if format in ("svg", "pdf") else None  # type: ignore[return-value]
