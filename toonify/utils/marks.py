@@ -171,8 +171,8 @@ def _find(head: bytes, tail: bytes) -> tuple[int, int, dict[str, Any]] | None:
         return _parsed(at - len(tail), place + 1 - at, payload[len(_KEYWORD) + 1 :])
     for opening, closing in ((_SVG_MARK, _SVG_END), (_PDF_MARK, _PDF_END)):
         at = tail.rfind(opening)
-        if at >= 0 and tail.endswith(closing):
-            text = tail[at + len(opening) : -len(closing)]
+        text = tail[at + len(opening) : -len(closing)]
+        if at >= 0 and tail.endswith(closing) and b"\n" not in text:
             return _parsed(at - len(tail), len(tail) - at, text)
     return None
 
