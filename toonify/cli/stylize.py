@@ -235,9 +235,10 @@ def stylize(
         if path is not None:
             check_output(path, reads, option=option, named=True)
 
-    names, toonifier, together = styles, None, 1
-    if character or not styles:
+    names, toonifier, together = styles, None, 1  # styles are drawn, and written, one by one
+    if batch_size != "auto" or character or not styles:
         together = batch_size_of(batch_size, settings, bundle)
+    if character or not styles:
         prepare_drawing(settings, bundle)
         toonifier = _toonifier(bundle, settings, landmarks.value)
         names = (*styles, *choose_characters(character or (), toonifier.characters))
@@ -275,7 +276,7 @@ def stylize(
         identity={name: engine.identity(name) for name in names},
         existing="skip" if skip_existing else "overwrite" if overwrite else "error",
         format=kind,
-        batch_size=together,
+        batch_size=1 if whole else together,
         fail_fast=fail_fast,
     )
     batch = Batch(engine, options, inputs=reads, sheet_rows=sheet is not None)
