@@ -12,10 +12,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from toonify.bundle import Bundle
+from toonify.bundle import PORTRAIT, Bundle, has_parts
 from toonify.cdsm import cross_domain_styles
 from toonify.checkpoints import generator_hash
 from toonify.device import pick_device
+from toonify.engines.head_paste import HeadPaster
 from toonify.errors import InputError, UsageError
 from toonify.faces import Alignment, Face, FaceDetector, align, get_detector, paste_back
 from toonify.lut import CharacterTable
@@ -58,6 +59,8 @@ class Toonifier:
         self._detector = detector
         self._landmarks, self._offline = landmarks, offline
         self._hashes: dict[str, str] = {}
+        self._bundle: str | os.PathLike[str] | None = None
+        self._paster: HeadPaster | None = None
         for network in (generator, encoder):
             if isinstance(network, torch.nn.Module):
                 network.eval().requires_grad_(False)
@@ -80,7 +83,7 @@ class Toonifier:
         """
         chosen = pick_device(device)
         loaded = Bundle.load(bundle, device=chosen)
-        return cls(
+        engine = cls(
             generator=loaded.generator,
             encoder=loaded.encoder,
             table=loaded.table,
@@ -89,6 +92,8 @@ class Toonifier:
             landmarks=landmarks,
             offline=offline,
         )
+        engine._bundle = bundle
+        return engine
 
     @property
     def characters(self) -> tuple[str, ...]:
@@ -126,8 +131,14 @@ class Toonifier:
         return align(image, face, self.generator.resolution)
 
     def paste(self, image: np.ndarray, toon: np.ndarray, alignment: Alignment) -> np.ndarray:
-        """Put a cartoon back where its crop came from, by its silhouette where it has one."""
-        return paste_back(image, toon, alignment)
+        """Put a cartoon back where its crop came from: its whole head on the person's neck, where
+        the bundle holds the networks that tell hair and hats, else by its silhouette."""
+        known = self._paster is not None or self._bundle is None
+        if not known and has_parts(self._bundle or "default", PORTRAIT):
+            self._paster = HeadPaster.from_bundle(self._bundle or "default")
+        if self._paster is None:
+            return paste_back(image, toon, alignment)
+        return self._paster(image, toon, alignment)
 
     @torch.inference_mode()
     def encode(self, crops: Sequence[np.ndarray]) -> Tensor:

@@ -224,7 +224,7 @@ class Analyzer:
             float((to_photo[0, 2] + 0.5) * picture_scale - 0.5),
             float((to_photo[1, 2] + 0.5) * picture_scale - 0.5),
         )
-        return Subject(window, geometry, parts, scale, offset, memory)
+        return Subject(window, geometry, parts, scale, offset, memory, picture_scale)
 
     def _parts(
         self,

@@ -12,6 +12,7 @@ from toonify.bundle import PORTRAIT, bundle_folder, check_part, part_path, read_
 from toonify.errors import InputError, ModelError, UsageError
 from toonify.faces import Face, FaceDetector, get_detector
 from toonify.faces.mesh import FaceMesh
+from toonify.faces.parsing import FaceParser
 from toonify.faces.person import PersonMatte
 from toonify.names import unknown_name
 from toonify.portrait.analysis import MAX_UPSAMPLING, Analysis, Analyzer, similarity
@@ -69,23 +70,14 @@ class PortraitEngine:
         Raises:
             ModelError: the bundle offers no styles, or its files are missing or damaged.
         """
-        from toonify.faces.parsing import FaceParser
-
-        folder = bundle_folder(bundle)
-        manifest = read_manifest(folder)
         styles = bundle_styles(bundle)
         if not styles:
             raise ModelError(
                 f"the bundle {bundle} offers no styles",
                 mend="Name one of its characters, or use the default bundle.",
             )
-        for part in PORTRAIT:
-            check_part(folder, manifest, part)
-        mesh = FaceMesh(part_path(folder, manifest, "face_mesh").parent)
-        matte = PersonMatte(part_path(folder, manifest, "person_matte"))
-        parser = FaceParser(part_path(folder, manifest, "parsing"))
         return cls(
-            Analyzer(mesh, matte, parser),
+            load_analyzer(bundle),
             detector=detector,
             styles=styles,
             landmarks=landmarks,
@@ -191,6 +183,23 @@ class PortraitEngine:
         from toonify.portrait.analysis import sample
 
         return sample(photo, similarity(face, size, CROP_LOOSE), (size, size))
+
+
+def load_analyzer(bundle: str | os.PathLike[str] = "default") -> Analyzer:
+    """A bundle's small networks, their files' hashes checked.
+
+    Raises:
+        ModelError: files are missing or damaged, or the bundle has none.
+    """
+    folder = bundle_folder(bundle)
+    manifest = read_manifest(folder)
+    for part in PORTRAIT:
+        check_part(folder, manifest, part)
+    return Analyzer(
+        FaceMesh(part_path(folder, manifest, "face_mesh").parent),
+        PersonMatte(part_path(folder, manifest, "person_matte")),
+        FaceParser(part_path(folder, manifest, "parsing")),
+    )
 
 
 def compose(

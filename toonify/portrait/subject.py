@@ -96,3 +96,4 @@ class Subject:
     scale: float = 1.0
     offset: tuple[float, float] = (0.0, 0.0)
     memory: Steady = NO_MEMORY
+    picture_scale: float = 1.0  # px of the picture a px of the photograph

@@ -1,0 +1,1 @@
+"""What draws: one module an engine."""

@@ -1,0 +1,215 @@
+"""A drawn character's whole head on a photographed body.
+
+The person's head and hair are taken out by the parser's labels and what lies behind is filled in;
+the drawing stands there by its silhouette, its neck ends in the person's neck, which takes its
+color, and hats, hands and things before the face stay where they are.
+"""
+
+from __future__ import annotations
+
+import os
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from toonify.errors import InputError
+from toonify.faces.alignment import Alignment, paste_back, silhouette_mask
+from toonify.faces.matte import drawing_matte
+from toonify.portrait.analysis import Analyzer
+from toonify.portrait.engine import load_analyzer
+from toonify.portrait.fields import Field, blur, f32, smoothstep, to_lab
+from toonify.portrait.subject import JAW, Subject
+
+RGB = NDArray[np.uint8]
+FILL_SIDE = 160  # what lies behind a head is filled at this size: nobody knows its details
+NECK_TINT = 0.85  # how far the neck takes the drawing's color
+
+
+class HeadPaster:
+    """Puts drawn heads onto photographed bodies.
+
+    Args:
+        analyzer: the networks that tell hair, skin, hats and hands.
+    """
+
+    def __init__(self, analyzer: Analyzer) -> None:
+        self._analyzer = analyzer
+
+    @classmethod
+    def from_bundle(cls, bundle: str | os.PathLike[str] = "default") -> HeadPaster:
+        """With a bundle's small networks. ModelError: it has none."""
+        return cls(load_analyzer(bundle))
+
+    def __call__(self, photo: RGB, toon: RGB, alignment: Alignment) -> RGB:
+        """A copy of `photo` (H, W, 3) uint8 with `toon` (S, S, 3), of the alignment's crop, in it.
+
+        A drawing without a plain background, or a face that can't be measured, is pasted as
+        `paste_back` does.
+        """
+        matte = drawing_matte(toon)
+        found = (
+            self._analyzer.analyze(photo, [alignment.face]).subjects if matte is not None else []
+        )
+        if matte is None or not found:
+            return paste_back(photo, toon, alignment)
+        subject = found[0]
+        out = photo.copy()
+        window = _Window(photo, subject)
+        drawn, mask = window.drawing(toon, silhouette_mask(matte), alignment)
+        window.remove_head(out, mask)
+        window.tint_hair(out, drawn, mask)
+        window.tint_neck(out, drawn, mask)
+        window.lay(out, drawn, mask)
+        return out
+
+
+class _Window:
+    """One person's part of the photograph, at the photograph's own resolution."""
+
+    def __init__(self, photo: RGB, subject: Subject) -> None:
+        height, width = subject.rgb.shape[:2]
+        # The analysis' picture may be smaller than the photograph: bring its maps to it.
+        parts = subject.parts
+        ratio = subject.scale / subject.picture_scale
+        left = (subject.offset[0] + 0.5) / subject.picture_scale - 0.5
+        top = (subject.offset[1] + 0.5) / subject.picture_scale - 0.5
+        x0, y0 = max(round(left), 0), max(round(top), 0)
+        x1 = min(round(left + width * ratio), photo.shape[1])
+        y1 = min(round(top + height * ratio), photo.shape[0])
+        if x1 - x0 < 8 or y1 - y0 < 8:
+            raise InputError("a face lies outside the picture")
+        self.box = (x0, y0, x1, y1)
+        self.size = (x1 - x0, y1 - y0)
+        matrix = np.array([[ratio, 0, left - x0], [0, ratio, top - y0]], np.float64)
+
+        def map_of(field: Field) -> Field:
+            return f32(cv2.warpAffine(field, matrix, self.size, flags=cv2.INTER_LINEAR))
+
+        self.hair, self.skin = map_of(parts.hair), map_of(parts.skin)
+        self.neck, self.headwear = map_of(parts.neck), map_of(parts.headwear)
+        self.cover, self.beard = map_of(parts.cover), map_of(parts.beard)
+        self.person = map_of(parts.person)
+        self.unit = subject.face.unit * ratio
+        self.jaw = f32(subject.face.points[list(JAW)] @ matrix[:, :2].T + matrix[:, 2])
+        self.down = subject.face.down
+
+    def drawing(self, toon: RGB, mask: Field, alignment: Alignment) -> tuple[RGB, Field]:
+        """The drawing and its opacity, turned into the window."""
+        size = toon.shape[0]
+        k = alignment.image.shape[0] / size
+        to_photo = alignment.matrix.copy()
+        to_photo[:, 2] += alignment.matrix[:, :2] @ np.full(2, k / 2 - 0.5)
+        to_photo[:, :2] *= k
+        to_photo[:, 2] -= self.box[:2]
+        zoom = float(np.hypot(to_photo[0, 0], to_photo[1, 0]))
+        if zoom < 0.75:
+            small = max(round(size * zoom), 8)
+            toon = np.asarray(
+                cv2.resize(toon, (small, small), interpolation=cv2.INTER_AREA), np.uint8
+            )
+            mask = f32(cv2.resize(mask, (small, small), interpolation=cv2.INTER_AREA))
+            r = size / small
+            to_photo[:, 2] += to_photo[:, :2] @ np.full(2, r / 2 - 0.5)
+            to_photo[:, :2] *= r
+        drawn = cv2.warpAffine(
+            toon, to_photo, self.size, flags=cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE
+        )
+        return np.asarray(drawn, np.uint8), f32(cv2.warpAffine(mask, to_photo, self.size))
+
+    def before(self) -> Field:
+        """Opacity of what stands before a head: hands, things, hats."""
+        hat = smoothstep(self.headwear - 0.5 * self.hair, 0.45, 0.75)
+        return f32(np.clip(np.maximum(self.cover, hat), 0, 1))
+
+    def remove_head(self, out: RGB, mask: Field) -> None:
+        """Paint what lies behind over face, ears and hair, in place."""
+        face = np.maximum(self.beard, np.clip(self.skin - self.neck, 0, 1))
+        face = face * (1 - smoothstep(self._under_chin(), -12 * self.unit, 14 * self.unit))
+        # Long hair that falls on the shoulders stays: nobody knows what is under it.
+        hair = self.hair * (1 - smoothstep(self._under_chin(), -60 * self.unit, -15 * self.unit))
+        head = np.maximum(face, hair)
+        width = max(3, int(9 * self.unit)) | 1
+        grown = cv2.dilate(f32(head > 0.35), np.ones((width, width), np.uint8))
+        grown = grown * (1 - self.before())
+        x0, y0, x1, y1 = self.box
+        area = out[y0:y1, x0:x1]
+        ratio = FILL_SIDE / max(self.size)
+        small = (max(int(self.size[0] * ratio), 8), max(int(self.size[1] * ratio), 8))
+        picture = cv2.resize(area, small, interpolation=cv2.INTER_AREA)
+        unknown = cv2.resize(
+            f32(np.maximum(grown, mask > 0.5)), small, interpolation=cv2.INTER_AREA
+        )
+        # Neck and chin must not run into the background: what is skin is unknown, too.
+        unknown = np.maximum(unknown, cv2.resize(self.skin, small, interpolation=cv2.INTER_AREA))
+        hole = (unknown > 0.15).astype(np.uint8)
+        if hole.all():
+            return
+        filled = cv2.inpaint(np.asarray(picture, np.uint8), hole, 5, cv2.INPAINT_TELEA)
+        filled = cv2.GaussianBlur(filled, (0, 0), 1.0)
+        layer = cv2.resize(filled, self.size, interpolation=cv2.INTER_CUBIC)
+        share = blur(grown, 2.5 * self.unit)
+        share = f32(np.clip(share * 1.6, 0, 1))
+        area[:] = cv2.blendLinear(
+            np.asarray(layer, np.uint8), np.ascontiguousarray(area), share, f32(1 - share)
+        )
+
+    def tint_neck(self, out: RGB, drawn: RGB, mask: Field) -> None:
+        """Move the color of the person's neck and chest to that of the drawing's, in place."""
+        x0, y0, x1, y1 = self.box
+        area = out[y0:y1, x0:x1]
+        below = f32(self._below_jaw() * np.clip(self.skin, 0, 1) * (1 - self.cover))
+        # The drawing's skin, seen on its chin and cheeks.
+        centre = self.jaw[len(self.jaw) // 2] - self.down * 16 * self.unit
+        yy, xx = np.mgrid[: self.size[1], : self.size[0]]
+        near = (np.hypot(xx - centre[0], yy - centre[1]) < 26 * self.unit) & (mask > 0.9)
+        if not near.any() or float(below.sum()) < 40 * self.unit**2:
+            return
+        want = np.median(to_lab(drawn)[near], axis=0)
+        lab = to_lab(area)
+        have = (lab * below[..., None]).sum((0, 1)) / float(below.sum())
+        moved = lab + f32(want - have) * NECK_TINT
+        rgb = np.clip(cv2.cvtColor(f32(moved), cv2.COLOR_LAB2RGB), 0, 1) * 255
+        # Strongest at the chin, gone two heads further down.
+        fade = 1 - smoothstep(self._under_chin(), 60 * self.unit, 230 * self.unit)
+        share = blur(below, 1.5 * self.unit) * fade
+        area[:] = np.rint(area + (rgb - area) * share[..., None]).astype(np.uint8)
+
+    def tint_hair(self, out: RGB, drawn: RGB, mask: Field) -> None:
+        """Move the color of hair that stays below the chin to that of the drawing's, in place."""
+        x0, y0, x1, y1 = self.box
+        area = out[y0:y1, x0:x1]
+        own = f32(self.hair * smoothstep(self._under_chin(), -90 * self.unit, -50 * self.unit))
+        above = self._under_chin() < -150 * self.unit  # the top of the drawing's head
+        seen = to_lab(drawn)[above & (mask > 0.95)]
+        if float(own.sum()) < 200 * self.unit**2 or len(seen) < 50:
+            return
+        want = np.median(seen, axis=0)
+        lab = to_lab(area)
+        have = (lab * own[..., None]).sum((0, 1)) / float(own.sum())
+        moved = lab + f32(want - have) * NECK_TINT
+        rgb = np.clip(cv2.cvtColor(f32(moved), cv2.COLOR_LAB2RGB), 0, 1) * 255
+        share = blur(own, 1.5 * self.unit)
+        area[:] = np.rint(area + (rgb - area) * share[..., None]).astype(np.uint8)
+
+    def _under_chin(self) -> Field:
+        """(h, w): px below the chin along the face, negative above it."""
+        yy, xx = np.mgrid[: self.size[1], : self.size[0]].astype(np.float32)
+        chin = self.jaw[len(self.jaw) // 2]
+        return f32((xx - chin[0]) * self.down[0] + (yy - chin[1]) * self.down[1])
+
+    def lay(self, out: RGB, drawn: RGB, mask: Field) -> None:
+        """Blend the drawing over its place, behind what stands before it, in place."""
+        x0, y0, x1, y1 = self.box
+        area = out[y0:y1, x0:x1]
+        share = f32(mask * (1 - self.before()))
+        area[:] = cv2.blendLinear(drawn, np.ascontiguousarray(area), share, f32(1 - share))
+
+    def _below_jaw(self) -> Field:
+        """(h, w): 1 below the jaw's line, 0 above."""
+        ring = np.vstack(
+            [self.jaw, self.jaw[-1] + self.down * 9999, self.jaw[0] + self.down * 9999]
+        )
+        field = np.zeros((self.size[1], self.size[0]), np.uint8)
+        cv2.fillPoly(field, [np.rint(np.clip(ring, -20000, 20000)).astype(np.int32)], 255)
+        return f32(f32(field) / 255)
