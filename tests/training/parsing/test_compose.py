@@ -15,6 +15,7 @@ from toonify.training.parsing.faces import LabeledFaces
 from toonify.training.parsing.glasses import KINDS, draw_glasses
 from toonify.training.parsing.hands import draw_hand, draw_object
 from toonify.training.parsing.headwear import draw_headwear
+from toonify.training.parsing.labels import IGNORED
 
 
 def changed(before: np.ndarray, after: np.ndarray) -> np.ndarray:
@@ -83,12 +84,13 @@ def test_most_pictures_show_a_face_with_its_parts(tmp_path: Path) -> None:
     faces = LabeledFaces(write_faces(tmp_path / "faces"))
     made = [compose(faces, np.random.default_rng(seed)) for seed in range(30)]
     for sample in made:
-        assert sample.labels.max() < len(LABELS)
-        assert (sample.labels == INDEX["background"]).any()
+        known = sample.labels[sample.labels != IGNORED]
+        assert known.size > 0.3 * sample.labels.size
+        assert known.max() < len(LABELS)
         assert sample.attributes.shape == (4,)
     for name in ("skin", "hair", "eye", "clothes"):
-        assert sum((s.labels == INDEX[name]).any() for s in made) > 20
-    seen = {LABELS[i] for s in made for i in np.unique(s.labels)}
+        assert sum((s.labels == INDEX[name]).any() for s in made) > 18
+    seen = {LABELS[i] for s in made for i in np.unique(s.labels) if i != IGNORED}
     assert {"glasses", "person"} <= seen
     for sample in made:  # what is told of the whole agrees with what is drawn
         assert (sample.labels == INDEX["sunglasses"]).any() <= (sample.attributes[0] == 3)

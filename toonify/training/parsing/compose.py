@@ -17,6 +17,7 @@ from toonify.training.parsing.faces import LabeledFaces
 from toonify.training.parsing.glasses import draw_glasses
 from toonify.training.parsing.hands import draw_hand, draw_object
 from toonify.training.parsing.headwear import draw_headwear
+from toonify.training.parsing.labels import IGNORED
 
 SIDE = 256
 UNKNOWN = -1
@@ -95,13 +96,31 @@ def compose(faces: LabeledFaces, rng: np.random.Generator) -> Sample:
         picture, result = picture[:, ::-1], result[:, ::-1]
     picture = relight(np.ascontiguousarray(picture), rng)
     out = damage(np.clip(picture, 0, 255), rng)
-    return Sample(out, np.ascontiguousarray(result), attributes)
+    result = np.ascontiguousarray(result)
+    if rng.random() < 0.2:
+        _cut_off(out, result, rng)
+    return Sample(out, result, attributes)
+
+
+def _cut_off(rgb: RGB, labels: Labels, rng: np.random.Generator) -> None:
+    """As where a crop reaches beyond its photo: the border's pixels go on, with no label."""
+    for _ in range(int(rng.integers(1, 3))):
+        turns = int(rng.integers(4))
+        picture, names = np.rot90(rgb, turns), np.rot90(labels, turns)
+        width = int(rng.uniform(2, 0.28 * SIDE))
+        picture[:, :width] = picture[:, width : width + 1]
+        names[:, :width] = IGNORED
 
 
 def _framing(rng: np.random.Generator) -> tuple[NDArray[np.float32], float]:
     """Affine map (2, 3) of output pixels into the crop, and how large the face becomes."""
-    wide = rng.random() < 0.35
-    zoom = float(np.exp(rng.uniform(np.log(0.5), np.log(1.35)) if wide else rng.normal(-0.04, 0.1)))
+    kind = rng.random()
+    if kind < 0.45:  # about an FFHQ crop
+        zoom = float(np.exp(rng.normal(-0.08, 0.1)))
+    elif kind < 0.75:  # twice as loose
+        zoom = float(rng.uniform(0.44, 0.65))
+    else:
+        zoom = float(np.exp(rng.uniform(np.log(0.45), np.log(1.35))))
     angle = np.radians(rng.uniform(-45, 45) if rng.random() < 0.2 else rng.normal(0, 9))
     shift = rng.normal(0, 0.05, 2) * SIDE
     cos, sin = np.cos(angle) / zoom, np.sin(angle) / zoom
@@ -136,8 +155,12 @@ def _on_grid(
     if below.any():  # shoulders widen
         x = np.where(below, last / 2 + (x - last / 2) / (1 + rng.uniform(0, 0.8) * far / SIDE), x)
     beside = np.maximum(-x, x - last)
-    limit = np.where(y < 0.6 * SIDE, rng.uniform(4, 30), 1e6)
-    there &= beside < limit
+    there &= (beside < rng.uniform(4, 30)) | (y > 0.6 * SIDE)
+    fall = rng.uniform(0.3, 1.3)  # of the shoulders that go on beside the crop
+    for column, out in ((0, -x), (-1, x - last)):
+        seen = np.flatnonzero(alpha[int(0.6 * SIDE) :, column] > 0.5)
+        start = 0.6 * SIDE + float(seen[0]) if len(seen) else 1.1 * SIDE
+        there &= (out <= 0) | (y < 0.6 * SIDE) | (y > start + fall * out + 0.002 * out**2)
     x, y = f32(x), f32(y)
     names = _sample(labels, x, y, cv2.INTER_NEAREST).astype(np.uint8)
     opacity = f32(_sample(f32(alpha), x, y, cv2.INTER_LINEAR) * there)
@@ -150,8 +173,11 @@ def _on_grid(
         mirrored = _sample(f32(rgb), inner_x, inner_y, cv2.INTER_LINEAR)
         colors = np.where(same[..., None], mirrored, colors)
         dressed = (names == INDEX["neck"]) & (far > rng.uniform(0.03, 0.2) * SIDE)
+        dressed |= (names == INDEX["hair"]) & (far > rng.uniform(0.1, 0.8) * SIDE)
         names[dressed] = INDEX["clothes"]
-        colors = f32(np.where(dressed[..., None], f32(rng.uniform(0, 255, 3)), colors))
+        worn = rgb[-20:][labels[-20:] == INDEX["clothes"]]
+        plain = worn.mean(0) if len(worn) > 50 and rng.random() < 0.7 else rng.uniform(0, 255, 3)
+        colors = f32(np.where(dressed[..., None], f32(plain), colors))
     opacity[(names == 0) & (opacity > 0.5)] = 0.5
     return Layer(colors, opacity, names)
 

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from toonify.faces.mesh import FaceMesh
-from toonify.faces.parsing import LABELS, FaceParser
+from toonify.faces.parsing import GLASSES, LABELS, FaceParser
 from toonify.faces.person import PersonMatte
 from toonify.faces.types import RGB, Points, f32
 from toonify.models.mobile import MobileGenerator
@@ -202,12 +202,23 @@ def add_frames(face: LabeledFace, parser: FaceParser) -> LabeledFace:
     found = (np.maximum(frame, dark) > 0.4) & rows[:, None]
     if found.sum() < 0.03 * apart**2:
         return face
-    labels = face.labels.copy()
-    labels[found] = np.where(frame > dark, _I["glasses"], _I["sunglasses"])[found]
     attributes = face.attributes.copy()
     if attributes[0] == UNKNOWN:
         thick = (found & (frame > dark)).sum() > THICK_AREA * apart**2
         attributes[0] = 3 if (found & (dark > frame)).sum() > 0.3 * apart**2 else 2 if thick else 1
+    labels = face.labels.copy()
+    is_frame = found & ((frame > dark) | (frame > 0.25))
+    if attributes[0] == GLASSES.index("sun"):  # all that lies within the frames
+        for eye in (eyes[:2].mean(0), eyes[2:].mean(0)):
+            near = np.abs(np.arange(SIDE) - eye[0]) < 0.47 * apart
+            spots = np.argwhere(found & near)[:, ::-1].astype(np.int32)
+            lens = np.zeros((SIDE, SIDE), np.uint8)
+            if len(spots) > 10:
+                cv2.fillConvexPoly(lens, cv2.convexHull(spots), 1)
+            y, x = np.mgrid[:SIDE, :SIDE] - eye[::-1, None, None]
+            around = (x / (0.47 * apart)) ** 2 + (y / (0.42 * apart)) ** 2 < 1
+            labels[(lens > 0) & around] = _I["sunglasses"]
+    labels[is_frame] = _I["glasses"]
     alpha = np.maximum(face.alpha, f32(found))
     return replace(face, labels=labels, alpha=alpha, attributes=attributes)
 
