@@ -204,7 +204,8 @@ def train_encoder(
         ),
     ] = None,
     parser: Annotated[
-        Path | None, typer.Option(help="ONNX face parsing network that makes the label maps.")
+        Path | None,
+        typer.Option(help="What makes the label maps: `default` (what ships) or an ONNX network."),
     ] = None,
     direction: Annotated[
         str | None, typer.Option(help="Of video-edit, as `toonify edit --direction`.")

@@ -17,7 +17,7 @@ def drawn_faces(options: FrameOptions, data: EncoderData) -> FrameSource:
     """Faces with the drawings given of them, or made here."""
     import numpy as np
 
-    from toonify.inversion.translation import LABELS, OnnxParser
+    from toonify.inversion.translation import LABELS, load_parser
     from toonify.training.frames.sources import FaceDrawings, pencil_sketch
 
     labels = len(LABELS) if options.task == "mask" else 1
@@ -25,7 +25,7 @@ def drawn_faces(options: FrameOptions, data: EncoderData) -> FrameSource:
     if options.drawings is not None:
         drawings = np.stack([_drawing(options, name, faces.shape[1]) for name in names])
     else:
-        draw = OnnxParser(options.parser) if options.parser is not None else pencil_sketch
+        draw = load_parser(options.parser) if options.parser is not None else pencil_sketch
         drawings = np.stack([draw(np.asarray(face)) for face in faces])
     return FaceDrawings(faces, drawings, labels=labels)
 

@@ -114,7 +114,7 @@ def check(options: FrameOptions) -> None:
     if task == "mask" and (options.drawings is None) == (options.parser is None):
         raise UsageError(
             "masks come from a folder or from a parsing network",
-            mend="Give --drawings FOLDER or --parser ONNX.",
+            mend="Give --drawings FOLDER or --parser default.",
         )
     if task == "video-edit" and options.direction is None:
         raise UsageError("an edit has a direction", mend="Add --direction, sefa-1 say.")

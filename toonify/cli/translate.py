@@ -28,7 +28,7 @@ EPILOG = examples(
     "toonify translate photo.jpg -o toon.png --task toonify --character mina",
     "toonify translate photo.jpg -o toon.png --task toonify --checkpoint styleganex-toonify-pixar",
     "toonify translate photo.jpg -o younger.png --task edit --strength -1",
-    "toonify translate photo.jpg -o faces/like.png --task mask --parser parsing.onnx --samples 4",
+    "toonify translate photo.jpg -o faces/like.png --task mask --parser default --samples 4",
 )
 
 
@@ -88,7 +88,10 @@ def translate(
     ] = None,
     parser: Annotated[
         Path | None,
-        typer.Option(help="ONNX face parsing network of 19 labels: SOURCE is a photo."),
+        typer.Option(
+            help="SOURCE is a photo, labelled by `default` (what ships) or an ONNX network "
+            "of 19 labels."
+        ),
     ] = None,
     strength: Annotated[float, typer.Option(help="Of an edit; negative turns it round.")] = 1.0,
     frame: FramingOption = Framing.whole,
@@ -107,7 +110,8 @@ def translate(
     if character is not None and (task is not Task.toonify or checkpoint is not None):
         raise UsageError("--character is of a bundle's toonify", mend="Leave it out.")
     present(source)
-    present(parser)
+    if parser != Path("default"):
+        present(parser)
     if task is Task.toonify and checkpoint is None:
         if generator is not None:
             raise UsageError("--generator is of a --checkpoint", mend="Leave it out, or add one.")
@@ -180,7 +184,7 @@ def _images(
     elif parser is not None:
         shot = photos.shoot(source)
         seen = shot.face if shot.frame is None else shot.frame
-        drawing = t.mask_tensor(t.OnnxParser(parser)(seen))
+        drawing = t.mask_tensor(t.load_parser(parser)(seen))
     else:
         drawing = t.mask_tensor(t.read_mask(source))
     yield from t.translate_drawing(model, drawing, name, samples=samples, seed=seed)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Literal
 
@@ -15,6 +15,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from toonify.errors import InputError, ModelError, UsageError
+from toonify.faces.celeba import CELEBA, HeadLabeler
 from toonify.inversion.frames import (
     MOST_PIXELS,
     RGB,
@@ -31,11 +32,8 @@ from toonify.models.styleganex_encoder import StyleGANEXEncoder
 
 Task = Literal["super-resolution", "sketch", "mask", "edit", "toonify"]
 FrameTask = Literal["super-resolution", "edit", "toonify"]
-LABELS = (
-    "background", "skin", "left brow", "right brow", "left eye", "right eye", "glasses",
-    "left ear", "right ear", "earring", "nose", "mouth", "upper lip", "lower lip", "neck",
-    "necklace", "clothes", "hair", "hat",
-)  # fmt: skip
+LABELS = CELEBA
+BUNDLED_PARSER = Path("default")  # names the parser that ships instead of a file
 SAMPLED_FROM = 8  # the first entry of w+ that a sketch or mask leaves open
 SAMPLE_TRUNCATION = 0.7
 PARSED_SIZE = 512  # pixels each way that parsing networks take
@@ -150,6 +148,17 @@ class OnnxParser:
         labels = scores[0].argmax(axis=0).astype(np.uint8)
         size = (rgb.shape[1], rgb.shape[0])
         return np.asarray(cv2.resize(labels, size, interpolation=cv2.INTER_NEAREST), np.uint8)
+
+
+def load_parser(path: Path) -> Callable[[RGB], NDArray[np.uint8]]:
+    """What labels pictures: the default bundle's networks for "default", else an `OnnxParser`.
+
+    Raises:
+        ModelError: there is no such network.
+    """
+    if path == BUNDLED_PARSER and not path.exists():
+        return HeadLabeler.from_bundle()
+    return OnnxParser(path)
 
 
 def check_encoder(model: FaceModel, task: Task) -> StyleGANEXEncoder:
