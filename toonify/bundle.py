@@ -20,6 +20,7 @@ if TYPE_CHECKING:  # whoever reads a manifest alone does without torch
     from toonify.models.stylegan2 import StyleGAN2Generator
     from toonify.models.styleganex_encoder import StyleGANEXEncoder
 
+MOST_MANIFEST = 1 << 22  # characters
 _SHIPPED = Path(__file__).parent / "bundles"
 PARTS = ("generator", "encoder", "characters")
 # What a bundle may hold beside these, a generator and an encoder of StyleGANEX each
@@ -105,11 +106,17 @@ def read_manifest(folder: Path) -> dict[str, Any]:
     """`manifest.json` of a bundle; ModelError when it is missing or not one."""
     path = folder / "manifest.json"
     try:
-        manifest = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+        if path.exists() and not path.is_file():
+            raise ValueError("it is no regular file")
+        with open(path, encoding="utf-8") as file:
+            text = file.read(MOST_MANIFEST + 1)
+        if len(text) > MOST_MANIFEST:
+            raise ValueError("it is too long")
+        manifest = json.loads(text)
+    except (OSError, ValueError, RecursionError) as error:
         raise ModelError(
             f"{folder} is not a bundle: its manifest.json can't be read"
-            f" ({error.strerror if isinstance(error, OSError) else error})",
+            f" ({error.strerror if isinstance(error, OSError) else f'{error!s:.80}'})",
             mend="Name a folder with manifest.json, generator, encoder and characters.",
         ) from error
     if not isinstance(manifest, dict) or manifest.get("format") != 1:
@@ -177,11 +184,18 @@ def load_frame_parts(
 def part_path(folder: Path, manifest: dict[str, Any], part: str) -> Path:
     """File of one part, which never lies outside the bundle's folder."""
     try:
-        name = str(manifest["files"][part]["file"])
-    except (KeyError, TypeError) as error:
+        name = manifest["files"][part]["file"]
+    except (KeyError, TypeError, IndexError) as error:
         raise ModelError(f"the manifest of {folder} names no {part}") from error
+    if not isinstance(name, str) or not name:
+        raise ModelError(f"the manifest of {folder} names no file for {part}")
     path = folder / name
-    if not path.resolve().is_relative_to(folder.resolve()):
+    try:
+        inside = path.resolve().is_relative_to(folder.resolve())
+        path.is_file()
+    except (OSError, ValueError, RuntimeError) as error:  # too long, not encodable, links in rings
+        raise ModelError(f"the manifest of {folder} names no possible file for {part}") from error
+    if not inside:
         raise ModelError(f"the manifest of {folder} points outside it: {name}")
     return path
 
@@ -191,7 +205,12 @@ def check_part(folder: Path, manifest: dict[str, Any], part: str) -> None:
     path = part_path(folder, manifest, part)
     if not path.is_file():
         raise ModelError(f"the bundle's {path} is missing", mend="Install toonify again.")
-    if file_sha256(path) != manifest["files"][part].get("sha256"):
+    entry = manifest["files"][part]
+    try:
+        digest = file_sha256(path)
+    except OSError as error:
+        raise ModelError(f"the bundle's {path} can't be read ({error.strerror})") from error
+    if digest != entry.get("sha256"):
         raise ModelError(
             f"{path} is not the file its manifest describes (SHA-256 differs)",
             mend="Install toonify again, or write the bundle again.",

@@ -19,6 +19,7 @@ from toonify.device import pick_device
 from toonify.engines.head_paste import HeadPaster
 from toonify.errors import InputError, UsageError
 from toonify.faces import Alignment, Face, FaceDetector, align, get_detector, paste_back
+from toonify.inversion.frames import check_finite
 from toonify.lut import CharacterTable
 from toonify.models.encoders import Encoder
 from toonify.models.protocol import Generator
@@ -313,5 +314,6 @@ def _to_tensor(crop: np.ndarray, size: int) -> Tensor:
 
 def _to_arrays(images: Tensor) -> list[np.ndarray]:
     """(B, 3, H, W) in [-1, 1] → B arrays (H, W, 3) uint8."""
+    check_finite(images)
     x = (images.float().clamp(-1, 1) * 127.5 + 127.5).round().to(torch.uint8)
     return list(x.permute(0, 2, 3, 1).cpu().numpy())

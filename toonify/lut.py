@@ -170,11 +170,11 @@ class CharacterTable:
                 for name, entry in about["characters"].items():
                     preview = None
                     if f"preview.{name}" in stored:
-                        preview = file.get_tensor(f"preview.{name}").numpy()
+                        preview = _preview(file.get_tensor(f"preview.{name}"))
                     table.add(
                         Character(
                             name=name,
-                            w_plus=file.get_tensor(f"w_plus.{name}").float(),
+                            w_plus=_code(file.get_tensor(f"w_plus.{name}")),
                             k=int(entry["k"]),
                             preview=preview,
                             provenance=dict(entry["provenance"]),
@@ -182,7 +182,10 @@ class CharacterTable:
                     )
         except FileNotFoundError as error:
             raise ModelError(f"there is no character table {source}") from error
-        except (AttributeError, KeyError, TypeError, ValueError, UsageError) as error:
+        except (
+            *(AttributeError, KeyError, TypeError, ValueError),
+            *(UsageError, OverflowError, RecursionError),
+        ) as error:
             raise ModelError(
                 f"{source} is not a character table", mend="Build one with `toonify build-lut`."
             ) from error
@@ -192,3 +195,15 @@ class CharacterTable:
                 mend="Build it again with `toonify build-lut`.",
             ) from error
         return table
+
+
+def _code(value: Tensor) -> Tensor:
+    if value.ndim != 2 or not value.is_floating_point() or not value.numel():
+        raise ValueError(f"a code of shape {tuple(value.shape)}")
+    return value.float()
+
+
+def _preview(value: Tensor) -> np.ndarray:
+    if value.ndim != 3 or value.shape[2] != 3 or value.dtype != torch.uint8 or not value.numel():
+        raise ValueError(f"a preview of shape {tuple(value.shape)}")
+    return value.numpy()

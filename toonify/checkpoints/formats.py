@@ -20,10 +20,12 @@ from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
 from toonify.checkpoints import layouts
+from toonify.checkpoints.budget import building, check_config, check_dense
 from toonify.checkpoints.layouts import Converted
-from toonify.checkpoints.pickles import read_nvidia_pickle
+from toonify.checkpoints.pickles import Inert, read_nvidia_pickle
 from toonify.checkpoints.safetensors_io import read_safetensors
 from toonify.checkpoints.styleganex_layout import is_styleganex, styleganex_encoder
+from toonify.checkpoints.torch_files import is_zip, read_torch_zip
 from toonify.errors import ModelError
 from toonify.models import build_encoder, build_generator
 from toonify.models.discriminator import StyleGAN2Discriminator
@@ -106,8 +108,8 @@ def read_checkpoint(path: Path) -> Checkpoint:
 def _ours(path: Path) -> Checkpoint:
     tensors, config, metadata = read_safetensors(path)
     kind = config["architecture"]
-    if kind not in ARCHITECTURES:
-        raise ModelError(f"its architecture '{kind}' is unknown", mend="Update toonify.")
+    if not isinstance(kind, str) or kind not in ARCHITECTURES:
+        raise ModelError(f"its architecture '{kind!s:.40}' is unknown", mend="Update toonify.")
     return Checkpoint("toonify", {ARCHITECTURES[kind]: lambda: (config, tensors)}, metadata)
 
 
@@ -129,9 +131,27 @@ def _nvidia(path: Path) -> Checkpoint:
 
 
 def _torch(path: Path) -> Checkpoint:
+    contents = read_torch(path)
+    if not isinstance(contents, Mapping) or isinstance(contents, Inert):
+        raise ModelError(
+            f"it holds a {type(contents).__name__}, not networks",
+            mend="Expected a dictionary with g_ema, or a state_dict.",
+        )
+    return _from_mapping(contents)
+
+
+def read_torch(path: Path) -> Any:
+    """What a file of `torch.save` holds, of its zip format or the one before.
+
+    Raises:
+        ModelError: not such a file, damaged, or asking for anything to be run.
+    """
+    with open(path, "rb") as file:
+        if is_zip(file.read(4)):
+            return read_torch_zip(path)
     try:
         with torch.serialization.safe_globals([argparse.Namespace]):
-            contents = torch.load(path, map_location="cpu", weights_only=True)
+            return torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
         wanted = _unsafe_global(str(error))
         if wanted:
@@ -145,12 +165,6 @@ def _torch(path: Path) -> Checkpoint:
         raise ModelError(
             f"it can't be read as a PyTorch file ({reason[0]:.120})", mend=AGAIN
         ) from error
-    if not isinstance(contents, Mapping):
-        raise ModelError(
-            f"it holds a {type(contents).__name__}, not networks",
-            mend="Expected a dictionary with g_ema, or a state_dict.",
-        )
-    return _from_mapping(contents)
 
 
 def _unsafe_global(message: str) -> str:
@@ -238,10 +252,7 @@ def build(role: Role, checkpoint: Checkpoint) -> nn.Module:
             f"it holds {held} ({checkpoint.format} format), but {role} weights were expected",
             mend=f"Give a checkpoint with the {role}.",
         )
-    try:
-        config, tensors = checkpoint.roles[role]()
-    except (AttributeError, IndexError, RuntimeError, TypeError, ValueError) as error:
-        raise ModelError(f"its tensors have unexpected shapes ({error})", mend=AGAIN) from error
+    config, tensors = converted(checkpoint, role)
     tensors = {
         name: value.float() if value.is_floating_point() else value
         for name, value in tensors.items()
@@ -251,10 +262,14 @@ def build(role: Role, checkpoint: Checkpoint) -> nn.Module:
         raise ModelError(f"the weights of '{broken}' are NaN or infinite", mend="Get it again.")
     try:
         # Not on the meta device: its first operation imports torch's compiler, for seconds.
-        with _WithoutRandomWeights():
+        with _WithoutRandomWeights(), building(tensors):
             network = _construct(role, config)
-    except (TypeError, ValueError, KeyError, RuntimeError) as error:
-        raise ModelError(f"its architecture can't be built ({error})", mend=AGAIN) from error
+    except ModelError:
+        raise
+    except Exception as error:  # a configuration of any kind can raise nearly anything
+        raise ModelError(
+            f"its architecture can't be built ({_brief(error)})", mend=AGAIN
+        ) from error
     mean_is_missing = _fill_optional(network, tensors)
     _check_shapes(network, tensors)
     network.load_state_dict(tensors, assign=True)
@@ -287,6 +302,30 @@ class _WithoutRandomWeights(TorchFunctionMode):
         if getattr(func, "__module__", "") == nn.init.__name__:
             return args[0] if args else (kwargs or {})["tensor"]
         return func(*args, **(kwargs or {}))
+
+
+def converted(checkpoint: Checkpoint, role: Role) -> Converted:
+    """Configuration and tensors of one of its networks, in our layout, within limits.
+
+    Raises:
+        ModelError: tensors are missing, of other shapes, or larger than the file.
+    """
+    try:
+        config, tensors = checkpoint.roles[role]()
+    except ModelError:
+        raise
+    except Exception as error:  # tensors of any shape can raise nearly anything
+        raise ModelError(
+            f"its tensors have unexpected shapes ({_brief(error)})", mend=AGAIN
+        ) from error
+    check_config(config)
+    check_dense(tensors)
+    return config, tensors
+
+
+def _brief(error: Exception) -> str:
+    lines = str(error).strip().splitlines()
+    return f"{lines[0]:.120}" if lines else type(error).__name__
 
 
 def _construct(role: Role, config: dict[str, Any]) -> nn.Module:
@@ -324,6 +363,11 @@ def _check_shapes(network: nn.Module, tensors: Mapping[str, Tensor]) -> None:
             mend="It may be incomplete or of another version: get it again.",
         )
     for name, tensor in tensors.items():
+        if expected[name].is_floating_point() and not tensor.is_floating_point():
+            raise ModelError(
+                f"'{name}' holds {str(tensor.dtype).removeprefix('torch.')} values",
+                mend="Expected floating-point weights: get the file again.",
+            )
         if tensor.shape != expected[name].shape:
             raise ModelError(
                 f"'{name}' has shape {tuple(tensor.shape)}, expected {tuple(expected[name].shape)}",

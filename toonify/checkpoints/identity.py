@@ -52,7 +52,7 @@ def load_identity(
         raise ModelError(
             f"no face descriptor in {folder} ({error.strerror or error})", mend=_MEND
         ) from error
-    except (KeyError, TypeError, ValueError, IndexError, RuntimeError) as error:
+    except Exception as error:  # damaged files can raise nearly anything
         raise ModelError(f"{folder} holds no face descriptor ({error})", mend=_MEND) from error
     return network.to(device)
 

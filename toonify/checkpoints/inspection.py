@@ -29,8 +29,8 @@ def describe(path: Path) -> dict[str, Any]:
     with formats.naming(path):
         checkpoint = formats.read_checkpoint(path)
         networks: dict[str, Any] = {}
-        for role, convert in checkpoint.roles.items():
-            config, tensors = convert()
+        for role in checkpoint.roles:
+            config, tensors = formats.converted(checkpoint, role)
             count = sum(value.numel() for value in tensors.values())
             networks[role] = dict(config) | {"numbers": count}
     return record | {

@@ -6,6 +6,7 @@ followed by the layer's scale, a depthwise kernel by its pointwise one and the n
 
 from __future__ import annotations
 
+import math
 import re
 import xml.etree.ElementTree as ElementTree
 from collections.abc import Iterator
@@ -15,6 +16,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from toonify.checkpoints.budget import building
 from toonify.errors import ModelError
 from toonify.models.mobile import MobileGenerator, mobile_from_folded
 
@@ -39,8 +41,11 @@ def load_mobile(folder: Path) -> MobileGenerator:
     try:
         tensors = _mapping(folder) | _synthesis(folder)
         tensors["w_mean"] = torch.zeros(tensors["mapping.0.weight"].shape[1])
-        generator = mobile_from_folded(tensors)
-    except (OSError, ElementTree.ParseError, KeyError, ValueError, RuntimeError) as error:
+        with building(tensors):
+            generator = mobile_from_folded(tensors)
+    except ModelError:
+        raise
+    except Exception as error:  # damaged files can raise nearly anything
         raise ModelError(
             f"{folder} does not hold the compact generator's OpenVINO files ({error})",
             mend="Run: toonify models pull ffhq-mobile.",
@@ -64,7 +69,9 @@ def _constants(folder: Path, network: str) -> Iterator[tuple[str, Tensor]]:
         if kind is None:
             continue
         shape = [int(side) for side in about.get("shape", "").split(",") if side.strip()]
-        count = int(np.prod(shape))
+        count = math.prod(shape)
+        if min(shape, default=1) < 0 or count > len(data):
+            raise ValueError(f"a constant of shape {shape}")
         array = np.frombuffer(data, kind, count=count, offset=int(about.get("offset", 0)))
         yield layer.get("name", ""), torch.from_numpy(array.reshape(shape).astype(np.float32))
 

@@ -107,7 +107,7 @@ def read_safetensors(
         config = json.loads(metadata.pop(CONFIG_KEY))
         if not isinstance(config, dict) or "architecture" not in config:
             raise ValueError
-    except (KeyError, ValueError) as error:
+    except (KeyError, ValueError, RecursionError) as error:
         raise ModelError(
             f"{path} holds no network of ours: its metadata lacks {CONFIG_KEY}",
             mend="Convert the original checkpoint with `toonify models convert`.",

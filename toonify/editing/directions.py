@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import zipfile
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -11,6 +12,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from toonify.checkpoints.formats import read_torch
 from toonify.checkpoints.safetensors_io import write_safetensors
 from toonify.editing.named import NamedDirections
 from toonify.errors import InputError, UsageError
@@ -18,6 +20,7 @@ from toonify.models.protocol import Generator
 from toonify.names import unknown_name
 
 ARCHITECTURE = "direction"
+MOST_BYTES = 1 << 26  # of a file of directions
 LEAST_PHOTOS = 2  # on each side of a fitted direction
 
 
@@ -84,22 +87,30 @@ def read_directions(path: str | os.PathLike[str]) -> dict[str, Tensor]:
 
 
 def _read(file: Path) -> Mapping[str, Tensor]:
+    if file.stat().st_size > MOST_BYTES:
+        raise ValueError(f"{file.stat().st_size >> 20} MB are too many")
     if file.suffix == ".safetensors":
         from safetensors.torch import load_file
 
         return load_file(file)
-    if file.suffix in (".npy", ".npz"):
-        content = np.load(file, allow_pickle=False)
-        if isinstance(content, np.ndarray):
-            return {"": torch.from_numpy(content)}
-        return {name: torch.from_numpy(content[name]) for name in content.files}
-    content = torch.load(file, map_location="cpu", weights_only=True)
+    if file.suffix == ".npy":
+        content = np.load(file, mmap_mode="r", allow_pickle=False)  # refuses more than is there
+        return {"": torch.from_numpy(np.array(content))}
+    if file.suffix == ".npz":
+        with zipfile.ZipFile(file) as archive:
+            if sum(item.file_size for item in archive.infolist()) > MOST_BYTES:
+                raise ValueError("it unpacks to too many bytes")
+        arrays = np.load(file, allow_pickle=False)
+        return {name: torch.from_numpy(arrays[name]) for name in arrays.files}
+    content = read_torch(file)
     return content if isinstance(content, Mapping) else {"": content}
 
 
 def _shaped(value: Tensor) -> Tensor:
     if not isinstance(value, Tensor) or not value.is_floating_point():
         raise ValueError("not an array of floats")
+    if value.numel() * value.element_size() > value.untyped_storage().nbytes():
+        raise ValueError("an array larger than the file")
     while value.ndim > 1 and value.shape[0] == 1:
         value = value[0]
     if value.ndim not in (1, 2):

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional as F
 
-from toonify.errors import InputError
+from toonify.errors import InputError, ModelError
 from toonify.faces import Face, FaceDetector, align
 from toonify.models.encoders import INPUT_SIZE
 from toonify.models.styleganex_encoder import STRIDE
@@ -119,9 +119,24 @@ def to_tensor(rgb: RGB) -> Tensor:
 
 
 def to_rgb(images: Tensor) -> RGB:
-    """(1, 3, H, W) in about [-1, 1] → (H, W, 3) uint8."""
-    pixels = (images[0].detach().float().clamp(-1, 1) * 127.5 + 127.5).round().to(torch.uint8)
+    """(1, 3, H, W) in about [-1, 1] → (H, W, 3) uint8.
+
+    Raises:
+        ModelError: the picture is not finite.
+    """
+    image = images[0].detach().float()
+    check_finite(image)
+    pixels = (image.clamp(-1, 1) * 127.5 + 127.5).round().to(torch.uint8)
     return np.asarray(pixels.permute(1, 2, 0).cpu().numpy())
+
+
+def check_finite(images: Tensor) -> None:
+    """ModelError where a network's pictures hold NaN or infinity: black, and no picture."""
+    if not images.isfinite().all():
+        raise ModelError(
+            "the model's picture is not finite",
+            mend="Get the model again, or use --dtype float32.",
+        )
 
 
 def pad_to_stride(frame: Tensor) -> Tensor:
