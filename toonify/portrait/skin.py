@@ -180,7 +180,10 @@ def paint_frames(head: Head, dark: Field, lum: Field, frames: Field, off: Field)
     rings = cut(level, area=16 * u * u)
     if not rings:
         return
-    color = weighted_mean(lab, f32((level > 0) * np.clip(ridge / 12, 0.1, 1)))
+    # The frame's own color is seen in its middle; towards its edges it mixes with skin.
+    ridges = ridge[level > 0]
+    middle = (level > 0) & (ridge >= np.percentile(ridges, 70))
+    color = weighted_mean(lab, f32(middle))
     base = float(head.palette.skin[0])
     color[0] = (
         min(float(color[0]) - 3, base - 14) if ridge is dark else max(float(color[0]), base + 8)

@@ -1,0 +1,47 @@
+"""Draw the documentation's pictures of styles from the portraits beside this file.
+
+usage: python examples/faces/figures.py [FOLDER]     (docs/images by default)
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from toonify.media.images import read_image
+from toonify.portrait import PortraitEngine, render
+
+HERE = Path(__file__).parent
+TILE = 260
+HERO = ("01", "02", "03", "04", "07", "09")
+STYLES = ("05", "06", "08", "11")
+
+
+def tile(picture: np.ndarray) -> np.ndarray:
+    """(H, W, 3) as a (TILE, TILE, 3) tile."""
+    return np.asarray(Image.fromarray(picture).resize((TILE, TILE), Image.Resampling.LANCZOS))
+
+
+def main(folder: Path) -> None:
+    """Write hero.jpg (people, and the same people drawn) and styles.jpg (every style)."""
+    engine = PortraitEngine.from_bundle("default")
+    columns = []
+    for name in HERO:
+        photo = read_image(HERE / f"{name}.jpg").rgb
+        drawn = render(engine.draw(photo, "ink"), size=(2 * TILE, 2 * TILE))
+        columns.append(np.vstack([tile(photo), tile(drawn)]))
+    Image.fromarray(np.hstack(columns)).save(folder / "hero.jpg", quality=90)
+    rows = []
+    for name in STYLES:
+        photo = read_image(HERE / f"{name}.jpg").rgb
+        measured = engine.analyze(photo)
+        drawn = [render(engine.draw(measured, s), size=(2 * TILE, 2 * TILE)) for s in engine.styles]
+        rows.append(np.hstack([tile(picture) for picture in (photo, *drawn)]))
+    Image.fromarray(np.vstack(rows)).save(folder / "styles.jpg", quality=90)
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]) if len(sys.argv) > 1 else HERE.parents[1] / "docs" / "images")
