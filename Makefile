@@ -10,8 +10,8 @@ BIN := $(VENV)/bin
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
 
-demo: $(VENV)/.stamp-run  ## turn the example photo into every character, into demo/
-	$(BIN)/toonify stylize examples/astronaut.png -o demo/ --character all \
+demo: $(VENV)/.stamp-run  ## draw the example photo in every style, into demo/
+	$(BIN)/toonify stylize examples/astronaut.png -o demo/ --style all \
 		--overwrite --sheet demo/sheet.png
 	@echo "The drawings are in demo/, all on one sheet: demo/sheet.png"
 
