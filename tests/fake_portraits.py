@@ -35,15 +35,18 @@ class FakePortraits(PortraitEngine):
         super().__init__(None, detector=FakeDetector(), **options)  # type: ignore[arg-type]
         self.measured: list[int] = []
 
-    def analyze(self, photo, *, faces=None):
+    def analyze(self, photo, *, faces=None, memory=None, people=None):
         faces = self.detector.detect(photo) if faces is None else faces
         self.measured.append(len(faces))
         return Analysis(photo, np.zeros(photo.shape[:2], np.float32), [], 1.0)
 
-    def draw(self, photo, style=None, *, faces=None):
+    def draw(self, photo, style=None, *, faces=None, memory=None, people=None):
         measured = photo if isinstance(photo, Analysis) else self.analyze(photo, faces=faces)
         height, width = measured.rgb.shape[:2]
         shade = SHADES[self.style(style).name]
+        if memory is not None:  # as much of what was seen before as of the frame
+            memory.begin(measured.rgb)
+            shade += float(memory.average("mean", [measured.rgb.mean() / 2000], share=0.1)[0])
         drawing = Drawing(width, height, np.float32([shade] * 3))
         disc = [ellipse((width / 2, height / 2), height / 4)]
         drawing.add(disc, (1, 0, 0))

@@ -110,3 +110,39 @@ def test_stdout(piped, tmp_path):
     assert (status, err) == (0, b"") and Image.open(io.BytesIO(out)).size == (32, 16)
     status, out, err = piped(data, "stylize", "-", "--format", "svg")
     assert (status, err) == (0, b"") and out.startswith(b"<?xml")
+
+
+@pytest.fixture
+def frames(tmp_path):
+    for number in range(3):
+        photo(tmp_path / f"in/{number}.png")
+    return tmp_path / "in"
+
+
+def test_clips_are_drawn_in_a_style_by_default(run, frames, tmp_path):
+    result = run("video", frames, "-o", tmp_path / "out", "--json")
+    assert result.status == 0 and result.records[0]["frames"] == 3
+    assert all(abs(shade(path) - 51) < 30 for path in (tmp_path / "out").iterdir())
+    result = run("video", frames, "-o", tmp_path / "out2", "--style", "wash", "--smooth", "0")
+    assert result.status == 0 and "drawn as scenes" in result.out
+    first = min((tmp_path / "out2").iterdir())
+    assert shade(first) == 204
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("--style", "inc"), "Did you mean 'ink'?"),
+        (("--style", "ink,wash"), "one style"),
+        (("--style", "ink", "--character", "mina"), "not both"),
+        (("--style", "ink", "--engine", "cdsm"), "not both"),
+        (("--color", "0.5"), "of characters"),
+        (("--faces", "largest"), "--faces"),
+        (("--background", "transparent"), "#00ff00"),
+        (("--character", "mina", "--background", "keep"), "of styles"),
+    ],
+)
+def test_refusals_of_clips(run, frames, tmp_path, arguments, said):
+    result = run("video", frames, "-o", tmp_path / "out", *arguments)
+    assert result.status == 2 and said in result.err
+    assert not (tmp_path / "out").exists()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from enum import StrEnum
 from fractions import Fraction
@@ -28,6 +28,13 @@ from toonify.cli.common import (
     prepare_drawing,
     settings_of,
 )
+from toonify.cli.styles import (
+    BackgroundOption,
+    StyleOption,
+    choose_styles,
+    chosen_background,
+    refuse_character_options,
+)
 from toonify.cli.stylize import Faces, Landmarks
 from toonify.errors import UsageError
 from toonify.utils.outputs import InputFiles, check_output
@@ -48,6 +55,8 @@ class Engine(StrEnum):
 
 
 EPILOG = examples(
+    "toonify video clip.mp4 -o toon.mp4",
+    "toonify video clip.mp4 -o toon.mp4 --style comic --background keep",
     "toonify video clip.mp4 -o toon.mp4 --character mina",
     "toonify video clip.mp4 -o look.png --preview",
     "toonify video talk.mkv -o toon.mkv --character left=mina,right=jun --start 12 --end 20",
@@ -70,11 +79,12 @@ def video(
     engine: Annotated[
         Engine, typer.Option(help="How faces are drawn; auto takes what the bundle prefers.")
     ] = Engine.auto,
+    style: StyleOption = None,
     character: Annotated[
         list[str] | None,
         typer.Option(
             help="mina: everybody. mina,jun: in the order they appear. left=mina,right=jun: by"
-            " place. 1=mina,2=jun: by number. Default: the bundle's first."
+            " place. 1=mina,2=jun: by number."
         ),
     ] = None,
     bundle: BundleOption = "default",
@@ -96,6 +106,7 @@ def video(
         float,
         typer.Option(min=0.0, max=1.0, help="Steadiness through time; 0 is each frame alone."),
     ] = 0.5,
+    background: BackgroundOption = None,
     start: Annotated[str, typer.Option(help="Where to begin: seconds, or H:MM:SS.")] = "0",
     end: Annotated[str | None, typer.Option(help="Where to stop, likewise.")] = None,
     fps: Annotated[
@@ -137,7 +148,8 @@ def video(
 ) -> None:
     """Draw the people of a clip; sound, subtitles, chapters and timing stay.
 
-    Frames without a face pass through. Killed or interrupted, the same command goes on where it
+    A style draws whole frames, with everything in them; characters are drawn over their people,
+    and frames without a face pass through. Killed or interrupted, the same command goes on where it
     was: its work is kept in OUT.parts until it is done.
     """
     from toonify.media.video import Span
@@ -153,11 +165,27 @@ def video(
     from toonify.video import preview as draw_preview
 
     check_output(output, InputFiles([source, *model_files(bundle, checkpoint)]), named=True)
-    together = batch_size_of(batch_size, settings, bundle)
-    prepare_drawing(settings, bundle)
-    drawing = {"level": level, "trgb": trgb, "color": color, "batch_size": together}
-    artist, identity = _artist(settings, engine, bundle, checkpoint, landmarks.value, drawing)
+    other = engine is not Engine.auto or checkpoint is not None
+    styles = choose_styles(style or (), character or (), bundle, other=other)
     largest = faces is Faces.largest
+    artist: Artist
+    if styles:
+        if character or other:
+            raise UsageError(
+                "a clip is drawn in a style or as characters, not both",
+                mend="Leave --style or --character, --engine and --checkpoint out.",
+            )
+        refuse_character_options(level, trgb, color)
+        artist, identity = _style_artist(settings, styles, bundle, landmarks.value, background)
+        if largest:
+            raise UsageError("a style draws everybody in a clip", mend="Leave --faces out.")
+    else:
+        if background is not None:
+            raise UsageError("--background is of styles", mend="Name a --style.")
+        together = batch_size_of(batch_size, settings, bundle)
+        prepare_drawing(settings, bundle)
+        drawing = {"level": level, "trgb": trgb, "color": color, "batch_size": together}
+        artist, identity = _artist(settings, engine, bundle, checkpoint, landmarks.value, drawing)
     if preview:
         counts = draw_preview(
             source, output, artist, characters=character or (), span=span, largest=largest
@@ -186,10 +214,35 @@ def video(
         if kept.exists():
             complain(f"the same command goes on from {kept}")
         raise
-    settings.result(report.record(), _line(report))
+    settings.result(report.record(), _line(report, drawn=bool(styles)))
     if report.damaged:
         complain(f"{source} is damaged: what could be read, {report.frames} frames, was drawn")
     raise typer.Exit(1 if report.damaged else 0)
+
+
+def _style_artist(
+    settings: Settings,
+    styles: Sequence[str],
+    bundle: str,
+    landmarks: str,
+    background: str | None,
+) -> tuple[Artist, dict[str, Any]]:
+    """What draws a style, and all that its drawings depend on."""
+    from toonify.portrait.batching import StyleBatchEngine
+    from toonify.portrait.catalog import style_networks
+    from toonify.portrait.engine import PortraitEngine
+    from toonify.video.style_artist import StyleArtist
+
+    if len(styles) > 1:
+        raise UsageError("a clip is drawn in one style", mend="Make one clip for each.")
+    behind = chosen_background(background)
+    if behind == "transparent":
+        raise UsageError("clips are not transparent", mend="Take a color: --background '#00ff00'.")
+    portraits = PortraitEngine.from_bundle(bundle, landmarks=landmarks, offline=settings.offline)
+    about = StyleBatchEngine(portraits, background=behind, networks=style_networks(bundle))
+    identity = {"engine": "style", "landmarks": portraits.detector.name}
+    artist = StyleArtist(portraits, styles[0], background=behind)
+    return artist, identity | {"drawing": about.identity(styles[0])}
 
 
 def _artist(
@@ -284,14 +337,15 @@ def _codes_hash(table: CharacterTable) -> str:
     return digest.hexdigest()
 
 
-def _line(report: Report) -> str:
-    if report.frames_with_faces == 0:
+def _line(report: Report, *, drawn: bool = False) -> str:
+    if report.frames_with_faces == 0 and not drawn:
         found = f"no face found, {report.frames} frames as they were"
         return f"{report.source} -> {report.output}: {found}"
     parts = [f"{report.frames} frames", f"{report.fps:.2f} a second"]
     if report.resumed:
         parts.append(f"{report.resumed} from an earlier run")
-    parts.append("; ".join(f"person {p['person']} as {p['character']}" for p in report.people))
+    people = [f"person {p['person']} as {p.get('character') or p['style']}" for p in report.people]
+    parts.append("; ".join(people) or "no face found, drawn as scenes")
     if report.steadiness:
         parts.append(
             f"steadiness {report.steadiness['after']:.2f} (the clip's own"

@@ -7,6 +7,7 @@ from toonify.video.casting import Casting
 from toonify.video.conversion import Options, Report, convert
 from toonify.video.frame_artist import FrameArtist
 from toonify.video.preview import preview
+from toonify.video.style_artist import StyleArtist
 
 __all__ = [
     "Artist",
@@ -15,6 +16,7 @@ __all__ = [
     "FrameArtist",
     "Options",
     "Report",
+    "StyleArtist",
     "convert",
     "preview",
 ]

@@ -50,6 +50,8 @@ class Compositor:
         smooth: 0 takes each frame for itself, 1 is steadiest.
     """
 
+    scenes = False  # frames without people stay as they are
+
     def __init__(self, artist: Artist, smooth: float) -> None:
         self.artist, self.smooth = artist, smooth
         self._people: dict[int, _Person] = {}

@@ -25,6 +25,7 @@ from toonify.video.artist import Artist
 from toonify.video.casting import Casting
 from toonify.video.pipeline import Drawn, Pipeline
 from toonify.video.steadiness import Steadiness
+from toonify.video.style_artist import StyleArtist
 from toonify.video.work import Gap, WorkFolder, fingerprint
 
 BLOCK = 8  # frames drawn together
@@ -293,8 +294,9 @@ class _Run:
         report = Report(self.source, self.output, self.frames, self.frames - drawn)
         report.frames_with_faces = int(values["with_faces"])
         self.casting.restore(values["casting"])
+        kind = "style" if isinstance(self.artist, StyleArtist) else "character"
         report.people = [
-            {"person": int(person), "character": self.casting[int(person)], "frames": count}
+            {"person": int(person), kind: self.casting[int(person)], "frames": count}
             for person, count in sorted(values["people"].items(), key=lambda item: int(item[0]))
         ]
         steadiness = Steadiness()

@@ -23,8 +23,9 @@ from toonify.faces.types import Points, f32
 from toonify.media.video import Frame, Pixels
 from toonify.video.artist import Artist
 from toonify.video.casting import Casting
-from toonify.video.compositor import Compositor, Item
+from toonify.video.compositor import Item
 from toonify.video.steadiness import Steadiness
+from toonify.video.style_artist import compositor_of
 
 FADE = 3  # frames over which somebody appears or vanishes
 SURE = 3  # sightings that make a person
@@ -83,7 +84,7 @@ class Pipeline:
         self.block = block
         self.width = width_of(smooth, fps)
         self.reach = reach_of(self.width, block)
-        self.compositor = Compositor(artist, smooth)
+        self.compositor = compositor_of(artist, smooth)
         self.steadiness = Steadiness()
         self.people: dict[int, int] = {}  # person -> frames drawn
         self._faces: dict[int, dict[int, Face]] = {}
@@ -227,7 +228,7 @@ class Pipeline:
         if frame.index in self._cuts:
             self.steadiness.pause()
         rgb = frame.rgb
-        if not items:
+        if not items and not self.compositor.scenes:
             self.steadiness.add(rgb, rgb, [])
             return Drawn(frame, frame.pixels, ())
         drawn = self.compositor.compose(rgb, items)

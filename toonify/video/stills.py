@@ -5,7 +5,8 @@ from __future__ import annotations
 from toonify.faces.types import RGB
 from toonify.video.artist import Artist
 from toonify.video.casting import Casting
-from toonify.video.compositor import Compositor, Item
+from toonify.video.compositor import Item
+from toonify.video.style_artist import compositor_of
 
 
 def draw_still(
@@ -19,12 +20,13 @@ def draw_still(
     """
     faces = artist.detector.detect(rgb)[: 1 if largest else None]
     faces = sorted(faces, key=lambda face: float(face.box[0]))
-    if not faces:
+    compositor = compositor_of(artist, 0)
+    if not faces and not compositor.scenes:
         return rgb, 0
     regions = [artist.region(rgb, face) for face in faces]
     places = {n: float(f.points5[:, 0].mean()) / rgb.shape[1] for n, f in enumerate(faces, 1)}
     casting.appear(places)
     names = [casting[n] for n in places]
-    toons = artist.render(regions, artist.encode(regions), names)
+    toons = artist.render(regions, artist.encode(regions), names) if regions else []
     items = [Item(n, toon, region) for n, toon, region in zip(places, toons, regions, strict=True)]
-    return Compositor(artist, 0).compose(rgb, items), len(faces)
+    return compositor.compose(rgb, items), len(faces)
