@@ -25,7 +25,7 @@ from toonify.portrait.styles import STYLES, Style, get_style
 
 RGB = NDArray[np.uint8]
 MIN_SIDE = 16  # smaller pictures hold nothing to draw
-CLIP_UPSAMPLING = 1.25  # in clips, time matters more than the last detail
+CLIP_UPSAMPLING = 1.0  # in clips, time matters more than the last detail
 CROP_LOOSE = 1.25  # side of a portrait cut out of a picture, in FFHQ crops
 
 
