@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
-from toonify.bundle import read_manifest, write_manifest
+import torch
+
+from toonify.bundle import bundle_folder, part_path, read_manifest, write_manifest
+from toonify.checkpoints import load_encoder, load_generator, save_encoder, save_generator
+from toonify.portrait.styles import STYLES
 
 LICENCE = "CC BY-NC-SA 4.0 (non-commercial): derived from a generator trained on FFHQ"
 PRIOR = "ffhq-mobile: PyPI random-face 2021.7.21.1 (Apache-2.0 wheel, MobileStyleGAN, FFHQ)"
+APACHE = "Apache-2.0"
+MEDIAPIPE = ("face_mesh", "iris", "person_matte")
 SOURCES = {
     "generator": f"{PRIOR}; layers from 16×16 on fine-tuned on the drawings of examples/characters",
     "encoder": f"trained from scratch on faces sampled from {PRIOR}",
@@ -16,6 +23,11 @@ SOURCES = {
     "frame_encoder": "trained together with frame_generator",
     "inversion_generator": f"{PRIOR}; layers up to 32×32 distilled into StyleGAN2's layout",
     "inversion_encoder": f"trained from scratch on faces sampled from {PRIOR}",
+    "directions": f"regressions of the W of {PRIOR} on what face mesh, age and clusters tell",
+    "parsing": f"trained from scratch by recipes/parsing on faces sampled from {PRIOR}",
+    "face_mesh": "MediaPipe 0.10.21 (PyPI wheel, Google), face_landmark.tflite unchanged",
+    "iris": "MediaPipe 0.10.21 (PyPI wheel, Google), iris_landmark.tflite unchanged",
+    "person_matte": "MediaPipe 0.10.21 (PyPI wheel, Google), selfie_segmentation.tflite unchanged",
     "characters": "drawings of examples/characters (ours, MIT), projected into the generator",
 }
 
@@ -50,7 +62,39 @@ LIMITS = {
 }
 FIRST = 8  # number of the recipe's step that these come from
 
+SMALL = (*MEDIAPIPE, "parsing", "directions")
 TEMPLATE = Path(__file__).with_name("MODEL_CARD.template.md")
+
+
+def add_small_networks(folder: Path, *, parsing: Path | None = None) -> None:
+    """Put what portraits are drawn from, and directions, into a bundle in `folder`.
+
+    Args:
+        parsing: the ONNX file that `recipes/parsing/train.py` writes; the shipped one without.
+    """
+    shipped = bundle_folder("default")
+    listed = read_manifest(shipped)
+    manifest = read_manifest(folder)
+    files = {part: dict(entry) for part, entry in manifest["files"].items()}
+    for part in SMALL:
+        source = part_path(shipped, listed, part)
+        target = folder / source.name
+        shutil.copyfile(parsing if part == "parsing" and parsing else source, target)
+        files[part] = {"file": target.name}
+    write_manifest(folder, about={"name": "default"}, files=files)
+
+
+def store_small(folder: Path) -> None:
+    """Store what is large and only read from, in 8 bits: encoder and inversion generator."""
+    manifest = read_manifest(folder)
+    for part in ("encoder", "inversion_generator"):
+        if part not in manifest["files"]:
+            continue
+        path = part_path(folder, manifest, part)
+        if part == "encoder":
+            save_encoder(load_encoder(path), path, dtype=torch.int8)
+        else:
+            save_generator(load_generator(path), path, dtype=torch.int8)
 
 
 def finish(folder: Path, *, history: str = "", figures: str = "", **numbers: int) -> None:
@@ -62,19 +106,26 @@ def finish(folder: Path, *, history: str = "", figures: str = "", **numbers: int
         numbers: what the template names.
     """
     files = {
-        part: {"file": entry["file"], "source": SOURCES[part], "license": LICENCE}
+        part: {
+            "file": entry["file"],
+            "source": SOURCES[part],
+            "license": APACHE if part in MEDIAPIPE else LICENCE,
+        }
         for part, entry in read_manifest(folder)["files"].items()
     }
     about = {
         "name": "default",
-        "description": "six drawn characters at 512×512, for photographs of people",
+        "description": "four styles that keep the person, and six drawn characters at 512×512",
         "license": LICENCE,
-        "defaults": {"engine": "cdsm"},  # sharper than whole frames, whose training was short
+        "styles": list(STYLES),
+        # The characters' crops are sharper than their whole frames, whose training was short.
+        "defaults": {"style": next(iter(STYLES)), "engine": "cdsm"},
     }
     write_manifest(folder, about=about, files=files)
     listed = read_manifest(folder)["files"]
     rows = "\n".join(
-        f"| {entry['file']} | {entry['source']} | `{entry['sha256']}` |"
+        f"| {entry['file']} | {entry['source']} | {entry['license'].split(':')[0]}"
+        f" | `{entry['sha256']}` |"
         for entry in listed.values()
     )
     told = [text.format(**numbers) for part, text in STEPS.items() if part in listed]

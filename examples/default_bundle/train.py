@@ -45,7 +45,7 @@ sys.path.insert(0, str(ROOT))
 
 from examples.characters.draw import NAMES, Pose, draw  # noqa: E402
 from examples.default_bundle import frames  # noqa: E402
-from examples.default_bundle.card import LICENCE, finish  # noqa: E402
+from examples.default_bundle.card import LICENCE, add_small_networks, finish, store_small  # noqa: E402
 from examples.default_bundle.drawn_pairs import (  # noqa: E402
     DrawnPairs,
     choose,
@@ -272,6 +272,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--run", type=Path, default=ROOT / "runs" / "default")
     parser.add_argument("--output", type=Path, default=ROOT / "runs" / "default" / "bundle")
+    parser.add_argument("--parsing", type=Path, help="parsing.onnx of recipes/parsing")
     parser.add_argument("--quick", action="store_true", help="a rough bundle in an hour")
     arguments = parser.parse_args()
     run: Path = arguments.run
@@ -316,6 +317,8 @@ def main() -> None:
         licence=LICENCE,
         extras=extras,
     )
+    store_small(arguments.output)
+    add_small_networks(arguments.output, parsing=arguments.parsing)
     finish(
         arguments.output,
         drawn=sizes["drawn"],
