@@ -128,3 +128,26 @@ def test_broken_weights_are_not_kept(tmp_path: Path) -> None:
     assert kept == [2]
     with pytest.raises(UsageError, match="already holds a run"):
         run_trainer(Counter(), RunFolder(tmp_path), steps=9, snapshot=2)
+
+
+def test_the_last_previews_models_are_kept(tmp_path: Path) -> None:
+    trainer = Counter()
+
+    def write(path: Path) -> None:
+        path.write_text(str(trainer.step_count))
+
+    stranger = tmp_path / "model-of-mine.safetensors"
+    stranger.write_text("mine")
+    options = {"keep": 2, "model": "model.safetensors", "write": write}
+    run_trainer(trainer, RunFolder(tmp_path), steps=8, snapshot=2, **options)
+    kept = sorted(tmp_path.glob("model-0*"))
+    assert [path.read_text() for path in kept] == ["6", "8"] and stranger.exists()
+    assert {path.stem.partition("-")[2] for path in kept} <= {
+        path.stem.partition("-")[2] for _, path in previews(tmp_path)
+    }
+
+
+def test_snapshots_are_kept_where_there_is_no_model_yet(tmp_path: Path) -> None:
+    run_trainer(Counter(), RunFolder(tmp_path), steps=6, snapshot=2, keep=5)
+    kept = sorted(tmp_path.glob("snapshot-*.pt"))
+    assert [torch.load(path)["step"] for path in kept] == [2, 4, 6]

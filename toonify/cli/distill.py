@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from toonify.cli.common import Settings, complain, examples, model_files, settings_of
-from toonify.cli.live import training_display
+from toonify.cli.live import KeepOption, training_display
 from toonify.errors import UsageError
 from toonify.utils.outputs import InputFiles, check_run_folder
 
@@ -104,6 +104,7 @@ def distill(
         ),
     ] = None,
     snapshot: Annotated[int, typer.Option(min=1, help="Steps between snapshots.")] = 250,
+    keep: KeepOption = 10,
     compiled: Annotated[
         bool, typer.Option("--compile", help="Through torch.compile, where there is a compiler.")
     ] = False,
@@ -161,6 +162,7 @@ def distill(
         numbers={name: value for name, value in numbers.items() if value is not None},
         compiled=compiled,
         snapshot=snapshot,
+        keep=keep,
         resume=resume,
     )
     if layout is Layout.hybrid:
@@ -203,6 +205,7 @@ class _Job:
     numbers: dict[str, Any]
     compiled: bool
     snapshot: int
+    keep: int
     resume: bool
 
     def _shared(self) -> dict[str, Any]:
@@ -216,6 +219,7 @@ class _Job:
             "compiled": self.compiled,
             "bfloat16": not exact,
             "snapshot": self.snapshot,
+            "keep": self.keep,
             "seed": self.settings.seed,
         }
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from toonify.cli.common import Settings, complain, examples, model_files, settings_of
-from toonify.cli.live import training_display
+from toonify.cli.live import KeepOption, training_display
 from toonify.cli.projecting import EncoderOption
 from toonify.utils.outputs import InputFiles, check_run_folder
 
@@ -104,6 +104,7 @@ def finetune(
     snapshot: Annotated[
         float, typer.Option(min=0.001, help="Thousand images between snapshots and previews.")
     ] = 0.5,
+    keep: KeepOption = 10,
     batch_size: Annotated[
         int | None,
         typer.Option(min=1, help="Drawings a step.", show_default="4 on pairs, 8 adversarial"),
@@ -259,6 +260,7 @@ def finetune(
         paired=PairedConfig(
             batch_size=pairs,
             snapshot=max(1, round(snapshot * 1000 / pairs)),
+            keep=keep,
             sharpen=_SHARPEN if sharpen is None else sharpen,
             detail_crops=sharpen != 0,
             compiled=compiled,
@@ -266,6 +268,7 @@ def finetune(
         ),
         adversarial=FinetuneConfig(
             snapshot_kimg=snapshot,
+            keep=keep,
             bfloat16=dtype != torch.float32,
             **_given(batch_size=batch_size, **asked, **shared),
         ),

@@ -8,9 +8,20 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from typing import Annotated
+
+import typer
 
 from toonify.cli.common import Settings
 
+KeepOption = Annotated[
+    int,
+    typer.Option(
+        "--keep",
+        min=0,
+        help="Previews whose model is kept beside them, the last ones: NAME-KIMG.safetensors.",
+    ),
+]
 # call with (stage, done, total, metrics)
 Update = Callable[[str, int, int, Mapping[str, float]], None]
 

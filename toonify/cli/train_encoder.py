@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from toonify.cli.common import examples, model_files, settings_of
-from toonify.cli.live import training_display
+from toonify.cli.live import KeepOption, training_display
 from toonify.cli.training_faces import check_faces, face_data, judges
 from toonify.cli.training_frames import FrameOptions
 from toonify.cli.training_frames import check as check_frames
@@ -163,6 +163,7 @@ def train_encoder(
     snapshot: Annotated[
         float, typer.Option(min=0.001, help="Thousand faces between snapshots and validations.")
     ] = 4.0,
+    keep: KeepOption = 10,
     held_out: Annotated[
         int, typer.Option(min=1, help="Faces of either kind kept for validation.")
     ] = 32,
@@ -294,6 +295,7 @@ def train_encoder(
         batch_size=batch_size,
         lr=lr,
         snapshot=snapshot,
+        keep=keep,
         weights=image_weights
         | {"code": code, "l1": l1, "adversarial": adversarial, "flicker": flicker},
         train_from=train_from,
@@ -339,6 +341,7 @@ def train_encoder(
         batch_size=batch_size or (32 if small else 8),
         lr=rate if lr is None else lr,
         snapshot_kimg=snapshot,
+        keep=keep,
         seed=settings.seed,
     )
     given = {"generator": generator, "start": start, "photos": photos, "pairs": pairs}

@@ -46,6 +46,7 @@ class FrameOptions:
     batch_size: int | None
     lr: float | None
     snapshot: float
+    keep: int
     weights: dict[str, float | None]
     train_from: int | None
     compiled: bool
@@ -199,6 +200,7 @@ def train(
         hint_share=HINT_SHARE if _hinted(options, source) and weights.code else 0.0,
         bfloat16=precision == torch.bfloat16,
         snapshot=max(1, round(options.snapshot * 1000 / batch)),
+        keep=options.keep,
         seed=settings.seed,
     )
     listed = {k: v for k, v in vars(options).items() if k != "weights"} | asdict(config)

@@ -130,6 +130,7 @@ def _save(folder: RunFolder | None, trainer: AdversarialTrainer[G]) -> None:
     metadata = {"kimg": f"{shown:g}"}
     save_generator(trainer.average, folder.path / "generator.safetensors", metadata=metadata)
     target = folder.path / "discriminator.safetensors"
+    folder.keep("generator.safetensors", shown, trainer.config.keep)
     save_discriminator(trainer.discriminator, target, metadata=metadata)
     folder.preview(trainer.preview(), shown)
 

@@ -39,6 +39,7 @@ class FinetuneConfig:
             None takes those of a StyleGAN2 generator, and 8192 beside a compact one.
         discriminator_max: see `discriminator_base`.
         snapshot_kimg: thousand images between snapshots (and previews).
+        keep: generators of so many previews are kept, as generator-KIMG.safetensors.
         log_every: steps between two lines of metrics.
         seed: of weights, latents, augmentation and the order of drawings.
         bfloat16: run both networks under autocast; path length stays in float32.
@@ -67,6 +68,7 @@ class FinetuneConfig:
     discriminator_base: int | None = None
     discriminator_max: int = 256
     snapshot_kimg: float = 1.0
+    keep: int = 0
     log_every: int = 4
     seed: int = 0
     bfloat16: bool = False
@@ -85,4 +87,4 @@ class FinetuneConfig:
 
 
 # These may change between a run and its resumption; everything else must stay.
-FREE = ("kimg", "snapshot_kimg", "log_every", "lr", "r1_weight", "bfloat16")
+FREE = ("kimg", "snapshot_kimg", "keep", "log_every", "lr", "r1_weight", "bfloat16")

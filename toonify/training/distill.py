@@ -19,6 +19,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from toonify.checkpoints import save_generator
 from toonify.errors import UsageError
 from toonify.models.mobile import MobileGenerator
 from toonify.models.ops import EqualLinear
@@ -52,6 +53,7 @@ class DistillConfig:
         compiled: through `torch.compile`.
         bfloat16: where that is exact enough; else float32.
         snapshot: steps between snapshots.
+        keep: so many snapshots are kept, beside their previews.
     """
 
     steps: int = 8000
@@ -66,6 +68,7 @@ class DistillConfig:
     bfloat16: bool = True
     ema: float = 0.998
     snapshot: int = 250
+    keep: int = 0
     seed: int = 0
 
     def __post_init__(self) -> None:
@@ -380,5 +383,8 @@ def distill(
         snapshot=config.snapshot,
         resume=resume,
         progress=progress,
+        keep=config.keep,
+        model="generator.safetensors",
+        write=lambda path: save_generator(trainer.average, path),
     )
     return trainer.average

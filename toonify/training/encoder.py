@@ -48,6 +48,7 @@ class EncoderConfig:
         lr: AdamW's learning rate; see `encoder_variants.learning_rate`.
         augment: spoil the inputs.
         snapshot_kimg: thousand faces between snapshots, validations and previews.
+        keep: encoders of so many previews are kept, as encoder-KIMG.safetensors.
         log_every: steps between lines of metrics.
     """
 
@@ -56,6 +57,7 @@ class EncoderConfig:
     lr: float = 1e-3
     augment: bool = True
     snapshot_kimg: float = 8.0
+    keep: int = 0
     log_every: int = 25
     seed: int = 0
 
@@ -133,6 +135,7 @@ def train_encoder(
                 "config": asdict(config),
             }
         )
+        run.keep("encoder.safetensors", kimg, config.keep)
         metrics, tiles = validate(encoder, loss, data)
         run.preview(tiles, kimg)
         return metrics

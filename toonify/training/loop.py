@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any, Protocol
 
 from torch import Tensor
@@ -75,6 +76,9 @@ def run_trainer(
     log_every: int = 10,
     progress: Progress | None = None,
     kept: Callable[[], None] | None = None,
+    keep: int = 0,
+    model: str = "snapshot.pt",
+    write: Callable[[Path], None] | None = None,
 ) -> None:
     """Step until `steps` are done; on the CPU a resumed run ends as an uninterrupted one.
 
@@ -82,6 +86,9 @@ def run_trainer(
         snapshot: steps between snapshots and previews.
         progress: called after every step with the losses.
         kept: called before each snapshot, to write what the run is for.
+        keep: snapshots of so many previews are kept, see `RunFolder.keep`.
+        model: what of the folder is kept of them.
+        write: writes the model; None takes the file as it lies in the folder.
 
     Raises:
         UsageError: a run in the folder without `resume`, or a resumption of something else.
@@ -109,6 +116,7 @@ def run_trainer(
         if kept:
             kept()
         run.save(trainer.state_dict())
+        run.keep(model, trainer.kimg, keep, write)
         run.preview(trainer.preview(), trainer.kimg)
 
     began = time.monotonic()

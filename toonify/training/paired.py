@@ -12,6 +12,7 @@ from typing import TypeVar, cast
 
 from torch import nn
 
+from toonify.checkpoints import save_generator
 from toonify.errors import UsageError
 from toonify.models.protocol import Generator
 from toonify.training.loop import Progress, run_trainer
@@ -58,6 +59,9 @@ def finetune_paired(
         snapshot=config.snapshot,
         resume=resume,
         progress=progress,
+        keep=config.keep,
+        model="generator.safetensors",
+        write=lambda path: save_generator(trainer.average, path),
     )
     cast(nn.Module, trainer.average).eval()
     return trainer.average

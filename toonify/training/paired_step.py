@@ -52,6 +52,7 @@ class PairedConfig:
         compiled: run the generator through `torch.compile`: about twice as fast after a minute,
             where the machine has a C++ compiler.
         snapshot: steps between snapshots.
+        keep: so many snapshots are kept, beside their previews.
     """
 
     steps: int = 1500
@@ -66,6 +67,7 @@ class PairedConfig:
     compiled: bool = False
     ema: float = 0.995
     snapshot: int = 100
+    keep: int = 0
     seed: int = 0
 
 

@@ -10,9 +10,10 @@ import math
 import os
 import pickle
 import re
+import shutil
 import signal
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
@@ -24,6 +25,7 @@ from torch import Tensor
 from toonify.errors import InputError, ModelError, UsageError
 from toonify.media.images import write_image
 from toonify.training.report_tensorboard import Board
+from toonify.utils.atomic import replacing, write_text
 
 METRICS = "metrics.jsonl"
 _PREVIEW = re.compile(r"preview-(\d+\.\d+)\.jpg")
@@ -76,17 +78,46 @@ class RunFolder:
         Raises:
             InputError: it can't be written (a full disk, say); the previous one is intact.
         """
-        partial = self.snapshot.with_name(f".{self.snapshot.name}.{os.getpid()}")
         try:
-            torch.save(state, partial)
-            os.replace(partial, self.snapshot)
+            with replacing(self.snapshot) as partial:
+                torch.save(state, partial)
         except (OSError, RuntimeError) as error:  # torch wraps a full disk in RuntimeError
             raise InputError(
                 f"can't write the snapshot {self.snapshot} ({error})",
                 mend="The previous one is intact: make room and resume.",
             ) from error
-        finally:
-            partial.unlink(missing_ok=True)
+
+    def keep(
+        self, name: str, kimg: float, count: int, write: Callable[[Path], None] | None = None
+    ) -> None:
+        """Keep what belongs to a preview as NAME-KIMG, and no more than the last `count` of them.
+
+        Args:
+            name: of a model's file, which lies here, or is "snapshot.pt".
+            write: writes the model; None takes the file as it lies here.
+
+        Raises:
+            InputError: it can't be written.
+        """
+        if not count:
+            return
+        stem, _, suffix = name.partition(".")
+        target = self.path / f"{stem}-{kimg:09.3f}.{suffix}"
+        try:
+            target.unlink(missing_ok=True)
+            if write is not None:
+                write(target)
+            else:
+                _same_file(self.path / name, target)
+            pattern = re.compile(rf"{re.escape(stem)}-\d+\.\d+\.{re.escape(suffix)}")
+            known = sorted(p for p in self.path.iterdir() if pattern.fullmatch(p.name))
+            for old in known[:-count]:
+                old.unlink(missing_ok=True)
+        except OSError as error:
+            raise InputError(
+                f"can't keep {target}: {error.strerror or error}",
+                mend="The last snapshot is intact: make room and resume, or give --keep 0.",
+            ) from error
 
     def log(self, metrics: dict[str, float]) -> None:
         """Append one line to metrics.jsonl.
@@ -118,7 +149,6 @@ class RunFolder:
         if not self.metrics.is_file():
             return
         kept = []
-        partial = self.metrics.with_name(f".{self.metrics.name}.{os.getpid()}.tmp")
         try:
             for line in self.metrics.read_text(encoding="utf-8").splitlines():
                 try:
@@ -126,10 +156,8 @@ class RunFolder:
                         kept.append(line + "\n")
                 except (ValueError, KeyError):
                     continue  # half a line, cut by the kill
-            partial.write_text("".join(kept), encoding="utf-8")
-            os.replace(partial, self.metrics)
+            write_text(self.metrics, "".join(kept))
         except OSError as error:
-            partial.unlink(missing_ok=True)
             raise InputError(
                 f"can't write {self.metrics}: {error.strerror or error}",
                 mend="The last snapshot is intact: make room and resume.",
@@ -142,6 +170,14 @@ class RunFolder:
         write_image(path, picture.permute(1, 2, 0).numpy())
         self._board.picture("preview", picture, round(kimg * 1000))
         return path
+
+
+def _same_file(source: Path, target: Path) -> None:
+    """Another name of a file that is only ever replaced; a copy where there are no such names."""
+    try:
+        os.link(source, target)
+    except OSError:
+        shutil.copyfile(source, target)
 
 
 def previews(folder: Path) -> list[tuple[float, Path]]:

@@ -57,6 +57,7 @@ class ShallowConfig:
         compiled: through `torch.compile`.
         bfloat16: where that is exact enough; else float32.
         snapshot: steps between snapshots.
+        keep: so many snapshots are kept, beside their previews.
     """
 
     steps: int = 4000
@@ -68,6 +69,7 @@ class ShallowConfig:
     compiled: bool = False
     bfloat16: bool = True
     snapshot: int = 250
+    keep: int = 0
     seed: int = 0
 
     def __post_init__(self) -> None:
@@ -377,6 +379,7 @@ def teach_shallow(
         snapshot=config.snapshot,
         resume=resume,
         progress=progress,
+        keep=config.keep,
     )
     fit_to_rgb(trainer.average, trainer.teacher)
     return trainer.average

@@ -73,6 +73,7 @@ class FrameConfig:
         compiled: through `torch.compile`.
         bfloat16: where that is exact enough; else float32.
         snapshot: steps between snapshots.
+        keep: so many snapshots are kept, beside their previews.
     """
 
     steps: int = 4000
@@ -88,6 +89,7 @@ class FrameConfig:
     bfloat16: bool = True
     ema: float = 0.998
     snapshot: int = 250
+    keep: int = 0
     seed: int = 0
 
     def __post_init__(self) -> None:

@@ -62,5 +62,7 @@ def train_frames(
         resume=resume,
         progress=progress,
         kept=keep,
+        keep=config.keep,
+        model="encoder.safetensors",
     )
     return trainer.average, trainer.base_average
