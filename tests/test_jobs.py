@@ -78,3 +78,24 @@ def test_numbered():
     assert numbered(Path("a/x.png"), face=2, character="mina") == Path("a/x-face2-mina.png")
     assert numbered(Path("a/x.y.png"), character="mina") == Path("a/x.y-mina.png")
     assert numbered(Path("x.png")) == Path("x.png")
+
+
+def test_names_that_would_meet_stay_apart(tmp_path):
+    for name in ("a.jpg", "a.png", "a.jpg.png", "a.jpg.png.webp", "b.jpg"):
+        photo(tmp_path / name)
+    jobs = plan([str(tmp_path)], str(tmp_path / "out"))
+    targets = {job.source.name: job.target.name for job in jobs}
+    assert len(set(targets.values())) == 5 and targets["b.jpg"] == "b.png"
+    assert all(target.startswith(source[:-4]) for source, target in targets.items())
+
+
+def test_what_lies_in_the_output_folder_is_no_photograph(tmp_path):
+    photo(tmp_path / "in/a.png")
+    photo(tmp_path / "in/toons/a.png")
+    told = []
+    (job,) = plan(
+        [str(tmp_path / "in")], str(tmp_path / "in/toons"), recursive=True, note=told.append
+    )
+    assert job.source == tmp_path / "in/a.png" and "toonify's own" in told[0]
+    (job,) = plan([str(tmp_path / "in/toons/a.png")], str(tmp_path / "in/toons2"))
+    assert job.source == tmp_path / "in/toons/a.png"

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from toonify.errors import ModelError
+from toonify.utils.atomic import write_text
 from toonify.utils.hashing import file_sha256
 
 if TYPE_CHECKING:  # whoever reads a manifest alone does without torch
@@ -231,9 +232,7 @@ def write_manifest(
         part: {**entry, "sha256": file_sha256(folder / entry["file"])}
         for part, entry in files.items()
     }
-    temporary = folder / f".manifest.json.{os.getpid()}.tmp"
-    temporary.write_text(
+    write_text(
+        folder / "manifest.json",
         json.dumps({"format": 1, **about, "files": listed}, indent=2, ensure_ascii=False) + "\n",
-        encoding="utf-8",
     )
-    os.replace(temporary, folder / "manifest.json")

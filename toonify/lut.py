@@ -18,6 +18,7 @@ from torch import Tensor
 
 from toonify.errors import InputError, ModelError, UsageError
 from toonify.names import unknown_name
+from toonify.utils.atomic import write_bytes
 
 _KEY = "toonify.table"
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
@@ -144,15 +145,11 @@ class CharacterTable:
                 tensors[f"preview.{character.name}"] = torch.tensor(character.preview.copy())
             listed[character.name] = {"k": character.k, "provenance": character.provenance}
         about = {"version": 1, "generator_hash": self.generator_hash, "characters": listed}
-        temporary = target.with_name(f".{target.name}.{os.getpid()}.tmp")
         try:
             # not save_file, which makes the file readable by its owner alone
-            temporary.write_bytes(save(tensors, metadata={_KEY: json.dumps(about)}))
-            os.replace(temporary, target)
+            write_bytes(target, save(tensors, metadata={_KEY: json.dumps(about)}))
         except (OSError, SafetensorError) as error:
             raise InputError(f"{target} can't be written ({error})") from error
-        finally:
-            temporary.unlink(missing_ok=True)
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> CharacterTable:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import os
 import struct
 import zlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import TracebackType
 
@@ -13,6 +13,7 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 from toonify.errors import InputError
+from toonify.utils.atomic import Temporary
 from toonify.utils.marks import finish_png, read_mark
 
 HEADER = 28  # pixels
@@ -30,15 +31,24 @@ class SheetWriter:
         columns: headings, the first one for the photograph.
         tile: side of a cell in pixels.
         gap: pixels between cells.
+        lenient: a disk that gets full is told by `failure` alone, and nothing more is written.
 
     Raises:
         InputError: the file can't be written.
     """
 
     def __init__(
-        self, path: Path, columns: Sequence[str], *, tile: int = 256, gap: int = 4
+        self,
+        path: Path,
+        columns: Sequence[str],
+        *,
+        tile: int = 256,
+        gap: int = 4,
+        lenient: bool = False,
     ) -> None:
         self.path = path
+        self.failure: InputError | None = None
+        self._lenient = lenient
         self.columns = tuple(columns)
         self.tile = tile
         self.gap = gap
@@ -46,17 +56,17 @@ class SheetWriter:
         self.width = len(self.columns) * (tile + gap) + gap
         self._height = 0
         self._compressor = zlib.compressobj(6)
-        self._temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
         try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            self._file = open(self._temporary, "wb")  # noqa: SIM115 (closed in __exit__)
+            self._temporary = Temporary(path)
+            self._file = open(self._temporary.path, "r+b")  # noqa: SIM115 (closed in __exit__)
         except OSError as error:
             raise InputError(
                 f"can't write {path}: {error.strerror or error}", mend="Choose another --sheet."
             ) from error
-        self._file.write(b"\x89PNG\r\n\x1a\n")
-        self._header()
-        self._pixels(self._headings())
+        with self._writing():
+            self._file.write(b"\x89PNG\r\n\x1a\n")
+            self._header()
+            self._pixels(self._headings())
 
     def add(self, cells: Sequence[np.ndarray]) -> None:
         """Append a row.
@@ -64,11 +74,14 @@ class SheetWriter:
         Args:
             cells: one (h, w, 3) uint8 RGB image a column, of any size.
         """
+        if self.failure is not None:
+            return
         row = np.full((self.tile + self.gap, self.width, 3), 255, np.uint8)
         for index, cell in enumerate(cells):
             left = self.gap + index * (self.tile + self.gap)
             row[: self.tile, left : left + self.tile] = _fit(cell, self.tile)
-        self._pixels(row)
+        with self._writing():
+            self._pixels(row)
         self.rows += 1
 
     def __enter__(self) -> SheetWriter:
@@ -82,17 +95,35 @@ class SheetWriter:
     ) -> None:
         interrupted = kind is not None and issubclass(kind, KeyboardInterrupt)
         whole = kind is None or (interrupted and self.rows > self._rows_there())
-        with self._file:
-            if whole:
-                self._chunk(b"IDAT", self._compressor.flush())
-                self._chunk(b"IEND", b"")
-                self._file.seek(8)
-                self._header()  # now that the height is known
-        if whole and self.rows:
-            finish_png(self._temporary, self.path.name, {"kind": SHEET, "rows": self.rows})
-            os.replace(self._temporary, os.path.realpath(self.path))
-        else:
-            self._temporary.unlink(missing_ok=True)
+        try:
+            with self._writing():
+                if whole and self.rows and self.failure is None:
+                    self._finish()
+        finally:
+            with suppress(OSError):
+                self._file.close()
+            self._temporary.discard()
+
+    def _finish(self) -> None:
+        self._chunk(b"IDAT", self._compressor.flush())
+        self._chunk(b"IEND", b"")
+        self._file.seek(8)
+        self._header()  # now that the height is known
+        self._file.close()
+        finish_png(self._temporary.path, self.path.name, {"kind": SHEET, "rows": self.rows})
+        self._temporary.commit()
+
+    @contextmanager
+    def _writing(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            self.failure = InputError(
+                f"can't write {self.path}: {error.strerror or error}",
+                mend="Make room, or choose another --sheet.",
+            )
+            if not self._lenient:
+                raise self.failure from error
 
     def _rows_there(self) -> int:
         """Of an earlier run's sheet."""

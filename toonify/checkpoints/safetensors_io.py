@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, cast
@@ -17,6 +16,8 @@ from torch import Tensor, nn
 
 from toonify.errors import InputError, ModelError
 from toonify.models.protocol import Generator
+from toonify.utils.atomic import write_bytes
+from toonify.utils.text import printable
 
 CONFIG_KEY = "toonify.config"
 SCALE = "::scale"  # suffix of the scales of a tensor that is stored in 8 bits
@@ -65,22 +66,13 @@ def write_safetensors(
         elif dtype is not None and tensor.is_floating_point():
             tensor = tensor.to(dtype)
         stored[name] = tensor.contiguous().clone()
-    header = {**(metadata or {}), CONFIG_KEY: json.dumps(dict(config), sort_keys=True)}
+    header = {key: printable(value) for key, value in (metadata or {}).items()}
+    header[CONFIG_KEY] = json.dumps(dict(config), sort_keys=True)
     target = Path(path)
     data = save(stored, metadata=header)
-    partial: str | None = None
     try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        handle, partial = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.")
-        with os.fdopen(handle, "wb") as file:
-            file.write(data)
-        umask = os.umask(0)
-        os.umask(umask)
-        os.chmod(partial, 0o666 & ~umask)  # mkstemp's own mode would hide it from others
-        os.replace(partial, target)
+        write_bytes(target, data)
     except OSError as error:
-        if partial is not None:
-            Path(partial).unlink(missing_ok=True)
         raise InputError(
             f"can't write {target}: {error.strerror or error}", mend="Choose another -o."
         ) from error

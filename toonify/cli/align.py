@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -11,6 +10,7 @@ import typer
 
 from toonify.cli.common import complain, examples, settings_of
 from toonify.errors import InputError, ToonifyError, UsageError
+from toonify.utils import atomic
 from toonify.utils.marks import CROP
 from toonify.utils.outputs import InputFiles, check_output, is_ours
 
@@ -192,13 +192,9 @@ def write_text(path: Path, text: str) -> None:
     Raises:
         InputError: it can't be written.
     """
-    partial = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        partial.write_text(text, encoding="utf-8")
-        partial.replace(path)
+        atomic.write_text(path, text)
     except OSError as error:
-        partial.unlink(missing_ok=True)
         raise InputError(f"can't write {path}: {error.strerror or error}") from error
 
 

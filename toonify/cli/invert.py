@@ -20,7 +20,8 @@ from toonify.cli.inverting import (
     present,
 )
 from toonify.errors import InputError, ModelError, ToonifyError, UsageError
-from toonify.utils.outputs import InputFiles, check_output
+from toonify.utils.atomic import write_text
+from toonify.utils.outputs import LOSS_TABLE, InputFiles, check_output
 
 if TYPE_CHECKING:
     from toonify.training.perceptual import PerceptualLoss
@@ -156,17 +157,14 @@ def _write_curves(stem: Path, curves: dict[str, list[float]]) -> str:
     from toonify.media.images import write_image
 
     table = stem.with_name(f"{stem.name}-loss.csv")
-    partial = table.with_name(f".{table.name}.{os.getpid()}.tmp")
     lines = [
         f"{kind},{step},{value:.6f}\n"
         for kind, values in curves.items()
         for step, value in enumerate(values, start=1)
     ]
     try:
-        partial.write_text("".join(["kind,step,loss\n", *lines]), encoding="utf-8")
-        partial.replace(table)
+        write_text(table, "".join([f"{LOSS_TABLE}\n", *lines]))
     except OSError as error:
-        partial.unlink(missing_ok=True)
         raise InputError(f"can't write {table}: {error.strerror or error}") from error
     joined = [value for values in curves.values() for value in values]
     title = " then ".join({"refine": "LPIPS", "tune": "LPIPS + L2 (generator)"}[k] for k in curves)

@@ -14,6 +14,8 @@ from toonify.cli.common import Dtype, Settings, complain, examples, hoist_global
 from toonify.cli.lazy import LazyCommand, lazy_group
 from toonify.errors import ToonifyError
 from toonify.utils.links import FOLLOW_LINKS
+from toonify.utils.signals import terminated_is_interrupted
+from toonify.utils.streams import tolerant_streams
 
 COMMANDS = tuple(
     LazyCommand(name, f"toonify.cli.{name.replace('-', '_')}", summary)
@@ -124,10 +126,20 @@ def main(arguments: Sequence[str] | None = None) -> int:
         not be loaded; 130 interrupted.
     """
     argv = hoist_globals(sys.argv[1:] if arguments is None else arguments)
-    debug = "--debug" in argv
+    with tolerant_streams() as (out, _), terminated_is_interrupted():
+        status = _run(argv, debug="--debug" in argv)
+        out.flush()
+        if out.lost is not None and status == 0:
+            status = 1
+            if not isinstance(out.lost, BrokenPipeError):  # whoever read it is gone, and knows
+                reason = getattr(out.lost, "strerror", None) or out.lost
+                complain(f"can't write all to stdout: {reason}")
+    return status
+
+
+def _run(argv: Sequence[str], *, debug: bool) -> int:
     try:
         status = app(argv, prog_name="toonify", standalone_mode=False)
-        sys.stdout.flush()
         if status == 130:  # typer has turned Ctrl-C into this status
             complain("interrupted")
     except ToonifyError as error:
@@ -135,9 +147,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except (KeyboardInterrupt, typer.Abort):
         status = _fail("interrupted", 130, debug)
     except BrokenPipeError:
-        # Whoever read our output is gone; nothing more can be said to it.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        status = 1
+        status = 1  # whoever read our output is gone; nothing more can be said to it
     except _ClickException as error:
         status = _usage(error, debug)
     except Exception as error:

@@ -66,13 +66,13 @@ def list_models(ctx: typer.Context) -> None:
 
 @app.command(epilog=examples("toonify models pull ffhq-mobile", "toonify models pull psp-ffhq"))
 def pull(ctx: typer.Context, names: Names) -> None:
-    """Download checkpoints into the cache; what is there already stays."""
+    """Download checkpoints into the cache; what is there already and undamaged stays."""
     from toonify.checkpoints.download import pull as pull_checkpoint
 
     settings = settings_of(ctx)
     for name in names:
         with settings.transfer() as progress:
-            path = pull_checkpoint(name, offline=settings.offline, progress=progress)
+            path = pull_checkpoint(name, offline=settings.offline, verify=True, progress=progress)
         settings.result({"name": name, "path": str(path)}, str(path))
 
 

@@ -33,7 +33,7 @@ from toonify.cli.styles import (
     document,
     refuse_character_options,
 )
-from toonify.errors import UsageError
+from toonify.errors import InputError, UsageError
 
 if TYPE_CHECKING:
     from toonify.batch import Engine, Result
@@ -192,6 +192,7 @@ def stylize(
     from toonify.manifest import Manifest
     from toonify.sheet import SheetWriter
     from toonify.utils.outputs import InputFiles, check_output
+    from toonify.utils.streams import write_binary
 
     settings = settings_of(ctx)
     if skip_existing and overwrite:
@@ -281,15 +282,23 @@ def stylize(
     )
     batch = Batch(engine, options, inputs=reads, sheet_rows=sheet is not None)
     batch.check(jobs)
-    failed = 0
+    failed, full = 0, ""
     with ExitStack() as stack:
         log = stack.enter_context(Manifest(manifest)) if manifest else None
-        page = stack.enter_context(SheetWriter(sheet, ("photo", *names))) if sheet else None
+        page = (
+            stack.enter_context(SheetWriter(sheet, ("photo", *names), lenient=True))
+            if sheet
+            else None
+        )
         progress = stack.enter_context(settings.progress("photos"))
         for done, result in enumerate(batch.run(jobs), start=1):
             progress(done, len(jobs))
-            if log:
-                log.add(result.entry())
+            if log and not full:
+                try:
+                    log.add(result.entry())
+                except OSError as error:  # the drawings are worth more than the list of them
+                    full = error.strerror or str(error)
+                    complain(f"can't write {manifest}: {full}. The drawings go on without it.")
             for row in result.rows:
                 if page:
                     page.add(row)
@@ -299,13 +308,19 @@ def stylize(
             if result.note:
                 complain(f"{result.source}: {result.note}")
             if result.picture is not None:
-                sys.stdout.buffer.write(result.picture)
-                sys.stdout.buffer.flush()
+                try:
+                    write_binary(result.picture)
+                except OSError as error:
+                    reason = error.strerror or str(error)
+                    raise InputError(f"can't write to stdout: {reason}") from error
             elif result.status != "failed" or settings.json:
                 settings.result(result.record(), _line(result))
+    if page is not None and page.failure is not None:
+        full = str(page.failure)
+        complain(full)
     if failed and len(jobs) > 1:
         complain(f"{failed} of {len(jobs)} photos failed")
-    raise typer.Exit(1 if failed else 0)
+    raise typer.Exit(1 if failed or full else 0)
 
 
 def choose_characters(asked: Sequence[str], known: Sequence[str]) -> tuple[str, ...]:

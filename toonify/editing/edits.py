@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import io
-import os
-import secrets
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -14,6 +12,8 @@ from torch import Tensor
 
 from toonify.errors import InputError, UsageError
 from toonify.inversion.frames import RGB
+from toonify.utils.atomic import write_bytes
+from toonify.utils.marks import stamp
 
 GAP = 4  # white pixels between the pictures of a strip
 LABEL = 20  # px of the line above a labelled row
@@ -83,13 +83,9 @@ def write_animation(path: Path, pictures: Sequence[RGB], *, milliseconds: int = 
         duration=milliseconds,
         loop=0,
     )
-    partial = path.with_name(f".{path.name[:60]}.{secrets.token_hex(4)}.tmp")
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        partial.write_bytes(data.getvalue())
-        os.replace(partial, path)
+        write_bytes(path, stamp(data.getvalue(), path.name, {"kind": "picture"}))
     except OSError as error:
-        partial.unlink(missing_ok=True)
         raise InputError(
             f"can't write {path}: {error.strerror or error}", mend="Choose another -o."
         ) from error

@@ -5,8 +5,8 @@ from __future__ import annotations
 import base64
 import html
 import json
-import os
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -19,6 +19,7 @@ from toonify.evaluation.page import FOOT, HEAD
 from toonify.evaluation.run import Run, Subject
 from toonify.evaluation.summary import deviations
 from toonify.media.images import encode_image
+from toonify.utils.atomic import Temporary
 
 # pixels of a picture; pages with more photos than this get the smaller one
 TILE, SMALL_TILE, MANY = 256, 144, 200
@@ -41,10 +42,10 @@ class Gallery:
     def __init__(self, path: Path, cells: Sequence[tuple[str, str]], *, photos: int) -> None:
         self.path, self.cells = path, tuple(cells)
         self._tile = TILE if photos <= MANY else SMALL_TILE
-        self._temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
         try:
+            self._temporary = Temporary(path)
             self._file = open(  # noqa: SIM115 (closed in __exit__)
-                self._temporary, "w", encoding="utf-8", errors="replace"
+                self._temporary.path, "w", encoding="utf-8", errors="backslashreplace"
             )
         except OSError as error:
             raise InputError(
@@ -81,7 +82,7 @@ class Gallery:
         text = json.dumps(data, ensure_ascii=False).replace("<", "\\u003c")
         self._file.write(FOOT.replace("@DATA@", text))
         self._file.close()
-        os.replace(self._temporary, self.path)
+        self._temporary.commit()
 
     def __enter__(self) -> Gallery:
         return self
@@ -92,8 +93,9 @@ class Gallery:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        self._file.close()
-        self._temporary.unlink(missing_ok=True)
+        with suppress(OSError):  # a full disk, of which has been told
+            self._file.close()
+        self._temporary.discard()
 
     def _figure(self, picture: np.ndarray, title: str, marks: str) -> str:
         small = Image.fromarray(picture).resize((self._tile,) * 2, Image.Resampling.LANCZOS)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from importlib.metadata import version
@@ -20,6 +19,7 @@ from toonify.evaluation.gallery import Gallery
 from toonify.evaluation.probes import Probes
 from toonify.evaluation.run import Run, Subject
 from toonify.sheet import SheetWriter
+from toonify.utils.atomic import write_text
 
 
 def describe(
@@ -106,14 +106,9 @@ class ReportFolder:
         """
         text = json.dumps({**report, "rows": run.rows}, ensure_ascii=False, indent=1)
         path = self.folder / "report.json"
-        temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-        try:
-            with self._told():
-                self._gallery.finish(report, run, self.subjects)
-                temporary.write_text(text + "\n", encoding="utf-8", errors="replace")
-                os.replace(temporary, path)
-        finally:
-            temporary.unlink(missing_ok=True)
+        with self._told():
+            self._gallery.finish(report, run, self.subjects)
+            write_text(path, text + "\n")
 
     @contextmanager
     def _told(self) -> Iterator[None]:

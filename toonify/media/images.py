@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import contextlib
 import errno
 import io
 import os
-import secrets
 import stat
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -22,6 +20,7 @@ from toonify.media.decoding import decode, reason
 from toonify.media.metadata import Metadata
 from toonify.media.scan import scan_images
 from toonify.utils import marks
+from toonify.utils.atomic import write_bytes
 
 RGB = NDArray[np.uint8]  # (H, W, 3)
 
@@ -126,7 +125,7 @@ def write_file(path: str | os.PathLike[str], data: bytes) -> None:
         if target.exists() and not stat.S_ISREG(target.stat().st_mode):
             target.write_bytes(data)  # a device or pipe: must not be replaced by a file
             return
-        _replace_file(target.resolve(), data)
+        write_bytes(target, data)
     except OSError as error:
         raise InputError(
             f"can't write {target}: {reason(error)}", mend=_write_mend(error)
@@ -193,21 +192,6 @@ def iter_images(folder: str | os.PathLike[str], recursive: bool = False) -> Iter
     odd = [path for path, _ in scan.unreadable if path.suffix.lower() in IMAGE_SUFFIXES]
     dangling = [path for path in scan.linked if not path.exists()]
     yield from sorted([*scan.images, *odd, *dangling], key=lambda p: p.relative_to(root).parts)
-
-
-def _replace_file(target: Path, data: bytes) -> None:
-    """Write beside `target` under a temporary name, then rename over it."""
-    temporary = target.with_name(f".{target.name[:60]}.{secrets.token_hex(4)}.tmp")
-    # Not tempfile: it would make the result readable by its owner only.
-    handle = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666)
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(data)
-        os.replace(temporary, target)
-    except BaseException:  # KeyboardInterrupt too
-        with contextlib.suppress(OSError):
-            temporary.unlink()
-        raise
 
 
 def _write_mend(error: OSError) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import re
 import threading
 from collections import Counter
@@ -21,6 +20,7 @@ from toonify.media.ffmpeg import Process, write_error
 from toonify.media.nut import NutError, NutReader, NutWriter, Packet
 from toonify.media.probe import Clip, Track, source_arguments
 from toonify.media.video import DECODER, FRAMES, Span
+from toonify.utils.atomic import write_bytes
 from toonify.utils.durable import replace_durably
 from toonify.utils.marks import is_unchanged, read_mark, stamp
 
@@ -417,13 +417,9 @@ def _write_folder(output: Path, packets: Iterable[Packet], mark: Mapping[str, An
     output.mkdir(parents=True, exist_ok=True)
     for number, packet in enumerate(packets, start=1):
         target = output / f"{number:06d}.png"
-        part = output / f".{number:06d}.part"
         try:
-            part.write_bytes(stamp(packet.data, target.name, mark))
-            replace_durably(part, target)
+            write_bytes(target, stamp(packet.data, target.name, mark), durable=True)
         except OSError as error:
-            with contextlib.suppress(OSError):
-                part.unlink()
             mend = "Free some space and run the same command: it goes on from here."
             raise InputError(f"can't write {target}: {error.strerror}", mend=mend) from error
     number += 1

@@ -18,6 +18,7 @@ from torch import Tensor
 
 from toonify.errors import InputError, ToonifyError
 from toonify.media.images import iter_images, read_image
+from toonify.utils.atomic import write_bytes
 
 # Below this share of the training size a drawing would be mostly interpolation.
 SMALLEST_SHARE = 0.25
@@ -152,7 +153,9 @@ def _fingerprint(folder: Path, paths: list[Path], size: int) -> str:
         except OSError:  # a link that leads nowhere, or a file that went away
             continue
         digest.update(
-            f"{path.relative_to(folder)}\0{status.st_size}\0{status.st_mtime_ns}".encode()
+            f"{path.relative_to(folder)}\0{status.st_size}\0{status.st_mtime_ns}".encode(
+                errors="surrogateescape"
+            )
         )
     return digest.hexdigest()[:16]
 
@@ -176,10 +179,4 @@ def _write_cache(path: Path, drawings: Drawings) -> None:
         "characters": drawings.characters,
         "skipped": drawings.skipped,
     }
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        partial.write_bytes(save({"images": drawings.images}, {"drawings": json.dumps(lists)}))
-        os.replace(partial, path)
-    finally:
-        partial.unlink(missing_ok=True)
+    write_bytes(path, save({"images": drawings.images}, {"drawings": json.dumps(lists)}))

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import copy
 import hashlib
-import os
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -40,6 +39,7 @@ from toonify.training.perceptual import PerceptualLoss
 from toonify.training.projection import Encode, to_float
 from toonify.training.runs import RunFolder
 from toonify.training.style_table import style_table
+from toonify.utils.atomic import write_bytes
 
 G = TypeVar("G", bound=Generator)
 Objective = Literal["paired", "adversarial", "both"]
@@ -297,11 +297,7 @@ def _read_codes(path: Path, key: str) -> Tensor | None:
 
 
 def _write_codes(path: Path, codes: Tensor, key: str) -> None:
-    partial = path.with_name(f".{path.name}.{os.getpid()}")
     try:
-        partial.write_bytes(save({"codes": codes}, {"fingerprint": key}))
-        os.replace(partial, path)
+        write_bytes(path, save({"codes": codes}, {"fingerprint": key}))
     except OSError as error:
         raise InputError(f"can't write {path}: {error.strerror or error}") from error
-    finally:
-        partial.unlink(missing_ok=True)

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
-from contextlib import suppress
 from pathlib import Path
 from typing import cast
 
@@ -16,6 +14,7 @@ from torch import Tensor, nn
 from toonify.checkpoints import generator_hash
 from toonify.errors import InputError
 from toonify.models.protocol import Generator
+from toonify.utils.atomic import replacing
 
 MIXED = 0.3
 GENERATOR = "generator.txt"  # whose faces they are, by `generator_hash`
@@ -168,19 +167,15 @@ def sample_pairs(
             progress(start + n)
     identity = generator_hash(cast(nn.Module, generator))
     for name, content in (("w.npy", codes), ("images.npy", images), (GENERATOR, identity)):
-        temporary = folder / f".{name}.{os.getpid()}"
         try:
-            if isinstance(content, str):
-                temporary.write_text(f"{content}\n", encoding="utf-8")
-            else:
-                with temporary.open("wb") as stream:
-                    np.save(stream, content)
-            os.replace(temporary, folder / name)
+            with replacing(folder / name) as temporary:
+                if isinstance(content, str):
+                    temporary.write_text(f"{content}\n", encoding="utf-8")
+                else:
+                    with temporary.open("wb") as stream:
+                        np.save(stream, content)
         except OSError as error:
             raise _unwritable(folder, error) from error
-        finally:
-            with suppress(OSError):
-                temporary.unlink()
 
 
 def _unwritable(folder: Path, error: OSError) -> InputError:

@@ -6,7 +6,6 @@ import hashlib
 import json
 import os
 from collections.abc import Callable
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,6 +18,7 @@ from toonify.faces import FaceDetector, align, get_detector
 from toonify.faces.types import RGB
 from toonify.media.images import Image, iter_images, read_image
 from toonify.training.data import check_enough, prepare
+from toonify.utils.atomic import Temporary, write_text
 
 SMALLEST_FACE = 64  # px across the crop; below that there is nothing to learn from
 Cut = Callable[[Image, int], RGB]
@@ -122,11 +122,9 @@ def _cut_all(
     """Write `photos.npy` (as many rows as files, the last ones empty) and `photos.json`."""
     names: list[str] = []
     skipped: list[tuple[str, str]] = []
-    partial = cache / f".photos.{os.getpid()}.npy"
     try:
-        cache.mkdir(parents=True, exist_ok=True)
         # not through a memory map: there a full disk kills the process
-        with partial.open("wb") as file:
+        with Temporary(cache / "photos.npy") as partial, partial.path.open("r+b") as file:
             shape = (len(paths), size, size, 3)
             header = {"descr": "|u1", "fortran_order": False, "shape": shape}
             np.lib.format.write_array_header_1_0(file, header)
@@ -143,21 +141,17 @@ def _cut_all(
                 file.write(np.ascontiguousarray(crop).tobytes())
                 names.append(name)
             file.truncate(begin + int(np.prod(shape)))
+            file.close()
+            # without an index the crops count for nothing: the old one goes first
+            (cache / "photos.json").unlink(missing_ok=True)
+            partial.commit()
         index = {"key": key, "names": names, "skipped": skipped}
-        # without an index the crops count for nothing: the old one goes first
-        (cache / "photos.json").unlink(missing_ok=True)
-        os.replace(partial, cache / "photos.npy")
-        temporary = cache / f".photos.{os.getpid()}.json"
-        temporary.write_text(json.dumps(index), encoding="utf-8")
-        os.replace(temporary, cache / "photos.json")
+        write_text(cache / "photos.json", json.dumps(index))
     except OSError as error:
         raise InputError(
             f"can't keep the aligned photographs in {cache} ({error.strerror or error})",
             mend="Make room, or choose another -o.",
         ) from error
-    finally:
-        with suppress(OSError):
-            partial.unlink()
 
 
 def _read(cache: Path, key: str) -> PhotoSet | None:
@@ -180,5 +174,7 @@ def _fingerprint(folder: Path, paths: list[Path], size: int, aligned: bool) -> s
         except OSError:  # a link that leads nowhere
             continue
         name = path.relative_to(folder).as_posix()
-        digest.update(f"{name}\0{status.st_size}\0{status.st_mtime_ns}\0".encode())
+        digest.update(
+            f"{name}\0{status.st_size}\0{status.st_mtime_ns}\0".encode(errors="surrogateescape")
+        )
     return digest.hexdigest()

@@ -5,7 +5,6 @@ from __future__ import annotations
 import base64
 import html
 import io
-import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -13,6 +12,7 @@ import numpy as np
 from PIL import Image
 
 from toonify.errors import InputError
+from toonify.utils.atomic import write_text
 from toonify.utils.outputs import GENERATOR_TAG
 
 _STYLE = """
@@ -112,17 +112,13 @@ class Page:
             + "\n".join(self._parts)
             + "\n</body></html>\n"
         )
-        partial = path.with_name(f".{path.name}.{os.getpid()}.tmp")
         try:
-            partial.write_text(text, encoding="utf-8")
-            os.replace(partial, path)
+            write_text(path, text)
         except OSError as error:
             raise InputError(
                 f"can't write {path}: {error.strerror or error}",
                 mend="Make room; everything else of the run is in place.",
             ) from error
-        finally:
-            partial.unlink(missing_ok=True)
 
 
 def embedded(picture: Path | np.ndarray, *, width: int) -> str:

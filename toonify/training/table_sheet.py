@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -21,6 +19,7 @@ from toonify.sheet import SheetWriter
 from toonify.training.projection import to_uint8
 from toonify.training.report_page import Page, embedded
 from toonify.training.table_store import THUMBNAIL, StoredInversion, StoreError
+from toonify.utils.atomic import write_text
 
 _LEVEL = 6  # the default of `stylize`
 _PAIRS = 12  # of a character on the page
@@ -123,11 +122,8 @@ def write_reconstructions(name: str, stored: StoredInversion, folder: Path) -> N
         "drawings": listed,
     }
     target = folder / f"{name}.json"
-    partial = target.with_name(f".{target.name}.{os.getpid()}.tmp")
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-        partial.write_text(json.dumps(about, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
-        os.replace(partial, target)
+        write_text(target, json.dumps(about, indent=1, ensure_ascii=False) + "\n")
         across = min(4, len(losses))
         with SheetWriter(
             folder / f"{name}.png", ["drawing", "projected"] * across, tile=THUMBNAIL
@@ -145,9 +141,6 @@ def write_reconstructions(name: str, stored: StoredInversion, folder: Path) -> N
             f"can't write {target.with_suffix('')}: {error.strerror or error}",
             mend="Make room and run again: finished characters are kept.",
         ) from error
-    finally:
-        with suppress(OSError):
-            partial.unlink()
 
 
 def _section(

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -15,6 +13,7 @@ from torch.nn import functional as F
 
 from toonify.errors import InputError
 from toonify.training.projection import Inversion, to_float, to_uint8
+from toonify.utils.atomic import write_bytes
 
 THUMBNAIL = 128  # pixels, of previews and of the pictures kept beside the codes
 
@@ -76,19 +75,13 @@ def save_inversion(stored: StoredInversion, path: Path) -> None:
             "started_from": stored.started_from,
         }
     )
-    partial = path.with_name(f".{path.name}.{os.getpid()}")
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        partial.write_bytes(save(tensors, {"toonify.inversion": about}))
-        os.replace(partial, path)
+        write_bytes(path, save(tensors, {"toonify.inversion": about}))
     except (OSError, SafetensorError) as error:
         raise StoreError(
             f"{path} can't be written ({error})",
             mend="Make room and run again: finished characters are kept.",
         ) from error
-    finally:
-        with suppress(OSError):
-            partial.unlink()
 
 
 def load_inversion(path: Path) -> StoredInversion | None:

@@ -138,6 +138,13 @@ def digest(value: Any) -> str:
 
 def _find(head: bytes, tail: bytes) -> tuple[int, int, dict[str, Any]] | None:
     """(where it begins, its length, the mark); counted from the end where negative."""
+    try:
+        return _found(head, tail)
+    except (struct.error, IndexError):  # cut off, or made to look so
+        return None
+
+
+def _found(head: bytes, tail: bytes) -> tuple[int, int, dict[str, Any]] | None:
     if head[:8] == b"\x89PNG\r\n\x1a\n":
         at = tail.rfind(b"tEXt" + _KEYWORD + b"\0")
         if at < 4:

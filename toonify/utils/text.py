@@ -19,3 +19,8 @@ def json_line(record: Mapping[str, Any], encoding: str = "utf-8") -> str:
     except (UnicodeEncodeError, LookupError):
         return json.dumps(record)
     return text
+
+
+def printable(text: str) -> str:
+    """Text that is valid Unicode: bytes of file names that are none are escaped."""
+    return text.encode("utf-8", errors="backslashreplace").decode("utf-8")

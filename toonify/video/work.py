@@ -244,7 +244,9 @@ def _identity(path: Path) -> str:
 def fingerprint(path: Path) -> str:
     """What tells one input from another: place, size, time, and its first bytes."""
     stat = path.stat()
-    digest = hashlib.sha256(f"{path.resolve()}|{stat.st_size}|{stat.st_mtime_ns}".encode())
+    digest = hashlib.sha256(
+        f"{path.resolve()}|{stat.st_size}|{stat.st_mtime_ns}".encode("utf-8", "surrogateescape")
+    )
     if path.is_file():
         with open(path, "rb") as file:
             digest.update(file.read(1 << 16))

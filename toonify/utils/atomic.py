@@ -1,0 +1,148 @@
+"""Files that appear under their name whole or not at all.
+
+What is being written has a hidden name beside the target and is locked as long as its writer is
+alive. A writer that was killed outright leaves it behind; the next one in that folder takes it
+away.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+import secrets
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+try:
+    import fcntl
+except ImportError:  # Windows: a file that is open can't be removed there
+    fcntl = None  # type: ignore[assignment]
+
+_NAME = re.compile(r"\..+\.[0-9a-f]{12}\.tmp")
+_AGE = 2.0  # seconds: one that was made just now may not be locked yet
+_swept: set[Path] = set()
+
+
+class Temporary:
+    """The hidden file that becomes `target`.
+
+    Use it as a context manager: without `commit` nothing is left of it.
+
+    Args:
+        target: its folder is made where it is missing.
+
+    Raises:
+        OSError: the folder can't be made, or written to.
+    """
+
+    def __init__(self, target: str | os.PathLike[str]) -> None:
+        self.target = Path(target)
+        if self.target.is_symlink():  # the user named it: what it leads to is meant
+            self.target = Path(os.path.realpath(self.target))
+        folder = self.target.parent
+        folder.mkdir(parents=True, exist_ok=True)
+        sweep(folder)
+        name = os.fsdecode(os.fsencode(self.target.name)[:60])  # names have 255 bytes at most
+        self.path = folder / f".{name}.{secrets.token_hex(6)}.tmp"
+        flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0)
+        self._lock = os.open(self.path, flags, 0o666)
+        if fcntl is not None:
+            with contextlib.suppress(OSError):  # a file system without locks
+                fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+
+    def commit(self) -> None:
+        """Give the file its name.
+
+        Raises:
+            OSError: it can't be.
+        """
+        self._release()
+        os.replace(self.path, self.target)
+
+    def discard(self) -> None:
+        """Leave nothing."""
+        self._release()
+        with contextlib.suppress(OSError):
+            self.path.unlink()
+
+    def _release(self) -> None:
+        if self._lock >= 0:
+            os.close(self._lock)
+            self._lock = -1
+
+    def __enter__(self) -> Temporary:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.discard()
+
+
+@contextmanager
+def replacing(target: str | os.PathLike[str]) -> Iterator[Path]:
+    """A path to write to, which becomes `target` if nothing is raised.
+
+    Raises:
+        OSError: it can't be written.
+    """
+    with Temporary(target) as temporary:
+        yield temporary.path
+        temporary.commit()
+
+
+def write_bytes(target: str | os.PathLike[str], data: bytes, *, durable: bool = False) -> None:
+    """Write a whole file or none.
+
+    Args:
+        durable: it is on the disk, not only in its cache, once it has its name.
+
+    Raises:
+        OSError: it can't be written.
+    """
+    with replacing(target) as path, open(path, "r+b") as file:
+        file.write(data)
+        if durable:
+            file.flush()
+            os.fsync(file.fileno())
+
+
+def write_text(target: str | os.PathLike[str], text: str) -> None:
+    """Write a whole UTF-8 file or none; what is no text in it (bytes of names) is escaped.
+
+    Raises:
+        OSError: it can't be written.
+    """
+    write_bytes(target, text.encode("utf-8", errors="backslashreplace"))
+
+
+def sweep(folder: Path) -> None:
+    """Remove what killed writers left in a folder; each folder is looked at once a run."""
+    try:
+        folder = folder.resolve()
+        if folder in _swept:
+            return
+        _swept.add(folder)
+        with os.scandir(folder) as entries:
+            left = [entry for entry in entries if _NAME.fullmatch(entry.name)]
+        for entry in left:
+            if entry.is_file(follow_symlinks=False) and _is_abandoned(entry):
+                os.unlink(entry.path)
+    except OSError:
+        return  # no more than untidy
+
+
+def _is_abandoned(entry: os.DirEntry[str]) -> bool:
+    if time.time() - entry.stat(follow_symlinks=False).st_mtime < _AGE:
+        return False
+    if fcntl is None:
+        return True
+    handle = os.open(entry.path, os.O_RDWR | os.O_NOFOLLOW)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        return False  # its writer is at work
+    finally:
+        os.close(handle)
+    return True
