@@ -9,7 +9,7 @@ import torch
 from tests.tiny_bundle import RESOLUTION, tiny_generator, write_bundle
 from toonify import Toonifier
 from toonify.errors import InputError, UsageError
-from toonify.faces import Face
+from toonify.faces import Face, FaceDetector
 from toonify.lut import Character, CharacterTable
 from toonify.models.compact_encoder import CompactEncoder
 
@@ -24,7 +24,7 @@ def face(x: float, y: float, size: float = 20.0) -> Face:
     )
 
 
-class GivenFaces:
+class GivenFaces(FaceDetector):
     """A detector that finds the faces given for a photo's width."""
 
     name = "given"

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from toonify.faces import Alignment, Face
+from toonify.faces import Alignment, Face, FaceDetector
 from toonify.faces.alignment import silhouette_mask
 from toonify.faces.matte import drawing_matte
 from toonify.faces.types import f32
@@ -41,7 +41,7 @@ def face_at(x: float, y: float) -> Face:
     return Face(f32([x, y, x + SIDE, y + SIDE]), 1.0, f32(points + f32([x, y])))
 
 
-class Detector:
+class Detector(FaceDetector):
     """Finds squares by their colour; one that is half covered is not found."""
 
     name = "squares"

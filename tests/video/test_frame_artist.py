@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from toonify.errors import InputError
-from toonify.faces import Alignment, Face, align
+from toonify.faces import Alignment, Face, FaceDetector, align
 from toonify.faces.types import RGB, f32
 from toonify.video.casting import Casting
 from toonify.video.frame_artist import LIFT, REACH, FrameArtist
@@ -59,7 +59,7 @@ class Network:
         return drawn
 
 
-class Detector:
+class Detector(FaceDetector):
     name = "known"
 
     def __init__(self, faces: list[Face]) -> None:

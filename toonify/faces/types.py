@@ -41,10 +41,19 @@ class Face:
 
 
 class FaceDetector(Protocol):
-    """Finds faces. Not thread-safe: one instance a thread."""
+    """Finds faces. Not thread-safe: one instance a thread.
+
+    A detector derives from it and gives `name`, `detect` and `follow`; the rest is for those that
+    can do with less than a whole look.
+    """
 
     @property
     def name(self) -> str: ...
+
+    def smallest(self, longest: float, *, quick: bool = False) -> float:
+        """Height in px of the smallest faces that are looked for in a picture with that longest
+        side; 0 where that is not known."""
+        return 0.0
 
     def detect(self, rgb: RGB, *, quick: bool = False) -> list[Face]:
         """All faces in `rgb` (H, W, 3) uint8, largest first; an empty list when there is none.
@@ -53,6 +62,19 @@ class FaceDetector(Protocol):
             quick: look less hard, for the many frames of a clip.
         """
         ...
+
+    def detect_largest(self, rgb: RGB) -> list[Face]:
+        """Faces, largest first, of which only the first one has to be found."""
+        return self.detect(rgb)
+
+    def glance(self, rgb: RGB, turn: int | None) -> list[Face]:
+        """Faces of a clip's frame, largest first.
+
+        Args:
+            turn: counts the looks since the last new shot, so that each of them may look at a
+                part only; None looks at all.
+        """
+        return self.detect(rgb, quick=True)
 
     def follow(self, rgb: RGB, face: Face) -> Face | None:
         """`face` measured anew in the next frame; None where it is not seen."""
