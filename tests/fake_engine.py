@@ -19,7 +19,7 @@ class FakeEngine:
         self.batches: list[int] = []
         self.calls: list[dict] = []
 
-    def detect(self, rgb):
+    def detect(self, rgb, *, largest=False):
         return [
             Face(
                 box=np.array([8 * i, 0, 8 * i + 8, 8], np.float32),
@@ -28,6 +28,9 @@ class FakeEngine:
             )
             for i in range(int(rgb[0, 0, 0]))
         ]
+
+    def smallest_face(self, rgb):
+        return 0.0
 
     def align(self, rgb, face):
         image = np.full((SIZE, SIZE, 3), rgb[0, 0, 1], np.uint8)

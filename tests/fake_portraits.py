@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from tests.fake_engine import FakeEngine
+from toonify.faces import FaceDetector
 from toonify.portrait.analysis import Analysis
 from toonify.portrait.engine import PortraitEngine
 from toonify.portrait.shapes import Drawing, ellipse
@@ -12,7 +13,7 @@ from toonify.portrait.shapes import Drawing, ellipse
 SHADES = {"ink": 0.2, "soft": 0.4, "comic": 0.6, "wash": 0.8}
 
 
-class FakeDetector:
+class FakeDetector(FaceDetector):
     """Finds faces 8 px wide, side by side."""
 
     name = "fake"

@@ -65,6 +65,30 @@ def test_paste_keeps_transparency(engine, tmp_path):
     assert Image.open(tmp_path / "p.png").mode == "RGBA"
 
 
+def test_rules_cast_a_character_per_person(engine, tmp_path):
+    source = photo(tmp_path / "us.png", faces=3)
+    rules = {"left=mina,right=otto,middle=ruth": [50, 150, 100], "2=otto,mina": [50, 100, 50]}
+    for rule, shades in rules.items():
+        out = tmp_path / f"{len(rule)}.png"
+        (result,) = draw(engine, [source], out, characters=(rule,), mode="paste", faces="all")
+        pasted = np.asarray(Image.open(out))
+        assert [int(pasted[4, x, 0]) for x in (4, 12, 20)] == shades
+        names = {50: "mina", 100: "otto", 150: "ruth"}
+        assert result.outputs[0]["characters"] == [names[shade] for shade in shades]
+
+
+def test_only_picks_one(engine, tmp_path):
+    source = photo(tmp_path / "us.png", faces=3)
+    for only, place in (("left", 4), ("right", 20), ("middle", 12), ("3", 20)):
+        out = tmp_path / f"{only}.png"
+        (result,) = draw(engine, [source], out, mode="paste", faces="all", only=only)
+        pasted = np.asarray(Image.open(out))
+        assert [x for x in (4, 12, 20) if pasted[4, x, 0] == 50] == [place]
+        assert result.faces == 1
+    (result,) = draw(engine, [source], tmp_path / "4.png", only="4")
+    assert result.status == "failed" and "no face 4" in result.error and "3 faces" in result.error
+
+
 def test_faces_of_many_photos_share_batches(engine, tmp_path):
     for index in range(5):
         photo(tmp_path / "in" / f"{index}.png")

@@ -39,7 +39,8 @@ class Engine(Protocol):
     @property
     def characters(self) -> tuple[str, ...]: ...
     def identity(self, character: str) -> Any: ...
-    def detect(self, rgb: np.ndarray) -> list[Face]: ...
+    def detect(self, rgb: np.ndarray, *, largest: bool = False) -> list[Face]: ...
+    def smallest_face(self, rgb: np.ndarray) -> float: ...
     def align(self, rgb: np.ndarray, face: Face) -> Alignment: ...
     def paste(self, rgb: np.ndarray, toon: np.ndarray, alignment: Alignment) -> np.ndarray: ...
     def stylize_crops(
@@ -61,7 +62,8 @@ class Options:
     """How photographs are drawn.
 
     Attributes:
-        characters: names, all known to the engine.
+        characters: names, all known to the engine, each of which everybody is drawn as; or rules
+            that cast a character per person, see `toonify.video.Casting`.
         styles: those of them that are styles.
         level: first latent index taken from the character.
         trgb: take the character's colour layers.
@@ -70,6 +72,9 @@ class Options:
             draws the photograph as it is.
         require_face: a photograph without a face fails; else "whole" draws it as a scene.
         faces: every face of a photograph or its largest.
+        only: the one who is drawn instead: "left", "middle", "right", or a number counted from
+            the left, "1" being the first.
+        min_face: height in px of the smallest faces that the engine looks for; None, its default.
         aligned: photographs are FFHQ crops already, no face is looked for.
         identity: character → whatever else its drawings depend on (networks, code), JSON-able.
         existing: what becomes of drawings that are there. Those of the same photograph and
@@ -89,6 +94,8 @@ class Options:
     mode: Mode = "crop"
     require_face: bool = False
     faces: Literal["all", "largest"] = "largest"
+    only: str | None = None
+    min_face: float | None = None
     aligned: bool = False
     identity: Mapping[str, Any] = field(default_factory=dict)
     existing: Literal["error", "skip", "overwrite"] = field(
@@ -121,6 +128,7 @@ class Result:
         sha256: of the photograph's file.
         settings: all that the drawings depend on.
         faces: how many were drawn.
+        min_face: height in px of the smallest faces that were looked for.
         outputs: a record a drawing: path, character or style, and face and box or the number of
             faces.
         picture: the file that goes to stdout.
@@ -139,12 +147,13 @@ class Result:
     sha256: str | None = None
     settings: dict[str, Any] | None = None
     faces: int | None = None
+    min_face: float | None = None
     note: str | None = None
 
     def record(self) -> dict[str, Any]:
         """JSON-able."""
         record: dict[str, Any] = {"source": self.source, "status": self.status}
-        for name in ("sha256", "settings", "faces", "error", "note"):
+        for name in ("sha256", "settings", "faces", "min_face", "error", "note"):
             if (value := getattr(self, name)) is not None:
                 record[name] = value
         if self.outputs:
@@ -162,6 +171,7 @@ class _Photo:
     """A photograph whose faces wait for the generator.
 
     Attributes:
+        names: of each face's characters, in the order of the options' `characters`.
         there: what an earlier run has drawn, one list of drawings a face; it only needs its rows.
     """
 
@@ -169,9 +179,11 @@ class _Photo:
     image: Image
     alignments: list[Alignment | None]  # None: the whole photo
     crops: list[np.ndarray]
+    names: list[tuple[str, ...]]
     started: float
     sha256: str
     there: Result | None = None
+    min_face: float | None = None
     found: int | None = None  # faces in a photograph that is drawn whole
 
     @property
@@ -270,23 +282,52 @@ class Batch:
                     f"{job.name} is {width}x{height}, an aligned face is square",
                     mend="Leave --aligned out.",
                 )
-            return _Photo(job, image, [None], [image.rgb], started, sha256, there)
+            names = self._cast([0.5])
+            return _Photo(job, image, [None], [image.rgb], names, started, sha256, there)
         rgb = image.rgb
         if options.mode == "whole" and image.alpha is not None:
             rgb = over_white(rgb, image.alpha)
-        faces = self.engine.detect(rgb)
+        largest = options.mode != "whole" and options.faces == "largest" and options.only is None
+        faces = self.engine.detect(rgb, largest=largest)
+        smallest = self.engine.smallest_face(rgb)
         if not faces and (options.mode != "whole" or options.require_face):
+            missed = f" (below {smallest:.0f} px none are looked for)" if smallest else ""
             raise InputError(
-                f"no face found in {job.name}",
-                mend="Try a larger or frontal face, or --aligned for an FFHQ crop.",
+                f"no face found in {job.name}{missed}",
+                mend="Try a larger or frontal face, a smaller --min-face, or --aligned for an FFHQ"
+                " crop.",
             )
         if options.mode == "whole":
-            return _Photo(job, image, [None], [rgb], started, sha256, there, len(faces))
-        if options.faces == "largest":
+            names = [options.characters]
+            photo = _Photo(job, image, [None], [rgb], names, started, sha256, there)
+            photo.found, photo.min_face = len(faces), round(smallest, 1) or None
+            return photo
+        if options.only is not None:
+            faces = [_chosen(faces, options.only, job.name)]
+        elif largest:
             faces = faces[:1]
         alignments: list[Alignment | None] = [self.engine.align(image.rgb, face) for face in faces]
         crops = [alignment.image for alignment in alignments if alignment is not None]
-        return _Photo(job, image, alignments, crops, started, sha256, there)
+        names = self._cast([float(f.points5[:, 0].mean()) / rgb.shape[1] for f in faces])
+        photo = _Photo(job, image, alignments, crops, names, started, sha256, there)
+        photo.min_face = None if largest else round(smallest, 1) or None
+        return photo
+
+    def _cast(self, across: Sequence[float]) -> list[tuple[str, ...]]:
+        """The names under which faces at these places, 0 left to 1 right, are drawn."""
+        columns = []
+        order = sorted(range(len(across)), key=lambda face: across[face])
+        for name in self.options.characters:
+            if not is_rule(name):
+                columns.append([name] * len(across))
+                continue
+            from toonify.video.casting import Casting
+
+            known = [n for n in self.engine.characters if n not in self.options.styles]
+            casting = Casting([name], known)
+            casting.appear({number: across[face] for number, face in enumerate(order, 1)})
+            columns.append([casting[order.index(face) + 1] for face in range(len(across))])
+        return list(zip(*columns, strict=True))
 
     def _there(self, job: Job) -> Result | None:
         """What an earlier run has drawn of this photograph with these options, if it is all."""
@@ -346,7 +387,12 @@ class Batch:
 
     def _flush(self, waiting: list[_Photo | Result]) -> Iterator[Result]:
         photos = [photo for photo in waiting if isinstance(photo, _Photo) and photo.there is None]
-        drawn = iter(self._draw([crop for photo in photos for crop in photo.crops]))
+        drawn = iter(
+            self._draw(
+                [crop for photo in photos for crop in photo.crops],
+                [names for photo in photos for names in photo.names],
+            )
+        )
         for item in waiting:
             if isinstance(item, Result):
                 yield item
@@ -362,16 +408,27 @@ class Batch:
             if result.status == "failed" and self.options.fail_fast:
                 return
 
-    def _draw(self, crops: list[np.ndarray]) -> list[Sequence[Any] | Exception]:
-        """Drawings of each crop, or why there are none; a batch that fails is halved."""
+    def _draw(
+        self, crops: list[np.ndarray], names: list[tuple[str, ...]]
+    ) -> list[Sequence[Any] | Exception]:
+        """Drawings of each crop under its names, or why there are none."""
+        drawn: dict[int, Sequence[Any] | Exception] = {}
+        for characters in dict.fromkeys(names):
+            mine = [at for at, wanted in enumerate(names) if wanted == characters]
+            rows = self._draw_alike([crops[at] for at in mine], characters)
+            drawn.update(zip(mine, rows, strict=True))
+        return [drawn[at] for at in range(len(crops))]
+
+    def _draw_alike(
+        self, crops: list[np.ndarray], characters: tuple[str, ...]
+    ) -> list[Sequence[Any] | Exception]:
+        """Crops that are all drawn under the same names; a batch that fails is halved."""
         options = self.options
-        if not crops:
-            return []
         try:
             return list(
                 self.engine.stylize_crops(
                     crops,
-                    options.characters,
+                    characters,
                     level=options.level,
                     trgb=options.trgb,
                     color=options.color,
@@ -387,7 +444,9 @@ class Batch:
             if _is_memory(error):
                 self._together = max(1, min(self._together, half))
             error.__traceback__ = None  # it would keep the failed batch's tensors
-        return self._draw(crops[:half]) + self._draw(crops[half:])
+        return self._draw_alike(crops[:half], characters) + self._draw_alike(
+            crops[half:], characters
+        )
 
     def _finish(self, photo: _Photo, drawn: Sequence[Sequence[Any] | Exception]) -> Result:
         toons: list[Sequence[Any]] = []
@@ -401,6 +460,7 @@ class Batch:
             sha256=photo.sha256,
             settings=self._settings,
             faces=photo.faces,
+            min_face=photo.min_face,
         )
         if photo.found == 0:
             result.note = "no face found: drawn as a scene"
@@ -421,8 +481,8 @@ class Batch:
                 about, alpha = {"faces": photo.found}, photo.image.alpha
             if alignment is not None:
                 about["box"] = [round(float(value), 1) for value in alignment.face.box]
-            for name, toon in zip(self.options.characters, row, strict=True):
-                record = {self._kind(name): name, **about}
+            for column, (name, toon) in enumerate(zip(self.options.characters, row, strict=True)):
+                record = {self._kind(name): photo.names[index][column], **about}
                 shown.append(self._write(photo, index, name, toon, alpha, record, result))
             if self.sheet_rows:
                 result.rows.append(shown)
@@ -438,7 +498,9 @@ class Batch:
             for alignment, row in reversed(list(zip(photo.alignments, toons, strict=True))):
                 if alignment is not None:
                     rgb = self.engine.paste(rgb, row[column], alignment)
-            record = {"character": name, "faces": len(toons)}
+            record: dict[str, Any] = {"character": name, "faces": len(toons)}
+            if is_rule(name):
+                record["characters"] = [names[column] for names in photo.names]
             pictures.append(self._write(photo, 0, name, rgb, photo.image.alpha, record, result))
         if self.sheet_rows:
             result.rows = self._pasted_rows(photo, pictures)
@@ -530,6 +592,22 @@ def _with_alpha(drawing: Any, alpha: np.ndarray | None) -> tuple[np.ndarray, np.
 
 def _on_paper(rgb: np.ndarray, alpha: np.ndarray | None) -> np.ndarray:
     return rgb if alpha is None else over_white(rgb, alpha)
+
+
+def is_rule(name: str) -> bool:
+    """Whether what stands for a character casts one per person."""
+    return "=" in name
+
+
+def _chosen(faces: Sequence[Face], only: str, name: str) -> Face:
+    """Who is meant by "left", "middle", "right" or a number from the left."""
+    order = sorted(faces, key=lambda face: float(face.points5[:, 0].mean()))
+    places = {"left": 0, "middle": (len(order) - 1) // 2, "right": len(order) - 1}
+    at = places[only] if only in places else int(only) - 1
+    if not 0 <= at < len(order):
+        people = "1 face" if len(order) == 1 else f"{len(order)} faces"
+        raise InputError(f"there is no face {only} in {name}, which has {people}")
+    return order[at]
 
 
 class _Hashing:

@@ -40,6 +40,8 @@ class Toonifier:
         dtype: "auto", "float32", "bfloat16" or "float16", of the generator's arithmetic.
         landmarks: name of the detector to take when `detector` is None.
         offline: never fetch a detector's weights.
+        min_face: height in px of the smallest faces that are looked for; None takes a 120th of a
+            photograph's longest side, at least 24.
     """
 
     def __init__(
@@ -53,12 +55,13 @@ class Toonifier:
         dtype: str = "auto",
         landmarks: str = "auto",
         offline: bool = True,
+        min_face: float | None = None,
     ) -> None:
         self.device = pick_device(device)
         self.dtype = choose_dtype(dtype, self.device, generator, encoder)
         self.generator, self.encoder, self.table = generator, encoder, table
         self._detector = detector
-        self._landmarks, self._offline = landmarks, offline
+        self._landmarks, self._offline, self._min_face = landmarks, offline, min_face
         self._hashes: dict[str, str] = {}
         self._bundle: str | os.PathLike[str] | None = None
         self._paster: HeadPaster | None = None
@@ -76,6 +79,7 @@ class Toonifier:
         dtype: str = "auto",
         landmarks: str = "auto",
         offline: bool = True,
+        min_face: float | None = None,
     ) -> Toonifier:
         """Load a shipped bundle by name, or one from a folder.
 
@@ -92,6 +96,7 @@ class Toonifier:
             dtype=kept_dtype(chosen, bundle) if dtype == "auto" else dtype,
             landmarks=landmarks,
             offline=offline,
+            min_face=min_face,
         )
         engine._bundle = bundle
         return engine
@@ -119,13 +124,24 @@ class Toonifier:
         """The face detector, made on first use."""
         if self._detector is None:
             self._detector = get_detector(
-                self._landmarks, device=str(self.device), offline=self._offline
+                self._landmarks,
+                device=str(self.device),
+                offline=self._offline,
+                min_face=self._min_face,
             )
         return self._detector
 
-    def detect(self, image: np.ndarray) -> list[Face]:
-        """Faces of an (H, W, 3) uint8 RGB picture, largest first."""
-        return self.detector.detect(image)
+    def detect(self, image: np.ndarray, *, largest: bool = False) -> list[Face]:
+        """Faces of an (H, W, 3) uint8 RGB picture, largest first.
+
+        Args:
+            largest: only the first one is wanted, so that small ones need not be looked for.
+        """
+        return self.detector.detect_largest(image) if largest else self.detector.detect(image)
+
+    def smallest_face(self, image: np.ndarray) -> float:
+        """Height in px of the smallest faces that are looked for; 0 where that is not known."""
+        return self.detector.smallest(max(image.shape[:2]))
 
     def align(self, image: np.ndarray, face: Face) -> Alignment:
         """FFHQ crop of one face at the generator's resolution."""
@@ -279,7 +295,7 @@ class Toonifier:
         return results if isinstance(image, list) else results[0]
 
     def _faces(self, photo: np.ndarray, *, largest: bool) -> list[Alignment]:
-        faces = self.detect(photo)
+        faces = self.detect(photo, largest=largest)
         if not faces:
             raise InputError("no face found", mend="Use a picture with a visible face.")
         return [self.align(photo, face) for face in (faces[:1] if largest else faces)]

@@ -39,6 +39,59 @@ def test_all_characters_with_sheet_manifest_and_json(run, bundle, tmp_path):
     assert size(tmp_path / "sheet.png")[0] == 3 * 260 + 4
 
 
+def two_people(path):
+    """The same person twice, side by side."""
+    photo = Image.open(ASTRONAUT).convert("RGB").resize((256, 256))
+    both = Image.new("RGB", (512, 256))
+    both.paste(photo, (0, 0))
+    both.paste(photo, (256, 0))
+    both.save(path)
+    return path
+
+
+def test_a_character_per_person_and_one_person_only(run, bundle, tmp_path):
+    source = two_people(tmp_path / "us.png")
+    arguments = ("stylize", source, "--bundle", bundle, "--paste", "--json")
+    cast = ("--character", "left=otto,right=mina")
+    (record,) = run(*arguments, "-o", tmp_path / "both.png", *cast).records
+    assert sorted(record["outputs"][0]["characters"]) == ["mina", "otto"]
+    both = np.asarray(Image.open(tmp_path / "both.png").convert("RGB")).astype(int)
+    for name, only, half in (("otto", "left", 0), ("mina", "2", 256)):
+        out = tmp_path / f"{name}.png"
+        result = run(*arguments, "-o", out, "--character", name, "--only", only)
+        assert result.status == 0, result.err
+        alone = np.asarray(Image.open(out).convert("RGB")).astype(int)
+        before = np.asarray(Image.open(source)).astype(int)
+        there = slice(half, half + 256)
+        assert np.abs(alone[:, there] - both[:, there]).mean() < 1
+        other = slice(256 - half + 40, 512 - half - 40)
+        assert (alone[:, other] == before[:, other]).all()
+
+
+def test_who_can_not_be_picked(run, bundle, tmp_path):
+    arguments = ("stylize", ASTRONAUT, "-o", tmp_path / "o.png", "--bundle", bundle)
+    for more, status, message in (
+        (("--only", "above"), 2, "names nobody"),
+        (("--only", "0"), 2, "names nobody"),
+        (("--only", "2"), 1, "no face 2"),
+        (("--only", "left", "--faces", "all"), 2, "Take one of them"),
+        (("--only", "left", "--aligned"), 2, "Take one of them"),
+        (("--aligned", "--min-face", "30"), 2, "looks for no faces"),
+        (("--character", "above=mina"), 2, "names nobody"),
+        (("--character", "left=rosa"), 2, "rosa"),
+        (("--min-face", "400"), 0, ""),
+    ):
+        result = run(*arguments, *more)
+        assert result.status == status, (more, result.err)
+        assert message in result.err and result.err.count("\n") == (status > 0)
+
+
+def test_what_was_not_looked_for_is_told(run, bundle, tmp_path):
+    Image.new("RGB", (4800, 400), (90, 90, 90)).save(tmp_path / "wide.png")
+    result = run("stylize", tmp_path / "wide.png", "-o", tmp_path / "o.png", "--bundle", bundle)
+    assert result.status == 1 and "below 40 px" in result.err
+
+
 def test_paste_keeps_the_photo_around_the_face(run, bundle, tmp_path):
     out = tmp_path / "p.png"
     assert run("stylize", ASTRONAUT, "-o", out, "--bundle", bundle, "--paste").status == 0

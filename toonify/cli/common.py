@@ -24,6 +24,15 @@ _DEVICE = re.compile(r"auto|cpu|mps|cuda(:\d+)?")
 
 # how a character is mixed in, wherever photos or clips are drawn
 BundleOption = Annotated[str, typer.Option(help="A bundle's folder, or default.")]
+MinFaceOption = Annotated[
+    float | None,
+    typer.Option(
+        min=12,
+        help="Height in px of the smallest faces that are looked for; smaller ones take longer."
+        " Default: a 120th of the longest side, at least 24.",
+        show_default=False,
+    ),
+]
 LevelOption = Annotated[
     int, typer.Option(help="First layer taken from the character: fewer is more cartoon.")
 ]

@@ -16,6 +16,7 @@ from toonify.cli.common import (
     BundleOption,
     ColorOption,
     LevelOption,
+    MinFaceOption,
     TrgbOption,
     batch_size_of,
     complain,
@@ -41,6 +42,9 @@ if TYPE_CHECKING:
     from toonify.engine import Toonifier
     from toonify.jobs import Job
     from toonify.portrait.batching import StyleBatchEngine
+
+
+SMALL = 24  # px of a face, below which it goes without saying that it is not looked for
 
 
 class Faces(StrEnum):
@@ -96,6 +100,7 @@ def stylize(
         list[str] | None,
         typer.Option(
             help="Character to turn people into; repeat it, or separate with commas, or say all."
+            " left=mina,right=jun or 1=mina,2=jun: who is drawn as whom, as in `toonify video`."
         ),
     ] = None,
     bundle: BundleOption = "default",
@@ -108,6 +113,14 @@ def stylize(
             help="Default: largest for portraits, all for whole photos.", show_default=False
         ),
     ] = None,
+    only: Annotated[
+        str | None,
+        typer.Option(
+            metavar="WHO",
+            help="The one to draw: left, middle, right, or a number counted from the left.",
+        ),
+    ] = None,
+    min_face: MinFaceOption = None,
     landmarks: Annotated[
         Landmarks,
         typer.Option(
@@ -199,6 +212,9 @@ def stylize(
         raise UsageError("--skip-existing and --overwrite exclude each other", mend="Take one.")
     if aligned and paste:
         raise UsageError("--aligned crops have no photo to --paste into", mend="Take one.")
+    _check_only(only, aligned=aligned, faces=faces)
+    if aligned and min_face is not None:
+        raise UsageError("--aligned looks for no faces", mend="Leave --min-face out.")
     to_stdout = output == STREAM or (STREAM in inputs and output is None)
     if output is None and not to_stdout and sheet is None:
         raise UsageError("nowhere to put the drawings", mend="Give -o FILE, -o FOLDER or --sheet.")
@@ -213,7 +229,8 @@ def stylize(
     styles = choose_styles(style or (), character or (), bundle)
     whole = bool(styles) and not character and paste is None
     if styles:
-        _check_style_options(paste, aligned, whole and faces is Faces.largest)
+        one = faces is Faces.largest or only is not None
+        _check_style_options(paste, aligned, whole and one)
         if not character:
             refuse_character_options(level, trgb, color)
         if background == "transparent" and _has_jpeg(kind, jobs):
@@ -241,8 +258,8 @@ def stylize(
         together = batch_size_of(batch_size, settings, bundle)
     if character or not styles:
         prepare_drawing(settings, bundle)
-        toonifier = _toonifier(bundle, settings, landmarks.value)
-        names = (*styles, *choose_characters(character or (), toonifier.characters))
+        toonifier = _toonifier(bundle, settings, landmarks.value, min_face)
+        names = (*styles, *choose_characters(character or (), toonifier.characters, rules=True))
         if len(set(names)) < len(names):
             raise UsageError("a style and a character have the same name", mend="Draw one at once.")
     engine: Engine | None = toonifier
@@ -251,6 +268,7 @@ def stylize(
             bundle,
             settings,
             landmarks.value,
+            min_face,
             toonifier=toonifier,
             whole=whole,
             aligned=aligned,
@@ -262,7 +280,7 @@ def stylize(
     if to_stdout and len(names) > 1:
         raise UsageError("stdout takes one drawing", mend="Give -o FOLDER for several.")
     chosen_faces = faces.value if faces else ("all" if paste or whole else "largest")
-    if to_stdout and chosen_faces == "all" and not paste and not whole:
+    if to_stdout and chosen_faces == "all" and not paste and not whole and only is None:
         raise UsageError("stdout takes one face", mend="Leave --faces all out, or add --paste.")
     options = Options(
         characters=names,
@@ -274,7 +292,9 @@ def stylize(
         require_face=require_face,
         faces=chosen_faces,  # type: ignore[arg-type]
         aligned=aligned,
-        identity={name: engine.identity(name) for name in names},
+        only=only,
+        min_face=min_face,
+        identity={name: _identity(engine, toonifier, name) for name in names},
         existing="skip" if skip_existing else "overwrite" if overwrite else "error",
         format=kind,
         batch_size=1 if whole else together,
@@ -323,18 +343,30 @@ def stylize(
     raise typer.Exit(1 if failed or full else 0)
 
 
-def choose_characters(asked: Sequence[str], known: Sequence[str]) -> tuple[str, ...]:
+def choose_characters(
+    asked: Sequence[str], known: Sequence[str], *, rules: bool = False
+) -> tuple[str, ...]:
     """Names given on the command line against those of the bundle.
+
+    Args:
+        rules: those that cast a character per person may be given, and stay together as one.
 
     Raises:
         UsageError: an unknown name, or the bundle has no characters.
     """
     if not known:
         raise UsageError("the bundle has no characters", mend="Add some: toonify build-lut --help.")
+    if rules and any("=" in item for item in asked):
+        from toonify.video.casting import Casting
+
+        Casting(asked, known)
+        return (",".join(asked),)
     return choose_names("character", asked, known)
 
 
-def _toonifier(bundle: str, settings: Settings, landmarks: str) -> Toonifier:
+def _toonifier(
+    bundle: str, settings: Settings, landmarks: str, min_face: float | None
+) -> Toonifier:
     from toonify.engine import Toonifier
 
     return Toonifier.from_bundle(
@@ -343,17 +375,32 @@ def _toonifier(bundle: str, settings: Settings, landmarks: str) -> Toonifier:
         dtype=settings.dtype,
         landmarks=landmarks,
         offline=settings.offline,
+        min_face=min_face,
     )
 
 
+def _identity(engine: Engine, toonifier: Toonifier | None, name: str) -> Any:
+    """What drawings under a name, or by rules, depend on."""
+    from toonify.batch import is_rule
+
+    if toonifier is None or not is_rule(name):
+        return engine.identity(name)
+    names = {entry.partition("=")[2] or entry for entry in name.replace(" ", "").split(",")}
+    names = (names | {toonifier.characters[0]}) & set(toonifier.characters)
+    return {"cast": {name: toonifier.identity(name) for name in sorted(names)}}
+
+
 def _style_engine(
-    bundle: str, settings: Settings, landmarks: str, **options: Any
+    bundle: str, settings: Settings, landmarks: str, min_face: float | None, **options: Any
 ) -> StyleBatchEngine:
+    from toonify.faces import get_detector
     from toonify.portrait.batching import StyleBatchEngine
     from toonify.portrait.catalog import style_networks
     from toonify.portrait.engine import PortraitEngine
 
-    portraits = PortraitEngine.from_bundle(bundle, landmarks=landmarks, offline=settings.offline)
+    portraits = PortraitEngine.from_bundle(
+        bundle, detector=get_detector(landmarks, offline=settings.offline, min_face=min_face)
+    )
     networks = {**style_networks(bundle), "landmarks": landmarks}
     return StyleBatchEngine(portraits, networks=networks, **options)
 
@@ -367,7 +414,8 @@ def _check_style_options(paste: bool | None, aligned: bool, one_of_all: bool) ->
         )
     if one_of_all and not aligned:
         raise UsageError(
-            "a style draws everybody in a photo", mend="Leave --faces out, or add --crop."
+            "a style draws everybody in a photo",
+            mend="Leave --faces and --only out, or add --crop.",
         )
 
 
@@ -394,6 +442,16 @@ def _has_jpeg(kind: str, jobs: Sequence[Job]) -> bool:
     return kind == "jpg" or bool(suffixes & {".jpg", ".jpeg"})
 
 
+def _check_only(only: str | None, *, aligned: bool, faces: Faces | None) -> None:
+    if only is None:
+        return
+    if only not in ("left", "middle", "right") and not (only.isdecimal() and int(only) > 0):
+        raise UsageError(f"--only {only!r} names nobody", mend="Give left, middle, right, 1, 2, …")
+    if aligned or faces is not None:
+        other = "--aligned" if aligned else "--faces"
+        raise UsageError(f"--only picks a face, {other} too", mend="Take one of them.")
+
+
 def _check_suffix(sheet: Path | None) -> None:
     if sheet is not None and sheet.suffix.lower() != ".png":
         raise UsageError(f"the sheet {sheet} must be a .png file", mend="Rename it.")
@@ -403,4 +461,7 @@ def _line(result: Result) -> str:
     written = ", ".join(output["path"] for output in result.outputs)
     if result.status == "skipped":
         return f"{result.source}: there already ({written})"
-    return f"{result.source} -> {written}" if written else result.source
+    line = f"{result.source} -> {written}" if written else result.source
+    if result.min_face is not None and result.min_face > SMALL:
+        line += f" ({result.faces} faces; below {result.min_face:.0f} px none are looked for)"
+    return line

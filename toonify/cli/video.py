@@ -19,6 +19,7 @@ from toonify.cli.common import (
     BundleOption,
     ColorOption,
     LevelOption,
+    MinFaceOption,
     Settings,
     TrgbOption,
     batch_size_of,
@@ -102,6 +103,7 @@ def video(
     landmarks: Annotated[
         Landmarks, typer.Option(help="Face detector, see `toonify stylize --help`.")
     ] = Landmarks.auto,
+    min_face: MinFaceOption = None,
     smooth: Annotated[
         float,
         typer.Option(min=0.0, max=1.0, help="Steadiness through time; 0 is each frame alone."),
@@ -176,7 +178,9 @@ def video(
                 mend="Leave --style or --character, --engine and --checkpoint out.",
             )
         refuse_character_options(level, trgb, color)
-        artist, identity = _style_artist(settings, styles, bundle, landmarks.value, background)
+        artist, identity = _style_artist(
+            settings, styles, bundle, landmarks.value, min_face, background
+        )
         if largest:
             raise UsageError("a style draws everybody in a clip", mend="Leave --faces out.")
     else:
@@ -185,7 +189,9 @@ def video(
         together = batch_size_of(batch_size, settings, bundle)
         prepare_drawing(settings, bundle)
         drawing = {"level": level, "trgb": trgb, "color": color, "batch_size": together}
-        artist, identity = _artist(settings, engine, bundle, checkpoint, landmarks.value, drawing)
+        artist, identity = _artist(
+            settings, engine, bundle, checkpoint, landmarks.value, min_face, drawing
+        )
     if preview:
         counts = draw_preview(
             source, output, artist, characters=character or (), span=span, largest=largest
@@ -225,9 +231,11 @@ def _style_artist(
     styles: Sequence[str],
     bundle: str,
     landmarks: str,
+    min_face: float | None,
     background: str | None,
 ) -> tuple[Artist, dict[str, Any]]:
     """What draws a style, and all that its drawings depend on."""
+    from toonify.faces import get_detector
     from toonify.portrait.batching import StyleBatchEngine
     from toonify.portrait.catalog import style_networks
     from toonify.portrait.engine import PortraitEngine
@@ -238,9 +246,10 @@ def _style_artist(
     behind = chosen_background(background)
     if behind == "transparent":
         raise UsageError("clips are not transparent", mend="Take a color: --background '#00ff00'.")
-    portraits = PortraitEngine.from_bundle(bundle, landmarks=landmarks, offline=settings.offline)
+    detector = get_detector(landmarks, offline=settings.offline, min_face=min_face)
+    portraits = PortraitEngine.from_bundle(bundle, detector=detector)
     about = StyleBatchEngine(portraits, background=behind, networks=style_networks(bundle))
-    identity = {"engine": "style", "landmarks": portraits.detector.name}
+    identity = {"engine": "style", "landmarks": detector.name, "min_face": min_face}
     artist = StyleArtist(portraits, styles[0], background=behind)
     return artist, identity | {"drawing": about.identity(styles[0])}
 
@@ -251,6 +260,7 @@ def _artist(
     bundle: str,
     checkpoint: str | None,
     landmarks: str,
+    min_face: float | None,
     drawing: dict[str, Any],
 ) -> tuple[Artist, dict[str, Any]]:
     """What draws, and all that its drawings depend on."""
@@ -263,14 +273,19 @@ def _artist(
     if checkpoint is not None and engine is Engine.cdsm:
         raise UsageError("--checkpoint is of the engine styleganex", mend="Leave one of them out.")
     networks = {"device": settings.device, "dtype": settings.dtype}
-    identity: dict[str, Any] = {**drawing, "landmarks": landmarks}
+    identity: dict[str, Any] = {**drawing, "landmarks": landmarks, "min_face": min_face}
     whole = engine is Engine.styleganex or checkpoint is not None
     if whole or (engine is Engine.auto and preferred_engine(bundle) == "styleganex"):
         if checkpoint is not None:
             frames = FrameToonifier.from_checkpoint(checkpoint, **networks)
         else:
             frames = FrameToonifier.from_bundle(bundle, **networks)
-        detector = get_detector(landmarks, device=str(frames.device), offline=settings.offline)
+        detector = get_detector(
+            landmarks,
+            device=str(frames.device),
+            offline=settings.offline,
+            min_face=min_face,
+        )
         plain = {"level": DEFAULT_LEVEL, "trgb": True, "color": 1.0}
         if not frames.mixes and not plain.items() <= drawing.items():
             raise UsageError(
@@ -284,7 +299,7 @@ def _artist(
         identity |= {"landmarks": detector.name}
         return FrameArtist(frames, detector, **drawing), identity
     toonifier = Toonifier.from_bundle(
-        bundle, landmarks=landmarks, offline=settings.offline, **networks
+        bundle, landmarks=landmarks, offline=settings.offline, min_face=min_face, **networks
     )
     identity |= {"engine": "cdsm", "networks": toonifier.table.generator_hash}
     identity |= {"codes": _codes_hash(toonifier.table), "landmarks": toonifier.detector.name}
@@ -338,8 +353,10 @@ def _codes_hash(table: CharacterTable) -> str:
 
 
 def _line(report: Report, *, drawn: bool = False) -> str:
+    small = f"faces below {report.min_face:.0f} px are not looked for (--min-face)"
     if report.frames_with_faces == 0 and not drawn:
         found = f"no face found, {report.frames} frames as they were"
+        found += f"; {small}" if report.min_face else ""
         return f"{report.source} -> {report.output}: {found}"
     parts = [f"{report.frames} frames", f"{report.fps:.2f} a second"]
     if report.resumed:
@@ -351,6 +368,8 @@ def _line(report: Report, *, drawn: bool = False) -> str:
             f"steadiness {report.steadiness['after']:.2f} (the clip's own"
             f" {report.steadiness['before']:.2f})"
         )
+    if report.min_face and report.frames_with_faces < report.frames:
+        parts.append(small)
     return f"{report.source} -> {report.output}: {', '.join([*parts, *report.notes])}"
 
 

@@ -13,7 +13,8 @@ from toonify.faces.types import RGB, Face, FaceDetector, Points, f32
 # The smallest face that is looked for unless told: px, and of a picture's longest side.
 SMALLEST, SMALLEST_SHARE = 24.0, 1 / 120
 LEAST = 12.0  # px; below it there is no face to be seen
-OVERLAP = 1.2  # of neighbouring tiles, in sides of the smallest face that the whole shows
+STEP = 4  # between the faces that the whole shows, and its tiles, and theirs
+OVERLAP = 1.2  # of neighbouring tiles, in sides of the smallest face that the step before shows
 SAME = 0.4  # shared part of the smaller of two boxes, from which they are one face
 SURE = 0.9  # score that a face has to have that the whole picture does not show
 GLANCES = 4  # looks at a clip's frames in which all tiles have had their turn
@@ -37,9 +38,9 @@ class TiledDetector(FaceDetector):
         return self.base.name
 
     def smallest(self, longest: float, *, quick: bool = False) -> float:
-        """See `FaceDetector.smallest`; never less than was asked for."""
-        wanted = self.min_face or max(SMALLEST, SMALLEST_SHARE * longest)
-        return max(wanted, LEAST)
+        """See `FaceDetector.smallest`."""
+        wanted = max(self.min_face or max(SMALLEST, SMALLEST_SHARE * longest), LEAST)
+        return min(wanted, self.base.smallest(longest) or wanted)
 
     def detect(self, rgb: RGB, *, quick: bool = False) -> list[Face]:
         """All faces of the whole picture and of its tiles, largest first."""
@@ -69,16 +70,19 @@ class TiledDetector(FaceDetector):
         longest = max(height, width)
         shown = self.base.smallest(longest, quick=quick)
         wanted = self.smallest(longest)
-        if not shown or shown <= wanted * 1.1:
-            return []
-        overlap = OVERLAP * shown
-        # the size at which a quick look shows what is wanted
-        side = max(longest * wanted / self.base.smallest(longest, quick=True), 2 * overlap)
-        return [
-            (x0, y0, x1, y1)
-            for y0, y1 in _spans(height, side, overlap)
-            for x0, x1 in _spans(width, side, overlap)
-        ]
+        tiles: list[tuple[int, int, int, int]] = []
+        while shown > wanted * 1.1:
+            finer = max(wanted, shown / STEP)
+            # the size at which a quick look shows faces of that height
+            side = longest * finer / self.base.smallest(longest, quick=True)
+            overlap = min(OVERLAP * shown, side / 2)
+            tiles += [
+                (x0, y0, x1, y1)
+                for y0, y1 in _spans(height, side, overlap)
+                for x0, x1 in _spans(width, side, overlap)
+            ]
+            shown = finer
+        return tiles
 
     def _with_tiles(
         self, rgb: RGB, faces: list[Face], tiles: list[tuple[int, int, int, int]]

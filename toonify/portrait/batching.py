@@ -76,10 +76,16 @@ class StyleBatchEngine:
             "beside_characters": self.toonifier is not None,
         }
 
-    def detect(self, rgb: RGB) -> list[Face]:
-        """Faces of a picture, largest first."""
-        self._seen = (rgb, self.portraits.detector.detect(rgb))
-        return self._seen[1]
+    def detect(self, rgb: RGB, *, largest: bool = False) -> list[Face]:
+        """Faces of a picture, largest first; see `Toonifier.detect`."""
+        detector = self.portraits.detector
+        found = detector.detect_largest(rgb) if largest else detector.detect(rgb)
+        self._seen = (rgb, found)
+        return found
+
+    def smallest_face(self, rgb: RGB) -> float:
+        """Height in px of the smallest faces that are looked for; 0 where that is not known."""
+        return self.portraits.detector.smallest(max(rgb.shape[:2]))
 
     def align(self, rgb: RGB, face: Face) -> Alignment:
         """What a portrait is drawn from."""

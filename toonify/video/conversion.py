@@ -74,6 +74,7 @@ class Report:
     frames: int = 0
     resumed: int = 0  # frames that an earlier run had drawn
     frames_with_faces: int = 0
+    min_face: float = 0.0  # height in px of the smallest faces that were looked for
     seconds: float = 0.0
     people: list[dict[str, Any]] = field(default_factory=list)
     steadiness: dict[str, float] | None = None
@@ -93,6 +94,7 @@ class Report:
             "frames": self.frames,
             "resumed": self.resumed,
             "frames_with_faces": self.frames_with_faces,
+            "min_face": round(self.min_face, 1),
             "seconds": round(self.seconds, 2),
             "fps": round(self.fps, 2),
             "people": self.people,
@@ -229,7 +231,9 @@ class _Run:
                     )
                 drawn += more
                 damaged = damaged or reader.damaged
-        return self._report(drawn, damaged)
+        report = self._report(drawn, damaged)
+        report.min_face = self.artist.detector.smallest(max(reader.size))
+        return report
 
     def _fill(self, gap: Gap, reader: Reader, progress: Progress) -> int:
         """Draw a gap, and go on as far as nothing is there; gives how many frames."""
