@@ -235,8 +235,8 @@ def render_alpha(
 
 def bounds(shape: Shape) -> NDArray[np.float32]:
     """(4,) left, top, right, bottom of what a shape may color, blur included, px."""
-    lows = np.min([ring.min(0) for ring in shape.rings], 0)
-    highs = np.max([ring.max(0) for ring in shape.rings], 0)
+    points = np.concatenate(shape.rings) if len(shape.rings) > 1 else shape.rings[0]
+    lows, highs = points.min(0), points.max(0)
     return f32([*(lows - 3 * shape.blur - 1), *(highs + 3 * shape.blur + 1)])
 
 
