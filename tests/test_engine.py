@@ -5,10 +5,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 from tests.tiny_bundle import RESOLUTION, tiny_generator, write_bundle
 from toonify import Toonifier
-from toonify.errors import InputError, UsageError
+from toonify.errors import InputError, ModelError, UsageError
 from toonify.faces import Face, FaceDetector
 from toonify.lut import Character, CharacterTable
 from toonify.models.compact_encoder import CompactEncoder
@@ -211,7 +212,7 @@ def test_characters_and_mistakes(toon: Toonifier) -> None:
         np.zeros((0, 32, 3), np.uint8),
         torch.zeros(32, 32, 3, dtype=torch.uint8),
         (np.zeros((32, 32, 3), np.uint8),),
-        "photo.jpg",
+        b"photo.jpg",
         None,
     ],
 )
@@ -245,3 +246,26 @@ def test_from_a_bundle_in_both_precisions(tmp_path: Path) -> None:
     assert np.abs(fine.astype(int) - coarse.astype(int)).mean() < 4
     with pytest.raises(UsageError, match="float16"):
         Toonifier.from_bundle(folder, device="cpu", dtype="float16")
+
+
+def test_styles_from_arrays_pil_images_and_paths(tmp_path):
+    toon = Toonifier.from_bundle("default")
+    assert toon.styles[0] == "ink" and "mina" in toon.characters
+    path = Path(__file__).parents[1] / "examples" / "astronaut.png"
+    drawn = toon.stylize(path)
+    with Image.open(path) as picture:
+        assert np.array_equal(drawn, toon.stylize(picture))
+        pixels = np.asarray(picture.convert("RGB"))
+    assert drawn.shape == pixels.shape
+    clear = toon.stylize([pixels], style="comic", background="transparent")
+    assert clear[0].shape == (*pixels.shape[:2], 4)
+    with pytest.raises(UsageError, match="character or a style"):
+        toon.stylize(pixels, style="ink", character="mina")
+    with pytest.raises(InputError):
+        toon.stylize(tmp_path / "nothing.jpg")
+
+
+def test_an_engine_without_a_bundle_has_no_styles(toon):
+    assert toon.styles == ()
+    with pytest.raises(ModelError, match="styles"):
+        toon.stylize(photo(160))

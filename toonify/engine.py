@@ -10,6 +10,7 @@ from typing import cast, overload
 
 import numpy as np
 import torch
+from PIL.Image import Image as PILImage
 from torch import Tensor
 
 from toonify.bundle import PORTRAIT, Bundle, has_parts
@@ -17,19 +18,22 @@ from toonify.cdsm import cross_domain_styles
 from toonify.checkpoints import generator_hash
 from toonify.device import pick_device
 from toonify.engines.head_paste import HeadPaster
-from toonify.errors import InputError, UsageError
+from toonify.errors import InputError, ModelError, UsageError
 from toonify.faces import Alignment, Face, FaceDetector, align, get_detector, paste_back
 from toonify.inversion.frames import check_finite
 from toonify.lut import CharacterTable
 from toonify.models.encoders import Encoder
 from toonify.models.protocol import Generator
+from toonify.portrait import PortraitEngine, bundle_styles
+from toonify.portrait.backgrounds import Background
 from toonify.tuning import choose_dtype, kept_dtype
 
 DEFAULT_LEVEL = 6
+Photo = np.ndarray | PILImage | str | os.PathLike[str]
 
 
 class Toonifier:
-    """Turns photographs into drawn characters by cross-domain style mixing.
+    """Turns photographs into drawings: styles that keep the person, and characters.
 
     Args:
         generator: layer-swapped generator, already on `device`.
@@ -65,6 +69,7 @@ class Toonifier:
         self._hashes: dict[str, str] = {}
         self._bundle: str | os.PathLike[str] | None = None
         self._paster: HeadPaster | None = None
+        self._portraits: PortraitEngine | None = None
         for network in (generator, encoder):
             if isinstance(network, torch.nn.Module):
                 network.eval().requires_grad_(False)
@@ -105,6 +110,29 @@ class Toonifier:
     def characters(self) -> tuple[str, ...]:
         """Names in the look-up table."""
         return self.table.names
+
+    @property
+    def portraits(self) -> PortraitEngine:
+        """What draws in styles, made on first use.
+
+        Raises:
+            ModelError: the bundle offers none.
+        """
+        if self._portraits is None:
+            if self._bundle is None:
+                raise ModelError(
+                    "this engine was made without a bundle, and has no styles",
+                    mend="Name a character, or make it by from_bundle.",
+                )
+            self._portraits = PortraitEngine.from_bundle(
+                self._bundle, landmarks=self._landmarks, offline=self._offline
+            )
+        return self._portraits
+
+    @property
+    def styles(self) -> tuple[str, ...]:
+        """Names of the bundle's styles, its default first; empty where it has none."""
+        return () if self._bundle is None else bundle_styles(self._bundle)
 
     def identity(self, character: str) -> dict[str, str]:
         """What tells this engine's drawings of a character from another's, JSON-able."""
@@ -219,64 +247,81 @@ class Toonifier:
     @overload
     def stylize(
         self,
-        image: np.ndarray,
+        image: Photo,
         *,
-        character: str,
+        character: str | None = ...,
+        style: str | None = ...,
         level: int = ...,
         trgb: bool = ...,
         color: float = ...,
         aligned: bool = ...,
         paste: bool = ...,
+        background: Background = ...,
         batch_size: int = ...,
     ) -> np.ndarray: ...
     @overload
     def stylize(
         self,
-        image: list[np.ndarray],
+        image: list[Photo],
         *,
-        character: str,
+        character: str | None = ...,
+        style: str | None = ...,
         level: int = ...,
         trgb: bool = ...,
         color: float = ...,
         aligned: bool = ...,
         paste: bool = ...,
+        background: Background = ...,
         batch_size: int = ...,
     ) -> list[np.ndarray]: ...
     def stylize(
         self,
-        image: np.ndarray | list[np.ndarray],
+        image: Photo | list[Photo],
         *,
-        character: str,
+        character: str | None = None,
+        style: str | None = None,
         level: int = DEFAULT_LEVEL,
         trgb: bool = True,
         color: float = 1.0,
         aligned: bool = False,
         paste: bool = False,
+        background: Background = "draw",
         batch_size: int = 8,
     ) -> np.ndarray | list[np.ndarray]:
-        """Toonify whole photographs.
+        """Toonify whole photographs: in a style that keeps the person, or as a character.
 
         Args:
-            image: (H, W, 3) uint8 RGB, or a list of them.
+            image: (H, W, 3) uint8 RGB, a PIL image or a file's path, or a list of them.
             character: a name of `characters`.
+            style: a name of `styles`; the first one where no character is named.
             level: m of cross-domain style mixing, 0 (all character) to num_ws (all photo).
             trgb: replace the tRGB styles by the character's.
             color: how far they are replaced, 0 to 1.
             aligned: the pictures are FFHQ-aligned crops already.
-            paste: draw every face within the photo; otherwise the result is the largest face's
-                portrait, (R, R, 3).
+            paste: draw every face within the photo; otherwise a character's result is the largest
+                face's portrait, (R, R, 3). Styles always draw the whole photo.
+            background: of a style: "draw", "keep", "transparent" or an RGB color.
 
         Returns:
-            uint8 RGB, a list for a list.
+            uint8 RGB (with opacity where the background is transparent), a list for a list.
 
         Raises:
-            InputError: no face found. UsageError: not such a picture, unknown character, or
-                options out of range.
+            InputError: no face found for a character, or an unreadable file. UsageError: not such
+                a picture, unknown name, or options out of range.
+
+        Example:
+            >>> toon = Toonifier.from_bundle("default")
+            >>> drawn = toon.stylize("me.jpg")  # you, in ink
+            >>> mina = toon.stylize("me.jpg", character="mina")
         """
+        if character is not None and style is not None:
+            raise UsageError("a drawing has a character or a style", mend="Name one of them.")
+        photos = [as_photo(photo) for photo in (image if isinstance(image, list) else [image])]
+        if character is None:
+            engine = self.portraits
+            drawings = [engine.stylize(photo, style, background=background) for photo in photos]
+            return drawings if isinstance(image, list) else drawings[0]
         options = {"level": level, "trgb": trgb, "color": color, "batch_size": batch_size}
-        photos = image if isinstance(image, list) else [image]
-        for photo in photos:
-            _check_photo(photo)
         if aligned:
             drawn = self.stylize_crops(photos, [character], **options)  # type: ignore[arg-type]
             results = [row[0] for row in drawn]
@@ -304,6 +349,22 @@ class Toonifier:
         if self.dtype == torch.float32:
             return nullcontext()
         return torch.autocast(self.device.type, self.dtype)
+
+
+def as_photo(photo: Photo) -> np.ndarray:
+    """(H, W, 3) uint8 RGB of an array, a PIL image or a file's path.
+
+    Raises:
+        InputError: the file can't be read. UsageError: an array of another shape or type.
+    """
+    if isinstance(photo, (str, os.PathLike)):
+        from toonify.media.images import read_image
+
+        return read_image(photo).rgb
+    if not isinstance(photo, np.ndarray) and hasattr(photo, "convert"):
+        photo = np.asarray(photo.convert("RGB"), np.uint8)
+    _check_photo(photo)
+    return np.asarray(photo)
 
 
 def _check_photo(photo: object) -> None:
