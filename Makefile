@@ -22,6 +22,7 @@ lint: $(VENV)/.stamp-dev  ## check style and types
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/lint-imports --no-cache
 
 format: $(VENV)/.stamp-dev  ## apply the style
 	$(BIN)/ruff check --fix .
