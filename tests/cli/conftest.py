@@ -61,5 +61,6 @@ def home(tmp_path, monkeypatch):
     """A cache of the test's own."""
     folder = tmp_path / "home"
     monkeypatch.setenv("TOONIFY_HOME", str(folder))
-    monkeypatch.delenv("TOONIFY_OFFLINE", raising=False)
+    for name in ("TOONIFY_OFFLINE", "TOONIFY_DOWNLOAD", "TOONIFY_MAX_PIXELS"):
+        monkeypatch.setenv(name, "")  # the command line sets them: put back afterwards
     return folder

@@ -232,7 +232,7 @@ def test_cutouts_are_made_where_there_are_none(run, generator, bundle, tmp_path,
     matte = type("Matte", (), {"__init__": lambda self, path: None})
     matte.__call__ = lambda self, rgb: mask.astype(np.float32)
     monkeypatch.setattr("toonify.faces.person.PersonMatte", matte)
-    monkeypatch.setattr("toonify.checkpoints.download.pull", lambda name, offline: Path(name))
+    monkeypatch.setattr("toonify.checkpoints.download.obtain", lambda name, offline: Path(name))
     options = ["--cutout-count", 16, "--toon", bundle, "--faces", faces, *ALONE, "--kimg", 0.002]
     noise = [*options, "--cutouts", tmp_path / "noise"]
     refused = run(*command("video-toonify", generator, tmp_path / "run", *noise))

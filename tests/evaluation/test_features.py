@@ -75,7 +75,7 @@ def test_vgg_stands_in_under_its_own_name(monkeypatch):
     def nothing(name: str, **_: object) -> None:
         raise ModelError(f"no {name}")
 
-    monkeypatch.setattr(features, "pull", nothing)
+    monkeypatch.setattr(features, "obtain", nothing)
     monkeypatch.setattr(features, "PerceptualLoss", Trunk)
     network = features.load_feature_network()
     assert (network.name, network.suffix) == ("vgg16", "-VGG")

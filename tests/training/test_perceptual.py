@@ -44,7 +44,7 @@ def trunk(published: lpips.LPIPS, tmp_path_factory: pytest.TempPathFactory) -> P
 
 
 def test_published_distances() -> None:
-    """Runs wherever AlexNet's weights are, or can be fetched (TOONIFY_OFFLINE=1 forbids it)."""
+    """Runs wherever AlexNet's weights are; TOONIFY_DOWNLOAD=1 fetches them."""
     try:
         weights = find_trunk("alex")
     except ModelError as error:

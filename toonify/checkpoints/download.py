@@ -42,6 +42,31 @@ def offline_requested(offline: bool = False) -> bool:
     return offline or os.environ.get("TOONIFY_OFFLINE", "").lower() not in ("", "0", "false", "no")
 
 
+def download_requested() -> bool:
+    """True if --download or the environment variable TOONIFY_DOWNLOAD allows commands to fetch
+    networks that they need besides."""
+    return os.environ.get("TOONIFY_DOWNLOAD", "").lower() not in ("", "0", "false", "no")
+
+
+def obtain(name: str, *, offline: bool = False) -> Path:
+    """A checkpoint that something needs besides what it was given: from the cache, and downloaded
+    only where that was asked for.
+
+    Raises:
+        UsageError: unknown name.
+        ModelError: it isn't in the cache, or could not be downloaded.
+    """
+    entry = get(name)
+    if cache.is_cached(entry):
+        return cache.location(entry)
+    if download_requested() and not offline_requested(offline):
+        return pull(name)
+    raise ModelError(
+        f"checkpoint {name} is not in the cache",
+        mend=f"Run: toonify models pull {name}, or add --download.",
+    )
+
+
 def pull(
     name: str, *, offline: bool = False, verify: bool = False, progress: Progress | None = None
 ) -> Path:

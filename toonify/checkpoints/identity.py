@@ -30,20 +30,21 @@ def load_identity(
     *,
     device: str | torch.device = "cpu",
     dtype: torch.dtype = torch.float32,
+    offline: bool = False,
 ) -> Identity:
     """The face descriptor, frozen.
 
     Args:
-        path: folder of the two files; None for the registry's, downloaded unless cached.
+        path: folder of the two files; None for the registry's, from the cache (see `obtain`).
 
     Raises:
         ModelError: files that are missing, cut short or of another network; or nothing could
             deliver them.
     """
     if path is None:
-        from toonify.checkpoints.download import pull
+        from toonify.checkpoints.download import obtain
 
-        path = pull("face-identity")
+        path = obtain("face-identity", offline=offline)
     folder = Path(path)
     network = Identity(dtype=dtype)
     try:

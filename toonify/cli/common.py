@@ -15,10 +15,10 @@ from typing import Annotated, Any
 import typer
 
 from toonify.errors import InputError, UsageError
-from toonify.utils.text import json_line
+from toonify.utils.text import json_line, visible
 
 GLOBAL_VALUES = ("--device", "--dtype", "--seed", "--max-pixels")
-GLOBAL_FLAGS = ("--quiet", "--json", "--offline", "--debug", "--follow-links")
+GLOBAL_FLAGS = ("--quiet", "--json", "--offline", "--download", "--debug", "--follow-links")
 _DEVICE = re.compile(r"auto|cpu|mps|cuda(:\d+)?")
 
 
@@ -83,7 +83,7 @@ class Settings:
         if self.json:
             print(json_line(record, sys.stdout.encoding or "ascii"), flush=True)
         elif not self.quiet:
-            print(text, flush=True)
+            print(visible(text), flush=True)
 
     @contextmanager
     def progress(self, description: str) -> Iterator[Callable[[int, int | None], None]]:
@@ -95,8 +95,10 @@ class Settings:
             yield lambda done, total: None
             return
         from rich.console import Console
+        from rich.markup import escape
         from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeRemainingColumn
 
+        description = escape(visible(description))
         columns = ("{task.description}", BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
         with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
             task = bar.add_task(description, total=None)
@@ -172,7 +174,7 @@ def settings_of(ctx: typer.Context) -> Settings:
 
 def complain(message: str) -> None:
     """One line on stderr."""
-    print(f"toonify: {' '.join(message.split())}", file=sys.stderr, flush=True)
+    print(visible(f"toonify: {' '.join(message.split())}"), file=sys.stderr, flush=True)
 
 
 def examples(*lines: str) -> str:
@@ -180,7 +182,7 @@ def examples(*lines: str) -> str:
     shown = "\n".join(f"  {line}" for line in lines)
     return (
         "Global options (--device --dtype --seed --max-pixels --quiet --json --offline"
-        " --follow-links --debug)"
+        " --download --follow-links --debug)"
         " may stand here too; `toonify --help` explains them.\n\n\b\nExamples:\n" + shown
     )
 

@@ -13,6 +13,7 @@ from typing import Annotated
 import typer
 
 from toonify.cli.common import Settings
+from toonify.utils.text import visible
 
 KeepOption = Annotated[
     int,
@@ -65,12 +66,12 @@ def training_display(
         def plain(stage: str, done: int, total: int, metrics: Mapping[str, float]) -> None:
             nonlocal shown, opening
             if opening:
-                print(opening, file=sys.stderr, flush=True)
+                print(visible(opening), file=sys.stderr, flush=True)
                 opening = ""
             pace.at(stage, done)
             if time.monotonic() - shown >= _EVERY:
                 shown = time.monotonic()
-                print(text(stage, done, total, metrics), file=sys.stderr, flush=True)
+                print(visible(text(stage, done, total, metrics)), file=sys.stderr, flush=True)
 
         yield plain
         return
@@ -83,10 +84,12 @@ def training_display(
         def update(stage: str, done: int, total: int, metrics: Mapping[str, float]) -> None:
             nonlocal opening
             if opening:
-                live.console.print(opening, markup=False, highlight=False, soft_wrap=True)
+                live.console.print(visible(opening), markup=False, highlight=False, soft_wrap=True)
                 opening = ""
             pace.at(stage, done)
-            live.update(Text(text(stage, done, total, metrics), overflow="ellipsis", no_wrap=True))
+            live.update(
+                Text(visible(text(stage, done, total, metrics)), overflow="ellipsis", no_wrap=True)
+            )
 
         yield update
 

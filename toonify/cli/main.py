@@ -12,10 +12,11 @@ import typer
 
 from toonify.cli.common import Dtype, Settings, complain, examples, hoist_globals
 from toonify.cli.lazy import LazyCommand, lazy_group
-from toonify.errors import ToonifyError
+from toonify.errors import ToonifyError, UsageError
 from toonify.utils.links import FOLLOW_LINKS
 from toonify.utils.signals import terminated_is_interrupted
 from toonify.utils.streams import tolerant_streams
+from toonify.utils.text import visible
 
 COMMANDS = tuple(
     LazyCommand(name, f"toonify.cli.{name.replace('-', '_')}", summary)
@@ -82,6 +83,13 @@ def _options(
     offline: Annotated[
         bool, typer.Option("--offline", help="Never touch the network (TOONIFY_OFFLINE=1 too).")
     ] = False,
+    download: Annotated[
+        bool,
+        typer.Option(
+            "--download",
+            help="Fetch networks that a command needs besides (TOONIFY_DOWNLOAD=1 too).",
+        ),
+    ] = False,
     max_pixels: Annotated[
         str | None,
         typer.Option(
@@ -101,6 +109,10 @@ def _options(
         typer.Option("--version", help="Print the version.", callback=_version, is_eager=True),
     ] = False,
 ) -> None:
+    if offline and download:
+        raise UsageError("--offline and --download exclude each other", mend="Take one.")
+    if download:
+        os.environ["TOONIFY_DOWNLOAD"] = "1"
     if offline:
         os.environ["TOONIFY_OFFLINE"] = "1"  # for parts of the library that fetch by themselves
     if max_pixels is not None:
@@ -159,7 +171,7 @@ def _run(argv: Sequence[str], *, debug: bool) -> int:
 
 def _fail(message: str, status: int, debug: bool) -> int:
     if debug:
-        traceback.print_exc()
+        print(visible(traceback.format_exc()), file=sys.stderr, flush=True)
     complain(message)
     return status
 

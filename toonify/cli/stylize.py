@@ -125,7 +125,7 @@ def stylize(
         Landmarks,
         typer.Option(
             help="Face detector; auto takes face-alignment (68 points) where its weights are"
-            " cached, else mtcnn. Naming face-alignment may download them."
+            " cached, else mtcnn."
         ),
     ] = Landmarks.auto,
     paste: Annotated[

@@ -338,7 +338,7 @@ def character_codes(
 def _make_cutouts(options: FrameOptions, settings: Settings) -> None:
     from toonify.bundle_writing import locate
     from toonify.checkpoints import load_generator
-    from toonify.checkpoints.download import pull
+    from toonify.checkpoints.download import obtain
     from toonify.engine import Toonifier
     from toonify.faces.person import PersonMatte
     from toonify.training.frames.making import make_cutouts
@@ -349,7 +349,7 @@ def _make_cutouts(options: FrameOptions, settings: Settings) -> None:
         )
     toonifier = Toonifier.from_bundle(options.toon, device=settings.device, dtype=settings.dtype)
     faces = load_generator(locate(options.faces or FACES, "generator"), device=toonifier.device)
-    matte = PersonMatte(pull("person-matte", offline=settings.offline))
+    matte = PersonMatte(obtain("person-matte", offline=settings.offline))
     with settings.progress("cutouts") as bar:
         make_cutouts(
             faces,

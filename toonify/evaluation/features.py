@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from toonify.checkpoints.download import pull
+from toonify.checkpoints.download import obtain
 from toonify.errors import ModelError
 from toonify.evaluation.metrics import Features
 from toonify.training.perceptual import PerceptualLoss
@@ -63,7 +63,7 @@ def load_feature_network(
         ModelError: neither network's weights can be reached.
     """
     try:
-        inception = read_inception(pull("inception-fid", offline=offline))
+        inception = read_inception(obtain("inception-fid", offline=offline))
         return FeatureNetwork("inception", inception.to(device), size=INCEPTION_SIZE, width=2048)
     except ModelError as error:
         instead = str(error)

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from toonify.checkpoints.download import pull
+from toonify.checkpoints.download import obtain
 from toonify.checkpoints.identity import load_identity
 from toonify.errors import ModelError
 from toonify.evaluation.features import FeatureNetwork, load_feature_network
@@ -61,9 +61,11 @@ class Probes:
         self.device = torch.device(device)
         self.unavailable: dict[str, str] = {}
         self.perceptual = self._try("lpips", lambda: PerceptualLoss("alex").to(self.device))
-        self.identity = self._try("identity", lambda: load_identity(device=self.device))
+        self.identity = self._try(
+            "identity", lambda: load_identity(device=self.device, offline=offline)
+        )
         self.mesh = self._try(
-            "pose and expression", lambda: FaceMesh(pull("face-mesh", offline=offline))
+            "pose and expression", lambda: FaceMesh(obtain("face-mesh", offline=offline))
         )
         self.features: FeatureNetwork | None = None
         if features:

@@ -12,12 +12,12 @@ from typing import Any
 from urllib.error import URLError
 
 from toonify.checkpoints.cache import location
+from toonify.checkpoints.download import obtain
 from toonify.checkpoints.registry import get
 from toonify.errors import ModelError
 from toonify.faces.mtcnn import MTCNNDetector
 from toonify.faces.types import RGB, Face, FaceDetector, f32, is_plausible, points5_from_68
 
-WEIGHTS_URL = "https://www.adrianbulat.com/downloads/python-fan/2DFAN4-11f355bf06.pth.tar"
 # MTCNN's boxes end below the lower lip; the landmark network knows boxes down to the chin.
 BOX_GROWTH = (0.0, 0.0, 0.0, 0.06)  # left, top, right, bottom, in box sides
 
@@ -32,7 +32,7 @@ class FaceAlignmentDetector(FaceDetector):
 
     Args:
         device: a torch device name.
-        offline: never download; the weights must be in torch's cache already.
+        offline: never download, even with --download.
 
     Raises:
         ModelError: no weights, or they can't be downloaded or read.
@@ -41,10 +41,11 @@ class FaceAlignmentDetector(FaceDetector):
     name = "face-alignment"
 
     def __init__(self, *, device: str = "cpu", offline: bool = True) -> None:
-        path = weights_path()
-        mend = f"Download {WEIGHTS_URL} to {path}, or use --landmarks mtcnn."
-        if offline and not path.is_file():
-            raise ModelError("face-alignment's weights are not on this computer", mend=mend)
+        mend = "Run: toonify models pull face-alignment, or use --landmarks mtcnn."
+        try:
+            obtain("face-alignment", offline=offline)
+        except ModelError as error:
+            raise ModelError("face-alignment's weights are not here", mend=mend) from error
         try:
             import face_alignment
         except ImportError as error:

