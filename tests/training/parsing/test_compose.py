@@ -12,10 +12,12 @@ from toonify.errors import InputError
 from toonify.faces.parsing import LABELS
 from toonify.training.parsing.compose import compose
 from toonify.training.parsing.faces import LabeledFaces
+from toonify.training.parsing.fringe import draw_fringe, dress
 from toonify.training.parsing.glasses import KINDS, draw_glasses
 from toonify.training.parsing.hands import draw_hand, draw_object
 from toonify.training.parsing.headwear import draw_headwear
 from toonify.training.parsing.labels import IGNORED
+from toonify.training.parsing.scenery import scenery
 
 
 def changed(before: np.ndarray, after: np.ndarray) -> np.ndarray:
@@ -103,3 +105,38 @@ def test_folders_without_faces_are_refused(tmp_path: Path) -> None:
     (folder / "weights.json").write_text("[1.0]")
     with pytest.raises(InputError, match="no whole set"):
         LabeledFaces(folder)
+
+
+def test_a_fringe_covers_forehead_not_eyes_or_mouth() -> None:
+    face = drawn_face()
+    covered = 0
+    for seed in range(8):
+        picture, labels = draw_fringe(
+            face.rgb, face.points, face.labels, np.random.default_rng(seed)
+        )
+        new = labels != face.labels
+        assert {LABELS[i] for i in np.unique(labels[new])} <= {"hair"}
+        assert not new[int(face.points[1, 1]) :].any()  # nothing below the nose's tip
+        if new.any():
+            covered += 1
+            assert (changed(face.rgb, picture)[new] > 6).mean() > 0.5
+    assert covered > 5
+
+
+def test_clothes_change_and_nothing_else_does() -> None:
+    face = drawn_face()
+    dressed = dress(face.rgb, face.labels, face.rgb, np.random.default_rng(1))
+    clothes = face.labels == INDEX["clothes"]
+    assert (changed(face.rgb, dressed)[clothes] > 6).mean() > 0.5
+    far = np.ones_like(clothes)
+    far[215:] = False
+    assert changed(face.rgb, dressed)[far].max() <= 1
+
+
+def test_scenery_has_texture_and_fits_in_a_picture() -> None:
+    face = drawn_face()
+    pictures = [scenery(96, face.rgb, np.random.default_rng(seed)) for seed in range(12)]
+    for picture in pictures:
+        assert picture.shape == (96, 96, 3) and picture.dtype == np.float32
+        assert picture.min() >= 0 and picture.max() <= 255
+    assert np.median([picture.std((0, 1)).mean() for picture in pictures]) > 8

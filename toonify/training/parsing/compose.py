@@ -14,10 +14,12 @@ from toonify.faces.person import fill_from
 from toonify.faces.types import RGB, Points, f32
 from toonify.training.parsing.damage import damage, recolor_skin_and_hair, relight
 from toonify.training.parsing.faces import LabeledFaces
+from toonify.training.parsing.fringe import draw_fringe, dress
 from toonify.training.parsing.glasses import draw_glasses
 from toonify.training.parsing.hands import draw_hand, draw_object
 from toonify.training.parsing.headwear import draw_headwear
 from toonify.training.parsing.labels import IGNORED
+from toonify.training.parsing.scenery import scenery
 
 SIDE = 256
 UNKNOWN = -1
@@ -54,13 +56,17 @@ def compose(faces: LabeledFaces, rng: np.random.Generator) -> Sample:
     face = faces[number]
     rgb, labels = face.rgb, face.labels.copy()
     attributes = face.attributes.copy()
-    if attributes[0] == 0 and rng.random() < 0.42:
+    source = faces[faces.pick(rng)].rgb
+    if rng.random() < 0.12:
+        rgb, labels = draw_fringe(rgb, face.points, labels, rng)
+    if rng.random() < 0.2:
+        rgb = dress(rgb, labels, source, rng)
+    if attributes[0] == 0 and rng.random() < 0.36:
         drawn = draw_glasses(rgb, face.points, labels == INDEX["hair"], rng)
         rgb = drawn.rgb
         labels[drawn.dark > 0] = INDEX["sunglasses"]
         labels[drawn.frame > 0] = INDEX["glasses"]
         attributes[0] = GLASSES.index(drawn.kind)
-    source = faces[faces.pick(rng)].rgb
     if attributes[3] == 0 and rng.random() < 0.13:
         rgb, worn = draw_headwear(rgb, face.points, labels, source, rng)
         labels[worn] = INDEX["headwear"]
@@ -195,7 +201,9 @@ def background(faces: LabeledFaces, rgb: RGB, labels: Labels, rng: np.random.Gen
     """Something to stand before (256, 256, 3): a room, a texture, a plain; at times of the color
     of the hair or the skin."""
     kind = rng.random()
-    if kind < 0.6:
+    if kind < 0.45:
+        behind = scenery(SIDE, faces[faces.pick(rng)].rgb, rng)
+    elif kind < 0.75:
         other = faces[faces.pick(rng)]
         sure = f32(1 - cv2.dilate(other.alpha, np.ones((7, 7), np.uint8)))
         behind = f32(fill_from(other.rgb, sure))
@@ -204,14 +212,14 @@ def background(faces: LabeledFaces, rgb: RGB, labels: Labels, rng: np.random.Gen
                 (SIDE / 2, SIDE / 2), rng.choice([0, 90, 180, 270]), rng.uniform(1, 2)
             )
             behind = f32(cv2.warpAffine(behind, turn, (SIDE, SIDE), borderMode=cv2.BORDER_REFLECT))
-    elif kind < 0.75:  # stuff: some of a picture's middle or lower part, magnified
+    elif kind < 0.82:  # stuff: some of a picture's middle or lower part, magnified
         other = faces[faces.pick(rng)]
         size = int(rng.uniform(20, 60))
         px = int(rng.uniform(0, SIDE - size))
         py = int(rng.choice([rng.uniform(0, 30), rng.uniform(190, SIDE - size)]))
         part = other.rgb[py : py + size, px : px + size]
         behind = f32(cv2.resize(part, (SIDE, SIDE), interpolation=cv2.INTER_CUBIC))
-    elif kind < 0.9:
+    elif kind < 0.93:
         behind = np.zeros((SIDE, SIDE, 3), np.float32) + f32(rng.uniform(0, 255, 3))
         for octave in (2, 4, 8, 16, 32):
             noise = rng.normal(size=(octave, octave, 3)) * rng.uniform(0, 50)
