@@ -57,7 +57,7 @@ def test_all_styles_with_a_sheet(run, tmp_path):
     [
         (("--style", "inc"), "Did you mean 'ink'?"),
         (("--level", "8"), "of characters"),
-        (("--paste",), "--background keep"),
+        (("--style", "ink", "--character", "mina", "--paste"), "not both"),
         (("--background", "sky"), "no background 'sky'"),
         (("--faces", "largest"), "--crop"),
         (("--format", "svg"), "no name for --format svg"),
@@ -70,6 +70,14 @@ def test_refusals(run, tmp_path, arguments, said):
     result = run("stylize", photo(tmp_path / "me.png"), "-o", out, *arguments)
     assert result.status == 2 and said in result.err and result.err.count("\n") == 1
     assert not out.exists()
+
+
+def test_paste_is_what_a_style_does_anyway(run, tmp_path):
+    source = photo(tmp_path / "me.png")
+    assert run("stylize", source, "-o", tmp_path / "a.png").status == 0
+    assert run("stylize", source, "-o", tmp_path / "b.png", "--paste").status == 0
+    drawn = [np.asarray(Image.open(tmp_path / name)) for name in ("a.png", "b.png")]
+    assert np.array_equal(*drawn)
 
 
 def test_more_refusals(run, tmp_path):

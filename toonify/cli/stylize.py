@@ -227,10 +227,11 @@ def stylize(
     jobs = plan(inputs, output, recursive=recursive, suffix=f".{kind}", note=complain)
     _check_format(format, jobs)
     styles = choose_styles(style or (), character or (), bundle)
-    whole = bool(styles) and not character and paste is None
+    # a style draws everybody where they stand anyway
+    whole = bool(styles) and not character and paste is not False
     if styles:
         one = faces is Faces.largest or only is not None
-        _check_style_options(paste, aligned, whole and one)
+        _check_style_options(bool(paste and character), aligned, whole and one)
         if not character:
             refuse_character_options(level, trgb, color)
         if background == "transparent" and _has_jpeg(kind, jobs):
@@ -288,7 +289,7 @@ def stylize(
         level=level,
         trgb=trgb,
         color=color,
-        mode="paste" if paste else "whole" if whole else "crop",
+        mode="whole" if whole else "paste" if paste else "crop",
         require_face=require_face,
         faces=chosen_faces,  # type: ignore[arg-type]
         aligned=aligned,
@@ -405,12 +406,12 @@ def _style_engine(
     return StyleBatchEngine(portraits, networks=networks, **options)
 
 
-def _check_style_options(paste: bool | None, aligned: bool, one_of_all: bool) -> None:
-    if paste:
+def _check_style_options(pasted_together: bool, aligned: bool, one_of_all: bool) -> None:
+    if pasted_together:
         raise UsageError(
-            "--paste is of characters: a style draws the whole photo as it is",
-            mend="Leave it out (--background keep leaves what is around people), or name a"
-            " --character alone.",
+            "--paste puts characters into the photo, which a style draws as a whole",
+            mend="Name a --style or a --character, not both (--background keep leaves what is"
+            " around people).",
         )
     if one_of_all and not aligned:
         raise UsageError(
