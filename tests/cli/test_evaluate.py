@@ -78,8 +78,10 @@ def test_without_any_weights(run, bundle, photos, tmp_path, monkeypatch):
     assert sorted(p.name for p in out.iterdir()) == ["index.html", "report.json", "sheet.png"]
     report = report_of(out)
     assert set(report["unavailable"]) == {
-        "lpips", "identity", "pose and expression", "kid and fid",
+        "lpips", "identity", "kid and fid",
     }  # fmt: skip
+    overall = report["bundles"][0]["overall"]
+    assert {"correlation", "likeness"} <= overall.keys()  # of what ships
     assert all(what in result.err for what in report["unavailable"])
     assert report["photos"] | {"failed": []} == report["photos"]
     assert report["photos"]["share"] == 1 and report["feature_network"] is None
@@ -229,3 +231,36 @@ def test_a_full_disk_leaves_the_last_report(run, bundle, tmp_path, measuring, mo
     assert result.status == 1 and "No space left" in result.err
     assert (out / "report.json").read_bytes() == before
     assert sorted(p.name for p in out.iterdir()) == ["index.html", "report.json", "sheet.png"]
+
+
+def test_styles_beside_characters(run, photos, measuring, tmp_path, monkeypatch):
+    from tests.fake_portraits import FakePortraits
+    from toonify.portrait.engine import PortraitEngine
+
+    fake = FakePortraits()
+    monkeypatch.setattr(PortraitEngine, "from_bundle", classmethod(lambda cls, *a, **k: fake))
+    for path in photos.iterdir():
+        Image.open(path).resize((64, 64)).save(path)
+    out = tmp_path / "report"
+    arguments = ("evaluate", photos, "--aligned", "-o", out)
+    result = run(*arguments, "--style", "ink,wash")
+    assert result.status == 0, result.err
+    assert list(report_of(out)["bundles"][0]["characters"]) == ["ink", "wash"]
+    result = run(*arguments, "--style", "inc")
+    assert result.status == 2 and "Did you mean 'ink'?" in result.err
+
+
+def test_a_bundle_without_styles(run, bundle, photos, measuring, tmp_path):
+    out = tmp_path / "report"
+    result = run("evaluate", photos, "--bundle", bundle, "-o", out, "--style", "ink")
+    assert result.status == 2 and "no style" in result.err and not out.exists()
+
+
+def test_two_subjects_under_one_label():
+    first = evaluation.FunctionSubject("a", lambda photo: photo * 0, resolution=8)
+    second = evaluation.FunctionSubject("b", lambda photo: photo + 1, resolution=16)
+    both = evaluation.CombinedSubject("both", [first, second])
+    assert (both.characters, both.resolution) == (("a", "b"), 16)
+    crop = np.full((16, 16, 3), 7, np.uint8)
+    code = both.encode(crop)
+    assert [int(both.draw(code, name)[0, 0, 0]) for name in ("a", "b")] == [0, 8]

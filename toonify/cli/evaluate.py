@@ -13,15 +13,17 @@ from toonify.errors import UsageError
 from toonify.utils.outputs import InputFiles, check_output
 
 if TYPE_CHECKING:
+    from toonify.cli.common import Settings
     from toonify.engine import Toonifier
-    from toonify.evaluation import BundleSubject
+    from toonify.evaluation import Subject
     from toonify.evaluation.metrics import Features
+    from toonify.evaluation.run import Finder
 
 EPILOG = examples(
     "toonify evaluate photos/ -o report/",
     "toonify evaluate photos/ --bundle mine/ --drawings drawings/ -o report/",
     "toonify evaluate photos/ --bundle old/ --bundle new/ --limit 24 -o old-new/",
-    "toonify evaluate crops/ --aligned --character mina,kit -o report/ --json",
+    "toonify evaluate crops/ --aligned --style ink,soft -o report/ --json",
 )
 
 
@@ -45,12 +47,21 @@ def evaluate(
             " all bundles, or one for each."
         ),
     ] = None,
+    style: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--style",
+            "--styles",
+            help="Styles; repeat it, or separate with commas. Default: all, where no style and no"
+            " character is named.",
+        ),
+    ] = None,
     character: Annotated[
         list[str] | None,
         typer.Option(
             "--character",
             "--characters",
-            help="Names; repeat it, or separate with commas. Default: all.",
+            help="Characters, likewise.",
         ),
     ] = None,
     limit: Annotated[int | None, typer.Option(min=1, help="Take the first N photos.")] = None,
@@ -67,10 +78,12 @@ def evaluate(
     """Measure a bundle, or two side by side, on photos of people.
 
     The report's folder gets report.json, index.html (every photo beside its drawings, sortable)
-    and sheet.png. Measured are LPIPS and identity to the photo, whether pose, mouth, eyes and gaze
-    follow it, KID and FID to the character's drawings, and the time a photo takes. What needs
-    weights that can't be reached is left out, and the report says why. One photo that fails never
-    stops the others; Ctrl-C finishes the photo in hand and keeps what is done.
+    and sheet.png. Measured are LPIPS and identity to the photo, whether it is found again from the
+    drawing among all of them (by face and by color), how well the colors of skin and hair, hair,
+    glasses and beard are kept and how flat heads are drawn, whether pose, mouth, eyes and gaze
+    follow the photo, KID and FID to the character's drawings, and the time a photo takes. What
+    needs weights that can't be reached is left out, and the report says why. One photo that fails
+    never stops the others; Ctrl-C finishes the photo in hand and keeps what is done.
     """
     from toonify.jobs import STREAM, plan
 
@@ -91,7 +104,7 @@ def evaluate(
     for name in ("report.json", "index.html", "sheet.png"):
         check_output(output / name, reads, folder=output)
 
-    from toonify.engine import Toonifier
+    from toonify.device import pick_device, pick_dtype
     from toonify.evaluation import (
         Probes,
         ReportFolder,
@@ -101,15 +114,9 @@ def evaluate(
         summarise,
     )
 
-    engines = {
-        label: Toonifier.from_bundle(
-            name, device=settings.device, dtype=settings.dtype, offline=settings.offline
-        )
-        for label, name in _labelled(bundles)
-    }
-    subjects = _subjects(engines, character or (), level)
-    first = next(iter(engines.values()))
-    probes = Probes(features=bool(folders), offline=settings.offline, device=first.device)
+    device = pick_device(settings.device)
+    finder, subjects = _subjects(settings, _labelled(bundles), style or (), character or (), level)
+    probes = Probes(features=bool(folders), offline=settings.offline, device=device)
     for what, why in probes.unavailable.items():
         complain(f"not measured: {what}. {why}")
     own: list[dict[str, Features]] = [{} for _ in subjects]
@@ -136,7 +143,7 @@ def evaluate(
             paths,
             subjects,
             probes=probes,
-            finder=first,
+            finder=finder,
             aligned=aligned,
             on_row=folder.add,
             on_failure=complain,
@@ -146,7 +153,8 @@ def evaluate(
             run,
             [summarise(run, *pair) for pair in zip(subjects, own, strict=True)],
             probes=probes,
-            engine=first,
+            device=str(device),
+            dtype=str(pick_dtype(settings.dtype, device)),
             given=len(paths),
             level=level,
         )
@@ -173,30 +181,76 @@ def _labelled(bundles: Sequence[str]) -> list[tuple[str, str]]:
 
 
 def _subjects(
-    engines: dict[str, Toonifier], asked: Sequence[str], level: int
-) -> list[BundleSubject]:
-    """Each bundle with those of its characters that are asked for."""
-    from toonify.cli.stylize import choose_characters
-    from toonify.evaluation import BundleSubject
+    settings: Settings,
+    bundles: Sequence[tuple[str, str]],
+    styles: Sequence[str],
+    characters: Sequence[str],
+    level: int,
+) -> tuple[Finder, list[Subject]]:
+    """What finds faces, and each bundle with those of its styles and characters that are asked
+    for: all, where none is named."""
+    from toonify.cli.styles import choose_names
+    from toonify.engine import Toonifier
+    from toonify.evaluation import BundleSubject, CombinedSubject, StyleSubject
+    from toonify.portrait.catalog import bundle_styles
+    from toonify.portrait.engine import PortraitEngine
 
-    known = tuple(dict.fromkeys(n for engine in engines.values() for n in engine.characters))
-    chosen = choose_characters(asked or ("all",), known)
-    subjects = []
-    for label, engine in engines.items():
-        names = [name for name in chosen if name in engine.characters]
-        if not names:
-            raise UsageError(
-                f"bundle {label} has none of {', '.join(chosen)}",
-                mend=f"It has: {', '.join(engine.characters)}.",
+    everything = not styles and not characters
+    offered = {label: bundle_styles(name) for label, name in bundles}
+    known = tuple(dict.fromkeys(name for names in offered.values() for name in names))
+    if styles and not known:
+        raise UsageError("there is no style in these bundles", mend="Name a --character.")
+    chosen = known if everything else choose_names("style", styles, known) if styles else ()
+    toonifiers: dict[str, Toonifier] = {}
+    wanted: tuple[str, ...] = ()
+    if everything or characters:
+        toonifiers = {
+            label: Toonifier.from_bundle(
+                name, device=settings.device, dtype=settings.dtype, offline=settings.offline
             )
-        subjects.append(BundleSubject(label, engine, names, level=level))
-    return subjects
+            for label, name in bundles
+        }
+        have = tuple(dict.fromkeys(n for one in toonifiers.values() for n in one.characters))
+        if characters and not have:
+            raise UsageError("there is no character in these bundles", mend="Name a --style.")
+        wanted = have if everything else choose_names("character", characters, have)
+    subjects: list[Subject] = []
+    finder: Finder | None = None
+    for label, name in bundles:
+        parts: list[Subject] = []
+        drawn = [one for one in chosen if one in offered[label]]
+        if drawn:
+            portraits = PortraitEngine.from_bundle(name, offline=settings.offline)
+            parts.append(StyleSubject(label, portraits, drawn))
+            finder = finder or portraits
+        toonifier = toonifiers.get(label)
+        if toonifier is not None:
+            drawn = [one for one in wanted if one in toonifier.characters]
+            finder = finder or toonifier
+            if drawn:
+                parts.append(BundleSubject(label, toonifier, drawn, level=level))
+        if not parts:
+            raise UsageError(
+                f"bundle {label} has none of {', '.join((*chosen, *wanted)) or 'these'}",
+                mend=f"It has: {', '.join((*offered[label], *_known(toonifier))) or 'nothing'}.",
+            )
+        subjects.append(parts[0] if len(parts) == 1 else CombinedSubject(label, parts))
+    assert finder is not None
+    return finder, subjects
+
+
+def _known(toonifier: Toonifier | None) -> tuple[str, ...]:
+    return () if toonifier is None else toonifier.characters
 
 
 def _line(summary: dict[str, Any], suffix: str) -> str:
     """label: figures of all characters together, as far as there are any."""
     overall = summary["overall"]
     shown = [f"{key} {overall[key]:.3f}" for key in ("lpips", "identity") if key in overall]
+    lineup = {k: v for k, v in overall.get("lineup", {}).items() if v is not None}
+    shown += [
+        f"line-up by {key} {lineup[key]:.2f}" for key in ("descriptor", "color") if key in lineup
+    ]
     shown += [
         f"{key} {value:.2f}"
         for key, value in overall.get("correlation", {}).items()
@@ -204,6 +258,12 @@ def _line(summary: dict[str, Any], suffix: str) -> str:
     ]
     if overall.get("kid") is not None:
         shown.append(f"KID{suffix} {overall['kid']:.4f}")
+    likeness = overall.get("likeness", {})
+    for key, name in (("skin_error", "skin"), ("hair_error", "hair")):
+        if likeness.get(key) is not None:
+            shown.append(f"{name} off by {likeness[key]:.1f}")
+    if likeness.get("flat") is not None:
+        shown.append(f"flat {likeness['flat']:.2f}")
     if "photo" in summary["seconds"]:
         shown.append(f"{summary['seconds']['photo']:.2f} s a photo")
     return f"{summary['label']}: {', '.join(shown) or 'nothing measured'}"

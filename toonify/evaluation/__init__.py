@@ -3,20 +3,33 @@
 from toonify.evaluation import BundleSubject, Probes, evaluate_photos, summarise
 """
 
+from toonify.evaluation.likeness import evaluate_function
 from toonify.evaluation.probes import MEASURES, Probes
 from toonify.evaluation.report import ReportFolder, describe
-from toonify.evaluation.run import BundleSubject, Run, Subject, evaluate_photos
+from toonify.evaluation.run import (
+    BundleSubject,
+    CombinedSubject,
+    FunctionSubject,
+    Run,
+    StyleSubject,
+    Subject,
+    evaluate_photos,
+)
 from toonify.evaluation.summary import drawing_features, summarise
 
 __all__ = [
     "MEASURES",
     "BundleSubject",
+    "CombinedSubject",
+    "FunctionSubject",
     "Probes",
     "ReportFolder",
     "Run",
+    "StyleSubject",
     "Subject",
     "describe",
     "drawing_features",
+    "evaluate_function",
     "evaluate_photos",
     "summarise",
 ]

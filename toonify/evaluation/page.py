@@ -87,6 +87,13 @@ const measures = [...new Set(report.bundles.flatMap(
 const has = key => report.bundles.some(bundle => bundle.overall[key] !== undefined);
 const columns = [
   ...["lpips", "identity"].filter(has).map(key => [titles[key], figures => figures[key]]),
+  ...[["descriptor", "line-up, face"], ["color", "line-up, color"]].filter(
+    ([key]) => report.bundles.some(bundle => (bundle.overall.lineup || {})[key] != null)).map(
+    ([key, title]) => [title, figures => (figures.lineup || {})[key], 2]),
+  ...[["skin_error", "skin ΔE", 1], ["hair_error", "hair ΔE", 1], ["hair_iou", "hair IoU", 2],
+    ["cheeks", "cheeks L", 1], ["flat", "flat", 2]].filter(
+    ([key]) => report.bundles.some(bundle => (bundle.overall.likeness || {})[key] != null)).map(
+    ([key, title, digits]) => [title, figures => (figures.likeness || {})[key], digits]),
   ...measures.map(key => [titles[key], figures => (figures.correlation || {})[key], 2]),
   ...(has("kid") ? [["KID" + suffix + " ×10³",
     figures => figures.kid == null ? null : figures.kid * 1000, 1]] : []),
@@ -110,6 +117,14 @@ const legend = [];
 if (has("lpips")) legend.push("LPIPS to the photo: lower is nearer.");
 if (has("identity")) legend.push(
   "Identity: a face descriptor's similarity to the photo, 1 the same face, about 0 strangers.");
+if (report.bundles.some(bundle => bundle.overall.lineup)) legend.push(
+  "Line-up: from how many of the drawings their photo is found again among all, by a face " +
+  "descriptor and by a 24×24 layout of the head's colors; " +
+  `chance is ${number(1 / photos.toonified)}.`);
+if (report.bundles.some(bundle => bundle.overall.likeness)) legend.push(
+  "Skin and hair ΔE: CIEDE2000 of mean colors, the median over the photos. Hair IoU: overlap " +
+  "of hair and headwear as the parser sees them. Cheeks L: how much lighter they are than the " +
+  "photo's. Flat: share of the head in areas without shading; photos have about 0.05.");
 if (measures.length) legend.push(
   `Nose offset to gaze: correlation between photo and drawing over ${photos.toonified} photos.`);
 if (has("kid")) legend.push(

@@ -11,11 +11,13 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from toonify.checkpoints.download import obtain
+from toonify.bundle import bundle_folder
 from toonify.checkpoints.identity import load_identity
 from toonify.errors import ModelError
 from toonify.evaluation.features import FeatureNetwork, load_feature_network
-from toonify.faces.mesh import FaceMesh
+from toonify.evaluation.heads import Head, compare_heads, see_head
+from toonify.faces.mesh import FaceMeasures, FaceMesh
+from toonify.faces.parsing import FaceParser
 from toonify.training.perceptual import PerceptualLoss
 
 LPIPS_SIZE = 256
@@ -37,6 +39,7 @@ class Look:
     perceptual: list[Tensor] | None
     identity: Tensor | None
     measures: dict[str, float] | None
+    head: Head | None = None
 
 
 class Probes:
@@ -64,9 +67,8 @@ class Probes:
         self.identity = self._try(
             "identity", lambda: load_identity(device=self.device, offline=offline)
         )
-        self.mesh = self._try(
-            "pose and expression", lambda: FaceMesh(obtain("face-mesh", offline=offline))
-        )
+        self.mesh = self._try("pose and expression", lambda: FaceMesh(bundle_folder("default")))
+        self.parser = self._try("heads", FaceParser)
         self.features: FeatureNetwork | None = None
         if features:
             self.features = self._try(
@@ -90,15 +92,20 @@ class Probes:
         small = F.interpolate(
             x, size=(LPIPS_SIZE,) * 2, mode="bilinear", align_corners=False, antialias=True
         )
+        found = None if self.mesh is None else self.mesh.measure(picture)
+        head = None
+        if self.parser is not None:
+            head = see_head(picture, self.parser, None if found is None else found.points)
         return Look(
             perceptual=None if self.perceptual is None else self.perceptual.features(small),
             identity=None if self.identity is None else self.identity(x),
-            measures=None if self.mesh is None else face_measures(self.mesh, picture),
+            measures=None if found is None else face_measures(found),
+            head=head,
         )
 
     def compare(self, photo: Look, drawing: Look) -> dict[str, float]:
-        """`lpips` (0 alike, about 0.7 unrelated) and `identity` (1 the same face, about 0
-        strangers), as far as measured."""
+        """`lpips` (0 alike, about 0.7 unrelated), `identity` (1 the same face, about 0 strangers)
+        and what `compare_heads` tells, as far as measured."""
         figures = {}
         if self.perceptual is not None and photo.perceptual and drawing.perceptual:
             distance = self.perceptual.distance(photo.perceptual, drawing.perceptual)
@@ -106,12 +113,13 @@ class Probes:
         if self.identity is not None and photo.identity is not None:
             assert drawing.identity is not None
             figures["identity"] = float(self.identity.similarity(photo.identity, drawing.identity))
+        if photo.head is not None and drawing.head is not None:
+            figures |= compare_heads(photo.head, drawing.head)
         return figures
 
 
-def face_measures(mesh: FaceMesh, picture: np.ndarray) -> dict[str, float]:
+def face_measures(found: FaceMeasures) -> dict[str, float]:
     """`MEASURES` of one FFHQ-aligned picture: angles in degrees, the rest without a unit."""
-    found = mesh.measure(picture)
     left, right = found.eye_centre_left, found.eye_centre_right
     axis = right - left
     nose = found.points[NOSE_TIP] - (left + right) / 2

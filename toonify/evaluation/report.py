@@ -13,7 +13,6 @@ from typing import Any
 import numpy as np
 import torch
 
-from toonify.engine import Toonifier
 from toonify.errors import InputError
 from toonify.evaluation.gallery import Gallery
 from toonify.evaluation.probes import Probes
@@ -27,7 +26,8 @@ def describe(
     bundles: Sequence[dict[str, Any]],
     *,
     probes: Probes,
-    engine: Toonifier,
+    device: str,
+    dtype: str,
     given: int,
     **options: Any,
 ) -> dict[str, Any]:
@@ -35,15 +35,15 @@ def describe(
 
     Args:
         bundles: one `summarise` each.
-        engine: its device and dtype are those of the run.
+        device, dtype: of the run.
         given: how many photos there were.
         options: further entries, such as `level`.
     """
     return {
         "format": 1,
         "toonify": version("toonify"),
-        "device": str(engine.device),
-        "dtype": str(engine.dtype).removeprefix("torch."),
+        "device": device,
+        "dtype": dtype.removeprefix("torch."),
         "threads": torch.get_num_threads(),
         **options,
         "interrupted": run.interrupted,

@@ -12,10 +12,14 @@ import numpy as np
 
 from toonify.engine import DEFAULT_LEVEL, Toonifier
 from toonify.errors import InputError, ModelError, ToonifyError, UsageError
+from toonify.evaluation.heads import measure_head
 from toonify.evaluation.metrics import Features
-from toonify.evaluation.probes import Probes
-from toonify.faces import align
+from toonify.evaluation.probes import Look, Probes
+from toonify.faces import FaceDetector, align
 from toonify.media.images import read_image
+from toonify.portrait.batching import crop_face
+from toonify.portrait.engine import PortraitEngine
+from toonify.portrait.shapes import render
 from toonify.training.runs import interruptible
 
 
@@ -41,6 +45,78 @@ class Subject(Protocol):
         ...
 
 
+class Finder(Protocol):
+    """What photographs' faces are found by: a `Toonifier`, a `PortraitEngine`."""
+
+    @property
+    def detector(self) -> FaceDetector: ...
+
+
+class FunctionSubject:
+    """Anything that draws aligned photographs.
+
+    Args:
+        draw: (R, R, 3) uint8 photo → drawing of it, square, of any size.
+    """
+
+    def __init__(
+        self,
+        label: str,
+        draw: Callable[[np.ndarray], np.ndarray],
+        *,
+        resolution: int = 512,
+    ) -> None:
+        self.label, self.resolution = label, resolution
+        self.characters: tuple[str, ...] = (label,)
+        self._draw = draw
+
+    def encode(self, crop: np.ndarray) -> Any:
+        return crop
+
+    def draw(self, code: Any, character: str) -> np.ndarray:
+        return self._draw(code)
+
+
+class StyleSubject:
+    """A bundle's styles, as `stylize` would draw portraits with them."""
+
+    def __init__(
+        self,
+        label: str,
+        portraits: PortraitEngine,
+        styles: Sequence[str],
+        *,
+        resolution: int = 512,
+    ) -> None:
+        self.label, self.portraits, self.characters = label, portraits, tuple(styles)
+        self.resolution = resolution
+
+    def encode(self, crop: np.ndarray) -> Any:
+        return self.portraits.analyze(crop, faces=[crop_face(crop.shape[0])])
+
+    def draw(self, code: Any, character: str) -> np.ndarray:
+        drawing = self.portraits.draw(code, character)
+        return render(drawing, size=(self.resolution, self.resolution))
+
+
+class CombinedSubject:
+    """Two subjects under one label: a bundle's styles beside its characters."""
+
+    def __init__(self, label: str, subjects: Sequence[Subject]) -> None:
+        self.label, self._subjects = label, tuple(subjects)
+        self.characters = tuple(name for subject in subjects for name in subject.characters)
+        self.resolution = max(subject.resolution for subject in subjects)
+
+    def encode(self, crop: np.ndarray) -> Any:
+        return [subject.encode(crop) for subject in self._subjects]
+
+    def draw(self, code: Any, character: str) -> np.ndarray:
+        for own, subject in zip(code, self._subjects, strict=True):
+            if character in subject.characters:
+                return subject.draw(own, character)
+        raise KeyError(character)
+
+
 class BundleSubject:
     """A bundle with its options, as `stylize` would draw with it."""
 
@@ -64,6 +140,30 @@ class BundleSubject:
         return self.engine.render(code, character, level=self._level, trgb=self._trgb)[0]
 
 
+@dataclass(frozen=True, eq=False)
+class Seen:
+    """What a picture is recognized by, as far as it was measured.
+
+    Attributes:
+        descriptor: (d,) of its face.
+        layout: (24, 24, 3), the colors of its head; `share`: how much of each cell is head.
+    """
+
+    descriptor: np.ndarray | None
+    layout: np.ndarray | None
+    share: np.ndarray | None
+
+    @classmethod
+    def of(cls, look: Look) -> Seen:
+        """From what the probes saw."""
+        head = look.head
+        return cls(
+            None if look.identity is None else look.identity.reshape(-1).cpu().numpy(),
+            None if head is None else head.layout,
+            None if head is None else head.share,
+        )
+
+
 @dataclass
 class Run:
     """What `evaluate_photos` found.
@@ -73,12 +173,16 @@ class Run:
             `drawings`: subject's label → character → `lpips`, `identity`, `measures`.
         failed: `photo` and `error` of the others.
         features: (subject, character) → (N, d) features of its drawings, in the rows' order.
+        photos: what line-ups need of each photograph, in the rows' order.
+        lineups: (subject, character) → the same of its drawings.
         interrupted: Ctrl-C ended it early.
     """
 
     rows: list[dict[str, Any]] = field(default_factory=list)
     failed: list[dict[str, str]] = field(default_factory=list)
     features: dict[tuple[str, str], Features] = field(default_factory=dict)
+    photos: list[Seen] = field(default_factory=list)
+    lineups: dict[tuple[str, str], list[Seen]] = field(default_factory=dict)
     interrupted: bool = False
 
 
@@ -91,7 +195,7 @@ def evaluate_photos(
     subjects: Sequence[Subject],
     *,
     probes: Probes,
-    finder: Toonifier,
+    finder: Finder,
     aligned: bool = False,
     on_row: OnRow | None = None,
     on_failure: Callable[[str], None] | None = None,
@@ -121,7 +225,7 @@ def evaluate_photos(
             if progress:
                 progress(done, len(photos))
             try:
-                record, crop, drawn = _one(path, subjects, probes, finder, aligned)
+                record, crop, drawn, seen = _one(path, subjects, probes, finder, aligned)
             except (UsageError, ModelError):
                 raise
             except Exception as error:
@@ -138,6 +242,9 @@ def evaluate_photos(
                 for key, vector in zip(keys, probes.features(pictures), strict=True):
                     gathered.setdefault(key, []).append(vector[None])
             run.rows.append(record)
+            run.photos.append(seen.pop(("", "")))
+            for key, what in seen.items():
+                run.lineups.setdefault(key, []).append(what)
             if on_row:
                 on_row(record, crop, drawn)
     if progress and not run.interrupted:
@@ -147,8 +254,15 @@ def evaluate_photos(
 
 
 def _one(
-    path: Path, subjects: Sequence[Subject], probes: Probes, finder: Toonifier, aligned: bool
-) -> tuple[dict[str, Any], np.ndarray, dict[str, dict[str, np.ndarray]]]:
+    path: Path, subjects: Sequence[Subject], probes: Probes, finder: Finder, aligned: bool
+) -> tuple[
+    dict[str, Any],
+    np.ndarray,
+    dict[str, dict[str, np.ndarray]],
+    dict[tuple[str, str], Seen],
+]:
+    """The record, the crop, its drawings, and what they (and, without names, the photograph) are
+    recognized by."""
     image = read_image(path).rgb
     height, width = image.shape[:2]
     if aligned and height != width:
@@ -156,7 +270,7 @@ def _one(
             f"{path} is {width}x{height}, an aligned face is square", mend="Leave --aligned out."
         )
     started = time.perf_counter()
-    faces = [] if aligned else finder.detect(image)
+    faces = [] if aligned else finder.detector.detect(image)
     if not aligned and not faces:
         raise InputError(
             f"no face found in {path}", mend="Try a larger or frontal face, or --aligned."
@@ -187,13 +301,17 @@ def _one(
     record: dict[str, Any] = {"photo": str(path), "seconds": seconds}
     if look.measures:
         record["measures"] = look.measures
+    if look.head is not None:
+        record["head"] = measure_head(look.head)
+    seen = {("", ""): Seen.of(look)}
     record["drawings"] = {}
     for label, row in drawn.items():
         record["drawings"][label] = {}
         for name, picture in row.items():
             other = probes.look(picture)
+            seen[label, name] = Seen.of(other)
             figures: dict[str, Any] = dict(probes.compare(look, other))
             if other.measures:
                 figures["measures"] = other.measures
             record["drawings"][label][name] = figures
-    return record, crop, drawn
+    return record, crop, drawn, seen

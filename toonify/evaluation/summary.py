@@ -11,6 +11,8 @@ import numpy as np
 
 from toonify.errors import InputError
 from toonify.evaluation.features import FeatureNetwork
+from toonify.evaluation.heads import FIGURES, MEDIANS, agreement
+from toonify.evaluation.lineup import descriptor_distances, layout_distances, top1
 from toonify.evaluation.metrics import (
     Features,
     correlation,
@@ -26,6 +28,7 @@ from toonify.training.data import prepare
 BATCH = 8  # drawings looked at together
 # figures whose mean over the photos is reported
 MEANS = ("lpips", "identity")
+THIRDS = ("dark", "middle", "light")  # of the photographs, by the lightness of cheeks
 
 
 def drawing_features(
@@ -118,12 +121,69 @@ def _character(run: Run, label: str, name: str, drawings: Features | None) -> di
         }
         figures["correlation"] = {key: correlation(*pair) for key, pair in series.items()}
         figures["slope"] = {key: slope(*pair) for key, pair in series.items()}
+    if any("skin_error" in drawn or "flat" in drawn for _, drawn in rows):
+        figures["likeness"] = _likeness(run, label, name)
+    lineup = _lineup(run, label, name)
+    if lineup:
+        figures["lineup"] = lineup
     own = run.features.get((label, name))
     if own is not None and drawings is not None:
         figures["kid"] = kernel_distance(own, drawings)
         figures["fid"] = frechet_distance(own, drawings)
         figures["drawings"] = len(drawings)
     return figures
+
+
+def _lineup(run: Run, label: str, name: str) -> dict[str, Any]:
+    """Share of the drawings from which their photograph is found again, by face and by color."""
+    drawings, photos = run.lineups.get((label, name), []), run.photos
+    result: dict[str, Any] = {}
+    if len(drawings) < 2:
+        return result
+    faces = [one.descriptor for one in drawings if one.descriptor is not None]
+    if len(faces) == len(drawings):
+        known = [one.descriptor for one in photos if one.descriptor is not None]
+        result["descriptor"] = top1(descriptor_distances(faces, known))
+    layouts = [one.layout for one in drawings if one.layout is not None]
+    if len(layouts) == len(drawings):
+        known = [one.layout for one in photos if one.layout is not None]
+        shares = [one.share for one in photos if one.share is not None]
+        result["color"] = top1(layout_distances(layouts, known, shares))
+    return result | {"chance": 1 / len(drawings)} if result else result
+
+
+def _likeness(run: Run, label: str, name: str) -> dict[str, Any]:
+    """How well heads are kept; see `compare_heads`."""
+    photos = [row.get("head", {}) for row in run.rows]
+    drawn = [row["drawings"][label][name] for row in run.rows]
+    result: dict[str, Any] = {}
+    for key in FIGURES:
+        values = [figures[key] for figures in drawn if key in figures]
+        if values:
+            result[key] = median(values) if key in MEDIANS else fmean(values)
+    for key in ("glasses", "beard"):
+        both = [(p[key], d[key]) for p, d in zip(photos, drawn, strict=True) if key in p]
+        told = agreement([p for p, _ in both], [d for _, d in both])
+        if told is not None:
+            result[key] = told
+    told_cheeks = [
+        (photo["cheeks"], figures)
+        for photo, figures in zip(photos, drawn, strict=True)
+        if "cheeks" in photo and "cheeks" in figures and "skin_error" in figures
+    ]
+    told_cheeks.sort(key=lambda pair: pair[0])
+    if len(told_cheeks) >= len(THIRDS):
+        parts = np.array_split(np.arange(len(told_cheeks)), len(THIRDS))
+        result["thirds"] = {
+            third: {
+                "photos": len(part),
+                "lightness": fmean(told_cheeks[i][0] for i in part),
+                "cheeks": fmean(told_cheeks[i][1]["cheeks"] for i in part),
+                "skin_error": median(told_cheeks[i][1]["skin_error"] for i in part),
+            }
+            for third, part in zip(THIRDS, parts, strict=True)
+        }
+    return result
 
 
 def _mean_of(figures: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
