@@ -327,7 +327,7 @@ class Toonifier:
             results = [row[0] for row in drawn]
         else:
             _ = self.table[character]
-            found = [self._faces(photo, largest=not paste) for photo in photos]
+            found = [self.faces_of(photo, largest=not paste) for photo in photos]
             crops = [alignment.image for row in found for alignment in row]
             toons = iter(self.stylize_crops(crops, [character], **options))  # type: ignore[arg-type]
             results = []
@@ -339,7 +339,12 @@ class Toonifier:
                 results.append(result)
         return results if isinstance(image, list) else results[0]
 
-    def _faces(self, photo: np.ndarray, *, largest: bool) -> list[Alignment]:
+    def faces_of(self, photo: np.ndarray, *, largest: bool = False) -> list[Alignment]:
+        """FFHQ crops of all faces of a photograph, or of the largest one.
+
+        Raises:
+            InputError: no face found.
+        """
         faces = self.detect(photo, largest=largest)
         if not faces:
             raise InputError("no face found", mend="Use a picture with a visible face.")

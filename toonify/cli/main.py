@@ -23,6 +23,7 @@ COMMANDS = tuple(
     for name, summary in (
         ("stylize", "Turn photos of people into drawn characters."),
         ("video", "Draw the people of a clip."),
+        ("serve", "Offer the drawings on a page in the browser, and by HTTP."),
         ("check", "Look through drawings as training would take them."),
         ("align", "Crop drawings to where a face generator expects faces."),
         ("finetune", "Fine-tune a face generator on drawings."),

@@ -1,0 +1,127 @@
+"""The page over HTTP, as its own script talks to it."""
+
+import io
+import json
+import re
+
+import pytest
+from PIL import Image
+
+from tests.web.conftest import photo
+from tests.web.test_api import refused, wait_until
+
+
+@pytest.fixture
+def page(serve):
+    return serve(page=True, photo_bytes=200_000, clip_bytes=300_000)
+
+
+def upload(client, name, data):
+    response = client.post("/gradio_api/upload", files={"files": (name, data)})
+    assert response.status_code == 200, response.text
+    return response.json()[0]
+
+
+def call(client, function, *data):
+    """Call one of the page's functions as the page does; gives the last update."""
+    config = client.get("/config").json()
+    (index,) = [
+        number for number, it in enumerate(config["dependencies"]) if it["api_name"] == function
+    ]
+    body = {"data": data, "fn_index": index, "session_hash": "abc", "event_data": None}
+    assert client.post("/gradio_api/queue/join", json=body).status_code == 200
+    last = None
+    with client.stream("GET", "/gradio_api/queue/data?session_hash=abc") as lines:
+        for line in lines.iter_lines():
+            if line.startswith("data:"):
+                message = json.loads(line[5:])
+                if message["msg"] in ("process_generating", "process_completed"):
+                    last = message["output"].get("data") or last
+                if message["msg"] == "process_completed":
+                    assert message["success"], message
+                    break
+    return last
+
+
+def file(path, **more):
+    return {"path": path, "meta": {"_type": "gradio.FileData"}, **more}
+
+
+def test_it_is_served_and_fetches_nothing_from_elsewhere(page):
+    _, client = page
+    response = client.get("/")
+    assert response.status_code == 200 and "toonify" in response.text
+    assert "default-src 'self'" in response.headers["content-security-policy"]
+    config = client.get("/config").json()
+    assert "gradio_api" in str(config.get("api_prefix"))
+    assert re.search(r"Nothing leaves this server", json.dumps(config))
+
+
+def test_an_upload_is_replaced_by_its_pixels(page):
+    server, client = page
+    exif = Image.Exif()
+    exif[271] = "a camera's maker"
+    path = upload(client, "me.jpg", photo(exif=exif))
+    shown, text = call(client, "_intake", file(path))
+    assert text == "" and shown["path"] != path
+    kept = client.get(f"/gradio_api/file={shown['path']}").content
+    assert Image.open(io.BytesIO(kept)).size == (64, 48)
+    assert not [f for f in server.folder.files() if b"camera" in f.read_bytes()]
+
+
+def test_what_is_not_a_photo_is_told_and_removed(page):
+    server, client = page
+    path = upload(client, "me.jpg", b"Dear Sir or Madam")
+    shown, text = call(client, "_intake", file(path))
+    assert shown is None and "not an image" in text
+    assert not [f for f in server.folder.files() if b"Dear Sir" in f.read_bytes()]
+
+
+def test_a_photo_is_drawn(page, studio):
+    _, client = page
+    path = upload(client, "me.png", photo(format="PNG"))
+    slider, text, download = call(client, "_draw", file(path), None, 6, 1, False, True)
+    assert text == "Drawn as ink." and len(slider) == 2
+    drawn = client.get(f"/gradio_api/file={download['value']['path']}").content
+    assert Image.open(io.BytesIO(drawn)).mode == "RGBA"
+
+
+def test_no_other_file_of_the_machine_is_opened_and_none_fetched(
+    page, studio, tmp_path, monkeypatch
+):
+    _, client = page
+    fetched = []
+
+    async def fetch(url, **options):
+        fetched.append(url)
+        return str(secret)
+
+    monkeypatch.setattr("gradio.processing_utils.async_ssrf_protected_download", fetch)
+    secret = tmp_path / "secret.png"
+    secret.write_bytes(photo(format="PNG"))
+    for path in (str(secret), "https://toons.example/x.png", "data:image/png;base64,AAAA"):
+        body = [file(path, url=path), None, 6, 1, False, False]
+        with pytest.raises(AssertionError, match="process_completed"):
+            call(client, "_draw", *body)
+    assert not studio.drawn and not fetched
+    assert client.get(f"/gradio_api/file={secret}").status_code in (403, 404)
+    assert secret.exists()
+
+
+def test_uploads_are_bounded(page):
+    _, client = page
+    response = client.post("/gradio_api/upload", files={"files": ("a.mp4", bytes(400_000))})
+    assert refused(response, 413)
+
+
+def test_files_are_gone_when_it_ends_but_its_own_pictures_stay_till_then(page):
+    server, client = page
+    own = set(server.folder.files())
+    assert own, "the pictures to choose from"
+    upload(client, "me.png", photo(format="PNG"))
+    assert set(server.folder.files()) > own
+    object.__setattr__(server.folder.limits, "keep_seconds", -1)
+    server.folder.sweep()
+    assert set(server.folder.files()) == own
+    server.close()
+    wait_until(lambda: not server.folder.path.exists())

@@ -1,0 +1,355 @@
+"""The page: a photograph or clip in, a look chosen from pictures, the drawing beside it."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+from typing import Any
+
+os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"  # read when it is imported: nothing calls home
+
+import gradio as gr
+import numpy as np
+from fastapi import FastAPI
+from gradio.components import Component
+
+from toonify.errors import ToonifyError
+from toonify.media.images import RGB, over_white, write_image
+from toonify.web.api import clip_work, photo_work
+from toonify.web.files import PrivateFolder, take_clip, take_photo
+from toonify.web.limits import Limits
+from toonify.web.orders import Line, Order
+from toonify.web.problems import Problem, problem_of
+from toonify.web.studio import EXAMPLES, Look, Picture, Studio, Wish
+
+_CSS = """
+.gradio-container {max-width: 1180px !important; margin: 0 auto !important}
+.looks, .looks .gallery-container, .looks .grid-wrap, .looks .grid-container {
+    height: auto !important; min-height: 0 !important; max-height: none !important
+}
+.looks .grid-wrap {overflow: visible !important}
+.looks .grid-container {
+    grid-template-columns: repeat(auto-fill, minmax(84px, 1fr)) !important;
+    grid-template-rows: none !important
+}
+.looks .caption-label {font-size: 0.75rem; padding: 1px 6px}
+.looks .thumbnail-item.selected {outline: 3px solid var(--color-accent); outline-offset: -1px}
+.status p {min-height: 1.4em; color: var(--body-text-color-subdued)}
+footer {display: none !important}
+"""
+_POLL = 0.2  # seconds between looks at an order
+
+
+def _path_alone(component: Component) -> None:
+    """Let a component give the path of what was uploaded, and open nothing by itself: what is not
+    a picture is told in words, and nothing is read but the server's own folder."""
+
+    def preprocess(payload: Any) -> str | None:
+        path = getattr(payload, "path", None)
+        return path if isinstance(path, str) else None
+
+    move = component.async_move_resource_to_block_cache
+
+    async def move_own(path: str | Path | None) -> str | None:
+        if path is not None and "://" in str(path):  # gradio would fetch it
+            raise gr.Error("Add a file, not an address.")
+        return await move(path)
+
+    # not subclasses, which gradio would take for components with a script of their own
+    component.preprocess = preprocess
+    component.async_move_resource_to_block_cache = move_own
+
+
+def mount(
+    app: FastAPI, studio: Studio, line: Line, folder: PrivateFolder, limits: Limits
+) -> FastAPI:
+    """The page at / of `app`."""
+    os.environ["GRADIO_TEMP_DIR"] = str(folder.path)
+    page = Page(studio, line, folder, limits)
+    theme = gr.themes.Soft(
+        primary_hue="violet",
+        font=["ui-sans-serif", "system-ui", "sans-serif"],
+        font_mono=["ui-monospace", "monospace"],
+    )
+    mounted = gr.mount_gradio_app(
+        app,
+        page.blocks,
+        path="/",
+        max_file_size=max(limits.photo_bytes, limits.clip_bytes),
+        show_error=True,
+        ssr_mode=False,
+        footer_links=[],
+        theme=theme,
+        css=_CSS,
+        enable_monitoring=False,
+    )
+    # Else gradio, which was mounted and not launched, would read any file that a client names.
+    page.blocks.has_launched = True
+    folder.keep_all()  # the pictures of the page itself
+    return mounted
+
+
+class Page:
+    """Builds the page's parts and answers its events."""
+
+    def __init__(self, studio: Studio, line: Line, folder: PrivateFolder, limits: Limits) -> None:
+        self.studio, self.line, self.folder, self.limits = studio, line, folder, limits
+        with gr.Blocks(title="toonify", analytics_enabled=False) as self.blocks:
+            gr.Markdown(
+                "# toonify\nA photo goes in, a drawing comes out. Nothing leaves this server, and"
+                f" files are forgotten after {limits.keep_seconds / 60:g} minutes."
+            )
+            with gr.Tab("Photo"):
+                self._photo_tab()
+            if any(look.kind == "character" for look in studio.looks):
+                with gr.Tab("Clip"):
+                    self._clip_tab()
+        self.blocks.queue(max_size=4 * limits.queue, default_concurrency_limit=None)
+
+    def _photo_tab(self) -> None:
+        with gr.Row():
+            with gr.Column():
+                photo = gr.Image(
+                    label="Your photo",
+                    sources=["upload", "webcam", "clipboard"],
+                    format="jpeg",
+                    height=300,
+                    elem_id="photo",
+                    buttons=[],
+                )
+                gr.Examples(
+                    [[str(path)] for path in sorted(EXAMPLES.glob("*.jpg"))],
+                    inputs=[photo],
+                    label="Or try one of these people, who don't exist",
+                    api_visibility="private",
+                )
+                look, gallery = self._looks(list(self.studio.looks))
+                level, color = self._character_options()
+                with gr.Row():
+                    whole = gr.Checkbox(label="Whole picture")
+                    clear = gr.Checkbox(label="Transparent background")
+                button = gr.Button("Draw", variant="primary", elem_id="draw")
+            with gr.Column():
+                slider = gr.ImageSlider(
+                    label="Before and after",
+                    format="png",
+                    interactive=False,
+                    buttons=["fullscreen"],
+                    elem_id="result",
+                )
+                status = gr.Markdown(elem_classes="status", elem_id="status")
+                download = gr.DownloadButton("Download PNG", interactive=False, elem_id="download")
+        _path_alone(photo)
+        hidden: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden"}
+        photo.upload(self._intake, photo, [photo, status], **hidden)
+        inputs = [photo, look, level, color, whole, clear]
+        outputs = [slider, status, download]
+        button.click(self._draw, inputs, outputs, **hidden)
+        picked = gallery.select(self._pick(list(self.studio.looks)), None, look, **hidden)
+        picked.then(self._draw_if_there, inputs, outputs, **hidden)
+
+    def _clip_tab(self) -> None:
+        characters = [look for look in self.studio.looks if look.kind == "character"]
+        with gr.Row():
+            with gr.Column():
+                clip = gr.Video(
+                    label=f"Your clip, up to {self.limits.clip_seconds:g} seconds",
+                    sources=["upload", "webcam"],
+                    height=300,
+                    elem_id="clip",
+                    buttons=[],
+                )
+                look, gallery = self._looks(characters)
+                level, color = self._character_options()
+                button = gr.Button("Draw", variant="primary", elem_id="draw-clip")
+                stop = gr.Button("Stop", variant="secondary")
+            with gr.Column():
+                result = gr.Video(
+                    label="The drawn clip", interactive=False, height=480, elem_id="drawn-clip"
+                )
+                status = gr.Markdown(elem_classes="status", elem_id="clip-status")
+        _path_alone(clip)
+        hidden: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden"}
+        gallery.select(self._pick(characters), None, look, **hidden)
+        drawing = button.click(
+            self._draw_clip, [clip, look, level, color], [result, status], **hidden
+        )
+        stop.click(lambda: "Stopped.", None, status, cancels=[drawing], **hidden)
+
+    def _looks(self, looks: list[Look]) -> tuple[gr.State, gr.Gallery]:
+        """What is chosen, and the pictures to choose from."""
+        chosen = gr.State(looks[0].name)
+        gr.Markdown("**Drawn as**")
+        gallery = gr.Gallery(
+            [(self.studio.preview(look.name), look.name) for look in looks],
+            label="Drawn as",
+            show_label=False,
+            format="webp",
+            columns=6,
+            object_fit="cover",
+            allow_preview=False,
+            selected_index=0,
+            buttons=[],
+            interactive=False,
+            elem_classes="looks",
+        )
+        return chosen, gallery
+
+    def _character_options(self) -> tuple[gr.Slider, gr.Slider]:
+        with gr.Accordion("Characters: how much of you", open=False):
+            level = gr.Slider(
+                0,
+                self.studio.levels,
+                value=Wish(look="").level,
+                step=1,
+                label="Likeness",
+                info="0 is the character itself; more keeps more of the photo.",
+                buttons=[],
+            )
+            color = gr.Slider(
+                0, 1, value=1.0, step=0.05, label="The character's colors", buttons=[]
+            )
+        return level, color
+
+    @staticmethod
+    def _pick(looks: list[Look]) -> Callable[[gr.SelectData], str]:
+        def pick(event: gr.SelectData) -> str:
+            return looks[event.index].name
+
+        return pick
+
+    def _own(self, path: str | None) -> Path | None:
+        """An upload of this page; None for any other file that a client may name."""
+        return Path(path) if path and self.folder.holds(path) else None
+
+    async def _intake(self, path: str | None) -> tuple[RGB | None, str]:
+        """The upload as pixels alone, shown instead of the file, which is removed."""
+        own = self._own(path)
+        if own is None:
+            return None, ""
+        try:
+            return await asyncio.to_thread(take_photo, own, self.limits), ""
+        except Problem as problem:
+            gr.Warning(problem.detail, title="Not this photo")
+            return None, problem.detail
+        finally:
+            own.unlink(missing_ok=True)
+
+    async def _draw_if_there(
+        self, path: str | None, *rest: Any, request: gr.Request
+    ) -> AsyncIterator[tuple[Any, ...]]:
+        if path:
+            async for update in self._draw(path, *rest, request=request):
+                yield update
+
+    async def _draw(
+        self,
+        path: str | None,
+        look: str,
+        level: float,
+        color: float,
+        whole: bool,
+        transparent: bool,
+        request: gr.Request,
+    ) -> AsyncIterator[tuple[Any, ...]]:
+        """Updates of (slider, status, download button)."""
+        own = self._own(path)
+        if own is None:
+            yield gr.skip(), "Add a photo first.", gr.skip()
+            return
+        wish = Wish(
+            look=look, level=round(level), color=color, whole=whole, transparent=transparent
+        )
+        try:
+            self.studio.check(wish)
+            photo = await asyncio.to_thread(take_photo, own, self.limits)
+            order = self.line.add(_client(request), "photo", photo_work(self.studio, photo, wish))
+            async for text in self._waited(order):
+                yield gr.skip(), text, gr.skip()
+            picture: Picture = order.result
+            shown = picture.rgb
+            if picture.alpha is not None:
+                shown = over_white(picture.rgb, picture.alpha)
+            file = self.folder.new_file("x").with_suffix("") / f"toon-{look}.png"
+            await asyncio.to_thread(write_image, file, picture.rgb, alpha=picture.alpha)
+            ready = gr.DownloadButton(value=str(file), interactive=True)
+            yield (_same_size(picture.before, shown), shown), f"Drawn as {look}.", ready
+        except (Problem, ToonifyError) as error:
+            problem = problem_of(error)
+            gr.Warning(problem.detail, title="Not drawn")
+            yield gr.skip(), problem.detail, gr.skip()
+
+    async def _draw_clip(
+        self, path: str | None, look: str, level: float, color: float, request: gr.Request
+    ) -> AsyncIterator[tuple[Any, ...]]:
+        """Updates of (video, status)."""
+        own = self._own(path)
+        if own is None:
+            yield gr.skip(), "Add a clip first."
+            return
+        wish = Wish(look=look, level=round(level), color=color)
+        try:
+            self.studio.check_clip(wish)
+            await asyncio.to_thread(take_clip, own, self.limits)
+            # a copy of its own: the visitor may want the same clip in another look
+            source = self.folder.new_file(own.name)
+            await asyncio.to_thread(source.write_bytes, own.read_bytes())
+            try:
+                work = clip_work(self.studio, source, wish, self.limits)
+                order = self.line.add(_client(request), "clip", work)
+            except BaseException:
+                source.unlink(missing_ok=True)
+                raise
+            async for text in self._waited(order):
+                yield gr.skip(), text
+            yield str(order.result), f"Drawn as {look}."
+        except (Problem, ToonifyError) as error:
+            problem = problem_of(error)
+            gr.Warning(problem.detail, title="Not drawn")
+            yield gr.skip(), problem.detail
+
+    async def _waited(self, order: Order) -> AsyncIterator[str]:
+        """Where an order is, in words, until it is finished; canceled when nobody listens.
+
+        Raises:
+            Problem: it failed.
+        """
+        last = ""
+        try:
+            while not order.finished.is_set():
+                text = self._where(order)
+                if text != last:
+                    yield text
+                    last = text
+                await asyncio.sleep(_POLL)
+        finally:
+            if not order.finished.is_set():
+                order.cancel()
+        if order.error is not None:
+            raise problem_of(order.error)
+        if order.state == "canceled":
+            raise Problem(503, "the server is shutting down.")
+
+    def _where(self, order: Order) -> str:
+        place = self.line.place(order)
+        if place:
+            before = "1 order is" if place == 1 else f"{place} orders are"
+            return f"{before} before yours, about {max(1, round(self.line.left(place)))} s."
+        if order.progress:
+            return f"Drawing, {order.progress:.0%} done …"
+        return "Drawing …"
+
+
+def _same_size(before: RGB, after: RGB) -> RGB:
+    import cv2
+
+    if before.shape == after.shape:
+        return before
+    size = (after.shape[1], after.shape[0])
+    return np.asarray(cv2.resize(before, size, interpolation=cv2.INTER_AREA), np.uint8)
+
+
+def _client(request: gr.Request) -> str:
+    return request.client.host if request.client else ""
