@@ -3,6 +3,7 @@
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
+JOBS ?= auto
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test lint format train-default clean
@@ -15,8 +16,8 @@ demo: $(VENV)/.stamp-run  ## draw the example photo in every style, into demo/
 		--overwrite --sheet demo/sheet.png
 	@echo "The drawings are in demo/, all on one sheet: demo/sheet.png"
 
-test: $(VENV)/.stamp-dev  ## run the tests
-	$(BIN)/python -m pytest -q
+test: $(VENV)/.stamp-dev  ## run the tests (JOBS=n processes at once)
+	$(BIN)/python -m pytest -q -n $(JOBS) --maxprocesses 8 --dist worksteal
 
 lint: $(VENV)/.stamp-dev  ## check style and types
 	$(BIN)/ruff check .

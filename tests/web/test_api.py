@@ -145,7 +145,7 @@ def test_the_line_is_bounded(serve, studio):
 
 
 def test_it_may_not_take_for_ever(serve, studio):
-    server, client = serve(work_seconds=0.2)
+    _, client = serve(work_seconds=0.2)
     studio.gate.clear()
     threading.Timer(0.5, studio.gate.set).start()
     assert "longer than this server allows" in refused(draw(client), 504)

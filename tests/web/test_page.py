@@ -86,6 +86,15 @@ def test_a_photo_is_drawn(page, studio):
     assert Image.open(io.BytesIO(drawn)).mode == "RGBA"
 
 
+def test_a_look_that_is_picked_is_drawn_where_there_is_a_photo(page, studio):
+    _, client = page
+    updates = call(client, "_draw_if_there", None, None, 6, 1, False, False)
+    assert updates == [{"__type__": "update"}] * 3, "all stays as it is"
+    path = upload(client, "me.png", photo(format="PNG"))
+    assert call(client, "_draw_if_there", file(path), None, 6, 1, False, False)
+    assert len(studio.drawn) == 1
+
+
 def test_no_other_file_of_the_machine_is_opened_and_none_fetched(
     page, studio, tmp_path, monkeypatch
 ):

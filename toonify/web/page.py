@@ -238,11 +238,21 @@ class Page:
             own.unlink(missing_ok=True)
 
     async def _draw_if_there(
-        self, path: str | None, *rest: Any, request: gr.Request
+        self,
+        path: str | None,
+        look: str,
+        level: float,
+        color: float,
+        whole: bool,
+        transparent: bool,
+        request: gr.Request,
     ) -> AsyncIterator[tuple[Any, ...]]:
-        if path:
-            async for update in self._draw(path, *rest, request=request):
-                yield update
+        """`_draw` for who has only picked a look so far: nothing is asked for."""
+        if not path:
+            yield gr.skip(), gr.skip(), gr.skip()
+            return
+        async for update in self._draw(path, look, level, color, whole, transparent, request):
+            yield update
 
     async def _draw(
         self,

@@ -12,11 +12,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from toonify.engine import DEFAULT_LEVEL, Toonifier
-from toonify.errors import UsageError
+from toonify.errors import InputError, UsageError
 from toonify.faces.matte import drawing_matte
 from toonify.media.images import read_image
 from toonify.media.video import Span
 from toonify.names import unknown_name
+from toonify.portrait import PortraitEngine, bundle_styles
 
 RGB = NDArray[np.uint8]
 Kind = Literal["style", "character"]
@@ -88,8 +89,9 @@ class CharacterDrawer:
         return [Look(name, "character") for name in self.toonifier.characters]
 
     def preview(self, name: str) -> RGB:
-        """The picture of its table."""
-        return self.toonifier.table[name].preview
+        """The picture of its table, or the first example drawn."""
+        stored = self.toonifier.table[name].preview
+        return self.draw(example_photos()[0], Wish(look=name)).rgb if stored is None else stored
 
     def draw(self, photo: RGB, wish: Wish) -> Picture:
         """The largest face as a portrait, or every face within the photograph."""
@@ -109,6 +111,36 @@ class CharacterDrawer:
             if matte is not None:
                 alpha = np.rint(matte * 255).astype(np.uint8)
         return Picture(toon, alpha, faces[0].image)
+
+
+class StyleDrawer:
+    """The styles of a bundle, which keep the person."""
+
+    def __init__(self, engine: PortraitEngine) -> None:
+        self.engine = engine
+
+    @property
+    def looks(self) -> Sequence[Look]:
+        return [Look(name, "style") for name in self.engine.styles]
+
+    def preview(self, name: str) -> RGB:
+        """The first example, drawn."""
+        return self.engine.stylize(example_photos()[0], name, size=(_PREVIEW, _PREVIEW))
+
+    def draw(self, photo: RGB, wish: Wish) -> Picture:
+        """The largest face as a portrait, or the photograph with everybody in it."""
+        if not wish.whole:
+            faces = self.engine.detector.detect(photo)
+            if not faces:
+                raise InputError(
+                    "no face found",
+                    mend="Use a picture with a visible face, or have the whole picture drawn.",
+                )
+            photo = self.engine.crop(photo, faces[0])
+        background = "transparent" if wish.transparent else "draw"
+        drawn = self.engine.stylize(photo, wish.look, background=background)
+        alpha = drawn[..., 3] if drawn.shape[2] == 4 else None
+        return Picture(np.ascontiguousarray(drawn[..., :3]), alpha, photo)
 
 
 class Studio:
@@ -138,10 +170,14 @@ class Studio:
             ModelError: it can't be loaded. UsageError: it offers nothing to draw.
         """
         toonifier = Toonifier.from_bundle(bundle, device=device, dtype=dtype)
-        studio = cls([CharacterDrawer(toonifier)], toonifier)
+        drawers: list[Drawer] = []
+        if bundle_styles(bundle):
+            portraits = PortraitEngine.from_bundle(bundle, detector=toonifier.detector)
+            drawers.append(StyleDrawer(portraits))
+        studio = cls([*drawers, CharacterDrawer(toonifier)], toonifier)
         if not studio.looks:
             raise UsageError(
-                f"the bundle {bundle} has no characters",
+                f"the bundle {bundle} has neither styles nor characters",
                 mend="Add some: toonify build-lut --help.",
             )
         return studio
