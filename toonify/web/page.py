@@ -58,8 +58,8 @@ def _path_alone(component: Component) -> None:
         return await move(path)
 
     # not subclasses, which gradio would take for components with a script of their own
-    component.preprocess = preprocess
-    component.async_move_resource_to_block_cache = move_own
+    component.preprocess = preprocess  # type: ignore[method-assign]
+    component.async_move_resource_to_block_cache = move_own  # type: ignore
 
 
 def mount(

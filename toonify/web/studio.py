@@ -17,7 +17,7 @@ from toonify.faces.matte import drawing_matte
 from toonify.media.images import read_image
 from toonify.media.video import Span
 from toonify.names import unknown_name
-from toonify.portrait import PortraitEngine, bundle_styles
+from toonify.portrait import PortraitEngine
 
 RGB = NDArray[np.uint8]
 Kind = Literal["style", "character"]
@@ -171,9 +171,8 @@ class Studio:
         """
         toonifier = Toonifier.from_bundle(bundle, device=device, dtype=dtype)
         drawers: list[Drawer] = []
-        if bundle_styles(bundle):
-            portraits = PortraitEngine.from_bundle(bundle, detector=toonifier.detector)
-            drawers.append(StyleDrawer(portraits))
+        if toonifier.styles:
+            drawers.append(StyleDrawer(toonifier.portraits))
         studio = cls([*drawers, CharacterDrawer(toonifier)], toonifier)
         if not studio.looks:
             raise UsageError(
