@@ -8,7 +8,7 @@ the other, so that a batch costs no more a picture than one:
 - the style is folded into the depthwise kernel, or into the image head's weights;
 - the wavelet's four bands lie apart, because the layer before has its output channels in that
   order, and are put together without a copy;
-- noise and activation change the matrix product's output in place;
+- noise and activation change the convolution's output in place;
 - the image head follows the last block within the band.
 
 Results are the plain path's but for the order of additions.
@@ -38,6 +38,7 @@ def suits(x: Tensor) -> bool:
     """Whether blocks should run in bands: on a CPU, without gradients, in 32 or 16 bits."""
     return (
         x.device.type == "cpu"
+        and len(x) > 0
         and not torch.is_grad_enabled()
         and compute_dtype(x) in (torch.float32, torch.bfloat16)
         and torch.compiler.is_compiling() is False
@@ -72,25 +73,38 @@ def run_blocks(
     dtype = compute_dtype(x)
     styles = [style.to(dtype) for style in styles]
     with torch.autocast("cpu", enabled=False):
-        pixels = x.to(dtype).permute(0, 2, 3, 1).contiguous()  # (B, h, w, C)
-        pixels = pixels[..., _by_band(pixels.shape[3])]
-        for i, block in enumerate(blocks):
-            last = i == len(blocks) - 1
-            layers = (block.conv1, block.conv2)
-            maps = [_noise_map(layer, pixels.shape, noise, dtype) for layer in layers]
-            done = [
-                _run_block(
-                    picture,
+        maps: list[Tensor | None] = []
+        size = x.shape[2:]
+        for block in blocks:
+            size = torch.Size((2 * size[0], 2 * size[1]))
+            maps += [
+                _noise_map(layer, (len(x), *size), noise, dtype)
+                for layer in (block.conv1, block.conv2)
+            ]
+        out: Tensor | None = None
+        # picture after picture, so that what lies between two blocks uses the same memory again
+        for b in range(len(x)):
+            pixels = x[b].to(dtype).permute(1, 2, 0).contiguous()  # (h, w, C)
+            pixels = pixels[..., _by_band(pixels.shape[2])]
+            for i, block in enumerate(blocks):
+                last = i == len(blocks) - 1
+                pixels = _run_block(
+                    pixels,
                     block,
                     [style[b] for style in styles[3 * i : 3 * i + 3]],
-                    [None if one is None else one[b % len(one)] for one in maps],
+                    [None if one is None else one[b % len(one)] for one in maps[2 * i : 2 * i + 2]],
                     by_band=not last,
                     head=(head, styles[3 * i + 3][b]) if last and head is not None else None,
                 )
-                for b, picture in enumerate(pixels)
-            ]
-            pixels = torch.stack(done) if len(done) > 1 else done[0][None]
-    return pixels if head is not None else pixels.permute(0, 3, 1, 2)
+            if len(x) == 1:
+                out = pixels[None]
+                break
+            if out is None:
+                out = pixels.new_empty(len(x), *pixels.shape)
+            out[b] = pixels
+    if out is None:
+        raise ValueError("there is no picture to run")
+    return out if head is not None else out.permute(0, 3, 1, 2)
 
 
 def _run_block(
@@ -163,32 +177,45 @@ def _conv(
         (rows, w, C') and which row its first one is.
     """
     top, bottom = max(wanted[0], 0), min(wanted[1], height)
-    y = F.conv2d(x[None].permute(0, 3, 1, 2), kernel, padding=1, groups=layer.taken)
+    y = same_convolution(x[None].permute(0, 3, 1, 2), kernel, None, groups=layer.taken)
     # where the band ends inside the picture, the outermost rows lack a neighbour and are not used
-    y = y.permute(0, 2, 3, 1)[0, top - at : bottom - at]
-    out = x.new_empty(*y.shape[:2], layer.given) if into is None else into
-    torch.addmm(
-        layer.bias, y.reshape(-1, layer.taken), layer.pointwise, out=out.view(-1, layer.given)
-    )
+    y = same_convolution(y[:, :, top - at : bottom - at], layer.pointwise, layer.bias)
+    y = y.permute(0, 2, 3, 1)[0]
     if noise is not None:
-        out += noise[top:bottom]
-    return F.leaky_relu_(out, 0.2), top
+        y += noise[top:bottom]
+    if into is None:
+        return F.leaky_relu_(y, 0.2), top
+    torch._C._nn.leaky_relu(y, 0.2, out=into)
+    return into, top
+
+
+def same_convolution(x: Tensor, weight: Tensor, bias: Tensor | None, *, groups: int = 1) -> Tensor:
+    """A convolution that keeps height and width, channels last.
+
+    torch leaves small ones in a single thread to its slower kernels; oneDNN's are asked for where
+    they are there.
+    """
+    pad = weight.shape[2] // 2
+    if torch.backends.mkldnn.is_available() and hasattr(torch, "mkldnn_convolution"):
+        ones = (1, 1)
+        return torch.mkldnn_convolution(x, weight, bias, (pad, pad), ones, ones, groups)
+    return F.conv2d(x, weight, bias, padding=pad, groups=groups)
 
 
 class _Layer:
-    """A convolution's weights as they are used: depthwise (C, 1, 3, 3), pointwise (C, C'),
-    bias (C',)."""
+    """A convolution's weights as they are used: depthwise (C, 1, 3, 3), pointwise
+    (C', C, 1, 1), bias (C',)."""
 
     def __init__(self, layer: ModulatedConv, dtype: torch.dtype, by_band: bool) -> None:
-        weight: Tensor = layer.pointwise[:, :, 0, 0]
+        weight: Tensor = layer.pointwise
         bias: Tensor = layer.bias
         if by_band:
             order = _by_band(len(bias))
             weight, bias = weight[order], bias[order]
         self.depthwise = layer.depthwise.to(dtype)
-        self.pointwise = weight.to(dtype).t()
+        self.pointwise = weight.to(dtype)
         self.bias = bias.to(dtype)
-        self.taken, self.given = self.pointwise.shape
+        self.given, self.taken = self.pointwise.shape[:2]
 
 
 def _constants(layer: ModulatedConv, dtype: torch.dtype, *, by_band: bool) -> _Layer:
@@ -230,10 +257,10 @@ def _column(style: Tensor) -> Tensor:
 
 
 def _noise_map(
-    layer: ModulatedConv, shape: torch.Size, noise: Noise, dtype: torch.dtype
+    layer: ModulatedConv, shape: tuple[int, int, int], noise: Noise, dtype: torch.dtype
 ) -> Tensor | None:
-    """(1 or B, 2h, 2w, 1), or None without noise."""
-    batch, height, width = shape[0], 2 * shape[1], 2 * shape[2]
+    """(1 or B, H, W, 1) for a `shape` of (B, H, W), or None without noise."""
+    batch, height, width = shape
     if noise == "zero":
         return None
     if noise == "const":
