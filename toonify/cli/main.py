@@ -39,6 +39,7 @@ COMMANDS = tuple(
         ("evaluate", "Measure a bundle, or two side by side, on photos."),
         ("lut", "Character tables: list, show, merge, remove."),
         ("models", "Checkpoints: list, pull, convert, verify."),
+        ("benchmark", "Measure how fast this machine draws; tune it."),
         ("doctor", "Check the installation."),
     )
 )

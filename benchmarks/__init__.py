@@ -1,0 +1,1 @@
+"""What `toonify benchmark --compare` can be given; see README.md."""

@@ -1,0 +1,96 @@
+"""Measuring, and choosing what is fastest."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+import torch
+from torch import Tensor
+
+from tests.tiny_bundle import write_bundle
+from toonify import benchmark, tuning
+from toonify.benchmark import Timing, fastest
+from toonify.engine import Toonifier
+from toonify.errors import UsageError
+from toonify.models.protocol import Generator
+
+
+@pytest.fixture(scope="module")
+def bundle(tmp_path_factory):
+    return write_bundle(tmp_path_factory.mktemp("bundles") / "tiny")
+
+
+@pytest.fixture(scope="module")
+def engine(bundle) -> Toonifier:
+    return Toonifier.from_bundle(bundle, device="cpu")
+
+
+def timing(seconds: float, dtype: str = "float32", batch: int = 1, threads: int = 1) -> Timing:
+    return Timing(
+        stage="draw", dtype=dtype, batch=batch, threads=threads, cold=9.0, warm=seconds * batch
+    )
+
+
+def test_seconds_a_picture():
+    assert timing(0.5, batch=4).per_picture == 0.5
+    assert Timing(stage="start", cold=3.0).per_picture == 3.0
+    assert timing(0.25, batch=2).record()["per_picture"] == 0.25
+
+
+def test_the_fastest_setting_wins():
+    assert fastest([timing(1.0), timing(0.5, batch=4), timing(0.7, batch=8)]).batch == 4
+    # the smallest batch and fewest threads of those as good
+    near = [timing(0.5, batch=8), timing(0.51, batch=2, threads=2), timing(0.52, batch=2)]
+    assert fastest(near) == near[2]
+    # a little gain is not worth the loss of exactness, a large one is
+    assert fastest([timing(0.5), timing(0.45, "bfloat16")]).dtype == "float32"
+    assert fastest([timing(0.5), timing(0.2, "bfloat16")]).dtype == "bfloat16"
+
+
+def test_networks_are_measured_in_every_dtype_and_batch(engine):
+    before = engine.dtype
+    found = list(
+        benchmark.measure_networks(
+            engine,
+            engine.characters[0],
+            dtypes=(torch.float32, torch.bfloat16),
+            batch_sizes=(1, 2),
+            runs=2,
+        )
+    )
+    settings = {(t.stage, t.dtype, t.batch) for t in found}
+    dtypes = ("float32", "bfloat16")
+    stages = ("encode", "mix", "draw")
+    assert settings == {(s, d, b) for s in stages for d in dtypes for b in (1, 2)}
+    assert all(t.cold > 0 and t.warm and t.warm > 0 for t in found)
+    assert engine.dtype == before
+
+
+def test_tuning_keeps_what_auto_takes(engine, bundle, tmp_path, monkeypatch):
+    monkeypatch.setenv("TOONIFY_HOME", str(tmp_path))
+    threads = torch.get_num_threads()
+    record = benchmark.tune(engine, str(bundle), engine.characters[0], runs=1)
+    assert torch.get_num_threads() == threads
+    assert tuning.choose_batch_size(engine.device, bundle) == record["batch_size"]
+    assert tuning.kept_dtype(engine.device, bundle) == record["dtype"]
+    again = Toonifier.from_bundle(bundle, device="cpu")
+    assert str(again.dtype) == f"torch.{record['dtype']}"
+
+
+def half_as_bright(generator: Generator) -> Callable[[Tensor], Tensor]:
+    return lambda w_plus: generator.synthesize(generator.styles(w_plus)) * 0.5
+
+
+def test_another_generator_is_timed_beside_ours(engine):
+    rows = list(benchmark.compare(engine, f"{__name__}:half_as_bright", batch_sizes=(1, 2), runs=2))
+    assert [ours.batch for ours, _, _ in rows] == [1, 2]
+    for ours, theirs, difference in rows:
+        assert ours.per_picture > 0 and theirs.per_picture > 0
+        assert difference is not None and difference > 0
+
+
+@pytest.mark.parametrize("name", ["", "json", "json:nothing", "no_such_module:x", "json:__name__"])
+def test_what_is_no_callable_is_said(name):
+    with pytest.raises(UsageError, match=r"callable|imported"):
+        benchmark.load_callable(name)

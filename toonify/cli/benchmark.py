@@ -1,0 +1,172 @@
+"""`toonify benchmark`: how fast this machine draws, step by step."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from toonify.cli.common import (
+    BundleOption,
+    complain,
+    examples,
+    existing,
+    make_parent,
+    model_files,
+    settings_of,
+)
+from toonify.errors import UsageError
+
+if TYPE_CHECKING:
+    from toonify.benchmark import Timing
+
+EPILOG = examples(
+    "toonify benchmark me.jpg",
+    "toonify benchmark --tune",
+    "toonify benchmark me.jpg --dtypes float32,bfloat16 --batch-sizes 1,8 -o speed.json",
+    "toonify benchmark --compare mine:make --batch-sizes 1",
+)
+
+
+def benchmark(
+    ctx: typer.Context,
+    photo: Annotated[
+        Path | None,
+        typer.Argument(help="A photo of a person; without one, only networks are measured."),
+    ] = None,
+    output: Annotated[
+        Path | None, typer.Option("-o", "--output", help="Write everything to this JSON file.")
+    ] = None,
+    bundle: BundleOption = "default",
+    character: Annotated[
+        str | None, typer.Option(help="Character's name. Default: the bundle's first.")
+    ] = None,
+    dtypes: Annotated[
+        str | None,
+        typer.Option(help="Comma-separated dtypes. Default: float32, and what auto takes here."),
+    ] = None,
+    batch_sizes: Annotated[
+        str, typer.Option(help="Comma-separated numbers of pictures drawn together.")
+    ] = "1,8",
+    runs: Annotated[int, typer.Option(min=1, help="Runs whose median counts.")] = 5,
+    tune: Annotated[
+        bool,
+        typer.Option(
+            "--tune", help="Find the fastest threads, dtype and batch, and keep them for auto."
+        ),
+    ] = False,
+    compare: Annotated[
+        str | None,
+        typer.Option(
+            help="MODULE:CALLABLE; called with the bundle's generator, it gives a function from w+"
+            " to images, which is timed in turns with ours."
+        ),
+    ] = None,
+) -> None:
+    """Measure every step of drawing: the first run (cold) and the median of later ones (warm).
+
+    With a photo, `start` is a whole `toonify stylize` in a process of its own. Quiet machines give
+    true figures; of a busy one compare figures of the same run only.
+    """
+    from toonify.utils.outputs import InputFiles, check_output
+
+    settings = settings_of(ctx)
+    sizes = _numbers(batch_sizes)
+    if photo is not None:
+        existing(photo, "the photo")
+    if output is not None:
+        check_output(output, InputFiles([photo, *model_files(bundle)]), named=True)
+        make_parent(output)
+
+    from toonify import benchmark as measure
+    from toonify import tuning
+    from toonify.cli.stylize import choose_characters
+    from toonify.device import pick_device, pick_dtype
+    from toonify.engine import Toonifier
+
+    if compare is not None:
+        measure.load_callable(compare)  # fails before minutes are spent
+    device = pick_device(settings.device)
+    asked = [name for name in (dtypes or "").split(",") if name]
+    for name in asked:
+        pick_dtype(name, device)
+    engine = Toonifier.from_bundle(
+        bundle, device=settings.device, dtype=settings.dtype, offline=settings.offline
+    )
+    named = choose_characters([character] if character else (), engine.characters)[0]
+    wanted = [pick_dtype(name, device) for name in asked or ["float32"]]
+    if not asked and engine.dtype not in wanted:
+        wanted.append(engine.dtype)
+    for dtype in wanted:
+        slow = tuning.emulated(dtype, device)
+        if slow and not settings.quiet:
+            complain(slow)
+
+    rows: list[dict[str, Any]] = []
+
+    def show(timing: Timing, **more: Any) -> None:
+        rows.append(timing.record() | more)
+        settings.result(rows[-1], _line(timing, more))
+
+    if not settings.json and not settings.quiet:
+        print(f"{tuning.machine()}; {device}\n{_HEAD}", flush=True)
+    if photo is not None:
+        show(measure.measure_start(photo, bundle))
+        for timing in measure.measure_photo(engine, photo, named, runs=runs):
+            show(timing)
+        for timing in measure.measure_portrait(bundle, photo, runs=runs):
+            show(timing)
+    for timing in measure.measure_networks(
+        engine, named, dtypes=wanted, batch_sizes=sizes, runs=runs
+    ):
+        show(timing)
+    if compare is not None:
+        for ours, theirs, difference in measure.compare(
+            engine, compare, batch_sizes=sizes, runs=runs
+        ):
+            ratio = round(theirs.per_picture / ours.per_picture, 2)
+            show(ours)
+            show(theirs, ratio=ratio, max_difference=difference)
+    report: dict[str, Any] = {
+        "machine": tuning.machine(),
+        "device": str(device),
+        "timings": rows,
+        "peak_memory_mib": measure.peak_memory(),
+    }
+    if tune:
+        report["tuned"] = measure.tune(engine, bundle, named, runs=runs)
+        kept = report["tuned"]
+        settings.result(
+            {"tuned": kept},
+            f"fastest: {kept['dtype']}, {kept['batch_size']} together, {kept['threads']} threads,"
+            f" {kept['seconds']:.3f} s a picture; kept for auto",
+        )
+    if output is not None:
+        output.write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
+
+
+_HEAD = f"{'stage':<24}{'dtype':<10}{'batch':>5}{'cold s':>10}{'warm s':>10}{'a picture':>11}"
+
+
+def _line(timing: Timing, more: dict[str, Any]) -> str:
+    warm = "" if timing.warm is None else f"{timing.warm:.4f}"
+    line = (
+        f"{timing.stage:<23} {timing.dtype:<10}{timing.batch:>5}{timing.cold:>10.4f}{warm:>10}"
+        f"{timing.per_picture:>11.4f}"
+    )
+    if "ratio" in more:
+        apart = more["max_difference"]
+        line += f"  {more['ratio']} times ours"
+        line += "" if apart is None else f", images differ by {apart:.2g} at most"
+    return line
+
+
+def _numbers(text: str) -> list[int]:
+    parts = text.split(",")
+    if not all(part.isascii() and part.isdecimal() and int(part) > 0 for part in parts):
+        raise UsageError(
+            f"--batch-sizes {text!r} are no numbers from 1 on", mend="Say 1,4,8, for example."
+        )
+    return [int(part) for part in parts]
