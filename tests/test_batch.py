@@ -5,8 +5,11 @@ import pytest
 from PIL import Image
 
 from tests.fake_engine import FakeEngine, colour, photo
+from toonify.ahead import Budget
 from toonify.batch import Batch, Options
+from toonify.errors import UsageError
 from toonify.jobs import plan
+from toonify.naming import NameTemplate
 
 
 @pytest.fixture
@@ -266,3 +269,36 @@ def test_results_come_in_the_photos_order(engine, tmp_path):
     (tmp_path / "out/4.png").unlink()
     again = draw(engine, [tmp_path / "in"], tmp_path / "out", batch_size=3, existing="skip")
     assert [r.source for r in first] == [r.source for r in again] == sorted(r.source for r in first)
+
+
+def test_so_many_failures_stop(engine, tmp_path):
+    for index in range(6):
+        photo(tmp_path / f"in/{index}.png", faces=index % 2)
+    results = draw(engine, [tmp_path / "in"], tmp_path / "out", max_failures=2, batch_size=4)
+    assert [result.status for result in results] == ["failed", "ok", "failed"]
+
+
+def test_names_by_a_pattern(engine, tmp_path):
+    source = photo(tmp_path / "in/us.png", faces=2)
+    options = {"characters": ("mina", "otto"), "faces": "all"}
+    options["name"] = NameTemplate("{character}/{stem}_{face}{ext}")
+    draw(engine, [source], tmp_path / "out", **options)
+    names = ["mina/us_1.png", "mina/us_2.png", "otto/us_1.png", "otto/us_2.png"]
+    assert files(tmp_path / "out") == names
+    (result,) = draw(engine, [source], tmp_path / "out", **options)
+    assert result.status == "skipped"
+    photo(tmp_path / "in/b.jpg")
+    batch = Batch(engine, Options(characters=("mina",), name=NameTemplate("{character}{ext}")))
+    with pytest.raises(UsageError, match="would both become"):
+        batch.check(plan([str(tmp_path / "in")], str(tmp_path / "out2")))
+
+
+def test_memory_is_bounded_by_megapixels(engine, tmp_path, monkeypatch):
+    """Large photos whose drawings need them whole are drawn before the batch is full."""
+    monkeypatch.setattr("toonify.batch.Budget", lambda: Budget(1e-3))  # two of them
+    for index in range(5):
+        photo(tmp_path / f"in/{index}.png")
+    options = {"mode": "paste", "faces": "all", "batch_size": 8}
+    results = draw(engine, [tmp_path / "in"], tmp_path / "out", **options)
+    assert [result.status for result in results] == ["ok"] * 5
+    assert max(engine.batches) < 5

@@ -1,10 +1,12 @@
+import io
+import os
 from pathlib import Path
 
 import pytest
 
 from tests.fake_engine import photo
 from toonify.errors import InputError, UsageError
-from toonify.jobs import numbered, plan
+from toonify.jobs import numbered, plan, read_list
 
 
 def test_one_photo_into_a_file_or_a_folder(tmp_path):
@@ -99,3 +101,48 @@ def test_what_lies_in_the_output_folder_is_no_photograph(tmp_path):
     assert job.source == tmp_path / "in/a.png" and "toonify's own" in told[0]
     (job,) = plan([str(tmp_path / "in/toons/a.png")], str(tmp_path / "in/toons2"))
     assert job.source == tmp_path / "in/toons/a.png"
+
+
+def test_patterns_are_filled_in(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for name in ("in/a.jpg", "in/deep/b.jpg", "in/deep/c.png", "other/d.jpg", "in/[x].jpg"):
+        photo(Path(name))
+    (tmp_path / "in/note.txt").touch()
+    jobs = plan(["in/**/*.jpg"], "out")
+    targets = {str(job.source): str(job.target) for job in jobs}
+    assert targets == {
+        "in/[x].jpg": "out/[x].png",
+        "in/a.jpg": "out/a.png",
+        "in/deep/b.jpg": "out/deep/b.png",
+    }
+    (job,) = plan(["in/[x].jpg"], "x.png")
+    assert job.source == Path("in/[x].jpg"), "a file of this very name"
+    with pytest.raises(InputError, match="no picture matches"):
+        plan(["in/*.bmp"], "out")
+
+
+def test_listed_photos_keep_their_places(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    names = ["in/a.jpg", "./in/deep/b.jpg", "../far.jpg", str(tmp_path / "x/c.jpg"), "folder"]
+    for name in [*names[:4], "folder/d.jpg"]:
+        photo(Path(name))
+    jobs = plan([], "out", listed=names)
+    assert [str(job.target) for job in jobs] == [
+        "out/in/a.png",
+        "out/in/deep/b.png",
+        "out/far.png",
+        "out/c.png",
+        "out/folder/d.png",
+    ]
+    twice = [str(tmp_path / "x/c.jpg"), str(tmp_path / "y/c.jpg")]
+    targets = [job.target for job in plan([], "out", listed=twice)]
+    assert len(set(targets)) == 2 and all(str(t).startswith("out/") for t in targets)
+
+
+def test_lists_of_files():
+    lines = io.BytesIO(b"a b.jpg\r\n\ncaf\xe9.jpg\n")
+    assert read_list(lines, "list") == ["a b.jpg", os.fsdecode(b"caf\xe9.jpg")]
+    assert read_list(io.BytesIO(b"a\nb.jpg\0c.jpg\0"), "list", null=True) == ["a\nb.jpg", "c.jpg"]
+    for data in (b"", b"\n\n", b"a.jpg\0b.jpg\0"):
+        with pytest.raises(InputError):
+            read_list(io.BytesIO(data), "list")

@@ -1,8 +1,8 @@
 """Many photographs at once: batches for the generator, files written, one record a photo.
 
-Photographs are read one after the other, their faces gathered into batches for the generator,
-and every failure stays with its own photograph. What is drawn carries a mark of what it was drawn
-from and how, by which a later run knows what is there already.
+Photographs are read, and drawings written, while others are drawn; faces are gathered into batches
+for the generator; every failure stays with its own photograph. What is drawn carries a mark of what
+it was drawn from and how, by which a later run knows what is there already.
 """
 
 from __future__ import annotations
@@ -11,18 +11,24 @@ import hashlib
 import os
 import sys
 import time
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, fields
+from collections import deque
+from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor, wait
+from contextlib import closing
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any, BinaryIO, Literal, Protocol
 
 import cv2
 import numpy as np
 
+from toonify.ahead import Ahead, Budget
 from toonify.errors import InputError, ModelError, ToonifyError, UsageError
 from toonify.faces import Alignment, Face
 from toonify.jobs import STREAM, Job, numbered
+from toonify.media.decoding import open_picture, opened
 from toonify.media.images import Image, encode_image, over_white, read_image, write_file
+from toonify.naming import NameTemplate
 from toonify.utils import marks
 from toonify.utils.hashing import file_sha256
 from toonify.utils.outputs import InputFiles, check_output
@@ -30,6 +36,7 @@ from toonify.utils.outputs import InputFiles, check_output
 Mode = Literal["crop", "paste", "whole"]
 DRAWING = "drawing"  # the mark's kind
 LOSSLESS = (".png",)
+WRITERS = 2
 WAITING = 64  # photographs that need no drawing wait at most so many for those that do
 
 
@@ -83,7 +90,9 @@ class Options:
             not draw is never replaced, but by name.
         format: of what goes to stdout.
         batch_size: faces drawn together.
+        name: how drawings in a folder are called; None: see `toonify.jobs.numbered`.
         fail_fast: stop at the first failure.
+        max_failures: stop after so many.
     """
 
     characters: tuple[str, ...]
@@ -103,7 +112,9 @@ class Options:
     )
     format: str = field(default="png", metadata={"drawing": False})
     batch_size: int = field(default=8, metadata={"drawing": False})
+    name: NameTemplate | None = field(default=None, metadata={"drawing": False})
     fail_fast: bool = field(default=False, metadata={"drawing": False})
+    max_failures: int | None = field(default=None, metadata={"drawing": False})
 
     def settings(self) -> dict[str, Any]:
         """All that drawings depend on, but the characters: every field that isn't marked."""
@@ -167,12 +178,31 @@ class Result:
 
 
 @dataclass
+class _Read:
+    """What is done ahead of drawing.
+
+    Attributes:
+        there: what an earlier run has drawn; it only needs its rows.
+        megapixels: taken from the budget, to be given back.
+    """
+
+    image: Image
+    sha256: str
+    started: float
+    there: Result | None
+    megapixels: float
+
+
+@dataclass
 class _Photo:
     """A photograph whose faces wait for the generator.
 
     Attributes:
         names: of each face's characters, in the order of the options' `characters`.
+        image: without pixels once the faces are cut out, where they are all that is drawn.
         there: what an earlier run has drawn, one list of drawings a face; it only needs its rows.
+        writing: its drawings on their way to the disk.
+        megapixels: taken from the budget, to be given back when all is written.
     """
 
     job: Job
@@ -185,6 +215,8 @@ class _Photo:
     there: Result | None = None
     min_face: float | None = None
     found: int | None = None  # faces in a photograph that is drawn whole
+    writing: list[Future[None]] = field(default_factory=list)
+    megapixels: float = 0.0
 
     @property
     def faces(self) -> int:
@@ -222,39 +254,144 @@ class Batch:
         """Refuse jobs of which a drawing would replace something that is read.
 
         Raises:
-            UsageError: so it is.
+            UsageError: so it is, or two jobs have one target.
         """
+        if self.options.name is not None:
+            self.options.name.check(
+                characters=len(self.options.characters), several_faces=self._by_face
+            )
+        owners: dict[Path, Job] = {}
         for job in jobs:
             for path in self._known_targets(job):
                 if self.inputs.find(path) is not None:
                     self._check_target(job, path)
+                if (other := owners.setdefault(path, job)) is not job:
+                    raise UsageError(
+                        f"{other.name} and {job.name} would both become {path}",
+                        mend="Convert them in separate runs, or choose another --name.",
+                    )
 
-    def run(self, jobs: Sequence[Job]) -> Iterator[Result]:
+    def run(self, jobs: Iterable[Job | None]) -> Generator[Result, None, None]:
         """One result a job, in the jobs' order.
 
-        Nothing is raised for a photograph that fails: its result says why.
+        Nothing is raised for a photograph that fails: its result says why. Close the iterator when
+        you leave it early: threads are at work for it.
+
+        Args:
+            jobs: None among them means that there are no more for now: all results up to there
+                are given before the next job is asked for.
 
         Raises:
             UsageError: options out of range.
         """
-        waiting: list[_Photo | Result] = []
-        for job in jobs:
-            started = time.perf_counter()
-            try:
-                prepared = self._prepare(job, started)
-            except Exception as error:
-                prepared = self._failed(job, error, started)
-            waiting.append(prepared)
-            failed = isinstance(prepared, Result) and prepared.status == "failed"
-            if failed and self.options.fail_fast:
-                break
-            faces = sum(_to_draw(item) for item in waiting)
-            if not faces or faces >= self._together or len(waiting) >= WAITING:
-                yield from self._flush(waiting)
-                waiting = []
-        yield from self._flush(waiting)
+        most = 1 if self.options.fail_fast else self.options.max_failures
+        failures = 0
+        self._writers = ThreadPoolExecutor(WRITERS, thread_name_prefix="write")
+        try:
+            with closing(self._results(jobs, careful=most is not None)) as results:
+                for result in results:
+                    yield result
+                    failures += result.status == "failed"
+                    if most is not None and failures >= most:
+                        return
+        finally:
+            self._writers.shutdown(wait=True, cancel_futures=True)
 
-    def _prepare(self, job: Job, started: float) -> _Photo | Result:
+    def _results(
+        self, jobs: Iterable[Job | None], *, careful: bool
+    ) -> Generator[Result, None, None]:
+        """Args: careful: nothing beyond a failure is begun before it is told."""
+        waiting: list[_Photo | Result] = []
+        written: deque[tuple[_Photo | None, Result]] = deque()
+        self._budget = Budget()
+        with Ahead(self._read, self._budget) as ahead:
+            for step in ahead.through(jobs):
+                if step is not None:
+                    job, reading = step
+                    while not wait([reading], timeout=0.05).done:
+                        if self._budget.exhausted:  # by what is in these
+                            written += self._flush(waiting)
+                            waiting = []
+                            yield from self._settled(written)
+                    waiting.append(prepared := self._prepared(job, reading.result()))
+                    failed = isinstance(prepared, Result) and prepared.status == "failed"
+                    faces = sum(_to_draw(item) for item in waiting)
+                    enough = not faces or faces >= self._together or len(waiting) >= WAITING
+                    if not enough and not (failed and careful):
+                        continue
+                written += self._flush(waiting)
+                waiting = []
+                yield from self._settled(written, all_but=0 if step is None else WAITING)
+            written += self._flush(waiting)
+            yield from self._settled(written)
+
+    def _read(self, number: int, job: Job) -> _Read | Result:
+        """What is done ahead, in a thread: look what is there, hash and decode the photograph."""
+        started = time.perf_counter()
+        megapixels, taken = 0.0, False
+        try:
+            there = self._before(job)
+            if there is not None and not self.sheet_rows:
+                return there
+            megapixels = _megapixels(job)
+            self._budget.take(number, megapixels)
+            taken = True
+            stream = _Hashing(sys.stdin.buffer) if job.source is None else None
+            image = read_image(stream or job.source)  # type: ignore[arg-type]
+            sha256 = stream.hexdigest() if stream else _photo_sha256(job.source)  # type: ignore[arg-type]
+            return _Read(image, sha256, started, there, megapixels)
+        except Exception as error:
+            if taken:
+                self._budget.give(megapixels)
+            return self._failed(job, error, started)
+        finally:
+            if not taken:
+                self._budget.take(number, 0.0)  # its turn is over
+
+    def _prepared(self, job: Job, read: _Read | Result) -> _Photo | Result:
+        """The faces of a photograph that was read."""
+        if isinstance(read, Result):
+            return read
+        try:
+            photo = self._prepare(job, read.image, read.started, read.sha256, read.there)
+        except Exception as error:
+            self._budget.give(read.megapixels)
+            return self._failed(job, error, read.started)
+        if self.options.mode == "crop" and not self.options.aligned:
+            photo.image = replace(photo.image, rgb=photo.image.rgb[:0], alpha=None)
+            self._budget.give(read.megapixels)
+        else:
+            photo.megapixels = read.megapixels
+        return photo
+
+    def _settled(
+        self, written: deque[tuple[_Photo | None, Result]], *, all_but: int = 0
+    ) -> Iterator[Result]:
+        """Results whose drawings are on the disk; waits for those of all but the last few."""
+        while written:
+            photo, result = written[0]
+            writing = [] if photo is None else photo.writing
+            if len(written) <= all_but and not all(future.done() for future in writing):
+                return
+            written.popleft()
+            try:
+                for future in writing:
+                    future.result()
+            except Exception as error:
+                assert photo is not None
+                result = self._failed(photo.job, error, photo.started)
+            if photo is not None:
+                self._budget.give(photo.megapixels)
+                if result.status == "ok":
+                    result.seconds = time.perf_counter() - photo.started
+            yield result
+
+    def _before(self, job: Job) -> Result | None:
+        """What is there already of a job that may be drawn.
+
+        Raises:
+            ToonifyError: it may not.
+        """
         options = self.options
         if job.problem:
             raise InputError(f"can't read {job.name}: {job.problem}")
@@ -262,8 +399,6 @@ class Batch:
         present = [path for path in targets if os.path.lexists(path)]
         kept = options.existing == "skip" or (options.existing == "error" and not job.explicit)
         there = self._there(job) if present and kept else None
-        if there is not None and not self.sheet_rows:
-            return there
         if there is None:
             for path in targets:
                 self._check_target(job, path)
@@ -272,9 +407,13 @@ class Batch:
                     f"{present[0]} is there, of another photo or other options",
                     mend="Add --overwrite to draw all anew, or --skip-existing what has changed.",
                 )
-        stream = _Hashing(sys.stdin.buffer) if job.source is None else None
-        image = read_image(stream or job.source)  # type: ignore[arg-type]
-        sha256 = stream.hexdigest() if stream else _photo_sha256(job.source)  # type: ignore[arg-type]
+        return there
+
+    def _prepare(
+        self, job: Job, image: Image, started: float, sha256: str, there: Result | None
+    ) -> _Photo:
+        """The faces of a photograph, cut out."""
+        options = self.options
         if options.aligned:
             height, width = image.rgb.shape[:2]
             if height != width:
@@ -369,6 +508,10 @@ class Batch:
         return options.mode == "crop" and options.faces == "all" and not options.aligned
 
     def _named(self, target: Path, face: int, character: str) -> Path:
+        if self.options.name is not None:
+            return self.options.name.path(
+                target, character=character, face=face + 1, level=self.options.level
+            )
         return numbered(
             target,
             face=face + 1 if self._by_face else None,
@@ -385,7 +528,9 @@ class Batch:
         named = job.explicit and path == job.target
         check_output(path, self.inputs, named=named, folder=job.folder)
 
-    def _flush(self, waiting: list[_Photo | Result]) -> Iterator[Result]:
+    def _flush(self, waiting: list[_Photo | Result]) -> list[tuple[_Photo | None, Result]]:
+        """Draw what waits; its drawings are then on their way to the disk."""
+        results: list[tuple[_Photo | None, Result]] = []
         photos = [photo for photo in waiting if isinstance(photo, _Photo) and photo.there is None]
         drawn = iter(
             self._draw(
@@ -395,7 +540,7 @@ class Batch:
         )
         for item in waiting:
             if isinstance(item, Result):
-                yield item
+                results.append((None, item))
                 continue
             try:
                 if item.there is not None:
@@ -404,9 +549,8 @@ class Batch:
                     result = self._finish(item, [next(drawn) for _ in item.crops])
             except Exception as error:
                 result = self._failed(item.job, error, item.started)
-            yield result
-            if result.status == "failed" and self.options.fail_fast:
-                return
+            results.append((item, result))
+        return results
 
     def _draw(
         self, crops: list[np.ndarray], names: list[tuple[str, ...]]
@@ -468,7 +612,6 @@ class Batch:
             self._write_pasted(photo, toons, result)
         else:
             self._write_crops(photo, toons, result)
-        result.seconds = time.perf_counter() - photo.started
         return result
 
     def _write_crops(self, photo: _Photo, toons: Sequence[Sequence[Any]], result: Result) -> None:
@@ -538,7 +681,8 @@ class Batch:
         record: dict[str, Any],
         result: Result,
     ) -> np.ndarray:
-        """Write a drawing; gives it as it is read back, for the sheet (a document: nothing)."""
+        """Have a drawing written; gives it as it is read back, for the sheet (a document:
+        nothing)."""
         job = photo.job
         rgb, alpha = _with_alpha(drawing, alpha)
 
@@ -553,10 +697,12 @@ class Batch:
         elif job.target is not None:
             path = self._named(job.target, face, character)
             self._check_target(job, path)
-            data = encoded(path.suffix)
+            data: bytes | None = None
             if self.sheet_rows and path.suffix.lower() not in LOSSLESS:
-                image = read_image(data)
-                rgb, alpha = image.rgb, image.alpha
+                data = encoded(path.suffix)
+                if not isinstance(drawing, bytes):
+                    image = read_image(data)
+                    rgb, alpha = image.rgb, image.alpha
             mark = {
                 "kind": DRAWING,
                 "input": photo.sha256,
@@ -564,7 +710,11 @@ class Batch:
                 "faces": photo.faces,
                 "about": record,
             }
-            write_file(path, marks.stamp(data, path.name, mark))
+
+            def write() -> None:
+                write_file(path, marks.stamp(data or encoded(path.suffix), path.name, mark))
+
+            photo.writing.append(self._writers.submit(write))
             result.outputs.append({"path": str(path), **record})
         return rgb if self.options.mode == "paste" else _on_paper(rgb, alpha)
 
@@ -624,6 +774,18 @@ class _Hashing:
 
     def hexdigest(self) -> str:
         return self._digest.hexdigest()
+
+
+def _megapixels(job: Job) -> float:
+    """Of a photograph, by its header; 0 where that can't be told."""
+    if job.source is None:
+        return 0.0
+    try:
+        with opened(job.source) as (file, name):
+            width, height = open_picture(file, name).size
+    except Exception:  # whatever it is, reading it will say so
+        return 0.0
+    return width * height / 1e6
 
 
 def _photo_sha256(path: Path) -> str:

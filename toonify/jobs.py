@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import glob
 import os
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import BinaryIO
 
 from toonify.errors import InputError, UsageError
 from toonify.media.images import FORMATS, IMAGE_SUFFIXES
 from toonify.media.scan import Scan, scan_images
+from toonify.utils.outputs import made_by_toonify
 
 STREAM = "-"
+MOST_LISTED = 1 << 28  # bytes of a list of files
 
 
 @dataclass(frozen=True)
@@ -51,6 +55,7 @@ def plan(
     inputs: Sequence[str],
     output: str | None,
     *,
+    listed: Sequence[str] = (),
     recursive: bool = False,
     suffix: str = ".png",
     note: Callable[[str], None] = lambda line: None,
@@ -61,9 +66,11 @@ def plan(
     named itself.
 
     Args:
-        inputs: image files, folders (their tree is mirrored) or "-" for stdin.
+        inputs: image files, folders (their tree is mirrored), patterns such as
+            "photos/**/*.jpg", or "-" for stdin.
         output: a file for one photograph, a folder for several, "-" for stdout; None for
             stdout when the input is stdin, else for no files at all.
+        listed: more files and folders, whose relative paths are mirrored.
         recursive: look into the folders' sub-folders too.
         suffix: of the files in an output folder, and of an output file if it isn't an image's.
         note: gets a line on what a folder holds that is left out.
@@ -74,7 +81,8 @@ def plan(
     """
     if STREAM in inputs:
         return [_stream_job(inputs, output, suffix)]
-    single = len(inputs) == 1 and not os.path.isdir(inputs[0])
+    single = len(inputs) == 1 and not listed and not os.path.isdir(inputs[0])
+    single = single and not _is_pattern(inputs[0])
     if output == STREAM:
         if not single:
             raise UsageError("stdout takes one photo", mend="Give a folder with -o.")
@@ -85,10 +93,10 @@ def plan(
             raise InputError(f"no such file: {source}", mend="Check the name.")
         if output is None:
             return [Job(source, None)]
-        if _is_folder(output):
+        if is_folder(output):
             return mirrored([(source, Path(source.name))], Path(output), suffix)
         return [Job(source, _checked_file(Path(output), suffix), explicit=True)]
-    if output is not None and not _is_folder(output):
+    if output is not None and not is_folder(output):
         raise UsageError(
             f"several photos can't all go into the one file {output}",
             mend="Give a folder with -o.",
@@ -97,18 +105,110 @@ def plan(
     unreadable: list[Job] = []
     folder = None if output is None else Path(output)
     for name in inputs:
-        path = Path(name)
-        if path.is_dir():
-            scan = scan_images(path, recursive=recursive, suffixes=IMAGE_SUFFIXES, photographs=True)
-            _leave_out_results(scan, path, folder)
-            _tell(scan, path, note)
-            if not scan.images and not scan.unreadable:
-                raise _nothing_in(path, scan, recursive)
-            pairs += [(source, source.relative_to(path)) for source in scan.images]
-            unreadable += [Job(source, None, problem=reason) for source, reason in scan.unreadable]
+        if _is_pattern(name):
+            pairs += _matching(name, note)
+        elif os.path.isdir(name):
+            found, failed = _folder(Path(name), folder, recursive, note)
+            pairs, unreadable = pairs + found, unreadable + failed
         else:
-            pairs.append((path, Path(path.name)))
+            pairs.append((Path(name), Path(Path(name).name)))
+    for name, place in _listed_places(listed).items():
+        if os.path.isdir(name):
+            found, failed = _folder(Path(name), folder, recursive, note)
+            pairs += [(source, place / relative) for source, relative in found]
+            unreadable += failed
+        else:
+            pairs.append((Path(name), place))
     return mirrored(pairs, folder, suffix) + unreadable
+
+
+def folder_jobs(
+    path: Path, output: Path | None, *, recursive: bool = False, suffix: str = ".png"
+) -> list[Job]:
+    """Jobs of a folder's photographs, as `plan` has them; none where there are none.
+
+    Raises:
+        InputError: the folder can't be read.
+    """
+    scan = scan_images(path, recursive=recursive, suffixes=IMAGE_SUFFIXES, photographs=True)
+    _leave_out_results(scan, path, output)
+    pairs = [(source, source.relative_to(path)) for source in scan.images]
+    unreadable = [Job(source, None, problem=reason) for source, reason in scan.unreadable]
+    return mirrored(pairs, output, suffix) + unreadable
+
+
+def read_list(stream: BinaryIO, name: str, *, null: bool = False) -> list[str]:
+    """Names of files, a line each, or with NUL after each as `find -print0` writes them.
+
+    Raises:
+        InputError: there are none, or far too many, or NUL is between them unasked.
+    """
+    data = stream.read(MOST_LISTED + 1)
+    if len(data) > MOST_LISTED:
+        raise InputError(f"{name} is no list of files: it has no end")
+    if not null and b"\0" in data:
+        raise InputError(f"{name} has NUL characters", mend="Add --null for lists of -print0.")
+    parts = data.split(b"\0") if null else data.splitlines()
+    names = [os.fsdecode(part) for part in parts if part]
+    if not names:
+        raise InputError(f"{name} names no files")
+    return names
+
+
+def _folder(
+    path: Path, output: Path | None, recursive: bool, note: Callable[[str], None]
+) -> tuple[list[tuple[Path, Path]], list[Job]]:
+    """(photograph, path within the folder) of a folder, and what in it can't be read."""
+    scan = scan_images(path, recursive=recursive, suffixes=IMAGE_SUFFIXES, photographs=True)
+    _leave_out_results(scan, path, output)
+    _tell(scan, path, note)
+    if not scan.images and not scan.unreadable:
+        raise _nothing_in(path, scan, recursive)
+    pairs = [(source, source.relative_to(path)) for source in scan.images]
+    return pairs, [Job(source, None, problem=reason) for source, reason in scan.unreadable]
+
+
+def _is_pattern(name: str) -> bool:
+    """Whether a name has wildcards, which the shell has not filled in, and is no file's own."""
+    return glob.has_magic(name) and not os.path.lexists(name)
+
+
+def _matching(pattern: str, note: Callable[[str], None]) -> list[tuple[Path, Path]]:
+    """(photograph, path below the pattern's fixed beginning) of all that a pattern matches."""
+    fixed = Path()
+    for part in Path(pattern).parts[:-1]:
+        if glob.has_magic(part):
+            break
+        fixed /= part
+    pairs, made = [], 0
+    for name in sorted(glob.glob(pattern, recursive=True)):
+        path = Path(name)
+        if path.suffix.lower() not in IMAGE_SUFFIXES or not path.is_file():
+            continue
+        if made_by_toonify(path):
+            made += 1
+            continue
+        pairs.append((path, path.relative_to(fixed)))
+    if made:
+        note(f"{made} of the pictures that {pattern} matches are toonify's own: left out")
+    if not pairs:
+        raise InputError(f"no picture matches {pattern}", mend="Check the pattern.")
+    return pairs
+
+
+def _listed_places(names: Sequence[str]) -> dict[str, Path]:
+    """Where listed files belong in the output folder, never out of it: a relative path as it is,
+    an absolute one by its name, or all of it where names are the same."""
+    paths = {name: Path(os.path.normpath(name)) for name in names}
+    counts = Counter(path.name for path in paths.values() if path.is_absolute())
+    places = {}
+    for name, path in paths.items():
+        if path.is_absolute() and counts[path.name] == 1:
+            places[name] = Path(path.name)
+        else:
+            parts = path.parts[1:] if path.is_absolute() else path.parts
+            places[name] = Path(*(part for part in parts if part != ".."))
+    return places
 
 
 def _leave_out_results(scan: Scan, path: Path, output: Path | None) -> None:
@@ -151,7 +251,7 @@ def _stream_job(inputs: Sequence[str], output: str | None, suffix: str) -> Job:
         raise UsageError("- (stdin) is one photo and goes alone", mend="Run it separately.")
     if output is None or output == STREAM:
         return Job(None, None, to_stdout=True)
-    if _is_folder(output):
+    if is_folder(output):
         return Job(None, Path(output) / f"stdin{suffix}", folder=Path(output))
     return Job(None, _checked_file(Path(output), suffix), explicit=True)
 
@@ -194,7 +294,8 @@ def mirrored(
     ]
 
 
-def _is_folder(output: str) -> bool:
+def is_folder(output: str) -> bool:
+    """Whether an output is meant as a folder: it is one, ends with / or has no suffix."""
     path = Path(output)
     return path.is_dir() or output.endswith(("/", os.sep)) or not path.suffix
 

@@ -123,6 +123,7 @@ OVER_OTHERS = [
 ]
 # Options of a path that only read, or fill a folder that is empty.
 READING = {
+    ("stylize", "--watch"),
     ("align", "--anchor"), ("finetune", "--data"),
     ("train-encoder", "--photos"), ("train-encoder", "--pairs"), ("train-encoder", "--drawings"),
     ("train-encoder", "--parser"), ("train-encoder", "--cutouts"), ("distill", "--pairs"),

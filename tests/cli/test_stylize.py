@@ -174,3 +174,37 @@ def test_damaged_bundle(run, bundle, tmp_path):
 def test_aligned(run, bundle, tmp_path):
     out = tmp_path / "x.png"
     assert run("stylize", ASTRONAUT, "-o", out, "--bundle", bundle, "--aligned").status == 0
+
+
+def test_a_list_of_files_from_stdin(piped, bundle, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for name in ("a b.png", "deep/c.png"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        Image.new("RGB", (64, 64), "grey").save(name)
+    options = ("--aligned", "-o", "out", "--bundle", bundle, "--name", "{stem}-{character}{ext}")
+    status, _, err = piped(
+        b"a b.png\0deep/c.png\0gone.png\0", "stylize", "--files-from", "-", "-0", *options
+    )
+    assert status == 1 and b"gone.png" in err
+    drawn = sorted(str(path.relative_to("out")) for path in Path("out").rglob("*.png"))
+    assert drawn == ["a b-mina.png", "deep/c-mina.png"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (["-o", "out"], "no photos"),
+        ([ASTRONAUT, "-o", "out", "-0"], "--files-from"),
+        ([ASTRONAUT, "-o", "x.png", "--name", "{stem}{ext}"], "-o FOLDER"),
+        (["--watch", ".", "-o", "x.png"], "-o FOLDER"),
+        (["--watch", "gone", "-o", "out"], "not a folder"),
+        ([ASTRONAUT, "-o", "out", "--fail-fast", "--max-failures", "3"], "Take one"),
+        ([ASTRONAUT, "-o", "out", "--name", "{mood}"], "{mood}"),
+        (["-", "--files-from", "list", "-o", "out"], "alone"),
+    ],
+)
+def test_options_of_batches_that_do_not_go_together(run, tmp_path, monkeypatch, arguments, told):
+    monkeypatch.chdir(tmp_path)
+    result = run("stylize", *arguments)
+    assert result.status == 2 and told in result.err and result.err.count("\n") == 1
+    assert list(tmp_path.iterdir()) == []

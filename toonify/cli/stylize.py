@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
-from contextlib import ExitStack
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, closing
 from enum import StrEnum
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -42,6 +43,7 @@ if TYPE_CHECKING:
     from toonify.engine import Toonifier
     from toonify.jobs import Job
     from toonify.portrait.batching import StyleBatchEngine
+    from toonify.utils.outputs import InputFiles
 
 
 SMALL = 24  # px of a face, below which it goes without saying that it is not looked for
@@ -81,12 +83,18 @@ EPILOG = examples(
     "toonify stylize party.jpg -o party-toon.jpg --character bram --paste",
     "toonify stylize photos/ -o toons/ --recursive --skip-existing --manifest done.jsonl",
     "cat me.jpg | toonify stylize - > toon.png",
+    "find . -name '*.jpg' -print0 | toonify stylize --files-from - -0 -o toons/",
+    "toonify stylize photos/ -o toons/ --character all --name '{character}/{stem}{ext}'",
+    "toonify stylize --watch inbox/ -o toons/ --manifest done.jsonl",
 )
 
 
 def stylize(
     ctx: typer.Context,
-    inputs: Annotated[list[str], typer.Argument(help="Photos, folders of photos, or - (stdin).")],
+    inputs: Annotated[
+        list[str] | None,
+        typer.Argument(help="Photos, folders of photos, patterns such as 'in/**/*.jpg', or -."),
+    ] = None,
     output: Annotated[
         str | None,
         typer.Option(
@@ -177,9 +185,33 @@ def stylize(
             "--overwrite", help="Draw anew what is there; never replaces what toonify didn't draw."
         ),
     ] = False,
+    files_from: Annotated[
+        str | None,
+        typer.Option(help="A file that lists photos, a line each, or - for stdin."),
+    ] = None,
+    null: Annotated[
+        bool, typer.Option("-0", "--null", help="NUL ends each of them, as of find -print0.")
+    ] = False,
+    watch: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FOLDER", help="Go on with photos as they come into this folder, till Ctrl-C."
+        ),
+    ] = None,
+    name: Annotated[
+        str | None,
+        typer.Option(
+            metavar="PATTERN",
+            help="How drawings in a folder are called: {stem}, {character} (or style), {face},"
+            " {level}, {ext}; '{character}/{stem}{ext}' makes folders.",
+        ),
+    ] = None,
     fail_fast: Annotated[
         bool, typer.Option("--fail-fast", help="Stop at the first photo that fails.")
     ] = False,
+    max_failures: Annotated[
+        int | None, typer.Option(min=1, help="Stop once so many photos have failed.")
+    ] = None,
     manifest: Annotated[
         Path | None, typer.Option(help="Append a JSON line a photo to this file.")
     ] = None,
@@ -201,11 +233,13 @@ def stylize(
     faces with --crop --faces all their numbers (toon-face1.png).
     """
     from toonify.batch import Batch, Options
-    from toonify.jobs import STREAM, plan
+    from toonify.jobs import STREAM, is_folder, plan
     from toonify.manifest import Manifest
+    from toonify.naming import NameTemplate
     from toonify.sheet import SheetWriter
     from toonify.utils.outputs import InputFiles, check_output
     from toonify.utils.streams import write_binary
+    from toonify.watching import watch as watched
 
     settings = settings_of(ctx)
     if skip_existing and overwrite:
@@ -215,6 +249,21 @@ def stylize(
     _check_only(only, aligned=aligned, faces=faces)
     if aligned and min_face is not None:
         raise UsageError("--aligned looks for no faces", mend="Leave --min-face out.")
+    if fail_fast and max_failures is not None:
+        raise UsageError("--fail-fast is --max-failures 1", mend="Take one.")
+    inputs = inputs or []
+    if not inputs and files_from is None and watch is None:
+        raise UsageError("no photos", mend="Name some, or a folder, --files-from or --watch.")
+    if null and files_from is None:
+        raise UsageError("--null is of --files-from", mend="Leave it out.")
+    if STREAM in inputs and (files_from is not None or watch is not None):
+        raise UsageError("- (stdin) is one photo and goes alone", mend="Run it separately.")
+    if (watch is not None or name is not None) and (output is None or not is_folder(output)):
+        option = "--name" if watch is None else "--watch"
+        raise UsageError(f"{option} needs a folder for the drawings", mend="Give -o FOLDER.")
+    if watch is not None and not watch.is_dir():
+        raise UsageError(f"--watch {watch} is not a folder", mend="Make it, or name another.")
+    template = None if name is None else NameTemplate(name)
     to_stdout = output == STREAM or (STREAM in inputs and output is None)
     if output is None and not to_stdout and sheet is None:
         raise UsageError("nowhere to put the drawings", mend="Give -o FILE, -o FOLDER or --sheet.")
@@ -224,7 +273,17 @@ def stylize(
     if to_stdout and sys.stdout.isatty():
         raise UsageError("a picture is not for a terminal", mend="Redirect stdout or give -o FILE.")
     kind = _format(format, output)
-    jobs = plan(inputs, output, recursive=recursive, suffix=f".{kind}", note=complain)
+    listed = [] if files_from is None else _listed(files_from, null)
+    jobs: list[Job] = []
+    if inputs or listed:
+        jobs = plan(
+            inputs,
+            output,
+            listed=listed,
+            recursive=recursive,
+            suffix=f".{kind}",
+            note=complain,
+        )
     _check_format(format, jobs)
     styles = choose_styles(style or (), character or (), bundle)
     # a style draws everybody where they stand anyway
@@ -245,7 +304,7 @@ def stylize(
         raise UsageError(f"characters are pixels, no shapes for {kind}", mend="Name a --style.")
     if document(kind) and sheet is not None:
         raise UsageError(f"a --sheet shows pixels, not {kind}", mend="Make it in a run of its own.")
-    reads = InputFiles([*(job.source for job in jobs), *model_files(bundle)])
+    reads = InputFiles([*(job.source for job in jobs), *model_files(bundle), files_from, watch])
     if any(job.source is None for job in jobs):
         reads.add_stream(0, "standard input")
     if to_stdout and reads.find(1) is not None:
@@ -296,13 +355,18 @@ def stylize(
         only=only,
         min_face=min_face,
         identity={name: _identity(engine, toonifier, name) for name in names},
-        existing="skip" if skip_existing else "overwrite" if overwrite else "error",
+        existing="overwrite" if overwrite else "skip" if skip_existing or watch else "error",
         format=kind,
         batch_size=1 if whole else together,
+        name=template,
         fail_fast=fail_fast,
+        max_failures=max_failures,
     )
     batch = Batch(engine, options, inputs=reads, sheet_rows=sheet is not None)
     batch.check(jobs)
+    arriving: Iterator[Job | None] = iter(())
+    if watch is not None and output is not None:
+        arriving = watched(watch, Path(output), recursive=recursive, suffix=f".{kind}")
     failed, full = 0, ""
     with ExitStack() as stack:
         log = stack.enter_context(Manifest(manifest)) if manifest else None
@@ -312,8 +376,9 @@ def stylize(
             else None
         )
         progress = stack.enter_context(settings.progress("photos"))
-        for done, result in enumerate(batch.run(jobs), start=1):
-            progress(done, len(jobs))
+        results = stack.enter_context(closing(batch.run(chain(jobs, _noted(arriving, reads)))))
+        for done, result in enumerate(results, start=1):
+            progress(done, None if watch else len(jobs))
             if log and not full:
                 try:
                     log.add(result.entry())
@@ -342,6 +407,28 @@ def stylize(
     if failed and len(jobs) > 1:
         complain(f"{failed} of {len(jobs)} photos failed")
     raise typer.Exit(1 if failed or full else 0)
+
+
+def _listed(source: str, null: bool) -> list[str]:
+    from toonify.jobs import STREAM, read_list
+
+    if source == STREAM:
+        return read_list(sys.stdin.buffer, "standard input", null=null)
+    try:
+        with open(source, "rb") as file:
+            return read_list(file, source, null=null)
+    except OSError as error:
+        raise InputError(
+            f"can't read {source}: {error.strerror or error}", mend="Check the name."
+        ) from error
+
+
+def _noted(jobs: Iterator[Job | None], reads: InputFiles) -> Iterator[Job | None]:
+    """Jobs that come later, whose photos are never replaced either."""
+    for job in jobs:
+        if job is not None and job.source is not None:
+            reads.add(job.source)
+        yield job
 
 
 def choose_characters(
