@@ -19,6 +19,7 @@ from toonify.portrait.subject import (
 
 
 def paint_nose(head: Head) -> None:
+    """Wings, nostrils, and one line along the side that is in shade or turned away."""
     p, u = head.face.points, head.unit
     ink, fold = head.palette.ink, head.palette.fold
     w = head.pen
@@ -67,6 +68,7 @@ def paint_nose(head: Head) -> None:
 
 
 def paint_mouth(head: Head) -> None:
+    """Lips in their own color, what is seen between them, and the line where they meet."""
     p, u, lab = head.face.points, head.unit, head.lab
     ink = head.palette.ink
     w = head.pen
@@ -165,6 +167,7 @@ def paint_teeth(head: Head, mouth: list[Ring], inner: Field) -> None:
 
 
 def paint_brows(head: Head) -> None:
+    """A stroke along the mesh's brow, as thick and as dark as the photograph's is there."""
     p, u, lab = head.face.points, head.unit, head.lab
     lum = blur(lab[..., 0], 1.0)
     kernel = np.hanning(9) / np.hanning(9).sum()
@@ -211,6 +214,7 @@ def paint_brows(head: Head) -> None:
 
 
 def iris_color(lab: Lab, eye: Eye) -> Field:
+    """CIELAB (3,) of an iris: the darker part of its ring, where no light is reflected."""
     yy, xx = np.mgrid[: lab.shape[0], : lab.shape[1]]
     distance = np.hypot(xx - eye.iris[0], yy - eye.iris[1])
     ring = (distance < eye.radius * 0.85) & (distance > eye.radius * 0.4)
@@ -223,6 +227,10 @@ def iris_color(lab: Lab, eye: Eye) -> Field:
 
 
 def paint_eyes(head: Head) -> None:
+    """Lids, sclera, iris and catchlight, a little larger; shut eyes as one line.
+
+    Eyes that are hidden (sunglasses, a hand, hair, the far side of a profile) are left out.
+    """
     u, style, lab = head.unit, head.style, head.lab
     base, ink, fold = head.palette.skin, head.palette.ink, head.palette.fold
     yaw = head.face.yaw
@@ -253,7 +261,6 @@ def paint_eyes(head: Head) -> None:
 
         opening = float(np.max((eye.lower - centre) @ n) - np.min((eye.upper - centre) @ n))
         top, bottom = spline(grow(eye.upper), 40), spline(grow(eye.lower), 40)
-        dark = 1.0
         crease = top - n * (2.6 * u + 0.2 * opening)
         draw.add([stroke(crease[4:-3], np.array([0.05, 0.5, 0.5, 0.05]) * w)], fold)
         if opening < 0.14 * wide or opening < 2.6 * u:
@@ -296,7 +303,7 @@ def paint_eyes(head: Head) -> None:
             [
                 stroke(
                     np.vstack([wing[None], top]),
-                    np.array([0.2, 1.35, 1.65, 1.45, 1.1, 0.3]) * w * (0.75 if far else 1.1) * dark,
+                    np.array([0.2, 1.35, 1.65, 1.45, 1.1, 0.3]) * w * (0.75 if far else 1.1),
                 )
             ],
             lash,

@@ -129,6 +129,7 @@ def screen(head: Head, skin: Field, shade: Field, cuts: list[float], colors: lis
 
 
 def paint_blush(head: Head, base: Field) -> None:
+    """A warm spot on each cheek that is seen."""
     p, u = head.face.points, head.unit
     warm = f32([base[0] - 4, base[1] + 14, base[2] + 3])
     for index, side in ((50, -1), (280, 1)):
