@@ -92,6 +92,26 @@ def test_the_default_bundle_draws_by_default(run, photo, tmp_path):
     assert not np.array_equal(pixels(out), pixels(photo))
 
 
+def test_toonify_draws_the_first_style_where_no_character_is_named(run, tmp_path):
+    for name, options in (
+        ("a.png", ()),
+        ("b.png", ("--style", "ink")),
+        ("c.png", ("--style", "soft")),
+    ):
+        command = ("translate", ASTRONAUT, "-o", tmp_path / name, "--task", "toonify", *options)
+        assert run(*command).status == 0
+    assert np.array_equal(pixels(tmp_path / "a.png"), pixels(tmp_path / "b.png"))
+    assert not np.array_equal(pixels(tmp_path / "a.png"), pixels(tmp_path / "c.png"))
+    result = run(
+        "translate", ASTRONAUT, "-o", tmp_path / "d.png", "--task", "mask", "--style", "ink"
+    )
+    assert result.status == 2 and "--style" in result.err
+    command = ("translate", ASTRONAUT, "-o", tmp_path / "d.png", "--task", "toonify")
+    result = run(*command, "--frame", "aligned")
+    assert result.status == 2 and "--frame" in result.err
+    assert not (tmp_path / "d.png").exists()
+
+
 @pytest.mark.parametrize(
     ("options", "status", "said"),
     [

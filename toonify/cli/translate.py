@@ -71,6 +71,13 @@ def translate(
         str | None,
         typer.Option(
             help="Of the bundle, for toonify; as `toonify video --character`.",
+            show_default="a style",
+        ),
+    ] = None,
+    style: Annotated[
+        str | None,
+        typer.Option(
+            help="Style of the bundle, for toonify: people stay who they are.",
             show_default="its first",
         ),
     ] = None,
@@ -109,13 +116,17 @@ def translate(
     _check(task, output, samples, factor, parser, strength)
     if character is not None and (task is not Task.toonify or checkpoint is not None):
         raise UsageError("--character is of a bundle's toonify", mend="Leave it out.")
+    if style is not None and (task is not Task.toonify or checkpoint is not None or character):
+        raise UsageError("--style is of a bundle's toonify", mend="Leave it or --character out.")
     present(source)
     if parser != Path("default"):
         present(parser)
     if task is Task.toonify and checkpoint is None:
         if generator is not None:
             raise UsageError("--generator is of a --checkpoint", mend="Leave it out, or add one.")
-        _toonify(settings, source, output, bundle, character)
+        if frame is not Framing.whole:
+            raise UsageError("toonify draws whole frames", mend="Leave --frame out.")
+        _toonify(settings, source, output, bundle, character, style)
         return
     targets = [output]
     if samples > 1:
@@ -136,9 +147,20 @@ def translate(
 
 
 def _toonify(
-    settings: Settings, source: Path, output: Path, bundle: str, character: str | None
+    settings: Settings,
+    source: Path,
+    output: Path,
+    bundle: str,
+    character: str | None,
+    style: str | None,
 ) -> None:
-    """Every face of a photograph drawn within it, by the bundle's StyleGANEX model."""
+    """A photograph drawn as a whole: in a style, or every face as a character by the bundle's
+    StyleGANEX model."""
+    from toonify.portrait.catalog import bundle_styles
+
+    if style is not None or (character is None and bundle_styles(bundle)):
+        _draw_style(settings, source, output, bundle, style)
+        return
     from toonify.errors import InputError
     from toonify.faces import get_detector
     from toonify.frame_engine import FrameToonifier
@@ -156,6 +178,27 @@ def _toonify(
         raise InputError(f"{source}: no face found", mend="Use a picture with a visible face.")
     write_image(output, drawn)
     record = {"source": str(source), "outputs": [str(output)], "faces": count}
+    settings.result(record, f"{source} -> {output}")
+
+
+def _draw_style(
+    settings: Settings, source: Path, output: Path, bundle: str, style: str | None
+) -> None:
+    from toonify.media.images import read_image, write_image
+    from toonify.portrait import PortraitEngine
+
+    check_output(output, InputFiles([source, *model_files(bundle)]), named=True)
+    engine = PortraitEngine.from_bundle(bundle, offline=settings.offline)
+    chosen = engine.style(style).name
+    rgb = read_image(source).rgb
+    faces = engine.detector.detect(rgb)
+    write_image(output, engine.stylize(rgb, chosen, faces=faces))
+    record = {
+        "source": str(source),
+        "outputs": [str(output)],
+        "faces": len(faces),
+        "style": chosen,
+    }
     settings.result(record, f"{source} -> {output}")
 
 
