@@ -222,7 +222,7 @@ def test_photos_are_inverted_by_the_bundles_own_networks(run, whole_bundle, tmp_
     edit = ["--direction", "sefa-1", "--range", "-2:2", "--frames", 3]
     result = run("edit", ASTRONAUT, "-o", strip, *edit)
     assert result.status == 0, result.err
-    assert pixels(strip).shape[1] == 3 * round(width / 4) + 2 * 4
+    assert pixels(strip).shape[1] == 3 * pixels(ASTRONAUT).shape[1] + 2 * 4
 
 
 @pytest.mark.usefixtures("as_default")
