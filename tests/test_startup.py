@@ -2,9 +2,11 @@
 
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
+FACE = Path(__file__).parents[1] / "examples" / "faces" / "01.jpg"
 WITHOUT_TORCH = (
     "toonify",
     "toonify.batch",
@@ -17,6 +19,8 @@ WITHOUT_TORCH = (
     "toonify.faces.person",
     "toonify.jobs",
     "toonify.media.images",
+    "toonify.portrait.batching",
+    "toonify.portrait.engine",
     "toonify.sheet",
 )
 HEAVY = ("torch", "torchvision", "lpips", "face_alignment", "scipy", "ssl")
@@ -27,3 +31,15 @@ def test_imports_nothing_heavy(name):
     code = f"import sys, {name}; print([m for m in {HEAVY!r} if m in sys.modules])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+def test_a_photograph_is_drawn_without_torch(tmp_path):
+    arguments = ["stylize", str(FACE), "-o", str(tmp_path / "drawn.png")]
+    code = (
+        "import sys; from toonify.cli.main import main\n"
+        f"status = main({arguments!r})\n"
+        f"print(status, [m for m in {HEAVY!r} if m in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines()[-1] == "0 []", done.stderr
+    assert (tmp_path / "drawn.png").is_file()

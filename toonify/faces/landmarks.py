@@ -12,7 +12,6 @@ from typing import Any
 from urllib.error import URLError
 
 from toonify.checkpoints.cache import location
-from toonify.checkpoints.download import obtain
 from toonify.checkpoints.registry import get
 from toonify.errors import ModelError
 from toonify.faces.mtcnn import MTCNNDetector
@@ -41,6 +40,8 @@ class FaceAlignmentDetector(FaceDetector):
     name = "face-alignment"
 
     def __init__(self, *, device: str = "cpu", offline: bool = True) -> None:
+        from toonify.checkpoints.download import obtain  # not before it is needed: imports ssl
+
         mend = "Run: toonify models pull face-alignment, or use --landmarks mtcnn."
         try:
             obtain("face-alignment", offline=offline)
