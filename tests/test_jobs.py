@@ -3,6 +3,7 @@ import os
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 from tests.fake_engine import photo
 from toonify.errors import InputError, UsageError
@@ -146,3 +147,52 @@ def test_lists_of_files():
     for data in (b"", b"\n\n", b"a.jpg\0b.jpg\0"):
         with pytest.raises(InputError):
             read_list(io.BytesIO(data), "list")
+
+
+@pytest.mark.parametrize(
+    ("source", "target"),
+    [
+        ("a.JPG", "a.jpg"),
+        ("a.jfif", "a.jpg"),
+        ("a.heic", "a.jpg"),
+        ("a.webp", "a.webp"),
+        ("a.png", "a.png"),
+        ("a.tif", "a.png"),
+        ("a", "a.png"),
+    ],
+)
+def test_whole_photos_stay_of_their_kind(tmp_path, source, target):
+    (tmp_path / source).touch()
+    (job,) = plan([str(tmp_path / source)], f"{tmp_path}/out/", suffix="")
+    assert job.target == tmp_path / "out" / target
+
+
+def test_kinds_of_one_name_keep_their_own_and_never_meet(tmp_path):
+    for name in ("a.jpg", "a.png", "a.jpeg", "a.png.png", "b.jpg"):
+        photo(tmp_path / f"in/{name}")
+    jobs = plan([str(tmp_path / "in")], str(tmp_path / "out"), suffix="")
+    targets = {job.source.name: job.target.name for job in jobs}
+    assert len(set(targets.values())) == 5 and targets["b.jpg"] == "b.jpg"
+    assert targets["a.jpg"] == "a.jpg.jpg" and targets["a.png"].endswith(".png")
+
+
+def test_other_files_are_counted_and_named_once(tmp_path):
+    photo(tmp_path / "in/a.jpg")
+    for name in ("notes.txt", "b.txt", "c.docx", "Thumbs.db", ".hidden"):
+        (tmp_path / f"in/{name}").touch()
+    told = []
+    jobs = plan([str(tmp_path / "in")], str(tmp_path / "out"), note=told.append)
+    assert [job.source.name for job in jobs] == ["a.jpg"]
+    assert len(told) == 1 and told[0].startswith("3 files are no pictures") and ".txt" in told[0]
+
+
+def test_pictures_without_a_suffix_are_known_by_content(tmp_path):
+    photo(tmp_path / "in/a.jpg")
+    data = io.BytesIO()
+    Image.new("RGB", (8, 8)).save(data, "PNG")
+    (tmp_path / "in/IMG_0001").write_bytes(data.getvalue())
+    (tmp_path / "in/Makefile").write_text("all:")
+    told = []
+    jobs = plan([str(tmp_path / "in")], str(tmp_path / "out"), note=told.append)
+    assert {job.source.name for job in jobs} == {"a.jpg", "IMG_0001"}
+    assert told == [f"1 file is no picture in {tmp_path / 'in'} (no suffix): left out"]

@@ -84,6 +84,8 @@ class Options:
         min_face: height in px of the smallest faces that the engine looks for; None, its default.
         aligned: photographs are FFHQ crops already, no face is looked for.
         identity: character → whatever else its drawings depend on (networks, code), JSON-able.
+        strip: drawings say nothing of the photograph (date, camera, …).
+        quality: 1..100 of JPEG and WebP; None for 95.
         existing: what becomes of drawings that are there. Those of the same photograph and
             options always stay, unless "overwrite" is said or their file was named; the others
             are an "error", are drawn anew ("skip"), or all are ("overwrite"). What toonify did
@@ -107,6 +109,8 @@ class Options:
     min_face: float | None = None
     aligned: bool = False
     identity: Mapping[str, Any] = field(default_factory=dict)
+    strip: bool = False
+    quality: int | None = None
     existing: Literal["error", "skip", "overwrite"] = field(
         default="error", metadata={"drawing": False}
     )
@@ -415,7 +419,8 @@ class Batch:
         """The faces of a photograph, cut out."""
         options = self.options
         if options.aligned:
-            height, width = image.rgb.shape[:2]
+            rgb = image.flat
+            height, width = rgb.shape[:2]
             if height != width:
                 raise InputError(
                     f"{job.name} is {width}x{height}, an aligned face is square",
@@ -423,9 +428,7 @@ class Batch:
                 )
             names = self._cast([0.5])
             return _Photo(job, image, [None], [image.rgb], names, started, sha256, there)
-        rgb = image.rgb
-        if options.mode == "whole" and image.alpha is not None:
-            rgb = over_white(rgb, image.alpha)
+        rgb = image.flat
         largest = options.mode != "whole" and options.faces == "largest" and options.only is None
         faces = self.engine.detect(rgb, largest=largest)
         smallest = self.engine.smallest_face(rgb)
@@ -445,7 +448,7 @@ class Batch:
             faces = [_chosen(faces, options.only, job.name)]
         elif largest:
             faces = faces[:1]
-        alignments: list[Alignment | None] = [self.engine.align(image.rgb, face) for face in faces]
+        alignments: list[Alignment | None] = [self.engine.align(rgb, face) for face in faces]
         crops = [alignment.image for alignment in alignments if alignment is not None]
         names = self._cast([float(f.points5[:, 0].mean()) / rgb.shape[1] for f in faces])
         photo = _Photo(job, image, alignments, crops, names, started, sha256, there)
@@ -608,6 +611,9 @@ class Batch:
         )
         if photo.found == 0:
             result.note = "no face found: drawn as a scene"
+        if photo.image.reduced > 1:
+            reduced = f"read at 1/{photo.image.reduced} of its size: see --max-pixels"
+            result.note = f"{result.note}; {reduced}" if result.note else reduced
         if self.options.mode == "paste":
             self._write_pasted(photo, toons, result)
         else:
@@ -689,7 +695,14 @@ class Batch:
         def encoded(format: str) -> bytes:
             if isinstance(drawing, bytes):
                 return drawing
-            return encode_image(rgb, format, alpha=alpha)
+            metadata = photo.image.metadata
+            return encode_image(
+                rgb,
+                format,
+                alpha=alpha,
+                quality=self.options.quality or 95,
+                metadata=metadata.stripped() if self.options.strip else metadata,
+            )
 
         if job.to_stdout:
             result.picture = encoded(self.options.format)

@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import BinaryIO
 
 from toonify.errors import InputError, UsageError
-from toonify.media.images import FORMATS, IMAGE_SUFFIXES
-from toonify.media.scan import Scan, scan_images
+from toonify.media.images import FORMATS, IMAGE_SUFFIXES, same_kind
+from toonify.media.scan import Scan, others_note, scan_images
 from toonify.utils.outputs import made_by_toonify
 
 STREAM = "-"
@@ -72,7 +72,8 @@ def plan(
             stdout when the input is stdin, else for no files at all.
         listed: more files and folders, whose relative paths are mirrored.
         recursive: look into the folders' sub-folders too.
-        suffix: of the files in an output folder, and of an output file if it isn't an image's.
+        suffix: of the files in an output folder, and of an output file if it isn't an image's;
+            empty for each photo's own kind, see `same_kind`.
         note: gets a line on what a folder holds that is left out.
 
     Raises:
@@ -224,6 +225,8 @@ def _leave_out_results(scan: Scan, path: Path, output: Path | None) -> None:
 
 
 def _tell(scan: Scan, path: Path, note: Callable[[str], None]) -> None:
+    if others := others_note(scan, path):
+        note(others)
     if scan.made:
         note(f"{len(scan.made)} of the pictures in {path} are toonify's own: left out")
     if scan.linked:
@@ -252,7 +255,7 @@ def _stream_job(inputs: Sequence[str], output: str | None, suffix: str) -> Job:
     if output is None or output == STREAM:
         return Job(None, None, to_stdout=True)
     if is_folder(output):
-        return Job(None, Path(output) / f"stdin{suffix}", folder=Path(output))
+        return Job(None, Path(output) / f"stdin{suffix or '.png'}", folder=Path(output))
     return Job(None, _checked_file(Path(output), suffix), explicit=True)
 
 
@@ -277,20 +280,20 @@ def mirrored(
         if sources.setdefault(relative, source) != source:
             raise UsageError(
                 f"{sources[relative]} and {source} would both become"
-                f" {folder / relative.with_suffix(suffix)}",
+                f" {folder / relative.with_suffix(suffix or same_kind(source))}",
                 mend="Convert them in separate runs.",
             )
-    names = {relative: relative.with_suffix("") for relative in sources}
+    endings = {relative: suffix or same_kind(source) for relative, source in sources.items()}
+    names = {r: r.with_name(f"{r.stem}{endings[r]}") for r in sources}
     while True:
         counts = Counter(names.values())
-        double = [r for r, stem in names.items() if counts[stem] > 1 and stem != r]
+        longest = {r: r.with_name(f"{r.name}{endings[r]}") for r in sources}
+        double = [r for r, name in names.items() if counts[name] > 1 and name != longest[r]]
         if not double:
             break
-        names |= {relative: relative for relative in double}
+        names |= {relative: longest[relative] for relative in double}
     return [
-        Job(source, folder / stem.with_name(f"{stem.name}{suffix}"), folder=folder)
-        for (relative, source) in sources.items()
-        for stem in [names[relative]]
+        Job(source, folder / names[relative], folder=folder) for relative, source in sources.items()
     ]
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from toonify.cli.common import complain, examples, settings_of
+from toonify.cli.common import complain, examples, note_others, settings_of
 from toonify.errors import InputError, ToonifyError, UsageError
 from toonify.utils import atomic
 from toonify.utils.marks import CROP
@@ -78,6 +78,7 @@ def align(
     settings = settings_of(ctx)
     colour = parse_colour(background)
     paths = list(iter_images(existing_folder(drawings), recursive=True))
+    note_others(drawings)
     if not paths:
         raise InputError(f"no image in {drawings}", mend="Put PNG or JPEG drawings there.")
     reads = InputFiles([*paths, anchor])

@@ -8,7 +8,14 @@ from typing import Annotated
 
 import typer
 
-from toonify.cli.common import complain, examples, make_parent, model_files, settings_of
+from toonify.cli.common import (
+    complain,
+    examples,
+    make_parent,
+    model_files,
+    note_others,
+    settings_of,
+)
 from toonify.cli.live import training_display
 from toonify.cli.projecting import (
     BatchOption,
@@ -87,6 +94,7 @@ def build_lut(
     check_output(output, reads, named=True)
     for suffix in (".png", ".html"):
         check_output(output.with_suffix(suffix), reads)
+    note_others(folder, photos)
     options = ProjectionOptions(
         generator, encoder, start, k, steps, batch_size, lr, patience, noise
     )

@@ -177,6 +177,20 @@ def complain(message: str) -> None:
     print(visible(f"toonify: {' '.join(message.split())}"), file=sys.stderr, flush=True)
 
 
+def note_others(*folders: Path | None) -> None:
+    """A line on stderr for each folder that holds files besides pictures."""
+    from toonify.media.images import IMAGE_SUFFIXES
+    from toonify.media.scan import others_note, scan_images
+
+    for folder in dict.fromkeys(folders):
+        if folder is None or not folder.is_dir():
+            continue
+        with contextlib.suppress(InputError):  # whoever reads the folder says so
+            scan = scan_images(folder, recursive=True, suffixes=IMAGE_SUFFIXES)
+            if line := others_note(scan, folder):
+                complain(line)
+
+
 def examples(*lines: str) -> str:
     """Epilog that ends a command's help: its examples, kept line by line."""
     shown = "\n".join(f"  {line}" for line in lines)

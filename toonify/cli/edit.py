@@ -262,7 +262,7 @@ def _editor(
     from toonify.inversion.fitting import FitSettings
     from toonify.media.images import read_image
 
-    rgb = read_image(source).rgb
+    rgb = read_image(source).flat
     fit = FitSettings(steps=steps)
     try:
         with settings.progress("reading the face") as bar:
@@ -349,7 +349,7 @@ def _side(folder: Path) -> list[Path]:
 
     if not folder.is_dir():
         raise UsageError(f"{folder} is not a folder", mend="Give --fit POSITIVE/ NEGATIVE/.")
-    return photographs([folder])
+    return photographs([folder], note=complain)
 
 
 def _fitted(

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from toonify.cli.common import complain, examples, existing, model_files, settings_of
+from toonify.cli.common import complain, examples, existing, model_files, note_others, settings_of
 from toonify.errors import UsageError
 from toonify.utils.outputs import InputFiles, check_output
 
@@ -99,6 +99,7 @@ def evaluate(
             mend="Give one for all, or one for each.",
         )
     jobs = plan(photos, None, recursive=recursive, note=complain)
+    note_others(*folders)
     paths = [job.source for job in jobs if job.source][:limit]
     reads = InputFiles([*paths, *folders, *model_files(*bundles)])
     for name in ("report.json", "index.html", "sheet.png"):

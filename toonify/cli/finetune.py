@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from toonify.cli.common import Settings, complain, examples, model_files, settings_of
+from toonify.cli.common import Settings, complain, examples, model_files, note_others, settings_of
 from toonify.cli.live import KeepOption, training_display
 from toonify.cli.projecting import EncoderOption
 from toonify.utils.outputs import InputFiles, check_run_folder
@@ -246,6 +246,7 @@ def finetune(
     if augment_p is not None and ada_target is not None:
         raise UsageError("a fixed --augment-p has no --ada-target", mend="Leave one out.")
     check_run_folder(output, InputFiles([data, *model_files(base, encoder, discriminator)]))
+    note_others(data)
     shared = {"freeze_below": freeze_below, "seed": settings.seed, "lr": lr}
     dtype = pick_dtype(settings.dtype, pick_device(settings.device))
     pairs = batch_size or PairedConfig.batch_size

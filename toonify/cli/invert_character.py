@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from toonify.cli.common import complain, examples, model_files, settings_of
+from toonify.cli.common import complain, examples, model_files, note_others, settings_of
 from toonify.cli.live import training_display
 from toonify.cli.projecting import (
     BatchOption,
@@ -68,6 +68,7 @@ def invert_character(
     from toonify.training.table_jobs import project_drawings
 
     settings = settings_of(ctx)
+    note_others(*images)
     if name is None and not (len(images) == 1 and images[0].is_dir()):
         raise UsageError("single drawings have no character's name", mend="Add --name NAME.")
     name = name or images[0].resolve().name

@@ -162,7 +162,7 @@ class Photos:
 
         if path.suffix == ".safetensors":
             return fit_codes(self.latents(path).w_plus, self.model.generator.num_ws)
-        rgb = read_image(path).rgb
+        rgb = read_image(path).flat
         faces = self.detector.detect(rgb)
         if not faces:
             raise InputError(f"{path}: no face found", mend="Use a picture with a visible face.")
@@ -183,7 +183,7 @@ class Photos:
         from toonify.inversion.frames import shoot
         from toonify.media.images import read_image
 
-        rgb = read_image(path).rgb
+        rgb = read_image(path).flat
         framing = self.framing
         if framing is Framing.whole and not self.model.reads_frames:
             framing = Framing.face  # the frame is of no use, so its limits don't apply

@@ -156,7 +156,7 @@ def sample_photos(folder: Path, projector: Projector, *, count: int = 3) -> list
     generator, detector, found = projector.generator, get_detector(), []
     for path in sorted(iter_images(folder, recursive=True)):
         try:
-            photo = read_image(path).rgb
+            photo = read_image(path).flat
             faces = detector.detect(photo)
         except ToonifyError as error:
             complain(f"{path} is left out: {error}")

@@ -65,8 +65,9 @@ class Landmarks(StrEnum):
 
 
 class Format(StrEnum):
-    """What drawings are written as; the last two hold shapes."""
+    """What drawings are written as: the photo's own kind, pixels, or shapes."""
 
+    same = "same"
     png = "png"
     jpg = "jpg"
     webp = "webp"
@@ -159,10 +160,21 @@ def stylize(
         Format | None,
         typer.Option(
             help="What is written into folders and to stdout; svg and pdf, of styles alone, hold"
-            " shapes. Default: by the suffix of -o, else png.",
+            " shapes. Default: by the suffix of -o; in folders whole photos as they were stored"
+            " (same: JPEG stays JPEG), portraits as png.",
             show_default=False,
         ),
     ] = None,
+    quality: Annotated[
+        int | None,
+        typer.Option(min=1, max=100, help="Of JPEG and WebP.", show_default="95"),
+    ] = None,
+    strip: Annotated[
+        bool,
+        typer.Option(
+            "--strip", help="Drawings say nothing of the photo: no date, no camera. Never a place."
+        ),
+    ] = False,
     require_face: Annotated[
         bool,
         typer.Option("--require-face", help="A photo without a face fails, else it is a scene."),
@@ -272,7 +284,13 @@ def stylize(
         raise UsageError("stdout takes the picture or --json, not both", mend="Give -o FILE.")
     if to_stdout and sys.stdout.isatty():
         raise UsageError("a picture is not for a terminal", mend="Redirect stdout or give -o FILE.")
+    styles = choose_styles(style or (), character or (), bundle)
+    # a style draws everybody where they stand anyway
+    whole = bool(styles) and not character and paste is not False
     kind = _format(format, output)
+    photos = (paste or whole) and not document(kind) and background != "transparent"
+    same = format is Format.same or (format is None and photos)
+    suffix = "" if same else f".{kind}"
     listed = [] if files_from is None else _listed(files_from, null)
     jobs: list[Job] = []
     if inputs or listed:
@@ -281,13 +299,13 @@ def stylize(
             output,
             listed=listed,
             recursive=recursive,
-            suffix=f".{kind}",
+            suffix=suffix,
             note=complain,
         )
     _check_format(format, jobs)
-    styles = choose_styles(style or (), character or (), bundle)
-    # a style draws everybody where they stand anyway
-    whole = bool(styles) and not character and paste is not False
+    _check_quality(quality, kind, jobs)
+    if strip and document(kind):
+        raise UsageError(f"{kind} says nothing of the photo", mend="Leave --strip out.")
     if styles:
         one = faces is Faces.largest or only is not None
         _check_style_options(bool(paste and character), aligned, whole and one)
@@ -357,6 +375,8 @@ def stylize(
         identity={name: _identity(engine, toonifier, name) for name in names},
         existing="overwrite" if overwrite else "skip" if skip_existing or watch else "error",
         format=kind,
+        strip=strip,
+        quality=quality,
         batch_size=1 if whole else together,
         name=template,
         fail_fast=fail_fast,
@@ -366,7 +386,7 @@ def stylize(
     batch.check(jobs)
     arriving: Iterator[Job | None] = iter(())
     if watch is not None and output is not None:
-        arriving = watched(watch, Path(output), recursive=recursive, suffix=f".{kind}")
+        arriving = watched(watch, Path(output), recursive=recursive, suffix=suffix)
     failed, full = 0, ""
     with ExitStack() as stack:
         log = stack.enter_context(Manifest(manifest)) if manifest else None
@@ -509,7 +529,7 @@ def _check_style_options(pasted_together: bool, aligned: bool, one_of_all: bool)
 
 def _format(asked: Format | None, output: str | None) -> str:
     """What is written where the output is no file of pixels."""
-    if asked is not None:
+    if asked is not None and asked is not Format.same:
         return asked.value
     suffix = Path(output or "").suffix.lower().lstrip(".")
     return suffix if document(suffix) and not Path(output or "").is_dir() else "png"
@@ -517,12 +537,19 @@ def _format(asked: Format | None, output: str | None) -> str:
 
 def _check_format(asked: Format | None, jobs: Sequence[Job]) -> None:
     for job in jobs:
-        if asked is None or not job.explicit or job.target is None:
+        if asked in (None, Format.same) or not job.explicit or job.target is None:
             continue
-        if job.target.suffix.lower().replace("jpeg", "jpg") != f".{asked.value}":
+        if job.target.suffix.lower().replace("jpeg", "jpg") != f".{asked}":
             raise UsageError(
                 f"{job.target} is no name for --format {asked.value}", mend="Take one of both."
             )
+
+
+def _check_quality(quality: int | None, kind: str, jobs: Sequence[Job]) -> None:
+    written = {job.target.suffix.lower() for job in jobs if job.target is not None}
+    written |= {f".{kind}" for job in jobs if job.to_stdout}
+    if quality is not None and jobs and not written & {".jpg", ".jpeg", ".webp"}:
+        raise UsageError("--quality is of JPEG and WebP", mend="Leave it out, or --format jpg.")
 
 
 def _has_jpeg(kind: str, jobs: Sequence[Job]) -> bool:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from toonify.cli.common import examples, model_files, settings_of
+from toonify.cli.common import examples, model_files, note_others, settings_of
 from toonify.cli.live import KeepOption, training_display
 from toonify.cli.training_faces import check_faces, face_data, judges
 from toonify.cli.training_frames import FrameOptions
@@ -319,6 +319,7 @@ def train_encoder(
     named = (generator, start, codes_by, faces, toon, table)
     reads = [photos, pairs, drawings, parser, cutouts, *model_files(*named)]
     check_run_folder(output, InputFiles(reads))
+    note_others(photos, drawings)
     if task is not TaskName.face:
         train_frames(settings, frames, data_for)
         return

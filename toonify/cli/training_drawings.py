@@ -51,5 +51,5 @@ def _drawing(options: FrameOptions, name: str, size: int) -> np.ndarray:
     if options.task == "mask":
         labels = centre_square(read_mask(found[0]))
         return np.asarray(cv2.resize(labels, (size, size), interpolation=cv2.INTER_NEAREST))
-    grey = cv2.cvtColor(centre_square(read_image(found[0]).rgb), cv2.COLOR_RGB2GRAY)
+    grey = cv2.cvtColor(centre_square(read_image(found[0]).flat), cv2.COLOR_RGB2GRAY)
     return np.asarray(cv2.resize(grey, (size, size), interpolation=cv2.INTER_AREA), np.uint8)

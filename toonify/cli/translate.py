@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from toonify.inversion.model import FaceModel
+    from toonify.media.metadata import Metadata
 
 EPILOG = examples(
     "toonify models pull styleganex-sr",
@@ -100,6 +101,12 @@ def translate(
             "of 19 labels."
         ),
     ] = None,
+    strip: Annotated[
+        bool,
+        typer.Option(
+            "--strip", help="The answer says nothing of SOURCE: no date, no camera. Never a place."
+        ),
+    ] = False,
     strength: Annotated[float, typer.Option(help="Of an edit; negative turns it round.")] = 1.0,
     frame: FramingOption = Framing.whole,
 ) -> None:
@@ -126,7 +133,7 @@ def translate(
             raise UsageError("--generator is of a --checkpoint", mend="Leave it out, or add one.")
         if frame is not Framing.whole:
             raise UsageError("toonify draws whole frames", mend="Leave --frame out.")
-        _toonify(settings, source, output, bundle, character, style)
+        _toonify(settings, source, output, bundle, character, style, strip)
         return
     targets = [output]
     if samples > 1:
@@ -137,10 +144,11 @@ def translate(
         check_output(target, reads, named=samples == 1)
     model = load_model(settings, checkpoint or OFFICIAL[task], generator)
     photos = Photos(settings, model, frame)
+    metadata = _metadata(source, strip)
     images = _images(task, photos, source, samples, factor, parser, strength, settings.seed)
     with settings.progress(source.name) as bar:
         for done, (image, target) in enumerate(zip(images, targets, strict=True), start=1):
-            write_image(target, to_rgb(image))
+            write_image(target, to_rgb(image), metadata=metadata)
             bar(done, len(targets))
     record: dict[str, Any] = {"source": str(source), "outputs": [str(t) for t in targets]}
     settings.result(record, f"{source} -> {', '.join(record['outputs'])}")
@@ -153,13 +161,14 @@ def _toonify(
     bundle: str,
     character: str | None,
     style: str | None,
+    strip: bool,
 ) -> None:
     """A photograph drawn as a whole: in a style, or every face as a character by the bundle's
     StyleGANEX model."""
     from toonify.portrait.catalog import bundle_styles
 
     if style is not None or (character is None and bundle_styles(bundle)):
-        _draw_style(settings, source, output, bundle, style)
+        _draw_style(settings, source, output, bundle, style, strip)
         return
     from toonify.errors import InputError
     from toonify.faces import get_detector
@@ -171,18 +180,20 @@ def _toonify(
     check_output(output, InputFiles([source, *model_files(bundle)]), named=True)
     frames = FrameToonifier.from_bundle(bundle, device=settings.device, dtype=settings.dtype)
     casting = Casting([character] if character else [], frames.characters)
-    rgb = read_image(source).rgb
+    image = read_image(source)
     detector = get_detector(device=str(frames.device), offline=settings.offline)
-    drawn, count = draw_still(rgb, FrameArtist(frames, detector), casting)
+    drawn, count = draw_still(image.flat, FrameArtist(frames, detector), casting)
     if not count:
         raise InputError(f"{source}: no face found", mend="Use a picture with a visible face.")
-    write_image(output, drawn)
+    metadata = image.metadata.stripped() if strip else image.metadata
+    alpha = None if image.alpha is None else fitted(image.alpha, drawn)
+    write_image(output, drawn, alpha=alpha, metadata=metadata)
     record = {"source": str(source), "outputs": [str(output)], "faces": count}
     settings.result(record, f"{source} -> {output}")
 
 
 def _draw_style(
-    settings: Settings, source: Path, output: Path, bundle: str, style: str | None
+    settings: Settings, source: Path, output: Path, bundle: str, style: str | None, strip: bool
 ) -> None:
     from toonify.media.images import read_image, write_image
     from toonify.portrait import PortraitEngine
@@ -190,9 +201,13 @@ def _draw_style(
     check_output(output, InputFiles([source, *model_files(bundle)]), named=True)
     engine = PortraitEngine.from_bundle(bundle, offline=settings.offline)
     chosen = engine.style(style).name
-    rgb = read_image(source).rgb
+    image = read_image(source)
+    rgb = image.flat
     faces = engine.detector.detect(rgb)
-    write_image(output, engine.stylize(rgb, chosen, faces=faces))
+    drawn = engine.stylize(rgb, chosen, faces=faces)
+    metadata = image.metadata.stripped() if strip else image.metadata
+    alpha = None if image.alpha is None else fitted(image.alpha, drawn)
+    write_image(output, drawn, alpha=alpha, metadata=metadata)
     record = {
         "source": str(source),
         "outputs": [str(output)],
@@ -200,6 +215,23 @@ def _draw_style(
         "style": chosen,
     }
     settings.result(record, f"{source} -> {output}")
+
+
+def _metadata(source: Path, strip: bool) -> Metadata:
+    """What the source says about itself."""
+    from toonify.media.decoding import open_picture, opened
+    from toonify.media.metadata import Metadata
+
+    with opened(source) as (file, name), open_picture(file, name) as image:
+        metadata = Metadata.of(image)
+    return metadata.stripped() if strip else metadata
+
+
+def fitted(alpha: Any, drawn: Any) -> Any:
+    """An opacity (H, W) at the size of a drawing (H', W', 3)."""
+    from toonify.inversion.frames import resize
+
+    return resize(alpha, *drawn.shape[:2])
 
 
 def _images(
@@ -223,7 +255,7 @@ def _images(
         yield t.translate_frame(model, shot, name, strength=strength)
         return
     if task is Task.sketch:
-        drawing = t.sketch_tensor(read_image(source).rgb)
+        drawing = t.sketch_tensor(read_image(source).flat)
     elif parser is not None:
         shot = photos.shoot(source)
         seen = shot.face if shot.frame is None else shot.frame

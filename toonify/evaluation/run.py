@@ -263,7 +263,7 @@ def _one(
 ]:
     """The record, the crop, its drawings, and what they (and, without names, the photograph) are
     recognized by."""
-    image = read_image(path).rgb
+    image = read_image(path).flat
     height, width = image.shape[:2]
     if aligned and height != width:
         raise InputError(

@@ -25,7 +25,21 @@ from toonify.utils.atomic import write_bytes
 RGB = NDArray[np.uint8]  # (H, W, 3)
 
 FORMATS = {".png": "PNG", ".jpg": "JPEG", ".jpeg": "JPEG", ".webp": "WEBP"}  # written
-IMAGE_SUFFIXES = (*FORMATS, ".bmp", ".tif", ".tiff", ".gif", ".avif")  # looked for in folders
+# looked for in folders; those whose codec is missing are failures, not left out
+IMAGE_SUFFIXES = (
+    *FORMATS,
+    *(".jpe", ".jfif", ".jif", ".mpo", ".jp2", ".j2k", ".jpx"),
+    *(".bmp", ".tif", ".tiff", ".gif", ".ppm", ".pgm", ".pbm", ".pnm"),
+    *(".avif", ".heic", ".heif", ".hif", ".jxl"),
+)
+_JPEG_LIKE = (".jpg", ".jpeg", ".jpe", ".jfif", ".jif", ".mpo", ".heic", ".heif", ".hif")
+
+
+def same_kind(path: Path) -> str:
+    """The suffix of a picture that is written as a photo was stored: JPEG for what cameras give,
+    WebP for WebP, PNG for all else."""
+    suffix = path.suffix.lower()
+    return ".jpg" if suffix in _JPEG_LIKE else ".webp" if suffix == ".webp" else ".png"
 
 
 @dataclass(frozen=True, eq=False)
@@ -92,6 +106,7 @@ def write_image(
     *,
     alpha: NDArray[np.uint8] | None = None,
     quality: int = 95,
+    metadata: Metadata | None = None,
     mark: Mapping[str, Any] | None = None,
 ) -> None:
     """Write (H, W, 3) uint8 to `path`, in the format of its suffix, whole or not at all.
@@ -100,6 +115,7 @@ def write_image(
     laid over white. Links are written through: see `toonify.utils.outputs.check_output`.
 
     Args:
+        metadata: what the photo says about itself, see `Metadata`; None for nothing.
         mark: what the file says of itself, see `toonify.utils.marks.stamp`.
 
     Raises:
@@ -107,7 +123,7 @@ def write_image(
         InputError: the file can't be written (folder, permission, full disk).
     """
     target = Path(path)
-    data = encode_image(rgb, target.suffix, alpha=alpha, quality=quality)
+    data = encode_image(rgb, target.suffix, alpha=alpha, quality=quality, metadata=metadata)
     write_file(target, marks.stamp(data, target.name, mark or {"kind": "picture"}))
 
 
@@ -138,12 +154,14 @@ def encode_image(
     *,
     alpha: NDArray[np.uint8] | None = None,
     quality: int = 95,
+    metadata: Metadata | None = None,
 ) -> bytes:
     """(H, W, 3) uint8 as the bytes of a file; `format` is "png", "jpg", "jpeg" or "webp".
 
     Args:
         alpha: (H, W) uint8; JPEG has no transparency and lays the picture over white.
         quality: 1..100, of JPEG and WebP.
+        metadata: what the photo says about itself, see `Metadata`; None for nothing.
 
     Raises:
         UsageError: another format.
@@ -168,6 +186,8 @@ def encode_image(
         options = {"quality": quality, "exact": True}
     else:
         options = {"compress_level": 4}
+    if metadata is not None:
+        options |= metadata.save_options(kind)
     out = io.BytesIO()
     try:
         image.save(out, format=kind, **options)

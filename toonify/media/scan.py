@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import stat
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -11,6 +12,8 @@ from pathlib import Path
 from toonify.errors import InputError
 from toonify.utils.links import FOLLOW_LINKS
 from toonify.utils.outputs import made_by_toonify
+
+EVERYDAY_FILES = {"thumbs.db", "desktop.ini", "readme.md", "readme.txt", "license", "license.txt"}
 
 
 @dataclass
@@ -22,12 +25,14 @@ class Scan:
         unreadable: (sub-folder or file, reason), each a failure.
         linked: links that lead out of the folder or nowhere: not followed.
         made: what toonify itself drew there, if that was asked for.
+        others: ordinary files that are no pictures.
     """
 
     images: list[Path] = field(default_factory=list)
     unreadable: list[tuple[Path, str]] = field(default_factory=list)
     linked: list[Path] = field(default_factory=list)
     made: list[Path] = field(default_factory=list)
+    others: list[Path] = field(default_factory=list)
 
 
 def scan_images(
@@ -37,7 +42,7 @@ def scan_images(
     suffixes: Sequence[str],
     photographs: bool = False,
 ) -> Scan:
-    """The image files of a folder by suffix, sorted by path.
+    """The image files of a folder by suffix, those without one by content, sorted by path.
 
     Hidden files and folders are left out and linked folders are not entered. Links to files are
     followed within the folder only, or everywhere with --follow-links.
@@ -62,7 +67,12 @@ def scan_images(
         folders[:] = [f for f in folders if recursive and not f.startswith(".")]
         for name in files:
             path = Path(base, name)
-            if name.startswith(".") or path.suffix.lower() not in suffixes:
+            if name.startswith("."):
+                continue
+            if path.suffix.lower() not in suffixes and not _is_bare_picture(path):
+                everyday = name.lower() in EVERYDAY_FILES
+                if not everyday and not path.is_symlink() and not _not_regular(path):
+                    scan.others.append(path)
                 continue
             if path.is_symlink() and not _leads_inside(path, root, anywhere=follow):
                 scan.linked.append(path)
@@ -76,6 +86,25 @@ def scan_images(
         found.sort(key=lambda path: path.relative_to(root).parts)
     scan.unreadable.sort()
     return scan
+
+
+def others_note(scan: Scan, folder: str | os.PathLike[str]) -> str:
+    """A line on the files of a folder that are no pictures; empty where there are none."""
+    kinds = Counter(path.suffix.lower() or "no suffix" for path in scan.others)
+    if not kinds:
+        return ""
+    count = len(scan.others)
+    named = ", ".join(kind for kind, _ in kinds.most_common(4))
+    more = ", …" if len(kinds) > 4 else ""
+    what = "1 file is no picture" if count == 1 else f"{count} files are no pictures"
+    return f"{what} in {folder} ({named}{more}): left out"
+
+
+def _is_bare_picture(path: Path) -> bool:
+    """Whether an ordinary file without a suffix begins like a picture."""
+    from toonify.media.decoding import is_picture
+
+    return not path.suffix and not path.is_symlink() and is_picture(path)
 
 
 def _leads_inside(link: Path, root: Path, *, anywhere: bool) -> bool:

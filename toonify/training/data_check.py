@@ -19,6 +19,7 @@ from toonify.faces.templates import Frame
 from toonify.faces.types import RGB, FaceDetector
 from toonify.lut import is_name
 from toonify.media.images import iter_images, read_image
+from toonify.media.scan import EVERYDAY_FILES
 from toonify.training.data import SMALLEST_SHARE, prepare
 from toonify.training.drawing_alignment import find_frames
 from toonify.training.resemblance import (
@@ -33,7 +34,6 @@ FEW = 10  # drawings of a character from which on its code is an average worth t
 MANY_WITHOUT_FACE = 0.5  # share found, from which on "no face" says something about a drawing
 # Framing: how far (sides; log sides) a face may sit from FFHQ's place, and how many may.
 OFF_CENTRE, OFF_SIDE, OFF_ANGLE, OFF_SHARE = 0.1, 0.25, 20.0, 0.2
-EVERYDAY_FILES = {"thumbs.db", "desktop.ini", "readme.md", "readme.txt", "license", "license.txt"}
 
 Severity = Literal["error", "warning", "note"]
 

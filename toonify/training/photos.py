@@ -95,10 +95,10 @@ def _resampled(image: Image, size: int) -> RGB:
 
 def _face_cutter(detector: FaceDetector) -> Cut:
     def cut(image: Image, size: int) -> RGB:
-        faces = detector.detect(image.rgb)
+        faces = detector.detect(image.flat)
         if not faces:
             raise InputError("no face found in it")
-        alignment = align(image.rgb, faces[0], size)
+        alignment = align(image.flat, faces[0], size)
         _check_side(float(np.hypot(*alignment.matrix[:, 0])) * size)
         return alignment.image
 
