@@ -93,11 +93,14 @@ def compose(faces: LabeledFaces, rng: np.random.Generator) -> Sample:
         behind = background(faces, rgb, labels, rng)
     picture = f32(behind)
     result = np.zeros((SIDE, SIDE), np.uint8)
-    if not own and rng.random() < 0.22:
+    company = rng.random()  # somebody behind, somebody before, nobody
+    if not own and company < 0.24:
         picture, result = _other_person(faces, picture, result, rng)
     cover = layer.alpha[..., None]
-    picture = picture * (1 - cover) + layer.rgb * cover
+    picture = f32(picture * (1 - cover) + layer.rgb * cover)
     result = np.where(layer.alpha > 0.5, layer.labels, result).astype(np.uint8)
+    if company > 0.93:
+        picture, result = _other_person(faces, picture, result, rng, before=True)
     if rng.random() < 0.5:
         picture, result = picture[:, ::-1], result[:, ::-1]
     picture = relight(np.ascontiguousarray(picture), rng)
@@ -242,13 +245,19 @@ def background(faces: LabeledFaces, rgb: RGB, labels: Labels, rng: np.random.Gen
 
 
 def _other_person(
-    faces: LabeledFaces, picture: Points, result: Labels, rng: np.random.Generator
+    faces: LabeledFaces,
+    picture: Points,
+    result: Labels,
+    rng: np.random.Generator,
+    *,
+    before: bool = False,
 ) -> tuple[Points, Labels]:
-    """Somebody behind or beside."""
+    """Somebody behind or beside, or partly before."""
     other = faces[faces.pick(rng)]
     zoom = rng.uniform(0.45, 1.2)
     side = rng.choice([-1, 1])
-    shift = np.array([side * rng.uniform(0.38, 0.75), rng.normal(0.05, 0.15)]) * SIDE
+    near = 0.62 if before else 0.38
+    shift = np.array([side * rng.uniform(near, 0.8), rng.normal(0.05, 0.15)]) * SIDE
     angle = np.radians(rng.normal(0, 12))
     cos, sin = np.cos(angle) / zoom, np.sin(angle) / zoom
     linear = np.array([[cos, -sin], [sin, cos]])
@@ -257,7 +266,7 @@ def _other_person(
     rgb = recolor_skin_and_hair(other.rgb, other.labels, rng)
     layer = _on_grid(rgb, other.alpha, other.labels, matrix, rng)
     colors, opacity = layer.rgb, layer.alpha
-    if rng.random() < 0.5:
+    if rng.random() < (0.1 if before else 0.5):
         blur = rng.uniform(0.5, 3)
         colors = f32(cv2.GaussianBlur(colors, (0, 0), blur))
         opacity = f32(cv2.GaussianBlur(opacity, (0, 0), blur))

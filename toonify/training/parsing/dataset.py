@@ -31,7 +31,14 @@ from toonify.training.parsing.attributes import (
     pooled,
 )
 from toonify.training.parsing.faces import LabeledFace
-from toonify.training.parsing.labels import SIDE, Known, add_known, label_parts, refine
+from toonify.training.parsing.labels import (
+    SIDE,
+    Known,
+    add_known,
+    label_parts,
+    mark_others,
+    refine,
+)
 from toonify.training.parsing.weak import WeakParts, fit_weak_parts, zones
 
 UNKNOWN = -1.0
@@ -117,6 +124,7 @@ class Labeler:
         )
         weak = self._weak.probabilities(face.principal)
         labels = add_known(labels, face.rgb, mesh, matte, weak, known)
+        labels = mark_others(labels, face.rgb, mesh)
         on = labels != _I["background"]
         person = 1 - parts[..., 0]
         alpha = np.where(on, np.maximum(person, 0.5), np.minimum(person, 0.5))

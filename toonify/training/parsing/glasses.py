@@ -10,6 +10,7 @@ import numpy as np
 
 from toonify.faces.mesh import head_pose
 from toonify.faces.types import RGB, Points, f32
+from toonify.training.parsing.scenery import scenery
 
 KINDS = ("thin", "thick", "sun")
 SCALE = 2  # drawn at twice the picture's size
@@ -151,10 +152,14 @@ def _shade(
     if kind == "sun":
         color = _color(rng, dark=True)
         dense = rng.uniform(0.72, 1.0)
+        if rng.random() < 0.3:  # mirrors
+            mirrored = scenery(side, rgb, rng) * rng.uniform(0.5, 1.1)
+            color = f32(mirrored * rng.uniform(0.4, 1.2, 3))
+            dense = rng.uniform(0.6, 0.95)
         rows = np.flatnonzero(glass.max(1) > 0.5)
         if len(rows) and rng.random() < 0.4:
             ramp = np.clip((y * side - rows[0]) / max(len(rows), 1), 0, 1)
-            density = dense - f32(ramp) * rng.uniform(0.05, 0.3)
+            density = dense - f32(ramp) * rng.uniform(0.05, 0.5)
         else:
             density = np.full_like(y, dense)
         cover = (glass * density)[..., None]

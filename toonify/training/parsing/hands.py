@@ -121,6 +121,7 @@ def draw_object(
     kind = rng.random()
     shape = f32(np.zeros((side, side)))
     reach = 0.1 * size
+    tip, way, ball = points[13], np.array([0.0, 1.0]), 0.16 * size
     if kind < 0.35:  # a microphone
         tip = points[int(rng.choice([13, 17, 152, 61, 291]))] + rng.normal(0, 0.12, 2) * size
         angle = rng.normal(0, 0.7)
@@ -151,7 +152,13 @@ def draw_object(
         reach = 0.3 * size
     colors = fabric(side, source, rng, folds=0.2)
     if kind < 0.35 and rng.random() < 0.8:
-        colors = colors * 0 + f32(rng.uniform(10, 90) + rng.normal(0, 5, 3))
+        y, x = np.mgrid[:side, :side].astype(np.float32)
+        pitch = 6.3 / rng.uniform(2.2, 4.5)  # the basket's wires
+        wires = np.sin(x * pitch) * np.sin(y * pitch + 0.3)
+        metal = f32(rng.uniform(10, 150) + rng.normal(0, 5, 3))
+        round_head = _limb(side, np.array([tip, tip + way]), np.array([2.0, 2.0]) * ball)[..., None]
+        basket = metal * (1 + 0.4 * wires)[..., None]
+        colors = basket * round_head + (1 - round_head) * f32(rng.uniform(5, 60) * np.ones(3))
     if kind >= 0.7 and rng.random() < 0.7:
         white = np.array([[205, 225, 235], [235, 235, 235], [40, 40, 45]])[rng.integers(3)]
         colors = colors * 0 + f32(white)

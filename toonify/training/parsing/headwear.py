@@ -50,7 +50,8 @@ def draw_headwear(
     wide, tall = rng.uniform(0.56, 0.68), rng.uniform(0.62, 0.95)
     dome = (x / wide) ** 2 + (np.clip(frame.y, 0, None) / tall) ** 2 < 1
     above = frame.y > rim
-    crown = _hull((head & dome & above) | (dome & above & (frame.y < 0.55)))
+    skull = (x / 0.52) ** 2 + (np.clip(frame.y, 0, None) / tall) ** 2 < 1
+    crown = _hull((head & dome & above) | (skull & above & (frame.y < 0.55)))
     out = f32(rgb)
     parts: list[Points] = []
     if kind in ("scarf", "hood"):

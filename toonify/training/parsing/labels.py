@@ -166,6 +166,26 @@ def add_known(
     return labels
 
 
+def mark_others(labels: Labels, rgb: RGB, mesh: Points) -> Labels:
+    """Labels where what does not hang together with the face is another person, or `IGNORED` if
+    small, as are hands taken for clothes."""
+    labels = labels.copy()
+    own = _polygon(mesh[list(OVAL)]) > 0.5
+    for piece, area in _pieces(labels != _I["background"]):
+        if not (piece & own).any():
+            bare = np.isin(labels[piece], (_I["skin"], _I["hair"])).mean()
+            labels[piece] = _I["person"] if area > 400 and bare > 0.3 else IGNORED
+    lab = _blurred(_lab(_smooth(rgb, 25)), 1.0)
+    skin, clothes = labels == _I["skin"], labels == _I["clothes"]
+    if skin.sum() > 200 and clothes.sum() > 200:
+        as_skin = _away(lab, skin, 0.8, (5, 2.5, 2.5))
+        as_clothes = _away(lab, clothes, 0.8, (5, 2.5, 2.5))
+        alike = clothes & (as_skin < as_clothes - 2) & (as_skin < as_skin[skin].mean() + 6)
+        alike = cv2.morphologyEx(alike.astype(np.uint8), cv2.MORPH_OPEN, np.ones((5, 5))) > 0
+        labels[alike] = IGNORED
+    return labels
+
+
 def _add_headwear(labels: Labels, hat: Points, matte: Points, height: Points) -> None:
     soft = np.isin(labels, (_I["hair"], _I["ear"], _I["clothes"]))
     top = (height > 0.18) & (soft | np.isin(labels, (_I["background"], _I["skin"])))
