@@ -68,6 +68,16 @@ def test_any_size_is_taken(parser: FaceParser, portrait: np.ndarray) -> None:
         assert (parser.parse(other).map() == wanted).mean() > 0.85
 
 
+def test_a_mirrored_picture_gets_mirrored_labels(parser: FaceParser, portrait: np.ndarray) -> None:
+    other = parser.parse(np.ascontiguousarray(portrait[:, ::-1]))
+    once = parser.parse(portrait)
+    np.testing.assert_allclose(other.labels[:, ::-1], once.labels, atol=1e-3)
+    assert other.headwear == pytest.approx(once.headwear, abs=1e-3)
+    single = FaceParser(mirrored=False).parse(portrait)
+    assert (single.map() == once.map()).mean() > 0.9
+    assert np.abs(single.labels - once.labels).max() > 1e-3
+
+
 @pytest.mark.parametrize(
     "picture",
     [
