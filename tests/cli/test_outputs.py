@@ -88,6 +88,10 @@ OVER_INPUTS = {
         "bundle --generator x/g.safetensors --table x/t.safetensors -o x/a.png",
     ],
     ("evaluate", "--output"): ["evaluate x -o x --aligned {bundle}"],
+    ("benchmark", "--output"): [
+        "benchmark x/a.png -o other/hard.png",
+        "benchmark -o {own}/manifest.json --bundle {own}",
+    ],
     ("lut show", "--output"): ["lut show --table {own}/characters.safetensors -o other/table.png"],
     ("lut merge", "--output"): [
         "lut merge {own} {own} -o {own}/characters.safetensors",

@@ -70,6 +70,7 @@ def benchmark(
     With a photo, `start` is a whole `toonify stylize` in a process of its own. Quiet machines give
     true figures; of a busy one compare figures of the same run only.
     """
+    from toonify.utils import atomic
     from toonify.utils.outputs import InputFiles, check_output
 
     settings = settings_of(ctx)
@@ -144,7 +145,7 @@ def benchmark(
             f" {kept['seconds']:.3f} s a picture; kept for auto",
         )
     if output is not None:
-        output.write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
+        atomic.write_text(output, json.dumps(report, indent=1) + "\n")
 
 
 _HEAD = f"{'stage':<24}{'dtype':<10}{'batch':>5}{'cold s':>10}{'warm s':>10}{'a picture':>11}"
