@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import shutil
-import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import cast
@@ -31,6 +28,7 @@ from toonify.checkpoints import (
 from toonify.errors import InputError, ModelError
 from toonify.lut import CharacterTable
 from toonify.models.compact_encoder import serves
+from toonify.utils.atomic import TemporaryFolder
 
 SHIPPED = Path(__file__).parent / "bundles"
 
@@ -94,39 +92,29 @@ def write_bundle(
             mend="Give the encoder trained for this generator with --encoder.",
         )
     try:
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        partial = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{folder.name}."))
+        with TemporaryFolder(folder) as temporary:
+            partial = temporary.path
+            save_generator(network, partial / "generator.safetensors", dtype=torch.float16)
+            save_encoder(reader, partial / "encoder.safetensors", dtype=torch.float16)
+            characters.save(partial / "characters.safetensors")
+            parts = ["generator", "encoder", "characters", *(extras or {})]
+            for part, path in (extras or {}).items():
+                target = partial / f"{part}.safetensors"
+                if part.endswith("generator"):
+                    save_generator(load_generator(path), target, dtype=torch.float16)
+                else:
+                    save_encoder(load_encoder(path), target, dtype=torch.float16)
+            write_manifest(
+                partial,
+                about={"name": folder.name, "license": licence},
+                files={part: {"file": f"{part}.safetensors"} for part in parts},
+            )
+            for pair in (FRAMES, INVERSION):
+                if any(part in parts for part in pair):
+                    load_frame_parts(partial, pair)  # both, and made for each other
+            temporary.commit()
     except OSError as error:
         raise InputError(
             f"can't write {folder}: {error.strerror or error}", mend="Choose another -o."
         ) from error
-    try:
-        save_generator(network, partial / "generator.safetensors", dtype=torch.float16)
-        save_encoder(reader, partial / "encoder.safetensors", dtype=torch.float16)
-        characters.save(partial / "characters.safetensors")
-        parts = ["generator", "encoder", "characters", *(extras or {})]
-        for part, path in (extras or {}).items():
-            target = partial / f"{part}.safetensors"
-            if part.endswith("generator"):
-                save_generator(load_generator(path), target, dtype=torch.float16)
-            else:
-                save_encoder(load_encoder(path), target, dtype=torch.float16)
-        write_manifest(
-            partial,
-            about={"name": folder.name, "license": licence},
-            files={part: {"file": f"{part}.safetensors"} for part in parts},
-        )
-        for pair in (FRAMES, INVERSION):
-            if any(part in parts for part in pair):
-                load_frame_parts(partial, pair)  # both, and made for each other
-        umask = os.umask(0)
-        os.umask(umask)
-        partial.chmod(0o777 & ~umask)
-        os.replace(partial, folder)
-    except OSError as error:
-        raise InputError(
-            f"can't write {folder}: {error.strerror or error}", mend="Choose another -o."
-        ) from error
-    finally:
-        shutil.rmtree(partial, ignore_errors=True)
     return characters.names

@@ -22,6 +22,25 @@ def test_whole_or_not_at_all(tmp_path):
     assert target.read_text() == "first" and os.listdir(target.parent) == ["a.txt"]
 
 
+def test_folders_too(tmp_path):
+    target = tmp_path / "bundle"
+    with pytest.raises(RuntimeError), atomic.TemporaryFolder(target) as folder:
+        (folder.path / "a").touch()
+        raise RuntimeError
+    assert os.listdir(tmp_path) == []
+    with atomic.TemporaryFolder(target) as folder:
+        (folder.path / "a").touch()
+        folder.commit()
+    assert os.listdir(tmp_path) == ["bundle"] and os.listdir(target) == ["a"]
+    left = tmp_path / ".bundle.0123456789ab.tmp"
+    left.mkdir()
+    (left / "a").touch()
+    os.utime(left, (1, 1))
+    atomic._swept.clear()
+    atomic.write_text(tmp_path / "x", "")
+    assert not left.exists()
+
+
 def test_others_may_read_it_as_the_umask_says(tmp_path):
     atomic.write_bytes(tmp_path / "a", b"1")
     (tmp_path / "b").write_bytes(b"1")

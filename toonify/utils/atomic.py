@@ -11,6 +11,7 @@ import contextlib
 import os
 import re
 import secrets
+import shutil
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -80,6 +81,43 @@ class Temporary:
         self.discard()
 
 
+class TemporaryFolder:
+    """The hidden folder that becomes `target`, which is not there or empty; see `Temporary`.
+
+    Raises:
+        OSError: it can't be made.
+    """
+
+    def __init__(self, target: str | os.PathLike[str]) -> None:
+        self.target = Path(target)
+        self.target.parent.mkdir(parents=True, exist_ok=True)
+        sweep(self.target.parent)
+        name = os.fsdecode(os.fsencode(self.target.name)[:60])
+        self.path = self.target.parent / f".{name}.{secrets.token_hex(6)}.tmp"
+        self.path.mkdir()
+        self._lock = -1
+        if fcntl is not None:
+            self._lock = os.open(self.path, os.O_RDONLY)
+            with contextlib.suppress(OSError):
+                fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+
+    def commit(self) -> None:
+        """Give the folder its name.
+
+        Raises:
+            OSError: it can't be.
+        """
+        os.replace(self.path, self.target)
+
+    def __enter__(self) -> TemporaryFolder:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        if self._lock >= 0:
+            os.close(self._lock)
+        shutil.rmtree(self.path, ignore_errors=True)
+
+
 @contextmanager
 def replacing(target: str | os.PathLike[str]) -> Iterator[Path]:
     """A path to write to, which becomes `target` if nothing is raised.
@@ -127,7 +165,11 @@ def sweep(folder: Path) -> None:
         with os.scandir(folder) as entries:
             left = [entry for entry in entries if _NAME.fullmatch(entry.name)]
         for entry in left:
-            if entry.is_file(follow_symlinks=False) and _is_abandoned(entry):
+            if entry.is_symlink() or not _is_abandoned(entry):
+                continue
+            if entry.is_dir(follow_symlinks=False):
+                shutil.rmtree(entry.path, ignore_errors=True)
+            else:
                 os.unlink(entry.path)
     except OSError:
         return  # no more than untidy
@@ -138,7 +180,8 @@ def _is_abandoned(entry: os.DirEntry[str]) -> bool:
         return False
     if fcntl is None:
         return True
-    handle = os.open(entry.path, os.O_RDWR | os.O_NOFOLLOW)
+    mode = os.O_RDONLY if entry.is_dir(follow_symlinks=False) else os.O_RDWR
+    handle = os.open(entry.path, mode | os.O_NOFOLLOW)
     try:
         fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError:

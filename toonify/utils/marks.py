@@ -109,6 +109,8 @@ def read_mark(path: str | os.PathLike[str]) -> dict[str, Any] | None:
 
 def is_unchanged(path: str | os.PathLike[str]) -> bool:
     """Whether a picture is, byte for byte, what toonify wrote under this name."""
+    if read_mark(path) is None:  # without reading all of somebody's file
+        return False
     try:
         data = Path(path).read_bytes()
     except (OSError, ValueError):

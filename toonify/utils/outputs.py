@@ -15,6 +15,7 @@ PICTURES = (".png", ".jpg", ".jpeg", ".webp", ".gif", ".svg", ".pdf")
 GENERATOR_TAG = '<meta name="generator" content="toonify">'  # of every page
 LOSS_TABLE = "kind,step,loss"  # first line of the tables that `invert` writes
 RUN_FILES = ("generator.safetensors", "encoder.safetensors", "report.html")  # of a training
+_LARGEST_REPORT = 1 << 28  # bytes
 REPORT_TITLE = "toonify check: "  # beginning of the summaries that `check` writes
 
 
@@ -138,6 +139,8 @@ def is_ours(path: str | os.PathLike[str]) -> bool:
             return marks.is_unchanged(target)
         if suffix == ".safetensors":
             return _has_our_header(target)
+        if suffix == ".json" and target.stat().st_size > _LARGEST_REPORT:
+            return False
         if suffix == ".json":
             return "toonify" in json.loads(target.read_text(encoding="utf-8"))
         if suffix == ".jsonl":

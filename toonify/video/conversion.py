@@ -112,7 +112,9 @@ def check_paths(source: Path, output: Path) -> None:
     if not output.suffix and output.is_dir() and any(output.iterdir()):
         known = fingerprint(source)
         for path in output.iterdir():
-            if not (is_ours(path) and (read_mark(path) or {}).get("input") == known):
+            if path.is_symlink() or not (
+                is_ours(path) and (read_mark(path) or {}).get("input") == known
+            ):
                 raise UsageError(
                     f"the folder {output} holds other files than this clip's frames: {path.name}",
                     mend="Give a new folder.",

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from toonify.errors import InputError
 from toonify.faces.types import RGB, Points
+from toonify.utils.atomic import replacing, write_text
 
 INDEX = "drawings.json"
 ARRAYS = ("faces", "mattes", "hairs", "fills")
@@ -126,15 +127,12 @@ def write_index(
     """Write `drawings.json`: rows of face (number), character (number), head, back, chin."""
     about = {"characters": list(characters), "margin": margin, "drawings": list(rows)}
     text = json.dumps(about)
-    temporary = folder / f".{INDEX}.tmp"
-    temporary.write_text(text, encoding="utf-8")
-    temporary.replace(folder / INDEX)
+    write_text(folder / INDEX, text)
 
 
 def write_faces(folder: Path, faces: RGB, mattes: Points, hairs: Points, fills: RGB) -> None:
     """Write the arrays (N, S, S, 3), (N, S, S) in 0..1 twice, and (N, S, S, 3)."""
     masks = [np.rint(np.clip(mask, 0, 1) * 255).astype(np.uint8) for mask in (mattes, hairs)]
     for name, array in zip(ARRAYS, (faces, *masks, fills), strict=True):
-        temporary = folder / f".{name}.tmp.npy"
-        np.save(temporary, array)
-        temporary.replace(folder / f"{name}.npy")
+        with replacing(folder / f"{name}.npy") as path, open(path, "r+b") as file:
+            np.save(file, array)
