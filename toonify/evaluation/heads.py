@@ -26,6 +26,7 @@ HEAD = (
     "headwear",
 )  # fmt: skip
 SURE = 0.6  # probability of a label where its color is measured
+SOFT = 1.25  # px, sigma that pictures are softened by for the parser
 INWARD = 5  # px that such a region is shrunk by
 FEW = 0.01  # share of the picture below which there is nothing to measure
 FLAT = (7, 2.0)  # side of a neighborhood, and standard deviation of L (0..255) below which: flat
@@ -43,9 +44,9 @@ class Head:
         lab: (SIDE, SIDE, 3) CIELAB.
         head, skin, hair, cheeks: (SIDE, SIDE) where they are; colors are measured in the last
             three, so they keep away from their borders.
-        hair_map: (SIDE, SIDE) all that is hair or headwear: drawn hair without strands looks like
-            a cap to the parser.
-        glasses, beard: probabilities.
+        hair_map: (SIDE, SIDE) all that is hair or headwear, in the softened picture: drawn hair
+            without strands looks like a cap to the parser.
+        glasses, beard: probabilities; `soft_glasses`, `soft_beard`: in the softened picture.
         layout: (24, 24, 3), mean CIELAB of each cell.
         share: (24, 24), how much of each cell is head.
     """
@@ -58,6 +59,8 @@ class Head:
     hair_map: Mask
     glasses: float
     beard: float
+    soft_glasses: float
+    soft_beard: float
     layout: Points
     share: Points
 
@@ -75,8 +78,11 @@ def see_head(rgb: RGB, parser: FaceParser, mesh: Points | None = None) -> Head:
     small = np.asarray(cv2.resize(rgb, (SIDE, SIDE), interpolation=how), np.uint8)
     lab = to_lab(small)
 
-    def probability(*names: str) -> Points:
-        return f32(sum(labels[..., LABELS.index(name)] for name in names))
+    # A parser of photographs takes dots and lines of a drawing for things; softened, they go.
+    soft = parser.parse(np.asarray(cv2.GaussianBlur(small, (0, 0), SOFT), np.uint8))
+
+    def probability(*names: str, among: Points = labels) -> Points:
+        return f32(sum(among[..., LABELS.index(name)] for name in names))
 
     head = probability(*HEAD) > 0.5
     skin = _inner(probability("skin") > SURE)
@@ -92,9 +98,11 @@ def see_head(rgb: RGB, parser: FaceParser, mesh: Points | None = None) -> Head:
         skin=skin,
         hair=_inner(probability("hair") > SURE),
         cheeks=(cheeks > 0) & skin,
-        hair_map=probability("hair", "headwear") > 0.5,
+        hair_map=probability("hair", "headwear", among=soft.resized((SIDE, SIDE))) > 0.5,
         glasses=1 - parsing.glasses["none"],
         beard=max(parsing.beard, parsing.moustache),
+        soft_glasses=1 - soft.glasses["none"],
+        soft_beard=max(soft.beard, soft.moustache),
         layout=f32(cv2.resize(lab, (LAYOUT, LAYOUT), interpolation=cv2.INTER_AREA)),
         share=f32(cv2.resize(f32(head), (LAYOUT, LAYOUT), interpolation=cv2.INTER_AREA)),
     )
@@ -144,8 +152,8 @@ def compare_heads(photo: Head, drawing: Head) -> dict[str, float]:
         `skin_error` and `hair_error`: CIEDE2000 of the mean color of the photograph's skin and
         hair; `cheeks`: lightness of the photograph's cheeks in the drawing less that in the
         photograph; `hair_iou`: overlap (intersection over union) of what the parser takes for hair
-        or headwear in either; `flat`: share of the photograph's head that lies in flat areas of the
-        drawing; `glasses`, `beard`: probabilities in the drawing.
+        or headwear in either, softened; `flat`: share of the photograph's head that lies in flat
+        areas of the drawing; `glasses`, `beard`: probabilities in the drawing, softened.
     """
     figures: dict[str, float | None] = {}
     for name, where in (("skin_error", photo.skin), ("hair_error", photo.hair)):
@@ -161,7 +169,10 @@ def compare_heads(photo: Head, drawing: Head) -> dict[str, float]:
         both_hair = (photo.hair_map & drawing.hair_map).sum()
         figures["hair_iou"] = float(both_hair / (photo.hair_map | drawing.hair_map).sum())
     figures["flat"] = flat_share(drawing, photo.head)
-    figures |= {"glasses": round(drawing.glasses, 4), "beard": round(drawing.beard, 4)}
+    figures |= {
+        "glasses": round(drawing.soft_glasses, 4),
+        "beard": round(drawing.soft_beard, 4),
+    }
     return {name: float(value) for name, value in figures.items() if value is not None}
 
 
