@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 JOBS ?= auto
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint format train-default clean
+.PHONY: help demo test lint format docs dist train-default clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -29,11 +29,20 @@ format: $(VENV)/.stamp-dev  ## apply the style
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
+docs: $(VENV)/.stamp-docs  ## build the guides and the API reference, into site/
+	$(BIN)/python -m mkdocs build --strict
+
+dist: $(VENV)/.stamp-dev  ## build the packages to publish, into dist/, and check them
+	$(BIN)/python -m pip install --quiet build twine
+	rm -rf dist build
+	$(BIN)/python -m build --outdir dist .
+	$(BIN)/python -m twine check --strict dist/*
+
 train-default: $(VENV)/.stamp-train  ## rebuild the default bundle from nothing (hours)
 	TOONIFY_DOWNLOAD=1 $(BIN)/python examples/default_bundle/train.py
 
 clean:  ## remove results and caches (the environment stays; rm -rf .venv removes it)
-	rm -rf demo build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache
+	rm -rf demo build dist site *.egg-info .pytest_cache .mypy_cache .ruff_cache
 	find toonify tests examples -name __pycache__ -type d -prune -exec rm -rf {} +
 
 $(BIN)/python:
@@ -51,4 +60,8 @@ $(VENV)/.stamp-dev: pyproject.toml | $(BIN)/python
 
 $(VENV)/.stamp-train: pyproject.toml | $(BIN)/python
 	$(BIN)/python -m pip install --quiet -e '.[train]'
+	@touch $@ $(VENV)/.stamp-run
+
+$(VENV)/.stamp-docs: pyproject.toml | $(BIN)/python
+	$(BIN)/python -m pip install --quiet -e '.[docs]'
 	@touch $@ $(VENV)/.stamp-run

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
+from toonify import __version__
 from toonify.errors import ToonifyError
 
 PACKAGES = (
@@ -30,7 +31,7 @@ def diagnose() -> dict[str, Any]:
     """
     missing: list[str] = []
     report: dict[str, Any] = {
-        "toonify": _version("toonify"),
+        "toonify": __version__,
         "python": platform.python_version(),
         "platform": platform.platform(),
         "packages": {name: _version(name) for name in PACKAGES},

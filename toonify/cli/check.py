@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import json
-from importlib.metadata import version
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from toonify import __version__
 from toonify.cli.align import existing_folder, write_text
 from toonify.cli.common import complain, examples, settings_of
 from toonify.errors import UsageError
@@ -75,7 +75,7 @@ def check(
         write_image(output / "sheet.png", report_sheet(report))
         write_image(output / "mean.png", report.mean())
         write_text(output / "summary.txt", f"{REPORT_TITLE}{report.text()}\n")
-        about = {"toonify": version("toonify"), **report.as_json()}
+        about = {"toonify": __version__, **report.as_json()}
         listing = json.dumps(about, indent=1, ensure_ascii=False)
         write_text(output / "report.json", listing + "\n")
     errors = [f for f in report.findings if f.severity == "error"]

@@ -10,6 +10,7 @@ from typing import Annotated
 
 import typer
 
+from toonify import __version__
 from toonify.cli.common import Dtype, Settings, complain, examples, hoist_globals
 from toonify.cli.lazy import LazyCommand, lazy_group
 from toonify.errors import ToonifyError, UsageError
@@ -49,7 +50,7 @@ app = typer.Typer(
     cls=lazy_group(COMMANDS),
     help="A photo goes in, a chosen cartoon character comes out.",
     no_args_is_help=True,
-    add_completion=False,
+    add_completion=True,
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
     epilog=examples(
@@ -64,9 +65,7 @@ _ClickException: type[Exception] = typer.BadParameter.__mro__[2]
 
 def _version(value: bool) -> None:
     if value:
-        from importlib.metadata import version
-
-        print(f"toonify {version('toonify')}")
+        print(f"toonify {__version__}")
         raise typer.Exit()
 
 

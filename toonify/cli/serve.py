@@ -46,7 +46,7 @@ def serve(
 
     Only this machine reaches it unless --host says otherwise; then everybody needs the token
     of the variable TOONIFY_TOKEN, or of the address that is printed. Uploads go through a private
-    folder that is emptied, nothing is kept. Needs `pip install 'toonify[web]'`.
+    folder that is emptied, nothing is kept. Needs `pip install 'toonify-toolkit[web]'`.
     """
     settings = settings_of(ctx)
     try:
@@ -55,7 +55,7 @@ def serve(
         import uvicorn  # noqa: F401
     except ImportError as error:
         raise UsageError(
-            f"serve needs the package {error.name}", mend="Run: pip install 'toonify[web]'."
+            f"serve needs the package {error.name}", mend="Run: pip install 'toonify-toolkit[web]'."
         ) from error
     from toonify.web.limits import Limits
     from toonify.web.server import Server, is_loopback, listen

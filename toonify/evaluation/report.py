@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from importlib.metadata import version
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -13,6 +12,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from toonify import __version__
 from toonify.errors import InputError
 from toonify.evaluation.gallery import Gallery
 from toonify.evaluation.probes import Probes
@@ -41,7 +41,7 @@ def describe(
     """
     return {
         "format": 1,
-        "toonify": version("toonify"),
+        "toonify": __version__,
         "device": device,
         "dtype": dtype.removeprefix("torch."),
         "threads": torch.get_num_threads(),

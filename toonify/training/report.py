@@ -14,9 +14,9 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from datetime import datetime
 from functools import lru_cache
-from importlib.metadata import version
 from pathlib import Path
 
+from toonify import __version__
 from toonify.errors import ToonifyError, UsageError
 from toonify.training.report_chart import curves
 from toonify.training.report_page import Page, embedded
@@ -54,7 +54,7 @@ def write_report(
     """
     page = Page(title)
     about = {"status": status, "written": datetime.now().astimezone().strftime("%Y-%m-%d %H:%M")}
-    page.facts({**about, **(facts or {}), "toonify": version("toonify")})
+    page.facts({**about, **(facts or {}), "toonify": __version__})
     found = stages(folder)
     for stage in found:
         if len(found) > 1 or stage != folder:

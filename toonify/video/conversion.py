@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from toonify import __version__
 from toonify.errors import InputError, UsageError
 from toonify.faces.tracking import Tracker
 from toonify.media.encoding import Encoding, SegmentWriter, choose_encoding
@@ -177,11 +178,9 @@ def _block(pixels: int) -> int:
 
 
 def _plan(source: Path, options: Options, encoding: Encoding) -> dict[str, Any]:
-    from importlib.metadata import version
-
     span = options.span
     return {
-        "toonify": version("toonify"),
+        "toonify": __version__,
         "ffmpeg": ffmpeg_path(),
         "source": fingerprint(source),
         "span": [span.start, span.end, str(span.fps), span.max_size],

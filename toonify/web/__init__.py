@@ -1,1 +1,1 @@
-"""A page in the browser and an HTTP API for one machine's engine (the extra `toonify[web]`)."""
+"""A page in the browser and an HTTP API for one machine's engine (the extra `toonify-toolkit[web]`)."""

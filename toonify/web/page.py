@@ -16,7 +16,7 @@ from fastapi import FastAPI
 from gradio.components import Component
 
 from toonify.errors import ToonifyError
-from toonify.media.images import RGB, over_white, write_image
+from toonify.media.images import RGB, encode_image, over_white, write_image
 from toonify.web.api import clip_work, photo_work
 from toonify.web.files import PrivateFolder, take_clip, take_photo
 from toonify.web.limits import Limits
@@ -225,17 +225,23 @@ class Page:
         return Path(path) if path and self.folder.holds(path) else None
 
     async def _intake(self, path: str | None) -> tuple[RGB | None, str]:
-        """The upload as pixels alone, shown instead of the file, which is removed."""
+        """The upload as pixels alone, shown instead of the file and written over it: whoever is
+        quick enough to have the file drawn before it is replaced draws these, too."""
         own = self._own(path)
         if own is None:
             return None, ""
+
+        def take() -> RGB:
+            rgb = take_photo(own, self.limits)
+            own.write_bytes(encode_image(rgb, "png"))
+            return rgb
+
         try:
-            return await asyncio.to_thread(take_photo, own, self.limits), ""
+            return await asyncio.to_thread(take), ""
         except Problem as problem:
+            own.unlink(missing_ok=True)
             gr.Warning(problem.detail, title="Not this photo")
             return None, problem.detail
-        finally:
-            own.unlink(missing_ok=True)
 
     async def _draw_if_there(
         self,

@@ -124,8 +124,8 @@ class StyleDrawer:
         return [Look(name, "style") for name in self.engine.styles]
 
     def preview(self, name: str) -> RGB:
-        """The first example, drawn."""
-        return self.engine.stylize(example_photos()[0], name, size=(_PREVIEW, _PREVIEW))
+        """The last example, drawn."""
+        return self.engine.stylize(example_photos()[-1], name, size=(_PREVIEW, _PREVIEW))
 
     def draw(self, photo: RGB, wish: Wish) -> Picture:
         """The largest face as a portrait, or the photograph with everybody in it."""

@@ -18,7 +18,7 @@ def export_onnx(network: ParsingNetwork, path: Path, *, side: int = 256) -> None
     """Write the network for pictures of `side` px; large weights as float16.
 
     Raises:
-        ImportError: the package `onnx` is not installed (`pip install toonify[train]`).
+        ImportError: the package `onnx` is not installed (`pip install toonify-toolkit[train]`).
     """
     import onnx
     from onnx import numpy_helper
