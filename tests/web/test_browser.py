@@ -106,9 +106,14 @@ def shown_photo(page):
 
 
 def status(page, text):
-    page.wait_for_function(
-        "text => document.querySelector('#status').innerText.includes(text)", arg=text
-    )
+    try:
+        page.wait_for_function(
+            "text => document.querySelector('#status').innerText.includes(text)",
+            arg=text,
+            timeout=WAIT,
+        )
+    except sync.TimeoutError:
+        pytest.fail(f"it says {page.locator('#status').inner_text()!r}, not {text!r}")
 
 
 def test_upload_pick_draw_and_download(visit, tmp_path):

@@ -1,1 +1,1 @@
-"""A page in the browser and an HTTP API for one machine's engine (the extra `toonify-toolkit[web]`)."""
+"""A page in the browser and an HTTP API on one machine's engine: the extra `web`."""

@@ -13,7 +13,7 @@ os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"  # read when it is imported: no
 import gradio as gr
 import numpy as np
 from fastapi import FastAPI
-from gradio.components import Component
+from gradio import processing_utils
 
 from toonify.errors import ToonifyError
 from toonify.media.images import RGB, encode_image, over_white, write_image
@@ -40,26 +40,17 @@ _CSS = """
 footer {display: none !important}
 """
 _POLL = 0.2  # seconds between looks at an order
+# Without gradio's own reading of values: it would open uploads before anything is known of them.
+_QUIET: dict[str, Any] = {
+    "api_visibility": "private",
+    "show_progress": "hidden",
+    "preprocess": False,
+}
+Upload = dict[str, Any] | None  # what the browser says of an uploaded file
 
 
-def _path_alone(component: Component) -> None:
-    """Let a component give the path of what was uploaded, and open nothing by itself: what is not
-    a picture is told in words, and nothing is read but the server's own folder."""
-
-    def preprocess(payload: Any) -> str | None:
-        path = getattr(payload, "path", None)
-        return path if isinstance(path, str) else None
-
-    move = component.async_move_resource_to_block_cache
-
-    async def move_own(path: str | Path | None) -> str | None:
-        if path is not None and "://" in str(path):  # gradio would fetch it
-            raise gr.Error("Add a file, not an address.")
-        return await move(path)
-
-    # not subclasses, which gradio would take for components with a script of their own
-    component.preprocess = preprocess  # type: ignore[method-assign]
-    component.async_move_resource_to_block_cache = move_own  # type: ignore
+async def _fetch_nothing(url: str, *args: Any, **options: Any) -> str:
+    raise gr.Error("Add a file, not an address.")
 
 
 def mount(
@@ -67,6 +58,8 @@ def mount(
 ) -> FastAPI:
     """The page at / of `app`."""
     os.environ["GRADIO_TEMP_DIR"] = str(folder.path)
+    # Where a client names an address instead of an uploaded file, gradio would fetch it.
+    processing_utils.async_ssrf_protected_download = _fetch_nothing
     page = Page(studio, line, folder, limits)
     theme = gr.themes.Soft(
         primary_hue="violet",
@@ -141,14 +134,12 @@ class Page:
                 )
                 status = gr.Markdown(elem_classes="status", elem_id="status")
                 download = gr.DownloadButton("Download PNG", interactive=False, elem_id="download")
-        _path_alone(photo)
-        hidden: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden"}
-        photo.upload(self._intake, photo, [photo, status], **hidden)
+        photo.upload(self._intake, photo, [photo, status], **_QUIET)
         inputs = [photo, look, level, color, whole, clear]
         outputs = [slider, status, download]
-        button.click(self._draw, inputs, outputs, **hidden)
-        picked = gallery.select(self._pick(list(self.studio.looks)), None, look, **hidden)
-        picked.then(self._draw_if_there, inputs, outputs, **hidden)
+        button.click(self._draw, inputs, outputs, **_QUIET)
+        picked = gallery.select(self._pick(list(self.studio.looks)), None, look, **_QUIET)
+        picked.then(self._draw_if_there, inputs, outputs, **_QUIET)
 
     def _clip_tab(self) -> None:
         characters = [look for look in self.studio.looks if look.kind == "character"]
@@ -170,13 +161,11 @@ class Page:
                     label="The drawn clip", interactive=False, height=480, elem_id="drawn-clip"
                 )
                 status = gr.Markdown(elem_classes="status", elem_id="clip-status")
-        _path_alone(clip)
-        hidden: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden"}
-        gallery.select(self._pick(characters), None, look, **hidden)
+        gallery.select(self._pick(characters), None, look, **_QUIET)
         drawing = button.click(
-            self._draw_clip, [clip, look, level, color], [result, status], **hidden
+            self._draw_clip, [clip, look, level, color], [result, status], **_QUIET
         )
-        stop.click(lambda: "Stopped.", None, status, cancels=[drawing], **hidden)
+        stop.click(lambda: "Stopped.", None, status, cancels=[drawing], **_QUIET)
 
     def _looks(self, looks: list[Look]) -> tuple[gr.State, gr.Gallery]:
         """What is chosen, and the pictures to choose from."""
@@ -220,14 +209,15 @@ class Page:
 
         return pick
 
-    def _own(self, path: str | None) -> Path | None:
-        """An upload of this page; None for any other file that a client may name."""
-        return Path(path) if path and self.folder.holds(path) else None
+    def _own(self, upload: Upload) -> Path | None:
+        """Where an upload of this page lies; None for any other file that a client may name."""
+        path = upload.get("path") if isinstance(upload, dict) else None
+        return Path(path) if isinstance(path, str) and self.folder.holds(path) else None
 
-    async def _intake(self, path: str | None) -> tuple[RGB | None, str]:
+    async def _intake(self, upload: Upload) -> tuple[RGB | None, str]:
         """The upload as pixels alone, shown instead of the file and written over it: whoever is
         quick enough to have the file drawn before it is replaced draws these, too."""
-        own = self._own(path)
+        own = self._own(upload)
         if own is None:
             return None, ""
 
@@ -245,7 +235,7 @@ class Page:
 
     async def _draw_if_there(
         self,
-        path: str | None,
+        upload: Upload,
         look: str,
         level: float,
         color: float,
@@ -254,15 +244,15 @@ class Page:
         request: gr.Request,
     ) -> AsyncIterator[tuple[Any, ...]]:
         """`_draw` for who has only picked a look so far: nothing is asked for."""
-        if not path:
+        if not upload:
             yield gr.skip(), gr.skip(), gr.skip()
             return
-        async for update in self._draw(path, look, level, color, whole, transparent, request):
+        async for update in self._draw(upload, look, level, color, whole, transparent, request):
             yield update
 
     async def _draw(
         self,
-        path: str | None,
+        upload: Upload,
         look: str,
         level: float,
         color: float,
@@ -271,14 +261,12 @@ class Page:
         request: gr.Request,
     ) -> AsyncIterator[tuple[Any, ...]]:
         """Updates of (slider, status, download button)."""
-        own = self._own(path)
+        own = self._own(upload)
         if own is None:
             yield gr.skip(), "Add a photo first.", gr.skip()
             return
-        wish = Wish(
-            look=look, level=round(level), color=color, whole=whole, transparent=transparent
-        )
         try:
+            wish = _wish(look, level, color, whole=whole, transparent=transparent)
             self.studio.check(wish)
             photo = await asyncio.to_thread(take_photo, own, self.limits)
             order = self.line.add(_client(request), "photo", photo_work(self.studio, photo, wish))
@@ -298,15 +286,15 @@ class Page:
             yield gr.skip(), problem.detail, gr.skip()
 
     async def _draw_clip(
-        self, path: str | None, look: str, level: float, color: float, request: gr.Request
+        self, upload: Upload, look: str, level: float, color: float, request: gr.Request
     ) -> AsyncIterator[tuple[Any, ...]]:
         """Updates of (video, status)."""
-        own = self._own(path)
+        own = self._own(upload)
         if own is None:
             yield gr.skip(), "Add a clip first."
             return
-        wish = Wish(look=look, level=round(level), color=color)
         try:
+            wish = _wish(look, level, color)
             self.studio.check_clip(wish)
             await asyncio.to_thread(take_clip, own, self.limits)
             # a copy of its own: the visitor may want the same clip in another look
@@ -356,6 +344,22 @@ class Page:
         if order.progress:
             return f"Drawing, {order.progress:.0%} done …"
         return "Drawing …"
+
+
+def _wish(
+    look: str, level: Any, color: Any, *, whole: Any = False, transparent: Any = False
+) -> Wish:
+    """What a browser says; Problem where it is something that no slider or box gives."""
+    try:
+        return Wish(
+            look=look,
+            level=int(level),
+            color=float(color),
+            whole=whole is True,
+            transparent=transparent is True,
+        )
+    except (TypeError, ValueError, OverflowError) as error:
+        raise Problem(422, "the level or color is no number.") from error
 
 
 def _same_size(before: RGB, after: RGB) -> RGB:

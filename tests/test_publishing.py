@@ -1,0 +1,45 @@
+"""What publishes the package agrees with itself."""
+
+import re
+import tomllib
+from pathlib import Path
+
+import pytest
+
+import toonify
+
+ROOT = Path(__file__).parents[1]
+
+
+@pytest.fixture(scope="module")
+def project():
+    return tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+
+
+def test_there_is_one_version(project):
+    assert "version" not in project["project"] and project["project"]["dynamic"] == ["version"]
+    cited = re.search(r"^version: (.+)$", (ROOT / "CITATION.cff").read_text(), re.MULTILINE)
+    assert cited and cited[1] == toonify.__version__
+    assert f"## {toonify.__version__}" in (ROOT / "CHANGELOG.md").read_text()
+
+
+def test_types_and_data_are_packaged(project):
+    data = project["tool"]["setuptools"]["package-data"]["toonify"]
+    assert "py.typed" in data and (ROOT / "toonify" / "py.typed").exists()
+    for pattern in data:
+        assert list((ROOT / "toonify").glob(pattern)), pattern
+
+
+def test_extras_that_messages_name_are_there(project):
+    name, extras = project["project"]["name"], project["project"]["optional-dependencies"]
+    named = set()
+    for path in (ROOT / "toonify").rglob("*.py"):
+        text = path.read_text(encoding="utf-8")
+        named |= set(re.findall(rf"install '?{name}\[(\w+)\]", text))
+        assert not re.search(r"install '?toonify(\[|\b(?!-))", text), path
+    assert named and named <= set(extras)
+
+
+def test_every_guide_is_in_the_navigation():
+    listed = set(re.findall(r"[\w-]+\.md", (ROOT / "mkdocs.yml").read_text()))
+    assert {path.name for path in (ROOT / "docs").glob("*.md")} <= listed
