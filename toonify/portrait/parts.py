@@ -84,7 +84,7 @@ def build_parts(rgb: RGB, geometry: FaceGeometry, matte: Field, labels: Field) -
     away = sharp("background", "person")
     frames = coarse("glasses")
     lenses = _dark_lenses(lab, geometry, coarse("sunglasses"), frames)
-    cover = _cover(geometry, f32(np.maximum(coarse("hand"), coarse("object"))))
+    cover = _cover(geometry, coarse("hand"), coarse("object"))
     hair = remove_small(sharp("hair"), 500 * u2, 250 * u2)
     skin = sharp(*_GROUPS[2])
     beard = f32(np.maximum(coarse("beard"), _moustache(lab, geometry)))
@@ -129,7 +129,7 @@ def _dark_lenses(lab: Lab, geometry: FaceGeometry, lenses: Field, frames: Field)
     ]
     both = np.maximum(*zones) > 128
     worn = np.maximum(lenses, frames)
-    if not both.any() or float(worn[both].mean()) < 0.15 or float(dark[both].mean()) < 0.79:
+    if not both.any() or float(worn[both].mean()) < 0.08 or float(dark[both].mean()) < 0.79:
         return lenses
     reach = cv2.dilate(np.maximum(*zones), np.ones((int(16 * u) | 1,) * 2, np.uint8))
     hole = np.ones((int(21 * u) | 1,) * 2, np.uint8)
@@ -153,20 +153,24 @@ def _moustache(lab: Lab, geometry: FaceGeometry) -> Field:
     return f32(smoothstep(dark, 0.2, 0.4) * blur(zone, 3 * geometry.unit) * much)
 
 
-def _cover(geometry: FaceGeometry, found: Field) -> Field:
+def _cover(geometry: FaceGeometry, hand: Field, thing: Field) -> Field:
     """What stands before the face: only where it is sure, reaches the face, and comes from outside
-    of it, as hands and microphones do; a patch within a cheek is light and shade."""
+    of it, as hands do; a patch of hand within a cheek is light and shade."""
     u = geometry.unit
-    size = (found.shape[1], found.shape[0])
+    size = (hand.shape[1], hand.shape[0])
     oval = raster_mask([geometry.points[list(OVAL)]], size)
     grown = cv2.dilate(oval, np.ones((int(9 * u) | 1, int(9 * u) | 1), np.uint8))
-    sure = remove_small(f32(smoothstep(found, 0.35, 0.85)), 1200 * u * u, 600 * u * u)
+    found = np.maximum(smoothstep(hand, 0.35, 0.8), smoothstep(thing, 0.25, 0.6))
+    sure = remove_small(f32(found), 600 * u * u, 600 * u * u)
     _, labels = cv2.connectedComponents((sure > 0.5).astype(np.uint8))
     keep = np.zeros(int(labels.max()) + 1, bool)
     for i in range(1, len(keep)):
         own = labels == i
         inside = float((oval[own] > 0).mean())
-        keep[i] = 0.03 < inside < 0.85 and bool((grown[own] > 0).any())
+        is_thing = float(thing[own].mean()) > float(hand[own].mean())
+        most = 1.01 if is_thing else 0.85
+        enough = is_thing or int(own.sum()) > 1200 * u * u
+        keep[i] = enough and 0.03 < inside < most and bool((grown[own] > 0).any())
     return f32(np.where(keep[labels], sure, 0))
 
 
