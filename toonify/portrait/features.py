@@ -17,6 +17,8 @@ from toonify.portrait.subject import (
     Eye,
 )
 
+SHUT = 0.22  # height over width of an eye's contour, up to which it may be shut
+
 
 def paint_nose(head: Head) -> None:
     """Wings, nostrils, and one line along the side that is in shade or turned away."""
@@ -226,6 +228,37 @@ def iris_color(lab: Lab, eye: Eye) -> Field:
     return f32(np.median(seen, 0))
 
 
+def shows_white(lab: Lab, eye: Eye, skin: Field) -> bool:
+    """Whether any white is seen beside the iris: contours of shut eyes are often a little open."""
+    x0, y0 = np.floor(np.minimum(eye.upper.min(0), eye.lower.min(0))).astype(int) - 1
+    x1, y1 = np.ceil(np.maximum(eye.upper.max(0), eye.lower.max(0))).astype(int) + 2
+    x0, y0 = max(int(x0), 0), max(int(y0), 0)
+    part = lab[y0 : int(y1), x0 : int(x1)]
+    if not part.size:
+        return True
+    ring = f32(np.vstack([eye.upper, eye.lower[::-1]]) - f32([x0, y0]))
+    inside = raster_mask([ring], (part.shape[1], part.shape[0])) > 128
+    seen = part[inside]
+    if len(seen) < 12:
+        return True
+    chroma = np.hypot(seen[:, 1], seen[:, 2])
+    own = float(np.hypot(skin[1], skin[2]))
+    white = (chroma < 0.75 * own) & (seen[:, 0] > 0.62 * float(skin[0]))
+    return float(white.mean()) > 0.07
+
+
+def are_shut(lab: Lab, eyes: tuple[Eye, Eye], skin: Field) -> bool:
+    """Both lids down: narrow contours, which then follow the lashes, and no white in either."""
+
+    def narrowness(eye: Eye) -> float:
+        wide = float(np.linalg.norm(eye.upper[-1] - eye.upper[0])) + 1e-6
+        return float(np.linalg.norm(eye.upper[4] - eye.lower[4])) / wide
+
+    if sum(narrowness(eye) for eye in eyes) / 2 > SHUT:
+        return False
+    return not any(shows_white(lab, eye, skin) for eye in eyes)
+
+
 def paint_eyes(head: Head) -> None:
     """Lids, sclera, iris and catchlight, a little larger; shut eyes as one line.
 
@@ -238,6 +271,7 @@ def paint_eyes(head: Head) -> None:
     lash = ink * 0.75
     draw = head
     hidden = np.maximum(head.parts.lenses, head.parts.cover)
+    shut = are_shut(lab, head.face.eyes, base)
     for i, eye in enumerate(head.face.eyes):
         lids = raster_mask([np.vstack([eye.upper, eye.lower[::-1]])], head.size) > 100
         if lids.any() and float(hidden[lids].mean()) > 0.5:
@@ -263,7 +297,8 @@ def paint_eyes(head: Head) -> None:
         top, bottom = spline(grow(eye.upper), 40), spline(grow(eye.lower), 40)
         crease = top - n * (2.6 * u + 0.2 * opening)
         draw.add([stroke(crease[4:-3], np.array([0.05, 0.5, 0.5, 0.05]) * w)], fold)
-        if opening < 0.14 * wide or opening < 2.6 * u:
+        narrow = opening < 0.14 * wide or opening < 2.6 * u
+        if narrow or shut:
             draw.add([stroke((top + bottom) / 2, np.array([0.5, 1.0, 1.1, 0.9, 0.3]) * w)], lash)
             continue
         opening *= zoom

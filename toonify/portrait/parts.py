@@ -83,7 +83,7 @@ def build_parts(rgb: RGB, geometry: FaceGeometry, matte: Field, labels: Field) -
     u2 = geometry.unit**2
     away = sharp("background", "person")
     frames = coarse("glasses")
-    lenses = _dark_lenses(lab, geometry, coarse("sunglasses"), frames)
+    lenses = _dark_lenses(lab, geometry, coarse("sunglasses"))
     cover = _cover(geometry, coarse("hand"), coarse("object"))
     hair = remove_small(sharp("hair"), 500 * u2, 250 * u2)
     skin = sharp(*_GROUPS[2])
@@ -103,9 +103,8 @@ def build_parts(rgb: RGB, geometry: FaceGeometry, matte: Field, labels: Field) -
     )
 
 
-def _dark_lenses(lab: Lab, geometry: FaceGeometry, lenses: Field, frames: Field) -> Field:
-    """Sunglasses. Where the parser wavers between frames and lenses, darkness decides: around the
-    eye of somebody who wears glasses, most of what is within the frame is dark."""
+def _dark_lenses(lab: Lab, geometry: FaceGeometry, lenses: Field) -> Field:
+    """Sunglasses. Where the parser sees some dark glass but not all of it, darkness decides."""
     p, u, size = geometry.points, geometry.unit, (lab.shape[1], lab.shape[0])
     cheeks = raster_mask([p[list(ring)] for ring in CHEEKS], size) > 0
     if not cheeks.any():
@@ -128,8 +127,7 @@ def _dark_lenses(lab: Lab, geometry: FaceGeometry, lenses: Field, frames: Field)
         for eye in geometry.eyes
     ]
     both = np.maximum(*zones) > 128
-    worn = np.maximum(lenses, frames)
-    if not both.any() or float(worn[both].mean()) < 0.08 or float(dark[both].mean()) < 0.79:
+    if not both.any() or float(lenses[both].mean()) < 0.04 or float(dark[both].mean()) < 0.79:
         return lenses
     reach = cv2.dilate(np.maximum(*zones), np.ones((int(16 * u) | 1,) * 2, np.uint8))
     hole = np.ones((int(21 * u) | 1,) * 2, np.uint8)
