@@ -1,10 +1,12 @@
 import json
 
 import numpy as np
+import pytest
 
 from tests.video.people import SIDE, Detector, face_at, frame
-from toonify.faces.smoothing import reach_of, smoothed_face, width_of
+from toonify.faces.smoothing import smoothed_code, smoothed_face, width_of
 from toonify.faces.tracking import Tracker
+from toonify.faces.types import f32
 
 
 def followed(frames, **options):
@@ -81,6 +83,9 @@ def test_goes_on_from_a_saved_state():
     assert rest == whole[17:]
 
 
+EVEN = {n: n / 25 for n in range(60)}
+
+
 def wobbling(frames=40):
     rng = np.random.default_rng(0)
     return {n: face_at(3 * n + rng.normal(), 20 + rng.normal()) for n in range(frames)}
@@ -88,9 +93,7 @@ def wobbling(frames=40):
 
 def test_smoothing_takes_out_the_wobble_and_keeps_the_pace():
     faces = wobbling()
-    width = width_of(0.5, 25)
-    reach = reach_of(width, 8)
-    smooth = [smoothed_face(faces, n, width=width, reach=reach) for n in range(40)]
+    smooth = [smoothed_face(faces, n, EVEN, width=width_of(0.5), reach=8) for n in range(40)]
     x = np.array([face.box[0] for face in smooth])
     raw = np.array([faces[n].box[0] for n in range(40)])
     assert np.abs(np.diff(x, 2)).mean() < 0.4 * np.abs(np.diff(raw, 2)).mean()
@@ -99,13 +102,51 @@ def test_smoothing_takes_out_the_wobble_and_keeps_the_pace():
 
 def test_no_smoothing_gives_what_was_measured():
     faces = wobbling()
-    assert smoothed_face(faces, 7, width=0, reach=0) is faces[7]
+    assert smoothed_face(faces, 7, EVEN, width=0, reach=0) is faces[7]
 
 
 def test_gaps_are_bridged_and_ends_are_not():
     faces = {n: face_at(3 * n, 20) for n in range(20) if n not in (9, 10)}
-    bridged = smoothed_face(faces, 9, width=1.4, reach=4)
+    bridged = smoothed_face(faces, 9, EVEN, width=0.055, reach=4)
     assert abs(float(bridged.box[0]) - 27) < 0.01
-    assert smoothed_face(faces, 21, width=1.4, reach=4) is None
-    assert smoothed_face({}, 3, width=1.4, reach=4) is None
+    assert smoothed_face(faces, 21, EVEN, width=0.055, reach=4) is None
+    assert smoothed_face({}, 3, EVEN, width=0.055, reach=4) is None
     assert SIDE > 0
+
+
+@pytest.mark.parametrize("rate", [5, 15, 30, 60, 120])
+def test_smoothing_is_as_wide_in_seconds_whatever_the_rate(rate):
+    """A step of position: how long the change takes."""
+    times = {n: n / rate for n in range(4 * rate)}
+    faces = {n: face_at(20 + (times[n] >= 2) * 10, 20) for n in times}
+    width = width_of(1.0)
+    x = [float(smoothed_face(faces, n, times, width=width, reach=4 * rate).box[0]) for n in times]
+    changing = sum(21 < value < 29 for value in x) / rate
+    assert changing < 0.45 if rate < 15 else 0.1 < changing < 0.3
+
+
+def test_smoothing_goes_by_the_frames_own_times():
+    """A pause in a clip keeps what was before it from what comes after it."""
+    times = {n: n / 30 + (5 if n >= 10 else 0) for n in range(20)}
+    faces = {n: face_at(20 if n < 10 else 50, 20) for n in range(20)}
+    for n in times:
+        face = smoothed_face(faces, n, times, width=width_of(1.0), reach=8)
+        assert float(face.box[0]) == pytest.approx(float(faces[n].box[0]), abs=0.01)
+    faces.pop(10)
+    bridged = smoothed_face(faces, 10, times, width=width_of(0.5), reach=8)
+    assert 20 <= float(bridged.box[0]) <= 50.01
+
+
+def test_a_blink_outlives_smoothing_and_noise_does_not():
+    rng = np.random.default_rng(0)
+    times = {n: n / 30 for n in range(30)}
+    blink = np.zeros(32)
+    blink[:4] = 4.0  # a few of a code's many numbers, for three frames
+    codes = {n: f32(rng.normal(0, 0.3, 32) + blink * (14 <= n < 17)) for n in times}
+    smooth = {n: smoothed_code(codes, n, times, width=width_of(0.5), reach=8) for n in times}
+    shut = [float(smooth[n][:4].mean()) for n in (14, 15, 16)]
+    assert min(shut) > 3.2 and max(float(smooth[n][:4].mean()) for n in (12, 18)) < 0.8
+    rest = range(3, 12)
+    before = np.std([codes[n] for n in rest], axis=0).mean()
+    after = np.std([smooth[n] for n in rest], axis=0).mean()
+    assert after < 0.75 * before

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from fractions import Fraction
+
 import numpy as np
 import pytest
 
@@ -46,7 +48,7 @@ def clip_of(pictures: list[np.ndarray]) -> list[Frame]:
 def pipeline_of(artist: Artist, block: int = 8) -> Pipeline:
     tracker = Tracker(Detector())
     casting = Casting([], artist.characters)
-    return Pipeline(artist, tracker, casting, smooth=0.5, fps=25, block=block)
+    return Pipeline(artist, tracker, casting, smooth=0.5, time_base=Fraction(1, 25), block=block)
 
 
 def walking(count: int, **options) -> list[np.ndarray]:

@@ -4,6 +4,7 @@ behind fast motion.)"""
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Mapping
 from dataclasses import replace
 
@@ -12,38 +13,61 @@ import numpy as np
 from toonify.faces.types import Face, Points, f32
 
 FULL = 0.11  # seconds, the fit's width (standard deviation) at strength 1
+CUTOFF = 2.5  # widths from which on frames count no more
+NEXT = 2  # frames before and after that take part in any case
+ALIKE = 2.0  # distance of two codes that are alike, in usual ones between neighbouring frames
 
 
-def width_of(strength: float, fps: float) -> float:
-    """Standard deviation in frames for `strength` 0..1."""
-    return FULL * strength * fps
+def width_of(strength: float) -> float:
+    """Standard deviation in seconds for `strength` 0..1."""
+    return FULL * strength
 
 
-def reach_of(width: float, most: int) -> int:
-    """Frames before and after that take part."""
-    return min(int(np.ceil(2.5 * width)), most)
+def neighbours(at: int, times: Mapping[int, float], *, width: float, reach: int) -> list[int]:
+    """Frames that take part in the value at frame `at`, itself among them if it is in `times`.
+
+    Args:
+        times: seconds at which frames are shown; `at` must be in it, others may be missing.
+        width: seconds.
+        reach: frames before and after that may take part.
+    """
+    far = CUTOFF * width
+    return sorted(
+        frame
+        for frame in times
+        if abs(frame - at) <= NEXT
+        or (abs(frame - at) <= reach and abs(times[frame] - times[at]) <= far)
+    )
 
 
-def weights(at: int, frames: Points, width: float) -> Points:
-    """Gaussian weights of `frames` (indices) around `at`."""
+def weights(at: float, times: np.ndarray, width: float) -> np.ndarray:
+    """Gaussian weights of `times` around `at`, all in seconds; the nearest has 1."""
+    away = np.abs(np.asarray(times, np.float64) - at)
     if width <= 0:
-        return f32(frames == at)
-    return f32(np.exp(-0.5 * ((frames - at) / width) ** 2))
+        return (away <= away.min()).astype(np.float64)
+    return np.asarray(np.exp(-0.5 * (away**2 - away.min() ** 2) / width**2))
 
 
-def smoothed_face(faces: Mapping[int, Face], at: int, *, width: float, reach: int) -> Face | None:
+def smoothed_face(
+    faces: Mapping[int, Face], at: int, times: Mapping[int, float], *, width: float, reach: int
+) -> Face | None:
     """The face at frame `at`: a line through time fitted on the points of the frames around it.
 
     Args:
         faces: what was measured, by frame; frames may be missing.
-        width: of the Gaussian weights, frames; 0 takes what was measured.
+        times: seconds at which the frames are shown.
+        width: of the Gaussian weights, seconds; 0 takes what was measured.
         reach: frames before and after that may take part.
 
     Returns:
         None when it was seen neither at `at` nor both before and after it.
     """
-    near = sorted(frame for frame in faces if abs(frame - at) <= max(reach, 2))
-    if not near or (at not in faces and not near[0] < at < near[-1]):
+    measured = at in faces
+    if width <= 0 and measured:
+        return faces[at]
+    known = {frame: times[frame] for frame in faces} | {at: times[at]}
+    near = [f for f in neighbours(at, known, width=width, reach=reach) if f in faces]
+    if not near or (not measured and not near[0] < at < near[-1]):
         return None
     with68 = all(faces[frame].points68 is not None for frame in near)
     rows = []
@@ -51,12 +75,10 @@ def smoothed_face(faces: Mapping[int, Face], at: int, *, width: float, reach: in
         face = faces[frame]
         points68 = face.points68 if with68 and face.points68 is not None else np.zeros((0, 2))
         rows.append(np.concatenate([face.box, face.points5.ravel(), points68.ravel()]))
-    table, times = np.stack(rows).astype(np.float64), f32(near)
-    measured = at in faces
-    if width <= 0 and measured:
-        return faces[at]
-    weight = weights(at, times, max(width, 0.7)).astype(np.float64)
-    values = _line(table, times.astype(np.float64) - at, weight)
+    table, shown = np.stack(rows).astype(np.float64), np.array([times[frame] for frame in near])
+    step = float(np.median(np.diff(shown))) if len(near) > 1 else 0.0
+    weight = weights(times[at], shown, max(width, 0.7 * step))
+    values = _line(table, shown - times[at], weight)
     closest = faces[min(near, key=lambda frame: abs(frame - at))]
     return replace(
         closest,
@@ -64,6 +86,30 @@ def smoothed_face(faces: Mapping[int, Face], at: int, *, width: float, reach: in
         points5=f32(values[4:14].reshape(5, 2)),
         points68=f32(values[14:].reshape(68, 2)) if with68 else None,
     )
+
+
+def smoothed_code(
+    codes: Mapping[int, Points], at: int, times: Mapping[int, float], *, width: float, reach: int
+) -> Points:
+    """A latent code averaged over the frames around, as far as theirs are alike: noise between
+    frames goes, what shows for a few of them, as a blink does, stays.
+
+    Args:
+        codes: by frame; that of `at` must be there.
+        times, width, reach: as in `smoothed_face`.
+    """
+    near = neighbours(at, {frame: times[frame] for frame in codes}, width=width, reach=reach)
+    if width <= 0 or len(near) == 1:
+        return codes[at]
+    own = codes[at]
+    weight = weights(times[at], np.array([times[frame] for frame in near]), width)
+    away = np.array([float(np.linalg.norm(codes[frame] - own)) for frame in near])
+    steps = [float(np.linalg.norm(codes[b] - codes[a])) for a, b in itertools.pairwise(near)]
+    usual = ALIKE * float(np.median(steps))
+    if usual > 0:
+        weight = weight / (1 + (away / usual) ** 4)
+    weight = weight / weight.sum()
+    return f32(sum(w * codes[frame] for w, frame in zip(weight, near, strict=True)))
 
 
 def _line(table: np.ndarray, times: np.ndarray, weight: np.ndarray) -> np.ndarray:

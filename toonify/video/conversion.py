@@ -6,7 +6,6 @@ import time
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack, closing
 from dataclasses import dataclass, field
-from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -285,7 +284,7 @@ class _Run:
             Tracker(self.artist.detector, largest=self.options.largest),
             self.casting,
             smooth=self.options.smooth,
-            fps=float(self._fps(reader)),
+            time_base=reader.time_base,
             block=_block(width * height),
         )
 
@@ -311,11 +310,6 @@ class _Run:
         for number in sorted(set(self.work.redrawn)):
             report.notes.append(f"part {number + 1} of the unfinished work was damaged: drawn anew")
         return report
-
-    def _fps(self, reader: Reader) -> Fraction:
-        if self.options.span.fps:
-            return self.options.span.fps
-        return self.clip.fps if self.clip else 1 / Fraction(reader.time_base)
 
     def _picture(self, drawn: Drawn) -> Pixels:
         if not self.options.side_by_side:

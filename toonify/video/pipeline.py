@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Generator, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
+from fractions import Fraction
 from itertools import islice
 from typing import Any
 
@@ -17,7 +18,7 @@ import numpy as np
 
 from toonify.errors import InputError
 from toonify.faces import Alignment, Face
-from toonify.faces.smoothing import reach_of, smoothed_face, weights, width_of
+from toonify.faces.smoothing import smoothed_code, smoothed_face, width_of
 from toonify.faces.tracking import Sighting, Tracker, face_from, face_state
 from toonify.faces.types import Points, f32
 from toonify.media.video import Frame, Pixels
@@ -66,7 +67,8 @@ class Pipeline:
         tracker: with a detector that nobody else uses.
         casting: who is whom.
         smooth: 0..1.
-        fps: frames a second, for the smoothing's width.
+        time_base: seconds a tick of the frames' timestamps: smoothing is as wide in seconds
+            whatever the rate, and where that varies.
         block: frames a block.
     """
 
@@ -77,19 +79,20 @@ class Pipeline:
         casting: Casting,
         *,
         smooth: float,
-        fps: float,
+        time_base: Fraction,
         block: int = 8,
     ) -> None:
         self.artist, self.tracker, self.casting = artist, tracker, casting
         self.block = block
-        self.width = width_of(smooth, fps)
-        self.reach = reach_of(self.width, block)
+        self.width, self.reach = width_of(smooth), block
+        self.time_base = time_base
         self.compositor = compositor_of(artist, smooth)
         self.steadiness = Steadiness()
         self.people: dict[int, int] = {}  # person -> frames drawn
         self._faces: dict[int, dict[int, Face]] = {}
         self._codes: dict[int, dict[int, Points]] = {}
         self._first: dict[int, Points] = {}  # person -> first code, where that one is kept
+        self._times: dict[int, float] = {}  # seconds at which frames are shown
         self._cuts: set[int] = set()
         self._ahead: dict[str, Any] | None = None  # the tracker's state after the drawn blocks
         self._last: int | None = None  # the clip's last frame, once known
@@ -140,6 +143,7 @@ class Pipeline:
 
     def _learn(self, block: _Block) -> None:
         for frame, sightings, cut in zip(block.frames, block.sightings, block.cuts, strict=True):
+            self._times[frame.index] = float(frame.pts * self.time_base)
             for sighting in sightings:
                 self._faces.setdefault(sighting.person, {})[frame.index] = sighting.face
             if cut:
@@ -156,7 +160,9 @@ class Pipeline:
                 faces = self._faces[person]
                 if len(faces) < needed:
                     continue
-                face = smoothed_face(faces, frame.index, width=self.width, reach=self.reach)
+                face = smoothed_face(
+                    faces, frame.index, self._times, width=self.width, reach=self.reach
+                )
                 if face is None:
                     continue
                 try:
@@ -196,6 +202,7 @@ class Pipeline:
                     del table[person]
         self._first = {who: code for who, code in self._first.items() if who in self._faces}
         self._cuts = {at for at in self._cuts if at >= first}
+        self._times = {at: shown for at, shown in self._times.items() if at >= first}
 
     def _draw(self, block: _Block) -> list[Drawn]:
         rows = [
@@ -244,12 +251,9 @@ class Pipeline:
         return Drawn(frame, pixels, tuple(item.person for item in items))
 
     def _code(self, person: int, at: int) -> Points:
-        """The person's code, averaged over the frames around."""
+        """The person's code, steady in time."""
         codes = self._codes[person]
-        near = sorted(index for index in codes if abs(index - at) <= self.reach)
-        weight = weights(at, f32(near), self.width)
-        weight = weight / weight.sum()
-        return f32(sum(w * codes[index] for w, index in zip(weight, near, strict=True)))
+        return smoothed_code(codes, at, self._times, width=self.width, reach=self.reach)
 
     def _opacity(self, person: int, at: int) -> float:
         """1, less where somebody appears or vanishes other than by a cut."""
@@ -280,6 +284,7 @@ class Pipeline:
         values = {
             "tracker": self._ahead["tracker"],
             "faces": faces,
+            "times": {str(at): shown for at, shown in self._times.items() if at < upto},
             "cuts": sorted(at for at in self._cuts if at < upto),
             "casting": self.casting.state(),
             "people": {str(person): count for person, count in self.people.items()},
@@ -307,6 +312,7 @@ class Pipeline:
             for person, seen in values["faces"].items()
             if seen
         }
+        self._times = {int(at): shown for at, shown in values["times"].items()}
         self._cuts = set(values["cuts"])
         self.casting.restore(values["casting"])
         self.people = {int(person): int(n) for person, n in values["people"].items()}
