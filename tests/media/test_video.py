@@ -394,12 +394,40 @@ def test_recordings_of_browsers_have_their_true_rate(tmp_path):
     assert probe(source).fps == pytest.approx(30.3, abs=0.1)
 
 
-def test_hdr_is_declined(tmp_path):
+@pytest.mark.parametrize("transfer", ["smpte2084", "arib-std-b67"])
+def test_hdr_is_tone_mapped(tmp_path, transfer):
+    """A picture in HDR's colours comes out as it was before; what is brighter is rolled off."""
+    plain, source, output = tmp_path / "p.mkv", tmp_path / "a.mkv", tmp_path / "b.mp4"
+    described = "setparams=colorspace=bt709:color_primaries=bt709:color_trc=bt709:range=tv"
+    soft = f"scale=out_color_matrix=bt709:out_range=tv,gblur=4,format=yuv444p,{described}"
+    ffmpeg(*picture("128x96", 5), "-vf", soft, "-c:v", "ffv1", plain)
+    to_hdr = [
+        "zscale=t=linear:npl=203,format=gbrpf32le,zscale=p=bt2020",
+        f"zscale=t={transfer}:m=bt2020nc:r=tv:npl=203,format=yuv420p10le",
+        f"setparams=colorspace=bt2020nc:color_primaries=bt2020:color_trc={transfer}:range=tv",
+    ]
+    ffmpeg("-i", plain, "-vf", ",".join(to_hdr), "-c:v", "ffv1", source)
+    clip = probe(source)
+    assert clip.hdr and clip.deep
+    before = list(open_reader(plain, probe(plain), Span()))
+    frames, _ = passed_through(source, output, crf=10)
+    assert frames[0].pixels.dtype == np.uint8
+    for a, b in zip(before, frames, strict=True):
+        assert np.abs(a.rgb.astype(int) - b.rgb).mean() < 6
+        assert b.rgb.std() > 30
+    written = probe(output)
+    assert not written.hdr and not written.deep
+    assert (written.matrix, written.primaries, written.transfer) == ("bt709",) * 3
+
+
+def test_hdr_without_the_filter_is_one_line(tmp_path, monkeypatch):
     source = tmp_path / "a.mkv"
-    tags = "format=yuv420p10le,setparams=colorspace=bt2020nc:color_primaries=bt2020"
-    ffmpeg(*picture(), "-vf", f"{tags}:color_trc=smpte2084", "-c:v", "ffv1", source)
+    tags = "format=yuv420p10le,setparams=color_trc=smpte2084"
+    ffmpeg(*picture(), "-vf", tags, "-c:v", "ffv1", source)
+    assert len(list(open_reader(source, probe(source), Span()))) == 12  # with no more tags
+    monkeypatch.setattr("toonify.media.video.has_filter", lambda name: False)
     with pytest.raises(InputError, match="HDR"):
-        probe(source)
+        open_reader(source, probe(source), Span())
 
 
 def test_what_does_not_go_together(tmp_path):

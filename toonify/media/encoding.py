@@ -108,6 +108,7 @@ def choose_encoding(
             f"can't write {suffix} files ({output})",
             mend=f"Use one of {', '.join(SUFFIXES)}, or a folder for frames.",
         )
+    clip = None if clip is None else clip.tone_mapped()
     deep = clip is not None and clip.deep
     if clip is not None and clip.codec == "gif" and suffix == ".mp4":
         alpha = False  # every GIF can have transparency, few use it for more than their size

@@ -75,6 +75,18 @@ def encodes(encoder: str) -> bool:
     return done.returncode == 0
 
 
+@cache
+def has_filter(name: str) -> bool:
+    """Whether ffmpeg was built with a filter."""
+    try:
+        done = subprocess.run(
+            [ffmpeg_path(), "-hide_banner", "-filters"], capture_output=True, timeout=30
+        )
+    except (OSError, subprocess.SubprocessError):
+        return False
+    return re.search(rf"^ *\S+ +{name} ", done.stdout.decode(), re.MULTILINE) is not None
+
+
 class Process:
     """ffmpeg at work, its stderr gathered.
 

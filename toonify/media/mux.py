@@ -231,7 +231,7 @@ def _one_frame(folder: Path, clip: Clip, encoding: Encoding) -> Path:
     path = folder / "frame.nut"
     writer = SegmentWriter(path, encoding, Fraction(1, 1000))
     shape = (64, 64, 4 if encoding.alpha else 3)
-    writer.write(0, np.zeros(shape, np.uint16 if clip.deep else np.uint8))
+    writer.write(0, np.zeros(shape, np.uint16 if clip.tone_mapped().deep else np.uint8))
     writer.close()
     return path
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import statistics
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -114,6 +114,18 @@ class Clip:
     tracks: tuple[Track, ...]
     alpha_layer: bool = False
 
+    @property
+    def hdr(self) -> bool:
+        """Its colours are of high dynamic range (PQ or HLG)."""
+        return self.transfer in HDR
+
+    def tone_mapped(self) -> Clip:
+        """The clip as its frames are read: HDR becomes SDR of 8 bits, other clips stay."""
+        if not self.hdr:
+            return self
+        plain = {name: "bt709" for name in ("matrix", "primaries", "transfer")}
+        return replace(self, deep=False, rgb=False, color_range="tv", **plain)
+
 
 def source_arguments(path: Path) -> list[str]:
     """How a file is given to ffmpeg: whatever its name looks like, and so that it reads nothing
@@ -126,7 +138,7 @@ def probe(path: Path) -> Clip:
     """Read what a clip's container says of it.
 
     Raises:
-        InputError: missing, no video, damaged beyond opening, or HDR.
+        InputError: missing, no video, or damaged beyond opening.
     """
     import av
 
@@ -189,13 +201,6 @@ def _described(path: Path, container: Any) -> Clip:
             f" {most // 10**6} megapixels",
             mend="Scale the clip down first.",
         )
-    transfer = TRANSFERS.get(coded.color_trc)
-    if transfer in HDR:
-        raise InputError(
-            f"{path} is an HDR clip ({transfer}), drawings would come out in wrong colours",
-            mend="Convert it to SDR first: ffmpeg -i IN -vf zscale=t=linear:npl=100,"
-            "tonemap=hable,zscale=p=bt709:t=bt709:m=bt709,format=yuv420p OUT.",
-        )
     layer = picture.metadata.get("alpha_mode") == "1"
     components = coded.format.components
     fps = picture.average_rate or picture.guessed_rate or Fraction(25)
@@ -219,7 +224,7 @@ def _described(path: Path, container: Any) -> Clip:
         color_range={1: "tv", 2: "pc"}.get(int(coded.color_range)),
         matrix=MATRICES.get(coded.colorspace),
         primaries=PRIMARIES.get(coded.color_primaries),
-        transfer=transfer,
+        transfer=TRANSFERS.get(coded.color_trc),
         interlaced=int(coded.field_order) >= 2,
         aspect=picture.sample_aspect_ratio or Fraction(1),
         fps=fps if fps < FASTEST else _measured_rate(container, picture) or fps,

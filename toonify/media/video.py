@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from toonify.errors import InputError, UsageError
-from toonify.media.ffmpeg import Process
+from toonify.media.ffmpeg import Process, has_filter
 from toonify.media.images import iter_images, read_image
 from toonify.media.nut import NutError, NutReader, Stream
 from toonify.media.probe import MAX_PIXELS, Clip, probe, source_arguments
@@ -25,6 +25,9 @@ LARGE = 2048 * 1152  # px from which they are fewer, for memory's sake
 STALLED = 180.0  # seconds without a frame after which decoding is given up
 # What ffmpeg may take: as much whatever the clip, and frames of its size, in bytes a pixel.
 DECODER, FRAMES = 1 << 30, 48 * 4
+# What zscale can begin with.
+ZSCALE_MATRICES = ("bt709", "bt470bg", "smpte170m", "bt2020nc", "bt2020c")
+ZSCALE_PRIMARIES = ("bt709", "bt470bg", "smpte170m", "bt2020", "smpte431", "smpte432")
 # Raw pixels as NUT names them, by (channels, bytes a channel).
 FOURCC = {(3, 1): b"RGB\x18", (4, 1): b"RGBA", (3, 2): b"RGB0", (4, 2): b"RBA@"}
 PIXELS = {(3, 1): "rgb24", (4, 1): "rgba", (3, 2): "rgb48le", (4, 2): "rgba64le"}
@@ -84,7 +87,7 @@ class VideoReader:
 
     def __init__(self, clip: Clip, span: Span) -> None:
         self.clip, self.span = clip, span
-        depth = 2 if clip.deep else 1
+        depth = 2 if clip.tone_mapped().deep else 1
         self._layout = (4 if clip.alpha else 3, depth)
         pixels = clip.width * clip.height
         memory = DECODER + FRAMES * depth * pixels
@@ -115,6 +118,8 @@ class VideoReader:
         filters = ["bwdif=mode=send_frame:deint=interlaced"] if clip.interlaced else []
         if span.fps:
             filters.append(f"fps={span.fps}")
+        if clip.hdr:
+            filters += _tone_mapping(clip)
         width, height = ("iw*sar", "ih") if clip.aspect != 1 else ("iw", "ih")
         if span.max_size:
             shrink = f"min(1,{span.max_size}/max({width},{height}))"
@@ -226,6 +231,33 @@ class VideoReader:
         """End decoding."""
         self._over.set()
         self._process.stop()
+
+
+def _tone_mapping(clip: Clip) -> list[str]:
+    """Filters from HDR to bt709. White of SDR (203 nits, BT.2408) stays where it is, what is
+    brighter is rolled off.
+
+    Raises:
+        InputError: ffmpeg was built without what this takes.
+    """
+    if not has_filter("zscale"):
+        raise InputError(
+            f"{clip.path} is an HDR clip ({clip.transfer}), and this ffmpeg has no zscale",
+            mend="Install one that has it: pip install imageio-ffmpeg.",
+        )
+    matrix = clip.matrix if clip.matrix in ZSCALE_MATRICES else "bt2020nc"
+    primaries = clip.primaries if clip.primaries in ZSCALE_PRIMARIES else "bt2020"
+    known = f"colorspace={matrix}:color_primaries={primaries}:color_trc={clip.transfer}"
+    return [
+        f"setparams={known}:range={clip.color_range or 'tv'}",
+        "zscale=t=linear:npl=203",
+        "format=gbrpf32le",
+        "zscale=p=bt709",
+        "tonemap=tonemap=mobius:param=0.7:desat=0:peak=5",
+        "zscale=t=bt709:m=bt709:r=tv",
+        "format=yuv444p",
+        "setparams=colorspace=bt709:color_primaries=bt709:color_trc=bt709:range=tv",
+    ]
 
 
 class FolderReader:

@@ -162,6 +162,8 @@ def convert(
                 raise
             run.assemble(output)
             report.notes += tracks.notes
+            if clip is not None and clip.hdr:
+                report.notes.append(f"HDR ({clip.transfer}) became SDR")
             work.remove()
     finally:
         reader.close()
