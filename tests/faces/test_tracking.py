@@ -1,9 +1,12 @@
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from tests.video.people import SIDE, Detector, face_at, frame
+from toonify.faces.mtcnn import MTCNNDetector
 from toonify.faces.smoothing import smoothed_code, smoothed_face, width_of
 from toonify.faces.tracking import Tracker
 from toonify.faces.types import f32
@@ -150,3 +153,37 @@ def test_a_blink_outlives_smoothing_and_noise_does_not():
     before = np.std([codes[n] for n in rest], axis=0).mean()
     after = np.std([smooth[n] for n in rest], axis=0).mean()
     assert after < 0.75 * before
+
+
+PHOTO = Path(__file__).parents[2] / "examples" / "astronaut.png"
+
+
+def lit(rgb, gain, lift):
+    return np.clip(rgb.astype(float) * gain + lift, 0, 255).astype(np.uint8)
+
+
+@pytest.mark.parametrize(
+    ("gain", "lift"), [(1.8, 20), (3, 40), (1, 120), (0, 255), (0.25, 0), (0, 0)]
+)
+@pytest.mark.parametrize("frames", [1, 3])
+def test_a_flash_is_no_cut_and_nobody_becomes_somebody_else(gain, lift, frames):
+    photo = np.asarray(Image.open(PHOTO).convert("RGB").resize((384, 384)))
+    pictures = [np.roll(photo, n, 1) for n in range(24)]
+    for n in range(10, 10 + frames):
+        pictures[n] = lit(pictures[n], gain, lift)
+    tracker = Tracker(MTCNNDetector())
+    steps = [tracker.step(picture) for picture in pictures]
+    assert not any(cut for _, cut in steps)
+    people = [{sighting.person for sighting in seen} for seen, _ in steps]
+    assert set.union(*people) == {1}
+    assert all(people[n] for n in range(24) if not 10 <= n < 12 + frames)
+
+
+@pytest.mark.parametrize("between", [[], [(0, 255)], [(0.5, 0), (0, 0), (0, 0)]])
+def test_another_scene_is_a_cut_also_through_white_or_black(between):
+    photo = np.asarray(Image.open(PHOTO).convert("RGB").resize((384, 384)))
+    other = np.ascontiguousarray(255 - photo[::-1, :, ::-1])
+    pictures = [photo] * 6 + [lit(photo, *light) for light in between] + [other] * 4
+    tracker = Tracker(Detector())
+    cuts = [n for n, picture in enumerate(pictures) if tracker.step(picture)[1]]
+    assert cuts == [6 + len(between)]

@@ -26,6 +26,8 @@ SAME = 0.45  # overlap above which two boxes are one face
 CUT_LEVELS = 22.0  # mean difference of small grey pictures that may be a cut
 CUT_COLOURS = 0.45  # Bhattacharyya distance of colours that may be one
 SHORT = 48, 27  # size of those pictures
+SAME_SCENE = 0.6  # correlation of their structure above which only the light changed
+LEAST_SHOWN = 0.2  # part of a picture that has to be neither white nor black to tell anything
 
 
 @dataclass(frozen=True, eq=False)
@@ -158,8 +160,12 @@ class Tracker:
         track.look = f32(0.9 * track.look + 0.1 * _look(rgb, face))
 
     def _is_cut(self, rgb: RGB) -> bool:
-        """Both the picture and its colours changed at once; the first frame is none."""
+        """The picture and its colours changed at once, and it is not the same one in another
+        light; the first frame is none. White and black frames, as of a flash or a fade, tell
+        nothing: what comes after them is compared with what was before."""
         small = np.asarray(cv2.resize(rgb, SHORT, interpolation=cv2.INTER_AREA), np.uint8)
+        if _shown(small).mean() < LEAST_SHOWN:
+            return False
         colours = cv2.calcHist([small], [0, 1, 2], None, [6, 6, 6], [0, 256] * 3)
         colours = f32(cv2.GaussianBlur(f32(colours).reshape(36, 6), (3, 3), 0))
         colours /= max(float(colours.sum()), 1e-6)
@@ -168,7 +174,8 @@ class Tracker:
             return False
         levels = float(np.abs(small.astype(np.int16) - before[0]).mean())
         distance = cv2.compareHist(colours, before[1], cv2.HISTCMP_BHATTACHARYYA)
-        return bool((levels > CUT_LEVELS and distance > CUT_COLOURS) or levels > 2.2 * CUT_LEVELS)
+        changed = (levels > CUT_LEVELS and distance > CUT_COLOURS) or levels > 2.2 * CUT_LEVELS
+        return bool(changed and _same_scene(before[0], small) < SAME_SCENE)
 
     def state(self) -> dict[str, Any]:
         """All that later frames depend on, JSON-able."""
@@ -211,6 +218,27 @@ class Tracker:
         self._before = None
         if before is not None:
             self._before = np.asarray(before[0], np.uint8), f32(before[1])
+
+
+def _shown(small: np.ndarray) -> np.ndarray:
+    """Where a picture (H, W, 3) uint8 is neither white nor black."""
+    grey = small.mean(2)
+    return np.asarray((grey > 5) & (grey < 249))
+
+
+def _same_scene(a: np.ndarray, b: np.ndarray) -> float:
+    """Correlation, -1..1, of what two small pictures show, whatever the light: of their
+    logarithms without what is coarse, where both show something."""
+    both = (_shown(a) & _shown(b)).ravel()
+    if both.mean() < LEAST_SHOWN:
+        return 0.0
+    fine = []
+    for picture in (a, b):
+        log = np.log(f32(picture.mean(2)) + 8)
+        detail = (log - cv2.GaussianBlur(log, (0, 0), SHORT[0] / 12)).ravel()[both]
+        fine.append(detail - detail.mean())
+    lengths = [float(np.linalg.norm(detail)) for detail in fine]
+    return float(fine[0] @ fine[1]) / max(lengths[0] * lengths[1], 1e-6)
 
 
 def face_state(face: Face) -> dict[str, Any]:
