@@ -123,8 +123,15 @@ class Clip:
         """The clip as its frames are read: HDR becomes SDR of 8 bits, other clips stay."""
         if not self.hdr:
             return self
-        plain = {name: "bt709" for name in ("matrix", "primaries", "transfer")}
-        return replace(self, deep=False, rgb=False, color_range="tv", **plain)
+        return replace(
+            self,
+            deep=False,
+            rgb=False,
+            color_range="tv",
+            matrix="bt709",
+            primaries="bt709",
+            transfer="bt709",
+        )
 
 
 def source_arguments(path: Path) -> list[str]:
