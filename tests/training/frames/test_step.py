@@ -55,7 +55,7 @@ def trainer_of(
     name: str, weights: FrameWeights | None = None, *, heads: bool = True, **options
 ) -> FrameTrainer:
     generator, task = face_generator(), TASKS[name]
-    settings = {"steps": 4, "batch_size": 2, "lr": 0.3, "perceptual_size": 16} | options
+    settings = {"steps": 4, "batch_size": 2, "lr": 0.05, "perceptual_size": 16} | options
     return FrameTrainer(
         FrameConfig(weights=weights or task.weights, **settings),
         task,
@@ -303,7 +303,7 @@ def test_only_what_the_matte_covers_is_the_drawings_business() -> None:
 
 
 def test_a_matte_is_learnt() -> None:
-    trainer = trainer_of("video-toonify", PLAIN, heads=False, steps=60, lr=0.3)
+    trainer = trainer_of("video-toonify", PLAIN, heads=False, steps=60, lr=0.05)
     draw = trainer.source.draw
 
     def with_matte(count: int, random: torch.Generator):
@@ -311,5 +311,5 @@ def test_a_matte_is_learnt() -> None:
         return replace(batch, matte=torch.ones_like(batch.targets[:, :1]))
 
     trainer.source.draw = with_matte
-    losses = [float(trainer.step()["matte"]) for _ in range(12)]
-    assert losses[0] == pytest.approx(0.69, abs=0.2) and losses[-1] < 0.6 * losses[0]
+    losses = [float(trainer.step()["matte"]) for _ in range(16)]
+    assert losses[0] == pytest.approx(0.69, abs=0.2) and sum(losses[-4:]) < 0.6 * sum(losses[:4])
