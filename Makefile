@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 JOBS ?= auto
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint format docs dist train-default clean
+.PHONY: help demo test fuzz lint format docs dist train-default clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -18,6 +18,9 @@ demo: $(VENV)/.stamp-run  ## draw the example photo in every style, into demo/
 
 test: $(VENV)/.stamp-dev  ## run the tests (JOBS=n processes at once)
 	$(BIN)/python -m pytest -q -n $(JOBS) --maxprocesses 8 --dist worksteal
+
+fuzz: $(VENV)/.stamp-fuzz  ## fuzz the parsers guided by coverage, SECONDS for each (60)
+	$(BIN)/python tests/fuzz/fuzz.py --seconds $(or $(SECONDS),60)
 
 lint: $(VENV)/.stamp-dev  ## check style and types
 	$(BIN)/ruff check .
@@ -57,6 +60,10 @@ $(VENV)/.stamp-run: pyproject.toml | $(BIN)/python
 $(VENV)/.stamp-dev: pyproject.toml | $(BIN)/python
 	$(BIN)/python -m pip install --quiet -e '.[dev]'
 	@touch $@ $(VENV)/.stamp-run
+
+$(VENV)/.stamp-fuzz: pyproject.toml | $(BIN)/python
+	$(BIN)/python -m pip install --quiet -e '.[dev,fuzz]'
+	@touch $@ $(VENV)/.stamp-dev $(VENV)/.stamp-run
 
 $(VENV)/.stamp-train: pyproject.toml | $(BIN)/python
 	$(BIN)/python -m pip install --quiet -e '.[train]'

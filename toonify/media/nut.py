@@ -27,6 +27,8 @@ MAIN, STREAM, SYNCPOINT, INDEX, INFO = (
 )
 CODED, INVALID = 4096, 8192
 MSB_SHIFT = 7
+MOST_BYTES = 1 << 31  # of a packet
+LONGEST = 10  # bytes of a number: 70 bits
 
 
 @dataclass(frozen=True)
@@ -114,7 +116,9 @@ class NutReader:
         if body.v() != 1:
             raise NutError("more than one stream")
         body.v()
-        self._bases = [Fraction(body.v(), body.v()) for _ in range(body.v())]
+        self._bases = [_positive(body.v(), body.v()) for _ in range(body.v())]
+        if not self._bases:
+            raise NutError("damaged NUT header")
         self._codes: list[_Code] = []
         pts, mul, stream, head = 0, 1, 0, 0
         while len(self._codes) < 256:
@@ -130,6 +134,8 @@ class NutReader:
             head = body.v() if fields > 7 else head
             for _ in range(fields - 8):
                 body.v()
+            if not 0 <= count <= 256 - len(self._codes):
+                raise NutError("damaged NUT header")
             for index in range(count):
                 if len(self._codes) == ord("N"):
                     self._codes.append(_Code(INVALID, 0, 0, 0, 0, 0))
@@ -139,8 +145,13 @@ class NutReader:
     def _stream(self, body: _Bytes) -> Stream:
         body.v(), body.v()
         fourcc = body.vb()
-        base = self._bases[body.v()]
+        which = body.v()
+        if which >= len(self._bases):
+            raise NutError("damaged NUT header")
+        base = self._bases[which]
         self._shift = body.v()
+        if self._shift > 62:
+            raise NutError("damaged NUT header")
         body.v()
         delay = body.v()
         body.v()
@@ -168,6 +179,8 @@ class NutReader:
             self._v()
         if flags & CHECKSUM:
             self._exactly(4)
+        if elided >= len(self._headers):
+            raise NutError("damaged NUT file")
         header = self._headers[elided] if size <= 4096 else b""
         data = header + self._exactly(size - len(header))
         return Packet(pts, data, bool(flags & KEY))
@@ -189,13 +202,16 @@ class NutReader:
 
     def _v(self) -> int:
         value = 0
-        while True:
+        for _ in range(LONGEST):
             byte = self._exactly(1)[0]
             value = value << 7 | byte & 127
             if byte < 128:
                 return value
+        raise NutError("damaged NUT file")
 
     def _exactly(self, size: int) -> bytes:
+        if not 0 <= size <= MOST_BYTES:
+            raise NutError("damaged NUT file")
         data = self._file.read(size)
         if len(data) < size:  # pipes that are not buffered give less
             parts = [data]
@@ -252,7 +268,7 @@ class _Bytes:
 
     def v(self) -> int:
         value = 0
-        while True:
+        for _ in range(LONGEST):
             if self._at >= len(self._data):
                 raise NutError("damaged NUT header")
             byte = self._data[self._at]
@@ -260,6 +276,7 @@ class _Bytes:
             value = value << 7 | byte & 127
             if byte < 128:
                 return value
+        raise NutError("damaged NUT header")
 
     def s(self) -> int:
         value = self.v() + 1
@@ -267,8 +284,16 @@ class _Bytes:
 
     def vb(self) -> bytes:
         size = self.v()
+        if size > len(self._data) - self._at:
+            raise NutError("damaged NUT header")
         self._at += size
         return self._data[self._at - size : self._at]
+
+
+def _positive(numerator: int, denominator: int) -> Fraction:
+    if not numerator or not denominator:
+        raise NutError("damaged NUT header")
+    return Fraction(numerator, denominator)
 
 
 def _v(value: int) -> bytes:
