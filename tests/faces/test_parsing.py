@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from toonify.errors import InputError, ModelError
-from toonify.faces.parsing import FILE, GLASSES, LABELS, FaceParser, Parsing
+from toonify.faces.parsing import FILE, GLASSES, LABELS, FaceParser, Parsing, _doubt
 
 ASTRONAUT = Path(__file__).parents[2] / "examples" / "astronaut.png"
 INDEX = {name: i for i, name in enumerate(LABELS)}
@@ -76,6 +76,19 @@ def test_a_mirrored_picture_gets_mirrored_labels(parser: FaceParser, portrait: n
     single = FaceParser(mirrored=False).parse(portrait)
     assert (single.map() == once.map()).mean() > 0.9
     assert np.abs(single.labels - once.labels).max() > 1e-3
+
+
+def test_points_are_doubted_where_the_whole_crop_says_no() -> None:
+    def doubted(whole: float) -> np.ndarray:
+        labels = np.full((2, 2, len(LABELS)), 0.4 / (len(LABELS) - 1), np.float32)
+        labels[..., INDEX["headwear"]] = 0.6
+        _doubt(labels, ("headwear",), whole)
+        np.testing.assert_allclose(labels.sum(axis=2), 1, atol=1e-5)
+        return labels[..., INDEX["headwear"]]
+
+    np.testing.assert_allclose(doubted(0.9), 0.6, atol=1e-5)
+    assert (doubted(0.1) < 0.4).all()
+    assert (doubted(0.0) > 0).all()
 
 
 @pytest.mark.parametrize(

@@ -24,6 +24,7 @@ LABELS = (
 GLASSES = ("none", "thin", "thick", "sun")
 ATTRIBUTES = (*(f"glasses_{kind}" for kind in GLASSES), "beard", "moustache", "headwear")
 INPUT = 256
+DOUBTED = 0.4  # probability of headwear or glasses below which their labels are lowered
 FILE = Path(__file__).parent.parent / "bundles" / "default" / "parsing.onnx"
 
 
@@ -108,6 +109,8 @@ class FaceParser:
             labels, numbers = f32((labels + other[:, ::-1]) / 2), f32((numbers + more) / 2)
         kinds = _softmax(numbers[: len(GLASSES)])
         beard, moustache, headwear = 1 / (1 + np.exp(-numbers[len(GLASSES) :]))
+        _doubt(labels, ("headwear",), float(headwear))
+        _doubt(labels, ("glasses", "sunglasses"), 1 - float(kinds[0]))
         return Parsing(
             labels=labels,
             glasses={kind: float(p) for kind, p in zip(GLASSES, kinds, strict=True)},
@@ -126,6 +129,13 @@ class FaceParser:
         if logits.shape[1] != len(LABELS) or attributes.size != len(ATTRIBUTES):
             raise ModelError("the parsing network has other labels than this version knows")
         return _softmax(f32(logits[0].transpose(1, 2, 0))), f32(attributes).reshape(-1)
+
+
+def _doubt(labels: Points, names: tuple[str, ...], whole: float) -> None:
+    """Lower what points (h, w, 17) tell of things that the `whole` crop says are hardly there."""
+    which = [LABELS.index(name) for name in names]
+    labels[..., which] *= np.float32(np.clip(whole / DOUBTED, 0.05, 1))
+    labels /= labels.sum(axis=2, keepdims=True)
 
 
 def _softmax(logits: Points) -> Points:
