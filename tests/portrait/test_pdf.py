@@ -41,5 +41,5 @@ def test_people_alone_are_cut_out() -> None:
 
 def test_what_is_missing_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "reportlab.pdfgen.canvas", None)
-    with pytest.raises(ModelError, match=r"toonify\[pdf\]"):
+    with pytest.raises(ModelError, match=r"toonify-toolkit\[pdf\]"):
         to_pdf(drawing())
