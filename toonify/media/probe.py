@@ -22,6 +22,7 @@ CONTAINERS = (
     *("wav", "mp3", "flac", "aac", "ac3", "srt", "ass"),
 )
 SAFE = {"format_whitelist": ",".join(CONTAINERS), "protocol_whitelist": "file"}
+PATIENT = {"analyzeduration": "120000000", "probesize": "100000000"}  # microseconds, bytes
 PLAYLISTS = (b"#EXTM3U", b"ffconcat", b"<?xml", b"<MPD", b"[playlist]")
 MAX_PIXELS = 36_000_000  # of a frame: 8192x4320, the largest of 8K, and a little
 MAX_GIF_PIXELS = 16_000_000  # of one whose file can be as small as its number of frames
@@ -158,6 +159,14 @@ def probe(path: Path) -> Clip:
     options = {**SAFE, "max_pixels": str(MAX_PIXELS)}
     try:
         with av.open(f"file:{path}", options=options, metadata_errors="replace") as container:
+            if not any(
+                s.codec_context and not s.codec_context.format for s in container.streams.video
+            ):
+                return _described(path, container)
+        # a picture that stands still from the beginning tells its format late
+        with av.open(
+            f"file:{path}", options=options | PATIENT, metadata_errors="replace"
+        ) as container:
             return _described(path, container)
     except PermissionError as error:
         raise InputError(f"no permission to read {path}") from error

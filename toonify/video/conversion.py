@@ -18,6 +18,7 @@ from toonify.media.encoding import Encoding, SegmentWriter, choose_encoding
 from toonify.media.ffmpeg import ffmpeg_path
 from toonify.media.mux import Plan, assemble, plan_tracks
 from toonify.media.probe import Clip
+from toonify.media.timeline import jumps, straightened
 from toonify.media.video import Pixels, Reader, Span, open_clip, open_reader
 from toonify.utils.marks import read_mark
 from toonify.utils.outputs import InputFiles, check_output, is_ours
@@ -144,14 +145,21 @@ def convert(
     check_paths(source, output)
     clip = open_clip(source)
     casting = Casting(options.characters, artist.characters)
-    reader = open_reader(source, clip, options.span)
+    broken = clip is not None and jumps(clip)
+    reader = None if broken else open_reader(source, clip, options.span)
     try:
-        alpha = reader.channels == 4 and "yuv420p" not in (options.pixels or "")
+        transparent = clip.alpha if reader is None and clip else reader and reader.channels == 4
+        alpha = bool(transparent) and "yuv420p" not in (options.pixels or "")
         encoding = choose_encoding(
             output, clip, codec=options.codec, crf=options.crf, pixels=options.pixels, alpha=alpha
         )
         plan = _plan(source, options, encoding)
         with WorkFolder(output, plan, resume=options.resume) as work:
+            notes: list[str] = []
+            if reader is None:
+                assert clip is not None
+                clip, notes = straightened(clip, work.folder)
+                reader = open_reader(source, clip, options.span)
             tracks = plan_tracks(clip, encoding, options.span, work.folder)
             run = _Run(source, output, artist, options, clip, encoding, work, casting, tracks)
             try:
@@ -161,12 +169,13 @@ def convert(
                     run.keep_partial()
                 raise
             run.assemble(output)
-            report.notes += tracks.notes
+            report.notes += [*notes, *tracks.notes]
             if clip is not None and clip.hdr:
                 report.notes.append(f"HDR ({clip.transfer}) became SDR")
             work.remove()
     finally:
-        reader.close()
+        if reader is not None:
+            reader.close()
     report.seconds = time.perf_counter() - started
     return report
 
