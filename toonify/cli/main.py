@@ -15,6 +15,7 @@ from toonify.cli.common import Dtype, Settings, complain, examples, hoist_global
 from toonify.cli.lazy import LazyCommand, lazy_group
 from toonify.errors import ToonifyError, UsageError
 from toonify.utils.links import FOLLOW_LINKS
+from toonify.utils.memory import keep_freed_memory
 from toonify.utils.signals import terminated_is_interrupted
 from toonify.utils.streams import tolerant_streams
 from toonify.utils.text import visible
@@ -139,6 +140,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         not be loaded; 130 interrupted.
     """
     argv = hoist_globals(sys.argv[1:] if arguments is None else arguments)
+    if arguments is None and "--help" not in argv:  # the process is the command's own
+        keep_freed_memory()
     with tolerant_streams() as (out, _), terminated_is_interrupted():
         status = _run(argv, debug="--debug" in argv)
         out.flush()
