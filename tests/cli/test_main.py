@@ -13,6 +13,7 @@ COMMANDS = (
     "stylize",
     "evaluate",
     "train-encoder",
+    "train-style",
     "distill",
     "finetune",
     "swap",

@@ -30,6 +30,7 @@ COMMANDS = tuple(
         ("align", "Crop drawings to where a face generator expects faces."),
         ("finetune", "Fine-tune a face generator on drawings."),
         ("train-encoder", "Train an encoder, or StyleGANEX for whole frames."),
+        ("train-style", "Train a decoder of style transfer."),
         ("distill", "Teach StyleGAN2's layers what a compact generator draws."),
         ("swap", "Swap layers of two generators."),
         ("invert-character", "Average the codes of a character's drawings."),

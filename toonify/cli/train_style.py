@@ -1,0 +1,86 @@
+"""`toonify train-style`: a decoder of style transfer from two folders."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from toonify.cli.common import examples, settings_of
+
+EPILOG = examples(
+    "toonify train-style --content photos/ --style paintings/ -o runs/style",
+    "toonify train-style --content photos/ --style paintings/ --encoder adain/ -o runs/style"
+    " --resume",
+    "toonify stylize me.jpg -o painted.png --style-image painting.jpg"
+    " --style-network runs/style/style.safetensors",
+)
+
+
+def train_style(
+    ctx: typer.Context,
+    *,
+    content: Annotated[Path, typer.Option(help="Folder of photos.")],
+    style: Annotated[Path, typer.Option(help="Folder of pictures whose manners are learnt.")],
+    output: Annotated[Path, typer.Option("-o", "--output", help="Folder of the run.")],
+    encoder: Annotated[
+        Path | None,
+        typer.Option(
+            help="Folder with the published vgg_normalised.pth.",
+            show_default="VGG-16 as of LPIPS, normalized",
+        ),
+    ] = None,
+    steps: Annotated[int, typer.Option(min=1)] = 160_000,
+    batch_size: Annotated[int, typer.Option(min=1, help="Pairs a step.")] = 8,
+    crop: Annotated[int, typer.Option(min=32, help="Side of the crops, px.")] = 256,
+    lr: Annotated[float, typer.Option(help="Adam's peak rate.")] = 1e-4,
+    style_weight: Annotated[float, typer.Option(help="Of the style loss.")] = 10.0,
+    snapshot: Annotated[int, typer.Option(min=1, help="Steps between snapshots.")] = 1000,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on with the run.")] = False,
+) -> None:
+    """Train AdaIN's decoder (arXiv 1703.06868) on any photos and any pictures.
+
+    style.safetensors in the run's folder is written at every snapshot, for --style-network.
+    """
+    from toonify.checkpoints.safetensors_io import write_safetensors
+    from toonify.device import pick_device
+    from toonify.training.loop import run_trainer
+    from toonify.training.runs import RunFolder
+    from toonify.training.style_transfer import (
+        PictureFolder,
+        StyleTrainer,
+        StyleTrainSettings,
+        decoder_to_train,
+    )
+
+    settings = settings_of(ctx)
+    chosen = StyleTrainSettings(
+        steps=steps,
+        batch_size=batch_size,
+        crop=crop,
+        lr=lr,
+        style_weight=style_weight,
+        seed=settings.seed,
+    )
+    contents, styles = PictureFolder(content, crop=crop), PictureFolder(style, crop=crop)
+    network = decoder_to_train(encoder, [contents, styles], seed=settings.seed)
+    trainer = StyleTrainer(network.to(pick_device(settings.device)), contents, styles, chosen)
+    run = RunFolder(output)
+    made = output / "style.safetensors"
+
+    def keep() -> None:
+        write_safetensors(network.state_dict(), made, config=network.config())
+
+    with settings.progress("steps") as bar:
+        run_trainer(
+            trainer,
+            run,
+            steps=steps,
+            snapshot=snapshot,
+            resume=resume,
+            progress=lambda row: bar(int(row["step"]), steps),
+            kept=keep,
+        )
+    record = {"output": str(made), "steps": trainer.step_count}
+    settings.result(record, f"{trainer.step_count} steps -> {made}")
