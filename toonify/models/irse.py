@@ -34,9 +34,13 @@ class SqueezeExcite(nn.Module):
 
 
 class ResidualUnit(nn.Module):
-    """BatchNorm, conv, PReLU, conv (strided), BatchNorm, gate; added to the shortcut."""
+    """BatchNorm, conv, PReLU, conv (strided), BatchNorm, gate; added to the shortcut.
 
-    def __init__(self, in_channels: int, channels: int, *, stride: int) -> None:
+    Args:
+        gated: with squeeze-and-excitation.
+    """
+
+    def __init__(self, in_channels: int, channels: int, *, stride: int, gated: bool = True) -> None:
         super().__init__()
         self.stride = stride
         self.shortcut_layer = (
@@ -52,7 +56,7 @@ class ResidualUnit(nn.Module):
             nn.PReLU(channels),
             nn.Conv2d(channels, channels, 3, stride, 1, bias=False),
             nn.BatchNorm2d(channels),
-            SqueezeExcite(channels),
+            *([SqueezeExcite(channels)] if gated else []),
         )
 
     def forward(self, x: Tensor) -> Tensor:

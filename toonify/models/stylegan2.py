@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import deque
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, cast
 
 import torch
@@ -172,9 +172,18 @@ class StyleGAN2Generator(nn.Module):
         return images
 
     def stages(
-        self, styles: Sequence[Tensor], noise: Noise = "const"
+        self,
+        styles: Sequence[Tensor],
+        noise: Noise = "const",
+        *,
+        fuse: Callable[[int, Tensor], Tensor] | None = None,
     ) -> Iterator[tuple[int, Tensor, Tensor]]:
-        """(resolution, activations, image so far) after each block."""
+        """(resolution, activations, image so far) after each block.
+
+        Args:
+            fuse: gives what takes the place of the activations (B, C, R, R) between a block's two
+                convolutions.
+        """
         if len(styles) != len(self.layers):
             raise ValueError(f"expected {len(self.layers)} styles, got {len(styles)}")
         batch = styles[0].shape[0]
@@ -194,6 +203,8 @@ class StyleGAN2Generator(nn.Module):
             list(self.channels)[1:], cast(Sequence[SynthesisBlock], self.blocks), strict=True
         ):
             x = run(block.up, x, next(steps))
+            if fuse is not None:
+                x = fuse(size, x)
             x = run(block.conv, x, next(steps))
             image = block.to_rgb(x, next(steps), image)
             yield size, x, image
