@@ -26,6 +26,18 @@ from toonify.cli.common import (
     prepare_drawing,
     settings_of,
 )
+from toonify.cli.style_transfer import (
+    AlphaOption,
+    EngineOption,
+    PreserveColorOption,
+    RegionOption,
+    SegmentOption,
+    StyleImageOption,
+    StyleNetworkOption,
+    StyleWeightOption,
+    refuse_transfer_options,
+    transfer_engine,
+)
 from toonify.cli.styles import (
     BackgroundOption,
     StyleOption,
@@ -82,6 +94,8 @@ EPILOG = examples(
     "toonify stylize me.jpg -o toon.png --character mina",
     "toonify stylize me.jpg -o toons/ --style all --character all --sheet sheet.png",
     "toonify stylize party.jpg -o party-toon.jpg --character bram --paste",
+    "toonify stylize me.jpg -o painted.png --style-image painting.jpg",
+    "toonify stylize day.jpg -o dusk.jpg --engine wct2 --style-image dusk-elsewhere.jpg",
     "toonify stylize photos/ -o toons/ --recursive --skip-existing --manifest done.jsonl",
     "cat me.jpg | toonify stylize - > toon.png",
     "find . -name '*.jpg' -print0 | toonify stylize --files-from - -0 -o toons/",
@@ -112,6 +126,14 @@ def stylize(
             " left=mina,right=jun or 1=mina,2=jun: who is drawn as whom, as in `toonify video`."
         ),
     ] = None,
+    engine: EngineOption = None,
+    style_image: StyleImageOption = None,
+    style_weight: StyleWeightOption = None,
+    alpha: AlphaOption = 1.0,
+    preserve_color: PreserveColorOption = False,
+    region: RegionOption = None,
+    segment: SegmentOption = False,
+    style_network: StyleNetworkOption = None,
     bundle: BundleOption = "default",
     level: LevelOption = 6,
     trgb: TrgbOption = True,
@@ -284,9 +306,25 @@ def stylize(
         raise UsageError("stdout takes the picture or --json, not both", mend="Give -o FILE.")
     if to_stdout and sys.stdout.isatty():
         raise UsageError("a picture is not for a terminal", mend="Redirect stdout or give -o FILE.")
-    styles = choose_styles(style or (), character or (), bundle)
+    pictures = style_image or []
+    if pictures and (style or character or background is not None or aligned or only or faces):
+        raise UsageError(
+            "--style-image draws whole photos, without styles, characters and faces",
+            mend="Leave --style, --character, --background, --aligned, --only and --faces out.",
+        )
+    if not pictures:
+        refuse_transfer_options(
+            engine=engine,
+            style_weight=style_weight,
+            alpha=alpha < 1,
+            preserve_color=preserve_color,
+            region=region,
+            segment=segment,
+            style_network=style_network,
+        )
+    styles = () if pictures else choose_styles(style or (), character or (), bundle)
     # a style draws everybody where they stand anyway
-    whole = bool(styles) and not character and paste is not False
+    whole = bool(styles or pictures) and not character and paste is not False
     kind = _format(format, output)
     photos = (paste or whole) and not document(kind) and background != "transparent"
     same = format is Format.same or (format is None and photos)
@@ -313,7 +351,7 @@ def stylize(
             refuse_character_options(level, trgb, color)
         if background == "transparent" and _has_jpeg(kind, jobs):
             raise UsageError("JPEG knows no transparency", mend="Write .png or .webp.")
-    elif background is not None or max_size is not None:
+    elif background is not None or (max_size is not None and not pictures):
         raise UsageError(
             "--background and --max-size are of styles",
             mend="Leave them out, or name a --style.",
@@ -322,7 +360,13 @@ def stylize(
         raise UsageError(f"characters are pixels, no shapes for {kind}", mend="Name a --style.")
     if document(kind) and sheet is not None:
         raise UsageError(f"a --sheet shows pixels, not {kind}", mend="Make it in a run of its own.")
-    reads = InputFiles([*(job.source for job in jobs), *model_files(bundle), files_from, watch])
+    if pictures and (not whole or document(kind)):
+        raise UsageError(
+            "--style-image draws whole photos as pixels", mend="Leave --crop, svg and pdf out."
+        )
+    reads = InputFiles(
+        [*(job.source for job in jobs), *model_files(bundle), files_from, watch, *pictures]
+    )
     if any(job.source is None for job in jobs):
         reads.add_stream(0, "standard input")
     if to_stdout and reads.find(1) is not None:
@@ -332,6 +376,23 @@ def stylize(
             check_output(path, reads, option=option, named=True)
 
     names, toonifier, together = styles, None, 1  # styles are drawn, and written, one by one
+    transfer = None
+    if pictures:
+        transfer = transfer_engine(
+            settings,
+            bundle,
+            engine=engine,
+            images=pictures,
+            weights=style_weight,
+            alpha=alpha,
+            preserve_color=preserve_color,
+            region=region,
+            segment=segment,
+            network=style_network,
+            max_size=max_size,
+            landmarks=landmarks.value,
+        )
+        names = styles = transfer.characters
     if batch_size != "auto" or character or not styles:
         together = batch_size_of(batch_size, settings, bundle)
     if character or not styles:
@@ -340,9 +401,9 @@ def stylize(
         names = (*styles, *choose_characters(character or (), toonifier.characters, rules=True))
         if len(set(names)) < len(names):
             raise UsageError("a style and a character have the same name", mend="Draw one at once.")
-    engine: Engine | None = toonifier
-    if styles:
-        engine = _style_engine(
+    drawing: Engine | None = transfer or toonifier
+    if styles and transfer is None:
+        drawing = _style_engine(
             bundle,
             settings,
             landmarks.value,
@@ -354,7 +415,7 @@ def stylize(
             max_size=max_size,
             document=document(kind),
         )
-    assert engine is not None
+    assert drawing is not None
     if to_stdout and len(names) > 1:
         raise UsageError("stdout takes one drawing", mend="Give -o FOLDER for several.")
     chosen_faces = faces.value if faces else ("all" if paste or whole else "largest")
@@ -372,7 +433,7 @@ def stylize(
         aligned=aligned,
         only=only,
         min_face=min_face,
-        identity={name: _identity(engine, toonifier, name) for name in names},
+        identity={name: _identity(drawing, toonifier, name) for name in names},
         existing="overwrite" if overwrite else "skip" if skip_existing or watch else "error",
         format=kind,
         strip=strip,
@@ -382,7 +443,7 @@ def stylize(
         fail_fast=fail_fast,
         max_failures=max_failures,
     )
-    batch = Batch(engine, options, inputs=reads, sheet_rows=sheet is not None)
+    batch = Batch(drawing, options, inputs=reads, sheet_rows=sheet is not None)
     batch.check(jobs)
     arriving: Iterator[Job | None] = iter(())
     if watch is not None and output is not None:
@@ -411,7 +472,7 @@ def stylize(
             failed += result.status == "failed"
             if result.error:
                 complain(result.error)
-            if result.note:
+            if result.note and transfer is None:  # which looks for no faces
                 complain(f"{result.source}: {result.note}")
             if result.picture is not None:
                 try:
