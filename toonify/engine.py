@@ -159,6 +159,12 @@ class Toonifier:
             )
         return self._detector
 
+    def mixes_colors(self, level: int) -> bool:
+        """Whether `trgb` and `color` change anything: with color layers below the level, from
+        which on all is the character's. A compact generator has one, its last."""
+        layers = self.generator.layers
+        return any(layer.kind == "rgb" and layer.latent_index < level for layer in layers)
+
     def detect(self, image: np.ndarray, *, largest: bool = False) -> list[Face]:
         """Faces of an (H, W, 3) uint8 RGB picture, largest first.
 

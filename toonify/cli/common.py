@@ -177,6 +177,23 @@ def complain(message: str) -> None:
     print(visible(f"toonify: {' '.join(message.split())}"), file=sys.stderr, flush=True)
 
 
+def refuse_given(ctx: typer.Context, why: str, *names: str) -> None:
+    """Refuse options that stand on the command line but can change nothing in their company.
+
+    Args:
+        why: what makes them idle, after their name: "has no effect with --aligned".
+        names: of the command's parameters.
+
+    Raises:
+        UsageError: one of them was given, be it with its default.
+    """
+    flags = {param.name: param.opts[0] for param in ctx.command.params}
+    for name in names:
+        source = ctx.get_parameter_source(name)
+        if source is not None and source.name == "COMMANDLINE":
+            raise UsageError(f"{flags[name]} {why}", mend="Leave it out.")
+
+
 def note_others(*folders: Path | None) -> None:
     """A line on stderr for each folder that holds files besides pictures."""
     from toonify.media.images import IMAGE_SUFFIXES

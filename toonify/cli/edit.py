@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from toonify.cli.common import Settings, complain, examples, model_files, settings_of
+from toonify.cli.common import Settings, complain, examples, model_files, refuse_given, settings_of
 from toonify.cli.inverting import (
     EncoderOption,
     Framing,
@@ -159,6 +159,14 @@ def edit(
         )
     if source is not None:
         _check_output(output, span)
+    if span is not None:
+        refuse_given(ctx, "has no effect beside --range", "strength")
+    if direction is None and fit is None and not attribute_strip:
+        refuse_given(ctx, "is of a --direction", "strength")
+        if mix is None:
+            refuse_given(ctx, "is of a --direction or --mix", "layers")
+    if attribute_strip:
+        refuse_given(ctx, "has no effect with --attribute-strip", "strength", "layers")
     present(source)
     present(mix)
     sides = [] if fit is None else [_side(folder) for folder in fit]

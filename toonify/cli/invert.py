@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from toonify.cli.common import Settings, complain, examples, model_files, settings_of
+from toonify.cli.common import Settings, complain, examples, model_files, refuse_given, settings_of
 from toonify.cli.inverting import (
     EncoderOption,
     Framing,
@@ -61,6 +61,8 @@ def invert(
     A photo that fails is named, the others go on, and the exit status is 1.
     """
     settings = settings_of(ctx)
+    if not pti:
+        refuse_given(ctx, "is of --pti", "pti_steps")
     paths = photographs(inputs, note=complain)
     targets = output_stems(paths, output)
     reads = InputFiles([*paths, *model_files(encoder, generator)])

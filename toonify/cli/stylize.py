@@ -24,6 +24,7 @@ from toonify.cli.common import (
     examples,
     model_files,
     prepare_drawing,
+    refuse_given,
     settings_of,
 )
 from toonify.cli.style_transfer import (
@@ -281,8 +282,9 @@ def stylize(
     if aligned and paste:
         raise UsageError("--aligned crops have no photo to --paste into", mend="Take one.")
     _check_only(only, aligned=aligned, faces=faces)
-    if aligned and min_face is not None:
-        raise UsageError("--aligned looks for no faces", mend="Leave --min-face out.")
+    if aligned:
+        idle = ("min_face", "landmarks", "faces", "require_face")
+        refuse_given(ctx, "has no effect: --aligned looks for no faces", *idle)
     if fail_fast and max_failures is not None:
         raise UsageError("--fail-fast is --max-failures 1", mend="Take one.")
     inputs = inputs or []
@@ -399,6 +401,11 @@ def stylize(
         prepare_drawing(settings, bundle)
         toonifier = _toonifier(bundle, settings, landmarks.value, min_face)
         names = (*styles, *choose_characters(character or (), toonifier.characters, rules=True))
+        if not toonifier.mixes_colors(level):
+            why = f"has no effect: all of this bundle's color layers lie above --level {level}"
+            refuse_given(ctx, why, "trgb", "color")
+        if not trgb:
+            refuse_given(ctx, "has no effect with --no-trgb", "color")
         if len(set(names)) < len(names):
             raise UsageError("a style and a character have the same name", mend="Draw one at once.")
     drawing: Engine | None = transfer or toonifier

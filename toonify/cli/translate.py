@@ -9,7 +9,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from toonify.cli.common import BundleOption, Settings, examples, model_files, settings_of
+from toonify.cli.common import (
+    BundleOption,
+    Settings,
+    examples,
+    model_files,
+    refuse_given,
+    settings_of,
+)
 from toonify.cli.inverting import Framing, FramingOption, Photos, load_model, present
 from toonify.errors import UsageError
 from toonify.utils.outputs import InputFiles, check_output
@@ -131,8 +138,7 @@ def translate(
     if task is Task.toonify and checkpoint is None:
         if generator is not None:
             raise UsageError("--generator is of a --checkpoint", mend="Leave it out, or add one.")
-        if frame is not Framing.whole:
-            raise UsageError("toonify draws whole frames", mend="Leave --frame out.")
+        refuse_given(ctx, "has no effect: toonify draws whole frames", "frame")
         _toonify(settings, source, output, bundle, character, style, strip)
         return
     targets = [output]

@@ -27,6 +27,7 @@ from toonify.cli.common import (
     examples,
     model_files,
     prepare_drawing,
+    refuse_given,
     settings_of,
 )
 from toonify.cli.styles import (
@@ -157,6 +158,12 @@ def video(
     from toonify.media.video import Span
 
     settings = settings_of(ctx)
+    if preview:
+        idle = ("smooth", "codec", "crf", "pix_fmt", "resume", "keep_partial", "side_by_side")
+        refuse_given(ctx, "has no effect with --preview", *idle)
+    if output.suffix.lower() == ".gif" or not output.suffix:
+        what = "GIF" if output.suffix else "a folder of frames"
+        refuse_given(ctx, f"is of clips, not of {what}", "pix_fmt")
     span = Span(
         start=seconds(start, "--start"),
         end=None if end is None else seconds(end, "--end"),
