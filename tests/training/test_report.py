@@ -97,8 +97,9 @@ def test_a_killed_run_s_leftovers(tmp_path: Path) -> None:
 
 def test_an_empty_folder_has_a_page_too(tmp_path: Path) -> None:
     assert "no metrics yet" in write_report(tmp_path, title="t", config={}).read_text()
+    (tmp_path / "file").write_text("no folder")
     with pytest.raises(InputError, match="can't write"):
-        write_report(tmp_path / "gone", title="t", config={})
+        write_report(tmp_path / "file", title="t", config={})
 
 
 def status_of(folder: Path) -> str:

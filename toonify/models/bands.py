@@ -264,7 +264,7 @@ def _noise_map(
     if noise == "zero":
         return None
     if noise == "const":
-        return sized_noise(layer.noise, (height, width)).to(dtype).view(1, height, width, 1)
+        return sized_noise(layer.noise, (height, width)).to(dtype).reshape(-1, height, width, 1)
     fresh = torch.randn(batch, height, width, 1)
     return (fresh * layer.noise.std()).to(dtype)
 

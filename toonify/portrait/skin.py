@@ -23,6 +23,10 @@ from toonify.portrait.subject import BROWS, LIP_LOWER, LIP_UPPER, NOSE_WING
 from toonify.portrait.tones import paint_tones, stretch, tone_colors, tone_cuts
 
 
+SHADE = (5.0, 11.0)  # sigmas, in px of a unit face, that light and shade are smoothed with
+MARK = 6.0  # how much darker than around it a mark is, at least
+
+
 def feature_mask(head: Head, grow: float = 1.0) -> Field:
     """1 over eyes, brows, lips and nostrils, where the skin's own tone can't be read."""
     p, u = head.face.points, head.unit
@@ -62,7 +66,8 @@ def paint_skin(head: Head, skin: Field, oval: Field) -> Field:
         cv2.morphologyEx(cv2.morphologyEx(lum, cv2.MORPH_CLOSE, kernel), cv2.MORPH_OPEN, kernel)
     )
     shade = fill_from(lum, clean, 4 * u, 14 * u)
-    shade = f32(0.5 * blur(shade, 5 * u) + 0.5 * blur(shade, 11 * u))
+    fine, coarse = SHADE
+    shade = f32(0.5 * blur(shade, fine * u) + 0.5 * blur(shade, coarse * u))
     face = f32(clean * oval)
     if float(face.sum()) < 300 * u * u:
         face = clean
@@ -151,7 +156,7 @@ def paint_marks(head: Head, skin: Field) -> None:
     dark = head.flow.average(dark)
     base = float(head.palette.skin[0])
     features = blur(feature_mask(head, 0.9), 1.5 * u)
-    least = 6.0 + 0.07 * base
+    least = MARK + 0.07 * base
     frames = smoothstep(blur(parts.glasses, 1.5 * u), 0.12, 0.5)
     off = np.minimum(skin - 3 * u, (0.35 - np.maximum(parts.hair, parts.cover)) * 20)
     off = np.minimum(off, (0.3 - parts.lenses) * 20)
