@@ -59,6 +59,7 @@ OVER_INPUTS = {
         "train-encoder --generator run/generator.safetensors --task inversion -o run",
     ],
     ("distill", "--output"): ["distill run/generator.safetensors -o run"],
+    ("train-style", "--output"): ["train-style --content x --style x -o x/a.png"],
     ("swap", "--output"): [
         "swap x/g.safetensors other/g.safetensors -o x/g.safetensors",
         "swap default x/g.safetensors -o other/glink.safetensors",
@@ -127,7 +128,8 @@ OVER_OTHERS = [
 ]
 # Options of a path that only read, or fill a folder that is empty.
 READING = {
-    ("stylize", "--watch"),
+    ("stylize", "--watch"), ("stylize", "--style-image"), ("stylize", "--style-network"),
+    ("train-style", "--content"), ("train-style", "--style"), ("train-style", "--encoder"),
     ("align", "--anchor"), ("finetune", "--data"),
     ("train-encoder", "--photos"), ("train-encoder", "--pairs"), ("train-encoder", "--drawings"),
     ("train-encoder", "--parser"), ("train-encoder", "--cutouts"), ("distill", "--pairs"),

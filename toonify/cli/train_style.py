@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from toonify.cli.common import examples, settings_of
+from toonify.utils.outputs import InputFiles, check_output, check_run_folder
 
 EPILOG = examples(
     "toonify train-style --content photos/ --style paintings/ -o runs/style",
@@ -55,6 +56,10 @@ def train_style(
     )
 
     settings = settings_of(ctx)
+    reads = InputFiles([content, style, *([encoder] if encoder else [])])
+    check_run_folder(output, reads)
+    begun = (output / "snapshot.pt").is_file()
+    check_output(output / "style.safetensors", reads, named=begun, folder=output)
     chosen = StyleTrainSettings(
         steps=steps,
         batch_size=batch_size,
