@@ -23,7 +23,8 @@ from toonify.models.style_statistics import mixed_statistics
 from toonify.models.wct2 import WCT2
 
 Kind = Literal["adain", "wct2"]
-WORK = 1024  # px, longer side that networks see; results are led back to the photograph's size
+# px, longer side that networks see; results are led back to the photograph's size
+WORK = {"adain": 640, "wct2": 1024}
 STYLE_SIDE = 512  # px, shorter side of styles, as published
 SMALLEST = 16  # px of a style or photograph
 ONE_COLOR = 0.004  # deviation in [0, 1] up to which a style shows nothing
@@ -75,7 +76,7 @@ class StyleTransferEngine:
         self.alpha, self.preserve_color = alpha, preserve_color
         self.region, self.labels, self.max_size = region, labels, max_size
         self.device, self._about = torch.device(device), about
-        side = STYLE_SIDE if self.kind == "adain" else WORK
+        side = STYLE_SIDE if self.kind == "adain" else WORK["wct2"]
         self._small = [_shrunk(style, shorter=side, stride=network.stride) for style in styles]
         self._styles = [self._tensor(style) for style in self._small]
         self._described: Any = None
@@ -135,12 +136,12 @@ class StyleTransferEngine:
         rgb = _limited(rgb, self.max_size)
         if min(rgb.shape[:2]) < SMALLEST:
             raise InputError(f"a picture of {rgb.shape[1]}x{rgb.shape[0]} px is too small")
-        small = _shrunk(rgb, longer=WORK, stride=self.network.stride)
+        small = _shrunk(rgb, longer=WORK[self.kind], stride=self.network.stride)
         content = self._tensor(small)
         drawn = self._transfer(content, small)[:, :, : small.shape[0], : small.shape[1]]
         result = f32(drawn[0].float().clamp(0, 1).permute(1, 2, 0).cpu().numpy())
         if self.kind == "wct2":
-            out = led_back(small, result, rgb)
+            out = result * 255 if self._exact(small, rgb) else led_back(small, result, rgb)
         else:
             large = cv2.resize(result, rgb.shape[1::-1], interpolation=cv2.INTER_CUBIC)
             out = f32(large) * 255
@@ -148,6 +149,11 @@ class StyleTransferEngine:
             mask = self.region(rgb)[..., None]
             out = f32(out * mask + rgb * (1 - mask))
         return np.clip(np.rint(out), 0, 255).astype(np.uint8)
+
+    def _exact(self, small: RGB, rgb: RGB) -> bool:
+        """Whether the network's own answer is given; a shallow one's has fringes."""
+        shallow = isinstance(self.network, WCT2) and self.network.colors
+        return small.shape == rgb.shape and not shallow
 
     def _transfer(self, content: Tensor, small: RGB) -> Tensor:
         styles = self._styles
@@ -190,8 +196,6 @@ def led_back(small: RGB, result: Points, rgb: RGB) -> Points:
     found at the small size and applied at the large (fast guided filter, He & Sun, 2015), so edges
     stay the photograph's own.
     """
-    if small.shape == rgb.shape:
-        return result * 255
     size = (2 * GUIDE_RADIUS + 1,) * 2
 
     def mean(values: NDArray[np.floating]) -> Points:
