@@ -22,7 +22,7 @@ from toonify.models.stylegan2 import StyleGAN2Generator
 
 SIZE = 256  # of photographs and distortion maps
 FUSED_AT = 64  # resolution of the feature that is fused, after its up-convolution
-WIDTH = 512  # channels there
+WIDTH = 512  # channels there, of the published generators
 EDIT_SIZES = (64, 128, 256)  # what the alignment network's decoder works at
 
 
@@ -45,27 +45,31 @@ def _units(*widths: int, stride: int = 1) -> nn.Sequential:
 
 
 class ConsultationEncoder(nn.Module):
-    """Distortion map → scale and shift of the generator's 64×64 feature (Ec)."""
+    """Distortion map → scale and shift of the generator's 64×64 feature (Ec).
 
-    def __init__(self) -> None:
+    Args:
+        width: channels of that feature.
+    """
+
+    def __init__(self, width: int = WIDTH) -> None:
         super().__init__()
+        self.width = width
         self.conv_layer1 = _stem(3, 32)
         self.conv_layer2 = _units(32, 48, 48, 48, stride=2)
         self.conv_layer3 = _units(48, 64, 64, 64, stride=2)
         self.condition_scale3 = self._head()
         self.condition_shift3 = self._head()
 
-    @staticmethod
-    def _head() -> nn.Sequential:
+    def _head(self) -> nn.Sequential:
         # the published entries are 0 and 2; 1 is the activation, which is the convolution's own
         return nn.Sequential(
-            EqualConv2d(64, WIDTH, 3),
+            EqualConv2d(64, self.width, 3),
             nn.Identity(),
-            EqualConv2d(WIDTH, WIDTH, 3, activate=False),
+            EqualConv2d(self.width, self.width, 3, activate=False),
         )
 
     def forward(self, distortion: Tensor) -> tuple[Tensor, Tensor]:
-        """(B, 3, H, W) in about [-2, 2] → two (B, 512, 64, 64)."""
+        """(B, 3, H, W) in about [-2, 2] → two (B, width, 64, 64)."""
         x = self.conv_layer3(self.conv_layer2(self.conv_layer1(distortion)))
         scale, shift = self.condition_scale3(x), self.condition_shift3(x)
         if scale.shape[2:] != (FUSED_AT, FUSED_AT):
@@ -107,7 +111,7 @@ class HFGI(nn.Module):
 
     Args:
         encoder: of w+ (e4e, as published), frozen.
-        generator: of 128×128 or more whose 64×64 feature has 512 channels.
+        generator: of 128×128 or more.
 
     Raises:
         ModelError: the generator has no such feature.
@@ -122,14 +126,15 @@ class HFGI(nn.Module):
         grid_align: AlignmentNetwork | None = None,
     ) -> None:
         super().__init__()
-        if generator.resolution <= FUSED_AT or generator.channels.get(FUSED_AT) != WIDTH:
+        residue = residue or ConsultationEncoder()
+        if generator.resolution <= FUSED_AT or generator.channels.get(FUSED_AT) != residue.width:
             raise ModelError(
-                f"HFGI fuses into a feature of {WIDTH} channels at {FUSED_AT}x{FUSED_AT}, which"
-                " this generator lacks",
+                f"HFGI fuses into a feature of {residue.width} channels at {FUSED_AT}x{FUSED_AT},"
+                " which this generator lacks",
                 mend="Give the generator that it was trained for.",
             )
         self.generator, self.encoder = generator, encoder
-        self.residue = residue or ConsultationEncoder()
+        self.residue = residue
         self.grid_align = grid_align or AlignmentNetwork()
 
     def encode(self, photo: Tensor) -> Tensor:

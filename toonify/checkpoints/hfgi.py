@@ -1,0 +1,59 @@
+"""HFGI's published checkpoints: encoder, generator, consultation and alignment in one file."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import cast
+
+import torch
+from torch import Tensor, nn
+
+from toonify.checkpoints import formats
+from toonify.errors import ModelError
+from toonify.models.encoders import Encoder
+from toonify.models.hfgi import HFGI, AlignmentNetwork, ConsultationEncoder
+from toonify.models.stylegan2 import StyleGAN2Generator
+
+_HINT = "Give a checkpoint of HFGI, such as ckpt.pt of its project."
+
+
+def load_hfgi(path: Path, *, device: str | torch.device = "cpu") -> HFGI:
+    """The whole method from `ckpt.pt`, float32, in evaluation mode, frozen.
+
+    Raises:
+        ModelError: missing, damaged, or of another method.
+    """
+    with formats.naming(path):
+        checkpoint = formats.read_checkpoint(path)
+        generator = formats.build("generator", checkpoint)
+        encoder = formats.build("encoder", checkpoint)
+        if not isinstance(generator, StyleGAN2Generator):
+            raise ModelError("its generator is no StyleGAN2", mend=_HINT)
+        state = formats.read_torch(path).get("state_dict")
+        head = state.get("residue.condition_scale3.0.weight") if isinstance(state, dict) else None
+        if not isinstance(head, Tensor):
+            raise ModelError("it has no consultation encoder", mend=_HINT)
+        residue, grid_align = ConsultationEncoder(head.shape[0]), AlignmentNetwork()
+        for prefix, part in (("residue.", residue), ("grid_align.", grid_align)):
+            _fill(part, state, prefix)
+        network = HFGI(generator, cast(Encoder, encoder), residue=residue, grid_align=grid_align)
+    return network.eval().requires_grad_(False).to(device)
+
+
+def _fill(network: nn.Module, state: object, prefix: str) -> None:
+    named = state.items() if isinstance(state, dict) else ()
+    own = {
+        str(name).removeprefix("module.").removeprefix(prefix): value.float()
+        for name, value in named
+        if isinstance(value, Tensor) and str(name).removeprefix("module.").startswith(prefix)
+    }
+    for name, value in network.state_dict().items():
+        if name.endswith("num_batches_tracked"):  # files of old PyTorch versions lack it
+            own.setdefault(name, torch.zeros_like(value))
+    try:
+        network.load_state_dict(own)
+    except RuntimeError as error:
+        line = (str(error).strip().splitlines() or ["?"])[-1].strip()
+        raise ModelError(f"its {prefix[:-1]} is not HFGI's ({line:.120})", mend=_HINT) from error
+    if not all(bool(p.isfinite().all()) for p in network.parameters()):
+        raise ModelError(f"its {prefix[:-1]} holds weights that are not finite", mend=_HINT)
