@@ -103,5 +103,8 @@ class Artist:
     def matte(self, region, toon):
         return drawing_matte(toon)
 
+    def occlusion(self, region):
+        return None
+
     def mask(self, matte):
         return silhouette_mask(matte)

@@ -74,6 +74,26 @@ def test_people_who_cross_keep_their_characters(tmp_path):
     assert jun[3] < mina[3] and jun[-4] > mina[-4]
 
 
+class Covered(Artist):
+    """The lower half of every face has something before it."""
+
+    def occlusion(self, region):
+        cover = np.zeros((SIDE, SIDE), np.float32)
+        cover[SIDE // 2 + 1 :] = 1
+        return cover
+
+
+def test_what_stands_before_a_face_stays(tmp_path):
+    pictures = walk(12)
+    source = folder_of(tmp_path / "in", pictures)
+    convert(source, tmp_path / "out", Covered(), Options(characters=["jun"]))
+    for n, file in enumerate(sorted((tmp_path / "out").iterdir())):
+        drawn = np.asarray(Image.open(file)).astype(int)
+        below = slice(20 + SIDE // 2 + 3, 20 + SIDE)
+        assert np.abs(drawn[below] - pictures[n][below]).max() < 12
+    assert sum(x is not None for x in painted(tmp_path / "out", "jun")) == 12
+
+
 def test_a_cut_is_not_faded_over(tmp_path):
     frames = [*walk(12), *walk(12, shade=240)]
     convert(folder_of(tmp_path / "in", frames), tmp_path / "out", Artist(), Options())

@@ -12,6 +12,7 @@ from toonify.engine import DEFAULT_LEVEL, Toonifier
 from toonify.faces import Alignment, Face, FaceDetector
 from toonify.faces.alignment import silhouette_mask
 from toonify.faces.matte import drawing_matte
+from toonify.faces.occlusion import OcclusionMask
 from toonify.faces.types import RGB, Points, f32
 
 T = TypeVar("T")
@@ -52,6 +53,11 @@ class Artist(Protocol):
         """A drawing's silhouette (S, S) in 0..1; None where it can't be told."""
         ...
 
+    def occlusion(self, region: Alignment) -> Points | None:
+        """Opacity (R, R) in 0..1 of what stands before the face in a region of side R, which
+        stays; None where nothing is known of it."""
+        ...
+
     def mask(self, matte: Points) -> Points:
         """A silhouette, smoothed in time, as the opacity that the drawing is laid in with."""
         ...
@@ -79,6 +85,7 @@ class CdsmArtist:
         batch_size: int = 8,
     ) -> None:
         self.toonifier, self.batch_size = toonifier, batch_size
+        self._occlusion = OcclusionMask()
         self.level, self.trgb, self.color = level, trgb, color
 
     @property
@@ -119,6 +126,10 @@ class CdsmArtist:
     def matte(self, region: Alignment, toon: RGB) -> Points | None:
         """The drawing before its plain background."""
         return drawing_matte(toon)
+
+    def occlusion(self, region: Alignment) -> Points:
+        """Hands and things before the face."""
+        return self._occlusion(region.image)
 
     def mask(self, matte: Points) -> Points:
         """Fading at the bottom."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import cv2
 import numpy as np
 
 from toonify.faces import Alignment
@@ -22,6 +23,7 @@ class _Person:
     """What is remembered of one person."""
 
     matte: Points | None = None
+    cover: Points | None = None  # what stands before the face
     silhouette: bool = True
     against_silhouette: int = 0
     colours: Points | None = None  # of the head's patch
@@ -61,12 +63,27 @@ class Compositor:
         out = rgb.copy()
         for item in sorted(items, key=lambda item: item.region.face.size):
             person = self._people.setdefault(item.person, _Person())
+            cover = self._cover(person, item)
+            before = out.copy() if cover is not None else out
             mask = self._mask(person, item)
             if person.silhouette and self.artist.clears_hair:
                 self._clear(person, rgb, out, mask, item)
             overlay(out, item.toon, f32(mask * item.opacity), item.region)
+            if cover is not None:
+                _lay_back(out, before, cover, item.region)
             person.frames += 1
         return out
+
+    def _cover(self, person: _Person, item: Item) -> Points | None:
+        """What stands before the face, in px of the region; None for nothing."""
+        cover = self.artist.occlusion(item.region)
+        if cover is None:
+            return None
+        if person.cover is not None:
+            fresh = 1 - 0.4 * self.smooth  # hands are quick
+            cover = f32(person.cover + fresh * (cover - person.cover))
+        person.cover = cover
+        return cover if float(cover.max()) > 0.02 else None
 
     def forget(self, keep: set[int]) -> None:
         """Drop everybody but `keep`."""
@@ -128,7 +145,7 @@ class Compositor:
             flags: list[float] = [person.silhouette, person.against_silhouette, person.clearing]
             flags += [person.against_clearing, person.frames, person.strength]
             arrays[f"{number}.flags"] = np.array(flags, np.float64)
-            for name in ("matte", "colours", "weight"):
+            for name in ("matte", "cover", "colours", "weight"):
                 value = getattr(person, name)
                 if value is not None:
                     arrays[f"{number}.{name}"] = value
@@ -147,3 +164,10 @@ class Compositor:
                 person.frames, person.strength = frames, float(value[5])
             else:
                 setattr(person, name, f32(value))
+
+
+def _lay_back(out: RGB, before: RGB, cover: Points, region: Alignment) -> None:
+    """What stands before a face, from the frame as it was before the face was drawn, in place."""
+    height, width = out.shape[:2]
+    share = f32(cv2.warpAffine(cover, region.matrix, (width, height)))
+    out[:] = cv2.blendLinear(before, out, share, f32(1 - share))

@@ -123,6 +123,9 @@ class FrameArtist:
             return matte
         return f32(cv2.resize(matte, (side, side), interpolation=cv2.INTER_LINEAR))
 
+    def occlusion(self, region: Alignment) -> None:
+        """None: the network draws whole regions, with what stands before the face as it is."""
+
     def mask(self, matte: Points) -> Points:
         """The matte, faded towards the region's edges."""
         at = (np.arange(matte.shape[0]) + 0.5) / matte.shape[0]

@@ -61,6 +61,9 @@ class StyleArtist:
         """None: nothing is laid over the frame."""
         return None
 
+    def occlusion(self, region: Alignment) -> None:
+        """None: nothing is laid over the frame."""
+
     def mask(self, matte: Points) -> Points:
         """As it is."""
         return matte
