@@ -70,7 +70,7 @@ def head_of(shade: float, *, hair: slice = slice(0, 60), **options: float) -> He
     skin, hairs = mask.copy(), mask.copy()
     skin[80:200, 80:180] = True
     hairs[hair, 60:200] = True
-    told = ("glasses", "beard", "soft_glasses", "soft_beard")
+    told = ("glasses", "beard", "soft_glasses")
     given = dict.fromkeys(told, 0.0) | options
     empty = np.zeros((24, 24), np.float32)
     return Head(lab, skin | hairs, skin, hairs, skin, hairs, layout=empty, share=empty, **given)

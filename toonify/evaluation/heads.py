@@ -46,7 +46,7 @@ class Head:
             three, so they keep away from their borders.
         hair_map: (SIDE, SIDE) all that is hair or headwear, in the softened picture: drawn hair
             without strands looks like a cap to the parser.
-        glasses, beard: probabilities; `soft_glasses`, `soft_beard`: in the softened picture.
+        glasses, beard: probabilities; `soft_glasses`: in the softened picture.
         layout: (24, 24, 3), mean CIELAB of each cell.
         share: (24, 24), how much of each cell is head.
     """
@@ -60,7 +60,6 @@ class Head:
     glasses: float
     beard: float
     soft_glasses: float
-    soft_beard: float
     layout: Points
     share: Points
 
@@ -102,7 +101,6 @@ def see_head(rgb: RGB, parser: FaceParser, mesh: Points | None = None) -> Head:
         glasses=1 - parsing.glasses["none"],
         beard=max(parsing.beard, parsing.moustache),
         soft_glasses=1 - soft.glasses["none"],
-        soft_beard=max(soft.beard, soft.moustache),
         layout=f32(cv2.resize(lab, (LAYOUT, LAYOUT), interpolation=cv2.INTER_AREA)),
         share=f32(cv2.resize(f32(head), (LAYOUT, LAYOUT), interpolation=cv2.INTER_AREA)),
     )
@@ -153,7 +151,7 @@ def compare_heads(photo: Head, drawing: Head) -> dict[str, float]:
         hair; `cheeks`: lightness of the photograph's cheeks in the drawing less that in the
         photograph; `hair_iou`: overlap (intersection over union) of what the parser takes for hair
         or headwear in either, softened; `flat`: share of the photograph's head that lies in flat
-        areas of the drawing; `glasses`, `beard`: probabilities in the drawing, softened.
+        areas of the drawing; `glasses` (softened) and `beard`: probabilities in the drawing.
     """
     figures: dict[str, float | None] = {}
     for name, where in (("skin_error", photo.skin), ("hair_error", photo.hair)):
@@ -169,10 +167,7 @@ def compare_heads(photo: Head, drawing: Head) -> dict[str, float]:
         both_hair = (photo.hair_map & drawing.hair_map).sum()
         figures["hair_iou"] = float(both_hair / (photo.hair_map | drawing.hair_map).sum())
     figures["flat"] = flat_share(drawing, photo.head)
-    figures |= {
-        "glasses": round(drawing.soft_glasses, 4),
-        "beard": round(drawing.soft_beard, 4),
-    }
+    figures |= {"glasses": round(drawing.soft_glasses, 4), "beard": round(drawing.beard, 4)}
     return {name: float(value) for name, value in figures.items() if value is not None}
 
 
