@@ -210,7 +210,7 @@ def test_clips_that_are_not_drawn(serve, studio, clip):
     assert "2.0 s long, 1 s are allowed" in refused(order(client, clip), 413)
     assert refused(order(client, b"Dear Sir or Madam"), 415)
     assert "toonify-web" not in order(client, b"Dear Sir or Madam").text
-    assert "not drawn as ink" in refused(order(client, clip, look="ink"), 422)
+    assert "no style or character" in refused(order(client, clip, look="rosa"), 422)
     assert refused(client.get("/api/clips/none"), 404)
     assert server.folder.files() == []
 

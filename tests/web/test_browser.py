@@ -101,8 +101,9 @@ def add(page, path):
         page.locator("#photo input[type=file]").first.set_input_files(path)
 
 
-def shown_photo(page):
-    page.locator("#photo img").first.wait_for()
+def shown_photo(page, name="/image."):
+    """Wait for the photo's pixels, which have replaced the upload, or for a file."""
+    page.locator(f"#photo img[src*='{name}']").first.wait_for()
 
 
 def status(page, text):
@@ -140,7 +141,7 @@ def test_upload_pick_draw_and_download(visit, tmp_path):
 def test_an_example(visit):
     page = visit()
     page.locator("button.gallery-item").first.click()
-    shown_photo(page)
+    shown_photo(page, ".jpg")
     page.locator("#draw").click()
     status(page, "Drawn as")
 

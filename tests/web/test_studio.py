@@ -70,7 +70,7 @@ def test_a_clip(studio, tmp_path):
     assert not (tmp_path / "other.mp4").exists()
 
 
-def test_the_shipped_bundle_offers_styles_first():
+def test_the_shipped_bundle_offers_styles_first(tmp_path):
     studio = Studio.open("default")
     kinds = [look.kind for look in studio.looks]
     assert kinds == sorted(kinds, key=("style", "character").index) and kinds[0] == "style"
@@ -79,5 +79,13 @@ def test_the_shipped_bundle_offers_styles_first():
     portrait = studio.draw(photo, Wish(look=first, transparent=True))
     assert portrait.alpha is not None and portrait.alpha.min() == 0 and portrait.alpha.max() == 255
     assert portrait.rgb.shape == portrait.before.shape
-    with pytest.raises(UsageError, match="Choose a character"):
-        studio.check_clip(Wish(look=first))
+    Image.fromarray(photo).resize((128, 128)).save(tmp_path / "face.png")
+    ffmpeg("-loop", 1, "-i", tmp_path / "face.png", "-t", 0.2, "-r", 10, tmp_path / "clip.mp4")
+    faces = studio.draw_clip(
+        tmp_path / "clip.mp4",
+        tmp_path / "toon.mp4",
+        Wish(look=first),
+        max_size=96,
+        progress=lambda done, total: None,
+    )
+    assert faces == 2 and (tmp_path / "toon.mp4").is_file()

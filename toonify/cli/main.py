@@ -20,11 +20,13 @@ from toonify.utils.signals import terminated_is_interrupted
 from toonify.utils.streams import tolerant_streams
 from toonify.utils.text import visible
 
+_MODULES = {"live": "camera"}  # others are called as their commands
 COMMANDS = tuple(
-    LazyCommand(name, f"toonify.cli.{name.replace('-', '_')}", summary)
+    LazyCommand(name, f"toonify.cli.{_MODULES.get(name, name.replace('-', '_'))}", summary)
     for name, summary in (
         ("stylize", "Turn photos of people into drawn characters."),
         ("video", "Draw the people of a clip."),
+        ("live", "Draw what a camera sees, as it runs."),
         ("serve", "Offer the drawings on a page in the browser, and by HTTP."),
         ("check", "Look through drawings as training would take them."),
         ("align", "Crop drawings to where a face generator expects faces."),

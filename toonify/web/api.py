@@ -255,7 +255,7 @@ def router(studio: Studio, line: Line, folder: PrivateFolder, limits: Limits) ->
         color: Color = 1.0,
     ) -> ClipInfo:
         wish = Wish(look=look, level=level, color=color)
-        studio.check_clip(wish)
+        studio.check(wish)
         source = folder.new_file(file.filename)
         try:
             await run_in_threadpool(_store, file, source)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +22,7 @@ from toonify.web.files import PrivateFolder, take_clip, take_photo
 from toonify.web.limits import Limits
 from toonify.web.orders import Line, Order
 from toonify.web.problems import Problem, problem_of
-from toonify.web.studio import EXAMPLES, Look, Picture, Studio, Wish
+from toonify.web.studio import EXAMPLES, Picture, Studio, Wish
 
 _CSS = """
 .gradio-container {max-width: 1180px !important; margin: 0 auto !important}
@@ -96,9 +96,8 @@ class Page:
             )
             with gr.Tab("Photo"):
                 self._photo_tab()
-            if any(look.kind == "character" for look in studio.looks):
-                with gr.Tab("Clip"):
-                    self._clip_tab()
+            with gr.Tab("Clip"):
+                self._clip_tab()
         self.blocks.queue(max_size=4 * limits.queue, default_concurrency_limit=None)
 
     def _photo_tab(self) -> None:
@@ -118,7 +117,7 @@ class Page:
                     label="Or try one of these people, who don't exist",
                     api_visibility="private",
                 )
-                look, gallery = self._looks(list(self.studio.looks))
+                look, gallery = self._looks()
                 level, color = self._character_options()
                 with gr.Row():
                     whole = gr.Checkbox(label="Whole picture")
@@ -138,11 +137,10 @@ class Page:
         inputs = [photo, look, level, color, whole, clear]
         outputs = [slider, status, download]
         button.click(self._draw, inputs, outputs, **_QUIET)
-        picked = gallery.select(self._pick(list(self.studio.looks)), None, look, **_QUIET)
+        picked = gallery.select(self._pick, None, look, **_QUIET)
         picked.then(self._draw_if_there, inputs, outputs, **_QUIET)
 
     def _clip_tab(self) -> None:
-        characters = [look for look in self.studio.looks if look.kind == "character"]
         with gr.Row():
             with gr.Column():
                 clip = gr.Video(
@@ -152,7 +150,7 @@ class Page:
                     elem_id="clip",
                     buttons=[],
                 )
-                look, gallery = self._looks(characters)
+                look, gallery = self._looks()
                 level, color = self._character_options()
                 button = gr.Button("Draw", variant="primary", elem_id="draw-clip")
                 stop = gr.Button("Stop", variant="secondary")
@@ -161,14 +159,15 @@ class Page:
                     label="The drawn clip", interactive=False, height=480, elem_id="drawn-clip"
                 )
                 status = gr.Markdown(elem_classes="status", elem_id="clip-status")
-        gallery.select(self._pick(characters), None, look, **_QUIET)
+        gallery.select(self._pick, None, look, **_QUIET)
         drawing = button.click(
             self._draw_clip, [clip, look, level, color], [result, status], **_QUIET
         )
         stop.click(lambda: "Stopped.", None, status, cancels=[drawing], **_QUIET)
 
-    def _looks(self, looks: list[Look]) -> tuple[gr.State, gr.Gallery]:
+    def _looks(self) -> tuple[gr.State, gr.Gallery]:
         """What is chosen, and the pictures to choose from."""
+        looks = self.studio.looks
         chosen = gr.State(looks[0].name)
         gr.Markdown("**Drawn as**")
         gallery = gr.Gallery(
@@ -202,12 +201,9 @@ class Page:
             )
         return level, color
 
-    @staticmethod
-    def _pick(looks: list[Look]) -> Callable[[gr.SelectData], str]:
-        def pick(event: gr.SelectData) -> str:
-            return looks[event.index].name
-
-        return pick
+    def _pick(self, event: gr.SelectData) -> str:
+        """The look whose picture was clicked."""
+        return self.studio.looks[event.index].name
 
     def _own(self, upload: Upload) -> Path | None:
         """Where an upload of this page lies; None for any other file that a client may name."""
@@ -295,7 +291,7 @@ class Page:
             return
         try:
             wish = _wish(look, level, color)
-            self.studio.check_clip(wish)
+            self.studio.check(wish)
             await asyncio.to_thread(take_clip, own, self.limits)
             # a copy of its own: the visitor may want the same clip in another look
             source = self.folder.new_file(own.name)

@@ -148,7 +148,7 @@ class Studio:
 
     Args:
         drawers: in the order in which their looks are shown.
-        toonifier: draws characters into clips.
+        toonifier: draws clips.
     """
 
     def __init__(self, drawers: Sequence[Drawer], toonifier: Toonifier) -> None:
@@ -222,14 +222,6 @@ class Studio:
         if not 0 <= wish.color <= 1:
             raise UsageError(f"color {wish.color} is out of range", mend="Use 0 to 1.")
 
-    def check_clip(self, wish: Wish) -> None:
-        """`check`, and that clips are drawn in this look."""
-        self.check(wish)
-        if self.kind(wish.look) != "character":
-            raise UsageError(
-                f"clips are not drawn as {wish.look}", mend="Choose a character for a clip."
-            )
-
     def draw_clip(
         self, source: Path, output: Path, wish: Wish, *, max_size: int, progress: Progress
     ) -> int:
@@ -242,10 +234,15 @@ class Studio:
         Returns:
             frames with a face.
         """
-        from toonify.video import CdsmArtist, Options, convert
+        from toonify.video import Artist, CdsmArtist, Options, convert
+        from toonify.video.style_artist import StyleArtist
 
-        self.check_clip(wish)
-        artist = CdsmArtist(self._toonifier, level=wish.level, color=wish.color)
+        self.check(wish)
+        artist: Artist
+        if self.kind(wish.look) == "style":
+            artist = StyleArtist(self._toonifier.portraits, wish.look)
+        else:
+            artist = CdsmArtist(self._toonifier, level=wish.level, color=wish.color)
         options = Options(characters=(wish.look,), span=Span(max_size=max_size), resume=False)
         return convert(source, output, artist, options, progress=progress).frames_with_faces
 

@@ -1,0 +1,103 @@
+"""One frame after the other drawn with what was seen before, and nothing of what comes."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+
+from toonify.errors import InputError
+from toonify.faces import Face
+from toonify.faces.tracking import Tracker
+from toonify.faces.types import RGB, Points, f32
+from toonify.video.artist import Artist
+from toonify.video.casting import Casting
+from toonify.video.compositor import Item
+from toonify.video.style_artist import compositor_of
+
+_QUICK = 0.15  # motion, in faces' sizes a frame, from which on the past no longer counts
+
+
+class LiveRenderer:
+    """Draws the people of frames that come one by one.
+
+    Clips are smoothed by looking a few frames ahead; here what was seen before is averaged with
+    what is seen now, which costs no delay.
+
+    Args:
+        artist: draws faces, or whole frames in a style.
+        characters: rules, see `Casting`.
+        smooth: 0 takes each frame for itself; towards 1 the past counts for more.
+        largest: only the largest face is drawn.
+    """
+
+    def __init__(
+        self,
+        artist: Artist,
+        *,
+        characters: tuple[str, ...] = (),
+        smooth: float = 0.5,
+        largest: bool = False,
+    ) -> None:
+        self.artist, self.smooth = artist, smooth
+        self.tracker = Tracker(artist.detector, largest=largest)
+        self.casting = Casting(characters, artist.characters)
+        self.compositor = compositor_of(artist, smooth)
+        self._faces: dict[int, Face] = {}
+        self._codes: dict[int, Points] = {}
+
+    def draw(self, rgb: RGB) -> tuple[RGB, int]:
+        """A frame (H, W, 3) uint8 drawn, and how many people are in it."""
+        sightings, cut = self.tracker.step(rgb)
+        if cut:
+            self._faces, self._codes = {}, {}
+        people, regions = [], []
+        for sighting in sightings:
+            face = self._steady(sighting.person, sighting.face)
+            try:
+                regions.append(self.artist.region(rgb, face))
+            except InputError:
+                continue  # it slid out of the picture
+            people.append(sighting.person)
+        self._forget({sighting.person for sighting in sightings})
+        if not people and not self.compositor.scenes:
+            return rgb, 0
+        items: list[Item] = []
+        if people:
+            across = [float(region.face.points5[:, 0].mean()) / rgb.shape[1] for region in regions]
+            self.casting.appear(dict(zip(people, across, strict=True)))
+            codes = self.artist.encode(regions)
+            codes = np.stack([self._blend(w, c) for w, c in zip(people, codes, strict=True)])
+            names = [self.casting[who] for who in people]
+            toons = self.artist.render(regions, f32(codes), names)
+            items = [
+                Item(who, toon, region)
+                for who, toon, region in zip(people, toons, regions, strict=True)
+            ]
+        drawn = self.compositor.compose(rgb, items)
+        self.compositor.forget(set(self._faces))
+        return drawn, len(people)
+
+    def _steady(self, person: int, face: Face) -> Face:
+        """Where a face is, averaged with where it was; quick motion is followed at once."""
+        old = self._faces.get(person)
+        if old is not None:
+            moved = float(np.abs(face.points5 - old.points5).max()) / max(face.size**0.5, 1.0)
+            share = self.smooth * max(0.0, 1 - moved / _QUICK)
+            face = replace(
+                face,
+                box=f32(face.box + share * (old.box - face.box)),
+                points5=f32(face.points5 + share * (old.points5 - face.points5)),
+            )
+        self._faces[person] = face
+        return face
+
+    def _blend(self, person: int, code: Points) -> Points:
+        old = self._codes.get(person)
+        mixed = code if old is None else f32(code + self.smooth * (old - code))
+        self._codes[person] = mixed
+        return mixed
+
+    def _forget(self, seen: set[int]) -> None:
+        self._faces = {who: face for who, face in self._faces.items() if who in seen}
+        self._codes = {who: code for who, code in self._codes.items() if who in seen}
