@@ -38,8 +38,3 @@ def test_extras_that_messages_name_are_there(project):
         named |= set(re.findall(rf"install '?{name}\[(\w+)\]", text))
         assert not re.search(r"install '?toonify(\[|\b(?!-))", text), path
     assert named and named <= set(extras)
-
-
-def test_every_guide_is_in_the_navigation():
-    listed = set(re.findall(r"[\w-]+\.md", (ROOT / "mkdocs.yml").read_text()))
-    assert {path.name for path in (ROOT / "docs").glob("*.md")} <= listed

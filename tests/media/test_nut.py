@@ -57,3 +57,18 @@ def test_what_is_cut_off_is_told():
         NutReader(io.BytesIO(data[:30]))
     with pytest.raises(NutError):
         NutReader(io.BytesIO(b"no nut at all, but long enough to hold one"))
+
+
+def test_a_step_of_half_the_short_range_goes_forward():
+    """Two frames, 8192 ticks apart, whose times are coded in 14 bits."""
+    reader = NutReader(io.BytesIO(written([])))
+    reader._shift = 14
+    assert reader._pts(0) == 0
+    assert reader._pts(8192) == 8192
+    reader._last = 8192
+    assert reader._pts(0) == 16384
+
+
+def test_no_number_is_written_for_ever():
+    with pytest.raises(ValueError, match="-1"):
+        written([(-1, b"", True)])

@@ -189,7 +189,7 @@ class NutReader:
         full = 1 << self._shift
         if coded >= full:
             return coded - full
-        low = self._last - full // 2
+        low = self._last - (full - 1) // 2
         return ((coded - low) % full) + low
 
     def _packet(self, code: bytes, wanted: bytes | None) -> _Bytes:
@@ -297,6 +297,8 @@ def _positive(numerator: int, denominator: int) -> Fraction:
 
 
 def _v(value: int) -> bytes:
+    if value < 0:  # would be written for ever: -1 >> 7 is -1
+        raise ValueError(f"{value} is no number that NUT holds")
     groups = [value & 127]
     while value := value >> 7:
         groups.append(value & 127 | 128)
