@@ -65,10 +65,15 @@ def test_dtypes() -> None:
         pick_dtype("double", CPU)
 
 
-def test_trainings_compute_in_bfloat16_or_float32() -> None:
-    found = [training_dtype(name) for name in ("auto", "bfloat16", "float32")]
+def test_trainings_compute_in_bfloat16_or_float32(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("toonify.tuning.bfloat16_gain", lambda: 3.0)
+    found = [training_dtype(name, CPU) for name in ("auto", "bfloat16", "float32")]
     assert found == [torch.bfloat16, torch.bfloat16, torch.float32]
+    monkeypatch.setattr("toonify.tuning.bfloat16_gain", lambda: 0.4)
+    found = [training_dtype(name, CPU) for name in ("auto", "bfloat16")]
+    assert found == [torch.float32, torch.bfloat16]
+    assert training_dtype("auto", CUDA) == torch.bfloat16
     with pytest.raises(UsageError, match="float16 loses gradients"):
-        training_dtype("float16")
+        training_dtype("float16", CPU)
     with pytest.raises(UsageError, match="unknown dtype 'half'"):
-        training_dtype("half")
+        training_dtype("half", CPU)

@@ -42,8 +42,9 @@ def pick_device(name: str | torch.device = "auto") -> torch.device:
     return device
 
 
-def training_dtype(name: str) -> torch.dtype:
-    """What trainings that autocast compute in: "auto" is bfloat16.
+def training_dtype(name: str, device: torch.device) -> torch.dtype:
+    """What trainings that autocast compute in: "auto" is bfloat16, but float32 on a CPU that only
+    emulates it.
 
     Raises:
         UsageError: unknown name, or float16, whose gradients underflow.
@@ -52,9 +53,14 @@ def training_dtype(name: str) -> torch.dtype:
 
     if name == "float16":
         raise UsageError("float16 loses gradients", mend="Use --dtype bfloat16 or float32.")
-    known = {"auto": torch.bfloat16, "bfloat16": torch.bfloat16, "float32": torch.float32}
+    if name == "auto":
+        from toonify.tuning import bfloat16_gain
+
+        slower = device.type == "cpu" and bfloat16_gain() < 1
+        return torch.float32 if slower else torch.bfloat16
+    known = {"bfloat16": torch.bfloat16, "float32": torch.float32}
     if name not in known:
-        raise UsageError(f"unknown dtype {name!r}", mend=f"Choose {', '.join(known)}.")
+        raise UsageError(f"unknown dtype {name!r}", mend=f"Choose auto, {', '.join(known)}.")
     return known[name]
 
 

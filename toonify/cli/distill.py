@@ -211,9 +211,11 @@ class _Job:
     def _shared(self) -> dict[str, Any]:
         import torch
 
-        from toonify.device import training_dtype
+        from toonify.device import pick_device, training_dtype
 
-        exact = training_dtype(self.settings.dtype) != torch.bfloat16
+        exact = (
+            training_dtype(self.settings.dtype, pick_device(self.settings.device)) != torch.bfloat16
+        )
         return {
             **self.numbers,
             "compiled": self.compiled,
@@ -254,7 +256,7 @@ class _Job:
         self, shape: dict[str, int], pairs: Path | None, pair_count: int, sharpen: float | None
     ) -> tuple[dict[str, Any], Run]:
         """Config and training of all layers."""
-        from toonify.device import training_dtype
+        from toonify.device import pick_device, training_dtype
         from toonify.training.distill import DistillConfig, check_student, new_student
         from toonify.training.distill import distill as run
         from toonify.training.perceptual import PerceptualLoss
@@ -270,7 +272,7 @@ class _Job:
         else:
             student = check_student(self.start, self.master)
         faces = self._faces(student, pairs, pair_count)
-        precision = training_dtype(self.settings.dtype)
+        precision = training_dtype(self.settings.dtype, pick_device(self.settings.device))
         return asdict(config), lambda report: run(
             student,
             faces,

@@ -217,7 +217,7 @@ def finetune(
     keeps a snapshot. To resume, repeat the options; --kimg, --steps, --lr, --r1 and the number of
     processes may change.
     """
-    from toonify.device import pick_device, pick_dtype
+    from toonify.device import pick_device, pick_dtype, training_dtype
     from toonify.errors import UsageError
     from toonify.training.adversarial import FinetuneConfig
     from toonify.training.distributed import launch
@@ -248,7 +248,8 @@ def finetune(
     check_run_folder(output, InputFiles([data, *model_files(base, encoder, discriminator)]))
     note_others(data)
     shared = {"freeze_below": freeze_below, "seed": settings.seed, "lr": lr}
-    dtype = pick_dtype(settings.dtype, pick_device(settings.device))
+    device = pick_device(settings.device)
+    dtype = pick_dtype(settings.dtype, device)
     pairs = batch_size or PairedConfig.batch_size
     job = _Job(
         settings=settings,
@@ -265,6 +266,7 @@ def finetune(
             sharpen=_SHARPEN if sharpen is None else sharpen,
             detail_crops=sharpen != 0,
             compiled=compiled,
+            bfloat16=training_dtype(settings.dtype, device) == torch.bfloat16,
             **_given(steps=steps, **shared),
         ),
         adversarial=FinetuneConfig(
@@ -338,7 +340,8 @@ def _work(job: _Job) -> None:
         if job.objective != ObjectiveName.adversarial:
             if world.first and world.size > 1:
                 complain("the pairs are one process's work; the others wait for the next stage")
-            perceptual = PerceptualLoss(dtype=torch.bfloat16).to(device)
+            dtype = torch.bfloat16 if job.paired.bfloat16 else torch.float32
+            perceptual = PerceptualLoss(dtype=dtype).to(device)
             if job.encoder is not None:
                 reader = load_encoder(locate(job.encoder, "encoder"), device=device)
                 encode = starting_codes(reader, generator)

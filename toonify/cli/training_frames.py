@@ -186,7 +186,7 @@ def train(
         encoder.direction.copy_(direction * options.strength)
     chosen = {name: value for name, value in options.weights.items() if value is not None}
     weights = replace(task.weights, **chosen)
-    precision = training_dtype(settings.dtype)
+    precision = training_dtype(settings.dtype, device)
     perceptual, identity, weights = _judges(weights, network.w_avg.device, precision)
     batch = options.batch_size or 4
     config = FrameConfig(

@@ -51,6 +51,8 @@ class PairedConfig:
         sharpen: weight of a patch discriminator's say on those crops (0.1, say); 0 is without.
         compiled: run the generator through `torch.compile`: about twice as fast after a minute,
             where the machine has a C++ compiler.
+        bfloat16: render and judge under autocast: faster where the processor computes in it,
+            slower where it only emulates it.
         snapshot: steps between snapshots.
         keep: so many snapshots are kept, beside their previews.
     """
@@ -65,6 +67,7 @@ class PairedConfig:
     detail_crops: bool = False
     sharpen: float = 0.0
     compiled: bool = False
+    bfloat16: bool = True
     ema: float = 0.995
     snapshot: int = 100
     keep: int = 0
@@ -133,6 +136,9 @@ class PairedTrainer(Generic[G]):
         """Thousand drawings learnt from."""
         return self.step_count * self.config.batch_size / 1000
 
+    def _autocast(self) -> torch.autocast:
+        return torch.autocast(self.device.type, torch.bfloat16, enabled=self.config.bfloat16)
+
     def _synthesize(self, w_plus: Tensor) -> Tensor:
         return self.trained.synthesize(self.trained.styles(w_plus))
 
@@ -153,7 +159,7 @@ class PairedTrainer(Generic[G]):
         styles = styles + config.style_jitter * self._deviation * torch.randn(
             styles.shape, generator=self.random
         ).to(styles)
-        with torch.autocast(self.device.type, torch.bfloat16):
+        with self._autocast():
             images = self._render(_join(faces, styles, config.level))
         images = images.float()
         crops = None
@@ -186,7 +192,7 @@ class PairedTrainer(Generic[G]):
     def _patch_step(self, generated: Tensor, drawn: Tensor) -> dict[str, Tensor]:
         """Teach the patch discriminator, then ask it."""
         assert self.patches is not None
-        with torch.autocast(self.device.type, torch.bfloat16):
+        with self._autocast():
             self.patches.requires_grad_(True)
             loss = discriminator_loss(self.patches, drawn, generated)
         if bool(torch.isfinite(loss)):
@@ -194,7 +200,7 @@ class PairedTrainer(Generic[G]):
             loss.backward()
             self.patch_optimizer.step()
         self.patches.requires_grad_(False)
-        with torch.autocast(self.device.type, torch.bfloat16):
+        with self._autocast():
             adversarial, matching = generator_losses(self.patches, drawn, generated)
         return {"patches": adversarial, "matching": matching, "loss_d": loss.detach()}
 
@@ -214,7 +220,7 @@ class PairedTrainer(Generic[G]):
         """Drawings beside what the average makes of their codes, (N, 3, R, 2R) uint8."""
         chosen = torch.linspace(0, len(self.source) - 1, min(count, len(self.source))).long()
         faces, styles, targets = self.batch(chosen)
-        with torch.autocast(self.device.type, torch.bfloat16):
+        with self._autocast():
             w_plus = _join(faces, styles, self.config.level)
             drawn = self.average.synthesize(self.average.styles(w_plus))
         return to_uint8(torch.cat([targets, drawn.float()], dim=3))
