@@ -23,6 +23,7 @@ from toonify.portrait.subject import JAW, Subject
 
 RGB = NDArray[np.uint8]
 FILL_SIDE = 160  # what lies behind a head is filled at this size: nobody knows its details
+HAIR_LIGHT = 0.4  # how far hair that stays takes the lightness of the drawing's
 NECK_TINT = 0.85  # how far the neck takes the drawing's color
 
 
@@ -187,7 +188,7 @@ class _Window:
         want = np.median(seen, axis=0)
         lab = to_lab(area)
         have = (lab * own[..., None]).sum((0, 1)) / float(own.sum())
-        moved = lab + f32(want - have) * NECK_TINT
+        moved = lab + f32(want - have) * f32([HAIR_LIGHT, NECK_TINT, NECK_TINT])
         rgb = np.clip(cv2.cvtColor(f32(moved), cv2.COLOR_LAB2RGB), 0, 1) * 255
         share = blur(own, 1.5 * self.unit)
         area[:] = np.rint(area + (rgb - area) * share[..., None]).astype(np.uint8)

@@ -29,9 +29,9 @@ class Style:
 
     name: str
     line: float = 2.9
-    eye: float = 1.28
+    eye: float = 1.24
     skin_tones: int = 3
-    skin_contrast: float = 0.7
+    skin_contrast: float = 0.9
     hair_contrast: float = 1.0
     contrast: float = 1.08
     strands: bool = True
