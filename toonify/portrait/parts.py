@@ -127,10 +127,11 @@ def _dark_lenses(lab: Lab, geometry: FaceGeometry, lenses: Field) -> Field:
         for eye in geometry.eyes
     ]
     both = np.maximum(*zones) > 128
-    if not both.any() or float(lenses[both].mean()) < 0.04 or float(dark[both].mean()) < 0.79:
+    seen_share = float(lenses[both].mean()) if both.any() else 0.0
+    if not 0.04 < seen_share < 0.3 or float(dark[both].mean()) < 0.79:
         return lenses
-    reach = cv2.dilate(np.maximum(*zones), np.ones((int(16 * u) | 1,) * 2, np.uint8))
-    hole = np.ones((int(21 * u) | 1,) * 2, np.uint8)
+    reach = cv2.dilate(np.maximum(*zones), np.ones((int(8 * u) | 1,) * 2, np.uint8))
+    hole = np.ones((int(15 * u) | 1,) * 2, np.uint8)
     seen = f32(cv2.morphologyEx(f32(dark * (f32(reach) / 255)), cv2.MORPH_CLOSE, hole))
     return f32(np.maximum(lenses, blur(seen, 1.5 * u)))
 
@@ -167,7 +168,7 @@ def _cover(geometry: FaceGeometry, hand: Field, thing: Field) -> Field:
         inside = float((oval[own] > 0).mean())
         is_thing = float(thing[own].mean()) > float(hand[own].mean())
         most = 1.01 if is_thing else 0.85
-        enough = is_thing or int(own.sum()) > 1200 * u * u
+        enough = int(own.sum()) > 1200 * u * u
         keep[i] = enough and 0.03 < inside < most and bool((grown[own] > 0).any())
     return f32(np.where(keep[labels], sure, 0))
 
