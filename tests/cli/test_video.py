@@ -84,6 +84,34 @@ def test_cut_off_clip_is_drawn_as_far_as_it_goes(run, bundle, tmp_path):
     assert 2 < len(times(tmp_path / "c.mkv")) < 20
 
 
+def test_several_clips_and_folders_of_clips(run, bundle, tmp_path):
+    folder = tmp_path / "clips"
+    folder.mkdir()
+    for name in ("a.mp4", "b.webm", "c.avi"):
+        ffmpeg(*picture("64x48", seconds=0.25), folder / name)
+    (folder / "bad.mp4").write_text("no clip\n" * 50)
+    arguments = ("-o", tmp_path / "out", "--bundle", bundle, "--json")
+    outcome = run("video", folder, *arguments)
+    assert outcome.status == 1 and "bad.mp4 is not a video" in outcome.err
+    assert "1 of 4 clips failed" in outcome.err
+    made = sorted(path.name for path in (tmp_path / "out").glob("*.*") if path.name[0] != ".")
+    assert made == ["a.mp4", "b.webm", "c.mp4"]
+    again = run("video", folder, *arguments)
+    assert [record["status"] for record in again.records] == ["skipped"] * 3
+    other = run("video", folder / "a.mp4", folder / "b.webm", *arguments, "--max-size", 32)
+    assert [record["frames"] for record in other.records] == [3, 3]
+    (tmp_path / "out" / "a.mp4").write_bytes(b"somebody else's")
+    stays = run("video", folder / "a.mp4", folder / "b.webm", *arguments)
+    assert stays.status == 1 and "it stays" in stays.err
+    assert (tmp_path / "out" / "a.mp4").read_bytes() == b"somebody else's"
+    for wrong, message in (
+        ((folder, "-o", tmp_path / "all.mp4"), "one file"),
+        ((folder, "-o", tmp_path / "p.png", "--preview"), "one clip"),
+    ):
+        outcome = run("video", *wrong, "--bundle", bundle)
+        assert outcome.status == 2 and message in outcome.err
+
+
 def test_times():
     assert seconds("12.5", "--start") == 12.5
     assert seconds("1:02:03.5", "--end") == 3723.5

@@ -7,6 +7,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from enum import StrEnum
 from fractions import Fraction
 from pathlib import Path
@@ -38,14 +39,14 @@ from toonify.cli.styles import (
     refuse_character_options,
 )
 from toonify.cli.stylize import Faces, Landmarks
-from toonify.errors import UsageError
+from toonify.errors import ToonifyError, UsageError
 from toonify.utils.outputs import InputFiles, check_output
 
 if TYPE_CHECKING:
     from torch import nn
 
     from toonify.lut import CharacterTable
-    from toonify.video import Artist, Report
+    from toonify.video import Artist, Options, Report
 
 
 class Engine(StrEnum):
@@ -60,6 +61,7 @@ EPILOG = examples(
     "toonify video clip.mp4 -o toon.mp4",
     "toonify video clip.mp4 -o toon.mp4 --style comic --background keep",
     "toonify video clip.mp4 -o toon.mp4 --character mina",
+    "toonify video holiday/ -o drawn/ --style comic",
     "toonify video clip.mp4 -o look.png --preview",
     "toonify video talk.mkv -o toon.mkv --character left=mina,right=jun --start 12 --end 20",
     "toonify video clip.mov -o both.mp4 --side-by-side --max-size 720",
@@ -68,7 +70,10 @@ EPILOG = examples(
 
 def video(
     ctx: typer.Context,
-    source: Annotated[Path, typer.Argument(metavar="INPUT", help="A clip, or a folder of frames.")],
+    inputs: Annotated[
+        list[Path],
+        typer.Argument(metavar="INPUT...", help="Clips, folders of clips, or a folder of frames."),
+    ],
     output: Annotated[
         Path,
         typer.Option(
@@ -156,8 +161,13 @@ def video(
     was: its work is kept in OUT.parts until it is done.
     """
     from toonify.media.video import Span
+    from toonify.video.several import several_clips, targets
 
     settings = settings_of(ctx)
+    clips = several_clips(inputs)
+    source = inputs[0]
+    if clips is not None and preview:
+        raise UsageError("--preview is of one clip", mend="Name one.")
     if preview:
         idle = ("smooth", "codec", "crf", "pix_fmt", "resume", "keep_partial", "side_by_side")
         refuse_given(ctx, "has no effect with --preview", *idle)
@@ -173,7 +183,9 @@ def video(
     from toonify.video import Options, convert
     from toonify.video import preview as draw_preview
 
-    check_output(output, InputFiles([source, *model_files(bundle, checkpoint)]), named=True)
+    reads = InputFiles([*inputs, *model_files(bundle, checkpoint)])
+    places = None if clips is None else targets(clips, output)
+    check_output(output, reads, named=True)
     other = engine is not Engine.auto or checkpoint is not None
     styles = choose_styles(style or (), character or (), bundle, other=other)
     largest = faces is Faces.largest
@@ -219,6 +231,11 @@ def video(
         keep_partial=keep_partial,
         identity=identity,
     )
+    if clips is not None and places is not None:
+        failed = _draw_several(settings, clips, places, artist, options, reads, bool(styles))
+        if failed:
+            complain(f"{failed} of {len(clips)} clips failed")
+        raise typer.Exit(1 if failed else 0)
     try:
         with _progress(settings) as progress:
             report = convert(source, output, artist, options, progress=progress)
@@ -231,6 +248,44 @@ def video(
     if report.damaged:
         complain(f"{source} is damaged: what could be read, {report.frames} frames, was drawn")
     raise typer.Exit(1 if report.damaged else 0)
+
+
+def _draw_several(
+    settings: Settings,
+    clips: Sequence[Path],
+    places: Sequence[Path],
+    artist: Artist,
+    options: Options,
+    reads: InputFiles,
+    drawn: bool,
+) -> int:
+    """Draw one clip after the other; gives how many failed, each of which was named."""
+    from toonify.video import convert
+    from toonify.video.several import Ledger
+    from toonify.video.work import fingerprint
+
+    ledger, failed = Ledger(places[0].parent, reads), 0
+    about = str(replace(options, resume=True, keep_partial=False))
+    for clip, place in zip(clips, places, strict=True):
+        try:
+            plan = {"clip": fingerprint(clip) if clip.exists() else "", "options": about}
+            if ledger.is_drawn(place, plan):
+                record = {"source": str(clip), "output": str(place), "status": "skipped"}
+                settings.result(record, f"{clip}: there already ({place})")
+                continue
+            with _progress(settings) as progress:
+                report = convert(clip, place, artist, options, progress=progress)
+            ledger.note(place, plan)
+        except ToonifyError as error:
+            text = str(error)
+            complain(text if str(clip) in text else f"{clip}: {text}")
+            failed += 1
+            continue
+        settings.result(report.record(), _line(report, drawn=drawn))
+        if report.damaged:
+            complain(f"{clip} is damaged: what could be read, {report.frames} frames, was drawn")
+            failed += 1
+    return failed
 
 
 def _style_artist(
