@@ -16,8 +16,8 @@ from toonify.portrait import PortraitEngine, render
 
 HERE = Path(__file__).parent
 TILE = 260
-HERO = ("01", "02", "03", "04", "07", "09")
-STYLES = ("05", "06", "08", "11")
+HERO = ("01", "02", "03", "04", "12", "09")
+STYLES = ("05", "07", "10", "11")
 
 
 def tile(picture: np.ndarray) -> np.ndarray:
