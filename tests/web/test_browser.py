@@ -125,10 +125,11 @@ def test_upload_pick_draw_and_download(visit, tmp_path):
     status(page, "Drawn as")
     assert page.locator("#result img").count() >= 2, "before and after"
     page.get_by_label("Transparent background").check()
-    page.locator("#status").evaluate("it => it.innerText = ''")
+    sources = "[...document.querySelectorAll('#result img')].map(it => it.src).join()"
+    opaque = page.evaluate(sources)
     page.locator("#draw").click()
+    page.wait_for_function(f"old => {sources} !== old", arg=opaque)
     status(page, "Drawn as")
-    page.wait_for_timeout(500)
     with page.expect_download() as download:
         page.locator("#download").click()
     download.value.save_as(tmp_path / "toon.png")
