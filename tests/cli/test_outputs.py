@@ -52,7 +52,10 @@ OVER_INPUTS = {
         "align x -o new --manifest x/a.png",
         "align x -o new --anchor eyes.json --manifest eyes.json",
     ],
-    ("finetune", "--output"): ["finetune --data x --base run/generator.safetensors -o run"],
+    ("finetune", "--output"): [
+        "finetune --data x --base run/generator.safetensors -o run",
+        "finetune --data x --base run/adversarial/generator.safetensors -o run --resume",
+    ],
     ("train-encoder", "--output"): [
         "train-encoder --generator run/generator.safetensors -o run",
         "train-encoder --generator default --start run/encoder.safetensors -o run",
@@ -156,6 +159,7 @@ def place(tmp_path, monkeypatch, bundle):
     for name in ("generator", "encoder"):
         (base / f"theirs/{name}.safetensors").write_bytes(b"theirs")
         shutil.copy(bundle / f"{name}.safetensors", base / f"run/{name}.safetensors")
+    shutil.copytree(base / "run", base / "run/adversarial")
     (base / "theirs-2-manifest.jsonl").write_text("mine\n")
     shutil.copy(base / "x/a.png", base / "frames/000001.png")
     shutil.copy(base / "x/a.png", base / "drawings/mina/a.png")

@@ -142,7 +142,9 @@ def stylize(
     faces: Annotated[
         Faces | None,
         typer.Option(
-            help="Default: largest for portraits, all for whole photos.", show_default=False
+            help="Default: largest for portraits, all for whole photos; all without --paste gives"
+            " a portrait of each.",
+            show_default=False,
         ),
     ] = None,
     only: Annotated[
@@ -325,8 +327,9 @@ def stylize(
             style_network=style_network,
         )
     styles = () if pictures else choose_styles(style or (), character or (), bundle)
-    # a style draws everybody where they stand anyway
-    whole = bool(styles or pictures) and not character and paste is not False
+    # a style draws everybody where they stand anyway; --faces all asks for a file a face
+    apart = paste is False or (paste is None and faces is Faces.all)
+    whole = bool(styles or pictures) and not character and not apart
     kind = _format(format, output)
     photos = (paste or whole) and not document(kind) and background != "transparent"
     same = format is Format.same or (format is None and photos)

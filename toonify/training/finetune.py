@@ -298,6 +298,6 @@ def _read_codes(path: Path, key: str) -> Tensor | None:
 
 def _write_codes(path: Path, codes: Tensor, key: str) -> None:
     try:
-        write_bytes(path, save({"codes": codes}, {"fingerprint": key}))
+        write_bytes(path, save({"codes": codes}, {"toonify.codes": "1", "fingerprint": key}))
     except OSError as error:
         raise InputError(f"can't write {path}: {error.strerror or error}") from error

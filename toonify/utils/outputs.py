@@ -14,7 +14,15 @@ from toonify.utils import marks
 PICTURES = (".png", ".jpg", ".jpeg", ".webp", ".gif", ".svg", ".pdf")
 GENERATOR_TAG = '<meta name="generator" content="toonify">'  # of every page
 LOSS_TABLE = "kind,step,loss"  # first line of the tables that `invert` writes
-RUN_FILES = ("generator.safetensors", "encoder.safetensors", "report.html")  # of a training
+RUN_FILES = (  # of a training
+    "generator.safetensors",
+    "encoder.safetensors",
+    "characters.safetensors",
+    "codes.safetensors",
+    "report.html",
+    "adversarial/generator.safetensors",
+    "adversarial/discriminator.safetensors",
+)
 _LARGEST_REPORT = 1 << 28  # bytes
 REPORT_TITLE = "toonify check: "  # beginning of the summaries that `check` writes
 
