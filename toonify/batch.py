@@ -310,6 +310,7 @@ class Batch:
         self._budget = Budget()
         with Ahead(self._read, self._budget) as ahead:
             for step in ahead.through(jobs):
+                drained = step is None
                 if step is not None:
                     job, reading = step
                     while not wait([reading], timeout=0.05).done:
@@ -317,15 +318,17 @@ class Batch:
                             written += self._flush(waiting)
                             waiting = []
                             yield from self._settled(written)
-                    waiting.append(prepared := self._prepared(job, reading.result()))
+                    prepared = self._prepared(job, reading.result())
                     failed = isinstance(prepared, Result) and prepared.status == "failed"
+                    waiting.append(prepared)
+                    del prepared, reading, step  # large: not to be kept until the next is read
                     faces = sum(_to_draw(item) for item in waiting)
                     enough = not faces or faces >= self._together or len(waiting) >= WAITING
                     if not enough and not (failed and careful):
                         continue
                 written += self._flush(waiting)
                 waiting = []
-                yield from self._settled(written, all_but=0 if step is None else WAITING)
+                yield from self._settled(written, all_but=0 if drained else WAITING)
             written += self._flush(waiting)
             yield from self._settled(written)
 
