@@ -61,6 +61,7 @@ OVER_INPUTS = {
         "train-encoder --generator default --start run/encoder.safetensors -o run",
         "train-encoder --generator run/generator.safetensors --task inversion -o run",
     ],
+    ("train-style", "--output"): ["train-style --content x --style x --encoder run -o run"],
     ("distill", "--output"): ["distill run/generator.safetensors -o run"],
     ("train-style", "--output"): ["train-style --content x --style x -o x/a.png"],
     ("swap", "--output"): [
@@ -123,6 +124,7 @@ OVER_OTHERS = [
     "finetune --data x --base default -o theirs",
     "train-encoder --generator default -o theirs",
     "distill default -o theirs",
+    "train-style --content x --style x -o theirs",
     "build-lut drawings --generator default -o theirs/table.safetensors",
     "invert x/a.png -o theirs",
     "translate x/a.png -o theirs/s.png --task sketch --samples 2",

@@ -370,7 +370,12 @@ def stylize(
             "--style-image draws whole photos as pixels", mend="Leave --crop, svg and pdf out."
         )
     reads = InputFiles(
-        [*(job.source for job in jobs), *model_files(bundle), files_from, watch, *pictures]
+        [
+            *(job.source for job in jobs),
+            *model_files(bundle, style_network),
+            *(files_from, watch, region),
+            *pictures,
+        ]
     )
     if any(job.source is None for job in jobs):
         reads.add_stream(0, "standard input")

@@ -19,6 +19,7 @@ RUN_FILES = (  # of a training
     "encoder.safetensors",
     "characters.safetensors",
     "codes.safetensors",
+    "style.safetensors",
     "report.html",
     "adversarial/generator.safetensors",
     "adversarial/discriminator.safetensors",
