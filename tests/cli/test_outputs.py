@@ -61,9 +61,11 @@ OVER_INPUTS = {
         "train-encoder --generator default --start run/encoder.safetensors -o run",
         "train-encoder --generator run/generator.safetensors --task inversion -o run",
     ],
-    ("train-style", "--output"): ["train-style --content x --style x --encoder run -o run"],
     ("distill", "--output"): ["distill run/generator.safetensors -o run"],
-    ("train-style", "--output"): ["train-style --content x --style x -o x/a.png"],
+    ("train-style", "--output"): [
+        "train-style --content x --style x -o x/a.png",
+        "train-style --content x --style x --encoder run -o run",
+    ],
     ("swap", "--output"): [
         "swap x/g.safetensors other/g.safetensors -o x/g.safetensors",
         "swap default x/g.safetensors -o other/glink.safetensors",
