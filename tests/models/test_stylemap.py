@@ -1,0 +1,115 @@
+"""StyleMapGAN: what the published code answered, and local edits."""
+
+import numpy as np
+import pytest
+import torch
+from parity import answers
+from seeded import seeded_array
+from seeded_more import seeded_image
+
+from tests.models.test_style_transfer import assert_answers, seeded
+from toonify.checkpoints.stylemap import load_stylemap
+from toonify.editing.stylemap import (
+    local_edit,
+    mixed_by_mask,
+    moved_in,
+    style_mixed,
+    transplanted,
+)
+from toonify.errors import ModelError
+from toonify.models.stylemap import StyleMapEncoder, StyleMapGenerator
+
+TOLERANCE = 1e-4  # of an array's largest value, for images
+
+
+def disc_mask():
+    y, x = np.mgrid[:128, :128]
+    inside = (y - 0.45 * 128) ** 2 + (x - 0.6 * 128) ** 2 < (0.23 * 128) ** 2
+    return torch.from_numpy(np.where(inside, 1, -1).astype(np.float32))[None]
+
+
+def test_the_small_generator_answers_as_published():
+    wanted = answers("stylemapgan_small_128")
+    generator = StyleMapGenerator(size=128, map_size=16, channel_multiplier=1, small=True)
+    encoder = StyleMapEncoder(size=128, map_size=16, channel_multiplier=1)
+    seeded(generator, "stylemap.generator.").requires_grad_(False)
+    seeded(encoder, "stylemap.encoder.").requires_grad_(False)
+    z = torch.from_numpy(seeded_array("stylemap.z", (2, 64))).float()
+    many = torch.from_numpy(seeded_array("stylemap.z_mean", (16, 64))).float()
+    mean = generator.flat(many).mean(0, keepdim=True)
+    mapped = generator.mapping(z)
+    assert_answers(mapped, wanted["mapped_stylemap"])
+    assert_answers(mean, wanted["mean_stylemap"])
+    assert_answers(generator(mapped), wanted["image"], TOLERANCE)
+    truncated = generator.mapping(z, mean=mean, truncation_psi=0.7)
+    assert_answers(generator(truncated), wanted["truncated_image"], TOLERANCE)
+    for index, code in enumerate(generator.decoder.resize(mapped)):
+        assert_answers(code, wanted[f"resized_{index:02d}"])
+    photos = [
+        torch.from_numpy(seeded_image(f"stylemap.x{index}", (1, 3, 128, 128)))
+        for index in (1, 2, 3)
+    ]
+    one, other, third = (encoder(photo) for photo in photos)
+    assert_answers(torch.cat([one, other]), wanted["encoded_stylemap"])
+    mask = disc_mask()
+    moved = transplanted(
+        one, other, to=(slice(8, 12), slice(4, 12)), of=(slice(6, 10), slice(4, 12))
+    )
+    for name, picture in (
+        ("reconstruction", generator(one)),
+        ("edit_w", local_edit(generator, one, other, mask)),
+        ("edit_w_plus", local_edit(generator, one, other, mask, every_layer=True)),
+        ("stylemixing_coarse", style_mixed(generator, one, other)),
+        ("stylemixing_fine", style_mixed(generator, other, one)),
+        ("transplanted_image", generator(moved)),
+        ("interpolated_image", generator(0.3 * one + 0.7 * other)),
+    ):
+        assert_answers(picture, wanted[name], TOLERANCE)
+    corner = torch.zeros(1, 128, 128)
+    corner[:, :32, :64] = 1
+    masks = torch.cat([(mask > 0).float(), corner])
+    shifts = [(16, -16), (0, 32)]
+    pictures = moved_in(generator, one, [other, third], masks, shifts, steps=3)
+    assert_answers(torch.cat(pictures), wanted["demo_three_steps"], TOLERANCE)
+
+
+def test_an_edit_keeps_the_source_where_the_mask_is_not():
+    torch.manual_seed(0)
+    one, other = torch.randn(2, 1, 64, 8, 8)
+    mask = -torch.ones(1, 32, 32)
+    mask[:, 4:8, 8:16] = 1
+    mixed = mixed_by_mask(one, other, mask)
+    assert torch.equal(mixed[..., 1, 2:4], other[..., 1, 2:4])
+    mixed[..., 1, 2:4] = one[..., 1, 2:4]
+    assert torch.equal(mixed, one)
+
+
+def test_sizes_follow_the_arguments():
+    torch.manual_seed(0)
+    widths = {8: 6, 16: 5, 32: 4}
+    generator = StyleMapGenerator(size=32, widths=widths)
+    encoder = StyleMapEncoder(size=32, widths=widths)
+    stylemap = generator.mapping(torch.randn(2, 64))
+    assert stylemap.shape == (2, 64, 8, 8)
+    picture = generator(stylemap)
+    assert picture.shape == (2, 3, 32, 32) and encoder(picture).shape == stylemap.shape
+    assert generator.config()["widths"] == {"8": 6, "16": 5, "32": 4}
+
+
+@pytest.mark.parametrize("small", [False, True])
+def test_a_published_checkpoint_loads_whole(tmp_path, small):
+    torch.manual_seed(0)
+    widths = {8: 6, 16: 5, 32: 4}
+    generator = StyleMapGenerator(size=32, widths=widths, small=small)
+    encoder = StyleMapEncoder(size=32, widths=widths)
+    contents = {"g_ema": generator.state_dict(), "e_ema": encoder.state_dict()}
+    path = tmp_path / "stylemap.pt"
+    torch.save(contents, path)
+    loaded, reader = load_stylemap(path)
+    assert loaded.config() == generator.config()
+    for ours, theirs in ((loaded, generator), (reader, encoder)):
+        for name, value in theirs.state_dict().items():
+            assert torch.equal(ours.state_dict()[name], value)
+    torch.save({"g_ema": contents["g_ema"]}, path)
+    with pytest.raises(ModelError, match="no e_ema"):
+        load_stylemap(path)
