@@ -249,7 +249,11 @@ def test_a_photo_is_labelled_by_what_ships(run, tmp_path):
         ("edit {photo} -o a.gif --direction sefa-1", 2, "needs a --range"),
         ("edit {photo} -o a.png --range 1:2 {networks}", 2, "needs a direction"),
         ("edit {photo} -o a.png --direction sefa-1 --range up {networks}", 2, "is no range"),
-        ("edit {photo} -o a.png --layers 3-99 {networks}", 2, "no range of layers"),
+        (
+            "edit {photo} -o a.png --direction sefa-1 --layers 3-99 {networks}",
+            2,
+            "no range of layers",
+        ),
         ("edit nowhere.safetensors -o a.png {generator}", 1, "no such file"),
         (
             "edit gone.png -o a.png --encoder {encoder} --generator gone.pt",
