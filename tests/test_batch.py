@@ -271,6 +271,23 @@ def test_results_come_in_the_photos_order(engine, tmp_path):
     assert [r.source for r in first] == [r.source for r in again] == sorted(r.source for r in first)
 
 
+def test_a_run_that_is_gone_on_with_draws_the_same_together(engine, tmp_path):
+    for index in range(11):
+        photo(tmp_path / f"in/{index:02}.png", faces=1 + index % 2, shade=100 + index)
+    options = {"faces": "all", "batch_size": 4}
+    draw(engine, [tmp_path / "in"], tmp_path / "whole", **options)
+    whole = [*engine.batches]
+    engine.batches.clear()
+    draw(engine, [tmp_path / "in"], tmp_path / "out", **options)
+    for name in ("05-face1.png", "08-face1.png"):
+        (tmp_path / "out" / name).unlink()
+    engine.batches.clear()
+    results = draw(engine, [tmp_path / "in"], tmp_path / "out", existing="skip", **options)
+    assert [result.status for result in results].count("ok") == 2
+    assert set(engine.batches) <= set(whole) and len(engine.batches) == 2
+    assert files(tmp_path / "out") == files(tmp_path / "whole")
+
+
 def test_so_many_failures_stop(engine, tmp_path):
     for index in range(6):
         photo(tmp_path / f"in/{index}.png", faces=index % 2)

@@ -314,16 +314,19 @@ class Batch:
                 if step is not None:
                     job, reading = step
                     while not wait([reading], timeout=0.05).done:
-                        if self._budget.exhausted:  # by what is in these
+                        if self._budget.exhausted and written:
+                            yield from self._settled(written)
+                        elif self._budget.exhausted:  # by what waits for the generator
                             written += self._flush(waiting)
                             waiting = []
-                            yield from self._settled(written)
                     prepared = self._prepared(job, reading.result())
                     failed = isinstance(prepared, Result) and prepared.status == "failed"
                     waiting.append(prepared)
                     del prepared, reading, step  # large: not to be kept until the next is read
-                    faces = sum(_to_draw(item) for item in waiting)
-                    enough = not faces or faces >= self._together or len(waiting) >= WAITING
+                    # What is there counts too, so that a run that is gone on with draws the same
+                    # faces together as one without a break: to the last bit the same drawings.
+                    faces = sum(_together(item) for item in waiting)
+                    enough = faces >= self._together or len(waiting) >= WAITING
                     if not enough and not (failed and careful):
                         continue
                 written += self._flush(waiting)
@@ -357,6 +360,9 @@ class Batch:
 
     def _prepared(self, job: Job, read: _Read | Result) -> _Photo | Result:
         """The faces of a photograph that was read."""
+        if isinstance(read, Result) and read.status == "skipped":
+            nothing = Image(np.zeros((0, 0, 3), np.uint8))
+            return _Photo(job, nothing, [], [], [], 0.0, read.sha256 or "", read)
         if isinstance(read, Result):
             return read
         try:
@@ -392,6 +398,17 @@ class Batch:
                 if result.status == "ok":
                     result.seconds = time.perf_counter() - photo.started
             yield result
+
+    def _again(self, photo: _Photo) -> None:
+        """Read what is there already once more, for those that are drawn together with it."""
+        if photo.there is None or photo.crops or photo.job.source is None:
+            return
+        try:
+            image = read_image(photo.job.source)
+            again = self._prepare(photo.job, image, photo.started, photo.sha256, photo.there)
+        except Exception:  # it was drawn, and nothing more is wanted of it
+            return
+        photo.crops, photo.names = again.crops, again.names
 
     def _before(self, job: Job) -> Result | None:
         """What is there already of a job that may be drawn.
@@ -537,7 +554,12 @@ class Batch:
     def _flush(self, waiting: list[_Photo | Result]) -> list[tuple[_Photo | None, Result]]:
         """Draw what waits; its drawings are then on their way to the disk."""
         results: list[tuple[_Photo | None, Result]] = []
-        photos = [photo for photo in waiting if isinstance(photo, _Photo) and photo.there is None]
+        photos = [photo for photo in waiting if isinstance(photo, _Photo)]
+        if any(photo.there is None for photo in photos):
+            for photo in photos:
+                self._again(photo)
+        else:
+            photos = []
         drawn = iter(
             self._draw(
                 [crop for photo in photos for crop in photo.crops],
@@ -549,10 +571,13 @@ class Batch:
                 results.append((None, item))
                 continue
             try:
-                if item.there is not None:
+                toons = [next(drawn) for _ in item.crops] if photos else []
+                if item.there is None:
+                    result = self._finish(item, toons)
+                elif self.sheet_rows:
                     result = self._with_rows(item, item.there)
                 else:
-                    result = self._finish(item, [next(drawn) for _ in item.crops])
+                    result = item.there
             except Exception as error:
                 result = self._failed(item.job, error, item.started)
             results.append((item, result))
@@ -818,9 +843,11 @@ def _photo_sha256(path: Path) -> str:
         raise InputError(f"can't read {path}: {error.strerror or error}") from error
 
 
-def _to_draw(item: _Photo | Result) -> int:
-    """How many faces the generator has to draw."""
-    return len(item.crops) if isinstance(item, _Photo) and item.there is None else 0
+def _together(item: _Photo | Result) -> int:
+    """How many faces of it are drawn, or were."""
+    if isinstance(item, Result):
+        return 0
+    return len(item.crops) or (item.there.faces if item.there else 0) or 0
 
 
 def _is_memory(error: Exception) -> bool:
