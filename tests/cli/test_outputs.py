@@ -290,7 +290,7 @@ def test_a_second_run_does_as_expected(run, place, bundle):
 
 
 def test_drawings_among_photos_are_no_photos(run, place, bundle):
-    line = "stylize x -o x {bundle} --aligned --faces all --character all"
+    line = "stylize x -o x {bundle} --aligned --character all"
     assert run(*arguments(line, bundle)).status == 2  # x/a-mina.png is somebody's photo
     Path("x/a-mina.png").unlink()
     assert run(*arguments(line, bundle)).status == 0
