@@ -24,6 +24,7 @@ def frame(people: Mapping[int, tuple[int, int]], *, shade: int = 120, size=(96, 
     rgb[::7, ::5] = shade // 2
     if shade > 200:  # another scene, not only another light
         rgb[:30, size[0] * 2 // 3 :] = shade // 3
+        rgb[size[1] * 5 // 8 :, : size[0] // 2] = shade // 3
     for hue, (x, y) in people.items():
         rgb[y : y + SIDE, x : x + SIDE] = HUES[hue]
         rgb[y : y + SIDE // 2, x : x + SIDE // 2] = np.array(HUES[hue]) // 2  # looks somewhere
