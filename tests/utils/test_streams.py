@@ -89,7 +89,7 @@ def test_a_terminated_run_keeps_its_sheet_and_leaves_nothing_else(tmp_path, comm
     line = f"{command} in -o o --batch-size 1 --sheet s.png --manifest m.jsonl"
     process = subprocess.Popen(line.split(), cwd=tmp_path, stderr=subprocess.PIPE)
     deadline = time.monotonic() + 120
-    while len(list((tmp_path / "o").glob("*.png"))) < 3 and time.monotonic() < deadline:
+    while len(list((tmp_path / "o").glob("*.png"))) < 9 and time.monotonic() < deadline:
         time.sleep(0.02)
     process.send_signal(getattr(signal, number))
     _, told = process.communicate()
@@ -97,4 +97,4 @@ def test_a_terminated_run_keeps_its_sheet_and_leaves_nothing_else(tmp_path, comm
     assert process.returncode in (130, 0) and not list(tmp_path.rglob(".*.tmp"))
     assert b"bug" not in told and (drawn == 40 or process.returncode == 130)
     rows = (Image.open(tmp_path / "s.png").height - 28) // 260
-    assert 0 <= drawn - rows <= 1
+    assert 0 < rows <= drawn <= rows + 20  # what was read and drawn ahead has no row yet

@@ -331,7 +331,9 @@ def stylize(
     apart = paste is False or (paste is None and faces is Faces.all)
     whole = bool(styles or pictures) and not character and not apart
     kind = _format(format, output)
-    photos = (paste or whole) and not document(kind) and background != "transparent"
+    photos = (
+        (paste or (whole and not aligned)) and not document(kind) and background != "transparent"
+    )
     same = format is Format.same or (format is None and photos)
     suffix = "" if same else f".{kind}"
     listed = [] if files_from is None else _listed(files_from, null)
