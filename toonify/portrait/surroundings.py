@@ -180,6 +180,10 @@ def paint_cover(head: Head) -> None:
     weight = f32(np.clip(cover * 2 - 1, 0, 1))
     if float(weight.sum()) < 300 * u * u:
         return
+    # Its colors are seen inside; at its rim they mix with what is behind.
+    side = int(7 * u) | 1
+    inside = f32(cv2.erode(weight, np.ones((side, side), np.uint8)))
+    weight = inside if float(inside.sum()) > 150 * u * u else weight
     region = signed_distance(blur(smoothstep(cover, 0.35, 0.65), 1.6 * u))
     smooth = head.flow.average(
         np.dstack([blur(head.lab[..., i], 1.1 if i == 0 else 2.2) for i in range(3)])
@@ -190,4 +194,6 @@ def paint_cover(head: Head) -> None:
     head.add(cut(region), to_rgb(painted[0]))
     paint_flat(head.add, labels, painted, region, smooth=1.8, area=60 * u * u)
     if style.line:
-        head.add(cut(outline(region, head.pen)), head.palette.ink)
+        # in the thing's own dark: a black microphone has no brown rim
+        own = to_rgb(f32(painted[0]) * f32([0.45, 0.6, 0.6]))
+        head.add(cut(outline(region, head.pen)), own)
