@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import cv2
@@ -128,3 +129,17 @@ def test_damaged_landmark_weights_are_one_line(
     with pytest.raises(ModelError, match="can't load") as caught:
         get_detector("face-alignment", offline=True)
     assert "\n" not in str(caught.value)
+
+
+def test_a_cache_that_may_not_be_read_holds_nothing(monkeypatch, tmp_path):
+    closed = tmp_path / "closed" / "weights.pth"
+    plain = os.stat
+
+    def stat(path, *args, **kwargs):
+        if str(path) == str(closed):
+            raise PermissionError(13, "Permission denied", str(path))
+        return plain(path, *args, **kwargs)
+
+    monkeypatch.setattr("toonify.faces.weights_path", lambda: closed)
+    monkeypatch.setattr(os, "stat", stat)
+    assert get_detector("auto").name == "mtcnn"

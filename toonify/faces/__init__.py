@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 from toonify.errors import UsageError
 from toonify.faces.alignment import Alignment, align, ffhq_quad, paste_back
 from toonify.faces.landmarks import FaceAlignmentDetector, weights_path
@@ -43,7 +45,8 @@ def get_detector(
         ModelError: the detector's weights are missing.
     """
     if name == "auto":
-        name = "face-alignment" if weights_path().is_file() else "mtcnn"
+        # a cache that may not be looked into holds nothing for us, which `os.path` says quietly
+        name = "face-alignment" if os.path.isfile(weights_path()) else "mtcnn"
     if name == "mtcnn":
         return TiledDetector(MTCNNDetector(), min_face=min_face)
     if name == "face-alignment":
