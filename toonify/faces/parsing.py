@@ -84,14 +84,17 @@ class FaceParser:
                 mend="Install toonify again.",
             ) from error
 
-    def __call__(self, rgb: RGB) -> Points:
+    def __call__(self, rgb: RGB, *, mirrored: bool | None = None) -> Points:
         """A square crop (H, W, 3) uint8 → probabilities (128, 128, 17) float32 of `LABELS`.
 
         The face as large as in an FFHQ crop is best; half to 1.3 times of that does.
-        """
-        return self.parse(rgb).labels
 
-    def parse(self, rgb: RGB) -> Parsing:
+        Args:
+            mirrored: as of the parser, for this crop alone.
+        """
+        return self.parse(rgb, mirrored=mirrored).labels
+
+    def parse(self, rgb: RGB, *, mirrored: bool | None = None) -> Parsing:
         """As `__call__`, with what the whole crop tells beside the map.
 
         Raises:
@@ -104,7 +107,7 @@ class FaceParser:
         small = cv2.resize(rgb, (INPUT, INPUT), interpolation=how)
         planes = f32(f32(small).transpose(2, 0, 1)[None] / 255)
         labels, numbers = self._run(planes)
-        if self._mirrored:
+        if self._mirrored if mirrored is None else mirrored:
             other, more = self._run(f32(planes[..., ::-1]))
             labels, numbers = f32((labels + other[:, ::-1]) / 2), f32((numbers + more) / 2)
         kinds = _softmax(numbers[: len(GLASSES)])

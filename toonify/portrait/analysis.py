@@ -31,7 +31,7 @@ MAX_UPSAMPLING = 2.2  # of small faces, before they are drawn
 class Parser(Protocol):
     """Labels head crops; see `toonify.faces.parsing.FaceParser`."""
 
-    def __call__(self, rgb: RGB) -> Field: ...
+    def __call__(self, rgb: RGB, *, mirrored: bool | None = None) -> Field: ...
 
 
 @dataclass(frozen=True, eq=False)
@@ -249,7 +249,9 @@ class Analyzer:
             # In a clip the crops take turns: labels lie still in a crop that moves with the head.
             found, person = memory.get(f"{name}/labels"), memory.get(f"{name}/matte")
             if found is None or person is None or memory.frame % 2 == turn:
-                found, person = self._parser(crop), self._matte(crop)
+                # Frames are averaged already: one look at each is enough.
+                found = self._parser(crop, mirrored=False if memory.remembers else None)
+                person = self._matte(crop)
             found = memory.average(f"{name}/labels", found, share=0.6)
             person = memory.average(f"{name}/matte", person, share=0.6)
             turned = _turn(found, upright, PARSE_CROP, to_window, half)

@@ -20,6 +20,11 @@ class Steady:
     def __init__(self, memory: Memory | None = None, prefix: str = "") -> None:
         self._memory, self._prefix = memory, prefix
 
+    @property
+    def remembers(self) -> bool:
+        """Whether this is of a clip."""
+        return self._memory is not None
+
     def sub(self, name: str) -> Steady:
         """The view under a longer prefix."""
         return Steady(self._memory, f"{self._prefix}{name}/")
