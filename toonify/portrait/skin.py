@@ -22,8 +22,8 @@ from toonify.portrait.shapes import cut, ellipse
 from toonify.portrait.subject import BROWS, LIP_LOWER, LIP_UPPER, NOSE_WING
 from toonify.portrait.tones import paint_tones, stretch, tone_colors, tone_cuts
 
-SHADE = (4.5, 10.5)  # sigmas, in px of a unit face, that light and shade are smoothed with
-MARK = 5.5  # how much darker than around it a mark is, at least
+SHADE = (5.0, 11.0)  # sigmas, in px of a unit face, that light and shade are smoothed with
+MARK = 6.0  # how much darker than around it a mark is, at least
 
 
 def feature_mask(head: Head, grow: float = 1.0) -> Field:
