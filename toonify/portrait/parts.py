@@ -84,6 +84,7 @@ def build_parts(rgb: RGB, geometry: FaceGeometry, matte: Field, labels: Field) -
     away = sharp("background", "person")
     frames = coarse("glasses")
     lenses = _dark_lenses(lab, geometry, coarse("sunglasses"))
+    lenses = remove_small(lenses, 900 * u2, 100 * u2)  # a dark speck is no lens
     cover = _cover(geometry, coarse("hand"), coarse("object"))
     hair = remove_small(sharp("hair"), 500 * u2, 250 * u2)
     skin = sharp(*_GROUPS[2])
