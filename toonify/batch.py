@@ -17,7 +17,7 @@ from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import closing
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
-from typing import Any, BinaryIO, Literal, Protocol
+from typing import Any, BinaryIO, Literal, Protocol, cast
 
 import cv2
 import numpy as np
@@ -48,8 +48,6 @@ class Engine(Protocol):
     def identity(self, character: str) -> Any: ...
     def detect(self, rgb: np.ndarray, *, largest: bool = False) -> list[Face]: ...
     def smallest_face(self, rgb: np.ndarray) -> float: ...
-    def align(self, rgb: np.ndarray, face: Face) -> Alignment: ...
-    def paste(self, rgb: np.ndarray, toon: np.ndarray, alignment: Alignment) -> np.ndarray: ...
     def stylize_crops(
         self,
         crops: Sequence[np.ndarray],
@@ -62,6 +60,13 @@ class Engine(Protocol):
     ) -> Sequence[Sequence[Any]]:
         """For each picture, one drawing a name: (H, W, 3 or 4) uint8, or a document's bytes."""
         ...
+
+
+class CropEngine(Engine, Protocol):
+    """What batches need beside to draw single faces; not for `mode` "whole"."""
+
+    def align(self, rgb: np.ndarray, face: Face) -> Alignment: ...
+    def paste(self, rgb: np.ndarray, toon: np.ndarray, alignment: Alignment) -> np.ndarray: ...
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -253,6 +258,11 @@ class Batch:
         self._digests = {name: options.digest(name) for name in options.characters}
         self._settings = options.settings() | {"characters": list(options.characters)}
         self._together = options.batch_size  # less, once that many didn't fit into memory
+
+    @property
+    def _crops(self) -> CropEngine:
+        """The engine, in the modes that draw single faces."""
+        return cast(CropEngine, self.engine)
 
     def check(self, jobs: Sequence[Job]) -> None:
         """Refuse jobs of which a drawing would replace something that is read.
@@ -468,7 +478,7 @@ class Batch:
             faces = [_chosen(faces, options.only, job.name)]
         elif largest:
             faces = faces[:1]
-        alignments: list[Alignment | None] = [self.engine.align(rgb, face) for face in faces]
+        alignments: list[Alignment | None] = [self._crops.align(rgb, face) for face in faces]
         crops = [alignment.image for alignment in alignments if alignment is not None]
         names = self._cast([float(f.points5[:, 0].mean()) / rgb.shape[1] for f in faces])
         photo = _Photo(job, image, alignments, crops, names, started, sha256, there)
@@ -674,7 +684,7 @@ class Batch:
             # Smallest face first, so that the largest one ends on top where two overlap.
             for alignment, row in reversed(list(zip(photo.alignments, toons, strict=True))):
                 if alignment is not None:
-                    rgb = self.engine.paste(rgb, row[column], alignment)
+                    rgb = self._crops.paste(rgb, row[column], alignment)
             record: dict[str, Any] = {"character": name, "faces": len(toons)}
             if is_rule(name):
                 record["characters"] = [names[column] for names in photo.names]
@@ -685,7 +695,7 @@ class Batch:
     def _pasted_rows(self, photo: _Photo, pictures: Sequence[np.ndarray]) -> list[list[np.ndarray]]:
         """Each face of the photograph and of the pictures with drawings in it."""
         return [
-            [crop, *(self.engine.align(picture, alignment.face).image for picture in pictures)]
+            [crop, *(self._crops.align(picture, alignment.face).image for picture in pictures)]
             for crop, alignment in zip(photo.crops, photo.alignments, strict=True)
             if alignment is not None
         ]

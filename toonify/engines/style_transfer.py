@@ -16,7 +16,6 @@ from torch import Tensor
 
 from toonify.checkpoints.style_networks import StyleNetwork
 from toonify.errors import InputError
-from toonify.faces.alignment import Alignment
 from toonify.faces.types import RGB, Face, Points, f32
 from toonify.models.adain import match_colors
 from toonify.models.style_statistics import mixed_statistics
@@ -104,14 +103,6 @@ class StyleTransferEngine:
     def smallest_face(self, rgb: RGB) -> float:
         """0: none is looked for."""
         return 0.0
-
-    def align(self, rgb: RGB, face: Face) -> Alignment:
-        """Never asked for."""
-        raise NotImplementedError("style transfer draws whole pictures")
-
-    def paste(self, rgb: RGB, toon: RGB, alignment: Alignment) -> RGB:
-        """Never asked for."""
-        raise NotImplementedError("style transfer draws whole pictures")
 
     def stylize_crops(
         self,

@@ -2,7 +2,7 @@
 
 Runs MediaPipe's `face_landmark.tflite` (468 points) and `iris_landmark.tflite` (Apache-2.0, inside
 the `mediapipe` wheel) through OpenCV's own TFLite reader, so that neither MediaPipe nor TensorFlow
-is installed. Used by training and evaluation, not by `stylize`.
+is installed. Portraits, training and evaluation measure faces by it.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ import tempfile
 import zipfile
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 import cv2
 import numpy as np
@@ -166,6 +167,15 @@ def measures_from_points(points3d: Array, iris_left: Array, iris_right: Array) -
     )
 
 
+class EyeContour(NamedTuple):
+    """An eye in px of the crop: lids (9, 2) from the outer corner to the inner, the iris."""
+
+    upper: Array
+    lower: Array
+    iris: Array  # (2,)
+    radius: float
+
+
 class FaceMesh:
     """Measures FFHQ-aligned crops; one instance a thread.
 
@@ -182,6 +192,25 @@ class FaceMesh:
 
     def measure(self, crop_rgb: NDArray[np.uint8]) -> FaceMeasures:
         """Measure one FFHQ-aligned crop, (H, W, 3) uint8 RGB, any size."""
+        points = self._points(crop_rgb)
+        iris_left = self._iris_centre(crop_rgb, points, EYE_LEFT, mirror=False)
+        iris_right = self._iris_centre(crop_rgb, points, EYE_RIGHT, mirror=True)
+        return measures_from_points(points, iris_left, iris_right)
+
+    def measure_with_eyes(
+        self, crop_rgb: NDArray[np.uint8]
+    ) -> tuple[FaceMeasures, EyeContour, EyeContour]:
+        """As `measure`, with the contours of the image's left and right eye.
+
+        They are finer than the mesh's own lids: shut eyes are shut, and gaze is the iris'.
+        """
+        points = self._points(crop_rgb)
+        left = self._eye_contour(crop_rgb, points, EYE_LEFT, mirror=False)
+        right = self._eye_contour(crop_rgb, points, EYE_RIGHT, mirror=True)
+        return measures_from_points(points, left.iris, right.iris), left, right
+
+    def _points(self, crop_rgb: NDArray[np.uint8]) -> Array:
+        """(468, 3) in px of the crop."""
         if crop_rgb.ndim != 3 or crop_rgb.shape[2] != 3:
             raise InputError(f"the face crop has shape {crop_rgb.shape}, not (H, W, 3)")
         height, width = crop_rgb.shape[:2]
@@ -192,26 +221,11 @@ class FaceMesh:
         raw = _forward(self._face, crop_rgb, matrix, FACE_INPUT).reshape(468, 3)
         points = raw * scale
         points[:, :2] += f32(corner)
-        iris_left = self._iris_centre(crop_rgb, points, EYE_LEFT, mirror=False)
-        iris_right = self._iris_centre(crop_rgb, points, EYE_RIGHT, mirror=True)
-        return measures_from_points(points, iris_left, iris_right)
-
-    def eye_contours(
-        self, crop_rgb: NDArray[np.uint8], measures: FaceMeasures
-    ) -> tuple[tuple[Array, Array, Array, float], tuple[Array, Array, Array, float]]:
-        """For the image's left and right eye: upper lid (9, 2) and lower lid (9, 2), each from the
-        outer corner to the inner, iris centre (2,) and iris radius, in px of the crop.
-
-        Finer than the mesh's own lids: shut eyes are shut, and gaze is the iris'.
-        """
-        points = measures.points3d
-        left = self._eye_contour(crop_rgb, points, EYE_LEFT, mirror=False)
-        right = self._eye_contour(crop_rgb, points, EYE_RIGHT, mirror=True)
-        return left, right
+        return points
 
     def _eye_contour(
         self, rgb: NDArray[np.uint8], points: Array, corners: tuple[int, int], *, mirror: bool
-    ) -> tuple[Array, Array, Array, float]:
+    ) -> EyeContour:
         matrix = _eye_window(points, corners, mirror=mirror)
         _set_input(self._iris, rgb, matrix, EYE_INPUT)
         outs = [
@@ -222,7 +236,7 @@ class FaceMesh:
         lower = contour[0:9]
         upper = np.concatenate([contour[0:1], contour[9:16], contour[8:9]])
         radius = float(np.mean(np.linalg.norm(iris[1:] - iris[0], axis=1)))
-        return f32(upper), f32(lower), iris[0], radius
+        return EyeContour(f32(upper), f32(lower), iris[0], radius)
 
     def _iris_centre(
         self, rgb: NDArray[np.uint8], points: Array, corners: tuple[int, int], *, mirror: bool

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from toonify.errors import InputError
 from toonify.faces.alignment import ffhq_quad
-from toonify.faces.mesh import FaceMesh
+from toonify.faces.mesh import EyeContour, FaceMesh
 from toonify.faces.person import PersonMatte
 from toonify.faces.types import Face
 from toonify.portrait.fields import Field, f32, remove_small
@@ -41,13 +41,11 @@ class Analysis:
     Args:
         rgb: (H, W, 3), the photograph at the size it is drawn at.
         person: (H, W), 0..1.
-        scale: px of `rgb` a px of the photograph.
     """
 
     rgb: RGB
     person: Field
     subjects: list[Subject]
-    scale: float
     memory: Steady = NO_MEMORY
 
 
@@ -146,9 +144,7 @@ class Analyzer:
             )
             cover = cv2.warpAffine(subject.parts.person, matrix, size, flags=cv2.INTER_LINEAR)
             person = np.maximum(person, cover)
-        return Analysis(
-            rgb, f32(remove_small(f32(person), 400, 200)), subjects, size[0] / width, steady
-        )
+        return Analysis(rgb, f32(remove_small(f32(person), 400, 200)), subjects, steady)
 
     @staticmethod
     def _interocular(face: Face) -> float:
@@ -165,8 +161,7 @@ class Analyzer:
     ) -> Subject:
         tight = similarity(face, MESH_CROP, 1.0)
         crop = sample(photo, tight, (MESH_CROP, MESH_CROP))
-        mesh = self._mesh.measure(crop)
-        contours = self._mesh.eye_contours(crop, mesh)
+        mesh, left, right = self._mesh.measure_with_eyes(crop)
         crop_zoom = float(np.hypot(tight[0, 0], tight[1, 0]))  # photo px a crop px
         # The window: axis-parallel, at the scale that the face is drawn best at.
         eyes = (mesh.eye_centre_left + mesh.eye_centre_right) / 2
@@ -203,21 +198,20 @@ class Analyzer:
         points3d[:, :2] = points
         angle = float(np.degrees(np.arctan2(tight[1, 0], tight[0, 0])))
 
-        def eye(name: str, found: tuple[Field, Field, Field, float]) -> Eye:
-            upper, lower, iris, radius = found
-            steady_radius = float(memory.average(f"{name}/radius", [radius * crop_zoom])[0])
+        def eye(name: str, found: EyeContour) -> Eye:
+            radius = float(memory.average(f"{name}/radius", [found.radius * crop_zoom])[0])
             return Eye(
-                place(f"{name}/upper", upper),
-                place(f"{name}/lower", lower),
-                place(f"{name}/iris", iris[None])[0],
-                steady_radius * zoom,
+                place(f"{name}/upper", found.upper),
+                place(f"{name}/lower", found.lower),
+                place(f"{name}/iris", found.iris[None])[0],
+                radius * zoom,
             )
 
-        both = (eye("left", contours[0]), eye("right", contours[1]))
+        both = (eye("left", left), eye("right", right))
         geometry = FaceGeometry(
             points, points3d, both, mesh.yaw, mesh.roll + angle, interocular * zoom / INTEROCULAR
         )
-        parts = self._parts(photo, face, geometry, to_photo, size, memory)
+        parts = self._parts(photo, face, geometry, to_photo, window, memory)
         parts = _owned(parts, face, faces, to_photo)
         scale = picture_scale / zoom
         offset = (
@@ -232,10 +226,11 @@ class Analyzer:
         face: Face,
         geometry: FaceGeometry,
         to_photo: NDArray[np.float64],
-        size: tuple[int, int],
+        window: RGB,
         memory: Steady,
     ) -> Parts:
         """Label two upright crops, one close and one loose, and bring them into the window."""
+        size = (window.shape[1], window.shape[0])
         half = (max(size[0] // 2, 8), max(size[1] // 2, 8))
         to_window = to_photo.copy()  # px of the half window -> photo px
         shrink = np.array([size[0] / half[0], size[1] / half[1]])
@@ -264,7 +259,6 @@ class Analyzer:
             matte = matte + (person - matte) * inside
         assert labels is not None and matte is not None
         full = cv2.resize(matte[..., 0], size, interpolation=cv2.INTER_LINEAR)
-        window = sample(photo, to_photo, size)
         return build_parts(window, geometry, f32(full), labels)
 
 

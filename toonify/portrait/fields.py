@@ -11,14 +11,11 @@ import cv2
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from toonify.faces.types import f32
+
 Field = NDArray[np.float32]
 Lab = NDArray[np.float32]  # (..., 3): L 0..100, a and b about -100..100
 _NO_MAP = np.empty(0, np.float32)  # OpenCV's second map, where the first holds x and y
-
-
-def f32(values: ArrayLike) -> Field:
-    """`values` as a float32 array."""
-    return np.asarray(values, np.float32)
 
 
 def blur(field: ArrayLike, sigma: float) -> Field:

@@ -46,8 +46,8 @@ def feature_mask(head: Head, grow: float = 1.0) -> Field:
     return f32(f32(mask) / 255)
 
 
-def paint_skin(head: Head, skin: Field, oval: Field) -> Field:
-    """Paint the region `skin` (a signed distance); returns the lightness that skin is shaded by."""
+def paint_skin(head: Head, skin: Field, oval: Field) -> None:
+    """Paint the region `skin` (a signed distance) in tones of the person's own color."""
     lab, u, style, parts = head.lab, head.unit, head.style, head.parts
     memory = head.memory.sub("skin")
     features = feature_mask(head)
@@ -98,7 +98,6 @@ def paint_skin(head: Head, skin: Field, oval: Field) -> Field:
     head.palette = Palette(drawn, to_rgb(ink), to_rgb(fold))
     if style.blush:
         paint_blush(head, base)
-    return shade
 
 
 def natural(color: Field) -> Field:
