@@ -6,7 +6,8 @@ from PIL import Image
 
 from tests.fake_engine import FakeEngine, colour, photo
 from toonify.ahead import Budget
-from toonify.batch import Batch, Options
+from toonify.batch import Batch
+from toonify.batch_options import Options
 from toonify.errors import UsageError
 from toonify.jobs import plan
 from toonify.naming import NameTemplate

@@ -4,7 +4,8 @@ from itertools import chain
 import pytest
 
 from tests.fake_engine import FakeEngine, photo
-from toonify.batch import Batch, Options
+from toonify.batch import Batch
+from toonify.batch_options import Options
 from toonify.errors import InputError
 from toonify.watching import watch
 

@@ -8,7 +8,8 @@ from PIL import Image
 
 from tests.fake_engine import FakeEngine, photo
 from tests.fake_portraits import FakePortraits
-from toonify.batch import Batch, Options
+from toonify.batch import Batch
+from toonify.batch_options import Options
 from toonify.errors import UsageError
 from toonify.faces.alignment import ffhq_quad
 from toonify.jobs import plan

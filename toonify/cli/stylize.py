@@ -51,7 +51,7 @@ from toonify.cli.styles import (
 from toonify.errors import InputError, UsageError
 
 if TYPE_CHECKING:
-    from toonify.batch import Engine, Result
+    from toonify.batch_options import Engine, Result
     from toonify.cli.common import Settings
     from toonify.engine import Toonifier
     from toonify.jobs import Job
@@ -269,7 +269,8 @@ def stylize(
     the exit status is 1. Several styles and characters add their names (toon-mina.png), several
     faces with --crop --faces all their numbers (toon-face1.png).
     """
-    from toonify.batch import Batch, Options
+    from toonify.batch import Batch
+    from toonify.batch_options import Options
     from toonify.jobs import STREAM, is_folder, plan
     from toonify.manifest import Manifest
     from toonify.naming import NameTemplate
