@@ -135,7 +135,7 @@ class Batch:
                 if (other := owners.setdefault(path, job)) is not job:
                     raise UsageError(
                         f"{other.name} and {job.name} would both become {path}",
-                        mend="Convert them in separate runs, or choose another --name.",
+                        hint="Convert them in separate runs, or choose another --name.",
                     )
 
     def run(self, jobs: Iterable[Job | None]) -> Generator[Result, None, None]:
@@ -292,7 +292,7 @@ class Batch:
             if present and options.existing == "error" and not job.explicit:
                 raise InputError(
                     f"{present[0]} is there, of another photo or other options",
-                    mend="Add --overwrite to draw all anew, or --skip-existing what has changed.",
+                    hint="Add --overwrite to draw all anew, or --skip-existing what has changed.",
                 )
         return there
 
@@ -307,7 +307,7 @@ class Batch:
             if height != width:
                 raise InputError(
                     f"{job.name} is {width}x{height}, an aligned face is square",
-                    mend="Leave --aligned out.",
+                    hint="Leave --aligned out.",
                 )
             names = self._cast([0.5])
             return _Photo(job, image, [None], [image.rgb], names, started, sha256, there)
@@ -319,7 +319,7 @@ class Batch:
             missed = f" (below {smallest:.0f} px none are looked for)" if smallest else ""
             raise InputError(
                 f"no face found in {job.name}{missed}",
-                mend="Try a larger or frontal face, a smaller --min-face, or --aligned for an FFHQ"
+                hint="Try a larger or frontal face, a smaller --min-face, or --aligned for an FFHQ"
                 " crop.",
             )
         if options.mode == "whole":
@@ -346,12 +346,12 @@ class Batch:
             if not is_rule(name):
                 columns.append([name] * len(across))
                 continue
-            from toonify.video.casting import Casting
+            from toonify.video.assignment import CharacterAssignment
 
             known = [n for n in self.engine.characters if n not in self.options.styles]
-            casting = Casting([name], known)
-            casting.appear({number: across[face] for number, face in enumerate(order, 1)})
-            columns.append([casting[order.index(face) + 1] for face in range(len(across))])
+            assignment = CharacterAssignment([name], known)
+            assignment.appear({number: across[face] for number, face in enumerate(order, 1)})
+            columns.append([assignment[order.index(face) + 1] for face in range(len(across))])
         return list(zip(*columns, strict=True))
 
     def _there(self, job: Job) -> Result | None:
@@ -700,7 +700,7 @@ def _photo_sha256(path: Path) -> str:
     """
     try:
         if not path.is_file():  # a pipe would wait for ever
-            raise InputError(f"no such file: {path}", mend="Check the name.")
+            raise InputError(f"no such file: {path}", hint="Check the name.")
         return file_sha256(path)
     except OSError as error:
         raise InputError(f"can't read {path}: {error.strerror or error}") from error
@@ -724,5 +724,5 @@ def _short_of_memory(error: Exception) -> Exception:
         return error
     return InputError(
         "out of memory while drawing it",
-        mend="Close other programs, take --batch-size 1, or another --device.",
+        hint="Close other programs, take --batch-size 1, or another --device.",
     )

@@ -50,7 +50,7 @@ class Options:
 
     Attributes:
         characters: names, all known to the engine, each of which everybody is drawn as; or rules
-            that cast a character per person, see `toonify.video.Casting`.
+            that cast a character per person, see `toonify.video.CharacterAssignment`.
         styles: those of them that are styles.
         level: first latent index taken from the character.
         trgb: take the character's colour layers.

@@ -97,7 +97,7 @@ def measure_photo(engine: Toonifier, photo: Path, character: str, *, runs: int) 
     yield _timing("read", lambda: read_image(photo), runs)
     faces = engine.detect(rgb)
     if not faces:
-        raise InputError(f"no face found in {photo}", mend="Give a photo of a person.")
+        raise InputError(f"no face found in {photo}", hint="Give a photo of a person.")
     yield _timing("detect", lambda: engine.detect(rgb), runs)
     yield _timing("align", lambda: engine.align(rgb, faces[0]), runs)
     alignment = engine.align(rgb, faces[0])
@@ -241,18 +241,18 @@ def load_callable(name: str) -> Callable[[Generator], Draw]:
         UsageError: there is no such callable.
     """
     module, _, attribute = name.partition(":")
-    mend = "Give MODULE:CALLABLE, such as mine:make; called with a generator, it gives a function."
+    hint = "Give MODULE:CALLABLE, such as mine:make; called with a generator, it gives a function."
     if not module or not attribute:
-        raise UsageError(f"{name!r} names no callable", mend=mend)
+        raise UsageError(f"{name!r} names no callable", hint=hint)
     sys.path.insert(0, str(Path.cwd()))
     try:
         found = getattr(importlib.import_module(module), attribute)
     except (ImportError, AttributeError) as error:
-        raise UsageError(f"{name!r} can't be imported ({error})", mend=mend) from error
+        raise UsageError(f"{name!r} can't be imported ({error})", hint=hint) from error
     finally:
         sys.path.pop(0)
     if not callable(found):
-        raise UsageError(f"{name!r} is no callable", mend=mend)
+        raise UsageError(f"{name!r} is no callable", hint=hint)
     return found
 
 

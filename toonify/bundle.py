@@ -84,7 +84,7 @@ class Bundle:
             raise ModelError(
                 f"the encoder of {folder} gives {encoder.num_ws} latents, its generator takes "
                 f"{generator.num_ws}",
-                mend="Use the encoder trained for this generator.",
+                hint="Use the encoder trained for this generator.",
             )
         return cls(generator, encoder, table, manifest, folder)
 
@@ -98,7 +98,7 @@ def bundle_folder(name: str | os.PathLike[str]) -> Path:
     if not folder.is_dir():
         raise ModelError(
             f"there is no bundle {str(name)!r}",
-            mend=f"Give a bundle's folder, or one of: {', '.join(shipped) or 'none'}.",
+            hint=f"Give a bundle's folder, or one of: {', '.join(shipped) or 'none'}.",
         )
     return folder
 
@@ -118,10 +118,10 @@ def read_manifest(folder: Path) -> dict[str, Any]:
         raise ModelError(
             f"{folder} is not a bundle: its manifest.json can't be read"
             f" ({error.strerror if isinstance(error, OSError) else f'{error!s:.80}'})",
-            mend="Name a folder with manifest.json, generator, encoder and characters.",
+            hint="Name a folder with manifest.json, generator, encoder and characters.",
         ) from error
     if not isinstance(manifest, dict) or manifest.get("format") != 1:
-        raise ModelError(f"{path} is of an unknown format", mend="Update toonify.")
+        raise ModelError(f"{path} is of an unknown format", hint="Update toonify.")
     return manifest
 
 
@@ -161,7 +161,7 @@ def load_frame_parts(
     if not has_parts(folder, parts):
         raise ModelError(
             f"the bundle {name} holds no StyleGANEX model of this kind",
-            mend="Use the default bundle, or train one: toonify train-encoder --task.",
+            hint="Use the default bundle, or train one: toonify train-encoder --task.",
         )
     for part in parts:
         if verify:
@@ -171,13 +171,13 @@ def load_frame_parts(
     if not isinstance(generator, StyleGAN2Generator) or not isinstance(encoder, StyleGANEXEncoder):
         raise ModelError(
             f"{parts[0]} and {parts[1]} of {folder} are not StyleGANEX's",
-            mend="Write the bundle again.",
+            hint="Write the bundle again.",
         )
     shapes = (generator.num_ws, generator.w_dim, generator.channels[4])
     if shapes != (encoder.num_ws, encoder.w_dim, encoder.feature_channels):
         raise ModelError(
             f"{parts[1]} of {folder} was not trained for its {parts[0]}",
-            mend="Write the bundle again.",
+            hint="Write the bundle again.",
         )
     return generator, encoder
 
@@ -205,7 +205,7 @@ def check_part(folder: Path, manifest: dict[str, Any], part: str) -> None:
     """Raise ModelError unless the part's file has the manifest's SHA-256."""
     path = part_path(folder, manifest, part)
     if not path.is_file():
-        raise ModelError(f"the bundle's {path} is missing", mend="Install toonify again.")
+        raise ModelError(f"the bundle's {path} is missing", hint="Install toonify again.")
     entry = manifest["files"][part]
     try:
         digest = file_sha256(path)
@@ -214,7 +214,7 @@ def check_part(folder: Path, manifest: dict[str, Any], part: str) -> None:
     if digest != entry.get("sha256"):
         raise ModelError(
             f"{path} is not the file its manifest describes (SHA-256 differs)",
-            mend="Install toonify again, or write the bundle again.",
+            hint="Install toonify again, or write the bundle again.",
         )
 
 

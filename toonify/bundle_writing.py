@@ -89,7 +89,7 @@ def write_bundle(
     if not serves(reader, num_ws=network.num_ws, given=reader.num_ws):
         raise ModelError(
             f"the encoder gives {reader.num_ws} latents, the generator takes {network.num_ws}",
-            mend="Give the encoder trained for this generator with --encoder.",
+            hint="Give the encoder trained for this generator with --encoder.",
         )
     try:
         with TemporaryFolder(folder) as temporary:
@@ -115,6 +115,6 @@ def write_bundle(
             temporary.commit()
     except OSError as error:
         raise InputError(
-            f"can't write {folder}: {error.strerror or error}", mend="Choose another -o."
+            f"can't write {folder}: {error.strerror or error}", hint="Choose another -o."
         ) from error
     return characters.names

@@ -70,15 +70,15 @@ def cross_domain_styles(
         UsageError: level or color out of range, or codes of another generator's length.
     """
     if not 0 <= level <= generator.num_ws:
-        raise UsageError(f"the level is {level}", mend=f"Choose 0 to {generator.num_ws}.")
+        raise UsageError(f"the level is {level}", hint=f"Choose 0 to {generator.num_ws}.")
     if not 0.0 <= color <= 1.0:
-        raise UsageError(f"the colour blend is {color}", mend="Choose 0 to 1.")
+        raise UsageError(f"the colour blend is {color}", hint="Choose 0 to 1.")
     for code in (w_photo, w_character):
         if code.shape[1:] != (generator.num_ws, generator.w_dim):
             raise UsageError(
                 f"a code of shape {tuple(code.shape[1:])} does not fit a generator of "
                 f"{generator.num_ws} × {generator.w_dim}",
-                mend="Use the encoder and the table made for this generator.",
+                hint="Use the encoder and the table made for this generator.",
             )
     photo, character = generator.styles(w_photo), generator.styles(w_character)
     if trgb:

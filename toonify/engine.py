@@ -122,7 +122,7 @@ class Toonifier:
             if self._bundle is None:
                 raise ModelError(
                     "this engine was made without a bundle, and has no styles",
-                    mend="Name a character, or make it by from_bundle.",
+                    hint="Name a character, or make it by from_bundle.",
                 )
             self._portraits = PortraitEngine.from_bundle(
                 self._bundle, landmarks=self._landmarks, offline=self._offline
@@ -321,7 +321,7 @@ class Toonifier:
             >>> mina = toon.stylize("me.jpg", character="mina")
         """
         if character is not None and style is not None:
-            raise UsageError("a drawing has a character or a style", mend="Name one of them.")
+            raise UsageError("a drawing has a character or a style", hint="Name one of them.")
         photos = [as_photo(photo) for photo in (image if isinstance(image, list) else [image])]
         if character is None:
             engine = self.portraits
@@ -353,7 +353,7 @@ class Toonifier:
         """
         faces = self.detect(photo, largest=largest)
         if not faces:
-            raise InputError("no face found", mend="Use a picture with a visible face.")
+            raise InputError("no face found", hint="Use a picture with a visible face.")
         return [self.align(photo, face) for face in (faces[:1] if largest else faces)]
 
     def _autocast(self) -> AbstractContextManager[object]:
@@ -379,11 +379,11 @@ def as_photo(photo: Photo) -> np.ndarray:
 
 
 def _check_photo(photo: object) -> None:
-    mend = "Give (H, W, 3) uint8 RGB."
+    hint = "Give (H, W, 3) uint8 RGB."
     if not isinstance(photo, np.ndarray):
-        raise UsageError(f"a picture is a {type(photo).__name__}, not an array", mend=mend)
+        raise UsageError(f"a picture is a {type(photo).__name__}, not an array", hint=hint)
     if photo.ndim != 3 or photo.shape[2] != 3 or photo.dtype != np.uint8 or not photo.size:
-        raise UsageError(f"a picture is {photo.dtype} of shape {photo.shape}", mend=mend)
+        raise UsageError(f"a picture is {photo.dtype} of shape {photo.shape}", hint=hint)
 
 
 def _to_tensor(crop: np.ndarray, size: int) -> Tensor:

@@ -1,4 +1,4 @@
-"""Errors a user can mend: each becomes one line on stderr and an exit status."""
+"""Errors a user can hint: each becomes one line on stderr and an exit status."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ class ToonifyError(Exception):
 
     Args:
         message: what is wrong, without a full stop at the end.
-        mend: what to do about it, one short sentence; may be empty.
+        hint: what to do about it, one short sentence; may be empty.
     """
 
     exit_code = 1
 
-    def __init__(self, message: str, *, mend: str = "") -> None:
+    def __init__(self, message: str, *, hint: str = "") -> None:
         text = message.rstrip(".")
-        if mend:
-            text = f"{text}. {mend}"
+        if hint:
+            text = f"{text}. {hint}"
         super().__init__(" ".join(text.split()))
 
     def __reduce__(self) -> tuple[Any, ...]:

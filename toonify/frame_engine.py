@@ -60,7 +60,7 @@ class FrameToonifier:
         if encoder.label_channels or encoder.has_direction or not len(encoder.net.fusion):
             raise ModelError(
                 "the encoder was not trained to toonify frames",
-                mend="Train one: toonify train-encoder --task video-toonify.",
+                hint="Train one: toonify train-encoder --task video-toonify.",
             )
         if encoder.feature_channels != generator.channels[4]:
             raise ModelError("the encoder was trained for another generator")
@@ -103,7 +103,7 @@ class FrameToonifier:
         ):
             raise ModelError(
                 f"{path} holds no StyleGANEX encoder with its generator",
-                mend="Give a checkpoint for toonification: styleganex-toonify-cartoon, say.",
+                hint="Give a checkpoint for toonification: styleganex-toonify-cartoon, say.",
             )
         style = Path(path).stem.removeprefix("styleganex").strip("-_") or "toon"
         return cls(generator=generator, encoder=encoder, style=style, device=device, dtype=dtype)

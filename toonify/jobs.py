@@ -86,12 +86,12 @@ def plan(
     single = single and not _is_pattern(inputs[0])
     if output == STREAM:
         if not single:
-            raise UsageError("stdout takes one photo", mend="Give a folder with -o.")
+            raise UsageError("stdout takes one photo", hint="Give a folder with -o.")
         return [Job(Path(inputs[0]), None, to_stdout=True)]
     if single:
         source = Path(inputs[0])
         if not os.path.exists(source):  # False, too, where it may not be looked
-            raise InputError(f"no such file: {source}", mend="Check the name.")
+            raise InputError(f"no such file: {source}", hint="Check the name.")
         if output is None:
             return [Job(source, None)]
         if is_folder(output):
@@ -100,7 +100,7 @@ def plan(
     if output is not None and not is_folder(output):
         raise UsageError(
             f"several photos can't all go into the one file {output}",
-            mend="Give a folder with -o.",
+            hint="Give a folder with -o.",
         )
     pairs: list[tuple[Path, Path]] = []
     unreadable: list[Job] = []
@@ -148,7 +148,7 @@ def read_list(stream: BinaryIO, name: str, *, null: bool = False) -> list[str]:
     if len(data) > MOST_LISTED:
         raise InputError(f"{name} is no list of files: it has no end")
     if not null and b"\0" in data:
-        raise InputError(f"{name} has NUL characters", mend="Add --null for lists of -print0.")
+        raise InputError(f"{name} has NUL characters", hint="Add --null for lists of -print0.")
     parts = data.split(b"\0") if null else data.splitlines()
     names = [os.fsdecode(part) for part in parts if part]
     if not names:
@@ -193,7 +193,7 @@ def _matching(pattern: str, note: Callable[[str], None]) -> list[tuple[Path, Pat
     if made:
         note(f"{made} of the pictures that {pattern} matches are toonify's own: left out")
     if not pairs:
-        raise InputError(f"no picture matches {pattern}", mend="Check the pattern.")
+        raise InputError(f"no picture matches {pattern}", hint="Check the pattern.")
     return pairs
 
 
@@ -239,19 +239,19 @@ def _nothing_in(path: Path, scan: Scan, recursive: bool) -> InputError:
     if scan.made:
         return InputError(
             f"all pictures in {path} were drawn by toonify",
-            mend="Name the files themselves to draw them again.",
+            hint="Name the files themselves to draw them again.",
         )
     if scan.linked:
         return InputError(
-            f"all pictures in {path} are links that lead out of it", mend="Add --follow-links."
+            f"all pictures in {path} are links that lead out of it", hint="Add --follow-links."
         )
     deeper = "" if recursive else " Add --recursive to look into sub-folders."
-    return InputError(f"no images in {path}", mend=deeper)
+    return InputError(f"no images in {path}", hint=deeper)
 
 
 def _stream_job(inputs: Sequence[str], output: str | None, suffix: str) -> Job:
     if len(inputs) != 1:
-        raise UsageError("- (stdin) is one photo and goes alone", mend="Run it separately.")
+        raise UsageError("- (stdin) is one photo and goes alone", hint="Run it separately.")
     if output is None or output == STREAM:
         return Job(None, None, to_stdout=True)
     if is_folder(output):
@@ -281,7 +281,7 @@ def mirrored(
             raise UsageError(
                 f"{sources[relative]} and {source} would both become"
                 f" {folder / relative.with_suffix(suffix or same_kind(source))}",
-                mend="Convert them in separate runs.",
+                hint="Convert them in separate runs.",
             )
     endings = {relative: suffix or same_kind(source) for relative, source in sources.items()}
     names = {r: r.with_name(f"{r.stem}{endings[r]}") for r in sources}
@@ -306,7 +306,7 @@ def is_folder(output: str) -> bool:
 def _checked_file(path: Path, suffix: str) -> Path:
     if path.suffix.lower() not in (*FORMATS, suffix):
         known = ", ".join(sorted(FORMATS))
-        raise UsageError(f"can't write {path.suffix} files ({path})", mend=f"Use one of {known}.")
+        raise UsageError(f"can't write {path.suffix} files ({path})", hint=f"Use one of {known}.")
     return path
 
 

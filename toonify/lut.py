@@ -33,7 +33,7 @@ def check_name(name: str) -> None:
     """Raise UsageError for what can't name a character."""
     if not is_name(name):
         raise UsageError(
-            f"{name!r} can't name a character", mend="Use letters, digits, '-' and '_'."
+            f"{name!r} can't name a character", hint="Use letters, digits, '-' and '_'."
         )
 
 
@@ -95,13 +95,13 @@ class CharacterTable:
         """
         check_name(character.name)
         if not torch.isfinite(character.w_plus).all():
-            raise ModelError(f"the code of {character.name} is not finite", mend="Project again.")
+            raise ModelError(f"the code of {character.name} is not finite", hint="Project again.")
         for other in self:
             if other.name != character.name and other.w_plus.shape != character.w_plus.shape:
                 raise UsageError(
                     f"the code of {character.name} is {tuple(character.w_plus.shape)}, the "
                     f"table's are {tuple(other.w_plus.shape)}",
-                    mend="Project it into this table's generator.",
+                    hint="Project it into this table's generator.",
                 )
         self._characters[character.name] = character
 
@@ -125,7 +125,7 @@ class CharacterTable:
             raise ModelError(
                 f"the character table belongs to generator {self.generator_hash[:12]}, "
                 f"not to {generator_hash[:12]}",
-                mend="Use the generator it was built with, or build the table again.",
+                hint="Use the generator it was built with, or build the table again.",
             )
 
     def save(self, path: str | os.PathLike[str]) -> None:
@@ -184,12 +184,12 @@ class CharacterTable:
             *(UsageError, OverflowError, RecursionError),
         ) as error:
             raise ModelError(
-                f"{source} is not a character table", mend="Build one with `toonify build-lut`."
+                f"{source} is not a character table", hint="Build one with `toonify build-lut`."
             ) from error
         except (OSError, SafetensorError) as error:
             raise ModelError(
                 f"{source} can't be read as a character table ({error})",
-                mend="Build it again with `toonify build-lut`.",
+                hint="Build it again with `toonify build-lut`.",
             ) from error
         return table
 

@@ -30,22 +30,22 @@ class NameTemplate:
                 if name not in FIELDS or conversion or "{" in (specification or ""):
                     raise UsageError(
                         f"--name has no {{{name}}}",
-                        mend="It has " + ", ".join(f"{{{field}}}" for field in FIELDS) + ".",
+                        hint="It has " + ", ".join(f"{{{field}}}" for field in FIELDS) + ".",
                     )
                 self.fields.add(name)
             example = self.of("a", character="b", face=1, level=6, ext=".png")
         except (ValueError, KeyError, IndexError) as error:
             raise UsageError(
                 f"--name {text!r} is no pattern ({error})",
-                mend="Give e.g. '{stem}-{character}{ext}'.",
+                hint="Give e.g. '{stem}-{character}{ext}'.",
             ) from error
         parts = PurePosixPath(example).parts
         if not parts or ".." in parts or PurePosixPath(example).is_absolute() or "\\" in example:
             raise UsageError(
-                f"--name {text!r} leads out of the output folder", mend="Leave .. and / out."
+                f"--name {text!r} leads out of the output folder", hint="Leave .. and / out."
             )
         if text.endswith("/") or PurePosixPath(example).suffix == "":
-            raise UsageError(f"--name {text!r} has no suffix", mend="End it with {ext}.")
+            raise UsageError(f"--name {text!r} has no suffix", hint="End it with {ext}.")
 
     def check(self, *, characters: int, several_faces: bool) -> None:
         """Refuse a pattern by which drawings of one photograph would have the same name.
@@ -57,7 +57,7 @@ class NameTemplate:
             if needed and field not in self.fields:
                 raise UsageError(
                     f"--name {self.text!r} calls several drawings the same",
-                    mend=f"Add {{{field}}}.",
+                    hint=f"Add {{{field}}}.",
                 )
 
     def of(self, stem: str, *, character: str, face: int, level: int, ext: str) -> str:

@@ -61,7 +61,7 @@ class SheetWriter:
             self._file = open(self._temporary.path, "r+b")  # noqa: SIM115 (closed in __exit__)
         except OSError as error:
             raise InputError(
-                f"can't write {path}: {error.strerror or error}", mend="Choose another --sheet."
+                f"can't write {path}: {error.strerror or error}", hint="Choose another --sheet."
             ) from error
         with self._writing():
             self._file.write(b"\x89PNG\r\n\x1a\n")
@@ -120,7 +120,7 @@ class SheetWriter:
         except OSError as error:
             self.failure = InputError(
                 f"can't write {self.path}: {error.strerror or error}",
-                mend="Make room, or choose another --sheet.",
+                hint="Make room, or choose another --sheet.",
             )
             if not self._lenient:
                 raise self.failure from error

@@ -57,4 +57,4 @@ def watch(
         yield None
         sleep(interval)
         if not folder.is_dir():
-            raise InputError(f"the folder {folder} is gone", mend="Start again when it is back.")
+            raise InputError(f"the folder {folder} is gone", hint="Start again when it is back.")

@@ -177,7 +177,7 @@ class DrawnPairs:
     def _read(self, name: str) -> np.ndarray:
         image = cv2.imread(str(self._folder / name))
         if image is None:
-            raise InputError(f"{self._folder / name} can't be read", mend="Remove it; draw again.")
+            raise InputError(f"{self._folder / name} can't be read", hint="Remove it; draw again.")
         if image.shape[0] != self._size:
             image = cv2.resize(image, (self._size, self._size), interpolation=cv2.INTER_AREA)
         return image[..., ::-1]

@@ -108,7 +108,7 @@ def test_no_arguments_shows_the_help(run):
 @pytest.mark.parametrize(
     ("error", "status"),
     [
-        (InputError("a", mend="b."), 1),
+        (InputError("a", hint="b."), 1),
         (UsageError("a"), 2),
         (ModelError("a"), 3),
         (KeyboardInterrupt(), 130),

@@ -17,8 +17,8 @@ def followed(frames, **options):
     tracker = Tracker(Detector(), **options)
     rows, cuts = [], []
     for index, rgb in enumerate(frames):
-        sightings, cut = tracker.step(rgb)
-        rows.append({s.person: tuple(float(v) for v in s.face.box[:2]) for s in sightings})
+        tracked_faces, cut = tracker.step(rgb)
+        rows.append({s.person: tuple(float(v) for v in s.face.box[:2]) for s in tracked_faces})
         cuts += [index] if cut else []
     return rows, cuts
 
@@ -174,7 +174,7 @@ def test_a_flash_is_no_cut_and_nobody_becomes_somebody_else(gain, lift, frames):
     tracker = Tracker(MTCNNDetector())
     steps = [tracker.step(picture) for picture in pictures]
     assert not any(cut for _, cut in steps)
-    people = [{sighting.person for sighting in seen} for seen, _ in steps]
+    people = [{tracked_face.person for tracked_face in seen} for seen, _ in steps]
     assert set.union(*people) == {1}
     assert all(people[n] for n in range(24) if not 10 <= n < 12 + frames)
 

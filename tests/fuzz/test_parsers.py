@@ -19,7 +19,7 @@ from toonify.lut import check_name
 from toonify.media.decoding import parse_pixels
 from toonify.portrait.backgrounds import parse_background
 from toonify.utils.text import json_line, visible
-from toonify.video import Casting
+from toonify.video import CharacterAssignment
 
 quick = settings(max_examples=25, deadline=None, suppress_health_check=list(HealthCheck))
 
@@ -80,7 +80,7 @@ TEXTS = st.one_of(
         check_name,
         visible,
         lambda text: layer_range(text, 18),
-        lambda text: Casting([text], ("mina", "otto")),
+        lambda text: CharacterAssignment([text], ("mina", "otto")),
         lambda text: hoist_globals([text, "--seed", text, "--", text]),
         lambda text: json_line({"a": text}, "ascii"),
         lambda text: read_list(io.BytesIO(text.encode("utf-8", "surrogatepass")), "list"),

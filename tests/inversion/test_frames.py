@@ -6,7 +6,14 @@ import torch
 
 from toonify.errors import InputError
 from toonify.faces.types import Face
-from toonify.inversion.frames import frame_face, lowered, pad_to_stride, shoot, to_rgb, to_tensor
+from toonify.inversion.frames import (
+    frame_face,
+    lowered,
+    pad_to_stride,
+    prepare_input,
+    to_rgb,
+    to_tensor,
+)
 
 
 def face(x: float, y: float, eyes: float) -> Face:
@@ -21,20 +28,20 @@ PHOTO = np.random.default_rng(0).integers(0, 255, (300, 400, 3), np.uint8)
 
 
 def test_the_whole_frame_is_scaled_to_the_faces_size():
-    shot = frame_face(PHOTO, face(200, 150, 32), "whole")
-    assert shot.frame.shape == (600, 800, 3) and shot.face.shape == (256, 256, 3)
+    aligned = frame_face(PHOTO, face(200, 150, 32), "whole")
+    assert aligned.frame.shape == (600, 800, 3) and aligned.face.shape == (256, 256, 3)
 
 
 def test_a_frame_around_the_face_reaches_256_pixels_each_way_within_the_photo():
-    shot = frame_face(PHOTO, face(200, 150, 32), "face")
-    assert shot.frame.shape == (512, 512, 3)
-    shot = frame_face(PHOTO, face(50, 150, 32), "face")
-    assert shot.frame.shape == (512, 100 + 256, 3)
+    aligned = frame_face(PHOTO, face(200, 150, 32), "face")
+    assert aligned.frame.shape == (512, 512, 3)
+    aligned = frame_face(PHOTO, face(50, 150, 32), "face")
+    assert aligned.frame.shape == (512, 100 + 256, 3)
 
 
 def test_an_aligned_face_has_no_frame():
-    shot = shoot(PHOTO, "aligned")
-    assert shot.frame is None and shot.face.shape == (256, 256, 3)
+    aligned = prepare_input(PHOTO, "aligned")
+    assert aligned.frame is None and aligned.face.shape == (256, 256, 3)
 
 
 class Detector:
@@ -57,14 +64,14 @@ class Detector:
 )
 def test_what_makes_no_frame_is_said_with_its_mend(faces, words):
     with pytest.raises(InputError) as caught:
-        shoot(PHOTO, "whole", Detector(faces))
+        prepare_input(PHOTO, "whole", Detector(faces))
     assert words in str(caught.value) and "Use" in str(caught.value)
 
 
 def test_lowered_pictures_have_their_size_and_less_detail():
-    shot = shoot(PHOTO, "whole", Detector([face(200, 150, 64)]), lower=32)
-    assert shot.frame.shape == PHOTO.shape
-    assert shot.frame.std() < 0.5 * PHOTO.std()
+    aligned = prepare_input(PHOTO, "whole", Detector([face(200, 150, 64)]), lower=32)
+    assert aligned.frame.shape == PHOTO.shape
+    assert aligned.frame.std() < 0.5 * PHOTO.std()
     assert np.array_equal(lowered(PHOTO, 4), PHOTO)
 
 

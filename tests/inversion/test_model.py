@@ -7,7 +7,7 @@ import torch
 from tests.tiny_bundle import tiny_generator as tiny_mobile
 from tests.tiny_styleganex import PixelLoss, tiny_encoder, tiny_stylegan2
 from toonify.errors import ModelError
-from toonify.inversion.frames import Shot
+from toonify.inversion.frames import AlignedInput
 from toonify.inversion.latents import Latents, fit_codes
 from toonify.inversion.model import FaceModel
 from toonify.inversion.optimise import (
@@ -23,7 +23,7 @@ from toonify.models.compact_encoder import CompactEncoder
 
 LOSS = PixelLoss()
 RNG = np.random.default_rng(0)
-SHOT = Shot(
+SHOT = AlignedInput(
     RNG.integers(0, 255, (256, 256, 3), np.uint8), RNG.integers(90, 160, (45, 61, 3), np.uint8)
 )
 
@@ -47,7 +47,7 @@ def test_a_frame_of_any_size_is_read_and_rendered_at_the_generators_scale():
 
 def test_without_a_frame_the_face_is_the_frame():
     model = frames_model()
-    latents = model.encode(Shot(SHOT.face, None))
+    latents = model.encode(AlignedInput(SHOT.face, None))
     assert latents.feature.shape == (1, 8, 32, 32)
     assert model.render(latents).shape == (1, 3, 64, 64)
 

@@ -9,7 +9,7 @@ from PIL import Image
 
 from tests.tiny_styleganex import tiny_encoder, tiny_stylegan2
 from toonify.errors import InputError, ModelError, UsageError
-from toonify.inversion.frames import Shot
+from toonify.inversion.frames import AlignedInput
 from toonify.inversion.model import FaceModel
 from toonify.inversion.translation import (
     OnnxParser,
@@ -84,22 +84,22 @@ FACE, FRAME = np.zeros((256, 256, 3), np.uint8), np.zeros((45, 61, 3), np.uint8)
 @pytest.mark.parametrize("task", ["super-resolution", "toonify"])
 def test_frames_are_translated_with_their_faces_codes(task):
     model = FaceModel(tiny_stylegan2(), tiny_encoder(fusion_channels=(8,) * 3))
-    picture = translate_frame(model, Shot(FACE, FRAME), task)
+    picture = translate_frame(model, AlignedInput(FACE, FRAME), task)
     assert picture.shape == (1, 3, 11, 15)
-    other = translate_frame(model, Shot(FACE + np.uint8(99), FRAME), task)
+    other = translate_frame(model, AlignedInput(FACE + np.uint8(99), FRAME), task)
     assert not torch.equal(picture, other)
-    assert translate_frame(model, Shot(FACE, None), task).shape == (1, 3, 64, 64)
+    assert translate_frame(model, AlignedInput(FACE, None), task).shape == (1, 3, 64, 64)
 
 
 def test_an_edit_goes_along_the_encoders_vector():
     encoder = tiny_encoder(fusion_channels=(8,) * 3, attention=1, has_direction=True)
     encoder.direction.normal_()
     model = FaceModel(tiny_stylegan2(), encoder)
-    shot = Shot(FACE, FRAME)
-    still, edited = (translate_frame(model, shot, "edit", strength=s) for s in (0.0, 1.0))
+    aligned = AlignedInput(FACE, FRAME)
+    still, edited = (translate_frame(model, aligned, "edit", strength=s) for s in (0.0, 1.0))
     assert not torch.allclose(still, edited)
     with pytest.raises(ModelError, match="toonify translate"):
-        model.encode(shot)
+        model.encode(aligned)
 
 
 def test_an_encoder_of_another_task_is_refused():

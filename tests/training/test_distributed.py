@@ -52,7 +52,7 @@ def disagree() -> None:
     with joined(CPU) as (world, _):
 
         def work() -> None:
-            raise InputError("no room", mend="Make some.")
+            raise InputError("no room", hint="Make some.")
 
         with pytest.raises(InputError, match=r"^no room\. Make some\.$"):
             world.on_first(work)

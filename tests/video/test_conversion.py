@@ -9,7 +9,7 @@ from tests.video.people import PAINT, SIDE, Artist, folder_of, frame
 from toonify.errors import InputError, UsageError
 from toonify.media.video import Span
 from toonify.video import Options, convert, preview
-from toonify.video.work import WorkFolder
+from toonify.video.resume import ResumeState
 
 
 def painted(path, name):
@@ -184,7 +184,7 @@ def test_damaged_work_is_noticed_and_drawn_again(interrupted, tmp_path, kind):
 
 
 def test_states_of_long_clips_take_little_room(tmp_path):
-    with WorkFolder(tmp_path / "a.mkv", {}) as work:
+    with ResumeState(tmp_path / "a.mkv", {}) as work:
         for number in range(40):
             work.segment(number).write_bytes(b"packets")
             work.save(number, {}, {"code": np.zeros(9)}, last=False)
@@ -235,7 +235,7 @@ def test_interrupted_leaves_a_playable_part(tmp_path):
 
 def test_two_runs_do_not_write_one_file(tmp_path):
     source = folder_of(tmp_path / "in", walk(3))
-    with WorkFolder(tmp_path / "a.mkv", {}), pytest.raises(InputError, match="another run"):
+    with ResumeState(tmp_path / "a.mkv", {}), pytest.raises(InputError, match="another run"):
         convert(source, tmp_path / "a.mkv", Artist(), Options())
 
 

@@ -12,7 +12,7 @@ import torch
 from toonify.errors import InputError
 from toonify.faces import Alignment, Face, FaceDetector, align
 from toonify.faces.types import RGB, f32
-from toonify.video.casting import Casting
+from toonify.video.assignment import CharacterAssignment
 from toonify.video.frame_artist import LIFT, REACH, FrameArtist
 from toonify.video.stills import draw_still
 
@@ -244,7 +244,7 @@ def test_a_drawing_of_any_size_is_laid_in_where_the_face_is(scale: float, unit: 
     """Generators give the region at a quarter of its size up to four times."""
     rgb, face = photo((720, 960)), face_in((450, 330), unit)
     artist = artist_of(face, network=Network(scale))
-    drawn, count = draw_still(rgb, artist, Casting(["jun"], tuple(PAINT)))
+    drawn, count = draw_still(rgb, artist, CharacterAssignment(["jun"], tuple(PAINT)))
     assert count == 1
     painted = (np.abs(drawn.astype(int) - PAINT["jun"]).max(2) < 40) & (drawn != rgb).any(2)
     y, x = np.nonzero(painted)
@@ -260,19 +260,19 @@ def test_people_are_drawn_from_left_to_right() -> None:
     rgb = photo()
     faces = [face_in((460, 240), 20.0), face_in((160, 240), 16.0)]
     artist = artist_of(*faces)
-    drawn, count = draw_still(rgb, artist, Casting(["mina,jun"], tuple(PAINT)))
+    drawn, count = draw_still(rgb, artist, CharacterAssignment(["mina,jun"], tuple(PAINT)))
     assert count == 2
     for (x, _), name in zip(((160, 0), (460, 0)), PAINT, strict=True):
         assert drawn[235, x].tolist() == list(PAINT[name])
-    _, count = draw_still(rgb, artist, Casting(["1=jun,2=mina"], tuple(PAINT)))
+    _, count = draw_still(rgb, artist, CharacterAssignment(["1=jun,2=mina"], tuple(PAINT)))
     assert [call[1] for call in artist.toonifier.calls[-2:]] == ["jun", "mina"]
     before = rgb.copy()
-    alone, count = draw_still(rgb, artist, Casting([], tuple(PAINT)), largest=True)
+    alone, count = draw_still(rgb, artist, CharacterAssignment([], tuple(PAINT)), largest=True)
     assert count == 1 and alone[235, 460].tolist() == list(PAINT["mina"])
     assert np.array_equal(alone[:, :250], rgb[:, :250]) and np.array_equal(rgb, before)
 
 
 def test_nobody_there_is_the_picture_itself() -> None:
     rgb = photo()
-    drawn, count = draw_still(rgb, artist_of(), Casting([], tuple(PAINT)))
+    drawn, count = draw_still(rgb, artist_of(), CharacterAssignment([], tuple(PAINT)))
     assert count == 0 and np.array_equal(drawn, rgb)

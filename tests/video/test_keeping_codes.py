@@ -12,7 +12,7 @@ from tests.video.people import SIDE, Artist, Detector, folder_of, frame
 from toonify.faces.tracking import Tracker
 from toonify.faces.types import f32
 from toonify.media.video import Frame
-from toonify.video import Casting, Options, convert
+from toonify.video import CharacterAssignment, Options, convert
 from toonify.video.pipeline import Pipeline
 
 
@@ -47,8 +47,8 @@ def clip_of(pictures: list[np.ndarray]) -> list[Frame]:
 
 def pipeline_of(artist: Artist, block: int = 8) -> Pipeline:
     tracker = Tracker(Detector())
-    casting = Casting([], artist.characters)
-    return Pipeline(artist, tracker, casting, smooth=0.5, time_base=Fraction(1, 25), block=block)
+    assignment = CharacterAssignment([], artist.characters)
+    return Pipeline(artist, tracker, assignment, smooth=0.5, time_base=Fraction(1, 25), block=block)
 
 
 def walking(count: int, **options) -> list[np.ndarray]:

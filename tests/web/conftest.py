@@ -50,7 +50,7 @@ class FakeStudio:
             raise self.failure
         self.drawn.append((photo, wish))
         if photo.max() < 10:
-            raise InputError("no face found", mend="Use a picture with a visible face.")
+            raise InputError("no face found", hint="Use a picture with a visible face.")
         height, width = photo.shape[:2]
         alpha = np.full((height, width), 128, np.uint8) if wish.transparent else None
         return Picture(np.full((height, width, 3), 200, np.uint8), alpha, photo)

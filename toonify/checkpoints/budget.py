@@ -87,7 +87,7 @@ def building(tensors: Mapping[str, Tensor]) -> Iterator[None]:
     except _TooLarge as error:
         raise ModelError(
             "its configuration names a far larger network than the file holds",
-            mend="Get the file again.",
+            hint="Get the file again.",
         ) from error
 
 
@@ -104,7 +104,7 @@ def _check_value(name: str, value: Any, limit: int, depth: int) -> None:
         if not -limit <= value <= limit:  # false for NaN too
             raise ModelError(
                 f"its configuration says {name[:40]} {value:.10g}, at most {limit} is built",
-                mend="Get the file again.",
+                hint="Get the file again.",
             )
         return
     if isinstance(value, (list, tuple, dict)) and depth and len(value) <= LONGEST:
@@ -112,7 +112,7 @@ def _check_value(name: str, value: Any, limit: int, depth: int) -> None:
             _check_value(name, item, limit, depth - 1)
         return
     raise ModelError(
-        f"its configuration's {name[:40]} is no number or short list", mend="Get the file again."
+        f"its configuration's {name[:40]} is no number or short list", hint="Get the file again."
     )
 
 
@@ -123,4 +123,4 @@ def check_dense(tensors: Mapping[str, Tensor]) -> None:
         total += tensor.numel() * tensor.element_size()
         held += tensor.untyped_storage().nbytes()
     if total > 4 * held + (1 << 24):
-        raise ModelError("its tensors are far larger than the file", mend="Get the file again.")
+        raise ModelError("its tensors are far larger than the file", hint="Get the file again.")

@@ -61,7 +61,7 @@ def resolve(name: str) -> Path:
     entry = get(name)
     if not is_cached(entry):
         raise ModelError(
-            f"checkpoint {name} is not in the cache", mend=f"Run: toonify models pull {name}"
+            f"checkpoint {name} is not in the cache", hint=f"Run: toonify models pull {name}"
         )
     return location(entry)
 

@@ -63,7 +63,7 @@ def obtain(name: str, *, offline: bool = False) -> Path:
         return pull(name)
     raise ModelError(
         f"checkpoint {name} is not in the cache",
-        mend=f"Run: toonify models pull {name}, or add --download.",
+        hint=f"Run: toonify models pull {name}, or add --download.",
     )
 
 
@@ -105,7 +105,7 @@ def pull(
             raise ModelError(
                 f"checkpoint {name} could not be stored in {cache.entry_folder(entry)}"
                 f" ({error.strerror or error})",
-                mend="Free some room, or set TOONIFY_HOME to another folder",
+                hint="Free some room, or set TOONIFY_HOME to another folder",
             ) from error
     return cache.location(entry)
 
@@ -163,7 +163,7 @@ def _unreachable(
     return ModelError(
         f"checkpoint {entry.name} {'is damaged, and ' if damaged else ''}could not be fetched"
         f" ({reason})",
-        mend=f"By hand: save {by_hand} (see {entry.homepage})",
+        hint=f"By hand: save {by_hand} (see {entry.homepage})",
     )
 
 

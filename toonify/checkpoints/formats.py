@@ -84,13 +84,13 @@ def read_checkpoint(path: Path) -> Checkpoint:
     if not path.is_file():
         raise ModelError(
             f"no checkpoint at {path}",
-            mend="Give a file, or a name from `toonify models list`.",
+            hint="Give a file, or a name from `toonify models list`.",
         )
     with naming(path):
         with open(path, "rb") as file:
             head = file.read(16)
         if not head:
-            raise ModelError("the file is empty", mend="Download it again.")
+            raise ModelError("the file is empty", hint="Download it again.")
         header_size = int.from_bytes(head[:8], "little")  # of a safetensors file
         plausible = head[8:9] == b"{" and header_size < path.stat().st_size
         if path.suffix == ".safetensors" or plausible:
@@ -101,7 +101,7 @@ def read_checkpoint(path: Path) -> Checkpoint:
             return _nvidia(path)
         raise ModelError(
             "it is not a checkpoint",
-            mend="Expected .safetensors, a PyTorch .pt or NVIDIA's .pkl.",
+            hint="Expected .safetensors, a PyTorch .pt or NVIDIA's .pkl.",
         )
 
 
@@ -109,7 +109,7 @@ def _ours(path: Path) -> Checkpoint:
     tensors, config, metadata = read_safetensors(path)
     kind = config["architecture"]
     if not isinstance(kind, str) or kind not in ARCHITECTURES:
-        raise ModelError(f"its architecture '{kind!s:.40}' is unknown", mend="Update toonify.")
+        raise ModelError(f"its architecture '{kind!s:.40}' is unknown", hint="Update toonify.")
     return Checkpoint("toonify", {ARCHITECTURES[kind]: lambda: (config, tensors)}, metadata)
 
 
@@ -135,7 +135,7 @@ def _torch(path: Path) -> Checkpoint:
     if not isinstance(contents, Mapping) or isinstance(contents, Inert):
         raise ModelError(
             f"it holds a {type(contents).__name__}, not networks",
-            mend="Expected a dictionary with g_ema, or a state_dict.",
+            hint="Expected a dictionary with g_ema, or a state_dict.",
         )
     return _from_mapping(contents)
 
@@ -157,13 +157,13 @@ def read_torch(path: Path) -> Any:
         if wanted:
             raise ModelError(
                 f"the file asks for {wanted} to be run, which is refused",
-                mend="Save its state_dict alone and try again.",
+                hint="Save its state_dict alone and try again.",
             ) from error
-        raise ModelError("it can't be read as a PyTorch file", mend=AGAIN) from error
+        raise ModelError("it can't be read as a PyTorch file", hint=AGAIN) from error
     except Exception as error:  # a damaged archive can raise nearly anything
         reason = str(error).strip().splitlines() or [type(error).__name__]
         raise ModelError(
-            f"it can't be read as a PyTorch file ({reason[0]:.120})", mend=AGAIN
+            f"it can't be read as a PyTorch file ({reason[0]:.120})", hint=AGAIN
         ) from error
 
 
@@ -196,7 +196,7 @@ def _from_mapping(contents: Mapping[str, Any]) -> Checkpoint:
         some = ", ".join(sorted(str(key) for key in contents)[:4])
         raise ModelError(
             f"no network we know in it (found {some or 'nothing'})",
-            mend="Expected rosinality's g_ema, or pSp's state_dict.",
+            hint="Expected rosinality's g_ema, or pSp's state_dict.",
         )
     return found
 
@@ -220,7 +220,7 @@ def _psp(contents: Mapping[str, Any], average: Tensor | None) -> Checkpoint:
     if not found.roles:
         raise ModelError(
             "its state_dict has neither an encoder nor a decoder",
-            mend="Expected a pSp, e4e, ReStyle or StyleGANEX checkpoint.",
+            hint="Expected a pSp, e4e, ReStyle or StyleGANEX checkpoint.",
         )
     return found
 
@@ -250,7 +250,7 @@ def build(role: Role, checkpoint: Checkpoint) -> nn.Module:
         held = " and ".join(f"{'an' if r == 'encoder' else 'a'} {r}" for r in checkpoint.roles)
         raise ModelError(
             f"it holds {held} ({checkpoint.format} format), but {role} weights were expected",
-            mend=f"Give a checkpoint with the {role}.",
+            hint=f"Give a checkpoint with the {role}.",
         )
     config, tensors = converted(checkpoint, role)
     tensors = {
@@ -259,7 +259,7 @@ def build(role: Role, checkpoint: Checkpoint) -> nn.Module:
     }
     broken = next((name for name, value in tensors.items() if not _all_finite(value)), None)
     if broken is not None:
-        raise ModelError(f"the weights of '{broken}' are NaN or infinite", mend="Get it again.")
+        raise ModelError(f"the weights of '{broken}' are NaN or infinite", hint="Get it again.")
     try:
         # Not on the meta device: its first operation imports torch's compiler, for seconds.
         with _WithoutRandomWeights(), building(tensors):
@@ -268,7 +268,7 @@ def build(role: Role, checkpoint: Checkpoint) -> nn.Module:
         raise
     except Exception as error:  # a configuration of any kind can raise nearly anything
         raise ModelError(
-            f"its architecture can't be built ({_brief(error)})", mend=AGAIN
+            f"its architecture can't be built ({_brief(error)})", hint=AGAIN
         ) from error
     mean_is_missing = _fill_optional(network, tensors)
     _check_shapes(network, tensors)
@@ -316,7 +316,7 @@ def converted(checkpoint: Checkpoint, role: Role) -> Converted:
         raise
     except Exception as error:  # tensors of any shape can raise nearly anything
         raise ModelError(
-            f"its tensors have unexpected shapes ({_brief(error)})", mend=AGAIN
+            f"its tensors have unexpected shapes ({_brief(error)})", hint=AGAIN
         ) from error
     check_config(config)
     check_dense(tensors)
@@ -360,16 +360,16 @@ def _check_shapes(network: nn.Module, tensors: Mapping[str, Tensor]) -> None:
         what = f"lacks '{missing[0]}'" if missing else f"has an unexpected '{unknown[0]}'"
         raise ModelError(
             f"the checkpoint {what} ({len(missing)} missing, {len(unknown)} unexpected)",
-            mend="It may be incomplete or of another version: get it again.",
+            hint="It may be incomplete or of another version: get it again.",
         )
     for name, tensor in tensors.items():
         if expected[name].is_floating_point() and not tensor.is_floating_point():
             raise ModelError(
                 f"'{name}' holds {str(tensor.dtype).removeprefix('torch.')} values",
-                mend="Expected floating-point weights: get the file again.",
+                hint="Expected floating-point weights: get the file again.",
             )
         if tensor.shape != expected[name].shape:
             raise ModelError(
                 f"'{name}' has shape {tuple(tensor.shape)}, expected {tuple(expected[name].shape)}",
-                mend="The file mixes different networks: get it again.",
+                hint="The file mixes different networks: get it again.",
             )

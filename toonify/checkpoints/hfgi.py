@@ -28,11 +28,11 @@ def load_hfgi(path: Path, *, device: str | torch.device = "cpu") -> HFGI:
         generator = formats.build("generator", checkpoint)
         encoder = formats.build("encoder", checkpoint)
         if not isinstance(generator, StyleGAN2Generator):
-            raise ModelError("its generator is no StyleGAN2", mend=_HINT)
+            raise ModelError("its generator is no StyleGAN2", hint=_HINT)
         state = formats.read_torch(path).get("state_dict")
         head = state.get("residue.condition_scale3.0.weight") if isinstance(state, dict) else None
         if not isinstance(head, Tensor):
-            raise ModelError("it has no consultation encoder", mend=_HINT)
+            raise ModelError("it has no consultation encoder", hint=_HINT)
         residue, grid_align = ConsultationEncoder(head.shape[0]), AlignmentNetwork()
         for prefix, part in (("residue.", residue), ("grid_align.", grid_align)):
             _fill(part, state, prefix)
@@ -54,6 +54,6 @@ def _fill(network: nn.Module, state: object, prefix: str) -> None:
         network.load_state_dict(own)
     except RuntimeError as error:
         line = (str(error).strip().splitlines() or ["?"])[-1].strip()
-        raise ModelError(f"its {prefix[:-1]} is not HFGI's ({line:.120})", mend=_HINT) from error
+        raise ModelError(f"its {prefix[:-1]} is not HFGI's ({line:.120})", hint=_HINT) from error
     if not all(bool(p.isfinite().all()) for p in network.parameters()):
-        raise ModelError(f"its {prefix[:-1]} holds weights that are not finite", mend=_HINT)
+        raise ModelError(f"its {prefix[:-1]} holds weights that are not finite", hint=_HINT)

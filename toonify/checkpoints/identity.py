@@ -51,10 +51,10 @@ def load_identity(
         network.load_state_dict(_renamed(_read(folder)))
     except OSError as error:
         raise ModelError(
-            f"no face descriptor in {folder} ({error.strerror or error})", mend=_MEND
+            f"no face descriptor in {folder} ({error.strerror or error})", hint=_MEND
         ) from error
     except Exception as error:  # damaged files can raise nearly anything
-        raise ModelError(f"{folder} holds no face descriptor ({error})", mend=_MEND) from error
+        raise ModelError(f"{folder} holds no face descriptor ({error})", hint=_MEND) from error
     return network.to(device)
 
 

@@ -27,7 +27,7 @@ def take(state: State, name: str) -> Tensor:
     if name not in state:
         raise ModelError(
             f"the checkpoint lacks '{name}', which its kind of network needs",
-            mend="It may be incomplete: download it again, or check which model it holds.",
+            hint="It may be incomplete: download it again, or check which model it holds.",
         )
     return state[name]
 
@@ -43,7 +43,7 @@ def check_filters(state: State) -> None:
         if kernel.shape != expected.shape or not torch.allclose(kernel, expected, atol=1e-3):
             raise ModelError(
                 f"the checkpoint resamples with another filter than [1, 3, 3, 1] ('{name}')",
-                mend="Only StyleGAN2's default filter is supported.",
+                hint="Only StyleGAN2's default filter is supported.",
             )
 
 
@@ -102,7 +102,7 @@ def nvidia_generator(state: State, *, conv_clamp: float | None) -> Converted:
     if any(name.startswith("mapping.embed.") for name in state):
         raise ModelError(
             "the generator is class-conditional",
-            mend="Only unconditional StyleGAN2 generators are supported.",
+            hint="Only unconditional StyleGAN2 generators are supported.",
         )
     const = take(state, "synthesis.b4.const")
     mapping_layers = count_entries(state, r"mapping\.fc\d+\.")
@@ -189,7 +189,7 @@ def nvidia_discriminator(state: State, *, conv_clamp: float | None) -> Converted
     if any(name.startswith("mapping.") for name in state):
         raise ModelError(
             "the discriminator is class-conditional",
-            mend="Only unconditional StyleGAN2 discriminators are supported.",
+            hint="Only unconditional StyleGAN2 discriminators are supported.",
         )
     blocks = count_entries(state, r"b\d+\.") - 1
     out: dict[str, Tensor] = {}
@@ -240,7 +240,7 @@ def psp_encoder(state: State, options: Mapping[str, Any], latent_avg: Tensor | N
         raise ModelError(
             f"its encoder type is '{kind}'{' in W' if options.get('learn_in_w') else ''}, "
             f"expected one of {', '.join(_PSP_NETWORKS)}",
-            mend="Give a pSp, e4e or ReStyle encoder for faces.",
+            hint="Give a pSp, e4e or ReStyle encoder for faces.",
         )
     pyramid, deltas = _PSP_NETWORKS[kind]
     if pyramid:
@@ -252,7 +252,7 @@ def psp_encoder(state: State, options: Mapping[str, Any], latent_avg: Tensor | N
     if not pyramid and not restyle:
         raise ModelError(
             f"a {kind} with {in_channels} input channels is not ReStyle's, which has 6",
-            mend="Give a pSp, e4e or ReStyle encoder for faces.",
+            hint="Give a pSp, e4e or ReStyle encoder for faces.",
         )
     units, channels = irse_stages(state)
     config: dict[str, Any] = {
@@ -272,7 +272,7 @@ def psp_encoder(state: State, options: Mapping[str, Any], latent_avg: Tensor | N
     if latent_avg is None:
         raise ModelError(
             "the checkpoint lacks latent_avg, which its encoder's codes are relative to",
-            mend="It may be incomplete: download it again.",
+            hint="It may be incomplete: download it again.",
         )
     out["w_plus_mean"] = latent_avg.expand(num_ws, w_dim).clone()
     return config, out
@@ -291,6 +291,6 @@ def irse_stages(state: State) -> tuple[list[int], list[int]]:
     if len(units) != 4:
         raise ModelError(
             f"the encoder's body has {len(units)} stages, expected the 4 of IR-SE",
-            mend="Give a pSp, e4e or ReStyle encoder for faces.",
+            hint="Give a pSp, e4e or ReStyle encoder for faces.",
         )
     return units, channels

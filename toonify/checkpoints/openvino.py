@@ -48,7 +48,7 @@ def load_mobile(folder: Path) -> MobileGenerator:
     except Exception as error:  # damaged files can raise nearly anything
         raise ModelError(
             f"{folder} does not hold the compact generator's OpenVINO files ({error})",
-            mend="Run: toonify models pull ffhq-mobile.",
+            hint="Run: toonify models pull ffhq-mobile.",
         ) from error
     seeded = torch.Generator().manual_seed(0)
     with torch.no_grad():

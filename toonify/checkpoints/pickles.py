@@ -80,9 +80,9 @@ def check_pickle(file: BinaryIO, size: int) -> None:
     file.seek(0)
     for count, (opcode, argument, _) in enumerate(pickletools.genops(file)):
         if opcode.name in _MEMO and int(cast(int, argument)) > size:
-            raise ModelError("its pickle asks for more memory than it has bytes", mend=_DISTRUST)
+            raise ModelError("its pickle asks for more memory than it has bytes", hint=_DISTRUST)
         if count > MOST_OPCODES:
-            raise ModelError("its pickle is too long", mend=_DISTRUST)
+            raise ModelError("its pickle is too long", hint=_DISTRUST)
     file.seek(0)
 
 
@@ -152,7 +152,7 @@ class SafeUnpickler(pickle.Unpickler):
         if module.split(".")[0] in self._roots:
             return self._inert
         raise ModelError(
-            f"the file asks for {module}.{name} to be run, which is refused", mend=_DISTRUST
+            f"the file asks for {module}.{name} to be run, which is refused", hint=_DISTRUST
         )
 
 
@@ -171,12 +171,12 @@ def read_nvidia_pickle(path: Path) -> dict[str, PickledNetwork]:
     except Exception as error:  # a damaged pickle can raise nearly anything
         raise ModelError(
             f"it can't be read as a pickle ({type(error).__name__}: {error})",
-            mend="It may be cut short: download it again.",
+            hint="It may be cut short: download it again.",
         ) from error
     if isinstance(contents, tuple):
         raise ModelError(
             "it is a pickle of TensorFlow networks",
-            mend="Convert it with stylegan2-ada-pytorch's legacy.py first.",
+            hint="Convert it with stylegan2-ada-pytorch's legacy.py first.",
         )
     networks = {}
     if isinstance(contents, dict):
@@ -187,11 +187,11 @@ def read_nvidia_pickle(path: Path) -> dict[str, PickledNetwork]:
                 _collect(meta["state"], "", network)
                 networks[name] = network
     if any(_is_stylegan3(network) for network in networks.values()):
-        raise ModelError("it is a StyleGAN3 network", mend="Only StyleGAN2 is read: use its files.")
+        raise ModelError("it is a StyleGAN3 network", hint="Only StyleGAN2 is read: use its files.")
     if not networks:
         raise ModelError(
             "the pickle holds no StyleGAN2 network",
-            mend="Expected NVIDIA's stylegan2-ada-pytorch layout with G_ema or D.",
+            hint="Expected NVIDIA's stylegan2-ada-pytorch layout with G_ema or D.",
         )
     return networks
 
@@ -216,7 +216,7 @@ def _collect(module: dict[str, Any], prefix: str, network: PickledNetwork, depth
     """Add a pickled module's tensors, and its children's, to `network`."""
     network.modules += 1
     if depth > 8 or network.modules > MOST_MODULES:
-        raise ModelError("the pickled modules are nested too deeply", mend="Get the file again.")
+        raise ModelError("the pickled modules are nested too deeply", hint="Get the file again.")
     clamp = module.get("conv_clamp")
     if isinstance(clamp, int | float):
         network.conv_clamp = float(clamp)

@@ -74,7 +74,7 @@ def write_safetensors(
         write_bytes(target, data)
     except OSError as error:
         raise InputError(
-            f"can't write {target}: {error.strerror or error}", mend="Choose another -o."
+            f"can't write {target}: {error.strerror or error}", hint="Choose another -o."
         ) from error
 
 
@@ -93,7 +93,7 @@ def read_safetensors(
     except (SafetensorError, OSError, ValueError) as error:
         raise ModelError(
             f"{path} is not a readable safetensors file ({error})",
-            mend="It may be cut short: download or save it again.",
+            hint="It may be cut short: download or save it again.",
         ) from error
     try:
         config = json.loads(metadata.pop(CONFIG_KEY))
@@ -102,7 +102,7 @@ def read_safetensors(
     except (KeyError, ValueError, RecursionError) as error:
         raise ModelError(
             f"{path} holds no network of ours: its metadata lacks {CONFIG_KEY}",
-            mend="Convert the original checkpoint with `toonify models convert`.",
+            hint="Convert the original checkpoint with `toonify models convert`.",
         ) from error
     return _from_int8(tensors, path), config, metadata
 
@@ -124,7 +124,7 @@ def _from_int8(tensors: dict[str, Tensor], path: str | os.PathLike[str]) -> dict
         whole = tensors.get(name[: -len(SCALE)])
         if whole is None or whole.dtype != torch.int8 or scale.shape != whole.shape[:1]:
             raise ModelError(
-                f"{path} holds scales that fit no tensor", mend="Download or save it again."
+                f"{path} holds scales that fit no tensor", hint="Download or save it again."
             )
         by_row = scale.float().reshape(-1, *[1] * (whole.ndim - 1))
         out[name[: -len(SCALE)]] = (whole.float() * by_row).to(torch.float16)

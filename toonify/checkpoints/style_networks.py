@@ -41,11 +41,11 @@ def load_style_network(path: Path) -> StyleNetwork:
         tensors, config, _ = read_safetensors(path)
         kind = ARCHITECTURES.get(str(config.pop("architecture")))
         if kind is None:
-            raise ModelError(f"{path} holds no network of style transfer", mend=_HINT)
+            raise ModelError(f"{path} holds no network of style transfer", hint=_HINT)
         try:
             network = kind(**config)
         except (TypeError, ValueError, IndexError, KeyError, RuntimeError) as error:
-            raise ModelError(f"{path} can't be built ({error})", mend=_HINT) from error
+            raise ModelError(f"{path} can't be built ({error})", hint=_HINT) from error
         _fill(network, tensors, path)
     return network.eval().requires_grad_(False)
 
@@ -61,7 +61,7 @@ def _published(folder: Path) -> StyleNetwork:
         part: [n for n in names if n.startswith(f"wave_{part}")] for part in ("encoder", "decoder")
     }
     if len(pairs["encoder"]) != 1 or len(pairs["decoder"]) != 1:
-        raise ModelError(f"{folder} holds no network of style transfer", mend=_HINT)
+        raise ModelError(f"{folder} holds no network of style transfer", hint=_HINT)
     decoder = _read(folder / pairs["decoder"][0])
     wct2 = WCT2(unpooling="cat5" if "conv3_4_2.weight" in decoder else "sum")
     _fill(wct2.encoder, _read(folder / pairs["encoder"][0]), folder)
@@ -85,9 +85,9 @@ def _read(path: Path) -> dict[str, Tensor]:
         state = torch.load(path, map_location="cpu", weights_only=True)
     except (OSError, RuntimeError, EOFError, ValueError, pickle.UnpicklingError) as error:
         reason = (str(error).strip().splitlines() or ["?"])[0]
-        raise ModelError(f"{path} can't be read ({reason:.100})", mend=_HINT) from error
+        raise ModelError(f"{path} can't be read ({reason:.100})", hint=_HINT) from error
     if not isinstance(state, Mapping):
-        raise ModelError(f"{path} holds no state dict", mend=_HINT)
+        raise ModelError(f"{path} holds no state dict", hint=_HINT)
     return {str(name): value for name, value in state.items() if isinstance(value, Tensor)}
 
 
@@ -96,6 +96,6 @@ def _fill(network: nn.Module, tensors: Mapping[str, Tensor], path: Path) -> None
         network.load_state_dict({name: value.float() for name, value in tensors.items()})
     except RuntimeError as error:
         line = (str(error).strip().splitlines() or ["?"])[-1].strip()
-        raise ModelError(f"{path} is of another network ({line:.120})", mend=_HINT) from error
+        raise ModelError(f"{path} is of another network ({line:.120})", hint=_HINT) from error
     if not all(bool(p.isfinite().all()) for p in network.parameters()):
-        raise ModelError(f"{path} holds weights that are not finite", mend="Get it again.")
+        raise ModelError(f"{path} holds weights that are not finite", hint="Get it again.")

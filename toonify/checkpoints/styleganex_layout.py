@@ -36,7 +36,7 @@ def styleganex_encoder(
     if options.get("max_pooling") or options.get("learn_in_w") or options.get("feat_ind"):
         raise ModelError(
             "its encoder was trained with max_pooling, learn_in_w or feat_ind",
-            mend="Only StyleGANEX's default architecture is supported.",
+            hint="Only StyleGANEX's default architecture is supported.",
         )
     num_ws = count_entries(state, r"styles\.\d+\.")
     w_dim = take(state, "styles.0.linear.weight").shape[0]
@@ -64,7 +64,7 @@ def styleganex_encoder(
     if latent_avg is None:
         raise ModelError(
             "the checkpoint lacks latent_avg, which its encoder's codes are relative to",
-            mend="It may be incomplete: download it again.",
+            hint="It may be incomplete: download it again.",
         )
     out = {f"net.{name}": value for name, value in state.items()}
     out["w_plus_mean"] = latent_avg.expand(num_ws, w_dim).clone()

@@ -21,13 +21,13 @@ def load_stylemap(path: Path) -> tuple[StyleMapGenerator, StyleMapEncoder]:
     """
     with formats.naming(path):
         if not path.is_file():
-            raise ModelError("there is no such file", mend="Check the name.")
+            raise ModelError("there is no such file", hint="Check the name.")
         contents = formats.read_torch(path)
         found = []
         for name in ("g_ema", "e_ema"):
             part = contents.get(name) if isinstance(contents, dict) else None
             if not isinstance(part, dict):
-                raise ModelError(f"it holds no {name}", mend=_HINT)
+                raise ModelError(f"it holds no {name}", hint=_HINT)
             found.append(
                 {
                     str(key).removeprefix("module."): value.float()
@@ -57,8 +57,8 @@ def load_stylemap(path: Path) -> tuple[StyleMapGenerator, StyleMapEncoder]:
                 network.load_state_dict(tensors)
                 network.eval().requires_grad_(False)
                 if not all(bool(value.isfinite().all()) for value in tensors.values()):
-                    raise ModelError("it holds weights that are not finite", mend=_HINT)
+                    raise ModelError("it holds weights that are not finite", hint=_HINT)
         except (KeyError, IndexError, RuntimeError) as error:
             line = (str(error).strip().splitlines() or ["?"])[-1].strip()
-            raise ModelError(f"it is of another network ({line:.120})", mend=_HINT) from error
+            raise ModelError(f"it is of another network ({line:.120})", hint=_HINT) from error
     return generator, encoder

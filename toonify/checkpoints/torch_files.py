@@ -99,7 +99,7 @@ def read_torch_zip(path: Path) -> Any:
             names = archive.namelist()
             pickled = next((name for name in names if name.endswith("data.pkl")), None)
             if pickled is None:
-                raise ModelError("it is a zip file without a data.pkl", mend="Check the name.")
+                raise ModelError("it is a zip file without a data.pkl", hint="Check the name.")
             _check_sizes(archive, path.stat().st_size, pickled)
             folder = pickled.removesuffix("data.pkl")
             order = "little"
@@ -113,7 +113,7 @@ def read_torch_zip(path: Path) -> Any:
     except Exception as error:  # a damaged archive can raise nearly anything
         reason = str(error).strip().splitlines() or [type(error).__name__]
         raise ModelError(
-            f"it can't be read as a PyTorch file ({reason[0]:.120})", mend=AGAIN
+            f"it can't be read as a PyTorch file ({reason[0]:.120})", hint=AGAIN
         ) from error
 
 
@@ -121,7 +121,7 @@ def _check_sizes(archive: zipfile.ZipFile, size: int, pickled: str) -> None:
     inside = sum(item.file_size for item in archive.infolist())
     if inside > 4 * size + (1 << 24) or archive.getinfo(pickled).file_size > MOST_PICKLE:
         raise ModelError(
-            f"it is {size} bytes and unpacks to {inside}", mend="Don't trust this file."
+            f"it is {size} bytes and unpacks to {inside}", hint="Don't trust this file."
         )
 
 

@@ -80,7 +80,7 @@ def align(
     paths = list(iter_images(existing_folder(drawings), recursive=True))
     note_others(drawings)
     if not paths:
-        raise InputError(f"no image in {drawings}", mend="Put PNG or JPEG drawings there.")
+        raise InputError(f"no image in {drawings}", hint="Put PNG or JPEG drawings there.")
     reads = InputFiles([*paths, anchor])
     targets = _targets(drawings, paths, output, overwrite, reads)
     beside = output.resolve()
@@ -92,7 +92,7 @@ def align(
         check_output(path, reads, option=option, named=named[option] is not None)
     if manifest.exists() and not is_ours(manifest):
         raise UsageError(
-            f"{manifest} is there and is no manifest: it stays", mend="Choose another --manifest."
+            f"{manifest} is there and is no manifest: it stays", hint="Choose another --manifest."
         )
     points = Anchors.read(anchor) if anchor else None
     names = [path.relative_to(drawings).as_posix() for path in paths]
@@ -152,7 +152,7 @@ def existing_folder(path: Path) -> Path:
         InputError: it isn't.
     """
     if not path.is_dir():
-        raise InputError(f"{path} is not a folder", mend="Name a folder of drawings.")
+        raise InputError(f"{path} is not a folder", hint="Name a folder of drawings.")
     return path
 
 
@@ -169,7 +169,7 @@ def parse_colour(text: str) -> NDArray[np.uint8]:
         return np.array(ImageColor.getrgb(text)[:3], np.uint8)
     except ValueError as error:
         raise UsageError(
-            f"--background {text!r} is no colour", mend="Give a name such as white, or #rrggbb."
+            f"--background {text!r} is no colour", hint="Give a name such as white, or #rrggbb."
         ) from error
 
 
@@ -180,10 +180,10 @@ def check_sheet(sheet: Path, option: str, images: Path) -> None:
         UsageError: so it is.
     """
     if sheet.suffix.lower() != ".png":
-        raise UsageError(f"{option} {sheet} must be a .png file", mend="Rename it.")
+        raise UsageError(f"{option} {sheet} must be a .png file", hint="Rename it.")
     if sheet.resolve().is_relative_to(images.resolve()):
         raise UsageError(
-            f"{option} {sheet} would lie among the drawings of {images}", mend="Put it beside."
+            f"{option} {sheet} would lie among the drawings of {images}", hint="Put it beside."
         )
 
 
@@ -207,9 +207,9 @@ def _targets(
 
     inside, outside = output.resolve(), folder.resolve()
     if inside == outside or inside.is_relative_to(outside) or outside.is_relative_to(inside):
-        raise UsageError(f"{output} and {folder} lie in each other", mend="Choose another -o.")
+        raise UsageError(f"{output} and {folder} lie in each other", hint="Choose another -o.")
     if output.is_file():
-        raise UsageError(f"{output} is a file, not a folder", mend="Choose another -o.")
+        raise UsageError(f"{output} is a file, not a folder", hint="Choose another -o.")
     jobs = mirrored([(path, path.relative_to(folder)) for path in paths], output)
     targets = {}
     for path, job in zip(paths, jobs, strict=True):
@@ -218,5 +218,5 @@ def _targets(
         check_output(job.target, reads, folder=output)
     there = next((t for t in targets.values() if t.exists()), None)
     if there and not overwrite:
-        raise UsageError(f"{there} is there already", mend="Add --overwrite, or another -o.")
+        raise UsageError(f"{there} is there already", hint="Add --overwrite, or another -o.")
     return targets

@@ -168,6 +168,6 @@ def _numbers(text: str) -> list[int]:
     parts = text.split(",")
     if not all(part.isascii() and part.isdecimal() and int(part) > 0 for part in parts):
         raise UsageError(
-            f"--batch-sizes {text!r} are no numbers from 1 on", mend="Say 1,4,8, for example."
+            f"--batch-sizes {text!r} are no numbers from 1 on", hint="Say 1,4,8, for example."
         )
     return [int(part) for part in parts]

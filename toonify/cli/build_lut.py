@@ -89,7 +89,7 @@ def build_lut(
 
     settings = settings_of(ctx)
     if output.suffix != ".safetensors":
-        raise UsageError(f"a table is a .safetensors file, not {output}", mend="Rename it.")
+        raise UsageError(f"a table is a .safetensors file, not {output}", hint="Rename it.")
     reads = InputFiles([folder, photos, *model_files(generator, encoder)])
     check_output(output, reads, named=True)
     for suffix in (".png", ".html"):

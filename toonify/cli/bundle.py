@@ -45,9 +45,9 @@ def bundle(
     from toonify.bundle_writing import write_bundle
 
     if output.is_symlink() and not output.exists():
-        raise UsageError(f"{output} is a link that leads nowhere", mend="Choose another -o.")
+        raise UsageError(f"{output} is a link that leads nowhere", hint="Choose another -o.")
     if output.exists() and any(output.iterdir() if output.is_dir() else [output]):
-        raise UsageError(f"{output} exists already", mend="Choose another -o.")
+        raise UsageError(f"{output} exists already", hint="Choose another -o.")
     given = {
         "frame_generator": frame_generator,
         "frame_encoder": frame_encoder,
@@ -57,7 +57,7 @@ def bundle(
     for kind in ("frame", "inversion"):
         if (given[f"{kind}_generator"] is None) != (given[f"{kind}_encoder"] is None):
             raise UsageError(
-                f"--{kind}-generator and --{kind}-encoder go together", mend="Give both."
+                f"--{kind}-generator and --{kind}-encoder go together", hint="Give both."
             )
     names = write_bundle(
         output,

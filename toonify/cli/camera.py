@@ -124,11 +124,11 @@ def _artist(
     from toonify.video.style_artist import StyleArtist
 
     if style and character:
-        raise UsageError("a camera is drawn in a style or as characters", mend="Name one of them.")
+        raise UsageError("a camera is drawn in a style or as characters", hint="Name one of them.")
     names = choose_styles(style or (), character or (), bundle)
     if names:
         if len(names) > 1:
-            raise UsageError("a camera is drawn in one style", mend="Name one of them.")
+            raise UsageError("a camera is drawn in one style", hint="Name one of them.")
         return StyleArtist(PortraitEngine.from_bundle(bundle, offline=settings.offline), names[0])
     toonifier = Toonifier.from_bundle(
         bundle, device=settings.device, dtype=settings.dtype, offline=settings.offline

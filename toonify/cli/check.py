@@ -57,7 +57,7 @@ def check(
     folder = existing_folder(drawings)
     if output and output.resolve().is_relative_to(folder.resolve()):
         raise UsageError(
-            f"the report in {output} would lie among the drawings", mend="Choose another -o."
+            f"the report in {output} would lie among the drawings", hint="Choose another -o."
         )
     if output:
         reads = InputFiles([folder])

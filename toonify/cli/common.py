@@ -75,7 +75,7 @@ class Settings:
         if not _DEVICE.fullmatch(self.device):
             raise UsageError(
                 f"--device {self.device!r} is not a device",
-                mend="Choose auto, cpu, cuda, cuda:N or mps.",
+                hint="Choose auto, cpu, cuda, cuda:N or mps.",
             )
 
     def result(self, record: dict[str, Any], text: str) -> None:
@@ -149,7 +149,7 @@ def batch_size_of(text: str, settings: Settings, bundle: str) -> int:
 
         return choose_batch_size(pick_device(settings.device), bundle)
     if not text.isascii() or not text.isdecimal() or int(text) < 1:
-        raise UsageError(f"--batch-size {text!r} is no number from 1 on", mend="Or say auto.")
+        raise UsageError(f"--batch-size {text!r} is no number from 1 on", hint="Or say auto.")
     return int(text)
 
 
@@ -191,7 +191,7 @@ def refuse_given(ctx: typer.Context, why: str, *names: str) -> None:
     for name in names:
         source = ctx.get_parameter_source(name)
         if source is not None and source.name == "COMMANDLINE":
-            raise UsageError(f"{flags[name]} {why}", mend="Leave it out.")
+            raise UsageError(f"{flags[name]} {why}", hint="Leave it out.")
 
 
 def note_others(*folders: Path | None) -> None:
@@ -247,7 +247,7 @@ def existing(path: Path, what: str) -> Path:
         UsageError: it isn't.
     """
     if not path.exists():
-        raise UsageError(f"{what} {path} does not exist", mend="Check the path.")
+        raise UsageError(f"{what} {path} does not exist", hint="Check the path.")
     return path
 
 
@@ -282,5 +282,5 @@ def make_parent(path: Path) -> None:
     except OSError as error:
         raise InputError(
             f"can't make the folder {path.parent}: {error.strerror or error}",
-            mend="Choose another -o.",
+            hint="Choose another -o.",
         ) from error

@@ -140,7 +140,7 @@ def distill(
     for name, value in foreign.items():
         if value is not None:
             other = next(kind for kind in Layout if kind is not layout)
-            raise UsageError(f"{name} is of --layout {other}", mend="Leave it out.")
+            raise UsageError(f"{name} is of --layout {other}", hint="Leave it out.")
     reads = InputFiles([pairs, *model_files(teacher, start)])
     check_run_folder(output, reads)
     RunFolder(output).start(resume=resume)  # before minutes of preparation: is it free?

@@ -145,17 +145,17 @@ def edit(
         _print_names(settings)
         return
     if output is None:
-        raise UsageError("nowhere to put the picture", mend="Give -o FILE.")
+        raise UsageError("nowhere to put the picture", hint="Give -o FILE.")
     if source is None and (fit is None or output.suffix != ".safetensors"):
         raise UsageError(
-            "nothing to edit", mend="Give a photo; without one --fit writes -o FILE.safetensors."
+            "nothing to edit", hint="Give a photo; without one --fit writes -o FILE.safetensors."
         )
     if fit is not None and direction is not None:
-        raise UsageError("--fit and --direction exclude each other", mend="Take one.")
+        raise UsageError("--fit and --direction exclude each other", hint="Take one.")
     if attribute_strip and (fit or direction or mix or span or generator):
         raise UsageError(
             "--attribute-strip shows the named directions alone",
-            mend="Leave --direction, --fit, --mix, --range and --generator out.",
+            hint="Leave --direction, --fit, --mix, --range and --generator out.",
         )
     if source is not None:
         _check_output(output, span)
@@ -181,14 +181,14 @@ def edit(
     if place is Place.photo and source is not None:
         if inverted:
             raise UsageError(
-                "latents have no photo to edit", mend="Give the photo, or --frame whole."
+                "latents have no photo to edit", hint="Give the photo, or --frame whole."
             )
         if generator is not None:
             raise UsageError(
-                "another --generator draws the whole picture", mend="Leave --frame photo out."
+                "another --generator draws the whole picture", hint="Leave --frame photo out."
             )
     if attribute_strip and place is not Place.photo:
-        raise UsageError("--attribute-strip edits a photo", mend="Leave --frame out.")
+        raise UsageError("--attribute-strip edits a photo", hint="Leave --frame out.")
     photo_given = any(p is not None and p.suffix != ".safetensors" for p in (source, mix))
     reads = photo_given or fit is not None
     if not reads and generator is None and is_bundle(encoder) and has_parts(encoder, INVERSION):
@@ -219,7 +219,7 @@ def edit(
 
         vector = find_direction(direction, model.generator, touched if layers else None, named)
     elif span is not None:
-        raise UsageError("--range needs a direction", mend="Add --direction smile, say.")
+        raise UsageError("--range needs a direction", hint="Add --direction smile, say.")
     assert source is not None
     chosen = layer_range(layers, num_ws, MIX_LAYERS)
     if place is not Place.photo:
@@ -256,7 +256,7 @@ def _print_names(settings: Settings) -> None:
 
     named = shipped_directions()
     if named is None:
-        raise ModelError("this installation has no named directions", mend="Install toonify again.")
+        raise ModelError("this installation has no named directions", hint="Install toonify again.")
     for name, about in named.about.items():
         record = {"name": name, "unit": about.unit, "region": about.region, "layers": about.layers}
         settings.result(record, f"{name:<12} {about.unit} (changes the {about.region})")
@@ -288,7 +288,7 @@ def _attribute_sheet(settings: Settings, editor: PhotoEditor, named: NamedDirect
     from toonify.editing.edits import labelled, layer_range, moved, strip
 
     if named is None:
-        raise ModelError("this installation has no named directions", mend="Install toonify again.")
+        raise ModelError("this installation has no named directions", hint="Install toonify again.")
     named.check(editor.model.generator)
     num_ws = editor.model.generator.num_ws
     rows = []
@@ -356,7 +356,7 @@ def _side(folder: Path) -> list[Path]:
     from toonify.cli.invert import photographs
 
     if not folder.is_dir():
-        raise UsageError(f"{folder} is not a folder", mend="Give --fit POSITIVE/ NEGATIVE/.")
+        raise UsageError(f"{folder} is not a folder", hint="Give --fit POSITIVE/ NEGATIVE/.")
     return photographs([folder], note=complain)
 
 
@@ -387,13 +387,13 @@ def _fitted(
 def _strengths(span: str | None, strength: float, frames: int | None, output: Path) -> list[float]:
     if span is None:
         if frames is not None:
-            raise UsageError("--frames needs a --range", mend="Add --range -3:3, say.")
+            raise UsageError("--frames needs a --range", hint="Add --range -3:3, say.")
         return [strength]
     first, _, last = span.partition(":")
     try:
         start, stop = float(first), float(last)
     except ValueError as error:
-        raise UsageError(f"--range {span!r} is no range", mend="Give e.g. --range -3:3.") from error
+        raise UsageError(f"--range {span!r} is no range", hint="Give e.g. --range -3:3.") from error
     count = frames or FRAMES.get(output.suffix.lower(), STRIP_FRAMES)
     return [start + (stop - start) * i / (count - 1) for i in range(count)]
 
@@ -404,7 +404,7 @@ def _check_output(output: Path, span: str | None) -> None:
     suffix = output.suffix.lower()
     if suffix not in (*FORMATS, ".gif"):
         raise UsageError(
-            f"can't write a picture as {output.name!r}", mend="Use .png, .jpg, .webp or .gif."
+            f"can't write a picture as {output.name!r}", hint="Use .png, .jpg, .webp or .gif."
         )
     if suffix == ".gif" and span is None:
-        raise UsageError("an animation needs a --range", mend="Add --range, or write a .png.")
+        raise UsageError("an animation needs a --range", hint="Add --range, or write a .png.")

@@ -89,14 +89,14 @@ def evaluate(
 
     settings = settings_of(ctx)
     if STREAM in photos:
-        raise UsageError("evaluate reads no photo from stdin", mend="Give a folder of photos.")
+        raise UsageError("evaluate reads no photo from stdin", hint="Give a folder of photos.")
     bundles, folders = bundle or ["default"], drawings or []
     for path in folders:
         existing(path, "the folder of drawings")
     if len(folders) not in (0, 1, len(bundles)):
         raise UsageError(
             f"{len(folders)} folders of drawings for {len(bundles)} bundles",
-            mend="Give one for all, or one for each.",
+            hint="Give one for all, or one for each.",
         )
     jobs = plan(photos, None, recursive=recursive, note=complain)
     note_others(*folders)
@@ -173,7 +173,7 @@ def evaluate(
 def _labelled(bundles: Sequence[str]) -> list[tuple[str, str]]:
     """(label, bundle): the folder's name, or all of what was given where two have the same."""
     if len(set(bundles)) < len(bundles):
-        raise UsageError("one bundle is given twice", mend="Give two different ones.")
+        raise UsageError("one bundle is given twice", hint="Give two different ones.")
     names = [Path(name).resolve().name for name in bundles]
     return [
         (name if names.count(name) == 1 else given, given)
@@ -200,7 +200,7 @@ def _subjects(
     offered = {label: bundle_styles(name) for label, name in bundles}
     known = tuple(dict.fromkeys(name for names in offered.values() for name in names))
     if styles and not known:
-        raise UsageError("there is no style in these bundles", mend="Name a --character.")
+        raise UsageError("there is no style in these bundles", hint="Name a --character.")
     chosen = known if everything else choose_names("style", styles, known) if styles else ()
     toonifiers: dict[str, Toonifier] = {}
     wanted: tuple[str, ...] = ()
@@ -213,7 +213,7 @@ def _subjects(
         }
         have = tuple(dict.fromkeys(n for one in toonifiers.values() for n in one.characters))
         if characters and not have:
-            raise UsageError("there is no character in these bundles", mend="Name a --style.")
+            raise UsageError("there is no character in these bundles", hint="Name a --style.")
         wanted = have if everything else choose_names("character", characters, have)
     subjects: list[Subject] = []
     finder: Finder | None = None
@@ -233,7 +233,7 @@ def _subjects(
         if not parts:
             raise UsageError(
                 f"bundle {label} has none of {', '.join((*chosen, *wanted)) or 'these'}",
-                mend=f"It has: {', '.join((*offered[label], *_known(toonifier))) or 'nothing'}.",
+                hint=f"It has: {', '.join((*offered[label], *_known(toonifier))) or 'nothing'}.",
             )
         subjects.append(parts[0] if len(parts) == 1 else CombinedSubject(label, parts))
     assert finder is not None

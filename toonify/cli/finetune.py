@@ -227,7 +227,7 @@ def finetune(
 
     settings = settings_of(ctx)
     if settings.dtype == "float16":
-        raise UsageError("float16 is too coarse to train in", mend="Use --dtype bfloat16.")
+        raise UsageError("float16 is too coarse to train in", hint="Use --dtype bfloat16.")
     asked: dict[str, Any] = {  # of the adversarial stage alone
         "kimg": kimg,
         "augment": None if augment is None else augment.value,
@@ -244,7 +244,7 @@ def finetune(
     _refuse_idle(objective, of_pairs, ObjectiveName.adversarial)
     _refuse_idle(objective, {**asked, "discriminator": discriminator}, ObjectiveName.paired)
     if augment_p is not None and ada_target is not None:
-        raise UsageError("a fixed --augment-p has no --ada-target", mend="Leave one out.")
+        raise UsageError("a fixed --augment-p has no --ada-target", hint="Leave one out.")
     check_run_folder(output, InputFiles([data, *model_files(base, encoder, discriminator)]))
     note_others(data)
     shared = {"freeze_below": freeze_below, "seed": settings.seed, "lr": lr}
@@ -280,7 +280,7 @@ def finetune(
     if objective != ObjectiveName.paired and job.adversarial.batch_size % processes:
         raise UsageError(
             f"a batch of {job.adversarial.batch_size} can't be shared by {processes} processes",
-            mend=f"Give a --batch-size that {processes} divides.",
+            hint=f"Give a --batch-size that {processes} divides.",
         )
     if processes > 1:
         launch(_work, processes, job)
@@ -300,7 +300,7 @@ def _refuse_idle(objective: ObjectiveName, options: dict[str, Any], without: Obj
         name = next(iter(given))
         flag = flags.get(name, name.replace("_", "-"))
         raise UsageError(
-            f"--{flag} has no part in --objective {without}", mend="Choose --objective both."
+            f"--{flag} has no part in --objective {without}", hint="Choose --objective both."
         )
 
 

@@ -110,8 +110,8 @@ def _invert_one(
     from toonify.media.images import write_image
 
     model = photos.model
-    shot, latents = photos.read(path)
-    target = optimise.target_of(shot, latents, model.device)
+    aligned, latents = photos.read(path)
+    target = optimise.target_of(aligned, latents, model.device)
     reconstruction = stem.with_name(f"{stem.name}.png")
     record: dict[str, Any] = {
         "source": str(path),
@@ -205,12 +205,12 @@ def output_stems(paths: list[Path], folder: Path) -> list[Path]:
         UsageError: files would replace each other, or the folder is a file.
     """
     if folder.exists() and not folder.is_dir():
-        raise UsageError(f"{folder} is a file", mend="Give -o FOLDER.")
+        raise UsageError(f"{folder} is a file", hint="Give -o FOLDER.")
     names = [path.stem for path in paths]
     double = next((name for name in names if names.count(name) > 1), None)
     if double is not None:
         raise UsageError(
-            f"two photos are called {double}", mend="Invert them into different folders."
+            f"two photos are called {double}", hint="Invert them into different folders."
         )
     written: dict[Path, str] = {}
     for name in names:
@@ -219,7 +219,7 @@ def output_stems(paths: list[Path], folder: Path) -> list[Path]:
             if target in written:
                 raise UsageError(
                     f"{name} and {written[target]} would both become {target.name}",
-                    mend="Invert them into different folders.",
+                    hint="Invert them into different folders.",
                 )
             written[target] = name
     return [folder / name for name in names]

@@ -70,7 +70,7 @@ def invert_character(
     settings = settings_of(ctx)
     note_others(*images)
     if name is None and not (len(images) == 1 and images[0].is_dir()):
-        raise UsageError("single drawings have no character's name", mend="Add --name NAME.")
+        raise UsageError("single drawings have no character's name", hint="Add --name NAME.")
     name = name or images[0].resolve().name
     check_name(name)
     options = ProjectionOptions(

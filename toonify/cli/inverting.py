@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from toonify.faces import FaceDetector
-    from toonify.inversion.frames import Shot
+    from toonify.inversion.frames import AlignedInput
     from toonify.inversion.latents import Latents
     from toonify.inversion.model import FaceModel
     from toonify.models.encoders import Encoder
@@ -66,7 +66,7 @@ def present(path: Path | None) -> None:
         InputError: so it is.
     """
     if path is not None and not path.exists():
-        raise InputError(f"no such file: {path}", mend="Check the name.")
+        raise InputError(f"no such file: {path}", hint="Check the name.")
 
 
 def load_model(
@@ -110,7 +110,7 @@ def load_model(
         if own is None and isinstance(reader, StyleGANEXEncoder):
             raise ModelError(
                 f"{encoder} holds no generator",
-                mend="Give the one it was trained for: --generator.",
+                hint="Give the one it was trained for: --generator.",
             )
         network = load_generator(FACE_GENERATOR, device=device) if own is None else own
     return FaceModel(network, reader, face_encoder=face_reader, own_generator=own, dtype=dtype)
@@ -165,22 +165,22 @@ class Photos:
         rgb = read_image(path).flat
         faces = self.detector.detect(rgb)
         if not faces:
-            raise InputError(f"{path}: no face found", mend="Use a picture with a visible face.")
+            raise InputError(f"{path}: no face found", hint="Use a picture with a visible face.")
         crop = align(rgb, faces[0], INPUT_SIZE).image
         return self.model.face_codes(to_tensor(crop).to(self.model.device))
 
-    def read(self, path: Path) -> tuple[Shot, Latents]:
+    def read(self, path: Path) -> tuple[AlignedInput, Latents]:
         """A photo's frame and face, and the encoder's answer."""
-        shot = self.shoot(path)
-        return shot, self.model.encode(shot)
+        aligned = self.prepare_input(path)
+        return aligned, self.model.encode(aligned)
 
-    def shoot(self, path: Path, *, lower: int | None = None) -> Shot:
+    def prepare_input(self, path: Path, *, lower: int | None = None) -> AlignedInput:
         """A photo's frame and face.
 
         Args:
             lower: shrink them so that super-resolution by this factor would undo it.
         """
-        from toonify.inversion.frames import shoot
+        from toonify.inversion.frames import prepare_input
         from toonify.media.images import read_image
 
         rgb = read_image(path).flat
@@ -189,6 +189,6 @@ class Photos:
             framing = Framing.face  # the frame is of no use, so its limits don't apply
         try:
             detector = None if framing is Framing.aligned else self.detector
-            return shoot(rgb, framing.value, detector, lower=lower)
+            return prepare_input(rgb, framing.value, detector, lower=lower)
         except InputError as error:
             raise InputError(f"{path}: {error}") from error

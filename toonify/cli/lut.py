@@ -77,7 +77,7 @@ def show(
     if output:
         previews = [(item.name, item.preview) for item in chosen if item.preview is not None]
         if not previews:
-            raise UsageError("these characters have no previews", mend="Leave -o out.")
+            raise UsageError("these characters have no previews", hint="Leave -o out.")
         check_output(output, InputFiles([table_path(table)]), named=True)
         write_image(output, preview_sheet(previews))
     for item in chosen:
@@ -128,7 +128,7 @@ def remove(
     path = table_path(table)
     if output is None and (path.parent / "manifest.json").exists():
         raise UsageError(
-            f"{path} belongs to a bundle, whose manifest has its hash", mend="Give -o FILE."
+            f"{path} belongs to a bundle, whose manifest has its hash", hint="Give -o FILE."
         )
     if output is not None:
         check_output(output, InputFiles([path]), named=True)
@@ -150,6 +150,6 @@ def save_table(table: CharacterTable, path: Path) -> None:
     from toonify.cli.common import make_parent
 
     if path.suffix != ".safetensors":
-        raise UsageError(f"a table is a .safetensors file, not {path}", mend="Rename it.")
+        raise UsageError(f"a table is a .safetensors file, not {path}", hint="Rename it.")
     make_parent(path)
     table.save(path)

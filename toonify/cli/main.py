@@ -115,7 +115,7 @@ def _options(
     ] = False,
 ) -> None:
     if offline and download:
-        raise UsageError("--offline and --download exclude each other", mend="Take one.")
+        raise UsageError("--offline and --download exclude each other", hint="Take one.")
     if download:
         os.environ["TOONIFY_DOWNLOAD"] = "1"
     if offline:

@@ -110,8 +110,8 @@ def verify(
             settings.result(record, f"{check.status:<11}{check.path} ({check.detail})")
             if check.status in ("changed", "missing"):
                 failed = True
-                mend = f"Delete it and run: toonify models pull {entry.name}"
-                complain(f"{check.path} is {check.status}: {check.detail}. {mend}")
+                hint = f"Delete it and run: toonify models pull {entry.name}"
+                complain(f"{check.path} is {check.status}: {check.detail}. {hint}")
     raise typer.Exit(3 if failed else 0)
 
 
@@ -185,7 +185,7 @@ def convert(
     from toonify.utils.outputs import InputFiles, check_output
 
     if output.suffix != ".safetensors":
-        raise UsageError(f"{output} must be a .safetensors file", mend="Rename it.")
+        raise UsageError(f"{output} must be a .safetensors file", hint="Rename it.")
     check_output(output, InputFiles(model_files(name)), named=True)
     make_parent(output)
     metadata = {"converted_from": Path(name).name}
@@ -212,7 +212,7 @@ def _smaller(generator: Generator, resolution: int) -> Generator:
     if not isinstance(generator, MobileGenerator):
         raise UsageError(
             "only a compact generator can be cut to another resolution",
-            mend="Leave --resolution out.",
+            hint="Leave --resolution out.",
         )
     student = cut(generator, resolution)
     return fit_head(student, teacher_sampler(generator, resolution), steps=60, batch=2)

@@ -92,7 +92,7 @@ class ProjectionOptions:
 
     def __post_init__(self) -> None:
         if self.start not in (None, StartName.average) and self.encoder is None:
-            raise UsageError(f"--start {self.start} needs an encoder", mend="Add --encoder E.")
+            raise UsageError(f"--start {self.start} needs an encoder", hint="Add --encoder E.")
 
 
 def load_projector(settings: Settings, options: ProjectionOptions) -> Projector:
@@ -150,9 +150,9 @@ def sample_photos(folder: Path, projector: Projector, *, count: int = 3) -> list
     from toonify.training.table_sheet import SampleFace
 
     if projector.encoder is None:
-        raise UsageError("--photos needs an encoder", mend="Add --encoder E.")
+        raise UsageError("--photos needs an encoder", hint="Add --encoder E.")
     if not folder.is_dir():
-        raise InputError(f"{folder} is not a folder", mend="Name a folder of photos.")
+        raise InputError(f"{folder} is not a folder", hint="Name a folder of photos.")
     generator, detector, found = projector.generator, get_detector(), []
     for path in sorted(iter_images(folder, recursive=True)):
         try:
@@ -172,7 +172,7 @@ def sample_photos(folder: Path, projector: Projector, *, count: int = 3) -> list
         if len(found) == count:
             break
     if not found:
-        raise InputError(f"no photo in {folder} has a face", mend="Give other --photos, or none.")
+        raise InputError(f"no photo in {folder} has a face", hint="Give other --photos, or none.")
     return found
 
 

@@ -55,7 +55,7 @@ def serve(
         import uvicorn  # noqa: F401
     except ImportError as error:
         raise UsageError(
-            f"serve needs the package {error.name}", mend="Run: pip install 'toonify-toolkit[web]'."
+            f"serve needs the package {error.name}", hint="Run: pip install 'toonify-toolkit[web]'."
         ) from error
     from toonify.web.limits import Limits
     from toonify.web.server import Server, is_loopback, listen

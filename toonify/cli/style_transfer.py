@@ -73,7 +73,7 @@ def refuse_transfer_options(**given: Any) -> None:
     for name, value in given.items():
         if value:
             option = "--" + name.replace("_", "-")
-            raise UsageError(f"{option} is of a style picture", mend="Add --style-image PICTURE.")
+            raise UsageError(f"{option} is of a style picture", hint="Add --style-image PICTURE.")
 
 
 def transfer_engine(
@@ -106,15 +106,15 @@ def transfer_engine(
 
     if weights and len(weights) != len(images):
         raise UsageError(
-            f"{len(weights)} weights for {len(images)} style pictures", mend="Give one each."
+            f"{len(weights)} weights for {len(images)} style pictures", hint="Give one each."
         )
     if weights and not sum(weights) > 0:
-        raise UsageError("all weights are 0", mend="Give one that isn't.")
+        raise UsageError("all weights are 0", hint="Give one that isn't.")
     kind = engine or TransferKind.adain
     if kind is TransferKind.wct2 and len(images) > 1:
-        raise UsageError("wct2 takes one style picture", mend="Give one --style-image.")
+        raise UsageError("wct2 takes one style picture", hint="Give one --style-image.")
     if segment and kind is not TransferKind.wct2:
-        raise UsageError("--segment is of wct2", mend="Add --engine wct2, or take --region.")
+        raise UsageError("--segment is of wct2", hint="Add --engine wct2, or take --region.")
     styles = [read_image(path).rgb for path in images]
     path = network or _part(bundle, PARTS[kind.value])
     loaded = load_style_network(path)
@@ -135,7 +135,7 @@ def transfer_engine(
         },
     )
     if made.kind != kind.value:
-        raise ModelError(f"{path} is a network for --engine {made.kind}", mend="Name that engine.")
+        raise ModelError(f"{path} is a network for --engine {made.kind}", hint="Name that engine.")
     return made
 
 
@@ -147,7 +147,7 @@ def _part(bundle: str, part: str) -> Path:
     if part not in (manifest.get("files") or {}):
         raise ModelError(
             f"the bundle {bundle} has no network for style pictures",
-            mend="Leave --bundle out, or give --style-network.",
+            hint="Leave --bundle out, or give --style-network.",
         )
     check_part(folder, manifest, part)
     return part_path(folder, manifest, part)

@@ -78,7 +78,7 @@ def choose_styles(
         if asked:
             raise UsageError(
                 f"the bundle {bundle} offers no styles",
-                mend="Name one of its characters, or use the default bundle.",
+                hint="Name one of its characters, or use the default bundle.",
             )
         return ()
     return choose_names("style", asked, known)
@@ -89,7 +89,7 @@ def refuse_character_options(level: int, trgb: bool, color: float) -> None:
     if (level, trgb, color) != (6, True, 1.0):
         raise UsageError(
             f"{FROM_CHARACTERS} are of characters, and a style is drawn",
-            mend="Leave them out, or name a --character.",
+            hint="Leave them out, or name a --character.",
         )
 
 

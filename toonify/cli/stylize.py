@@ -281,41 +281,41 @@ def stylize(
 
     settings = settings_of(ctx)
     if skip_existing and overwrite:
-        raise UsageError("--skip-existing and --overwrite exclude each other", mend="Take one.")
+        raise UsageError("--skip-existing and --overwrite exclude each other", hint="Take one.")
     if aligned and paste:
-        raise UsageError("--aligned crops have no photo to --paste into", mend="Take one.")
+        raise UsageError("--aligned crops have no photo to --paste into", hint="Take one.")
     _check_only(only, aligned=aligned, faces=faces)
     if aligned:
         idle = ("min_face", "landmarks", "faces", "require_face")
         refuse_given(ctx, "has no effect: --aligned looks for no faces", *idle)
     if fail_fast and max_failures is not None:
-        raise UsageError("--fail-fast is --max-failures 1", mend="Take one.")
+        raise UsageError("--fail-fast is --max-failures 1", hint="Take one.")
     inputs = inputs or []
     if not inputs and files_from is None and watch is None:
-        raise UsageError("no photos", mend="Name some, or a folder, --files-from or --watch.")
+        raise UsageError("no photos", hint="Name some, or a folder, --files-from or --watch.")
     if null and files_from is None:
-        raise UsageError("--null is of --files-from", mend="Leave it out.")
+        raise UsageError("--null is of --files-from", hint="Leave it out.")
     if STREAM in inputs and (files_from is not None or watch is not None):
-        raise UsageError("- (stdin) is one photo and goes alone", mend="Run it separately.")
+        raise UsageError("- (stdin) is one photo and goes alone", hint="Run it separately.")
     if (watch is not None or name is not None) and (output is None or not is_folder(output)):
         option = "--name" if watch is None else "--watch"
-        raise UsageError(f"{option} needs a folder for the drawings", mend="Give -o FOLDER.")
+        raise UsageError(f"{option} needs a folder for the drawings", hint="Give -o FOLDER.")
     if watch is not None and not watch.is_dir():
-        raise UsageError(f"--watch {watch} is not a folder", mend="Make it, or name another.")
+        raise UsageError(f"--watch {watch} is not a folder", hint="Make it, or name another.")
     template = None if name is None else NameTemplate(name)
     to_stdout = output == STREAM or (STREAM in inputs and output is None)
     if output is None and not to_stdout and sheet is None:
-        raise UsageError("nowhere to put the drawings", mend="Give -o FILE, -o FOLDER or --sheet.")
+        raise UsageError("nowhere to put the drawings", hint="Give -o FILE, -o FOLDER or --sheet.")
     _check_suffix(sheet)
     if to_stdout and settings.json:
-        raise UsageError("stdout takes the picture or --json, not both", mend="Give -o FILE.")
+        raise UsageError("stdout takes the picture or --json, not both", hint="Give -o FILE.")
     if to_stdout and sys.stdout.isatty():
-        raise UsageError("a picture is not for a terminal", mend="Redirect stdout or give -o FILE.")
+        raise UsageError("a picture is not for a terminal", hint="Redirect stdout or give -o FILE.")
     pictures = style_image or []
     if pictures and (style or character or background is not None or aligned or only or faces):
         raise UsageError(
             "--style-image draws whole photos, without styles, characters and faces",
-            mend="Leave --style, --character, --background, --aligned, --only and --faces out.",
+            hint="Leave --style, --character, --background, --aligned, --only and --faces out.",
         )
     if not pictures:
         refuse_transfer_options(
@@ -351,26 +351,26 @@ def stylize(
     _check_format(format, jobs)
     _check_quality(quality, kind, jobs)
     if strip and document(kind):
-        raise UsageError(f"{kind} says nothing of the photo", mend="Leave --strip out.")
+        raise UsageError(f"{kind} says nothing of the photo", hint="Leave --strip out.")
     if styles:
         one = faces is Faces.largest or only is not None
         _check_style_options(bool(paste and character), aligned, whole and one)
         if not character:
             refuse_character_options(level, trgb, color)
         if background == "transparent" and _has_jpeg(kind, jobs):
-            raise UsageError("JPEG knows no transparency", mend="Write .png or .webp.")
+            raise UsageError("JPEG knows no transparency", hint="Write .png or .webp.")
     elif background is not None or (max_size is not None and not pictures):
         raise UsageError(
             "--background and --max-size are of styles",
-            mend="Leave them out, or name a --style.",
+            hint="Leave them out, or name a --style.",
         )
     if document(kind) and (character or not styles):
-        raise UsageError(f"characters are pixels, no shapes for {kind}", mend="Name a --style.")
+        raise UsageError(f"characters are pixels, no shapes for {kind}", hint="Name a --style.")
     if document(kind) and sheet is not None:
-        raise UsageError(f"a --sheet shows pixels, not {kind}", mend="Make it in a run of its own.")
+        raise UsageError(f"a --sheet shows pixels, not {kind}", hint="Make it in a run of its own.")
     if pictures and (not whole or document(kind)):
         raise UsageError(
-            "--style-image draws whole photos as pixels", mend="Leave --crop, svg and pdf out."
+            "--style-image draws whole photos as pixels", hint="Leave --crop, svg and pdf out."
         )
     reads = InputFiles(
         [
@@ -383,7 +383,7 @@ def stylize(
     if any(job.source is None for job in jobs):
         reads.add_stream(0, "standard input")
     if to_stdout and reads.find(1) is not None:
-        raise UsageError("stdout is the input", mend="Redirect it into another file.")
+        raise UsageError("stdout is the input", hint="Redirect it into another file.")
     for path, option in ((sheet, "--sheet"), (manifest, "--manifest")):
         if path is not None:
             check_output(path, reads, option=option, named=True)
@@ -418,7 +418,7 @@ def stylize(
         if not trgb:
             refuse_given(ctx, "has no effect with --no-trgb", "color")
         if len(set(names)) < len(names):
-            raise UsageError("a style and a character have the same name", mend="Draw one at once.")
+            raise UsageError("a style and a character have the same name", hint="Draw one at once.")
     drawing: Engine | None = transfer or toonifier
     if styles and transfer is None:
         drawing = _style_engine(
@@ -435,10 +435,10 @@ def stylize(
         )
     assert drawing is not None
     if to_stdout and len(names) > 1:
-        raise UsageError("stdout takes one drawing", mend="Give -o FOLDER for several.")
+        raise UsageError("stdout takes one drawing", hint="Give -o FOLDER for several.")
     chosen_faces = faces.value if faces else ("all" if paste or whole else "largest")
     if to_stdout and chosen_faces == "all" and not paste and not whole and only is None:
-        raise UsageError("stdout takes one face", mend="Leave --faces all out, or add --paste.")
+        raise UsageError("stdout takes one face", hint="Leave --faces all out, or add --paste.")
     options = Options(
         characters=names,
         styles=styles,
@@ -518,7 +518,7 @@ def _listed(source: str, null: bool) -> list[str]:
             return read_list(file, source, null=null)
     except OSError as error:
         raise InputError(
-            f"can't read {source}: {error.strerror or error}", mend="Check the name."
+            f"can't read {source}: {error.strerror or error}", hint="Check the name."
         ) from error
 
 
@@ -542,11 +542,11 @@ def choose_characters(
         UsageError: an unknown name, or the bundle has no characters.
     """
     if not known:
-        raise UsageError("the bundle has no characters", mend="Add some: toonify build-lut --help.")
+        raise UsageError("the bundle has no characters", hint="Add some: toonify build-lut --help.")
     if rules and any("=" in item for item in asked):
-        from toonify.video.casting import Casting
+        from toonify.video.assignment import CharacterAssignment
 
-        Casting(asked, known)
+        CharacterAssignment(asked, known)
         return (",".join(asked),)
     return choose_names("character", asked, known)
 
@@ -596,13 +596,13 @@ def _check_style_options(pasted_together: bool, aligned: bool, one_of_all: bool)
     if pasted_together:
         raise UsageError(
             "--paste puts characters into the photo, which a style draws as a whole",
-            mend="Name a --style or a --character, not both (--background keep leaves what is"
+            hint="Name a --style or a --character, not both (--background keep leaves what is"
             " around people).",
         )
     if one_of_all and not aligned:
         raise UsageError(
             "a style draws everybody in a photo",
-            mend="Leave --faces and --only out, or add --crop.",
+            hint="Leave --faces and --only out, or add --crop.",
         )
 
 
@@ -620,7 +620,7 @@ def _check_format(asked: Format | None, jobs: Sequence[Job]) -> None:
             continue
         if job.target.suffix.lower().replace("jpeg", "jpg") != f".{asked}":
             raise UsageError(
-                f"{job.target} is no name for --format {asked.value}", mend="Take one of both."
+                f"{job.target} is no name for --format {asked.value}", hint="Take one of both."
             )
 
 
@@ -628,7 +628,7 @@ def _check_quality(quality: int | None, kind: str, jobs: Sequence[Job]) -> None:
     written = {job.target.suffix.lower() for job in jobs if job.target is not None}
     written |= {f".{kind}" for job in jobs if job.to_stdout}
     if quality is not None and jobs and not written & {".jpg", ".jpeg", ".webp"}:
-        raise UsageError("--quality is of JPEG and WebP", mend="Leave it out, or --format jpg.")
+        raise UsageError("--quality is of JPEG and WebP", hint="Leave it out, or --format jpg.")
 
 
 def _has_jpeg(kind: str, jobs: Sequence[Job]) -> bool:
@@ -640,15 +640,15 @@ def _check_only(only: str | None, *, aligned: bool, faces: Faces | None) -> None
     if only is None:
         return
     if only not in ("left", "middle", "right") and not (only.isdecimal() and int(only) > 0):
-        raise UsageError(f"--only {only!r} names nobody", mend="Give left, middle, right, 1, 2, …")
+        raise UsageError(f"--only {only!r} names nobody", hint="Give left, middle, right, 1, 2, …")
     if aligned or faces is not None:
         other = "--aligned" if aligned else "--faces"
-        raise UsageError(f"--only picks a face, {other} too", mend="Take one of them.")
+        raise UsageError(f"--only picks a face, {other} too", hint="Take one of them.")
 
 
 def _check_suffix(sheet: Path | None) -> None:
     if sheet is not None and sheet.suffix.lower() != ".png":
-        raise UsageError(f"the sheet {sheet} must be a .png file", mend="Rename it.")
+        raise UsageError(f"the sheet {sheet} must be a .png file", hint="Rename it.")
 
 
 def _line(result: Result) -> str:

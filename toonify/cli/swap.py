@@ -46,7 +46,7 @@ def swap(
     from toonify.training.swap import compare_parents, layer_swap, toon_share
 
     if output.suffix != ".safetensors":
-        raise UsageError(f"a generator is written as .safetensors, not {output}", mend="Rename it.")
+        raise UsageError(f"a generator is written as .safetensors, not {output}", hint="Rename it.")
     check_output(output, InputFiles(model_files(source, toon)), named=True)
     parents = [load_generator(locate(name, "generator")) for name in (source, toon)]
     swapped = layer_swap(*parents, resolution=resolution, blend=blend)

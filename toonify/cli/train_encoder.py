@@ -261,13 +261,13 @@ def train_encoder(
     settings = settings_of(ctx)
     device = pick_device(settings.device)
     if settings.dtype == "float16":
-        raise UsageError("float16 is too coarse to train in", mend="Use --dtype bfloat16.")
+        raise UsageError("float16 is too coarse to train in", hint="Use --dtype bfloat16.")
     bfloat16 = str(pick_dtype(settings.dtype, device)) != "torch.float32"
     kind: variants.Variant = (variant or VariantName.compact).value
     if task is TaskName.face:
         _check(start, variant, size, steps)
     elif variant or steps:
-        raise UsageError("--variant and --steps are of --task face", mend="Leave them out.")
+        raise UsageError("--variant and --steps are of --task face", hint="Leave them out.")
     check_faces(photos, aligned, photo_share, pairs, pair_count)
     image_weights = {"l2": l2, "lpips": lpips, "identity": identity, "w_norm": w_norm}
 
@@ -377,12 +377,12 @@ def _check(
 
     if start is not None and (variant or size or steps):
         raise UsageError(
-            "--start brings its own architecture", mend="Leave --variant, --size and --steps out."
+            "--start brings its own architecture", hint="Leave --variant, --size and --steps out."
         )
     if size is not None and variant in (None, VariantName.compact):
-        raise UsageError("--size is of psp and restyle", mend="Add --variant restyle.")
+        raise UsageError("--size is of psp and restyle", hint="Add --variant restyle.")
     if size is not None and size.value not in SIZES:
-        raise UsageError(f"--size {size.value} is of StyleGANEX's", mend="Choose 10, 18 or 50.")
+        raise UsageError(f"--size {size.value} is of StyleGANEX's", hint="Choose 10, 18 or 50.")
 
 
 def _loaded(start: str, generator: Generator) -> TrainableEncoder:

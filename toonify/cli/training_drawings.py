@@ -46,7 +46,7 @@ def _drawing(options: FrameOptions, name: str, size: int) -> np.ndarray:
     found = sorted(p for p in folder.iterdir() if p.stem == stem.name) if folder.is_dir() else []
     if not found:
         raise InputError(
-            f"no drawing of {name} in {options.drawings}", mend="Name it as the photograph."
+            f"no drawing of {name} in {options.drawings}", hint="Name it as the photograph."
         )
     if options.task == "mask":
         labels = centre_square(read_mask(found[0]))

@@ -56,13 +56,13 @@ def check_faces(
     if photos is None and (aligned or photo_share):
         raise UsageError(
             f"{'--aligned' if aligned else '--photo-share'} needs photographs",
-            mend="Name their folder with --photos.",
+            hint="Name their folder with --photos.",
         )
     if pair_count is not None and pairs is None:
-        raise UsageError("--pair-count is of --pairs", mend="Name their folder with --pairs.")
+        raise UsageError("--pair-count is of --pairs", hint="Name their folder with --pairs.")
     if pairs is not None and photo_share == 1:
         raise UsageError(
-            "--photo-share 1 leaves the pairs out", mend="Lower it, or leave --pairs out."
+            "--photo-share 1 leaves the pairs out", hint="Lower it, or leave --pairs out."
         )
 
 
@@ -135,7 +135,7 @@ def face_reader(name: str | None, generator: Generator) -> Callable[[Tensor], Te
     if width != generator.w_dim:
         raise UsageError(
             f"the encoder's codes have {width} numbers, the generator takes {generator.w_dim}",
-            mend="Give an encoder of the same W: --codes-by.",
+            hint="Give an encoder of the same W: --codes-by.",
         )
     cast(nn.Module, encoder).requires_grad_(False)
 

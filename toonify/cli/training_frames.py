@@ -78,11 +78,11 @@ def check(options: FrameOptions) -> None:
         given += ["--compile"] if options.compiled else []
         if given:
             raise UsageError(
-                f"{given[0]} is of StyleGANEX's tasks", mend="Add --task, or leave it out."
+                f"{given[0]} is of StyleGANEX's tasks", hint="Add --task, or leave it out."
             )
     elif options.size is not None and options.size not in SIZES:
         raise UsageError(
-            f"--size {options.size} is of psp and restyle", mend="Choose 12, 24 or 50."
+            f"--size {options.size} is of psp and restyle", hint="Choose 12, 24 or 50."
         )
     still = ("face", "inversion", "super-resolution", "sketch", "mask")
     belongs = {
@@ -100,33 +100,33 @@ def check(options: FrameOptions) -> None:
     }
     for name, (value, tasks) in belongs.items():
         if value is not None and task not in tasks:
-            raise UsageError(f"{name} is of {' and '.join(tasks)}", mend="Leave it out.")
+            raise UsageError(f"{name} is of {' and '.join(tasks)}", hint="Leave it out.")
     if options.strength != 1 and task != "video-edit":
-        raise UsageError("--strength is of video-edit", mend="Leave it out.")
+        raise UsageError("--strength is of video-edit", hint="Leave it out.")
     if options.cutouts is None and (options.toon or options.table):
-        raise UsageError("--toon and --table go with --cutouts", mend="Add --cutouts FOLDER.")
+        raise UsageError("--toon and --table go with --cutouts", hint="Add --cutouts FOLDER.")
     if options.drawings is not None and not options.aligned:
         raise UsageError(
             "photographs that are found and turned upright don't fit their drawings",
-            mend="Give FFHQ crops and their drawings, and add --aligned.",
+            hint="Give FFHQ crops and their drawings, and add --aligned.",
         )
     if options.start is not None and options.size is not None:
-        raise UsageError("--start brings its own size", mend="Leave --size out.")
+        raise UsageError("--start brings its own size", hint="Leave --size out.")
     if task == "mask" and (options.drawings is None) == (options.parser is None):
         raise UsageError(
             "masks come from a folder or from a parsing network",
-            mend="Give --drawings FOLDER or --parser default.",
+            hint="Give --drawings FOLDER or --parser default.",
         )
     if task == "video-edit" and options.direction is None:
-        raise UsageError("an edit has a direction", mend="Add --direction, sefa-1 say.")
+        raise UsageError("an edit has a direction", hint="Add --direction, sefa-1 say.")
     if task == "video-toonify":
         if options.cutouts is None and options.faces is None:
             raise UsageError(
                 "frames are toonified by --cutouts or, from codes alone, by --faces",
-                mend="Give --cutouts FOLDER --toon BUNDLE, or --faces GENERATOR.",
+                hint="Give --cutouts FOLDER --toon BUNDLE, or --faces GENERATOR.",
             )
         if options.cutouts is not None and options.toon is None and options.table is None:
-            raise UsageError("whose characters?", mend="Add --toon BUNDLE or --table TABLE.")
+            raise UsageError("whose characters?", hint="Add --toon BUNDLE or --table TABLE.")
 
 
 def train(
@@ -160,7 +160,7 @@ def train(
     if not isinstance(network, StyleGAN2Generator):
         raise UsageError(
             "whole frames need a generator of StyleGAN2's layout",
-            mend="Make one of it: toonify distill.",
+            hint="Make one of it: toonify distill.",
         )
     if options.start is None:
         size = options.size or "12"
@@ -261,7 +261,7 @@ def _loaded(
         or encoder.feature_channels != generator.channels[4]
     ):
         raise UsageError(
-            f"{start} is no encoder of this generator for {task.name}", mend="Leave --start out."
+            f"{start} is no encoder of this generator for {task.name}", hint="Leave --start out."
         )
     return encoder
 
@@ -345,7 +345,7 @@ def _make_cutouts(options: FrameOptions, settings: Settings) -> None:
 
     if options.toon is None or options.cutouts is None:
         raise UsageError(
-            f"{options.cutouts} holds no cutouts", mend="Add --toon BUNDLE to make some."
+            f"{options.cutouts} holds no cutouts", hint="Add --toon BUNDLE to make some."
         )
     toonifier = Toonifier.from_bundle(options.toon, device=settings.device, dtype=settings.dtype)
     faces = load_generator(locate(options.faces or FACES, "generator"), device=toonifier.device)

@@ -129,15 +129,15 @@ def translate(
     settings = settings_of(ctx)
     _check(task, output, samples, factor, parser, strength)
     if character is not None and (task is not Task.toonify or checkpoint is not None):
-        raise UsageError("--character is of a bundle's toonify", mend="Leave it out.")
+        raise UsageError("--character is of a bundle's toonify", hint="Leave it out.")
     if style is not None and (task is not Task.toonify or checkpoint is not None or character):
-        raise UsageError("--style is of a bundle's toonify", mend="Leave it or --character out.")
+        raise UsageError("--style is of a bundle's toonify", hint="Leave it or --character out.")
     present(source)
     if parser != Path("default"):
         present(parser)
     if task is Task.toonify and checkpoint is None:
         if generator is not None:
-            raise UsageError("--generator is of a --checkpoint", mend="Leave it out, or add one.")
+            raise UsageError("--generator is of a --checkpoint", hint="Leave it out, or add one.")
         refuse_given(ctx, "has no effect: toonify draws whole frames", "frame")
         _toonify(settings, source, output, bundle, character, style, strip)
         return
@@ -180,17 +180,17 @@ def _toonify(
     from toonify.faces import get_detector
     from toonify.frame_engine import FrameToonifier
     from toonify.media.images import read_image, write_image
-    from toonify.video import Casting, FrameArtist
+    from toonify.video import CharacterAssignment, FrameArtist
     from toonify.video.stills import draw_still
 
     check_output(output, InputFiles([source, *model_files(bundle)]), named=True)
     frames = FrameToonifier.from_bundle(bundle, device=settings.device, dtype=settings.dtype)
-    casting = Casting([character] if character else [], frames.characters)
+    assignment = CharacterAssignment([character] if character else [], frames.characters)
     image = read_image(source)
     detector = get_detector(device=str(frames.device), offline=settings.offline)
-    drawn, count = draw_still(image.flat, FrameArtist(frames, detector), casting)
+    drawn, count = draw_still(image.flat, FrameArtist(frames, detector), assignment)
     if not count:
-        raise InputError(f"{source}: no face found", mend="Use a picture with a visible face.")
+        raise InputError(f"{source}: no face found", hint="Use a picture with a visible face.")
     metadata = image.metadata.stripped() if strip else image.metadata
     alpha = None if image.alpha is None else fitted(image.alpha, drawn)
     write_image(output, drawn, alpha=alpha, metadata=metadata)
@@ -257,14 +257,14 @@ def _images(
     name: t.Task = task.value
     t.check_encoder(model, name)
     if name == "super-resolution" or name == "edit" or name == "toonify":
-        shot = photos.shoot(source, lower=factor)
-        yield t.translate_frame(model, shot, name, strength=strength)
+        aligned = photos.prepare_input(source, lower=factor)
+        yield t.translate_frame(model, aligned, name, strength=strength)
         return
     if task is Task.sketch:
         drawing = t.sketch_tensor(read_image(source).flat)
     elif parser is not None:
-        shot = photos.shoot(source)
-        seen = shot.face if shot.frame is None else shot.frame
+        aligned = photos.prepare_input(source)
+        seen = aligned.face if aligned.frame is None else aligned.frame
         drawing = t.mask_tensor(t.load_parser(parser)(seen))
     else:
         drawing = t.mask_tensor(t.read_mask(source))
@@ -282,12 +282,12 @@ def _check(
     from toonify.media.images import FORMATS
 
     if output.suffix.lower() not in FORMATS:
-        raise UsageError(f"can't write a picture as {output.name!r}", mend="Use .png or .jpg.")
+        raise UsageError(f"can't write a picture as {output.name!r}", hint="Use .png or .jpg.")
     if samples > 1 and task not in DRAWINGS:
-        raise UsageError(f"{task.value} has one answer", mend="Leave --samples out.")
+        raise UsageError(f"{task.value} has one answer", hint="Leave --samples out.")
     if strength != 1 and task is not Task.edit:
-        raise UsageError("--strength belongs to edit", mend="Leave it out.")
+        raise UsageError("--strength belongs to edit", hint="Leave it out.")
     if factor is not None and task is not Task.super_resolution:
-        raise UsageError("--factor belongs to super-resolution", mend="Leave it out.")
+        raise UsageError("--factor belongs to super-resolution", hint="Leave it out.")
     if parser is not None and task is not Task.mask:
-        raise UsageError("--parser belongs to masks", mend="Add --task mask, or leave it out.")
+        raise UsageError("--parser belongs to masks", hint="Add --task mask, or leave it out.")

@@ -112,7 +112,9 @@ def video(
     min_face: MinFaceOption = None,
     smooth: Annotated[
         float,
-        typer.Option(min=0.0, max=1.0, help="Steadiness through time; 0 is each frame alone."),
+        typer.Option(
+            min=0.0, max=1.0, help="TemporalConsistency through time; 0 is each frame alone."
+        ),
     ] = 0.5,
     background: BackgroundOption = None,
     start: Annotated[str, typer.Option(help="Where to begin: seconds, or H:MM:SS.")] = "0",
@@ -167,7 +169,7 @@ def video(
     clips = several_clips(inputs)
     source = inputs[0]
     if clips is not None and preview:
-        raise UsageError("--preview is of one clip", mend="Name one.")
+        raise UsageError("--preview is of one clip", hint="Name one.")
     if preview:
         idle = ("smooth", "codec", "crf", "pix_fmt", "resume", "keep_partial", "side_by_side")
         refuse_given(ctx, "has no effect with --preview", *idle)
@@ -194,17 +196,17 @@ def video(
         if character or other:
             raise UsageError(
                 "a clip is drawn in a style or as characters, not both",
-                mend="Leave --style or --character, --engine and --checkpoint out.",
+                hint="Leave --style or --character, --engine and --checkpoint out.",
             )
         refuse_character_options(level, trgb, color)
         artist, identity = _style_artist(
             settings, styles, bundle, landmarks.value, min_face, background
         )
         if largest:
-            raise UsageError("a style draws everybody in a clip", mend="Leave --faces out.")
+            raise UsageError("a style draws everybody in a clip", hint="Leave --faces out.")
     else:
         if background is not None:
-            raise UsageError("--background is of styles", mend="Name a --style.")
+            raise UsageError("--background is of styles", hint="Name a --style.")
         together = batch_size_of(batch_size, settings, bundle)
         prepare_drawing(settings, bundle)
         drawing = {"level": level, "trgb": trgb, "color": color, "batch_size": together}
@@ -261,8 +263,8 @@ def _draw_several(
 ) -> int:
     """Draw one clip after the other; gives how many failed, each of which was named."""
     from toonify.video import convert
+    from toonify.video.resume import fingerprint
     from toonify.video.several import Ledger
-    from toonify.video.work import fingerprint
 
     ledger, failed = Ledger(places[0].parent, reads), 0
     about = str(replace(options, resume=True, keep_partial=False))
@@ -304,10 +306,10 @@ def _style_artist(
     from toonify.video.style_artist import StyleArtist
 
     if len(styles) > 1:
-        raise UsageError("a clip is drawn in one style", mend="Make one clip for each.")
+        raise UsageError("a clip is drawn in one style", hint="Make one clip for each.")
     behind = chosen_background(background)
     if behind == "transparent":
-        raise UsageError("clips are not transparent", mend="Take a color: --background '#00ff00'.")
+        raise UsageError("clips are not transparent", hint="Take a color: --background '#00ff00'.")
     detector = get_detector(landmarks, offline=settings.offline, min_face=min_face)
     portraits = PortraitEngine.from_bundle(bundle, detector=detector)
     about = StyleBatchEngine(portraits, background=behind, networks=style_networks(bundle))
@@ -333,7 +335,7 @@ def _artist(
     from toonify.video import CdsmArtist, FrameArtist
 
     if checkpoint is not None and engine is Engine.cdsm:
-        raise UsageError("--checkpoint is of the engine styleganex", mend="Leave one of them out.")
+        raise UsageError("--checkpoint is of the engine styleganex", hint="Leave one of them out.")
     networks = {"device": settings.device, "dtype": settings.dtype}
     identity: dict[str, Any] = {**drawing, "landmarks": landmarks, "min_face": min_face}
     whole = engine is Engine.styleganex or checkpoint is not None
@@ -353,7 +355,7 @@ def _artist(
             raise UsageError(
                 "--level, --trgb and --color are of the engine cdsm: here all of a code is the"
                 " character's",
-                mend="Leave them out, or add --engine cdsm.",
+                hint="Leave them out, or add --engine cdsm.",
             )
         about = {"engine": "styleganex", "networks": _hash(frames.network.base, frames.encoder)}
         identity |= about | {"codes": None if frames.table is None else _codes_hash(frames.table)}
@@ -386,7 +388,7 @@ def seconds(text: str, option: str) -> float:
         if len(parts) > 3 or any(part < 0 for part in parts):
             raise ValueError
     except ValueError:
-        raise UsageError(f"{option} {text!r} is no time", mend="Give 12.5 or 1:02:03.") from None
+        raise UsageError(f"{option} {text!r} is no time", hint="Give 12.5 or 1:02:03.") from None
     return sum(part * 60**power for power, part in enumerate(reversed(parts)))
 
 
@@ -399,7 +401,7 @@ def _rate(text: str | None) -> Fraction | None:
             raise ValueError
     except (ValueError, ZeroDivisionError):
         raise UsageError(
-            f"--fps {text!r} is no frame rate", mend="Give 25 or 30000/1001."
+            f"--fps {text!r} is no frame rate", hint="Give 25 or 30000/1001."
         ) from None
     return rate
 

@@ -48,7 +48,7 @@ def sefa(generator: Generator, layers: range | None = None) -> Tensor:
         if layer.kind == "conv" and (layers is None or layer.latent_index in layers)
     ]
     if not rows:
-        raise UsageError("these layers drive no convolution", mend="Choose a wider --layers.")
+        raise UsageError("these layers drive no convolution", hint="Choose a wider --layers.")
     weights = F.normalize(torch.cat(rows).double(), dim=1)
     _, vectors = torch.linalg.eigh(weights.T @ weights)
     directions = vectors.flip(1).T
@@ -71,7 +71,7 @@ def read_directions(path: str | os.PathLike[str]) -> dict[str, Tensor]:
     """
     file = Path(path)
     if not file.is_file():
-        raise InputError(f"no directions at {file}", mend="Check the name.")
+        raise InputError(f"no directions at {file}", hint="Check the name.")
     try:
         found = _read(file)
         directions = {name: _shaped(value) for name, value in found.items()}
@@ -79,7 +79,7 @@ def read_directions(path: str | os.PathLike[str]) -> dict[str, Tensor]:
         reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
         raise InputError(
             f"{file} holds no directions ({reason:.100})",
-            mend="Expected arrays (512,) or (18, 512) in .npy, .npz, .pt or .safetensors.",
+            hint="Expected arrays (512,) or (18, 512) in .npy, .npz, .pt or .safetensors.",
         ) from error
     if not directions or not all(value.isfinite().all() for value in directions.values()):
         raise InputError(f"{file} holds no finite directions")
@@ -141,7 +141,7 @@ def find_direction(
         number = text.removeprefix("sefa-")
         if not number.isdigit() or not 1 <= int(number) <= generator.w_dim:
             raise UsageError(
-                f"there is no direction {text!r}", mend=f"Take sefa-1 to sefa-{generator.w_dim}."
+                f"there is no direction {text!r}", hint=f"Take sefa-1 to sefa-{generator.w_dim}."
             )
         return sefa(generator, layers)[int(number) - 1]
     path, name = Path(text), ""
@@ -166,7 +166,7 @@ def find_direction(
         raise UsageError(
             f"the direction {text} has shape {tuple(direction.shape)}, the generator takes "
             f"({generator.w_dim},) or ({generator.num_ws}, {generator.w_dim})",
-            mend="Use one made for this generator.",
+            hint="Use one made for this generator.",
         )
     return direction
 
@@ -187,7 +187,7 @@ def fit_direction(positive: Tensor, negative: Tensor) -> Tensor:
     if min(len(positive), len(negative)) < LEAST_PHOTOS:
         raise UsageError(
             f"{len(positive)} photos with and {len(negative)} without are too few",
-            mend=f"Give at least {LEAST_PHOTOS} on each side; 20 and more do well.",
+            hint=f"Give at least {LEAST_PHOTOS} on each side; 20 and more do well.",
         )
     x = torch.cat([positive, negative]).flatten(1).double().cpu()
     y = torch.cat([torch.ones(len(positive)), -torch.ones(len(negative))]).double()

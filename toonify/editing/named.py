@@ -85,7 +85,7 @@ class NamedDirections:
                 raise ValueError("its vectors don't have one shape")
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise ModelError(
-                f"{path} holds no named directions ({error})", mend="Install toonify again."
+                f"{path} holds no named directions ({error})", hint="Install toonify again."
             ) from error
         return cls(w_avg, vectors, about, None if parser is None else parser.float())
 
@@ -95,7 +95,7 @@ class NamedDirections:
         if own.shape != self.w_avg.shape or F.cosine_similarity(own, self.w_avg, dim=0) < ALIKE:
             raise UsageError(
                 "named directions are of faces as in the FFHQ set, the generator has another W",
-                mend="Take sefa-1 and so on, or --fit one.",
+                hint="Take sefa-1 and so on, or --fit one.",
             )
 
     def parse(self, generator: Generator, w_plus: Tensor) -> Points | None:

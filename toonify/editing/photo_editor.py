@@ -51,7 +51,7 @@ class PhotoEditor:
     ) -> None:
         faces = detector.detect(rgb)
         if not faces:
-            raise InputError("no face found", mend="Use a picture with a visible face.")
+            raise InputError("no face found", hint="Use a picture with a visible face.")
         self.rgb, self.model, self.directions = rgb, model, directions
         self.alignment = align(rgb, faces[0], CROP)
         photo = to_tensor(self.alignment.image).to(model.device)

@@ -52,7 +52,7 @@ class FaceMask:
 
         found = self._detector.detect(rgb)
         if not found:
-            raise InputError("no face found", mend="Take another --region.")
+            raise InputError("no face found", hint="Take another --region.")
         mask = np.zeros(rgb.shape[:2], np.float32)
         wanted = [LABELS.index(name) for name in OF_FACES]
         for face in found:
@@ -79,7 +79,7 @@ class GivenMask:
 
         picture = cv2.cvtColor(read_image(path).rgb, cv2.COLOR_RGB2GRAY)
         if picture.max() < 8:
-            raise InputError(f"the mask {path} is empty", mend="Paint white where it shall act.")
+            raise InputError(f"the mask {path} is empty", hint="Paint white where it shall act.")
         self.path, self._mask = path, f32(picture) / 255
 
     def __call__(self, rgb: RGB) -> Points:
@@ -87,7 +87,7 @@ class GivenMask:
         if abs(own_width * height - own_height * width) > 0.01 * own_width * height:
             raise InputError(
                 f"the mask {self.path} is {own_width}x{own_height}, the photo {width}x{height}",
-                mend="Give a mask of the photo's shape.",
+                hint="Give a mask of the photo's shape.",
             )
         how = cv2.INTER_AREA if own_width > width else cv2.INTER_LINEAR
         return f32(cv2.resize(self._mask, (width, height), interpolation=how))
@@ -108,7 +108,7 @@ def region_mask(
     if not Path(region).is_file():
         raise UsageError(
             f"there is no region or mask {region!r}",
-            mend="Say person, background, face, or name a picture.",
+            hint="Say person, background, face, or name a picture.",
         )
     return GivenMask(Path(region))
 
@@ -132,6 +132,6 @@ def _part(bundle: str, part: str) -> Path:
     folder = bundle_folder(bundle)
     manifest = read_manifest(folder)
     if part not in (manifest.get("files") or {}):
-        raise ModelError(f"the bundle {bundle} has no {part}", mend="Leave --bundle out.")
+        raise ModelError(f"the bundle {bundle} has no {part}", hint="Leave --bundle out.")
     check_part(folder, manifest, part)
     return part_path(folder, manifest, part)

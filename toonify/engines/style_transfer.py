@@ -70,7 +70,7 @@ class StyleTransferEngine:
         for style in styles:
             check_style(style)
         if self.kind == "wct2" and len(styles) != 1:
-            raise InputError("wct2 takes one style picture", mend="Give one --style-image.")
+            raise InputError("wct2 takes one style picture", hint="Give one --style-image.")
         self.shares = list(shares) if shares else [1.0] * len(styles)
         self.alpha, self.preserve_color = alpha, preserve_color
         self.region, self.labels, self.max_size = region, labels, max_size
@@ -174,10 +174,10 @@ def check_style(rgb: RGB) -> None:
     if min(rgb.shape[:2]) < SMALLEST:
         raise InputError(
             f"a style picture of {rgb.shape[1]}x{rgb.shape[0]} px is too small",
-            mend=f"Give one of {SMALLEST} px and more; 256 and more do well.",
+            hint=f"Give one of {SMALLEST} px and more; 256 and more do well.",
         )
     if float((rgb / 255).reshape(-1, 3).std(axis=0).max()) < ONE_COLOR:
-        raise InputError("the style picture is of one color", mend="Give one that shows something.")
+        raise InputError("the style picture is of one color", hint="Give one that shows something.")
 
 
 def led_back(small: RGB, result: Points, rgb: RGB) -> Points:

@@ -75,7 +75,7 @@ class ReportFolder:
         except OSError as error:
             raise InputError(
                 f"can't make the folder {folder}: {error.strerror or error}",
-                mend="Choose another -o.",
+                hint="Choose another -o.",
             ) from error
         # every character's subjects side by side, so that two editions can be compared
         names = dict.fromkeys(name for subject in subjects for name in subject.characters)
@@ -118,7 +118,7 @@ class ReportFolder:
         except OSError as error:
             raise InputError(
                 f"can't write to {self.folder}: {error.strerror or error}",
-                mend="Make room, or choose another -o.",
+                hint="Make room, or choose another -o.",
             ) from error
 
     def __enter__(self) -> ReportFolder:

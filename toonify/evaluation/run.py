@@ -213,7 +213,7 @@ def evaluate_photos(
         on_failure: gets one line for each photo that fails.
 
     Raises:
-        UsageError, ModelError: what no other photo would mend, such as an unknown character.
+        UsageError, ModelError: what no other photo would hint, such as an unknown character.
     """
     run = Run()
     gathered: dict[tuple[str, str], list[Features]] = {}
@@ -267,13 +267,13 @@ def _one(
     height, width = image.shape[:2]
     if aligned and height != width:
         raise InputError(
-            f"{path} is {width}x{height}, an aligned face is square", mend="Leave --aligned out."
+            f"{path} is {width}x{height}, an aligned face is square", hint="Leave --aligned out."
         )
     started = time.perf_counter()
     faces = [] if aligned else finder.detector.detect(image)
     if not aligned and not faces:
         raise InputError(
-            f"no face found in {path}", mend="Try a larger or frontal face, or --aligned."
+            f"no face found in {path}", hint="Try a larger or frontal face, or --aligned."
         )
     found = time.perf_counter() - started
     crops: dict[int, np.ndarray] = {}

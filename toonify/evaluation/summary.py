@@ -54,7 +54,7 @@ def drawing_features(
     if not found:
         raise InputError(
             f"{folder} has no sub-folder named {' or '.join(characters)}",
-            mend="Give each character a sub-folder of its drawings.",
+            hint="Give each character a sub-folder of its drawings.",
         )
     paths = {name: list(iter_images(folder / name, recursive=True)) for name in found}
     total, done = sum(map(len, paths.values())), 0

@@ -52,4 +52,4 @@ def get_detector(
     if name == "face-alignment":
         detector = FaceAlignmentDetector(device=device, offline=offline)
         return TiledDetector(detector, min_face=min_face)
-    raise UsageError(f"unknown face detector {name!r}", mend=f"Use one of {', '.join(DETECTORS)}.")
+    raise UsageError(f"unknown face detector {name!r}", hint=f"Use one of {', '.join(DETECTORS)}.")

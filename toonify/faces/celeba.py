@@ -87,7 +87,7 @@ class HeadLabeler:
             self._detector = self._make_detector()
         faces = self._detector.detect(rgb)
         if not faces:
-            raise InputError("no face found", mend="Use a picture with a visible face.")
+            raise InputError("no face found", hint="Use a picture with a visible face.")
         labels = np.zeros(rgb.shape[:2], np.uint8)
         for face in sorted(faces, key=lambda face: face.size):  # the largest lies on top
             found = self._head(rgb, face)

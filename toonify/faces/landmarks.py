@@ -42,16 +42,16 @@ class FaceAlignmentDetector(FaceDetector):
     def __init__(self, *, device: str = "cpu", offline: bool = True) -> None:
         from toonify.checkpoints.download import obtain  # not before it is needed: imports ssl
 
-        mend = "Run: toonify models pull face-alignment, or use --landmarks mtcnn."
+        hint = "Run: toonify models pull face-alignment, or use --landmarks mtcnn."
         try:
             obtain("face-alignment", offline=offline)
         except ModelError as error:
-            raise ModelError("face-alignment's weights are not here", mend=mend) from error
+            raise ModelError("face-alignment's weights are not here", hint=hint) from error
         try:
             import face_alignment
         except ImportError as error:
             raise ModelError(
-                "the package face-alignment is not installed", mend="Install it with pip."
+                "the package face-alignment is not installed", hint="Install it with pip."
             ) from error
         options: dict[str, Any] = {"device": device, "flip_input": False}
         # The boxes come from MTCNN; the "folder" detector is the one that has no weights.
@@ -61,7 +61,7 @@ class FaceAlignmentDetector(FaceDetector):
         try:
             self._net = face_alignment.FaceAlignment(face_alignment.LandmarksType.TWO_D, **options)
         except (OSError, URLError, RuntimeError, pickle.UnpicklingError) as error:
-            raise ModelError(f"can't load face-alignment's weights: {error}", mend=mend) from error
+            raise ModelError(f"can't load face-alignment's weights: {error}", hint=hint) from error
         self._boxes = MTCNNDetector()
 
     def smallest(self, longest: float, *, quick: bool = False) -> float:

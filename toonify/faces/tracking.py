@@ -31,7 +31,7 @@ LEAST_SHOWN = 0.2  # part of a picture that has to be neither white nor black to
 
 
 @dataclass(frozen=True, eq=False)
-class Sighting:
+class TrackedFace:
     """One person in one frame.
 
     Attributes:
@@ -68,7 +68,7 @@ class Tracker:
         self._turn: int | None = None  # looks since the last new shot; None before the first
         self._before: tuple[np.ndarray, Points] | None = None
 
-    def step(self, rgb: RGB) -> tuple[list[Sighting], bool]:
+    def step(self, rgb: RGB) -> tuple[list[TrackedFace], bool]:
         """Who is where in the next frame (H, W, 3) uint8, and whether it begins a new shot."""
         cut = self._is_cut(rgb)
         if cut:
@@ -88,12 +88,12 @@ class Tracker:
                 track.speed = f32(track.speed * 0.8)
                 track.face = _moved(track.face, track.speed)
         self._tracks = [track for track in self._tracks if track.lost <= FORGET]
-        seen = [Sighting(number, face) for number, face in sorted(found.items())]
+        seen = [TrackedFace(number, face) for number, face in sorted(found.items())]
         if self.largest and seen:
             seen = [self._chosen(seen)]
         return seen, cut
 
-    def _chosen(self, seen: list[Sighting]) -> Sighting:
+    def _chosen(self, seen: list[TrackedFace]) -> TrackedFace:
         """The largest face, with a preference for the one chosen before."""
         old = min((track.number for track in self._tracks), default=0)
         return max(seen, key=lambda s: s.face.size * (1.5 if s.person == old else 1.0))

@@ -26,7 +26,7 @@ SMALLEST, MOST_PIXELS = 32, 2**20
 
 
 @dataclass(frozen=True, eq=False)
-class Shot:
+class AlignedInput:
     """What the encoders read of one photograph.
 
     Attributes:
@@ -38,13 +38,13 @@ class Shot:
     frame: RGB | None
 
 
-def shoot(
+def prepare_input(
     rgb: RGB,
     framing: Framing,
     detector: FaceDetector | None = None,
     *,
     lower: int | None = None,
-) -> Shot:
+) -> AlignedInput:
     """Frame and face of a photograph (H, W, 3) uint8.
 
     Args:
@@ -58,20 +58,20 @@ def shoot(
     """
     if framing == "aligned":
         face = resize(rgb, INPUT_SIZE, INPUT_SIZE)
-        return Shot(lowered(face, lower) if lower else face, None)
+        return AlignedInput(lowered(face, lower) if lower else face, None)
     if detector is None:
         raise ValueError("a detector is needed to find the face")
     faces = detector.detect(rgb)
     if not faces:
-        raise InputError("no face found", mend="Use a picture with a visible face.")
-    shot = frame_face(rgb, faces[0], framing)
-    if not lower or shot.frame is None:
-        return shot
-    return Shot(lowered(shot.face, lower), lowered(shot.frame, lower))
+        raise InputError("no face found", hint="Use a picture with a visible face.")
+    aligned = frame_face(rgb, faces[0], framing)
+    if not lower or aligned.frame is None:
+        return aligned
+    return AlignedInput(lowered(aligned.face, lower), lowered(aligned.frame, lower))
 
 
-def frame_face(rgb: RGB, face: Face, framing: Framing) -> Shot:
-    """`shoot` for a face found already."""
+def frame_face(rgb: RGB, face: Face, framing: Framing) -> AlignedInput:
+    """`prepare_input` for a face found already."""
     crop = align(rgb, face, INPUT_SIZE).image
     left, right = face.points5[0], face.points5[1]
     scale = EYE_DISTANCE / float(np.hypot(*(right - left)))
@@ -85,15 +85,15 @@ def frame_face(rgb: RGB, face: Face, framing: Framing) -> Shot:
     if framing == "whole" and height * width > MOST_PIXELS:
         raise InputError(
             f"with the face at its size the frame would be {width}x{height} px",
-            mend="Use --frame face.",
+            hint="Use --frame face.",
         )
     if min(height, width) < SMALLEST:
         raise InputError(
             f"with the face at its size the frame is {width}x{height} px, at least {SMALLEST} "
             "are needed",
-            mend="Use a picture that shows more around the face, or --frame aligned.",
+            hint="Use a picture that shows more around the face, or --frame aligned.",
         )
-    return Shot(crop, resize(rgb[top:bottom, start:stop], height, width))
+    return AlignedInput(crop, resize(rgb[top:bottom, start:stop], height, width))
 
 
 def resize(rgb: RGB, height: int, width: int) -> RGB:
@@ -135,7 +135,7 @@ def check_finite(images: Tensor) -> None:
     if not images.isfinite().all():
         raise ModelError(
             "the model's picture is not finite",
-            mend="Get the model again, or use --dtype float32.",
+            hint="Get the model again, or use --dtype float32.",
         )
 
 
@@ -148,7 +148,7 @@ def pad_to_stride(frame: Tensor) -> Tensor:
     height, width = frame.shape[2:]
     if min(height, width) < SMALLEST:
         raise InputError(
-            f"the frame is {width}x{height} px", mend=f"At least {SMALLEST} each way are needed."
+            f"the frame is {width}x{height} px", hint=f"At least {SMALLEST} each way are needed."
         )
     padding = (0, -width % STRIDE, 0, -height % STRIDE)
     return F.pad(frame, padding, mode="reflect") if any(padding) else frame

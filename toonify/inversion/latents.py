@@ -58,7 +58,7 @@ class Latents:
         except ValueError as error:
             raise ModelError(
                 f"{path} holds no inversion ({error})",
-                mend="Make one with `toonify invert`, or give a photo.",
+                hint="Make one with `toonify invert`, or give a photo.",
             ) from error
         return latents, metadata
 

@@ -11,7 +11,7 @@ from torch.func import functional_call
 from torch.nn import functional as F
 
 from toonify.errors import ModelError
-from toonify.inversion.frames import Shot, pad_to_stride, to_tensor
+from toonify.inversion.frames import AlignedInput, pad_to_stride, to_tensor
 from toonify.inversion.latents import Latents, fit_codes
 from toonify.models.encoders import Encoder
 from toonify.models.protocol import Generator
@@ -58,7 +58,7 @@ class FaceModel:
                 raise ModelError(
                     f"the encoder's codes have {width} numbers, the generator takes"
                     f" {generator.w_dim}",
-                    mend="Use an encoder trained for this generator.",
+                    hint="Use an encoder trained for this generator.",
                 )
         if self.reads_frames:
             self.refactored(cast(StyleGANEXEncoder, encoder).feature_channels)
@@ -82,18 +82,18 @@ class FaceModel:
         if not isinstance(base, StyleGAN2Generator) or base.resolution <= FEATURE_RESOLUTION:
             raise ModelError(
                 "whole frames need a StyleGAN2 generator of 64x64 or more",
-                mend="Give one with --generator, or another --encoder for aligned faces.",
+                hint="Give one with --generator, or another --encoder for aligned faces.",
             )
         if base.channels[4] != feature_channels:
             raise ModelError(
                 f"the first feature has {feature_channels} channels, the generator takes "
                 f"{base.channels[4]}",
-                mend="Use the generator this encoder was trained for.",
+                hint="Use the generator this encoder was trained for.",
             )
         return StyleGANEXGenerator(base)
 
     @torch.no_grad()
-    def encode(self, shot: Shot) -> Latents:
+    def encode(self, aligned: AlignedInput) -> Latents:
         """Step I: the encoder's answer.
 
         Raises:
@@ -102,16 +102,16 @@ class FaceModel:
         """
         if self.encoder is None:
             raise ValueError("this model has no encoder")
-        face = to_tensor(shot.face).to(self.device)
+        face = to_tensor(aligned.face).to(self.device)
         if not self.reads_frames:
             return Latents(self.face_codes(face))
         encoder = cast(StyleGANEXEncoder, self.encoder)
         if encoder.label_channels or len(encoder.net.fusion):
             raise ModelError(
                 "the encoder was trained for a translation, whose skip connections latents lack",
-                mend="Use `toonify translate`, or the encoder styleganex-inversion.",
+                hint="Use `toonify translate`, or the encoder styleganex-inversion.",
             )
-        frame = face if shot.frame is None else to_tensor(shot.frame).to(self.device)
+        frame = face if aligned.frame is None else to_tensor(aligned.frame).to(self.device)
         with self.arithmetic():
             feature = encoder.frame_features(pad_to_stride(frame)).feature
         height, width = frame.shape[2:]
@@ -123,7 +123,7 @@ class FaceModel:
         if reader is None:
             raise ModelError(
                 "the encoder reads frames alone, and none is here for their faces",
-                mend="Put it into a bundle, whose encoder it was trained with.",
+                hint="Put it into a bundle, whose encoder it was trained with.",
             )
         size = (reader.input_size, reader.input_size)
         with self.arithmetic():
@@ -140,7 +140,7 @@ class FaceModel:
             raise ModelError(
                 f"the codes have {latents.w_plus.shape[2]} numbers, the generator takes "
                 f"{self.generator.w_dim}",
-                mend="Use the generator they were made with, or one fine-tuned from it.",
+                hint="Use the generator they were made with, or one fine-tuned from it.",
             )
         if latents.feature is None:
             return self.generator

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from toonify.inversion.frames import Shot, pad_to_stride, to_tensor
+from toonify.inversion.frames import AlignedInput, pad_to_stride, to_tensor
 from toonify.inversion.latents import Latents
 from toonify.inversion.model import FaceModel
 from toonify.models.protocol import Generator
@@ -60,11 +60,11 @@ class TuneSettings:
     lr: float = 3e-4
 
 
-def target_of(shot: Shot, latents: Latents, device: torch.device) -> Tensor:
+def target_of(aligned: AlignedInput, latents: Latents, device: torch.device) -> Tensor:
     """What the rendered picture is compared with: the padded frame, or the face."""
-    if latents.feature is None or shot.frame is None:
-        return to_tensor(shot.face).to(device)
-    return pad_to_stride(to_tensor(shot.frame).to(device))
+    if latents.feature is None or aligned.frame is None:
+        return to_tensor(aligned.face).to(device)
+    return pad_to_stride(to_tensor(aligned.frame).to(device))
 
 
 def refine(

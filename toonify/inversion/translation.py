@@ -20,7 +20,7 @@ from toonify.inversion.frames import (
     MOST_PIXELS,
     RGB,
     SMALLEST,
-    Shot,
+    AlignedInput,
     pad_to_stride,
     resize,
     to_tensor,
@@ -57,7 +57,7 @@ def check_size(height: int, width: int) -> None:
     if small or height * width > MOST_PIXELS:
         raise UsageError(
             f"a drawing of {width}x{height} px is too {'small' if small else 'large'}",
-            mend=f"Scale it to about 256 px a face, at most {MOST_PIXELS} pixels.",
+            hint=f"Scale it to about 256 px a face, at most {MOST_PIXELS} pixels.",
         )
 
 
@@ -79,7 +79,7 @@ def read_mask(path: Path) -> NDArray[np.uint8]:
             picture.load()
             values = np.asarray(picture if picture.mode in ("L", "P") else picture.convert("RGB"))
     except FileNotFoundError as error:
-        raise InputError(f"no such file: {path}", mend="Check the name.") from error
+        raise InputError(f"no such file: {path}", hint="Check the name.") from error
     except (UnidentifiedImageError, OSError, ValueError, SyntaxError) as error:
         raise InputError(f"{path} is no image that can be read ({error})") from error
     check_size(*values.shape[:2])
@@ -88,7 +88,7 @@ def read_mask(path: Path) -> NDArray[np.uint8]:
     if values.ndim == 2:
         if values.max() >= len(LABELS):
             raise UsageError(
-                f"{path} has the label {values.max()}", mend=f"Use 0 to {len(LABELS) - 1}."
+                f"{path} has the label {values.max()}", hint=f"Use 0 to {len(LABELS) - 1}."
             )
         return values.astype(np.uint8)
     code = (values.astype(np.int64) << np.array([16, 8, 0])).sum(axis=2)
@@ -100,7 +100,7 @@ def read_mask(path: Path) -> NDArray[np.uint8]:
         odd = values[labels == 255][0]
         raise UsageError(
             f"{path} has the colour ({odd[0]}, {odd[1]}, {odd[2]}), which is no label's",
-            mend="Save labels as grey values 0-18, or as PNG in the 19 colours, without smoothing.",
+            hint="Save labels as grey values 0-18, or as PNG in the 19 colours, without smoothing.",
         )
     return labels
 
@@ -123,12 +123,12 @@ class OnnxParser:
     def __init__(self, path: Path) -> None:
         self.path = path
         if not path.is_file():
-            raise ModelError(f"no parsing network at {path}", mend="Check the name.")
+            raise ModelError(f"no parsing network at {path}", hint="Check the name.")
         try:
             self.network = cv2.dnn.readNetFromONNX(str(path))
         except cv2.error as error:
             raise ModelError(
-                f"{path} can't be read as ONNX ({error.err})", mend="Export the network again."
+                f"{path} can't be read as ONNX ({error.err})", hint="Export the network again."
             ) from error
 
     def __call__(self, rgb: RGB) -> NDArray[np.uint8]:
@@ -143,7 +143,7 @@ class OnnxParser:
         if scores.ndim != 4 or scores.shape[1] != len(LABELS):
             raise ModelError(
                 f"{self.path} answers {scores.shape}, not (1, {len(LABELS)}, H, W)",
-                mend="Give a network of the 19 CelebAMask-HQ labels.",
+                hint="Give a network of the 19 CelebAMask-HQ labels.",
             )
         labels = scores[0].argmax(axis=0).astype(np.uint8)
         size = (rgb.shape[1], rgb.shape[0])
@@ -172,19 +172,19 @@ def check_encoder(model: FaceModel, task: Task) -> StyleGANEXEncoder:
     ):
         raise ModelError(
             f"the checkpoint's encoder is not one of StyleGANEX for {task}",
-            mend="Give --checkpoint of that task, or leave it out for the official one.",
+            hint="Give --checkpoint of that task, or leave it out for the official one.",
         )
     if not encoder.heads:
         raise ModelError(
             "the checkpoint's encoder draws a bundle's characters",
-            mend="Give --bundle: toonify bundle --frame-generator G --frame-encoder E makes one.",
+            hint="Give --bundle: toonify bundle --frame-generator G --frame-encoder E makes one.",
         )
     return encoder
 
 
 @torch.no_grad()
 def translate_frame(
-    model: FaceModel, shot: Shot, task: FrameTask, *, strength: float = 1.0
+    model: FaceModel, aligned: AlignedInput, task: FrameTask, *, strength: float = 1.0
 ) -> Tensor:
     """Frame and face of a photograph → (1, 3, 4H, 4W) at R=1024, about [-1, 1].
 
@@ -194,8 +194,8 @@ def translate_frame(
         strength: of the edit.
     """
     encoder = check_encoder(model, task)
-    face = to_tensor(shot.face).to(model.device)
-    frame = face if shot.frame is None else to_tensor(shot.frame).to(model.device)
+    face = to_tensor(aligned.face).to(model.device)
+    frame = face if aligned.frame is None else to_tensor(aligned.frame).to(model.device)
     v = strength * encoder.direction[None] if task == "edit" else None
     with model.arithmetic():
         codes = encoder.encode(face)

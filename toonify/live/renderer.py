@@ -11,7 +11,7 @@ from toonify.faces import Face
 from toonify.faces.tracking import Tracker
 from toonify.faces.types import RGB, Points, f32
 from toonify.video.artist import Artist
-from toonify.video.casting import Casting
+from toonify.video.assignment import CharacterAssignment
 from toonify.video.compositor import Item
 from toonify.video.style_artist import compositor_of
 
@@ -26,7 +26,7 @@ class LiveRenderer:
 
     Args:
         artist: draws faces, or whole frames in a style.
-        characters: rules, see `Casting`.
+        characters: rules, see `CharacterAssignment`.
         smooth: 0 takes each frame for itself; towards 1 the past counts for more.
         largest: only the largest face is drawn.
     """
@@ -41,34 +41,34 @@ class LiveRenderer:
     ) -> None:
         self.artist, self.smooth = artist, smooth
         self.tracker = Tracker(artist.detector, largest=largest)
-        self.casting = Casting(characters, artist.characters)
+        self.assignment = CharacterAssignment(characters, artist.characters)
         self.compositor = compositor_of(artist, smooth)
         self._faces: dict[int, Face] = {}
         self._codes: dict[int, Points] = {}
 
     def draw(self, rgb: RGB) -> tuple[RGB, int]:
         """A frame (H, W, 3) uint8 drawn, and how many people are in it."""
-        sightings, cut = self.tracker.step(rgb)
+        tracked_faces, cut = self.tracker.step(rgb)
         if cut:
             self._faces, self._codes = {}, {}
         people, regions = [], []
-        for sighting in sightings:
-            face = self._steady(sighting.person, sighting.face)
+        for tracked_face in tracked_faces:
+            face = self._steady(tracked_face.person, tracked_face.face)
             try:
                 regions.append(self.artist.region(rgb, face))
             except InputError:
                 continue  # it slid out of the picture
-            people.append(sighting.person)
-        self._forget({sighting.person for sighting in sightings})
+            people.append(tracked_face.person)
+        self._forget({tracked_face.person for tracked_face in tracked_faces})
         if not people and not self.compositor.scenes:
             return rgb, 0
         items: list[Item] = []
         if people:
             across = [float(region.face.points5[:, 0].mean()) / rgb.shape[1] for region in regions]
-            self.casting.appear(dict(zip(people, across, strict=True)))
+            self.assignment.appear(dict(zip(people, across, strict=True)))
             codes = self.artist.encode(regions)
             codes = np.stack([self._blend(w, c) for w, c in zip(people, codes, strict=True)])
-            names = [self.casting[who] for who in people]
+            names = [self.assignment[who] for who in people]
             toons = self.artist.render(regions, f32(codes), names)
             items = [
                 Item(who, toon, region)

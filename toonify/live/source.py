@@ -51,9 +51,9 @@ class LiveSource:
             if camera:
                 raise InputError(
                     f"there is no camera {name}, or another program has it",
-                    mend="Name another number, a file, or an address.",
+                    hint="Name another number, a file, or an address.",
                 )
-            raise InputError(f"{name} can't be read", mend="Check the file or address.")
+            raise InputError(f"{name} can't be read", hint="Check the file or address.")
         if camera:
             self._capture.set(cv2.CAP_PROP_BUFFERSIZE, 1)
         rate = float(self._capture.get(cv2.CAP_PROP_FPS))
@@ -105,7 +105,7 @@ class LiveSource:
                 return self._newest
         if not came:
             raise InputError(
-                f"{self.name} gave no frame for {_ASLEEP:g} s", mend="Check the camera."
+                f"{self.name} gave no frame for {_ASLEEP:g} s", hint="Check the camera."
             )
         return None
 

@@ -111,7 +111,7 @@ def parse_pixels(text: str) -> int:
         if 0 < count < 1 << 40:
             return count
     raise UsageError(
-        f"{text!r} is no number of pixels", mend="Give e.g. 60M for 60 million pixels."
+        f"{text!r} is no number of pixels", hint="Give e.g. 60M for 60 million pixels."
     )
 
 
@@ -150,7 +150,7 @@ def open_picture(file: BinaryIO, name: str) -> pil.Image:
     if not opener:
         raise _unknown(name, head)
     if kind in WHOLE and _length(file) > MAX_BYTES // 4:
-        raise InputError(f"{name} is too large ({_length(file) >> 20} MB)", mend=_SMALLER)
+        raise InputError(f"{name} is too large ({_length(file) >> 20} MB)", hint=_SMALLER)
     file.seek(0)
     try:
         image = opener(file, "")  # not Pillow's open, whose own limit is another
@@ -182,13 +182,13 @@ def decode(source: Source) -> Decoded:
         except ToonifyError:
             raise
         except pil.DecompressionBombError as error:
-            raise InputError(f"{name} is too large", mend=_SMALLER) from error
+            raise InputError(f"{name} is too large", hint=_SMALLER) from error
         except MemoryError as error:
-            raise InputError(f"{name} doesn't fit into memory", mend="Scale it down.") from error
+            raise InputError(f"{name} doesn't fit into memory", hint="Scale it down.") from error
         except Exception as error:  # decoders raise nearly anything on damaged files
             raise InputError(
                 f"{name} is damaged or cut off ({reason(error)})",
-                mend="Copy or export the picture again.",
+                hint="Copy or export the picture again.",
             ) from error
     rgb = _upright(rgb, turn)
     alpha = None if alpha is None else _upright(alpha, turn)
@@ -241,7 +241,7 @@ _SMALLER = "Scale it down, or raise --max-pixels."
 
 
 def _empty(name: str) -> InputError:
-    return InputError(f"{name} is empty", mend="Copy or export the picture again.")
+    return InputError(f"{name} is empty", hint="Copy or export the picture again.")
 
 
 @contextlib.contextmanager
@@ -250,7 +250,7 @@ def _regular_file(path: Path) -> Iterator[BinaryIO]:
         # without waiting: to open a pipe blocks until somebody writes into it
         handle = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | _BINARY)
     except FileNotFoundError as error:
-        raise InputError(f"no such file: {path}", mend="Check the name.") from error
+        raise InputError(f"no such file: {path}", hint="Check the name.") from error
     except PermissionError as error:
         if path.is_dir():  # on Windows
             raise InputError(f"{path} is a folder, not an image") from error
@@ -276,9 +276,9 @@ def _check_regular(path: Path, status: os.stat_result) -> None:
     if stat.S_ISDIR(status.st_mode):
         raise InputError(f"{path} is a folder, not an image")
     if not stat.S_ISREG(status.st_mode):
-        raise InputError(f"{path} is a pipe or device, not a file", mend="Pipe the picture in: -.")
+        raise InputError(f"{path} is a pipe or device, not a file", hint="Pipe the picture in: -.")
     if status.st_size > MAX_BYTES:
-        raise InputError(f"{path} is too large ({status.st_size >> 20} MB)", mend=_SMALLER)
+        raise InputError(f"{path} is too large ({status.st_size >> 20} MB)", hint=_SMALLER)
 
 
 def _read_stream(stream: BinaryIO, name: str) -> bytes:
@@ -290,7 +290,7 @@ def _read_stream(stream: BinaryIO, name: str) -> bytes:
             raise _unknown(name, head)
         rest = stream.read(MAX_BYTES // 2)
         if len(rest) == MAX_BYTES // 2:
-            raise InputError(f"{name} is too large", mend=_SMALLER)
+            raise InputError(f"{name} is too large", hint=_SMALLER)
     except OSError as error:
         raise InputError(f"can't read {name}: {reason(error)}") from error
     return head + rest
@@ -315,19 +315,19 @@ def _unknown(name: str, head: bytes) -> InputError:
     if kind == "HEIF":
         return InputError(
             f"{name} is a HEIC picture, whose codec is not installed",
-            mend="Install it: pip install pillow-heif.",
+            hint="Install it: pip install pillow-heif.",
         )
     if kind == "JXL":
         return InputError(
             f"{name} is a JPEG XL picture, whose codec is not installed",
-            mend="Install it: pip install pillow-jxl-plugin.",
+            hint="Install it: pip install pillow-jxl-plugin.",
         )
     for start, what in _OTHER_KINDS:
         if head.startswith(start):
-            return InputError(f"{name} is {what}, not an image", mend=_CONVERT)
+            return InputError(f"{name} is {what}, not an image", hint=_CONVERT)
     if head[4:8] == b"ftyp":
-        return InputError(f"{name} is a video, not an image", mend="See `toonify video`.")
-    return InputError(f"{name} is not an image this program reads", mend=_CONVERT)
+        return InputError(f"{name} is a video, not an image", hint="See `toonify video`.")
+    return InputError(f"{name} is not an image this program reads", hint=_CONVERT)
 
 
 _CONVERT = "Convert it to PNG, JPEG or WebP."
@@ -343,19 +343,19 @@ def _length(file: BinaryIO) -> int:
 def _check_size(image: pil.Image, name: str, file: BinaryIO) -> None:
     width, height = image.size
     if width < 1 or height < 1:
-        raise InputError(f"{name} has no pixels", mend="Export the picture again.")
+        raise InputError(f"{name} has no pixels", hint="Export the picture again.")
     kind = image.format or ""
     limit = max_pixels()
     allowed = int(limit * READ_FORMATS.get(kind, 1.0))
     if kind in ("JPEG", "MPO"):
         allowed = limit * JPEG_EXCESS
         if image.info.get("progressive") and _scans(file) > MAX_SCANS:
-            raise InputError(f"{name} has too many scans for a photo", mend="Export it again.")
+            raise InputError(f"{name} has too many scans for a photo", hint="Export it again.")
     if width * height > allowed:
         raise InputError(
             f"{name} is too large: {width}x{height} px are {width * height / 1e6:.0f} megapixels, "
             f"{allowed / 1e6:.3g} are read",
-            mend=_SMALLER,
+            hint=_SMALLER,
         )
 
 

@@ -106,7 +106,7 @@ def choose_encoding(
     if suffix not in (*SUFFIXES, FOLDER):
         raise UsageError(
             f"can't write {suffix} files ({output})",
-            mend=f"Use one of {', '.join(SUFFIXES)}, or a folder for frames.",
+            hint=f"Use one of {', '.join(SUFFIXES)}, or a folder for frames.",
         )
     clip = None if clip is None else clip.tone_mapped()
     deep = clip is not None and clip.deep
@@ -118,16 +118,16 @@ def choose_encoding(
         if suffix not in suffixes:
             where = ", ".join(s for s in suffixes if s) or "a folder"
             raise UsageError(
-                f"{codec} does not go into {suffix or 'a folder'}", mend=f"Use {where}."
+                f"{codec} does not go into {suffix or 'a folder'}", hint=f"Use {where}."
             )
     else:
         encoder, default_crf, options, suffixes = codec, 20, ("-bf", "0"), (".mp4", ".mov", ".mkv")
     if not encodes(encoder):
         raise UsageError(
-            f"the encoder {encoder} does not work here", mend="Choose another --codec."
+            f"the encoder {encoder} does not work here", hint="Choose another --codec."
         )
     if crf is not None and default_crf is None:
-        raise UsageError(f"{codec} has no --crf", mend="Leave --crf out.")
+        raise UsageError(f"{codec} has no --crf", hint="Leave --crf out.")
     quality = default_crf if crf is None else crf
     chosen = pixels or _pixels(codec, suffix, deep=deep, alpha=alpha)
     if codec == "prores":
@@ -148,13 +148,13 @@ def _codec(codec: str, suffix: str, *, deep: bool, alpha: bool) -> str:
         for name in HARDWARE:
             if encodes(name):
                 return name
-        raise UsageError("no hardware encoder works here", mend="Leave --codec out.")
+        raise UsageError("no hardware encoder works here", hint="Leave --codec out.")
     if codec != "auto":
         known = [name for name in CODECS if name not in ("png", "gif")]
         prefix = codec.partition("_")[2]
         if codec not in CODECS and prefix not in ("nvenc", "videotoolbox", "qsv", "amf"):
             raise UsageError(
-                f"unknown codec {codec!r}", mend=f"Use one of auto, {', '.join(known)}, hardware."
+                f"unknown codec {codec!r}", hint=f"Use one of auto, {', '.join(known)}, hardware."
             )
         return codec
     if alpha and suffix == ".mov":
@@ -163,7 +163,7 @@ def _codec(codec: str, suffix: str, *, deep: bool, alpha: bool) -> str:
         return "ffv1"
     if alpha and suffix == ".mp4":
         raise UsageError(
-            "mp4 keeps no transparency", mend="Write .mov or .webm, or add --pix-fmt yuv420p."
+            "mp4 keeps no transparency", hint="Write .mov or .webm, or add --pix-fmt yuv420p."
         )
     # H.264 of more than 8 bits plays nearly nowhere, HEVC's does.
     return "hevc" if deep and DEFAULTS[suffix] == "h264" else DEFAULTS[suffix]

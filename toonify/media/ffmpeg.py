@@ -45,7 +45,7 @@ def ffmpeg_path() -> str:
         wanted = ".".join(map(str, OLDEST))
         raise InputError(
             f"there is no ffmpeg {wanted} or newer",
-            mend="Install it: pip install imageio-ffmpeg, or your system's package ffmpeg.",
+            hint="Install it: pip install imageio-ffmpeg, or your system's package ffmpeg.",
         )
     return max(usable)[1]
 
@@ -205,6 +205,6 @@ def write_error(what: str, process: Process) -> InputError:
     if any("No space left on device" in line for line in process.lines):
         return InputError(
             f"the disk is full: can't write {what}",
-            mend="Free some space and run the same command: it goes on from here.",
+            hint="Free some space and run the same command: it goes on from here.",
         )
     return InputError(f"can't write {what}: {reason}")

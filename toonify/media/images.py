@@ -144,7 +144,7 @@ def write_file(path: str | os.PathLike[str], data: bytes) -> None:
         write_bytes(target, data)
     except OSError as error:
         raise InputError(
-            f"can't write {target}: {reason(error)}", mend=_write_mend(error)
+            f"can't write {target}: {reason(error)}", hint=_write_mend(error)
         ) from error
 
 
@@ -171,7 +171,7 @@ def encode_image(
         known = ", ".join(sorted(FORMATS))
         raise UsageError(
             f"can't write images as {format or 'a file without suffix'!r}",
-            mend=f"Use one of {known}.",
+            hint=f"Use one of {known}.",
         )
     kind = FORMATS[suffix]
     if rgb.dtype != np.uint8 or rgb.ndim != 3 or rgb.shape[2] != 3:
@@ -194,7 +194,7 @@ def encode_image(
     except (OSError, ValueError) as error:  # e.g. larger than the format allows
         raise InputError(
             f"can't encode {rgb.shape[1]}x{rgb.shape[0]} px as {kind}: {reason(error)}",
-            mend="Use PNG.",
+            hint="Use PNG.",
         ) from error
     return out.getvalue()
 

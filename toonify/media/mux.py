@@ -118,7 +118,7 @@ def plan_tracks(clip: Clip | None, encoding: Encoding, span: Span, work: Path) -
             if complaint is not None:
                 raise InputError(
                     f"{clip.path} can't be written as {encoding.suffix}: {complaint}",
-                    mend="Give -o FILE.mkv.",
+                    hint="Give -o FILE.mkv.",
                 )
     return _planned(ways, clip, encoding.suffix)
 
@@ -302,7 +302,7 @@ def assemble(
     except NutError as error:
         raise InputError(
             f"the unfinished work on {output} is damaged ({error})",
-            mend="Run the same command: what is damaged is drawn anew.",
+            hint="Run the same command: what is damaged is drawn anew.",
         ) from error
 
 
@@ -420,8 +420,8 @@ def _write_folder(output: Path, packets: Iterable[Packet], mark: Mapping[str, An
         try:
             write_bytes(target, stamp(packet.data, target.name, mark), durable=True)
         except OSError as error:
-            mend = "Free some space and run the same command: it goes on from here."
-            raise InputError(f"can't write {target}: {error.strerror}", mend=mend) from error
+            hint = "Free some space and run the same command: it goes on from here."
+            raise InputError(f"can't write {target}: {error.strerror}", hint=hint) from error
     number += 1
     while is_unchanged(rest := output / f"{number:06d}.png"):
         if (read_mark(rest) or {}).get("input") != mark.get("input"):

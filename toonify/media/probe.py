@@ -151,11 +151,11 @@ def probe(path: Path) -> Clip:
     import av
 
     if not path.exists():
-        raise InputError(f"no such file: {path}", mend="Check the name.")
+        raise InputError(f"no such file: {path}", hint="Check the name.")
     if not path.is_file():
-        raise InputError(f"{path} is not a file", mend="Give a clip, or a folder of frames.")
+        raise InputError(f"{path} is not a file", hint="Give a clip, or a folder of frames.")
     if path.stat().st_size == 0:
-        raise InputError(f"{path} is empty", mend="Copy or export it again.")
+        raise InputError(f"{path} is empty", hint="Copy or export it again.")
     options = {**SAFE, "max_pixels": str(MAX_PIXELS)}
     try:
         with av.open(f"file:{path}", options=options, metadata_errors="replace") as container:
@@ -180,14 +180,14 @@ def _unreadable(path: Path) -> InputError:
     if head.removeprefix(b"\xef\xbb\xbf").lstrip().startswith(PLAYLISTS):
         return InputError(
             f"{path} is a list that names other files, which are not read",
-            mend="Give the clip itself.",
+            hint="Give the clip itself.",
         )
     if any(atom in head for atom in (b"ftyp", b"mdat", b"moov", b"wide")):
         return InputError(
             f"{path} is cut off: the part that says where its frames are is missing",
-            mend="Copy or export it again.",
+            hint="Copy or export it again.",
         )
-    return InputError(f"{path} is not a video that can be read", mend="Give a clip.")
+    return InputError(f"{path} is not a video that can be read", hint="Give a clip.")
 
 
 def _described(path: Path, container: Any) -> Clip:
@@ -199,23 +199,23 @@ def _described(path: Path, container: Any) -> Clip:
         if not stream.disposition & (Disposition.attached_pic | Disposition.timed_thumbnails)
     ]
     if not pictures:
-        raise InputError(f"there is no video in {path}", mend="Give a clip with a picture.")
+        raise InputError(f"there is no video in {path}", hint="Give a clip with a picture.")
     picture = pictures[0]
     coded = picture.codec_context
     if coded is None:
-        raise InputError(f"the picture of {path} is in no known codec", mend="Export it again.")
+        raise InputError(f"the picture of {path} is in no known codec", hint="Export it again.")
     if not coded.width or not coded.height or coded.format is None:
         raise InputError(
             f"{path} is damaged: its picture has no size, or one beyond"
             f" {MAX_PIXELS // 10**6} megapixels",
-            mend="Export it again.",
+            hint="Export it again.",
         )
     most = MAX_GIF_PIXELS if coded.name in ("gif", "apng") else MAX_PIXELS
     if coded.width * coded.height > most:
         raise InputError(
             f"the frames of {path} are {coded.width}x{coded.height}, more than"
             f" {most // 10**6} megapixels",
-            mend="Scale the clip down first.",
+            hint="Scale the clip down first.",
         )
     layer = picture.metadata.get("alpha_mode") == "1"
     components = coded.format.components

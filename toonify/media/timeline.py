@@ -95,5 +95,5 @@ def straightened(clip: Clip, folder: Path) -> tuple[Clip, list[str]]:
     except InputError as error:
         raise InputError(
             f"the timestamps of {clip.path} jump and can't be straightened",
-            mend="Export it again.",
+            hint="Export it again.",
         ) from error

@@ -75,7 +75,7 @@ class Span:
 
     def __post_init__(self) -> None:
         if self.start < 0 or (self.end is not None and self.end <= self.start):
-            raise UsageError("the clip would end before it starts", mend="Check --start and --end.")
+            raise UsageError("the clip would end before it starts", hint="Check --start and --end.")
 
 
 class VideoReader:
@@ -174,7 +174,7 @@ class VideoReader:
                 self.close()
                 raise InputError(
                     f"{self.clip.path} gave no frame for {STALLED:.0f} seconds",
-                    mend="Export it again.",
+                    hint="Export it again.",
                 ) from None
             if got is None:
                 return
@@ -221,11 +221,11 @@ class VideoReader:
         self._process.stop()
         path = self.clip.path
         if self.span.start and (self.clip.duration or 1e9) <= self.span.start:
-            return InputError(f"{path} ends before --start", mend="Give an earlier --start.")
+            return InputError(f"{path} ends before --start", hint="Give an earlier --start.")
         if not self._process.damaged and not self._process.lines:
-            return InputError(f"there is no frame in {path}", mend="Check --start and --end.")
+            return InputError(f"there is no frame in {path}", hint="Check --start and --end.")
         reason = self._process.complaint()
-        return InputError(f"{path} can't be decoded: {reason}", mend="Export it again.")
+        return InputError(f"{path} can't be decoded: {reason}", hint="Export it again.")
 
     def close(self) -> None:
         """End decoding."""
@@ -243,7 +243,7 @@ def _tone_mapping(clip: Clip) -> list[str]:
     if not has_filter("zscale"):
         raise InputError(
             f"{clip.path} is an HDR clip ({clip.transfer}), and this ffmpeg has no zscale",
-            mend="Install one that has it: pip install imageio-ffmpeg.",
+            hint="Install one that has it: pip install imageio-ffmpeg.",
         )
     matrix = clip.matrix if clip.matrix in ZSCALE_MATRICES else "bt2020nc"
     primaries = clip.primaries if clip.primaries in ZSCALE_PRIMARIES else "bt2020"
@@ -275,7 +275,7 @@ class FolderReader:
         last = None if span.end is None else int(span.end * self.rate)
         self._paths = list(iter_images(folder))[first:last]
         if not self._paths:
-            raise InputError(f"no images in {folder}", mend="Check the folder, --start and --end.")
+            raise InputError(f"no images in {folder}", hint="Check the folder, --start and --end.")
         self._span = span
         picture = self._read(self._paths[0])
         self.size = picture.shape[1], picture.shape[0]
@@ -302,7 +302,7 @@ class FolderReader:
                 raise InputError(
                     f"{path} is {pixels.shape[1]}x{pixels.shape[0]}, the first picture "
                     f"{self.size[0]}x{self.size[1]}",
-                    mend="Give frames of one size.",
+                    hint="Give frames of one size.",
                 )
             if pixels.shape[2] < self.channels:
                 opaque = np.full(pixels.shape[:2], 255, np.uint8)

@@ -28,7 +28,7 @@ def build_generator(config: dict[str, Any]) -> nn.Module:
         from toonify.models.hybrid import HybridGenerator
 
         return HybridGenerator(**arguments)
-    raise ModelError(f"unknown generator architecture {kind!r}", mend="Update toonify.")
+    raise ModelError(f"unknown generator architecture {kind!r}", hint="Update toonify.")
 
 
 def build_encoder(config: dict[str, Any]) -> nn.Module:
@@ -50,7 +50,7 @@ def build_encoder(config: dict[str, Any]) -> nn.Module:
 
     if kind in BUILDERS:
         return BUILDERS[kind](**arguments)
-    raise ModelError(f"unknown encoder architecture {kind!r}", mend="Update toonify.")
+    raise ModelError(f"unknown encoder architecture {kind!r}", hint="Update toonify.")
 
 
 def _split(config: dict[str, Any]) -> tuple[str, dict[str, Any]]:

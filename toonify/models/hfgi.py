@@ -131,7 +131,7 @@ class HFGI(nn.Module):
             raise ModelError(
                 f"HFGI fuses into a feature of {residue.width} channels at {FUSED_AT}x{FUSED_AT},"
                 " which this generator lacks",
-                mend="Give the generator that it was trained for.",
+                hint="Give the generator that it was trained for.",
             )
         self.generator, self.encoder = generator, encoder
         self.residue = residue

@@ -31,7 +31,7 @@ def parse_background(text: str) -> Background:
     except ValueError:
         raise UsageError(
             f"there is no background {text!r}",
-            mend="Use draw, keep, transparent or a color such as white or #ffcc00.",
+            hint="Use draw, keep, transparent or a color such as white or #ffcc00.",
         ) from None
     return red, green, blue
 

@@ -74,7 +74,7 @@ class PortraitEngine:
         if not styles:
             raise ModelError(
                 f"the bundle {bundle} offers no styles",
-                mend="Name one of its characters, or use the default bundle.",
+                hint="Name one of its characters, or use the default bundle.",
             )
         return cls(
             load_analyzer(bundle),
@@ -223,7 +223,7 @@ def compose(
     elif isinstance(background, str):
         raise UsageError(
             f"there is no background {background!r}",
-            mend="Use draw, keep, transparent or a color.",
+            hint="Use draw, keep, transparent or a color.",
         )
     else:
         behind = np.empty((size[1], size[0], 3), np.uint8)
@@ -235,13 +235,13 @@ def compose(
 
 def check_photo(photo: object) -> None:
     """Raise unless `photo` is an (H, W, 3) uint8 array of a size that can be drawn."""
-    mend = "Give (H, W, 3) uint8 RGB."
+    hint = "Give (H, W, 3) uint8 RGB."
     if not isinstance(photo, np.ndarray):
-        raise UsageError(f"a picture is a {type(photo).__name__}, not an array", mend=mend)
+        raise UsageError(f"a picture is a {type(photo).__name__}, not an array", hint=hint)
     if photo.ndim != 3 or photo.shape[2] != 3 or photo.dtype != np.uint8:
-        raise UsageError(f"a picture is {photo.dtype} of shape {photo.shape}", mend=mend)
+        raise UsageError(f"a picture is {photo.dtype} of shape {photo.shape}", hint=hint)
     if min(photo.shape[:2]) < MIN_SIDE:
         raise InputError(
             f"the picture is {photo.shape[1]}×{photo.shape[0]} px",
-            mend=f"It takes {MIN_SIDE} px a side to draw something.",
+            hint=f"It takes {MIN_SIDE} px a side to draw something.",
         )

@@ -46,7 +46,7 @@ def to_pdf(
         from reportlab.pdfgen.canvas import Canvas
     except ImportError as error:
         raise ModelError(
-            "writing PDF takes ReportLab", mend="Install it: pip install 'toonify-toolkit[pdf]'."
+            "writing PDF takes ReportLab", hint="Install it: pip install 'toonify-toolkit[pdf]'."
         ) from error
     width, height = drawing.width, drawing.height
     shown = size or (width, height)

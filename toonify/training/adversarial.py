@@ -137,12 +137,12 @@ def _save(folder: RunFolder | None, trainer: AdversarialTrainer[G]) -> None:
 
 def _diverged(trainer: AdversarialTrainer[G], kept: int) -> Diverged:
     config = trainer.config
-    mend = f"a lower --lr (now {config.lr:g}) or a higher --r1 (now {trainer.gamma:.3g})"
+    hint = f"a lower --lr (now {config.lr:g}) or a higher --r1 (now {trainer.gamma:.3g})"
     return Diverged(
         f"the training diverged at {trainer.images / 1000:.2f} kimg",
-        mend=f"Resume with {mend}: the snapshot at {kept / 1000:.2f} kimg is good."
+        hint=f"Resume with {hint}: the snapshot at {kept / 1000:.2f} kimg is good."
         if kept
-        else f"Start again with {mend}.",
+        else f"Start again with {hint}.",
     )
 
 
@@ -150,7 +150,7 @@ def frozen_fresh() -> UsageError:
     """What to say of --freeze-d without --discriminator."""
     return UsageError(
         "freezing layers of a fresh discriminator would keep them random",
-        mend="Give --discriminator, or leave --freeze-d out.",
+        hint="Give --discriminator, or leave --freeze-d out.",
     )
 
 
@@ -159,7 +159,7 @@ def check_frozen(freeze_below: int, generator: Generator) -> None:
     if not any(layer.resolution >= freeze_below for layer in generator.layers):
         raise UsageError(
             f"freezing below {freeze_below} leaves no layer to train",
-            mend=f"Choose at most {generator.resolution}.",
+            hint=f"Choose at most {generator.resolution}.",
         )
 
 
@@ -176,34 +176,34 @@ def check_fits(
     if config.batch_size % world.size:
         raise UsageError(
             f"a batch of {config.batch_size} can't be shared by {world.size} processes",
-            mend=f"Give a --batch-size that {world.size} divides.",
+            hint=f"Give a --batch-size that {world.size} divides.",
         )
     if config.augment not in ("off", *PRESETS):
         raise UsageError(
             f"unknown augmentation {config.augment!r}",
-            mend=f"Choose off or one of {', '.join(PRESETS)}.",
+            hint=f"Choose off or one of {', '.join(PRESETS)}.",
         )
     if drawings.ndim != 4 or drawings.shape[1:] != (3, size, size) or not len(drawings):
         raise UsageError(
             f"the generator makes {size}x{size} images, the drawings are {tuple(drawings.shape)}",
-            mend="Load the drawings at the generator's resolution.",
+            hint="Load the drawings at the generator's resolution.",
         )
     if discriminator is not None and discriminator.resolution != size:
         raise UsageError(
             f"the discriminator is for {discriminator.resolution} pixels, not {size}",
-            mend="Leave it out to train a fresh one.",
+            hint="Leave it out to train a fresh one.",
         )
     if discriminator is not None and config.freeze_d >= len(discriminator.layers()):
         raise UsageError(
             f"freezing {config.freeze_d} layers leaves nothing of the discriminator to train",
-            mend=f"It has {len(discriminator.layers())}.",
+            hint=f"It has {len(discriminator.layers())}.",
         )
     if config.code_share and codes is None:
-        raise UsageError("a code share needs characters' codes", mend="Give a table.")
+        raise UsageError("a code share needs characters' codes", hint="Give a table.")
     if codes is not None and codes.shape[1:] != (generator.num_ws, generator.w_dim):
         raise UsageError(
             f"the codes are {tuple(codes.shape[1:])}, the generator takes "
             f"({generator.num_ws}, {generator.w_dim})",
-            mend="Use a table made for this generator.",
+            hint="Use a table made for this generator.",
         )
     check_frozen(config.freeze_below, generator)

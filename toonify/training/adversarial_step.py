@@ -311,7 +311,7 @@ class AdversarialTrainer(Generic[G]):
         if differences:
             raise UsageError(
                 f"the run to resume was started with other options ({'; '.join(differences)})",
-                mend="Repeat its options, or start a new run elsewhere.",
+                hint="Repeat its options, or start a new run elsewhere.",
             )
         cast(nn.Module, self.generator).load_state_dict(state["generator"])
         cast(nn.Module, self.average).load_state_dict(state["average"])

@@ -40,9 +40,9 @@ class Anchors:
         except OSError as error:
             raise InputError(f"can't read {path}: {error.strerror or error}") from error
         except ValueError as error:
-            raise InputError(f"{path} is not JSON ({error})", mend=f"Such as {EXAMPLE}") from error
+            raise InputError(f"{path} is not JSON ({error})", hint=f"Such as {EXAMPLE}") from error
         if not isinstance(content, dict) or not content:
-            raise InputError(f"{path} names no drawing", mend=f"Such as {EXAMPLE}")
+            raise InputError(f"{path} names no drawing", hint=f"Such as {EXAMPLE}")
         return Anchors({name: _points(path, name, entry) for name, entry in content.items()}, path)
 
     def find(self, name: str) -> str | None:
@@ -68,7 +68,7 @@ class Anchors:
         if not all(-1 <= x <= width and -1 <= y <= height for x, y in points):
             raise InputError(
                 f"{self.source} puts {key!r} outside a picture of {width}x{height} px",
-                mend="Give pixels of this picture, or shares of its width and height.",
+                hint="Give pixels of this picture, or shares of its width and height.",
             )
         try:
             return frame_of_points(points[:2], points[2])
@@ -84,7 +84,7 @@ def _points(path: Path, name: str, entry: Any) -> tuple[list[list[float]], list[
     two = isinstance(eyes, list) and len(eyes) == 2 and all(_is_point(p) for p in eyes)
     if two and isinstance(mouth, list) and _is_point(mouth):
         return eyes, mouth  # type: ignore[return-value]
-    raise InputError(f'{path}, {name!r}: not two "eyes" and a "mouth"', mend=f"Such as {EXAMPLE}")
+    raise InputError(f'{path}, {name!r}: not two "eyes" and a "mouth"', hint=f"Such as {EXAMPLE}")
 
 
 def _is_point(value: Any) -> bool:

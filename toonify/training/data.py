@@ -84,10 +84,10 @@ def load_drawings(
     """
     folder = Path(folder)
     if not folder.is_dir():
-        raise InputError(f"{folder} is not a folder", mend="Name a folder of drawings.")
+        raise InputError(f"{folder} is not a folder", hint="Name a folder of drawings.")
     paths = sorted(iter_images(folder, recursive=True))
     if not paths:
-        raise InputError(f"no image in {folder}", mend="Put PNG or JPEG drawings there.")
+        raise InputError(f"no image in {folder}", hint="Put PNG or JPEG drawings there.")
     key = _fingerprint(folder, paths, size)
     stored = cache / f"drawings-{size}-{key}.safetensors" if cache else None
     drawings = _read_cache(stored) if stored else None
@@ -114,7 +114,7 @@ def check_enough(
         name, reason = skipped[0]
         why = f"; {len(skipped)} left out, such as {name} ({reason})"
     raise InputError(
-        f"{folder} has {count} usable {what}, {minimum} are needed{why}", mend="Add some."
+        f"{folder} has {count} usable {what}, {minimum} are needed{why}", hint="Add some."
     )
 
 

@@ -172,10 +172,10 @@ def check_drawings(
     """
     folder = Path(folder)
     if not folder.is_dir():
-        raise InputError(f"{folder} is not a folder", mend="Name a folder of drawings.")
+        raise InputError(f"{folder} is not a folder", hint="Name a folder of drawings.")
     paths = sorted(iter_images(folder, recursive=True))
     if not paths:
-        raise InputError(f"no image in {folder}", mend="Put PNG or JPEG drawings there.")
+        raise InputError(f"no image in {folder}", hint="Put PNG or JPEG drawings there.")
     most = min(most_faces or len(paths), len(paths))
     sought = set(np.linspace(0, len(paths) - 1, most).round().astype(int))
     drawings, pictures, unreadable, small = [], [], [], []
@@ -209,7 +209,7 @@ def check_drawings(
         name, reason = (unreadable + small)[0]
         raise InputError(
             f"none of the {len(paths)} images in {folder} is usable, such as {name}: {reason}",
-            mend=f"Export them again, at least {size} px wide and high.",
+            hint=f"Export them again, at least {size} px wide and high.",
         )
     stacked = np.stack(pictures)
     searched = sum(d.face != "unknown" for d in drawings)

@@ -97,7 +97,7 @@ def read_drawing(path: Path) -> Image:
     image = read_image(path)
     side = min(image.rgb.shape[:2])
     if side < SMALLEST:
-        raise InputError(f"{path} is {side} pixels small", mend="Export it larger.")
+        raise InputError(f"{path} is {side} pixels small", hint="Export it larger.")
     return image
 
 

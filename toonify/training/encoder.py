@@ -207,10 +207,10 @@ def _check(weights: EncoderWeights, data: EncoderData) -> None:
     if data.photo_share and not weights.images:
         raise UsageError(
             "photographs are learnt from by L2, LPIPS and identity, all of weight 0",
-            mend="Raise one, or train on pairs alone.",
+            hint="Raise one, or train on pairs alone.",
         )
     if not (weights.images or known):
-        raise UsageError("every loss has weight 0", mend="Raise one.")
+        raise UsageError("every loss has weight 0", hint="Raise one.")
 
 
 def _optimizer(encoder: TrainableEncoder, config: EncoderConfig) -> torch.optim.AdamW:
@@ -242,7 +242,7 @@ def _restore(
     except (KeyError, RuntimeError, ValueError) as error:
         raise UsageError(
             f"{run.snapshot} is of another run (of another variant or size, say)",
-            mend="Repeat its options, or start a new run elsewhere.",
+            hint="Repeat its options, or start a new run elsewhere.",
         ) from error
 
 
@@ -250,5 +250,5 @@ def _diverged(run: RunFolder, step: int, config: EncoderConfig) -> Diverged:
     kept = f" and resume: {run.snapshot} is good" if run.snapshot.is_file() else ""
     return Diverged(
         f"the training is no longer finite at step {step}",
-        mend=f"Lower the learning rate (now {config.lr:g}){kept}.",
+        hint=f"Lower the learning rate (now {config.lr:g}){kept}.",
     )

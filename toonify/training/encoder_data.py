@@ -62,7 +62,7 @@ class StoredPairs:
         if len(pairs) <= held_out:
             raise UsageError(
                 f"{len(pairs)} pairs are too few, {held_out} being kept for validation",
-                mend="Sample more.",
+                hint="Sample more.",
             )
         self._pairs, self._count = pairs, len(pairs) - held_out
 
@@ -131,7 +131,7 @@ class EncoderData:
         seed: int = 0,
     ) -> None:
         if photos is None and pairs is None:
-            raise UsageError("there is nothing to learn from", mend="Give photographs or pairs.")
+            raise UsageError("there is nothing to learn from", hint="Give photographs or pairs.")
         self._photos, self._pairs, self._size = photos, pairs, size
         self.photo_share = 1.0 if pairs is None else 0.0 if photos is None else photo_share
         count = 0 if photos is None else len(photos)
@@ -163,7 +163,7 @@ class EncoderData:
             UsageError: there are none.
         """
         if self._photos is None:
-            raise UsageError("drawings are made of photographs", mend="Add --photos FOLDER.")
+            raise UsageError("drawings are made of photographs", hint="Add --photos FOLDER.")
         return self._photos.images, self._photos.names
 
     def held_out_photos(self) -> Batch | None:

@@ -189,7 +189,7 @@ class EncoderLoss:
         if not isinstance(generator, MobileGenerator | StyleGAN2Generator):
             raise UsageError(
                 f"a {type(generator).__name__} gives no activations to compare",
-                mend="Use --features 0.",
+                hint="Use --features 0.",
             )
         with torch.autocast(w_plus.device.type, torch.bfloat16, enabled=self.bfloat16):
             x = generator.features(generator.styles(w_plus), resolution=FEATURES)

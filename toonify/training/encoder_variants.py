@@ -47,7 +47,7 @@ def new_encoder(
     """
     steps = STEPS[variant] if steps is None else steps
     if variant == "psp" and steps != 1:
-        raise UsageError("pSp has one step", mend="Choose --variant restyle or compact.")
+        raise UsageError("pSp has one step", hint="Choose --variant restyle or compact.")
     rows, width = generator.num_ws, generator.w_dim
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
@@ -88,13 +88,13 @@ def check_fits(encoder: nn.Module, generator: Generator) -> TrainableEncoder:
     if not isinstance(encoder, TrainableEncoder):
         raise UsageError(
             f"a {type(encoder).__name__} can't be trained here",
-            mend="Start from a compact, pSp, e4e or ReStyle encoder.",
+            hint="Start from a compact, pSp, e4e or ReStyle encoder.",
         )
     if (encoder.num_ws, encoder.w_dim) != (generator.num_ws, generator.w_dim):
         raise UsageError(
             f"the encoder gives ({encoder.num_ws}, {encoder.w_dim}) codes, the generator takes"
             f" ({generator.num_ws}, {generator.w_dim})",
-            mend="Use the generator it was made for, or train a new one.",
+            hint="Use the generator it was made for, or train a new one.",
         )
     return encoder
 

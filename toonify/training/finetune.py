@@ -182,7 +182,7 @@ def check_finetune(
     if isinstance(generator, HybridGenerator):
         raise UsageError(
             "a hybrid generator is not fine-tuned itself",
-            mend="Fine-tune the compact one it was made from, then: toonify distill --start.",
+            hint="Fine-tune the compact one it was made from, then: toonify distill --start.",
         )
     if objective != "adversarial":
         check_frozen(paired.freeze_below, generator)
@@ -205,7 +205,7 @@ def _check_stages(folder: Path, objective: Objective, paired: PairedConfig, resu
             raise UsageError(
                 f"the adversarial stage has begun from {steps} steps on pairs, and "
                 f"{paired.steps} would not reach it any more",
-                mend=f"Give --steps {steps} to go on with it, or remove {folder / 'adversarial'} "
+                hint=f"Give --steps {steps} to go on with it, or remove {folder / 'adversarial'} "
                 "to run it again after more steps.",
             )
 
@@ -271,7 +271,7 @@ def _starting_codes(generator: Generator, images: Tensor, encode: Encode) -> Ten
     if starts.shape[1] != generator.w_dim:
         raise UsageError(
             f"the encoder's codes are {starts.shape[1]} wide, the generator's {generator.w_dim}",
-            mend="Give the encoder of this generator, or none.",
+            hint="Give the encoder of this generator, or none.",
         )
     return starts
 

@@ -62,7 +62,7 @@ def same_batches(config: dict[str, Any], batch_size: int) -> None:
     if config["batch_size"] != batch_size:
         raise UsageError(
             f"the run to resume has batches of {config['batch_size']}, not {batch_size}",
-            mend=f"Give --batch-size {config['batch_size']}, or start a new run elsewhere.",
+            hint=f"Give --batch-size {config['batch_size']}, or start a new run elsewhere.",
         )
 
 
@@ -103,7 +103,7 @@ def run_trainer(
             raise UsageError(
                 f"{run.snapshot} is of another run (of another generator, say, or with other "
                 "frozen layers)",
-                mend="Repeat its options, or start a new run elsewhere.",
+                hint="Repeat its options, or start a new run elsewhere.",
             ) from error
         run.forget_after(trainer.kimg)
     else:
@@ -143,5 +143,5 @@ def run_trainer(
 def _diverged(run: RunFolder, step: int) -> Diverged:
     kept = f" and resume: {run.snapshot} is good" if run.snapshot.is_file() else ""
     return Diverged(
-        f"the training is no longer finite at step {step}", mend=f"Lower the learning rate{kept}."
+        f"the training is no longer finite at step {step}", hint=f"Lower the learning rate{kept}."
     )

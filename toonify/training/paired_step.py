@@ -98,7 +98,7 @@ class PairedTrainer(Generic[G]):
         if not self.free:
             raise UsageError(
                 f"freezing below {config.freeze_below} leaves no layer to train",
-                mend=f"Choose at most {generator.resolution}.",
+                hint=f"Choose at most {generator.resolution}.",
             )
         for parameter in self.free.values():
             parameter.requires_grad_(True)

@@ -35,7 +35,7 @@ class PairSet:
         if w_plus.ndim not in (2, 3) or (w_plus.ndim == 3 and w_plus.shape[1] < num_ws):
             raise InputError(
                 f"latents of shape {tuple(w_plus.shape)} do not hold {num_ws} rows each",
-                mend="Sample the pairs from a generator of this resolution or a larger one.",
+                hint="Sample the pairs from a generator of this resolution or a larger one.",
             )
         if images.ndim != 4 or images.shape[3] != 3 or images.dtype != np.uint8:
             raise InputError(f"the images are {images.dtype} of shape {images.shape}")
@@ -75,12 +75,12 @@ class PairSet:
             images = np.load(folder / "images.npy", mmap_mode="r")
         except (EOFError, OSError, ValueError) as error:
             raise InputError(
-                f"{folder} holds no readable pairs ({error})", mend="Sample them again."
+                f"{folder} holds no readable pairs ({error})", hint="Sample them again."
             ) from error
         if w_dim is not None and w.shape[-1] != w_dim:
             raise InputError(
                 f"the codes in {folder} are {w.shape[-1]} wide, the generator's {w_dim}",
-                mend="Sample pairs from this generator.",
+                hint="Sample pairs from this generator.",
             )
         if generator is not None and (folder / GENERATOR).is_file():
             try:
@@ -90,7 +90,7 @@ class PairSet:
             if drawn_by != generator_hash(cast(nn.Module, generator)):
                 raise InputError(
                     f"the pairs in {folder} are another generator's",
-                    mend="Name an empty folder for this generator's.",
+                    hint="Name an empty folder for this generator's.",
                 )
         return cls(w, images, num_ws=num_ws)
 
@@ -181,5 +181,5 @@ def sample_pairs(
 def _unwritable(folder: Path, error: OSError) -> InputError:
     return InputError(
         f"can't keep pairs in {folder}: {error.strerror or error}",
-        mend="Make room, or choose another folder.",
+        hint="Make room, or choose another folder.",
     )

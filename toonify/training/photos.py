@@ -73,10 +73,10 @@ def load_photos(
     """
     folder = Path(folder)
     if not folder.is_dir():
-        raise InputError(f"{folder} is not a folder", mend="Name a folder of photographs.")
+        raise InputError(f"{folder} is not a folder", hint="Name a folder of photographs.")
     paths = sorted(iter_images(folder, recursive=True))
     if not paths:
-        raise InputError(f"no image in {folder}", mend="Put PNG or JPEG photographs there.")
+        raise InputError(f"no image in {folder}", hint="Put PNG or JPEG photographs there.")
     key = _fingerprint(folder, paths, size, aligned)
     photos = _read(cache, key)
     if photos is None:
@@ -150,7 +150,7 @@ def _cut_all(
     except OSError as error:
         raise InputError(
             f"can't keep the aligned photographs in {cache} ({error.strerror or error})",
-            mend="Make room, or choose another -o.",
+            hint="Make room, or choose another -o.",
         ) from error
 
 

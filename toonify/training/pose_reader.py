@@ -110,7 +110,7 @@ class PoseReader(nn.Module):
             reader.load_state_dict(state)
         except _UNREADABLE as error:
             raise ModelError(
-                f"{path} holds no pose reader ({error})", mend="Fit it anew."
+                f"{path} holds no pose reader ({error})", hint="Fit it anew."
             ) from error
         return reader.eval().requires_grad_(False)
 
@@ -146,10 +146,10 @@ def fit_pose_reader(
     if len(codes) - held_out < _BATCH or len(codes) != len(values):
         raise InputError(
             f"{len(codes)} codes and {len(values)} measurements are too few, or not as many",
-            mend="Sample more faces.",
+            hint="Sample more faces.",
         )
     if not bool(torch.isfinite(values).all()):
-        raise InputError("a measurement is not finite", mend="Leave out faces that weren't found.")
+        raise InputError("a measurement is not finite", hint="Leave out faces that weren't found.")
     w_plus = codes.float()[:, None].expand(-1, generator.num_ws, -1)
     features = torch.cat([_features(generator, part).half() for part in w_plus.split(_BATCH)])
     with torch.random.fork_rng(devices=[]):

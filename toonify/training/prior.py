@@ -28,11 +28,11 @@ def cut(teacher: MobileGenerator, resolution: int) -> MobileGenerator:
         UsageError: the resolution is not below the teacher's, or not a power of two from 32 on.
     """
     if resolution < 32 or resolution & (resolution - 1):
-        raise UsageError(f"there is no generator of {resolution}", mend="Choose 256 or 512.")
+        raise UsageError(f"there is no generator of {resolution}", hint="Choose 256 or 512.")
     if resolution >= teacher.resolution:
         raise UsageError(
             f"a head for {resolution} can't be cut from a {teacher.resolution} generator",
-            mend="Choose a smaller resolution.",
+            hint="Choose a smaller resolution.",
         )
     config = teacher.config()
     config.pop("architecture")

@@ -151,7 +151,7 @@ def project(
     if images.ndim != 4 or not len(images) or images.shape[1:] != (3, size, size):
         raise UsageError(
             f"projection needs (N, 3, {size}, {size}) images, not {tuple(images.shape)}",
-            mend="Resize the images to the generator's resolution.",
+            hint="Resize the images to the generator's resolution.",
         )
     device = generator.w_avg.device
     module = cast(nn.Module, generator)
@@ -251,7 +251,7 @@ def _project_batch(
         if not math.isfinite(value):
             raise ModelError(
                 f"the projection is no longer finite at step {step}",
-                mend="Lower --lr, or use --dtype float32.",
+                hint="Lower --lr, or use --dtype float32.",
             )
         if value < best * 0.995:
             best, best_step = value, step
@@ -317,9 +317,9 @@ def invert_character(
     settings = settings or ProjectionSettings()
     start = start or ("average" if encoder is None else "encoder")
     if k < 1:
-        raise UsageError(f"k is {k}", mend="Use at least one image a character.")
+        raise UsageError(f"k is {k}", hint="Use at least one image a character.")
     if start != "average" and encoder is None:
-        raise UsageError(f"starting from {start} needs an encoder", mend="Give --encoder.")
+        raise UsageError(f"starting from {start} needs an encoder", hint="Give --encoder.")
     chosen = torch.randperm(
         len(images), generator=torch.Generator().manual_seed(settings.seed)
     ).tolist()[:k]

@@ -117,7 +117,7 @@ class Page:
         except OSError as error:
             raise InputError(
                 f"can't write {path}: {error.strerror or error}",
-                mend="Make room; everything else of the run is in place.",
+                hint="Make room; everything else of the run is in place.",
             ) from error
 
 

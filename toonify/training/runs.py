@@ -48,7 +48,7 @@ class RunFolder:
         except OSError as error:
             raise InputError(
                 f"can't make the folder {self.path}: {error.strerror or error}",
-                mend="Choose another -o.",
+                hint="Choose another -o.",
             ) from error
 
     def start(self, *, resume: bool) -> dict[str, Any] | None:
@@ -62,14 +62,14 @@ class RunFolder:
             return None
         if not resume:
             raise UsageError(
-                f"{self.path} already holds a run", mend="Add --resume, or choose another -o."
+                f"{self.path} already holds a run", hint="Add --resume, or choose another -o."
             )
         try:
             return torch.load(self.snapshot, map_location="cpu", weights_only=True)
         except (OSError, RuntimeError, EOFError, pickle.UnpicklingError) as error:
             raise ModelError(
                 f"the snapshot {self.snapshot} can't be read ({error})",
-                mend="Remove it to start again.",
+                hint="Remove it to start again.",
             ) from error
 
     def save(self, state: dict[str, Any]) -> None:
@@ -84,7 +84,7 @@ class RunFolder:
         except (OSError, RuntimeError) as error:  # torch wraps a full disk in RuntimeError
             raise InputError(
                 f"can't write the snapshot {self.snapshot} ({error})",
-                mend="The previous one is intact: make room and resume.",
+                hint="The previous one is intact: make room and resume.",
             ) from error
 
     def keep(
@@ -116,7 +116,7 @@ class RunFolder:
         except OSError as error:
             raise InputError(
                 f"can't keep {target}: {error.strerror or error}",
-                mend="The last snapshot is intact: make room and resume, or give --keep 0.",
+                hint="The last snapshot is intact: make room and resume, or give --keep 0.",
             ) from error
 
     def log(self, metrics: dict[str, float]) -> None:
@@ -131,7 +131,7 @@ class RunFolder:
         except OSError as error:
             raise InputError(
                 f"can't write {self.metrics}: {error.strerror or error}",
-                mend="The last snapshot is intact: make room and resume.",
+                hint="The last snapshot is intact: make room and resume.",
             ) from error
         position = (
             round(metrics["kimg"] * 1000) if "kimg" in metrics else int(metrics.get("step", 0))
@@ -160,7 +160,7 @@ class RunFolder:
         except OSError as error:
             raise InputError(
                 f"can't write {self.metrics}: {error.strerror or error}",
-                mend="The last snapshot is intact: make room and resume.",
+                hint="The last snapshot is intact: make room and resume.",
             ) from error
 
     def preview(self, images: Tensor, kimg: float) -> Path:

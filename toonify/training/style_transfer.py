@@ -65,11 +65,11 @@ class PictureFolder:
 
     def __init__(self, folder: Path, *, crop: int) -> None:
         if not folder.is_dir():
-            raise InputError(f"{folder} is not a folder", mend="Name a folder of pictures.")
+            raise InputError(f"{folder} is not a folder", hint="Name a folder of pictures.")
         self.folder, self.crop = folder, crop
         self.paths = sorted(iter_images(folder, recursive=True))
         if not self.paths:
-            raise InputError(f"no image in {folder}", mend="Put PNG or JPEG pictures there.")
+            raise InputError(f"no image in {folder}", hint="Put PNG or JPEG pictures there.")
 
     def batch(self, count: int, random: np.random.Generator) -> Tensor:
         """(count, 3, crop, crop) in [0, 1]."""

@@ -107,16 +107,16 @@ def layer_swap(source: G, toon: G, *, resolution: int = 32, blend: float = 0.0) 
     if differences := describe_difference(source.config(), toon.config()):
         raise ModelError(
             f"the two generators are not built alike ({'; '.join(differences)})",
-            mend="Swap a generator with a fine-tuned copy of itself.",
+            hint="Swap a generator with a fine-tuned copy of itself.",
         )
     sizes = sorted({layer.resolution for layer in source.layers})
     if resolution not in sizes:
         raise UsageError(
             f"no layer works at resolution {resolution}",
-            mend=f"Choose one of {', '.join(map(str, sizes))}.",
+            hint=f"Choose one of {', '.join(map(str, sizes))}.",
         )
     if not 0 <= blend < math.inf:
-        raise UsageError(f"the blend is {blend:g} octaves", mend="Choose 0 or more; 0.5 is soft.")
+        raise UsageError(f"the blend is {blend:g} octaves", hint="Choose 0 or more; 0.5 is soft.")
     swapped = copy.deepcopy(source)
     fine = cast(nn.Module, toon).state_dict()
     with torch.no_grad():

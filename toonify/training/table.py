@@ -164,7 +164,7 @@ def build_table(
         try:
             stored = load_inversion(store / f"{result.name}.safetensors")
             if stored is None:
-                raise InputError("its inversion is gone", mend="Run again.")
+                raise InputError("its inversion is gone", hint="Run again.")
             about = provenance_of(stored, steps=settings.steps, skipped=len(result.skipped))
             code = stored.w_plus()
             table.add(make_character(result.name, code, len(stored.codes), generator, about))
@@ -195,17 +195,17 @@ def build_table(
 
 def _characters(folder: Path, only: list[str] | None) -> list[str]:
     if not folder.is_dir():
-        raise InputError(f"{folder} is not a folder", mend="Name a folder of characters.")
+        raise InputError(f"{folder} is not a folder", hint="Name a folder of characters.")
     names = sorted(p.name for p in folder.iterdir() if p.is_dir() and not p.name.startswith("."))
     if only is not None:
         for name in only:
             if name not in names:
                 raise InputError(
-                    f"{folder} has no sub-folder {name}", mend=f"It has: {', '.join(names)}."
+                    f"{folder} has no sub-folder {name}", hint=f"It has: {', '.join(names)}."
                 )
         names = [name for name in names if name in only]
     if not names:
         raise InputError(
-            f"{folder} has no sub-folder", mend="Give each character a sub-folder of drawings."
+            f"{folder} has no sub-folder", hint="Give each character a sub-folder of drawings."
         )
     return names

@@ -141,7 +141,7 @@ def project_drawings(
     except torch.OutOfMemoryError as error:
         raise InputError(
             f"{projector.settings.batch_size} drawings at once are too many for the memory",
-            mend="Lower --batch-size, or --workers.",
+            hint="Lower --batch-size, or --workers.",
         ) from error
     stored = store_inversion(inversion, drawings.images, drawings.names, key)
     write_reconstructions(name, stored, store)
@@ -234,7 +234,7 @@ def _project_in_processes(
                     if not running and waiting:
                         raise InputError(
                             "every worker process died",
-                            mend="Fewer --workers need less memory; finished characters are kept.",
+                            hint="Fewer --workers need less memory; finished characters are kept.",
                         ) from None
                     continue
                 if kind == "progress":

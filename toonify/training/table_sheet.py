@@ -139,7 +139,7 @@ def write_reconstructions(name: str, stored: StoredInversion, folder: Path) -> N
     except OSError as error:
         raise StoreError(
             f"can't write {target.with_suffix('')}: {error.strerror or error}",
-            mend="Make room and run again: finished characters are kept.",
+            hint="Make room and run again: finished characters are kept.",
         ) from error
 
 

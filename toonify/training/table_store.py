@@ -80,7 +80,7 @@ def save_inversion(stored: StoredInversion, path: Path) -> None:
     except (OSError, SafetensorError) as error:
         raise StoreError(
             f"{path} can't be written ({error})",
-            mend="Make room and run again: finished characters are kept.",
+            hint="Make room and run again: finished characters are kept.",
         ) from error
 
 

@@ -152,13 +152,13 @@ def _check_widths(teacher: MobileGenerator, student: StyleGAN2Generator) -> None
         raise UsageError(
             f"a teacher of {teacher.resolution}x{teacher.resolution} has no layers for"
             f" {student.resolution}x{student.resolution}",
-            mend="Choose a smaller resolution.",
+            hint="Choose a smaller resolution.",
         )
     for (size, count), most in zip(student.channels.items(), teacher.channels, strict=False):
         if count > most:
             raise UsageError(
                 f"the student has {count} channels at {size}x{size}, its teacher {most}",
-                mend="Choose fewer channels.",
+                hint="Choose fewer channels.",
             )
 
 

@@ -107,20 +107,20 @@ def check_output(
         what = "the input" if _same_spelling(source, target) else f"the input {source}"
         raise UsageError(
             f"{option} {target} is {what}: nothing is written over what is read",
-            mend=f"Choose another {option}.",
+            hint=f"Choose another {option}.",
         )
     for step in _steps(target, folder):
         if step.is_symlink() and not (named and step == target):
             raise UsageError(
                 f"{step} is a link, and outputs are not written through links",
-                mend=f"Remove it, or choose another {option}.",
+                hint=f"Remove it, or choose another {option}.",
             )
     if named or not os.path.lexists(target) or is_ours(target):
         return
     why = "has been changed since toonify wrote it" if _marked(target) else "is not toonify's"
     raise UsageError(
         f"{target} is there and {why}: it stays",
-        mend=f"Move it away, or choose another {option}.",
+        hint=f"Move it away, or choose another {option}.",
     )
 
 
@@ -131,7 +131,7 @@ def check_run_folder(folder: Path, inputs: InputFiles) -> None:
         UsageError: so it is.
     """
     if folder.exists() and not folder.is_dir():
-        raise UsageError(f"{folder} is a file", mend="Give -o FOLDER.")
+        raise UsageError(f"{folder} is a file", hint="Give -o FOLDER.")
     begun = (folder / "snapshot.pt").is_file()
     for name in RUN_FILES:
         check_output(folder / name, inputs, named=begun, folder=folder)

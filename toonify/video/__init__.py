@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from toonify.video.artist import Artist, CdsmArtist
-from toonify.video.casting import Casting
+from toonify.video.assignment import CharacterAssignment
 from toonify.video.conversion import Options, Report, convert
 from toonify.video.frame_artist import FrameArtist
 from toonify.video.preview import preview
@@ -11,8 +11,8 @@ from toonify.video.style_artist import StyleArtist
 
 __all__ = [
     "Artist",
-    "Casting",
     "CdsmArtist",
+    "CharacterAssignment",
     "FrameArtist",
     "Options",
     "Report",

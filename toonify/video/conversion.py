@@ -23,11 +23,11 @@ from toonify.media.video import Pixels, Reader, Span, open_clip, open_reader
 from toonify.utils.marks import read_mark
 from toonify.utils.outputs import InputFiles, check_output, is_ours
 from toonify.video.artist import Artist
-from toonify.video.casting import Casting
+from toonify.video.assignment import CharacterAssignment
 from toonify.video.pipeline import Drawn, Pipeline
-from toonify.video.steadiness import Steadiness
+from toonify.video.resume import Gap, ResumeState, fingerprint
 from toonify.video.style_artist import StyleArtist
-from toonify.video.work import Gap, WorkFolder, fingerprint
+from toonify.video.temporal_consistency import TemporalConsistency
 
 BLOCK = 8  # frames drawn together
 LARGE = 1920 * 1088  # px from which they are fewer, for memory's sake
@@ -42,7 +42,7 @@ class Options:
     """How a clip is drawn and written.
 
     Attributes:
-        characters: rules, see `Casting`.
+        characters: rules, see `CharacterAssignment`.
         span: which part, frame rate and size.
         smooth: 0..1, of landmarks, codes and outlines through time.
         largest: only the largest face is drawn.
@@ -108,7 +108,7 @@ class Report:
 def check_paths(source: Path, output: Path) -> None:
     """Raise UsageError where the output would destroy the input."""
     if source.exists() and output.exists() and source.resolve() == output.resolve():
-        raise UsageError("the output is the input", mend="Choose another -o.")
+        raise UsageError("the output is the input", hint="Choose another -o.")
     check_output(output, InputFiles([source]), named=True)
     if not output.suffix and output.is_dir() and any(output.iterdir()):
         known = fingerprint(source)
@@ -118,7 +118,7 @@ def check_paths(source: Path, output: Path) -> None:
             ):
                 raise UsageError(
                     f"the folder {output} holds other files than this clip's frames: {path.name}",
-                    mend="Give a new folder.",
+                    hint="Give a new folder.",
                 )
 
 
@@ -144,7 +144,7 @@ def convert(
     started = time.perf_counter()
     check_paths(source, output)
     clip = open_clip(source)
-    casting = Casting(options.characters, artist.characters)
+    assignment = CharacterAssignment(options.characters, artist.characters)
     broken = clip is not None and jumps(clip)
     reader = None if broken else open_reader(source, clip, options.span)
     try:
@@ -154,14 +154,16 @@ def convert(
             output, clip, codec=options.codec, crf=options.crf, pixels=options.pixels, alpha=alpha
         )
         plan = _plan(source, options, encoding)
-        with WorkFolder(output, plan, resume=options.resume) as work:
+        with ResumeState(output, plan, resume=options.resume) as resume_state:
             notes: list[str] = []
             if reader is None:
                 assert clip is not None
-                clip, notes = straightened(clip, work.folder)
+                clip, notes = straightened(clip, resume_state.folder)
                 reader = open_reader(source, clip, options.span)
-            tracks = plan_tracks(clip, encoding, options.span, work.folder)
-            run = _Run(source, output, artist, options, clip, encoding, work, casting, tracks)
+            tracks = plan_tracks(clip, encoding, options.span, resume_state.folder)
+            run = _Run(
+                source, output, artist, options, clip, encoding, resume_state, assignment, tracks
+            )
             try:
                 report = run.through(reader, progress)
             except KeyboardInterrupt:
@@ -172,7 +174,7 @@ def convert(
             report.notes += [*notes, *tracks.notes]
             if clip is not None and clip.hdr:
                 report.notes.append(f"HDR ({clip.transfer}) became SDR")
-            work.remove()
+            resume_state.remove()
     finally:
         if reader is not None:
             reader.close()
@@ -215,13 +217,13 @@ class _Run:
         options: Options,
         clip: Clip | None,
         encoding: Encoding,
-        work: WorkFolder,
-        casting: Casting,
+        resume_state: ResumeState,
+        assignment: CharacterAssignment,
         tracks: Plan,
     ) -> None:
         self.source, self.output, self.options = source, output, options
-        self.clip, self.encoding, self.work = clip, encoding, work
-        self.artist, self.casting, self.tracks = artist, casting, tracks
+        self.clip, self.encoding, self.resume_state = clip, encoding, resume_state
+        self.artist, self.assignment, self.tracks = artist, assignment, tracks
         self.frames = self.with_faces = 0
 
     def through(self, reader: Reader, progress: Progress) -> Report:
@@ -229,7 +231,7 @@ class _Run:
         drawn = 0
         damaged = False
         with ExitStack() as stack:
-            while (gap := self.work.next_gap()) is not None:
+            while (gap := self.resume_state.next_gap()) is not None:
                 if drawn:  # another gap behind segments that are there
                     reader = stack.enter_context(
                         closing(open_reader(self.source, self.clip, self.options.span))
@@ -238,7 +240,7 @@ class _Run:
                 if not more:
                     raise InputError(
                         f"{self.source} ends sooner than when its work was begun",
-                        mend="Draw it anew: add --no-resume.",
+                        hint="Draw it anew: add --no-resume.",
                     )
                 drawn += more
                 damaged = damaged or reader.damaged
@@ -248,7 +250,7 @@ class _Run:
 
     def _fill(self, gap: Gap, reader: Reader, progress: Progress) -> int:
         """Draw a gap, and go on as far as nothing is there; gives how many frames."""
-        work, number = self.work, gap.begin
+        resume_state, number = self.resume_state, gap.begin
         pipeline = self._pipeline(reader)
         self.frames = self.with_faces = 0
         if gap.state is not None:
@@ -263,7 +265,7 @@ class _Run:
             for block in blocks:
                 if writer is None:
                     writer = SegmentWriter(
-                        work.segment(number),
+                        resume_state.segment(number),
                         self.encoding,
                         reader.time_base,
                         ahead=max(pipeline.block // 2, 1),
@@ -276,10 +278,10 @@ class _Run:
                 if self.frames % SEGMENT == 0 or pipeline.finished:
                     writer.close()
                     writer = None
-                    pipeline.steadiness.pause()
+                    pipeline.temporal_consistency.pause()
                     self._save(number, pipeline, reader.damaged)
                     number += 1
-                    if number > gap.missing and work.known(number):
+                    if number > gap.missing and resume_state.known(number):
                         break
         finally:
             blocks.close()
@@ -289,11 +291,11 @@ class _Run:
 
     def _pipeline(self, reader: Reader) -> Pipeline:
         width, height = reader.size
-        self.casting.restore({})
+        self.assignment.restore({})
         return Pipeline(
             self.artist,
             Tracker(self.artist.detector, largest=self.options.largest),
-            self.casting,
+            self.assignment,
             smooth=self.options.smooth,
             time_base=reader.time_base,
             block=_block(width * height),
@@ -301,24 +303,24 @@ class _Run:
 
     def _report(self, drawn: int, damaged: bool) -> Report:
         """Of a clip whose segments are all there, `drawn` frames of them by this run."""
-        assert self.work.end is not None
-        state = self.work.load(self.work.end)
+        assert self.resume_state.end is not None
+        state = self.resume_state.load(self.resume_state.end)
         assert state is not None
         values, _ = state
         self.frames = int(values["frames"])
         report = Report(self.source, self.output, self.frames, self.frames - drawn)
         report.frames_with_faces = int(values["with_faces"])
-        self.casting.restore(values["casting"])
+        self.assignment.restore(values["assignment"])
         kind = "style" if isinstance(self.artist, StyleArtist) else "character"
         report.people = [
-            {"person": int(person), kind: self.casting[int(person)], "frames": count}
+            {"person": int(person), kind: self.assignment[int(person)], "frames": count}
             for person, count in sorted(values["people"].items(), key=lambda item: int(item[0]))
         ]
-        steadiness = Steadiness()
+        steadiness = TemporalConsistency()
         steadiness.restore(values["steadiness"])
         report.steadiness = steadiness.record()
         report.damaged = damaged or bool(values["damaged"])
-        for number in sorted(set(self.work.redrawn)):
+        for number in sorted(set(self.resume_state.redrawn)):
             report.notes.append(f"part {number + 1} of the unfinished work was damaged: drawn anew")
         return report
 
@@ -335,18 +337,18 @@ class _Run:
             values["pipeline"], arrays = state
         else:
             values["people"] = pipeline.people
-            values["casting"] = self.casting.state()
-            values["steadiness"] = pipeline.steadiness.state()
+            values["assignment"] = self.assignment.state()
+            values["steadiness"] = pipeline.temporal_consistency.state()
             values["damaged"] = damaged
-        self.work.save(number, values, arrays, last=state is None)
+        self.resume_state.save(number, values, arrays, last=state is None)
 
     def assemble(self, output: Path) -> None:
         """The finished segments as one file."""
-        segments = self.work.segments
-        unfinished = self.work.end is None
+        segments = self.resume_state.segments
+        unfinished = self.resume_state.end is None
         assemble(
             output,
-            self.work.folder / f"joined{self.encoding.suffix}",
+            self.resume_state.folder / f"joined{self.encoding.suffix}",
             segments,
             self.encoding,
             frames=len(segments) * SEGMENT if unfinished else self.frames,
@@ -358,14 +360,14 @@ class _Run:
 
     def keep_partial(self) -> Path | None:
         """What is finished as a playable file beside the output."""
-        if not self.work.segments:
+        if not self.resume_state.segments:
             return None
         partial = self.output.with_name(f"{self.output.stem}.partial{self.output.suffix}")
-        if not self.work.wrote(partial):
+        if not self.resume_state.wrote(partial):
             raise UsageError(
                 f"{partial} is there and is not toonify's: it stays",
-                mend="Move it away, or leave --keep-partial out.",
+                hint="Move it away, or leave --keep-partial out.",
             )
         self.assemble(partial)
-        self.work.note(partial)
+        self.resume_state.note(partial)
         return partial

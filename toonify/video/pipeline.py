@@ -19,17 +19,17 @@ import numpy as np
 from toonify.errors import InputError
 from toonify.faces import Alignment, Face
 from toonify.faces.smoothing import smoothed_code, smoothed_face, width_of
-from toonify.faces.tracking import Sighting, Tracker, face_from, face_state
+from toonify.faces.tracking import TrackedFace, Tracker, face_from, face_state
 from toonify.faces.types import Points, f32
 from toonify.media.video import Frame, Pixels
 from toonify.video.artist import Artist
-from toonify.video.casting import Casting
+from toonify.video.assignment import CharacterAssignment
 from toonify.video.compositor import Item
-from toonify.video.steadiness import Steadiness
 from toonify.video.style_artist import compositor_of
+from toonify.video.temporal_consistency import TemporalConsistency
 
 FADE = 3  # frames over which somebody appears or vanishes
-SURE = 3  # sightings that make a person
+SURE = 3  # tracked_faces that make a person
 
 
 @dataclass(frozen=True, eq=False)
@@ -54,7 +54,7 @@ class _Block:
     number: int
     frames: list[Frame]
     before: dict[str, Any]  # the tracker's state ahead of the block, and its first frame
-    sightings: list[list[Sighting]] = field(default_factory=list)
+    tracked_faces: list[list[TrackedFace]] = field(default_factory=list)
     cuts: list[bool] = field(default_factory=list)
     places: list[list[_Place]] = field(default_factory=list)
 
@@ -65,7 +65,7 @@ class Pipeline:
     Args:
         artist: draws a face.
         tracker: with a detector that nobody else uses.
-        casting: who is whom.
+        assignment: who is whom.
         smooth: 0..1.
         time_base: seconds a tick of the frames' timestamps: smoothing is as wide in seconds
             whatever the rate, and where that varies.
@@ -76,18 +76,18 @@ class Pipeline:
         self,
         artist: Artist,
         tracker: Tracker,
-        casting: Casting,
+        assignment: CharacterAssignment,
         *,
         smooth: float,
         time_base: Fraction,
         block: int = 8,
     ) -> None:
-        self.artist, self.tracker, self.casting = artist, tracker, casting
+        self.artist, self.tracker, self.assignment = artist, tracker, assignment
         self.block = block
         self.width, self.reach = width_of(smooth), block
         self.time_base = time_base
         self.compositor = compositor_of(artist, smooth)
-        self.steadiness = Steadiness()
+        self.temporal_consistency = TemporalConsistency()
         self.people: dict[int, int] = {}  # person -> frames drawn
         self._faces: dict[int, dict[int, Face]] = {}
         self._codes: dict[int, dict[int, Points]] = {}
@@ -136,16 +136,18 @@ class Pipeline:
         first = frames[0].index
         block = _Block(first // self.block, frames, {"tracker": before, "frame": first})
         for frame in frames:
-            sightings, cut = self.tracker.step(frame.rgb)
-            block.sightings.append(sightings)
+            tracked_faces, cut = self.tracker.step(frame.rgb)
+            block.tracked_faces.append(tracked_faces)
             block.cuts.append(cut)
         return block
 
     def _learn(self, block: _Block) -> None:
-        for frame, sightings, cut in zip(block.frames, block.sightings, block.cuts, strict=True):
+        for frame, tracked_faces, cut in zip(
+            block.frames, block.tracked_faces, block.cuts, strict=True
+        ):
             self._times[frame.index] = float(frame.pts * self.time_base)
-            for sighting in sightings:
-                self._faces.setdefault(sighting.person, {})[frame.index] = sighting.face
+            for tracked_face in tracked_faces:
+                self._faces.setdefault(tracked_face.person, {})[frame.index] = tracked_face.face
             if cut:
                 self._cuts.add(frame.index)
 
@@ -171,7 +173,7 @@ class Pipeline:
                     continue  # it slid out of the picture
             block.places.append(row)
             across = {place.person: float(_middle(place.region.face)[0]) for place in row}
-            self.casting.appear({who: x / rgb.shape[1] for who, x in across.items()})
+            self.assignment.appear({who: x / rgb.shape[1] for who, x in across.items()})
             regions += [(frame.index, place) for place in row]
         for index, place, code in self._encoded(regions):
             self._codes.setdefault(place.person, {})[index] = code
@@ -213,7 +215,7 @@ class Pipeline:
         toons: list[Any] = []
         if rows:
             codes = np.stack([self._code(place.person, frame.index) for frame, place in rows])
-            names = [self.casting[place.person] for _, place in rows]
+            names = [self.assignment[place.person] for _, place in rows]
             toons = self.artist.render([place.region for _, place in rows], codes, names)
         drawings = iter(toons)
         done = []
@@ -233,13 +235,13 @@ class Pipeline:
 
     def _composed(self, frame: Frame, items: list[Item]) -> Drawn:
         if frame.index in self._cuts:
-            self.steadiness.pause()
+            self.temporal_consistency.pause()
         rgb = frame.rgb
         if not items and not self.compositor.scenes:
-            self.steadiness.add(rgb, rgb, [])
+            self.temporal_consistency.add(rgb, rgb, [])
             return Drawn(frame, frame.pixels, ())
         drawn = self.compositor.compose(rgb, items)
-        self.steadiness.add(rgb, drawn, [item.region.face.box for item in items])
+        self.temporal_consistency.add(rgb, drawn, [item.region.face.box for item in items])
         for item in items:
             self.people[item.person] = self.people.get(item.person, 0) + 1
         pixels = frame.pixels.copy()
@@ -286,9 +288,9 @@ class Pipeline:
             "faces": faces,
             "times": {str(at): shown for at, shown in self._times.items() if at < upto},
             "cuts": sorted(at for at in self._cuts if at < upto),
-            "casting": self.casting.state(),
+            "assignment": self.assignment.state(),
             "people": {str(person): count for person, count in self.people.items()},
-            "steadiness": self.steadiness.state(),
+            "steadiness": self.temporal_consistency.state(),
         }
         arrays = {f"paste.{key}": value for key, value in self.compositor.state().items()}
         for person, code in self._first.items():
@@ -314,9 +316,9 @@ class Pipeline:
         }
         self._times = {int(at): shown for at, shown in values["times"].items()}
         self._cuts = set(values["cuts"])
-        self.casting.restore(values["casting"])
+        self.assignment.restore(values["assignment"])
         self.people = {int(person): int(n) for person, n in values["people"].items()}
-        self.steadiness.restore(values["steadiness"])
+        self.temporal_consistency.restore(values["steadiness"])
         paste = {}
         for key, value in arrays.items():
             kind, _, rest = key.partition(".")

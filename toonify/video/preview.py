@@ -15,7 +15,7 @@ from toonify.media.images import write_image
 from toonify.media.video import Frame, Span, open_clip, open_reader
 from toonify.utils.outputs import InputFiles, check_output
 from toonify.video.artist import Artist
-from toonify.video.casting import Casting
+from toonify.video.assignment import CharacterAssignment
 from toonify.video.stills import draw_still
 
 HEIGHT = 480  # px, of a frame on the sheet
@@ -35,7 +35,7 @@ def preview(
 
     Args:
         sheet: a picture file.
-        characters: rules, see `Casting`; people are numbered from left to right here.
+        characters: rules, see `CharacterAssignment`; people are numbered from left to right here.
 
     Returns:
         How many faces each frame has.
@@ -47,8 +47,10 @@ def preview(
     span = span or Span()
     columns, counts = [], []
     for frame in _three(source, span):
-        casting = Casting(characters, artist.characters)  # nobody is followed between them
-        drawn, count = draw_still(frame.rgb, artist, casting, largest=largest)
+        assignment = CharacterAssignment(
+            characters, artist.characters
+        )  # nobody is followed between them
+        drawn, count = draw_still(frame.rgb, artist, assignment, largest=largest)
         counts.append(count)
         columns.append([_shown(frame.rgb), _shown(drawn)])
     page = _grid(columns)
@@ -70,7 +72,7 @@ def _three(source: Path, span: Span) -> list[Frame]:
         if frame is not None:
             frames.append(frame)
     if not frames:
-        raise InputError(f"there is no frame in {source}", mend="Check --start and --end.")
+        raise InputError(f"there is no frame in {source}", hint="Check --start and --end.")
     return frames
 
 

@@ -40,10 +40,10 @@ def several_clips(sources: Sequence[Path]) -> list[Path] | None:
         if not clips and len(sources) == 1:
             return None
         if not clips:
-            raise InputError(f"no clips in {source}", mend="Give clips, or one folder of frames.")
+            raise InputError(f"no clips in {source}", hint="Give clips, or one folder of frames.")
         if len(sources) == 1 and _files(source, IMAGE_SUFFIXES):
             raise UsageError(
-                f"{source} holds clips and pictures", mend="Name the clips, or take them out."
+                f"{source} holds clips and pictures", hint="Name the clips, or take them out."
             )
         found += clips
     single = len(sources) == 1 and not sources[0].is_dir()
@@ -55,7 +55,7 @@ def targets(clips: Sequence[Path], folder: Path) -> list[Path]:
     written; a.avi and a.mp4 become a.avi.mp4 and a.mp4.mp4."""
     if folder.suffix.lower() in SUFFIXES:
         raise UsageError(
-            f"several clips can't all go into the one file {folder}", mend="Give -o FOLDER."
+            f"several clips can't all go into the one file {folder}", hint="Give -o FOLDER."
         )
     kept = [c.suffix.lower() if c.suffix.lower() in WRITTEN else ".mp4" for c in clips]
     names = [f"{clip.stem}{suffix}" for clip, suffix in zip(clips, kept, strict=True)]
@@ -66,7 +66,7 @@ def targets(clips: Sequence[Path], folder: Path) -> list[Path]:
     ]
     if len(set(named)) < len(named):
         raise UsageError(
-            "two clips have the same name", mend="Draw them into folders of their own."
+            "two clips have the same name", hint="Draw them into folders of their own."
         )
     return [folder / name for name in named]
 

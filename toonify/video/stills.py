@@ -4,18 +4,18 @@ from __future__ import annotations
 
 from toonify.faces.types import RGB
 from toonify.video.artist import Artist
-from toonify.video.casting import Casting
+from toonify.video.assignment import CharacterAssignment
 from toonify.video.compositor import Item
 from toonify.video.style_artist import compositor_of
 
 
 def draw_still(
-    rgb: RGB, artist: Artist, casting: Casting, *, largest: bool = False
+    rgb: RGB, artist: Artist, assignment: CharacterAssignment, *, largest: bool = False
 ) -> tuple[RGB, int]:
     """(H, W, 3) uint8 with its people drawn, and how many there are.
 
     Args:
-        casting: people are numbered from left to right.
+        assignment: people are numbered from left to right.
         largest: only the largest face is drawn.
     """
     faces = artist.detector.detect(rgb)[: 1 if largest else None]
@@ -25,8 +25,8 @@ def draw_still(
         return rgb, 0
     regions = [artist.region(rgb, face) for face in faces]
     places = {n: float(f.points5[:, 0].mean()) / rgb.shape[1] for n, f in enumerate(faces, 1)}
-    casting.appear(places)
-    names = [casting[n] for n in places]
+    assignment.appear(places)
+    names = [assignment[n] for n in places]
     toons = artist.render(regions, artist.encode(regions), names) if regions else []
     items = [Item(n, toon, region) for n, toon, region in zip(places, toons, regions, strict=True)]
     return compositor.compose(rgb, items), len(faces)

@@ -123,11 +123,11 @@ def listen(host: str, port: int) -> socket.socket:
         code = getattr(error, "errno", None)
         if code == errno.EADDRINUSE:
             raise InputError(
-                f"port {port} of {host} is taken", mend="Stop what runs there, or name another."
+                f"port {port} of {host} is taken", hint="Stop what runs there, or name another."
             ) from error
         reason = getattr(error, "strerror", None) or error
         raise InputError(
-            f"can't listen on port {port} of {host}: {reason}", mend="Name another."
+            f"can't listen on port {port} of {host}: {reason}", hint="Name another."
         ) from error
     return listening
 

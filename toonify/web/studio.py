@@ -134,7 +134,7 @@ class StyleDrawer:
             if not faces:
                 raise InputError(
                     "no face found",
-                    mend="Use a picture with a visible face, or have the whole picture drawn.",
+                    hint="Use a picture with a visible face, or have the whole picture drawn.",
                 )
             photo = self.engine.crop(photo, faces[0])
         background = "transparent" if wish.transparent else "draw"
@@ -177,7 +177,7 @@ class Studio:
         if not studio.looks:
             raise UsageError(
                 f"the bundle {bundle} has neither styles nor characters",
-                mend="Add some: toonify build-lut --help.",
+                hint="Add some: toonify build-lut --help.",
             )
         return studio
 
@@ -218,9 +218,9 @@ class Studio:
         """Raise UsageError for an unknown look or options out of range."""
         self.kind(wish.look)
         if not 0 <= wish.level <= self.levels:
-            raise UsageError(f"level {wish.level} is out of range", mend=f"Use 0 to {self.levels}.")
+            raise UsageError(f"level {wish.level} is out of range", hint=f"Use 0 to {self.levels}.")
         if not 0 <= wish.color <= 1:
-            raise UsageError(f"color {wish.color} is out of range", mend="Use 0 to 1.")
+            raise UsageError(f"color {wish.color} is out of range", hint="Use 0 to 1.")
 
     def draw_clip(
         self, source: Path, output: Path, wish: Wish, *, max_size: int, progress: Progress

@@ -47,7 +47,7 @@ class AugmentPipe:
     ) -> None:
         if preset not in PRESETS:
             raise UsageError(
-                f"unknown augmentation {preset!r}", mend=f"Choose one of {', '.join(PRESETS)}."
+                f"unknown augmentation {preset!r}", hint=f"Choose one of {', '.join(PRESETS)}."
             )
         self.stages = PRESETS[preset]
         self.random = random or torch.Generator()

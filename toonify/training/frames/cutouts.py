@@ -74,11 +74,11 @@ class CutoutSet:
             )
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise InputError(
-                f"{folder} holds no readable cutouts ({error})", mend="Make them again."
+                f"{folder} holds no readable cutouts ({error})", hint="Make them again."
             ) from error
         counts = {len(self._faces), len(self._mattes), len(self._hairs), len(self._fills)}
         if not self._rows or len(counts) > 1:
-            raise InputError(f"{folder} holds no whole set of cutouts", mend="Make them again.")
+            raise InputError(f"{folder} holds no whole set of cutouts", hint="Make them again.")
 
     def __len__(self) -> int:
         """How many drawings."""

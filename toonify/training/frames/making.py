@@ -85,12 +85,12 @@ def make_cutouts(
         if not rows:
             raise InputError(
                 "no drawing can be told from its background",
-                mend="Whole frames need characters drawn in front of something plain.",
+                hint="Whole frames need characters drawn in front of something plain.",
             )
         write_faces(folder, images, opacities, hairs, fills)
         write_index(folder, names, rows, margin=0.0)
     except OSError as error:
         raise InputError(
             f"can't keep cutouts in {folder}: {error.strerror or error}",
-            mend="Make room, or choose another folder.",
+            hint="Make room, or choose another folder.",
         ) from error

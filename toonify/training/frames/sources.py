@@ -58,7 +58,7 @@ class FaceFrames:
         self._data, self._factors, self._codes = data, factors, codes
         found = data.held_out_photos() or data.held_out_pairs()
         if found is None:
-            raise UsageError("no face is held out", mend="Raise --held-out.")
+            raise UsageError("no face is held out", hint="Raise --held-out.")
         self.has_latents = factors is None and data.photo_share < 1
         self._kept = Batch(found.images[:HELD_OUT], found.codes[:HELD_OUT])
 
@@ -235,7 +235,7 @@ class ComposedFrames:
             )
         self._count = len(cutouts) - 2 * HELD_OUT
         if self._count < 1:
-            raise UsageError("the cutouts are too few to train on", mend="Make more.")
+            raise UsageError("the cutouts are too few to train on", hint="Make more.")
         self._cutouts, self._codes, self._scene = cutouts, codes, scene
         names = range(len(cutouts.characters))
         self._of = {c: cutouts.of_character(c, 0, self._count) for c in names}

@@ -73,7 +73,7 @@ class FrameTrainer:
             if not moving:
                 raise UsageError(
                     f"no generator layer works at {config.train_from} or more",
-                    mend=f"Choose at most {generator.resolution}.",
+                    hint=f"Choose at most {generator.resolution}.",
                 )
         if task.noise == "zero":
             for parameter in (p for n, p in moving.items() if n.endswith("noise_strength")):
@@ -147,7 +147,7 @@ class FrameTrainer:
     def _hints(self, batch: FrameBatch) -> dict[str, Tensor]:
         """What is learnt of generated faces without rendering them."""
         if batch.latents is None or batch.theta is None:
-            raise UsageError("hints are of generated faces alone", mend="Give --pairs.")
+            raise UsageError("hints are of generated faces alone", hint="Give --pairs.")
         known, losses = len(batch.latents), {}
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.config.bfloat16):
             feature = self.encoder.frame_features(batch.frames[-known:]).feature.float()

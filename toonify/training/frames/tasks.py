@@ -137,7 +137,7 @@ def new_frame_encoder(
     if len(widths) < 4:
         raise UsageError(
             f"a generator of {generator.resolution}x{generator.resolution} is too small",
-            mend="Give one of 64x64 or more.",
+            hint="Give one of 64x64 or more.",
         )
     backbone = SIZES[size]
     units, channels = tuple(backbone.units), tuple(backbone.channels)

@@ -49,10 +49,10 @@ class LabeledFaces:
         except (OSError, ValueError) as error:
             raise InputError(
                 f"{folder} holds no labelled faces ({error})",
-                mend="Make them: recipes/parsing.",
+                hint="Make them: recipes/parsing.",
             ) from error
         if len({len(array) for array in (*arrays, weights)}) > 1 or weights.sum() <= 0:
-            raise InputError(f"{folder} holds no whole set of faces", mend="Make them again.")
+            raise InputError(f"{folder} holds no whole set of faces", hint="Make them again.")
         self._rgb, self._labels, self._alpha, self._points, self._attributes = arrays
         self._cumulative = np.cumsum(weights / weights.sum())
 

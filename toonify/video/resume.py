@@ -42,7 +42,7 @@ class Gap:
     state: State | None
 
 
-class WorkFolder:
+class ResumeState:
     """Segments of one output, in a folder beside it.
 
     Args:
@@ -61,14 +61,14 @@ class WorkFolder:
         self._whole: dict[int, bool] = {}  # whole segments, and whether it is the clip's last
         self._lock = FileLock(self.folder.with_name(f".{self.folder.name}.lock"))
 
-    def __enter__(self) -> WorkFolder:
+    def __enter__(self) -> ResumeState:
         try:
             self.folder.parent.mkdir(parents=True, exist_ok=True)
             self._lock.acquire(timeout=0)
             if self.folder.is_symlink() or not self._is_mine():
                 raise InputError(
                     f"{self.folder} is there and is no unfinished work: it stays",
-                    mend="Move it away, or choose another -o.",
+                    hint="Move it away, or choose another -o.",
                 )
             if self.folder.exists() and not (self._resume and self._same_plan()):
                 shutil.rmtree(self.folder)
@@ -77,13 +77,13 @@ class WorkFolder:
             self._inspect()
         except Timeout as error:
             raise InputError(
-                f"another run is writing {self.output}", mend="Wait for it, or choose another -o."
+                f"another run is writing {self.output}", hint="Wait for it, or choose another -o."
             ) from error
         except OSError as error:
             self._unlock()
             raise InputError(
                 f"can't work in {self.folder}: {error.strerror or error}",
-                mend="Choose another place for the output.",
+                hint="Choose another place for the output.",
             ) from error
         return self
 
@@ -184,7 +184,7 @@ class WorkFolder:
         except OSError as error:
             raise InputError(
                 f"can't write {self._state(number)}: {error.strerror or error}",
-                mend="Free some space and run the same command: it goes on from here.",
+                hint="Free some space and run the same command: it goes on from here.",
             ) from error
         self._whole[number] = last
 

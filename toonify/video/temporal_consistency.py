@@ -13,7 +13,7 @@ LONGEST = 320  # px, at which it is measured
 
 
 @dataclass
-class Steadiness:
+class TemporalConsistency:
     """Mean difference in levels (0..255) where faces are drawn, of the clip and of the result.
 
     The flow is that of the original clip (DIS, Kroeger et al., ECCV 2016), as in work on video

@@ -9,7 +9,7 @@ from toonify.errors import UsageError
 SIDES = ("left", "middle", "right")
 
 
-class Casting:
+class CharacterAssignment:
     """Gives every person of a clip a character, for as long as the person is followed.
 
     Args:
@@ -24,7 +24,7 @@ class Casting:
 
     def __init__(self, rules: Sequence[str], known: Sequence[str]) -> None:
         if not known:
-            raise UsageError("the bundle has no characters", mend="Add some: toonify build-lut.")
+            raise UsageError("the bundle has no characters", hint="Add some: toonify build-lut.")
         entries = [entry.strip() for rule in rules for entry in rule.split(",") if entry.strip()]
         self._named: dict[str, str] = {}
         self._order: list[str] = []
@@ -37,14 +37,14 @@ class Casting:
             else:
                 raise UsageError(
                     f"--character {entry!r} names nobody",
-                    mend=f"Use {', '.join(SIDES)} or a person's number before the =.",
+                    hint=f"Use {', '.join(SIDES)} or a person's number before the =.",
                 )
         if self._order and self._named:
             # "mina,left=jun": the nameless one is everybody else's
             if len(self._order) > 1:
                 raise UsageError(
                     "--character takes an order or places, not both",
-                    mend="Name one character for everybody else.",
+                    hint="Name one character for everybody else.",
                 )
         elif not self._order:
             self._order = [known[0]]

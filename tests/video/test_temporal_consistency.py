@@ -1,4 +1,4 @@
-"""Steadiness: what is as steady as the clip, what flickers, what has more edges."""
+"""TemporalConsistency: what is as steady as the clip, what flickers, what has more edges."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 import pytest
 
-from toonify.video.steadiness import Steadiness
+from toonify.video.temporal_consistency import TemporalConsistency
 
 BOX = [np.array([16, 16, 80, 80], np.float32)]
 
@@ -19,7 +19,7 @@ def pictures(count: int = 4) -> list[np.ndarray]:
 
 
 def measured(drawn: list[np.ndarray]) -> dict[str, float]:
-    steadiness = Steadiness()
+    steadiness = TemporalConsistency()
     for rgb, toon in zip(pictures(), drawn, strict=True):
         steadiness.add(rgb, toon, BOX)
     record = steadiness.record()
@@ -44,16 +44,16 @@ def test_flicker_counts_and_contrast_is_told_apart() -> None:
 
 
 def test_it_goes_on_from_a_state() -> None:
-    steadiness, frames = Steadiness(), pictures()
+    steadiness, frames = TemporalConsistency(), pictures()
     for rgb in frames[:2]:
         steadiness.add(rgb, rgb, BOX)
-    again = Steadiness()
+    again = TemporalConsistency()
     again.restore(steadiness.state())
     assert again.record() == steadiness.record()
 
 
 def test_nothing_to_compare() -> None:
-    steadiness, frames = Steadiness(), pictures()
+    steadiness, frames = TemporalConsistency(), pictures()
     steadiness.add(frames[0], frames[0], BOX)
     steadiness.pause()
     steadiness.add(frames[1], frames[1], BOX)
