@@ -6,13 +6,13 @@ from dataclasses import replace
 
 import numpy as np
 
+from toonify.engines.base import Placed
 from toonify.errors import InputError
 from toonify.faces import Face
 from toonify.faces.tracking import Tracker
 from toonify.faces.types import RGB, Points, f32
 from toonify.video.artist import Artist
 from toonify.video.assignment import CharacterAssignment
-from toonify.video.compositor import Item
 from toonify.video.style_artist import compositor_of
 
 _QUICK = 0.15  # motion, in faces' sizes a frame, from which on the past no longer counts
@@ -62,7 +62,7 @@ class LiveRenderer:
         self._forget({tracked_face.person for tracked_face in tracked_faces})
         if not people and not self.compositor.scenes:
             return rgb, 0
-        items: list[Item] = []
+        items: list[Placed] = []
         if people:
             across = [float(region.face.points5[:, 0].mean()) / rgb.shape[1] for region in regions]
             self.assignment.appear(dict(zip(people, across, strict=True)))
@@ -71,7 +71,7 @@ class LiveRenderer:
             names = [self.assignment[who] for who in people]
             toons = self.artist.render(regions, f32(codes), names)
             items = [
-                Item(who, toon, region)
+                Placed(who, toon, region)
                 for who, toon, region in zip(people, toons, regions, strict=True)
             ]
         drawn = self.compositor.compose(rgb, items)

@@ -3,11 +3,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import cv2
 import numpy as np
 
+from toonify.engines.base import Placed
 from toonify.faces import Alignment
 from toonify.faces.alignment import overlay, square_mask, unit_to_photo
 from toonify.faces.backdrop import HeadPatch, head_patch, paint_patch
@@ -34,16 +36,6 @@ class _Person:
     frames: int = 0
 
 
-@dataclass(frozen=True, eq=False)
-class Item:
-    """A drawing (S, S, 3) and where it goes; `opacity` 0..1 fades people in and out."""
-
-    person: int
-    toon: RGB
-    region: Alignment
-    opacity: float = 1.0
-
-
 class Compositor:
     """Lays drawings into the frames of a clip, in order.
 
@@ -58,7 +50,7 @@ class Compositor:
         self.artist, self.smooth = artist, smooth
         self._people: dict[int, _Person] = {}
 
-    def compose(self, rgb: RGB, items: list[Item]) -> RGB:
+    def compose(self, rgb: RGB, items: list[Placed]) -> RGB:
         """A frame (H, W, 3) uint8 with its drawings, smaller faces behind larger ones."""
         out = rgb.copy()
         for item in sorted(items, key=lambda item: item.region.face.size):
@@ -74,7 +66,7 @@ class Compositor:
             person.frames += 1
         return out
 
-    def _cover(self, person: _Person, item: Item) -> Points | None:
+    def _cover(self, person: _Person, item: Placed) -> Points | None:
         """What stands before the face, in px of the region; None for nothing."""
         cover = self.artist.occlusion(item.region)
         if cover is None:
@@ -89,7 +81,7 @@ class Compositor:
         """Drop everybody but `keep`."""
         self._people = {n: person for n, person in self._people.items() if n in keep}
 
-    def _mask(self, person: _Person, item: Item) -> Points:
+    def _mask(self, person: _Person, item: Placed) -> Points:
         toon = item.toon
         matte = self.artist.matte(item.region, toon)
         contrary = (matte is not None) != person.silhouette
@@ -107,7 +99,7 @@ class Compositor:
             return square_mask(toon.shape[0])
         return self.artist.mask(person.matte)
 
-    def _clear(self, person: _Person, rgb: RGB, out: RGB, mask: Points, item: Item) -> None:
+    def _clear(self, person: _Person, rgb: RGB, out: RGB, mask: Points, item: Placed) -> None:
         """Paint over the hair that sticks out in front of a plain wall.
 
         Long hair too, unlike in photographs: from frame to frame it would be found long or not,
@@ -151,7 +143,7 @@ class Compositor:
                     arrays[f"{number}.{name}"] = value
         return arrays
 
-    def restore(self, arrays: dict[str, np.ndarray]) -> None:
+    def restore(self, arrays: Mapping[str, np.ndarray]) -> None:
         """Go on from `state()`."""
         self._people = {}
         for key, value in arrays.items():

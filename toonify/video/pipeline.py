@@ -16,6 +16,7 @@ from typing import Any
 
 import numpy as np
 
+from toonify.engines.base import Placed
 from toonify.errors import InputError
 from toonify.faces import Alignment, Face
 from toonify.faces.smoothing import smoothed_code, smoothed_face, width_of
@@ -24,7 +25,6 @@ from toonify.faces.types import Points, f32
 from toonify.media.video import Frame, Pixels
 from toonify.video.artist import Artist
 from toonify.video.assignment import CharacterAssignment
-from toonify.video.compositor import Item
 from toonify.video.style_artist import compositor_of
 from toonify.video.temporal_consistency import TemporalConsistency
 
@@ -221,7 +221,7 @@ class Pipeline:
         done = []
         for frame, places in zip(block.frames, block.places, strict=True):
             items = [
-                Item(
+                Placed(
                     place.person,
                     next(drawings),
                     place.region,
@@ -233,7 +233,7 @@ class Pipeline:
         self.compositor.forget(set(self._faces))
         return done
 
-    def _composed(self, frame: Frame, items: list[Item]) -> Drawn:
+    def _composed(self, frame: Frame, items: list[Placed]) -> Drawn:
         if frame.index in self._cuts:
             self.temporal_consistency.pause()
         rgb = frame.rgb

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+from toonify.engines.base import Placed
 from toonify.faces.types import RGB
 from toonify.video.artist import Artist
 from toonify.video.assignment import CharacterAssignment
-from toonify.video.compositor import Item
 from toonify.video.style_artist import compositor_of
 
 
@@ -28,5 +28,7 @@ def draw_still(
     assignment.appear(places)
     names = [assignment[n] for n in places]
     toons = artist.render(regions, artist.encode(regions), names) if regions else []
-    items = [Item(n, toon, region) for n, toon, region in zip(places, toons, regions, strict=True)]
+    items = [
+        Placed(n, toon, region) for n, toon, region in zip(places, toons, regions, strict=True)
+    ]
     return compositor.compose(rgb, items), len(faces)

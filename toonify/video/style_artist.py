@@ -6,13 +6,14 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
+from toonify.engines.base import Placed
 from toonify.faces import Alignment, Face, FaceDetector
 from toonify.faces.types import RGB, Points, f32
 from toonify.portrait.backgrounds import Background
 from toonify.portrait.engine import PortraitEngine, compose
 from toonify.portrait.memory import Memory
 from toonify.video.artist import Artist
-from toonify.video.compositor import Compositor, Item
+from toonify.video.compositor import Compositor
 
 
 class StyleArtist:
@@ -83,7 +84,7 @@ class StyleCompositor:
         self._artist = artist
         self._memory = Memory() if smooth else None
 
-    def compose(self, rgb: RGB, items: Sequence[Item]) -> RGB:
+    def compose(self, rgb: RGB, items: Sequence[Placed]) -> RGB:
         """A frame (H, W, 3) uint8 as a drawing of the same size."""
         artist = self._artist
         drawing = artist.portraits.draw(
