@@ -49,7 +49,7 @@ def test_the_fastest_setting_wins():
 
 
 def test_networks_are_measured_in_every_dtype_and_batch(engine):
-    before = engine.dtype
+    before = engine.model.dtype
     found = list(
         benchmark.measure_networks(
             engine,
@@ -64,7 +64,7 @@ def test_networks_are_measured_in_every_dtype_and_batch(engine):
     stages = ("encode", "mix", "draw")
     assert settings == {(s, d, b) for s in stages for d in dtypes for b in (1, 2)}
     assert all(t.cold > 0 and t.warm and t.warm > 0 for t in found)
-    assert engine.dtype == before
+    assert engine.model.dtype == before
 
 
 def test_tuning_keeps_what_auto_takes(engine, bundle, tmp_path, monkeypatch):
@@ -75,7 +75,7 @@ def test_tuning_keeps_what_auto_takes(engine, bundle, tmp_path, monkeypatch):
     assert tuning.choose_batch_size(engine.device, bundle) == record["batch_size"]
     assert tuning.kept_dtype(engine.device, bundle) == record["dtype"]
     again = Toonifier.from_bundle(bundle, device="cpu")
-    assert str(again.dtype) == f"torch.{record['dtype']}"
+    assert str(again.model.dtype) == f"torch.{record['dtype']}"
 
 
 def half_as_bright(generator: Generator) -> Callable[[Tensor], Tensor]:

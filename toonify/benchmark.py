@@ -133,31 +133,31 @@ def measure_networks(
 
     They run on noise of the crops' size: their time does not depend on what the crops show.
     """
-    from toonify.cdsm import cross_domain_styles
+    from toonify.cdsm import DEFAULT_LEVEL, cross_domain_styles
 
     side = engine.generator.resolution
     noise = np.random.default_rng(0)
     code = engine.table[character].w_plus[None].to(engine.device)
-    kept = engine.dtype
+    kept = engine.model.dtype
     try:
         for dtype, batch in itertools.product(dtypes, batch_sizes):
-            engine.dtype = dtype
+            engine.model.dtype = dtype
             crops = list(noise.integers(0, 255, (batch, side, side, 3), np.uint8))
-            w_plus = engine.encode(crops)
+            w_plus = engine.model.encode(crops)
 
             def encode(crops: list[np.ndarray] = crops) -> object:
-                return engine.encode(crops)
+                return engine.model.encode(crops)
 
             def mix(w_plus: torch.Tensor = w_plus) -> object:
-                return cross_domain_styles(engine.generator, w_plus, code, level=6)
+                return cross_domain_styles(engine.generator, w_plus, code, level=DEFAULT_LEVEL)
 
             def draw(w_plus: torch.Tensor = w_plus) -> object:
-                return engine.render(w_plus, character)
+                return engine.model.render(w_plus, character)
 
             for name, work in (("encode", encode), ("mix", mix), ("draw", draw)):
                 yield _timing(name, work, runs, dtype=_name(dtype), batch=batch)
     finally:
-        engine.dtype = kept
+        engine.model.dtype = kept
 
 
 def tune(engine: Toonifier, bundle: str, character: str, *, runs: int) -> dict[str, Any]:

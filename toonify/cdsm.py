@@ -14,6 +14,8 @@ from torch import Tensor
 from toonify.errors import UsageError
 from toonify.models.protocol import Generator, LayerInfo
 
+DEFAULT_LEVEL = 6  # m of the paper: from the 32×32 layers on, all is the character's
+
 
 def replace_to_rgb(
     photo: Sequence[Tensor],
@@ -52,7 +54,7 @@ def cross_domain_styles(
     w_photo: Tensor,
     w_character: Tensor,
     *,
-    level: int = 6,
+    level: int = DEFAULT_LEVEL,
     trgb: bool = True,
     color: float = 1.0,
 ) -> list[Tensor]:

@@ -2,33 +2,24 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 from collections.abc import Sequence
-from contextlib import AbstractContextManager, nullcontext
-from typing import cast, overload
+from typing import Any, overload
 
 import numpy as np
 import torch
 from PIL.Image import Image as PILImage
-from torch import Tensor
 
-from toonify.bundle import PORTRAIT, Bundle, has_parts
-from toonify.cdsm import cross_domain_styles
-from toonify.checkpoints import generator_hash
-from toonify.device import pick_device
-from toonify.engines.head_paste import HeadPaster
+from toonify.cdsm import DEFAULT_LEVEL
+from toonify.engines.cdsm import CdsmEngine, CdsmModel
 from toonify.errors import InputError, ModelError, UsageError
-from toonify.faces import Alignment, Face, FaceDetector, align, get_detector, paste_back
-from toonify.inversion.frames import check_finite
+from toonify.faces import Alignment, Face, FaceDetector
 from toonify.lut import CharacterTable
 from toonify.models.encoders import Encoder
 from toonify.models.protocol import Generator
 from toonify.portrait import PortraitEngine, bundle_styles
 from toonify.portrait.backgrounds import Background
-from toonify.tuning import choose_dtype, kept_dtype
 
-DEFAULT_LEVEL = 6
 Photo = np.ndarray | PILImage | str | os.PathLike[str]
 
 
@@ -61,19 +52,20 @@ class Toonifier:
         offline: bool = True,
         min_face: float | None = None,
     ) -> None:
-        self.device = pick_device(device)
-        self.dtype = choose_dtype(dtype, self.device, generator, encoder)
-        self.generator, self.encoder, self.table = generator, encoder, table
-        self._detector = detector
-        self._landmarks, self._offline, self._min_face = landmarks, offline, min_face
-        self._hashes: dict[str, str] = {}
-        self._bundle: str | os.PathLike[str] | None = None
-        self._paster: HeadPaster | None = None
+        model = CdsmModel(
+            generator=generator, encoder=encoder, table=table, device=device, dtype=dtype
+        )
+        self._of_model(
+            model, detector=detector, landmarks=landmarks, offline=offline, min_face=min_face
+        )
+
+    def _of_model(
+        self, model: CdsmModel, bundle: str | os.PathLike[str] | None = None, **options: Any
+    ) -> None:
+        self.model, self._bundle = model, bundle
+        self._landmarks, self._offline = options["landmarks"], options["offline"]
         self._portraits: PortraitEngine | None = None
-        for network in (generator, encoder):
-            if isinstance(network, torch.nn.Module):
-                network.eval().requires_grad_(False)
-                network.to(self.device).to(memory_format=torch.channels_last)
+        self._engine = CdsmEngine(model, bundle=bundle, **options)
 
     @classmethod
     def from_bundle(
@@ -91,20 +83,15 @@ class Toonifier:
         Raises:
             ModelError: the bundle can't be loaded. UsageError: no such device or dtype.
         """
-        chosen = pick_device(device)
-        loaded = Bundle.load(bundle, device=chosen)
-        engine = cls(
-            generator=loaded.generator,
-            encoder=loaded.encoder,
-            table=loaded.table,
-            device=device,
-            dtype=kept_dtype(chosen, bundle) if dtype == "auto" else dtype,
+        toonifier = cls.__new__(cls)
+        toonifier._of_model(
+            CdsmModel.from_bundle(bundle, device=device, dtype=dtype),
+            bundle,
             landmarks=landmarks,
             offline=offline,
             min_face=min_face,
         )
-        engine._bundle = bundle
-        return engine
+        return toonifier
 
     @property
     def characters(self) -> tuple[str, ...]:
@@ -134,90 +121,56 @@ class Toonifier:
         """Names of the bundle's styles, its default first; empty where it has none."""
         return () if self._bundle is None else bundle_styles(self._bundle)
 
-    def identity(self, character: str) -> dict[str, str]:
-        """What tells this engine's drawings of a character from another's, JSON-able."""
-        if not self._hashes:
-            self._hashes = {
-                "generator": self.table.generator_hash,
-                "encoder": generator_hash(cast(torch.nn.Module, self.encoder)),
-            }
-        code = self.table[character].w_plus.float().cpu().numpy().tobytes()
-        return self._hashes | {
-            "code": hashlib.sha256(code).hexdigest(),
-            "landmarks": self._landmarks,
-        }
+    @property
+    def generator(self) -> Generator:
+        """The layer-swapped generator."""
+        return self.model.generator
+
+    @property
+    def encoder(self) -> Encoder:
+        """Photo → w+."""
+        return self.model.encoder
+
+    @property
+    def table(self) -> CharacterTable:
+        """The characters' codes."""
+        return self.model.table
+
+    @property
+    def device(self) -> torch.device:
+        """Where networks compute."""
+        return self.model.device
 
     @property
     def detector(self) -> FaceDetector:
         """The face detector, made on first use."""
-        if self._detector is None:
-            self._detector = get_detector(
-                self._landmarks,
-                device=str(self.device),
-                offline=self._offline,
-                min_face=self._min_face,
-            )
-        return self._detector
+        return self._engine.detector
 
-    def mixes_colors(self, level: int) -> bool:
-        """Whether `trgb` and `color` change anything: with color layers below the level, from
-        which on all is the character's. A compact generator has one, its last."""
-        layers = self.generator.layers
-        return any(layer.kind == "rgb" and layer.latent_index < level for layer in layers)
+    def engine(
+        self, *, level: int = DEFAULT_LEVEL, trgb: bool = True, color: float = 1.0
+    ) -> CdsmEngine:
+        """What draws characters in batches and clips; options as of `stylize`."""
+        return self._engine.mixing(level=level, trgb=trgb, color=color)
+
+    def identity(self, character: str) -> dict[str, Any]:
+        """What tells drawings of a character from another's, JSON-able."""
+        return self._engine.identity(character)
 
     def detect(self, image: np.ndarray, *, largest: bool = False) -> list[Face]:
-        """Faces of an (H, W, 3) uint8 RGB picture, largest first.
-
-        Args:
-            largest: only the first one is wanted, so that small ones need not be looked for.
-        """
-        return self.detector.detect_largest(image) if largest else self.detector.detect(image)
+        """Faces of an (H, W, 3) uint8 RGB picture, largest first; see `Engine.detect`."""
+        return self._engine.detect(image, largest=largest)
 
     def smallest_face(self, image: np.ndarray) -> float:
         """Height in px of the smallest faces that are looked for; 0 where that is not known."""
-        return self.detector.smallest(max(image.shape[:2]))
+        return self._engine.smallest_face(image)
 
     def align(self, image: np.ndarray, face: Face) -> Alignment:
         """FFHQ crop of one face at the generator's resolution."""
-        return align(image, face, self.generator.resolution)
+        return self._engine.region(image, face)
 
     def paste(self, image: np.ndarray, toon: np.ndarray, alignment: Alignment) -> np.ndarray:
-        """Put a cartoon back where its crop came from: its whole head on the person's neck, where
-        the bundle holds the networks that tell hair and hats, else by its silhouette."""
-        known = self._paster is not None or self._bundle is None
-        if not known and has_parts(self._bundle or "default", PORTRAIT):
-            self._paster = HeadPaster.from_bundle(self._bundle or "default")
-        if self._paster is None:
-            return paste_back(image, toon, alignment)
-        return self._paster(image, toon, alignment)
-
-    @torch.inference_mode()
-    def encode(self, crops: Sequence[np.ndarray]) -> Tensor:
-        """Aligned (S, S, 3) uint8 crops → w+ (B, num_ws, w_dim) float32."""
-        size = self.encoder.input_size
-        photos = torch.cat([_to_tensor(crop, size) for crop in crops]).to(self.device)
-        with self._autocast():
-            w_plus = self.encoder.encode(photos, self.generator)
-        return w_plus.float()
-
-    @torch.inference_mode()
-    def render(
-        self,
-        w_photo: Tensor,
-        character: str,
-        *,
-        level: int = DEFAULT_LEVEL,
-        trgb: bool = True,
-        color: float = 1.0,
-    ) -> list[np.ndarray]:
-        """Codes (B, num_ws, w_dim) → B cartoons, (R, R, 3) uint8."""
-        w_character = self.table[character].w_plus[None].to(self.device)
-        styles = cross_domain_styles(
-            self.generator, w_photo, w_character, level=level, trgb=trgb, color=color
-        )
-        with self._autocast():
-            images = self.generator.synthesize(styles)
-        return _to_arrays(images)
+        """Put a drawing back where its crop came from; see `CdsmEngine.paste`."""
+        return self._engine.paste(image, toon, alignment)
 
     def stylize_crops(
         self,
@@ -240,15 +193,9 @@ class Toonifier:
         """
         for name in characters:
             _ = self.table[name]
-        results: list[list[np.ndarray]] = []
-        for start in range(0, len(crops), max(1, batch_size)):
-            w_photo = self.encode(crops[start : start + max(1, batch_size)])
-            drawn = [
-                self.render(w_photo, name, level=level, trgb=trgb, color=color)
-                for name in characters
-            ]
-            results += [list(row) for row in zip(*drawn, strict=True)]
-        return results
+        engine = self._engine.mixing(level=level, trgb=trgb, color=color)
+        engine.batch_size = batch_size
+        return engine.draw_aligned(crops, characters)  # type: ignore[return-value]
 
     @overload
     def stylize(
@@ -356,11 +303,6 @@ class Toonifier:
             raise InputError("no face found", hint="Use a picture with a visible face.")
         return [self.align(photo, face) for face in (faces[:1] if largest else faces)]
 
-    def _autocast(self) -> AbstractContextManager[object]:
-        if self.dtype == torch.float32:
-            return nullcontext()
-        return torch.autocast(self.device.type, self.dtype)
-
 
 def as_photo(photo: Photo) -> np.ndarray:
     """(H, W, 3) uint8 RGB of an array, a PIL image or a file's path.
@@ -384,24 +326,3 @@ def _check_photo(photo: object) -> None:
         raise UsageError(f"a picture is a {type(photo).__name__}, not an array", hint=hint)
     if photo.ndim != 3 or photo.shape[2] != 3 or photo.dtype != np.uint8 or not photo.size:
         raise UsageError(f"a picture is {photo.dtype} of shape {photo.shape}", hint=hint)
-
-
-def _to_tensor(crop: np.ndarray, size: int) -> Tensor:
-    """(H, W, 3) uint8 → (1, 3, size, size) in [-1, 1]."""
-    x = torch.from_numpy(np.ascontiguousarray(crop)).permute(2, 0, 1)[None].float() / 127.5 - 1
-    if x.shape[-2:] == (size, size):
-        return x
-    shrinking = min(x.shape[-2:]) >= size
-    return torch.nn.functional.interpolate(
-        x,
-        size=(size, size),
-        mode="area" if shrinking else "bilinear",
-        align_corners=None if shrinking else False,
-    )
-
-
-def _to_arrays(images: Tensor) -> list[np.ndarray]:
-    """(B, 3, H, W) in [-1, 1] → B arrays (H, W, 3) uint8."""
-    check_finite(images)
-    x = (images.float().clamp(-1, 1) * 127.5 + 127.5).round().to(torch.uint8)
-    return list(x.permute(0, 2, 3, 1).cpu().numpy())

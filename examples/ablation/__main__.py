@@ -182,7 +182,7 @@ def editions_sheet(arguments: argparse.Namespace) -> None:
             for name in names:
                 for engine in (old, new):
                     crop = align(image, face, engine.generator.resolution).image
-                    row.append(engine.render(engine.encode([crop]), name)[0])
+                    row.append(engine.model.render(engine.model.encode([crop]), name)[0])
             rows.append(row)
     titles = ["photo", *(f"{name} {i}" for name in names for i in (1, 2))]
     grid = labelled_grid(titles, rows, tile=144)

@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 import torch
 
-from toonify.engine import DEFAULT_LEVEL, Toonifier
+from toonify.cdsm import DEFAULT_LEVEL
+from toonify.engine import Toonifier
 from toonify.evaluation import BundleSubject
 from toonify.lut import Character, CharacterTable
 from toonify.training.data import load_drawings
@@ -67,7 +68,7 @@ def counts(engine: Toonifier, codes: Mapping[str, torch.Tensor]) -> list[Variant
             encoder=engine.encoder,
             table=table,
             device=str(engine.device),
-            dtype=str(engine.dtype).removeprefix("torch."),
+            dtype=str(engine.model.dtype).removeprefix("torch."),
         )
         found.append(Variant(f"k = {k}", toon, list(codes)))
     return found

@@ -290,7 +290,7 @@ def test_directions_larger_than_their_file_are_refused(tmp_path: Path) -> None:
 
 
 def test_pictures_that_are_not_finite_are_refused() -> None:
-    from toonify.engine import _to_arrays
+    from toonify.engines.cdsm import _to_arrays
     from toonify.inversion.frames import to_rgb
 
     for value in (float("nan"), float("inf")):

@@ -11,11 +11,10 @@ from PIL import Image
 
 from tests.clips import ffmpeg
 from tests.tiny_bundle import write_bundle
-from toonify.engine import Toonifier
+from toonify.engines.cdsm import CdsmEngine
 from toonify.errors import InputError, UsageError
 from toonify.live import HttpSink, LiveSource, Session
 from toonify.live.renderer import LiveRenderer
-from toonify.video import CdsmArtist
 from toonify.web.studio import example_photos
 
 
@@ -34,7 +33,7 @@ def clip(tmp_path_factory):
 @pytest.fixture(scope="module")
 def artist(tmp_path_factory):
     bundle = write_bundle(tmp_path_factory.mktemp("bundle") / "tiny")
-    return CdsmArtist(Toonifier.from_bundle(bundle, device="cpu"))
+    return CdsmEngine.from_bundle(bundle, device="cpu")
 
 
 class Recorder:

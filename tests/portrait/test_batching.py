@@ -11,10 +11,10 @@ from tests.fake_portraits import FakePortraits
 from toonify.batch import Batch
 from toonify.batch_options import Options
 from toonify.errors import UsageError
-from toonify.faces.alignment import ffhq_quad
+from toonify.faces.alignment import aligned_face, ffhq_quad
 from toonify.jobs import plan
 from toonify.portrait.backgrounds import fitted, parse_background
-from toonify.portrait.batching import StyleBatchEngine, crop_face
+from toonify.portrait.batching import StyleBatchEngine
 
 
 def run(engine, sources, output, *, sheet=False, **options):
@@ -142,9 +142,9 @@ def test_identity_tells_options_apart():
 
 
 def test_a_crops_face_has_that_crop():
-    quad = ffhq_quad(crop_face(512))
+    quad = ffhq_quad(aligned_face(512))
     assert np.allclose(quad[0], -0.5, atol=0.01) and np.allclose(quad[2], 511.5, atol=0.01)
-    inner = ffhq_quad(crop_face(640, 1.25))
+    inner = ffhq_quad(aligned_face(640, 1.25))
     assert np.allclose(inner[0], 63.5, atol=0.01)
 
 

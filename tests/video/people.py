@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from toonify.engines.base import Engine
 from toonify.faces import Alignment, Face, FaceDetector
 from toonify.faces.alignment import silhouette_mask
 from toonify.faces.matte import drawing_matte
@@ -72,16 +73,24 @@ class Detector(FaceDetector):
         return min(near, key=lambda other: np.abs(other.box - face.box).max(), default=None)
 
 
-class Artist:
+class Artist(Engine):
     """Draws one colour, with a code that is the mean colour of the crop."""
 
+    name = "squares"
     characters = tuple(PAINT)
     clears_hair = True
 
     def __init__(self, *, keeps_code: bool = False) -> None:
-        self.detector = Detector()
+        self._detector = Detector()
         self.keeps_code = keeps_code
         self.encoded = 0
+
+    @property
+    def detector(self):
+        return self._detector
+
+    def identity(self, character):
+        return {}
 
     def region(self, rgb, face):
         x, y = (round(float(v)) for v in face.box[:2])
@@ -103,9 +112,6 @@ class Artist:
 
     def matte(self, region, toon):
         return drawing_matte(toon)
-
-    def occlusion(self, region):
-        return None
 
     def mask(self, matte):
         return silhouette_mask(matte)

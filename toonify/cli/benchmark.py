@@ -98,8 +98,8 @@ def benchmark(
     )
     named = choose_characters([character] if character else (), engine.characters)[0]
     wanted = [pick_dtype(name, device) for name in asked or ["float32"]]
-    if not asked and engine.dtype not in wanted:
-        wanted.append(engine.dtype)
+    if not asked and engine.model.dtype not in wanted:
+        wanted.append(engine.model.dtype)
     for dtype in wanted:
         slow = tuning.emulated(dtype, device)
         if slow and not settings.quiet:

@@ -24,8 +24,8 @@ from toonify.cli.styles import StyleOption, choose_styles
 from toonify.errors import UsageError
 
 if TYPE_CHECKING:
+    from toonify.engines.base import Engine
     from toonify.live import Sink, Statistics
-    from toonify.video import Artist
 
 
 class To(StrEnum):
@@ -87,9 +87,9 @@ def live(
     from toonify.live.renderer import LiveRenderer
 
     settings = settings_of(ctx)
-    artist = _artist(settings, bundle, style, character, level, color)
+    engine = _engine(settings, bundle, style, character, level, color)
     renderer = LiveRenderer(
-        artist, characters=tuple(character or ()), smooth=smooth, largest=largest
+        engine, characters=tuple(character or ()), smooth=smooth, largest=largest
     )
     with ExitStack() as stack:
         frames = LiveSource(source, max_size=max_size)
@@ -110,18 +110,15 @@ def live(
     settings.result(record, f"{source}: {_line(done)}")
 
 
-def _artist(
+def _engine(
     settings: Settings,
     bundle: str,
     style: list[str] | None,
     character: list[str] | None,
     level: int,
     color: float,
-) -> Artist:
-    from toonify.engine import Toonifier
-    from toonify.portrait.engine import PortraitEngine
-    from toonify.video import CdsmArtist
-    from toonify.video.style_artist import StyleArtist
+) -> Engine:
+    from toonify.engines.registry import load_engine
 
     if style and character:
         raise UsageError("a camera is drawn in a style or as characters", hint="Name one of them.")
@@ -129,11 +126,16 @@ def _artist(
     if names:
         if len(names) > 1:
             raise UsageError("a camera is drawn in one style", hint="Name one of them.")
-        return StyleArtist(PortraitEngine.from_bundle(bundle, offline=settings.offline), names[0])
-    toonifier = Toonifier.from_bundle(
-        bundle, device=settings.device, dtype=settings.dtype, offline=settings.offline
+        return load_engine("portrait", bundle, style=names[0], offline=settings.offline)
+    return load_engine(
+        "cdsm",
+        bundle,
+        level=level,
+        color=color,
+        device=settings.device,
+        dtype=settings.dtype,
+        offline=settings.offline,
     )
-    return CdsmArtist(toonifier, level=level, color=color)
 
 
 def _line(statistics: Statistics) -> str:

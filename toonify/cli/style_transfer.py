@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from toonify.errors import ModelError, UsageError
+from toonify.errors import UsageError
 
 if TYPE_CHECKING:
     from toonify.cli.common import Settings
@@ -97,57 +97,26 @@ def transfer_engine(
         UsageError: options that don't go together. InputError: an unusable picture or mask.
         ModelError: no such network.
     """
-    from toonify.checkpoints.style_networks import PARTS, load_style_network
-    from toonify.device import pick_device
-    from toonify.engines.regions import person_labels, region_mask
+    from toonify.engines.registry import load_engine
     from toonify.engines.style_transfer import StyleTransferEngine
-    from toonify.media.images import read_image
-    from toonify.utils.hashing import file_sha256
 
-    if weights and len(weights) != len(images):
-        raise UsageError(
-            f"{len(weights)} weights for {len(images)} style pictures", hint="Give one each."
-        )
-    if weights and not sum(weights) > 0:
-        raise UsageError("all weights are 0", hint="Give one that isn't.")
-    kind = engine or TransferKind.adain
-    if kind is TransferKind.wct2 and len(images) > 1:
-        raise UsageError("wct2 takes one style picture", hint="Give one --style-image.")
-    if segment and kind is not TransferKind.wct2:
+    if segment and engine is not TransferKind.wct2:
         raise UsageError("--segment is of wct2", hint="Add --engine wct2, or take --region.")
-    styles = [read_image(path).rgb for path in images]
-    path = network or _part(bundle, PARTS[kind.value])
-    loaded = load_style_network(path)
-    made = StyleTransferEngine(
-        loaded,
-        styles,
-        shares=weights,
+    if engine is TransferKind.wct2 and len(images) > 1:
+        raise UsageError("wct2 takes one style picture", hint="Give one --style-image.")
+    made = load_engine(
+        (engine or TransferKind.adain).value,
+        bundle,
+        images=images,
+        weights=weights,
         alpha=alpha,
         preserve_color=preserve_color,
-        region=region_mask(region, bundle, landmarks=landmarks) if region else None,
-        labels=person_labels(bundle) if segment else None,
+        region=region,
+        segment=segment,
+        network=network,
         max_size=max_size,
-        device=pick_device(settings.device),
-        about={
-            "network": file_sha256(path) if path.is_file() else str(path.resolve()),
-            "styles": [file_sha256(image) for image in images],
-            "region": region,
-        },
+        landmarks=landmarks,
+        device=settings.device,
     )
-    if made.kind != kind.value:
-        raise ModelError(f"{path} is a network for --engine {made.kind}", hint="Name that engine.")
+    assert isinstance(made, StyleTransferEngine)
     return made
-
-
-def _part(bundle: str, part: str) -> Path:
-    from toonify.bundle import bundle_folder, check_part, part_path, read_manifest
-
-    folder = bundle_folder(bundle)
-    manifest = read_manifest(folder)
-    if part not in (manifest.get("files") or {}):
-        raise ModelError(
-            f"the bundle {bundle} has no network for style pictures",
-            hint="Leave --bundle out, or give --style-network.",
-        )
-    check_part(folder, manifest, part)
-    return part_path(folder, manifest, part)

@@ -412,7 +412,7 @@ def stylize(
         prepare_drawing(settings, bundle)
         toonifier = _toonifier(bundle, settings, landmarks.value, min_face)
         names = (*styles, *choose_characters(character or (), toonifier.characters, rules=True))
-        if not toonifier.mixes_colors(level):
+        if not toonifier.model.mixes_colors(level):
             why = f"has no effect: all of this bundle's color layers lie above --level {level}"
             refuse_given(ctx, why, "trgb", "color")
         if not trgb:

@@ -176,19 +176,23 @@ def _toonify(
     if style is not None or (character is None and bundle_styles(bundle)):
         _draw_style(settings, source, output, bundle, style, strip)
         return
+    from toonify.engines.registry import load_engine
     from toonify.errors import InputError
-    from toonify.faces import get_detector
-    from toonify.frame_engine import FrameToonifier
     from toonify.media.images import read_image, write_image
-    from toonify.video import CharacterAssignment, FrameArtist
+    from toonify.video import CharacterAssignment
     from toonify.video.stills import draw_still
 
     check_output(output, InputFiles([source, *model_files(bundle)]), named=True)
-    frames = FrameToonifier.from_bundle(bundle, device=settings.device, dtype=settings.dtype)
-    assignment = CharacterAssignment([character] if character else [], frames.characters)
+    engine = load_engine(
+        "styleganex",
+        bundle,
+        device=settings.device,
+        dtype=settings.dtype,
+        offline=settings.offline,
+    )
+    assignment = CharacterAssignment([character] if character else [], engine.characters)
     image = read_image(source)
-    detector = get_detector(device=str(frames.device), offline=settings.offline)
-    drawn, count = draw_still(image.flat, FrameArtist(frames, detector), assignment)
+    drawn, count = draw_still(image.flat, engine, assignment)
     if not count:
         raise InputError(f"{source}: no face found", hint="Use a picture with a visible face.")
     metadata = image.metadata.stripped() if strip else image.metadata

@@ -43,13 +43,11 @@ from toonify.errors import ToonifyError, UsageError
 from toonify.utils.outputs import InputFiles, check_output
 
 if TYPE_CHECKING:
-    from torch import nn
-
-    from toonify.lut import CharacterTable
-    from toonify.video import Artist, Options, Report
+    from toonify.engines.base import Engine
+    from toonify.video import Options, Report
 
 
-class Engine(StrEnum):
+class EngineName(StrEnum):
     """How faces are drawn."""
 
     auto = "auto"
@@ -84,8 +82,8 @@ def video(
         ),
     ],
     engine: Annotated[
-        Engine, typer.Option(help="How faces are drawn; auto takes what the bundle prefers.")
-    ] = Engine.auto,
+        EngineName, typer.Option(help="How faces are drawn; auto takes what the bundle prefers.")
+    ] = EngineName.auto,
     style: StyleOption = None,
     character: Annotated[
         list[str] | None,
@@ -188,10 +186,10 @@ def video(
     reads = InputFiles([*inputs, *model_files(bundle, checkpoint)])
     places = None if clips is None else targets(clips, output)
     check_output(output, reads, named=True)
-    other = engine is not Engine.auto or checkpoint is not None
+    other = engine is not EngineName.auto or checkpoint is not None
     styles = choose_styles(style or (), character or (), bundle, other=other)
     largest = faces is Faces.largest
-    artist: Artist
+    drawing: Engine
     if styles:
         if character or other:
             raise UsageError(
@@ -199,9 +197,7 @@ def video(
                 hint="Leave --style or --character, --engine and --checkpoint out.",
             )
         refuse_character_options(level, trgb, color)
-        artist, identity = _style_artist(
-            settings, styles, bundle, landmarks.value, min_face, background
-        )
+        drawing = _style_engine(settings, styles, bundle, landmarks.value, min_face, background)
         if largest:
             raise UsageError("a style draws everybody in a clip", hint="Leave --faces out.")
     else:
@@ -209,13 +205,13 @@ def video(
             raise UsageError("--background is of styles", hint="Name a --style.")
         together = batch_size_of(batch_size, settings, bundle)
         prepare_drawing(settings, bundle)
-        drawing = {"level": level, "trgb": trgb, "color": color, "batch_size": together}
-        artist, identity = _artist(
-            settings, engine, bundle, checkpoint, landmarks.value, min_face, drawing
+        mixing = {"level": level, "trgb": trgb, "color": color, "batch_size": together}
+        drawing = _character_engine(
+            settings, engine, bundle, checkpoint, landmarks.value, min_face, mixing
         )
     if preview:
         counts = draw_preview(
-            source, output, artist, characters=character or (), span=span, largest=largest
+            source, output, drawing, characters=character or (), span=span, largest=largest
         )
         record = {"source": str(source), "preview": str(output), "faces": counts}
         settings.result(record, f"{source} -> {output} ({', '.join(map(str, counts))} faces)")
@@ -231,16 +227,16 @@ def video(
         side_by_side=side_by_side,
         resume=resume,
         keep_partial=keep_partial,
-        identity=identity,
+        identity=drawing.describe(),
     )
     if clips is not None and places is not None:
-        failed = _draw_several(settings, clips, places, artist, options, reads, bool(styles))
+        failed = _draw_several(settings, clips, places, drawing, options, reads, bool(styles))
         if failed:
             complain(f"{failed} of {len(clips)} clips failed")
         raise typer.Exit(1 if failed else 0)
     try:
         with _progress(settings) as progress:
-            report = convert(source, output, artist, options, progress=progress)
+            report = convert(source, output, drawing, options, progress=progress)
     except KeyboardInterrupt:
         kept = output.with_name(f"{output.name}.parts")
         if kept.exists():
@@ -256,7 +252,7 @@ def _draw_several(
     settings: Settings,
     clips: Sequence[Path],
     places: Sequence[Path],
-    artist: Artist,
+    engine: Engine,
     options: Options,
     reads: InputFiles,
     drawn: bool,
@@ -276,7 +272,7 @@ def _draw_several(
                 settings.result(record, f"{clip}: there already ({place})")
                 continue
             with _progress(settings) as progress:
-                report = convert(clip, place, artist, options, progress=progress)
+                report = convert(clip, place, engine, options, progress=progress)
             ledger.note(place, plan)
         except ToonifyError as error:
             text = str(error)
@@ -290,91 +286,70 @@ def _draw_several(
     return failed
 
 
-def _style_artist(
+def _style_engine(
     settings: Settings,
     styles: Sequence[str],
     bundle: str,
     landmarks: str,
     min_face: float | None,
     background: str | None,
-) -> tuple[Artist, dict[str, Any]]:
-    """What draws a style, and all that its drawings depend on."""
-    from toonify.faces import get_detector
-    from toonify.portrait.batching import StyleBatchEngine
-    from toonify.portrait.catalog import style_networks
-    from toonify.portrait.engine import PortraitEngine
-    from toonify.video.style_artist import StyleArtist
+) -> Engine:
+    """What draws a style."""
+    from toonify.engines.registry import load_engine
 
     if len(styles) > 1:
         raise UsageError("a clip is drawn in one style", hint="Make one clip for each.")
     behind = chosen_background(background)
     if behind == "transparent":
         raise UsageError("clips are not transparent", hint="Take a color: --background '#00ff00'.")
-    detector = get_detector(landmarks, offline=settings.offline, min_face=min_face)
-    portraits = PortraitEngine.from_bundle(bundle, detector=detector)
-    about = StyleBatchEngine(portraits, background=behind, networks=style_networks(bundle))
-    identity = {"engine": "style", "landmarks": detector.name, "min_face": min_face}
-    artist = StyleArtist(portraits, styles[0], background=behind)
-    return artist, identity | {"drawing": about.identity(styles[0])}
+    return load_engine(
+        "portrait",
+        bundle,
+        style=styles[0],
+        background=behind,
+        landmarks=landmarks,
+        min_face=min_face,
+        offline=settings.offline,
+    )
 
 
-def _artist(
+def _character_engine(
     settings: Settings,
-    engine: Engine,
+    name: EngineName,
     bundle: str,
     checkpoint: str | None,
     landmarks: str,
     min_face: float | None,
     drawing: dict[str, Any],
-) -> tuple[Artist, dict[str, Any]]:
-    """What draws, and all that its drawings depend on."""
+) -> Engine:
+    """What draws characters."""
     from toonify.bundle import preferred_engine
-    from toonify.engine import DEFAULT_LEVEL, Toonifier
-    from toonify.faces import get_detector
-    from toonify.frame_engine import FrameToonifier
-    from toonify.video import CdsmArtist, FrameArtist
+    from toonify.cdsm import DEFAULT_LEVEL
+    from toonify.engines.cdsm import CdsmEngine
+    from toonify.engines.styleganex import StyleGANEXEngine
 
-    if checkpoint is not None and engine is Engine.cdsm:
+    if checkpoint is not None and name is EngineName.cdsm:
         raise UsageError("--checkpoint is of the engine styleganex", hint="Leave one of them out.")
-    networks = {"device": settings.device, "dtype": settings.dtype}
-    identity: dict[str, Any] = {**drawing, "landmarks": landmarks, "min_face": min_face}
-    whole = engine is Engine.styleganex or checkpoint is not None
-    if whole or (engine is Engine.auto and preferred_engine(bundle) == "styleganex"):
-        if checkpoint is not None:
-            frames = FrameToonifier.from_checkpoint(checkpoint, **networks)
-        else:
-            frames = FrameToonifier.from_bundle(bundle, **networks)
-        detector = get_detector(
-            landmarks,
-            device=str(frames.device),
-            offline=settings.offline,
-            min_face=min_face,
-        )
+    options: dict[str, Any] = {
+        **drawing,
+        "device": settings.device,
+        "dtype": settings.dtype,
+        "landmarks": landmarks,
+        "offline": settings.offline,
+        "min_face": min_face,
+    }
+    whole = name is EngineName.styleganex or checkpoint is not None
+    if whole or (name is EngineName.auto and preferred_engine(bundle) == "styleganex"):
+        engine = StyleGANEXEngine.from_bundle(bundle, checkpoint=checkpoint, **options)
         plain = {"level": DEFAULT_LEVEL, "trgb": True, "color": 1.0}
-        if not frames.mixes and not plain.items() <= drawing.items():
+        if not engine.model.mixes and not plain.items() <= drawing.items():
             raise UsageError(
                 "--level, --trgb and --color are of the engine cdsm: here all of a code is the"
                 " character's",
                 hint="Leave them out, or add --engine cdsm.",
             )
-        about = {"engine": "styleganex", "networks": _hash(frames.network.base, frames.encoder)}
-        identity |= about | {"codes": None if frames.table is None else _codes_hash(frames.table)}
-        identity |= {"device": str(frames.device), "dtype": str(frames.dtype)}
-        identity |= {"landmarks": detector.name}
-        return FrameArtist(frames, detector, **drawing), identity
-    toonifier = Toonifier.from_bundle(
-        bundle, landmarks=landmarks, offline=settings.offline, min_face=min_face, **networks
-    )
-    identity |= {"engine": "cdsm", "networks": toonifier.table.generator_hash}
-    identity |= {"codes": _codes_hash(toonifier.table), "landmarks": toonifier.detector.name}
-    identity |= {"device": str(toonifier.device), "dtype": str(toonifier.dtype)}
-    return CdsmArtist(toonifier, **drawing), identity
-
-
-def _hash(*networks: nn.Module) -> str:
-    from toonify.checkpoints import generator_hash
-
-    return " ".join(generator_hash(network) for network in networks)
+        return engine
+    return CdsmEngine.from_bundle(bundle, **options)
 
 
 def seconds(text: str, option: str) -> float:
@@ -404,16 +379,6 @@ def _rate(text: str | None) -> Fraction | None:
             f"--fps {text!r} is no frame rate", hint="Give 25 or 30000/1001."
         ) from None
     return rate
-
-
-def _codes_hash(table: CharacterTable) -> str:
-    """What tells one table of characters from another."""
-    import hashlib
-
-    digest = hashlib.sha256()
-    for character in table:
-        digest.update(character.name.encode() + character.w_plus.cpu().numpy().tobytes())
-    return digest.hexdigest()
 
 
 def _line(report: Report, *, drawn: bool = False) -> str:

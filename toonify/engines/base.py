@@ -11,12 +11,12 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar, Protocol
+from typing import Any, ClassVar, Literal, Protocol
 
 import numpy as np
 
 from toonify.faces import Alignment, Face, FaceDetector
-from toonify.faces.alignment import overlay, square_mask
+from toonify.faces.alignment import aligned_face, overlay, square_mask
 from toonify.faces.types import RGB, Points, f32
 
 Drawing = RGB | bytes  # (H, W, 3 or 4) uint8, or a document (SVG, PDF)
@@ -70,6 +70,7 @@ class Engine(ABC):
 
     Attributes:
         name: in `toonify.engines.registry`, and after `--engine`.
+        kind: what `characters` are names of: "character" or "style".
         whole_image: pictures are drawn as they are, faces or none, by `draw_image` and
             `compositor`; otherwise faces are, one region at a time.
         keeps_code: of clips: a person's first code serves until the next cut.
@@ -77,12 +78,13 @@ class Engine(ABC):
         batch_size: regions that go through the networks together; lower it when memory is short.
 
     Example:
-        >>> engine = load_engine("cdsm", character="mina")
+        >>> engine = load_engine("cdsm")
         >>> rgb = read_image("me.jpg").rgb
         >>> (drawn,) = engine.draw_image(rgb, ["mina"], faces=engine.detect(rgb))
     """
 
     name: ClassVar[str]
+    kind: ClassVar[Literal["character", "style"]] = "character"
     whole_image: ClassVar[bool] = False
     keeps_code: ClassVar[bool] = False
     clears_hair: ClassVar[bool] = False
@@ -100,7 +102,16 @@ class Engine(ABC):
 
     @abstractmethod
     def identity(self, character: str) -> dict[str, Any]:
-        """All that drawings under a name depend on beside the picture, JSON-able."""
+        """What tells drawings under a name from others: networks, codes, styles; JSON-able."""
+
+    def settings(self) -> dict[str, Any]:
+        """Options that drawings under every name depend on, JSON-able."""
+        return {}
+
+    def describe(self) -> dict[str, Any]:
+        """All that drawings depend on beside the picture, JSON-able."""
+        drawn = {name: self.identity(name) for name in self.characters}
+        return {"engine": self.name, **self.settings(), "drawing": drawn}
 
     def detect(self, rgb: RGB, *, largest: bool = False) -> list[Face]:
         """Faces of a picture (H, W, 3) uint8 RGB, largest first.
@@ -150,6 +161,10 @@ class Engine(ABC):
         columns = [self.render(regions, codes, [name] * len(regions)) for name in characters]
         return [list(row) for row in zip(*columns, strict=True)]
 
+    def draw_aligned(self, images: Sequence[RGB], characters: Sequence[str]) -> list[list[Drawing]]:
+        """As `draw_regions`, of FFHQ crops (S, S, 3): the face is where it is there."""
+        return self.draw_regions([aligned_region(image) for image in images], characters)
+
     def draw_image(
         self, rgb: RGB, characters: Sequence[str], *, faces: Sequence[Face]
     ) -> list[Drawing]:
@@ -192,6 +207,25 @@ class Engine(ABC):
         """A silhouette, smoothed in time, as the opacity that the drawing is laid in with."""
         return matte
 
+    def locate(self, rgb: RGB, face: Face) -> Alignment:
+        """`region` of a clip's frame; where whole images are drawn, nothing is cut out."""
+        if self.whole_image:
+            return Alignment(np.zeros((1, 1, 3), np.uint8), np.eye(2, 3), face)
+        return self.region(rgb, face)
+
+    def draw_located(
+        self, regions: Sequence[Alignment], codes: Points, characters: Sequence[str]
+    ) -> list[RGB]:
+        """`render` of what `locate` gave; placeholders where whole images are drawn."""
+        if self.whole_image:
+            return [region.image for region in regions]
+        return self.render(regions, codes, characters)
+
     def compositor(self, smooth: float) -> FrameCompositor | None:
         """What draws a clip's frames where `whole_image` is set; None: drawings are laid in."""
         return None
+
+
+def aligned_region(image: RGB) -> Alignment:
+    """An FFHQ crop (S, S, 3) as the region of itself."""
+    return Alignment(image, np.eye(2, 3), aligned_face(image.shape[0]))

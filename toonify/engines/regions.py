@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import cv2
@@ -24,7 +25,7 @@ class PersonMask:
         ModelError: the bundle has no matte network.
     """
 
-    def __init__(self, bundle: str, *, inverted: bool = False) -> None:
+    def __init__(self, bundle: str | os.PathLike[str], *, inverted: bool = False) -> None:
         from toonify.faces.person import PersonMatte
 
         self.inverted = inverted
@@ -38,7 +39,7 @@ class PersonMask:
 class FaceMask:
     """(H, W, 3) → (H, W) in 0..1: faces and ears, without hair."""
 
-    def __init__(self, bundle: str, *, landmarks: str = "auto") -> None:
+    def __init__(self, bundle: str | os.PathLike[str], *, landmarks: str = "auto") -> None:
         from toonify.faces import get_detector
         from toonify.faces.parsing import FaceParser
 
@@ -94,7 +95,7 @@ class GivenMask:
 
 
 def region_mask(
-    region: str, bundle: str, *, landmarks: str = "auto"
+    region: str, bundle: str | os.PathLike[str], *, landmarks: str = "auto"
 ) -> PersonMask | FaceMask | GivenMask:
     """What `--region` names.
 
@@ -116,19 +117,14 @@ def region_mask(
 class PersonLabels:
     """(H, W, 3) → (H, W) uint8: 1 where people are, 0 around them."""
 
-    def __init__(self, bundle: str) -> None:
+    def __init__(self, bundle: str | os.PathLike[str]) -> None:
         self._mask = PersonMask(bundle)
 
     def __call__(self, rgb: RGB) -> NDArray[np.uint8]:
         return np.where(self._mask(rgb) > 0.5, PERSON, BACKGROUND).astype(np.uint8)
 
 
-def person_labels(bundle: str) -> PersonLabels:
-    """Labels that WCT2 moves colours between."""
-    return PersonLabels(bundle)
-
-
-def _part(bundle: str, part: str) -> Path:
+def _part(bundle: str | os.PathLike[str], part: str) -> Path:
     folder = bundle_folder(bundle)
     manifest = read_manifest(folder)
     if part not in (manifest.get("files") or {}):

@@ -1,11 +1,13 @@
 """Photographs in the manner of any picture: AdaIN for drawings, WCT2 for photographs' moods.
 
-What `toonify.batch` draws with in place of a bundle's characters or styles; no face is needed.
+Whole pictures are drawn; no face is looked for.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import os
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import Any, Literal
 
 import cv2
@@ -14,17 +16,25 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from toonify.checkpoints.style_networks import StyleNetwork
-from toonify.errors import InputError
+from toonify.bundle import bundle_folder, check_part, part_path, read_manifest
+from toonify.checkpoints.style_networks import PARTS, StyleNetwork, load_style_network
+from toonify.device import pick_device
+from toonify.engines.base import Drawing, Engine, FrameCompositor, Placed
+from toonify.engines.regions import PersonLabels, region_mask
+from toonify.errors import InputError, ModelError, UsageError
+from toonify.faces import Alignment, FaceDetector, align
 from toonify.faces.types import RGB, Face, Points, f32
+from toonify.media.images import read_image
 from toonify.models.adain import match_colors
 from toonify.models.style_statistics import mixed_statistics
 from toonify.models.wct2 import WCT2
+from toonify.utils.hashing import file_sha256
 
-Kind = Literal["adain", "wct2"]
+Method = Literal["adain", "wct2"]
 # px, longer side that networks see; results are led back to the photograph's size
 WORK = {"adain": 640, "wct2": 1024}
 STYLE_SIDE = 512  # px, shorter side of styles, as published
+CROP = 512  # px, of a face that is drawn alone
 SMALLEST = 16  # px of a style or photograph
 ONE_COLOR = 0.004  # deviation in [0, 1] up to which a style shows nothing
 GUIDE_RADIUS, GUIDE_EPSILON = 4, 1e-3  # of leading a photographic result back to full size
@@ -33,12 +43,33 @@ RegionMask = Callable[[RGB], Points]
 LabelMap = Callable[[RGB], NDArray[np.uint8]]
 
 
-class StyleTransferEngine:
+class NoFaces(FaceDetector):
+    """Looks for no faces."""
+
+    name = "none"
+
+    def detect(self, rgb: RGB, *, quick: bool = False) -> list[Face]:
+        """None."""
+        return []
+
+    def follow(self, rgb: RGB, face: Face) -> None:
+        """Nobody is followed."""
+
+    def detect_largest(self, rgb: RGB) -> list[Face]:
+        """None."""
+        return []
+
+    def smallest(self, longest: float, *, quick: bool = False) -> float:
+        """0: none is looked for."""
+        return 0.0
+
+
+class StyleTransferEngine(Engine):
     """One style, or a mixture, for any photographs.
 
     Args:
         network: of style transfer.
-        styles: pictures (H, W, 3) uint8.
+        styles: style pictures (H, W, 3) uint8.
         shares: of each style; equal ones when None.
         alpha: how much of it, 0 to 1.
         preserve_color: the photograph's colours stay; styles are recoloured to them first.
@@ -50,6 +81,11 @@ class StyleTransferEngine:
     Raises:
         InputError: a style that is too small or of one colour, or several for WCT2.
     """
+
+    kind = "style"
+    whole_image = True
+    keeps_code = True
+    clip_detector = NoFaces()
 
     def __init__(
         self,
@@ -66,27 +102,88 @@ class StyleTransferEngine:
         about: Any = None,
     ) -> None:
         self.network = network.to(device)
-        self.kind: Kind = "wct2" if isinstance(network, WCT2) else "adain"
+        self.method: Method = "wct2" if isinstance(network, WCT2) else "adain"
         for style in styles:
             check_style(style)
-        if self.kind == "wct2" and len(styles) != 1:
+        if self.method == "wct2" and len(styles) != 1:
             raise InputError("wct2 takes one style picture", hint="Give one --style-image.")
         self.shares = list(shares) if shares else [1.0] * len(styles)
         self.alpha, self.preserve_color = alpha, preserve_color
-        self.region, self.labels, self.max_size = region, labels, max_size
+        self.region_mask, self.labels, self.max_size = region, labels, max_size
         self.device, self._about = torch.device(device), about
-        side = STYLE_SIDE if self.kind == "adain" else WORK["wct2"]
+        self.name = self.method  # type: ignore[misc]
+        side = STYLE_SIDE if self.method == "adain" else WORK["wct2"]
         self._small = [_shrunk(style, shorter=side, stride=network.stride) for style in styles]
         self._styles = [self._tensor(style) for style in self._small]
         self._described: Any = None
 
+    @classmethod
+    def from_bundle(
+        cls,
+        bundle: str | os.PathLike[str] = "default",
+        *,
+        method: Method = "adain",
+        images: Sequence[str | os.PathLike[str]],
+        weights: Sequence[float] | None = None,
+        network: Path | None = None,
+        region: str | None = None,
+        segment: bool = False,
+        landmarks: str = "auto",
+        device: str | torch.device = "auto",
+        **options: Any,
+    ) -> StyleTransferEngine:
+        """On a bundle's networks of style transfer; `options` as of the class.
+
+        Args:
+            images: files of style pictures.
+            weights: share of each; equal ones when None.
+            network: a file of ours or a folder of the published weights, instead of the bundle's.
+            region: where pictures change: "person", "background", "face", or a mask's file.
+            segment: of "wct2": person to person, background to background.
+
+        Raises:
+            UsageError: options that don't go together.
+            InputError: an unusable picture or mask. ModelError: no such network.
+        """
+        if weights and len(weights) != len(images):
+            raise UsageError(
+                f"{len(weights)} weights for {len(images)} style pictures", hint="Give one each."
+            )
+        if weights and not sum(weights) > 0:
+            raise UsageError("all weights are 0", hint="Give one that isn't.")
+        if method == "wct2" and len(images) > 1:
+            raise UsageError("wct2 takes one style picture", hint="Give one picture.")
+        if segment and method != "wct2":
+            raise UsageError("parts are moved apart by wct2 alone", hint="Name a region instead.")
+        styles = [read_image(image).rgb for image in images]
+        path = network or bundle_style_network(bundle, method)
+        engine = cls(
+            load_style_network(path),
+            styles,
+            shares=weights,
+            region=region_mask(region, bundle, landmarks=landmarks) if region else None,
+            labels=PersonLabels(bundle) if segment else None,
+            device=pick_device(device),
+            about={
+                "network": file_sha256(path) if path.is_file() else str(path.resolve()),
+                "styles": [file_sha256(Path(image)) for image in images],
+                "region": region,
+            },
+            **options,
+        )
+        if engine.method != method:
+            raise ModelError(
+                f"{path} is a network for the engine {engine.method}", hint="Name that engine."
+            )
+        return engine
+
     @property
     def characters(self) -> tuple[str, ...]:
         """The one name that results are drawn under."""
-        return (self.kind,)
+        return (self.method,)
 
-    def identity(self, name: str) -> Any:
-        """All that results depend on, JSON-able."""
+    def identity(self, character: str) -> dict[str, Any]:
+        """The pictures, the network and the options."""
         return {
             "about": self._about,
             "shares": self.shares,
@@ -96,13 +193,34 @@ class StyleTransferEngine:
             "labels": self.labels is not None,
         }
 
-    def detect(self, rgb: RGB, *, largest: bool = False) -> list[Face]:
-        """No face is looked for."""
-        return []
+    @property
+    def detector(self) -> FaceDetector:
+        """One that looks for no faces."""
+        return self.clip_detector
 
-    def smallest_face(self, rgb: RGB) -> float:
-        """0: none is looked for."""
-        return 0.0
+    def region(self, rgb: RGB, face: Face) -> Alignment:
+        """The FFHQ crop of a face, to draw it alone."""
+        return align(rgb, face, CROP)
+
+    def encode(self, regions: Sequence[Alignment]) -> Points:
+        """(N, 1) of nothing."""
+        return f32(np.zeros((len(regions), 1)))
+
+    def render(
+        self, regions: Sequence[Alignment], codes: Points, characters: Sequence[str]
+    ) -> list[RGB]:
+        """The crops in the style."""
+        return [self.stylize(region.image) for region in regions]
+
+    def draw_image(
+        self, rgb: RGB, characters: Sequence[str], *, faces: Sequence[Face] = ()
+    ) -> list[Drawing]:
+        """The whole picture, whoever is in it."""
+        return [self.stylize(rgb)] * len(characters)
+
+    def compositor(self, smooth: float) -> FrameCompositor:
+        """Draws each frame for itself."""
+        return _WholeFrames(self)
 
     def stylize_crops(
         self,
@@ -127,17 +245,17 @@ class StyleTransferEngine:
         rgb = _limited(rgb, self.max_size)
         if min(rgb.shape[:2]) < SMALLEST:
             raise InputError(f"a picture of {rgb.shape[1]}x{rgb.shape[0]} px is too small")
-        small = _shrunk(rgb, longer=WORK[self.kind], stride=self.network.stride)
+        small = _shrunk(rgb, longer=WORK[self.method], stride=self.network.stride)
         content = self._tensor(small)
         drawn = self._transfer(content, small)[:, :, : small.shape[0], : small.shape[1]]
         result = f32(drawn[0].float().clamp(0, 1).permute(1, 2, 0).cpu().numpy())
-        if self.kind == "wct2":
+        if self.method == "wct2":
             out = result * 255 if self._exact(small, rgb) else led_back(small, result, rgb)
         else:
             large = cv2.resize(result, rgb.shape[1::-1], interpolation=cv2.INTER_CUBIC)
             out = f32(large) * 255
-        if self.region is not None:
-            mask = self.region(rgb)[..., None]
+        if self.region_mask is not None:
+            mask = self.region_mask(rgb)[..., None]
             out = f32(out * mask + rgb * (1 - mask))
         return np.clip(np.rint(out), 0, 255).astype(np.uint8)
 
@@ -167,6 +285,74 @@ class StyleTransferEngine:
     def _tensor(self, rgb: RGB) -> Tensor:
         pixels = torch.from_numpy(np.ascontiguousarray(rgb)).permute(2, 0, 1)[None]
         return (pixels.float() / 255).to(self.device)
+
+
+class AdaINEngine(StyleTransferEngine):
+    """In the manner of any picture, or of several mixed."""
+
+    name = "adain"
+
+    @classmethod
+    def from_bundle(
+        cls, bundle: str | os.PathLike[str] = "default", **options: Any
+    ) -> StyleTransferEngine:
+        """As `StyleTransferEngine.from_bundle`."""
+        return super().from_bundle(bundle, method="adain", **options)
+
+
+class WCT2Engine(StyleTransferEngine):
+    """The colors and light of one photograph."""
+
+    name = "wct2"
+
+    @classmethod
+    def from_bundle(
+        cls, bundle: str | os.PathLike[str] = "default", **options: Any
+    ) -> StyleTransferEngine:
+        """As `StyleTransferEngine.from_bundle`."""
+        return super().from_bundle(bundle, method="wct2", **options)
+
+
+class _WholeFrames:
+    """Frames of a clip, one by one."""
+
+    scenes = True
+
+    def __init__(self, engine: StyleTransferEngine) -> None:
+        self._engine = engine
+
+    def compose(self, rgb: RGB, items: list[Placed]) -> RGB:
+        drawn = self._engine.stylize(rgb)
+        if drawn.shape == rgb.shape:
+            return drawn
+        size = rgb.shape[1::-1]
+        return np.asarray(cv2.resize(drawn, size, interpolation=cv2.INTER_CUBIC), np.uint8)
+
+    def forget(self, keep: set[int]) -> None:
+        """Nothing is remembered."""
+
+    def state(self) -> dict[str, np.ndarray]:
+        return {}
+
+    def restore(self, arrays: Mapping[str, np.ndarray]) -> None:
+        """Nothing is remembered."""
+
+
+def bundle_style_network(bundle: str | os.PathLike[str], method: Method) -> Path:
+    """The file of a bundle's network of style transfer.
+
+    Raises:
+        ModelError: it has none, or it is damaged.
+    """
+    folder, part = bundle_folder(bundle), PARTS[method]
+    manifest = read_manifest(folder)
+    if part not in (manifest.get("files") or {}):
+        raise ModelError(
+            f"the bundle {bundle} has no network for style pictures",
+            hint="Use the default bundle, or name a network.",
+        )
+    check_part(folder, manifest, part)
+    return part_path(folder, manifest, part)
 
 
 def check_style(rgb: RGB) -> None:

@@ -10,14 +10,15 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from toonify.engine import DEFAULT_LEVEL, Toonifier
+from toonify.cdsm import DEFAULT_LEVEL
+from toonify.engine import Toonifier
 from toonify.errors import InputError, ModelError, ToonifyError, UsageError
 from toonify.evaluation.heads import measure_head
 from toonify.evaluation.metrics import Features
 from toonify.evaluation.probes import Look, Probes
 from toonify.faces import FaceDetector, align
+from toonify.faces.alignment import aligned_face
 from toonify.media.images import read_image
-from toonify.portrait.batching import crop_face
 from toonify.portrait.engine import PortraitEngine
 from toonify.portrait.shapes import render
 from toonify.training.runs import interruptible
@@ -92,7 +93,7 @@ class StyleSubject:
         self.resolution = resolution
 
     def encode(self, crop: np.ndarray) -> Any:
-        return self.portraits.analyze(crop, faces=[crop_face(crop.shape[0])])
+        return self.portraits.analyze(crop, faces=[aligned_face(crop.shape[0])])
 
     def draw(self, code: Any, character: str) -> np.ndarray:
         drawing = self.portraits.draw(code, character)
@@ -134,10 +135,10 @@ class BundleSubject:
         self._level, self._trgb = level, trgb
 
     def encode(self, crop: np.ndarray) -> Any:
-        return self.engine.encode([crop])
+        return self.engine.model.encode([crop])
 
     def draw(self, code: Any, character: str) -> np.ndarray:
-        return self.engine.render(code, character, level=self._level, trgb=self._trgb)[0]
+        return self.engine.model.render(code, character, level=self._level, trgb=self._trgb)[0]
 
 
 @dataclass(frozen=True, eq=False)

@@ -266,3 +266,20 @@ def _reflect_and_blur(work: RGB, pads: np.ndarray, sigma: float) -> RGB:
 
 def _u8(image: object) -> RGB:
     return np.asarray(image, np.uint8)
+
+
+def aligned_face(side: int, loose: float = 1.0) -> Face:
+    """The face that a crop (side, side) is of, where FFHQ's alignment puts it.
+
+    Args:
+        loose: side of the crop in FFHQ crops.
+    """
+    points = f32([[0.375, 0.474], [0.625, 0.474], [0.5, 0.6], [0.4, 0.734], [0.6, 0.734]])
+    box = f32([[0.25, 0.25], [0.75, 0.95]])
+    middle = (side - 1) / 2
+    inner = side / loose
+
+    def place(values: Points) -> Points:
+        return f32((values - 0.5) * inner + middle)
+
+    return Face(place(box).reshape(-1), 1.0, place(points))

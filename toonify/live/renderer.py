@@ -6,14 +6,13 @@ from dataclasses import replace
 
 import numpy as np
 
-from toonify.engines.base import Placed
+from toonify.engines.base import Engine, Placed
 from toonify.errors import InputError
 from toonify.faces import Face
 from toonify.faces.tracking import Tracker
 from toonify.faces.types import RGB, Points, f32
-from toonify.video.artist import Artist
 from toonify.video.assignment import CharacterAssignment
-from toonify.video.style_artist import compositor_of
+from toonify.video.compositor import compositor_of
 
 _QUICK = 0.15  # motion, in faces' sizes a frame, from which on the past no longer counts
 
@@ -25,7 +24,7 @@ class LiveRenderer:
     what is seen now, which costs no delay.
 
     Args:
-        artist: draws faces, or whole frames in a style.
+        engine: draws faces, or whole frames in a style.
         characters: rules, see `CharacterAssignment`.
         smooth: 0 takes each frame for itself; towards 1 the past counts for more.
         largest: only the largest face is drawn.
@@ -33,16 +32,16 @@ class LiveRenderer:
 
     def __init__(
         self,
-        artist: Artist,
+        engine: Engine,
         *,
         characters: tuple[str, ...] = (),
         smooth: float = 0.5,
         largest: bool = False,
     ) -> None:
-        self.artist, self.smooth = artist, smooth
-        self.tracker = Tracker(artist.detector, largest=largest)
-        self.assignment = CharacterAssignment(characters, artist.characters)
-        self.compositor = compositor_of(artist, smooth)
+        self.engine, self.smooth = engine, smooth
+        self.tracker = Tracker(engine.detector, largest=largest)
+        self.assignment = CharacterAssignment(characters, engine.characters)
+        self.compositor = compositor_of(engine, smooth)
         self._faces: dict[int, Face] = {}
         self._codes: dict[int, Points] = {}
 
@@ -55,7 +54,7 @@ class LiveRenderer:
         for tracked_face in tracked_faces:
             face = self._steady(tracked_face.person, tracked_face.face)
             try:
-                regions.append(self.artist.region(rgb, face))
+                regions.append(self.engine.locate(rgb, face))
             except InputError:
                 continue  # it slid out of the picture
             people.append(tracked_face.person)
@@ -66,10 +65,10 @@ class LiveRenderer:
         if people:
             across = [float(region.face.points5[:, 0].mean()) / rgb.shape[1] for region in regions]
             self.assignment.appear(dict(zip(people, across, strict=True)))
-            codes = self.artist.encode(regions)
+            codes = self.engine.encode(regions)
             codes = np.stack([self._blend(w, c) for w, c in zip(people, codes, strict=True)])
             names = [self.assignment[who] for who in people]
-            toons = self.artist.render(regions, f32(codes), names)
+            toons = self.engine.draw_located(regions, f32(codes), names)
             items = [
                 Placed(who, toon, region)
                 for who, toon, region in zip(people, toons, regions, strict=True)

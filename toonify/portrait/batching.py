@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from toonify.faces.alignment import Alignment
-from toonify.faces.types import Face, f32
+from toonify.faces.alignment import Alignment, aligned_face
+from toonify.faces.types import Face
 from toonify.portrait.analysis import Analysis, similarity
 from toonify.portrait.backgrounds import Background, fitted, resized
 from toonify.portrait.engine import CROP_LOOSE, PortraitEngine, compose
@@ -153,7 +153,7 @@ class StyleBatchEngine:
 
     def _faces(self, picture: RGB) -> list[Face]:
         """Who is in a picture; in a crop, the one it is of at least."""
-        own = crop_face(picture.shape[0], self._loose)
+        own = aligned_face(picture.shape[0], self._loose)
         if self.aligned:
             return [own]
         if self._seen is not None and self._seen[0] is picture:
@@ -170,20 +170,3 @@ class StyleBatchEngine:
     def _loose(self) -> float:
         """Side of the crops in FFHQ crops."""
         return 1.0 if self.aligned or self.toonifier is not None else CROP_LOOSE
-
-
-def crop_face(side: int, loose: float = 1.0) -> Face:
-    """The face that a crop (side, side) is of, where FFHQ's alignment puts it.
-
-    Args:
-        loose: side of the crop in FFHQ crops.
-    """
-    points = f32([[0.375, 0.474], [0.625, 0.474], [0.5, 0.6], [0.4, 0.734], [0.6, 0.734]])
-    box = f32([[0.25, 0.25], [0.75, 0.95]])
-    middle = (side - 1) / 2
-    inner = side / loose
-
-    def place(values: NDArray[np.float32]) -> NDArray[np.float32]:
-        return f32((values - 0.5) * inner + middle)
-
-    return Face(place(box).reshape(-1), 1.0, place(points))

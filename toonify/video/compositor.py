@@ -9,12 +9,11 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from toonify.engines.base import Placed
+from toonify.engines.base import Engine, FrameCompositor, Placed
 from toonify.faces import Alignment
 from toonify.faces.alignment import overlay, square_mask, unit_to_photo
 from toonify.faces.backdrop import HeadPatch, head_patch, paint_patch
 from toonify.faces.types import RGB, Points, f32
-from toonify.video.artist import Artist
 
 STUBBORN = 12  # frames of the contrary in a row that change a decision
 PATCH_EVERY = 3  # frames between looks at what is behind a head
@@ -40,14 +39,14 @@ class Compositor:
     """Lays drawings into the frames of a clip, in order.
 
     Args:
-        artist: knows its drawings' silhouettes.
+        engine: knows its drawings' silhouettes.
         smooth: 0 takes each frame for itself, 1 is steadiest.
     """
 
     scenes = False  # frames without people stay as they are
 
-    def __init__(self, artist: Artist, smooth: float) -> None:
-        self.artist, self.smooth = artist, smooth
+    def __init__(self, engine: Engine, smooth: float) -> None:
+        self.engine, self.smooth = engine, smooth
         self._people: dict[int, _Person] = {}
 
     def compose(self, rgb: RGB, items: list[Placed]) -> RGB:
@@ -58,7 +57,7 @@ class Compositor:
             cover = self._cover(person, item)
             before = out.copy() if cover is not None else out
             mask = self._mask(person, item)
-            if person.silhouette and self.artist.clears_hair:
+            if person.silhouette and self.engine.clears_hair:
                 self._clear(person, rgb, out, mask, item)
             overlay(out, item.toon, f32(mask * item.opacity), item.region)
             if cover is not None:
@@ -68,7 +67,7 @@ class Compositor:
 
     def _cover(self, person: _Person, item: Placed) -> Points | None:
         """What stands before the face, in px of the region; None for nothing."""
-        cover = self.artist.occlusion(item.region)
+        cover = self.engine.occlusion(item.region)
         if cover is None:
             return None
         if person.cover is not None:
@@ -83,7 +82,7 @@ class Compositor:
 
     def _mask(self, person: _Person, item: Placed) -> Points:
         toon = item.toon
-        matte = self.artist.matte(item.region, toon)
+        matte = self.engine.matte(item.region, toon)
         contrary = (matte is not None) != person.silhouette
         person.against_silhouette = person.against_silhouette + 1 if contrary else 0
         if contrary and (person.frames == 0 or person.against_silhouette >= STUBBORN):
@@ -97,7 +96,7 @@ class Compositor:
             person.matte = matte if before is None else f32(before + fresh * (matte - before))
         if person.matte is None:
             return square_mask(toon.shape[0])
-        return self.artist.mask(person.matte)
+        return self.engine.mask(person.matte)
 
     def _clear(self, person: _Person, rgb: RGB, out: RGB, mask: Points, item: Placed) -> None:
         """Paint over the hair that sticks out in front of a plain wall.
@@ -163,3 +162,8 @@ def _lay_back(out: RGB, before: RGB, cover: Points, region: Alignment) -> None:
     height, width = out.shape[:2]
     share = f32(cv2.warpAffine(cover, region.matrix, (width, height)))
     out[:] = cv2.blendLinear(before, out, share, f32(1 - share))
+
+
+def compositor_of(engine: Engine, smooth: float) -> FrameCompositor:
+    """What makes an engine's drawings into frames: its own, or what lays them in."""
+    return engine.compositor(smooth) or Compositor(engine, smooth)

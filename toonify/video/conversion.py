@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from toonify import __version__
+from toonify.engines.base import Engine
 from toonify.errors import InputError, UsageError
 from toonify.faces.tracking import Tracker
 from toonify.media.encoding import Encoding, SegmentWriter, choose_encoding
@@ -22,11 +23,9 @@ from toonify.media.timeline import jumps, straightened
 from toonify.media.video import Pixels, Reader, Span, open_clip, open_reader
 from toonify.utils.marks import read_mark
 from toonify.utils.outputs import InputFiles, check_output, is_ours
-from toonify.video.artist import Artist
 from toonify.video.assignment import CharacterAssignment
 from toonify.video.pipeline import Drawn, Pipeline
 from toonify.video.resume import Gap, ResumeState, fingerprint
-from toonify.video.style_artist import StyleArtist
 from toonify.video.temporal_consistency import TemporalConsistency
 
 BLOCK = 8  # frames drawn together
@@ -125,7 +124,7 @@ def check_paths(source: Path, output: Path) -> None:
 def convert(
     source: Path,
     output: Path,
-    artist: Artist,
+    engine: Engine,
     options: Options,
     *,
     progress: Progress = lambda done, total: None,
@@ -133,7 +132,7 @@ def convert(
     """Draw the people of `source`, a clip or a folder of frames, into `output`.
 
     Args:
-        artist: draws faces.
+        engine: draws faces.
         progress: called with frames done and all, as far as known.
 
     Raises:
@@ -144,7 +143,7 @@ def convert(
     started = time.perf_counter()
     check_paths(source, output)
     clip = open_clip(source)
-    assignment = CharacterAssignment(options.characters, artist.characters)
+    assignment = CharacterAssignment(options.characters, engine.characters)
     broken = clip is not None and jumps(clip)
     reader = None if broken else open_reader(source, clip, options.span)
     try:
@@ -162,7 +161,7 @@ def convert(
                 reader = open_reader(source, clip, options.span)
             tracks = plan_tracks(clip, encoding, options.span, resume_state.folder)
             run = _Run(
-                source, output, artist, options, clip, encoding, resume_state, assignment, tracks
+                source, output, engine, options, clip, encoding, resume_state, assignment, tracks
             )
             try:
                 report = run.through(reader, progress)
@@ -213,7 +212,7 @@ class _Run:
         self,
         source: Path,
         output: Path,
-        artist: Artist,
+        engine: Engine,
         options: Options,
         clip: Clip | None,
         encoding: Encoding,
@@ -223,7 +222,7 @@ class _Run:
     ) -> None:
         self.source, self.output, self.options = source, output, options
         self.clip, self.encoding, self.resume_state = clip, encoding, resume_state
-        self.artist, self.assignment, self.tracks = artist, assignment, tracks
+        self.engine, self.assignment, self.tracks = engine, assignment, tracks
         self.frames = self.with_faces = 0
 
     def through(self, reader: Reader, progress: Progress) -> Report:
@@ -245,7 +244,7 @@ class _Run:
                 drawn += more
                 damaged = damaged or reader.damaged
         report = self._report(drawn, damaged)
-        report.min_face = self.artist.detector.smallest(max(reader.size))
+        report.min_face = self.engine.detector.smallest(max(reader.size))
         return report
 
     def _fill(self, gap: Gap, reader: Reader, progress: Progress) -> int:
@@ -293,8 +292,8 @@ class _Run:
         width, height = reader.size
         self.assignment.restore({})
         return Pipeline(
-            self.artist,
-            Tracker(self.artist.detector, largest=self.options.largest),
+            self.engine,
+            Tracker(self.engine.detector, largest=self.options.largest),
             self.assignment,
             smooth=self.options.smooth,
             time_base=reader.time_base,
@@ -311,7 +310,7 @@ class _Run:
         report = Report(self.source, self.output, self.frames, self.frames - drawn)
         report.frames_with_faces = int(values["with_faces"])
         self.assignment.restore(values["assignment"])
-        kind = "style" if isinstance(self.artist, StyleArtist) else "character"
+        kind = self.engine.kind
         report.people = [
             {"person": int(person), kind: self.assignment[int(person)], "frames": count}
             for person, count in sorted(values["people"].items(), key=lambda item: int(item[0]))

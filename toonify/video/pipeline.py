@@ -16,16 +16,15 @@ from typing import Any
 
 import numpy as np
 
-from toonify.engines.base import Placed
+from toonify.engines.base import Engine, Placed
 from toonify.errors import InputError
 from toonify.faces import Alignment, Face
 from toonify.faces.smoothing import smoothed_code, smoothed_face, width_of
 from toonify.faces.tracking import TrackedFace, Tracker, face_from, face_state
 from toonify.faces.types import Points, f32
 from toonify.media.video import Frame, Pixels
-from toonify.video.artist import Artist
 from toonify.video.assignment import CharacterAssignment
-from toonify.video.style_artist import compositor_of
+from toonify.video.compositor import compositor_of
 from toonify.video.temporal_consistency import TemporalConsistency
 
 FADE = 3  # frames over which somebody appears or vanishes
@@ -63,7 +62,7 @@ class Pipeline:
     """Draws the people of one clip.
 
     Args:
-        artist: draws a face.
+        engine: draws a face.
         tracker: with a detector that nobody else uses.
         assignment: who is whom.
         smooth: 0..1.
@@ -74,7 +73,7 @@ class Pipeline:
 
     def __init__(
         self,
-        artist: Artist,
+        engine: Engine,
         tracker: Tracker,
         assignment: CharacterAssignment,
         *,
@@ -82,11 +81,11 @@ class Pipeline:
         time_base: Fraction,
         block: int = 8,
     ) -> None:
-        self.artist, self.tracker, self.assignment = artist, tracker, assignment
+        self.engine, self.tracker, self.assignment = engine, tracker, assignment
         self.block = block
         self.width, self.reach = width_of(smooth), block
         self.time_base = time_base
-        self.compositor = compositor_of(artist, smooth)
+        self.compositor = compositor_of(engine, smooth)
         self.temporal_consistency = TemporalConsistency()
         self.people: dict[int, int] = {}  # person -> frames drawn
         self._faces: dict[int, dict[int, Face]] = {}
@@ -168,7 +167,7 @@ class Pipeline:
                 if face is None:
                     continue
                 try:
-                    row.append(_Place(person, self.artist.region(rgb, face)))
+                    row.append(_Place(person, self.engine.locate(rgb, face)))
                 except InputError:
                     continue  # it slid out of the picture
             block.places.append(row)
@@ -181,11 +180,11 @@ class Pipeline:
     def _encoded(self, regions: list[tuple[int, _Place]]) -> list[tuple[int, _Place, Points]]:
         """The places' codes; people are new after a cut, so a kept code lasts until then."""
         fresh = regions
-        if self.artist.keeps_code:
+        if self.engine.keeps_code:
             new = {place.person: (index, place) for index, place in reversed(regions)}
             fresh = [item for person, item in new.items() if person not in self._first]
-        codes = list(self.artist.encode([place.region for _, place in fresh])) if fresh else []
-        if not self.artist.keeps_code:
+        codes = list(self.engine.encode([place.region for _, place in fresh])) if fresh else []
+        if not self.engine.keeps_code:
             return [(at, place, code) for (at, place), code in zip(fresh, codes, strict=True)]
         for (_, place), code in zip(fresh, codes, strict=True):
             self._first[place.person] = code
@@ -216,7 +215,7 @@ class Pipeline:
         if rows:
             codes = np.stack([self._code(place.person, frame.index) for frame, place in rows])
             names = [self.assignment[place.person] for _, place in rows]
-            toons = self.artist.render([place.region for _, place in rows], codes, names)
+            toons = self.engine.draw_located([place.region for _, place in rows], codes, names)
         drawings = iter(toons)
         done = []
         for frame, places in zip(block.frames, block.places, strict=True):

@@ -9,12 +9,12 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from toonify.engines.base import Engine
 from toonify.errors import InputError
 from toonify.faces.types import RGB
 from toonify.media.images import write_image
 from toonify.media.video import Frame, Span, open_clip, open_reader
 from toonify.utils.outputs import InputFiles, check_output
-from toonify.video.artist import Artist
 from toonify.video.assignment import CharacterAssignment
 from toonify.video.stills import draw_still
 
@@ -25,7 +25,7 @@ GAP = 6  # px
 def preview(
     source: Path,
     sheet: Path,
-    artist: Artist,
+    engine: Engine,
     *,
     characters: Sequence[str] = (),
     span: Span | None = None,
@@ -48,9 +48,9 @@ def preview(
     columns, counts = [], []
     for frame in _three(source, span):
         assignment = CharacterAssignment(
-            characters, artist.characters
+            characters, engine.characters
         )  # nobody is followed between them
-        drawn, count = draw_still(frame.rgb, artist, assignment, largest=largest)
+        drawn, count = draw_still(frame.rgb, engine, assignment, largest=largest)
         counts.append(count)
         columns.append([_shown(frame.rgb), _shown(drawn)])
     page = _grid(columns)

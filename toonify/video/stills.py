@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from toonify.engines.base import Placed
+from toonify.engines.base import Engine, Placed
 from toonify.faces.types import RGB
-from toonify.video.artist import Artist
 from toonify.video.assignment import CharacterAssignment
-from toonify.video.style_artist import compositor_of
+from toonify.video.compositor import compositor_of
 
 
 def draw_still(
-    rgb: RGB, artist: Artist, assignment: CharacterAssignment, *, largest: bool = False
+    rgb: RGB, engine: Engine, assignment: CharacterAssignment, *, largest: bool = False
 ) -> tuple[RGB, int]:
     """(H, W, 3) uint8 with its people drawn, and how many there are.
 
@@ -18,16 +17,16 @@ def draw_still(
         assignment: people are numbered from left to right.
         largest: only the largest face is drawn.
     """
-    faces = artist.detector.detect(rgb)[: 1 if largest else None]
+    faces = engine.detector.detect(rgb)[: 1 if largest else None]
     faces = sorted(faces, key=lambda face: float(face.box[0]))
-    compositor = compositor_of(artist, 0)
+    compositor = compositor_of(engine, 0)
     if not faces and not compositor.scenes:
         return rgb, 0
-    regions = [artist.region(rgb, face) for face in faces]
+    regions = [engine.locate(rgb, face) for face in faces]
     places = {n: float(f.points5[:, 0].mean()) / rgb.shape[1] for n, f in enumerate(faces, 1)}
     assignment.appear(places)
     names = [assignment[n] for n in places]
-    toons = artist.render(regions, artist.encode(regions), names) if regions else []
+    toons = engine.draw_located(regions, engine.encode(regions), names) if regions else []
     items = [
         Placed(n, toon, region) for n, toon, region in zip(places, toons, regions, strict=True)
     ]

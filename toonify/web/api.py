@@ -17,7 +17,7 @@ from pydantic import BaseModel
 from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
 
-from toonify.engine import DEFAULT_LEVEL
+from toonify.cdsm import DEFAULT_LEVEL
 from toonify.errors import ToonifyError
 from toonify.media.images import encode_image
 from toonify.web.files import PrivateFolder, forgotten, take_clip, take_photo

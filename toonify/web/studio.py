@@ -11,7 +11,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from toonify.engine import DEFAULT_LEVEL, Toonifier
+from toonify.cdsm import DEFAULT_LEVEL
+from toonify.engine import Toonifier
 from toonify.errors import InputError, UsageError
 from toonify.faces.matte import drawing_matte
 from toonify.media.images import read_image
@@ -234,17 +235,18 @@ class Studio:
         Returns:
             frames with a face.
         """
-        from toonify.video import Artist, CdsmArtist, Options, convert
-        from toonify.video.style_artist import StyleArtist
+        from toonify.engines.base import Engine
+        from toonify.engines.portrait import StyleEngine
+        from toonify.video import Options, convert
 
         self.check(wish)
-        artist: Artist
+        engine: Engine
         if self.kind(wish.look) == "style":
-            artist = StyleArtist(self._toonifier.portraits, wish.look)
+            engine = StyleEngine(self._toonifier.portraits, wish.look)
         else:
-            artist = CdsmArtist(self._toonifier, level=wish.level, color=wish.color)
+            engine = self._toonifier.engine(level=wish.level, color=wish.color)
         options = Options(characters=(wish.look,), span=Span(max_size=max_size), resume=False)
-        return convert(source, output, artist, options, progress=progress).frames_with_faces
+        return convert(source, output, engine, options, progress=progress).frames_with_faces
 
 
 def example_photos() -> list[RGB]:

@@ -61,14 +61,14 @@ def make_cutouts(
             codes = draw_codes(faces, stop - start, random)
             pictures = resized(render(faces, codes, size=SIZE), SIZE)
             pixels = (pictures * 127.5 + 127.5).round().byte().permute(0, 2, 3, 1).cpu().numpy()
-            codes = toonifier.encode(list(pixels))
+            codes = toonifier.model.encode(list(pixels))
             for offset, picture in enumerate(pixels):
                 number = start + offset
                 images[number], opacities[number] = picture, matte(picture)
                 hairs[number] = hair_matte(picture, opacities[number])
                 fills[number] = fill_behind(picture, opacities[number])
                 character = number % len(names)
-                (drawing,) = toonifier.render(codes[offset : offset + 1], names[character])
+                (drawing,) = toonifier.model.render(codes[offset : offset + 1], names[character])
                 shape = drawing_matte(drawing)
                 if shape is None:
                     continue  # it can't be told from its background

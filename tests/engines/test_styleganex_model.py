@@ -13,8 +13,8 @@ from tests.tiny_bundle import NAMES, add_frame_parts, write_bundle
 from tests.tiny_styleganex import tiny_encoder, tiny_stylegan2
 from toonify.bundle import FRAMES, load_frame_parts
 from toonify.checkpoints import save_encoder
+from toonify.engines.styleganex import FACE, StyleGANEXModel
 from toonify.errors import ModelError, UsageError
-from toonify.frame_engine import FACE, FrameToonifier
 from toonify.lut import CharacterTable
 
 
@@ -24,8 +24,8 @@ def bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def toon(bundle: Path) -> FrameToonifier:
-    return FrameToonifier.from_bundle(bundle, device="cpu", dtype="float32")
+def toon(bundle: Path) -> StyleGANEXModel:
+    return StyleGANEXModel.from_bundle(bundle, device="cpu", dtype="float32")
 
 
 def fusing(**changes) -> dict:
@@ -37,7 +37,7 @@ def pictures(count: int, size: tuple[int, int] = (64, 64), seed: int = 0) -> lis
     return list(random.integers(0, 256, (count, *size, 3), dtype=np.uint8))
 
 
-def test_a_bundles_characters_are_drawn_into_frames(toon: FrameToonifier) -> None:
+def test_a_bundles_characters_are_drawn_into_frames(toon: StyleGANEXModel) -> None:
     assert toon.characters == NAMES and toon.device.type == "cpu"
     frames = pictures(2, (48, 80))
     codes = toon.encode(pictures(2, (FACE, FACE), seed=1))
@@ -51,7 +51,7 @@ def test_a_bundles_characters_are_drawn_into_frames(toon: FrameToonifier) -> Non
     assert np.array_equal(drawn[1], toon.render(frames, codes, "mina")[1]), "there is no noise"
 
 
-def test_frames_of_a_batch_do_not_mix(toon: FrameToonifier) -> None:
+def test_frames_of_a_batch_do_not_mix(toon: StyleGANEXModel) -> None:
     frames = pictures(3)
     codes = toon.encode(pictures(3, (FACE, FACE), seed=1))
     together = toon.render(frames, codes, "otto")
@@ -62,14 +62,14 @@ def test_frames_of_a_batch_do_not_mix(toon: FrameToonifier) -> None:
 
 def test_larger_generators_answer_at_the_frames_size_or_more(tmp_path: Path) -> None:
     folder = add_frame_parts(write_bundle(tmp_path / "large"), resolution=256)
-    large = FrameToonifier.from_bundle(folder, device="cpu")
+    large = StyleGANEXModel.from_bundle(folder, device="cpu")
     assert large.network.num_ws == 14
     codes = large.encode(pictures(1, (FACE, FACE)))
     assert codes.shape == (1, 14, 16)
     assert large.render(pictures(1, (64, 72)), codes, "mina")[0].shape == (64, 72, 3)
 
 
-def test_levels_say_whose_layers_they_are(toon: FrameToonifier) -> None:
+def test_levels_say_whose_layers_they_are(toon: StyleGANEXModel) -> None:
     frames, codes = pictures(1), torch.randn(2, 1, 10, 16)
 
     def differ(**options) -> bool:
@@ -87,7 +87,7 @@ def test_levels_say_whose_layers_they_are(toon: FrameToonifier) -> None:
     assert differ(level=6) and characters_differ(level=6)
 
 
-def test_frames_decide_what_is_drawn_where(toon: FrameToonifier) -> None:
+def test_frames_decide_what_is_drawn_where(toon: StyleGANEXModel) -> None:
     codes = torch.randn(1, 10, 16)
     frame = pictures(1, (256, 256))[0]
     other = frame.copy()
@@ -97,7 +97,7 @@ def test_frames_decide_what_is_drawn_where(toon: FrameToonifier) -> None:
     assert change[:, 48:].mean() > 4 * change[:, :16].mean()
 
 
-def test_what_can_not_be_drawn(toon: FrameToonifier) -> None:
+def test_what_can_not_be_drawn(toon: StyleGANEXModel) -> None:
     codes = torch.randn(1, 10, 16)
     with pytest.raises(UsageError, match=r"rosa.*mina"):
         toon.render(pictures(1), codes, "rosa")
@@ -110,7 +110,7 @@ def test_what_can_not_be_drawn(toon: FrameToonifier) -> None:
 
 
 def test_without_a_table_there_is_one_style() -> None:
-    plain = FrameToonifier(**fusing(fusion_channels=(8,)), style="arcane")
+    plain = StyleGANEXModel(**fusing(fusion_channels=(8,)), style="arcane")
     assert plain.characters == ("arcane",)
     codes = torch.randn(2, 10, 16)
     first, second = plain.render(pictures(1) * 2, codes, "arcane")
@@ -125,7 +125,7 @@ def test_encoders_without_heads_give_everybody_the_mean(bundle: Path) -> None:
     parts = fusing(fusion_channels=(8,), heads=False, units=(1, 1, 1, 0))
     parts["encoder"].w_plus_mean.normal_()
     table = CharacterTable.load(bundle / "characters.safetensors")
-    toon = FrameToonifier(**parts, table=table)
+    toon = StyleGANEXModel(**parts, table=table)
     codes = toon.encode(pictures(2, (FACE, FACE)))
     torch.testing.assert_close(codes, parts["encoder"].w_plus_mean.expand(2, -1, -1))
     assert toon.render(pictures(2), codes, "otto")[0].shape == (16, 16, 3)
@@ -142,20 +142,20 @@ def test_encoders_without_heads_give_everybody_the_mean(bundle: Path) -> None:
 )
 def test_encoders_of_other_kinds_are_refused(changes: dict, words: str) -> None:
     with pytest.raises(ModelError, match=words) as caught:
-        FrameToonifier(**fusing(**changes))
+        StyleGANEXModel(**fusing(**changes))
     assert caught.value.exit_code == 3
 
 
 def test_bundles_that_can_not_draw_frames(bundle: Path, tmp_path: Path) -> None:
     small = write_bundle(tmp_path / "small")
     with pytest.raises(ModelError, match="holds no StyleGANEX model"):
-        FrameToonifier.from_bundle(small, device="cpu")
+        StyleGANEXModel.from_bundle(small, device="cpu")
     add_frame_parts(small)
     save_encoder(tiny_encoder(), small / "frame_encoder.safetensors")
     with pytest.raises(ModelError, match="SHA-256 differs"):
-        FrameToonifier.from_bundle(small, device="cpu")
+        StyleGANEXModel.from_bundle(small, device="cpu")
     with pytest.raises(ModelError, match="no bundle"):
-        FrameToonifier.from_bundle(tmp_path / "gone", device="cpu")
+        StyleGANEXModel.from_bundle(tmp_path / "gone", device="cpu")
 
 
 @pytest.fixture
@@ -168,7 +168,7 @@ def checkpoint(tmp_path: Path) -> Path:
 
 
 def test_an_official_checkpoint_has_its_own_style(checkpoint: Path) -> None:
-    toon = FrameToonifier.from_checkpoint(checkpoint, device="cpu")
+    toon = StyleGANEXModel.from_checkpoint(checkpoint, device="cpu")
     assert toon.characters == ("toonify_cartoon",) and toon.table is None
     codes = toon.encode(pictures(1, (FACE, FACE)))
     assert codes.shape == (1, 14, 64)
@@ -179,22 +179,22 @@ def test_an_official_checkpoint_has_its_own_style(checkpoint: Path) -> None:
 def test_checkpoints_that_are_none(bundle: Path) -> None:
     for part in ("encoder", "frame_encoder"):
         with pytest.raises(ModelError, match=r"no StyleGANEX encoder with its.*toonify-cartoon"):
-            FrameToonifier.from_checkpoint(bundle / f"{part}.safetensors", device="cpu")
+            StyleGANEXModel.from_checkpoint(bundle / f"{part}.safetensors", device="cpu")
     with pytest.raises(ModelError, match="encoder weights were expected"):
-        FrameToonifier.from_checkpoint(bundle / "generator.safetensors", device="cpu")
+        StyleGANEXModel.from_checkpoint(bundle / "generator.safetensors", device="cpu")
     with pytest.raises(ModelError, match="no checkpoint"):
-        FrameToonifier.from_checkpoint(bundle / "gone.pt", device="cpu")
+        StyleGANEXModel.from_checkpoint(bundle / "gone.pt", device="cpu")
 
 
 def test_networks_are_only_to_draw(bundle: Path) -> None:
     generator, encoder = load_frame_parts(bundle, FRAMES)
-    FrameToonifier(generator=generator.train(), encoder=encoder.train(), device="cpu")
+    StyleGANEXModel(generator=generator.train(), encoder=encoder.train(), device="cpu")
     assert not generator.training and not encoder.training
     assert not any(p.requires_grad for p in (*generator.parameters(), *encoder.parameters()))
 
 
-def test_bfloat16_stays_near(bundle: Path, toon: FrameToonifier) -> None:
-    half = FrameToonifier.from_bundle(bundle, device="cpu", dtype="bfloat16")
+def test_bfloat16_stays_near(bundle: Path, toon: StyleGANEXModel) -> None:
+    half = StyleGANEXModel.from_bundle(bundle, device="cpu", dtype="bfloat16")
     frames, codes = pictures(1), torch.randn(1, 10, 16)
     drawn, wanted = (x.render(frames, codes, "mina")[0].astype(int) for x in (half, toon))
     assert 0 < np.abs(drawn - wanted).mean() < 6

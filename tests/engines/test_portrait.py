@@ -6,13 +6,14 @@ from PIL import Image
 
 from tests.fake_portraits import FakePortraits
 from tests.video.people import Detector, folder_of, frame
-from toonify.video import Options, StyleArtist, convert, preview
+from toonify.engines.portrait import StyleEngine
+from toonify.video import Options, convert, preview
 
 
-def artist(style="ink", **options):
+def engine(style="ink", **options):
     portraits = FakePortraits()
     portraits._detector = Detector()
-    return StyleArtist(portraits, style, **options)
+    return StyleEngine(portraits, style, **options)
 
 
 def pictures(folder):
@@ -21,7 +22,7 @@ def pictures(folder):
 
 def test_whole_frames_are_drawn_with_everybody_in_them(tmp_path):
     source = folder_of(tmp_path / "in", [frame({0: (10 + n, 20)}) for n in range(12)])
-    drawing = artist("soft")
+    drawing = engine("soft")
     report = convert(source, tmp_path / "out", drawing, Options(smooth=0))
     assert report.frames == report.frames_with_faces == 12
     assert report.people == [{"person": 1, "style": "soft", "frames": 12}]
@@ -32,7 +33,7 @@ def test_whole_frames_are_drawn_with_everybody_in_them(tmp_path):
 
 def test_frames_without_people_are_scenes(tmp_path):
     source = folder_of(tmp_path / "in", [frame({}) for _ in range(5)])
-    report = convert(source, tmp_path / "out", artist(), Options(smooth=0))
+    report = convert(source, tmp_path / "out", engine(), Options(smooth=0))
     assert (report.frames, report.frames_with_faces, report.people) == (5, 0, [])
     assert all(abs(picture[0, 0] - 51).max() <= 1 for picture in pictures(tmp_path / "out"))
 
@@ -40,7 +41,7 @@ def test_frames_without_people_are_scenes(tmp_path):
 def test_a_background_stays(tmp_path):
     frames = [frame({0: (10, 20)}) for _ in range(4)]
     source = folder_of(tmp_path / "in", frames)
-    convert(source, tmp_path / "out", artist(background="keep"), Options(smooth=0))
+    convert(source, tmp_path / "out", engine(background="keep"), Options(smooth=0))
     assert (pictures(tmp_path / "out")[0][0] == frames[0][0]).all()
 
 
@@ -48,7 +49,7 @@ def test_what_is_remembered_survives_an_interruption(tmp_path):
     source = folder_of(
         tmp_path / "in", [frame({0: (10 + n // 8, 20)}, shade=60 + n) for n in range(110)]
     )
-    convert(source, tmp_path / "whole", artist(), Options())
+    convert(source, tmp_path / "whole", engine(), Options())
 
     class Stopped(Exception):
         pass
@@ -58,8 +59,8 @@ def test_what_is_remembered_survives_an_interruption(tmp_path):
             raise Stopped
 
     with pytest.raises(Stopped):
-        convert(source, tmp_path / "out", artist(), Options(), progress=stop)
-    report = convert(source, tmp_path / "out", artist(), Options())
+        convert(source, tmp_path / "out", engine(), Options(), progress=stop)
+    report = convert(source, tmp_path / "out", engine(), Options())
     assert report.resumed > 0
     both = zip(pictures(tmp_path / "whole"), pictures(tmp_path / "out"), strict=True)
     assert all((a == b).all() for a, b in both)
@@ -67,6 +68,6 @@ def test_what_is_remembered_survives_an_interruption(tmp_path):
 
 def test_preview(tmp_path):
     source = folder_of(tmp_path / "in", [frame({}), frame({0: (10, 20)}), frame({})])
-    assert preview(source, tmp_path / "look.png", artist()) == [0, 1, 0]
+    assert preview(source, tmp_path / "look.png", engine()) == [0, 1, 0]
     page = np.asarray(Image.open(tmp_path / "look.png"))
     assert (page[80, 10] == 51).all()

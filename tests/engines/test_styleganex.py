@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 import torch
 
+from toonify.engines.styleganex import LIFT, REACH, StyleGANEXEngine
 from toonify.errors import InputError
 from toonify.faces import Alignment, Face, FaceDetector, align
 from toonify.faces.types import RGB, f32
 from toonify.video.assignment import CharacterAssignment
-from toonify.video.frame_artist import LIFT, REACH, FrameArtist
 from toonify.video.stills import draw_still
 
 SIDE = 384  # px of a region
@@ -72,8 +72,8 @@ class Detector(FaceDetector):
         return face
 
 
-def artist_of(*faces: Face, network: Network | None = None, **options) -> FrameArtist:
-    return FrameArtist(network or Network(), Detector(list(faces)), **options)  # type: ignore[arg-type]
+def engine_of(*faces: Face, network: Network | None = None, **options) -> StyleGANEXEngine:
+    return StyleGANEXEngine(network or Network(), Detector(list(faces)), **options)  # type: ignore[arg-type]
 
 
 def photo(size: tuple[int, int] = (480, 640)) -> RGB:
@@ -92,7 +92,7 @@ def middle_of(region: Alignment) -> np.ndarray:
 @pytest.mark.parametrize("turn", [0.0, 20.0])
 def test_a_region_is_upright_with_the_face_at_its_training_size(unit: float, turn: float) -> None:
     rgb, face = photo(), face_in((310, 200), unit, turn)
-    region = artist_of().region(rgb, face)
+    region = engine_of().region(rgb, face)
     assert region.image.shape == (SIDE, SIDE, 3) and round(256 * REACH) == SIDE
     assert region.matrix[0, 1] == region.matrix[1, 0] == 0, "not turned"
     eyes = region.to_crop(face.points5[:2])
@@ -106,7 +106,7 @@ def test_a_region_is_upright_with_the_face_at_its_training_size(unit: float, tur
 def test_an_encoder_of_smaller_faces_gets_smaller_regions() -> None:
     network = Network()
     network.crop = 192
-    region = artist_of(network=network).region(photo(), face_in((310, 200), 16.0))
+    region = engine_of(network=network).region(photo(), face_in((310, 200), 16.0))
     assert region.image.shape == (288, 288, 3)
     eyes = region.to_crop(region.face.points5[:2])
     assert np.hypot(*(eyes[1] - eyes[0])) == pytest.approx(48, rel=0.02)
@@ -114,13 +114,13 @@ def test_an_encoder_of_smaller_faces_gets_smaller_regions() -> None:
 
 def test_a_region_shows_the_picture_as_it_is() -> None:
     rgb = photo()
-    region = artist_of().region(rgb, face_in((320, 240), 32.0))  # its pixels are the photo's
+    region = engine_of().region(rgb, face_in((320, 240), 32.0))  # its pixels are the photo's
     assert region.matrix[0, 0] == pytest.approx(1, abs=0.02)
     x0, y0 = np.rint(middle_of(region)).astype(int) - 50
     there = region.image[SIDE // 2 - 50 : SIDE // 2 + 50, SIDE // 2 - 50 : SIDE // 2 + 50]
     assert np.abs(there.astype(int) - rgb[y0 : y0 + 100, x0 : x0 + 100]).max() < 8
     for unit in (9.0, 100.0):  # enlarged, averaged
-        other = artist_of().region(rgb, face_in((320, 240), unit))
+        other = engine_of().region(rgb, face_in((320, 240), unit))
         x, y = middle_of(other)
         near = rgb[round(y) - 3 : round(y) + 4, round(x) - 3 : round(x) + 4].mean((0, 1))
         assert np.abs(other.image[188:196, 188:196].mean((0, 1)) - near).max() < 8
@@ -129,32 +129,32 @@ def test_a_region_shows_the_picture_as_it_is() -> None:
 def test_large_faces_are_averaged_not_sampled() -> None:
     stripes = np.zeros((800, 800, 3), np.uint8)
     stripes[:, ::2] = 200
-    region = artist_of().region(stripes, face_in((400, 400), 90.0))
+    region = engine_of().region(stripes, face_in((400, 400), 90.0))
     assert np.abs(region.image.astype(int) - 100).mean() < 20
 
 
 def test_beyond_the_picture_it_is_mirrored_and_outside_it_is_refused() -> None:
     rgb = photo()
-    region = artist_of().region(rgb, face_in((20, 15), 16.0))
+    region = engine_of().region(rgb, face_in((20, 15), 16.0))
     left = round(float(-region.matrix[0, 2] / region.matrix[0, 0]))
     assert left > 40
     row = region.image[200].astype(int)
     assert np.abs(row[left - 30 : left - 2] - row[left + 2 : left + 30][::-1]).max() < 12
     with pytest.raises(InputError, match="outside the picture"):
-        artist_of().region(rgb, face_in((900, 240), 16.0))
+        engine_of().region(rgb, face_in((900, 240), 16.0))
     with pytest.raises(InputError, match="outside the picture"):
-        artist_of().region(rgb, face_in((300, -200), 16.0))
+        engine_of().region(rgb, face_in((300, -200), 16.0))
     with pytest.raises(InputError, match="eyes and mouth"):
-        artist_of().region(rgb, face_in((300, 200), 0.1))
+        engine_of().region(rgb, face_in((300, 200), 0.1))
 
 
 @pytest.mark.parametrize("turn", [0.0, 25.0])
 def test_codes_are_read_from_aligned_faces(turn: float) -> None:
     rgb, face = photo(), face_in((310, 230), 30.0, turn)
-    artist = artist_of()
-    codes = artist.encode([artist.region(rgb, face)])
+    engine = engine_of()
+    codes = engine.encode([engine.region(rgb, face)])
     assert codes.shape == (1, 1, 1) and codes.dtype == np.float32
-    (crop,) = artist.toonifier.crops
+    (crop,) = engine.model.crops
     wanted = align(rgb, face, 256).image
     assert crop.shape == (256, 256, 3)
     assert np.abs(crop.astype(int) - wanted)[32:-32, 32:-32].mean() < 3
@@ -162,16 +162,16 @@ def test_codes_are_read_from_aligned_faces(turn: float) -> None:
 
 def test_drawings_come_back_in_order_each_in_its_characters_batch() -> None:
     rgb = photo()
-    artist = artist_of(batch_size=2, level=4, trgb=False, color=0.5)
-    regions = [artist.region(rgb, face_in((200 + 40 * n, 240), 20.0)) for n in range(5)]
+    engine = engine_of(batch_size=2, level=4, trgb=False, color=0.5)
+    regions = [engine.region(rgb, face_in((200 + 40 * n, 240), 20.0)) for n in range(5)]
     names = ["mina", "jun", "mina", "mina", "jun"]
     codes = np.zeros((5, 1, 1), np.float32)
-    drawn = artist.render(regions, codes, names)
+    drawn = engine.render(regions, codes, names)
     for region, name, toon in zip(regions, names, drawn, strict=True):
         assert toon[SIDE // 2, SIDE // 2].tolist() == list(PAINT[name])
         assert np.array_equal(toon[:40], region.image[:40])
     options = {"level": 4, "trgb": False, "color": 0.5}
-    assert artist.toonifier.calls == [
+    assert engine.model.calls == [
         (2, "jun", options),
         (2, "mina", options),
         (1, "mina", options),
@@ -184,26 +184,26 @@ def disc(size: int, radius: float, centre: tuple[float, float] = (0.5, 0.5)) -> 
 
 
 def region_and_toon() -> tuple[Alignment, np.ndarray]:
-    artist = artist_of()
-    region = artist.region(photo(), face_in((320, 240), 30.0))
+    engine = engine_of()
+    region = engine.region(photo(), face_in((320, 240), 30.0))
     return region, region.image.copy()
 
 
 def test_where_nothing_is_drawn_nothing_is_laid_in() -> None:
     region, toon = region_and_toon()
-    assert not artist_of().matte(region, toon).any()
+    assert not engine_of().matte(region, toon).any()
     faint = np.clip(toon.astype(int) + 6, 0, 255).astype(np.uint8)
-    assert not artist_of().matte(region, faint).any(), "nor where it is hardly another colour"
+    assert not engine_of().matte(region, faint).any(), "nor where it is hardly another colour"
 
 
 def test_a_matte_is_the_drawing_without_holes() -> None:
     region, toon = region_and_toon()
     toon[disc(SIDE, 0.3)] = PAINT["mina"]
     toon[disc(SIDE, 0.05)] = region.image[disc(SIDE, 0.05)]
-    matte = artist_of().matte(region, toon)
+    matte = engine_of().matte(region, toon)
     assert matte.shape == (SIDE, SIDE) and matte.dtype == np.float32
     larger = cv2.resize(toon, (2 * SIDE, 2 * SIDE), interpolation=cv2.INTER_CUBIC)
-    assert artist_of().matte(region, larger).shape == (2 * SIDE, 2 * SIDE), "as the drawing"
+    assert engine_of().matte(region, larger).shape == (2 * SIDE, 2 * SIDE), "as the drawing"
     assert matte[disc(SIDE, 0.29)].min() > 0.95, "an eye of the frame's own colour is no hole"
     assert matte[~disc(SIDE, 0.33)].max() < 0.05
     area = (matte > 0.5).sum() / disc(SIDE, 0.3).sum()
@@ -215,26 +215,26 @@ def test_only_the_faces_own_piece_is_drawn() -> None:
     toon[disc(SIDE, 0.2)] = PAINT["mina"]
     aside = disc(SIDE, 0.08, (0.85, 0.85))
     toon[aside] = PAINT["jun"]
-    matte = artist_of().matte(region, toon)
+    matte = engine_of().matte(region, toon)
     assert matte[disc(SIDE, 0.18)].min() > 0.9 and not matte[aside].any()
     toon[disc(SIDE, 0.21)] = region.image[disc(SIDE, 0.21)]
-    assert not artist_of().matte(region, toon).any(), "what is drawn elsewhere is nobody's face"
+    assert not engine_of().matte(region, toon).any(), "what is drawn elsewhere is nobody's face"
 
 
 def test_gaps_are_closed() -> None:
     region, toon = region_and_toon()
     toon[disc(SIDE, 0.25)] = PAINT["mina"]
     toon[SIDE // 2 : SIDE // 2 + 6] = region.image[SIDE // 2 : SIDE // 2 + 6]
-    matte = artist_of().matte(region, toon)
+    matte = engine_of().matte(region, toon)
     assert matte[disc(SIDE, 0.23)].min() > 0.9
 
 
 def test_the_mask_fades_towards_the_regions_edges() -> None:
-    mask = artist_of().mask(np.ones((100, 100), np.float32))
+    mask = engine_of().mask(np.ones((100, 100), np.float32))
     assert mask[50, 50] == 1 and mask[20:80, 20:80].min() == 1
     assert mask[0].max() < 0.02 and mask[:, -1].max() < 0.02
     assert (np.diff(mask[50, :12]) >= 0).all()
-    half = artist_of().mask(np.full((100, 100), 0.5, np.float32))
+    half = engine_of().mask(np.full((100, 100), 0.5, np.float32))
     assert np.array_equal(half, mask / 2)
 
 
@@ -243,12 +243,12 @@ def test_the_mask_fades_towards_the_regions_edges() -> None:
 def test_a_drawing_of_any_size_is_laid_in_where_the_face_is(scale: float, unit: float) -> None:
     """Generators give the region at a quarter of its size up to four times."""
     rgb, face = photo((720, 960)), face_in((450, 330), unit)
-    artist = artist_of(face, network=Network(scale))
-    drawn, count = draw_still(rgb, artist, CharacterAssignment(["jun"], tuple(PAINT)))
+    engine = engine_of(face, network=Network(scale))
+    drawn, count = draw_still(rgb, engine, CharacterAssignment(["jun"], tuple(PAINT)))
     assert count == 1
     painted = (np.abs(drawn.astype(int) - PAINT["jun"]).max(2) < 40) & (drawn != rgb).any(2)
     y, x = np.nonzero(painted)
-    centre = middle_of(artist.region(rgb, face))
+    centre = middle_of(engine.region(rgb, face))
     assert np.abs([x.mean() - centre[0], y.mean() - centre[1]]).max() < 0.05 * 8 * unit
     radius = np.sqrt(painted.sum() / np.pi)
     assert radius == pytest.approx(0.25 * REACH * 8 * unit, rel=0.12)
@@ -259,20 +259,20 @@ def test_a_drawing_of_any_size_is_laid_in_where_the_face_is(scale: float, unit: 
 def test_people_are_drawn_from_left_to_right() -> None:
     rgb = photo()
     faces = [face_in((460, 240), 20.0), face_in((160, 240), 16.0)]
-    artist = artist_of(*faces)
-    drawn, count = draw_still(rgb, artist, CharacterAssignment(["mina,jun"], tuple(PAINT)))
+    engine = engine_of(*faces)
+    drawn, count = draw_still(rgb, engine, CharacterAssignment(["mina,jun"], tuple(PAINT)))
     assert count == 2
     for (x, _), name in zip(((160, 0), (460, 0)), PAINT, strict=True):
         assert drawn[235, x].tolist() == list(PAINT[name])
-    _, count = draw_still(rgb, artist, CharacterAssignment(["1=jun,2=mina"], tuple(PAINT)))
-    assert [call[1] for call in artist.toonifier.calls[-2:]] == ["jun", "mina"]
+    _, count = draw_still(rgb, engine, CharacterAssignment(["1=jun,2=mina"], tuple(PAINT)))
+    assert [call[1] for call in engine.model.calls[-2:]] == ["jun", "mina"]
     before = rgb.copy()
-    alone, count = draw_still(rgb, artist, CharacterAssignment([], tuple(PAINT)), largest=True)
+    alone, count = draw_still(rgb, engine, CharacterAssignment([], tuple(PAINT)), largest=True)
     assert count == 1 and alone[235, 460].tolist() == list(PAINT["mina"])
     assert np.array_equal(alone[:, :250], rgb[:, :250]) and np.array_equal(rgb, before)
 
 
 def test_nobody_there_is_the_picture_itself() -> None:
     rgb = photo()
-    drawn, count = draw_still(rgb, artist_of(), CharacterAssignment([], tuple(PAINT)))
+    drawn, count = draw_still(rgb, engine_of(), CharacterAssignment([], tuple(PAINT)))
     assert count == 0 and np.array_equal(drawn, rgb)

@@ -1,0 +1,87 @@
+"""Styles and characters side by side, drawn from the same crop of a face."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from toonify.engines.base import Drawing, Engine
+from toonify.engines.portrait import StyleEngine
+from toonify.faces import Alignment, Face, FaceDetector
+from toonify.faces.types import RGB, Points
+
+
+class CombinedEngine(Engine):
+    """Draws portraits in styles and as characters.
+
+    Args:
+        styles: draws names that are its styles.
+        people: draws all other names, and cuts the crops out.
+    """
+
+    name = "combined"
+
+    def __init__(self, styles: StyleEngine, people: Engine) -> None:
+        self.styles, self.people = styles, people
+
+    @property
+    def characters(self) -> tuple[str, ...]:
+        """Names of styles, then of characters."""
+        return (*self.styles.characters, *self.people.characters)
+
+    @property
+    def detector(self) -> FaceDetector:
+        """That of the characters' engine."""
+        return self.people.detector
+
+    def identity(self, character: str) -> dict[str, Any]:
+        """Of the engine that draws this name; a style's portrait depends on the crop too."""
+        if character in self.styles.portraits.styles:
+            return self.styles.identity(character) | {"beside_characters": True}
+        return self.people.identity(character)
+
+    def region(self, rgb: RGB, face: Face) -> Alignment:
+        """The crop that characters are drawn from."""
+        return self.people.region(rgb, face)
+
+    def encode(self, regions: Sequence[Alignment]) -> Points:
+        """Codes for the characters."""
+        return self.people.encode(regions)
+
+    def render(
+        self, regions: Sequence[Alignment], codes: Points, characters: Sequence[str]
+    ) -> list[RGB]:
+        """Each region by the engine that draws its name."""
+        drawn: list[RGB] = []
+        for row, name in enumerate(characters):
+            engine = self.styles if name in self.styles.portraits.styles else self.people
+            drawn += engine.render([regions[row]], codes[row : row + 1], [name])
+        return drawn
+
+    def draw_regions(
+        self, regions: Sequence[Alignment], characters: Sequence[str]
+    ) -> list[list[Drawing]]:
+        """Characters together, styles one by one."""
+        return self._both(lambda engine, names: engine.draw_regions(regions, names), characters)
+
+    def draw_aligned(self, images: Sequence[RGB], characters: Sequence[str]) -> list[list[Drawing]]:
+        """As `draw_regions`."""
+        return self._both(lambda engine, names: engine.draw_aligned(images, names), characters)
+
+    def paste(self, rgb: RGB, toon: RGB, region: Alignment) -> RGB:
+        """Put a character back into its photograph."""
+        return self.people.paste(rgb, toon, region)
+
+    def _both(
+        self,
+        draw: Callable[[Engine, Sequence[str]], list[list[Drawing]]],
+        characters: Sequence[str],
+    ) -> list[list[Drawing]]:
+        styles = [name for name in characters if name in self.styles.portraits.styles]
+        others = [name for name in characters if name not in styles]
+        self.people.batch_size = self.batch_size
+        rows = []
+        for left, right in zip(draw(self.styles, styles), draw(self.people, others), strict=True):
+            drawn = dict(zip((*styles, *others), (*left, *right), strict=True))
+            rows.append([drawn[name] for name in characters])
+        return rows
