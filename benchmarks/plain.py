@@ -8,7 +8,7 @@ from unittest import mock
 from torch import Tensor
 
 from toonify.models import bands
-from toonify.models.protocol import Generator
+from toonify.models.base import Generator
 
 
 def make(generator: Generator) -> Callable[[Tensor], Tensor]:

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from toonify.checkpoints.formats import Checkpoint, build
 from toonify.checkpoints.layouts import rosinality_generator
-from toonify.models.stylegan2 import StyleGAN2Generator
+from toonify.models.generators.stylegan2 import StyleGAN2Generator
 
 ASSETS = Path(__file__).parent / "assets" / "parity"
 TOLERANCE = 2e-4

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from toonify.checkpoints.formats import Checkpoint, build
 from toonify.checkpoints.styleganex_layout import styleganex_encoder
-from toonify.models.styleganex_encoder import StyleGANEXEncoder
+from toonify.models.encoders.styleganex import StyleGANEXEncoder
 
 
 def base_state() -> dict[str, Tensor]:

@@ -13,7 +13,7 @@ from toonify import benchmark, tuning
 from toonify.benchmark import Timing, fastest
 from toonify.engine import Toonifier
 from toonify.errors import UsageError
-from toonify.models.protocol import Generator
+from toonify.models.base import Generator
 
 
 @pytest.fixture(scope="module")

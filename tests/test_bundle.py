@@ -22,7 +22,7 @@ from toonify.bundle import (
 )
 from toonify.checkpoints import file_sha256, save_encoder, save_generator
 from toonify.errors import ModelError
-from toonify.models.compact_encoder import CompactEncoder
+from toonify.models.encoders.compact import CompactEncoder
 
 
 @pytest.fixture(scope="module")

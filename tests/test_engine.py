@@ -12,7 +12,7 @@ from toonify import Toonifier
 from toonify.errors import InputError, ModelError, UsageError
 from toonify.faces import Face, FaceDetector
 from toonify.lut import Character, CharacterTable
-from toonify.models.compact_encoder import CompactEncoder
+from toonify.models.encoders.compact import CompactEncoder
 
 
 def face(x: float, y: float, size: float = 20.0) -> Face:

@@ -11,8 +11,8 @@ from tests.tiny_styleganex import tiny_encoder, tiny_stylegan2
 from toonify.bundle import FRAMES, INVERSION, write_manifest
 from toonify.checkpoints import generator_hash, load_generator, save_encoder, save_generator
 from toonify.lut import Character, CharacterTable
-from toonify.models.compact_encoder import CompactEncoder
-from toonify.models.mobile import MobileGenerator
+from toonify.models.encoders.compact import CompactEncoder
+from toonify.models.generators.mobile import MobileGenerator
 
 NAMES = ("mina", "otto")
 RESOLUTION = 32

@@ -8,8 +8,8 @@ import torch
 from torch import Tensor, nn
 
 from toonify.checkpoints import save_encoder, save_generator
-from toonify.models.stylegan2 import StyleGAN2Generator
-from toonify.models.styleganex_encoder import StyleGANEXEncoder
+from toonify.models.encoders.styleganex import StyleGANEXEncoder
+from toonify.models.generators.stylegan2 import StyleGAN2Generator
 
 RESOLUTION, W_DIM, NUM_WS = 64, 16, 10
 

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     import torch
 
     from toonify.engine import Toonifier
-    from toonify.models.protocol import Generator
+    from toonify.models.base import Generator
 
 Draw = Callable[["torch.Tensor"], "torch.Tensor"]
 """w+ (B, num_ws, w_dim) → images (B, 3, R, R) in about [-1, 1]."""

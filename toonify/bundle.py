@@ -16,10 +16,9 @@ if TYPE_CHECKING:  # whoever reads a manifest alone does without torch
     import torch
 
     from toonify.lut import CharacterTable
-    from toonify.models.encoders import Encoder
-    from toonify.models.protocol import Generator
-    from toonify.models.stylegan2 import StyleGAN2Generator
-    from toonify.models.styleganex_encoder import StyleGANEXEncoder
+    from toonify.models.base import Encoder, Generator
+    from toonify.models.encoders.styleganex import StyleGANEXEncoder
+    from toonify.models.generators.stylegan2 import StyleGAN2Layers
 
 MOST_MANIFEST = 1 << 22  # characters
 _SHIPPED = Path(__file__).parent / "bundles"
@@ -68,7 +67,6 @@ class Bundle:
         """
         from toonify.checkpoints import generator_hash, load_encoder, load_generator
         from toonify.lut import CharacterTable
-        from toonify.models.compact_encoder import serves
 
         folder = bundle_folder(name)
         manifest = read_manifest(folder)
@@ -80,7 +78,7 @@ class Bundle:
         encoder = load_encoder(paths["encoder"], device=device)
         table = CharacterTable.load(paths["characters"])
         table.check(generator_hash(generator))
-        if not serves(encoder, num_ws=generator.num_ws, given=encoder.num_ws):
+        if not encoder.serves(generator.num_ws):
             raise ModelError(
                 f"the encoder of {folder} gives {encoder.num_ws} latents, its generator takes "
                 f"{generator.num_ws}",
@@ -146,15 +144,15 @@ def load_frame_parts(
     *,
     device: str | torch.device = "cpu",
     verify: bool = True,
-) -> tuple[StyleGAN2Generator, StyleGANEXEncoder]:
+) -> tuple[StyleGAN2Layers, StyleGANEXEncoder]:
     """`FRAMES` or `INVERSION` of a bundle.
 
     Raises:
         ModelError: it has none, or they are damaged, or don't belong together.
     """
     from toonify.checkpoints import load_encoder, load_generator
-    from toonify.models.stylegan2 import StyleGAN2Generator
-    from toonify.models.styleganex_encoder import StyleGANEXEncoder
+    from toonify.models.encoders.styleganex import StyleGANEXEncoder
+    from toonify.models.generators.stylegan2 import StyleGAN2Layers
 
     folder = bundle_folder(name)
     manifest = read_manifest(folder)
@@ -168,7 +166,7 @@ def load_frame_parts(
             check_part(folder, manifest, part)
     generator = load_generator(part_path(folder, manifest, parts[0]), device=device)
     encoder = load_encoder(part_path(folder, manifest, parts[1]), device=device)
-    if not isinstance(generator, StyleGAN2Generator) or not isinstance(encoder, StyleGANEXEncoder):
+    if not isinstance(generator, StyleGAN2Layers) or not isinstance(encoder, StyleGANEXEncoder):
         raise ModelError(
             f"{parts[0]} and {parts[1]} of {folder} are not StyleGANEX's",
             hint="Write the bundle again.",

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import cast
 
 import torch
-from torch import nn
 
 from toonify.bundle import (
     FRAMES,
@@ -27,7 +25,6 @@ from toonify.checkpoints import (
 )
 from toonify.errors import InputError, ModelError
 from toonify.lut import CharacterTable
-from toonify.models.compact_encoder import serves
 from toonify.utils.atomic import TemporaryFolder
 
 SHIPPED = Path(__file__).parent / "bundles"
@@ -85,8 +82,8 @@ def write_bundle(
     network = load_generator(generator)
     reader = load_encoder(locate(encoder, "encoder"))
     characters = CharacterTable.load(table)
-    characters.check(generator_hash(cast(nn.Module, network)))
-    if not serves(reader, num_ws=network.num_ws, given=reader.num_ws):
+    characters.check(generator_hash(network))
+    if not reader.serves(network.num_ws):
         raise ModelError(
             f"the encoder gives {reader.num_ws} latents, the generator takes {network.num_ws}",
             hint="Give the encoder trained for this generator with --encoder.",

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from toonify.errors import UsageError
-from toonify.models.protocol import Generator, LayerInfo
+from toonify.models.base import Generator, LayerInfo
 
 DEFAULT_LEVEL = 6  # m of the paper: from the 32×32 layers on, all is the character's
 

@@ -15,8 +15,7 @@ from toonify.engines.cdsm import CdsmEngine, CdsmModel
 from toonify.errors import InputError, ModelError, UsageError
 from toonify.faces import Alignment, Face, FaceDetector
 from toonify.lut import CharacterTable
-from toonify.models.encoders import Encoder
-from toonify.models.protocol import Generator
+from toonify.models.base import Encoder, Generator
 from toonify.portrait import PortraitEngine, bundle_styles
 from toonify.portrait.backgrounds import Background
 

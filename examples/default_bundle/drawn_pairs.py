@@ -16,7 +16,7 @@ from torch import Tensor
 from examples.characters.draw import Pose, draw
 from toonify.errors import InputError
 from toonify.faces.mesh import FaceMesh
-from toonify.models.mobile import MobileGenerator
+from toonify.models.generators.mobile import MobileGenerator
 from toonify.training.pose_reader import PoseReader
 
 Measures = dict[str, float]

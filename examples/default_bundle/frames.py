@@ -7,7 +7,6 @@ from concurrent.futures import ProcessPoolExecutor
 from dataclasses import replace
 from multiprocessing import get_context
 from pathlib import Path
-from typing import cast
 
 import cv2
 import numpy as np
@@ -20,9 +19,9 @@ from toonify.checkpoints.download import pull
 from toonify.cli.training_faces import face_reader
 from toonify.cli.training_frames import HINT_SHARE, character_codes
 from toonify.faces.person import PersonMatte, fill_behind, hair_matte
-from toonify.models.mobile import MobileGenerator
-from toonify.models.stylegan2 import StyleGAN2Generator
-from toonify.models.styleganex_encoder import StyleGANEXEncoder
+from toonify.models.encoders.styleganex import StyleGANEXEncoder
+from toonify.models.generators.mobile import MobileGenerator
+from toonify.models.generators.stylegan2 import StyleGAN2Generator
 from toonify.training.encoder_data import EncoderData, StoredPairs
 from toonify.training.frames.batch import FrameConfig
 from toonify.training.frames.compose import CROP, Scene
@@ -88,7 +87,7 @@ def inversion(run: Path, face: Path, sizes: dict[str, int]) -> Path:
     if (run / "inversion" / "done").exists():
         return path
     say("training the inversion encoder")
-    generator = cast(StyleGAN2Generator, load_generator(face))
+    generator = load_generator(face, StyleGAN2Generator)
     folder = run / "mixed"
     if not (folder / "images.npy").exists():
         say(f"sampling {sizes['mixed']} faces of two codes each")
@@ -191,7 +190,7 @@ def frame_toonifier(
         toon: what draws the characters' faces, 512×512; its layers from 64×64 on stay as they are.
     """
     begun = hybrid(run / "toon192.safetensors", toon, sizes["distill"], width=192)
-    generator = cast(StyleGAN2Generator, load_generator(begun))
+    generator = load_generator(begun, StyleGAN2Generator)
     task = TASKS["video-toonify"]
     encoder = new_frame_encoder(task, generator, heads=False, crop=CROP)
     codes = character_codes(str(table), people.characters, generator)
@@ -237,8 +236,8 @@ def frame_toonifier(
                 progress=report,
             )
             (folder / "done").touch()
-        encoder = cast(StyleGANEXEncoder, load_encoder(folder / "encoder.safetensors"))
-        generator = cast(StyleGAN2Generator, load_generator(folder / "generator.safetensors"))
+        encoder = load_encoder(folder / "encoder.safetensors", StyleGANEXEncoder)
+        generator = load_generator(folder / "generator.safetensors", StyleGAN2Generator)
     return folder / "generator.safetensors", folder / "encoder.safetensors"
 
 

@@ -23,8 +23,8 @@ from toonify.bundle_writing import write_bundle
 from toonify.checkpoints import load_encoder, load_generator, save_encoder, save_generator
 from toonify.checkpoints.download import pull
 from toonify.faces.mesh import FaceMesh
-from toonify.models.compact_encoder import CompactEncoder
-from toonify.models.mobile import MobileGenerator
+from toonify.models.encoders.compact import CompactEncoder
+from toonify.models.generators.mobile import MobileGenerator
 from toonify.training.encoder import EncoderConfig, train_encoder
 from toonify.training.encoder_data import EncoderData, StoredPairs
 from toonify.training.encoder_losses import EncoderLoss, EncoderWeights
@@ -82,7 +82,7 @@ def priors(run: Path) -> tuple[MobileGenerator, MobileGenerator]:
         path = run / f"prior{resolution}.safetensors"
         if not path.exists():
             say(f"fitting a head for {resolution}")
-            teacher = cast(MobileGenerator, load_generator(pull("ffhq-mobile")))
+            teacher = load_generator(pull("ffhq-mobile"), MobileGenerator)
             student = cut(teacher, resolution)
             sampler = teacher_sampler(teacher, resolution)
             fit_head(
@@ -92,7 +92,7 @@ def priors(run: Path) -> tuple[MobileGenerator, MobileGenerator]:
                 progress=lambda s, e: say(f"  {s}: {e:.4f}") if s % 20 == 0 else None,
             )
             save_generator(student, path, metadata={"source": "ffhq-mobile"})
-        network = cast(MobileGenerator, load_generator(path))
+        network = load_generator(path, MobileGenerator)
         network.requires_grad_(False).to(memory_format=torch.channels_last)
         found.append(network)
     return found[0], found[1]
@@ -194,7 +194,7 @@ def cartoon(
     drawn = run / "drawn"
     if not (drawn / "pairs.json").exists():
         say(f"drawing {len(NAMES)} × {sizes['drawn']} pictures")
-        encoder = cast(CompactEncoder, load_encoder(run / "encoder.safetensors"))
+        encoder = load_encoder(run / "encoder.safetensors", CompactEncoder)
         wanted = len(NAMES) * sizes["drawn"]
         codes = face_codes(prior512, encoder, images, wanted)
         measures = read_poses(reader, prior512, codes)
@@ -235,7 +235,7 @@ def table(run: Path, swapped: Path, k: int) -> Path:
     """Project `k` drawings a character into the swapped generator and average their codes."""
     path = run / "characters.safetensors"
     say(f"projecting {k} drawings a character")
-    generator = cast(MobileGenerator, load_generator(swapped))
+    generator = load_generator(swapped, MobileGenerator)
     encoder = load_encoder(run / "encoder.safetensors")
     rows = json.loads((run / "drawn" / "pairs.json").read_text())
     styles = cast(dict[str, torch.Tensor], torch.load(run / "styles.pt", weights_only=True))
@@ -303,7 +303,7 @@ def main() -> None:
     source = load_generator(run / "prior512.safetensors")
     save_generator(layer_swap(source, load_generator(toon), resolution=SWAP), swapped)
     characters = table(run, swapped, sizes["k"])
-    drawing = cast(MobileGenerator, load_generator(swapped))
+    drawing = load_generator(swapped, MobileGenerator)
     extras = frames.train(
         run, prior256, reader, codes, images, characters, drawing, quick=arguments.quick
     )

@@ -12,7 +12,6 @@ import sys
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import cast
 
 import numpy as np
 import torch
@@ -22,7 +21,7 @@ from toonify.checkpoints.download import pull
 from toonify.faces.mesh import FaceMesh
 from toonify.faces.parsing import FaceParser
 from toonify.faces.person import PersonMatte
-from toonify.models.mobile import MobileGenerator
+from toonify.models.generators.mobile import MobileGenerator
 from toonify.training.loop import run_trainer
 from toonify.training.parsing.activations import Clusters
 from toonify.training.parsing.attributes import SeenFaces
@@ -48,7 +47,7 @@ def label_faces(run: Path, count: int) -> Path:
     folder.mkdir(parents=True, exist_ok=True)
     if len(list(folder.glob("*.npz"))) >= count:
         return folder
-    generator = cast(MobileGenerator, load_generator(pull("ffhq-mobile")))
+    generator = load_generator(pull("ffhq-mobile"), MobileGenerator)
     seen = SeenFaces.load(HERE / "seen_w.npy", HERE / "seen.json")
     say(f"fitting on {len(seen.w)} faces that were looked at")
     labeler = Labeler(

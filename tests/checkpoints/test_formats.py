@@ -16,7 +16,7 @@ from toonify.checkpoints import (
     save_generator,
 )
 from toonify.errors import ModelError
-from toonify.models.encoders import PSPEncoder
+from toonify.models.encoders.psp import PSPEncoder
 
 RESTYLE = {"encoder_type": "BackboneEncoder", "n_iters_per_batch": 3, "output_size": 16}
 TINY = {"num_ws": 8, "w_dim": 32, "units": (1, 2, 1, 1), "channels": (16, 20, 24, 32)}

@@ -25,7 +25,7 @@ from toonify.editing.directions import read_directions
 from toonify.errors import InputError, ModelError, ToonifyError
 from toonify.inversion.latents import Latents
 from toonify.lut import CharacterTable
-from toonify.models.mobile import MobileGenerator
+from toonify.models.generators.mobile import MobileGenerator
 
 
 def refused(load: Callable[[Any], object], path: Path, kind: type = ModelError) -> str:
@@ -82,7 +82,7 @@ def test_encoders_larger_than_their_file_are_not_built(tmp_path: Path, config: o
 
 
 def test_configurations_of_whole_networks_are_within_the_limits() -> None:
-    from toonify.models.encoders import SIZES
+    from toonify.models.encoders.psp import SIZES
 
     check_config(MobileGenerator(resolution=64, channels=(8, 8, 8, 8), w_dim=8).config())
     check_config({"num_ws": 18, **SIZES["50"], "channels": {"4": 512, "1024": 32}, "steps": 5})

@@ -9,7 +9,7 @@ import torch
 
 from toonify.checkpoints import load_generator
 from toonify.errors import ModelError
-from toonify.models.mobile import MobileGenerator
+from toonify.models.generators.mobile import MobileGenerator
 
 SCALE = 0.25
 

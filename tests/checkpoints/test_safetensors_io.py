@@ -8,7 +8,7 @@ from safetensors.torch import save_file
 from toonify.checkpoints import file_sha256, generator_hash, load_generator, save_generator
 from toonify.checkpoints.safetensors_io import read_safetensors, write_safetensors
 from toonify.errors import InputError, ModelError
-from toonify.models.stylegan2 import StyleGAN2Generator
+from toonify.models.generators.stylegan2 import StyleGAN2Generator
 
 
 def tiny() -> StyleGAN2Generator:

@@ -11,7 +11,7 @@ import torch
 
 from toonify.checkpoints import load_encoder, load_generator, save_encoder
 from toonify.errors import ModelError
-from toonify.models.styleganex import StyleGANEXGenerator
+from toonify.models.generators.styleganex import StyleGANEXGenerator
 
 INVERSION = {"dataset_type": "ffhq_encode", "start_from_latent_avg": True, "device": "cuda"}
 

@@ -10,7 +10,7 @@ from tests.cli.test_training import PlainLoss
 from tests.tiny_bundle import tiny_generator
 from tests.training.tiny_training import smooth_teacher
 from toonify.checkpoints import load_generator, save_generator
-from toonify.models.mobile import MobileGenerator
+from toonify.models.generators.mobile import MobileGenerator
 from toonify.training import transplant
 
 SMALL = ["--layout", "stylegan2", "--resolution", 64, "--channel-base", 512]

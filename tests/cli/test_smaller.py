@@ -8,7 +8,7 @@ from typer.testing import CliRunner
 
 from toonify.checkpoints import load_generator, save_generator
 from toonify.cli.main import app
-from toonify.models.mobile import MobileGenerator
+from toonify.models.generators.mobile import MobileGenerator
 
 
 @pytest.fixture

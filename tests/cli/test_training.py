@@ -21,10 +21,10 @@ from toonify.checkpoints import (
     save_generator,
 )
 from toonify.lut import CharacterTable
-from toonify.models.discriminator import StyleGAN2Discriminator
-from toonify.models.hybrid import HybridGenerator
-from toonify.models.mobile import MobileGenerator
-from toonify.models.stylegan2 import channel_table
+from toonify.models.discriminators import StyleGAN2Discriminator
+from toonify.models.generators.hybrid import HybridGenerator
+from toonify.models.generators.mobile import MobileGenerator
+from toonify.models.generators.stylegan2 import channel_table
 
 ASTRONAUT = Path(__file__).parents[2] / "examples" / "astronaut.png"
 

@@ -11,9 +11,9 @@ from toonify.checkpoints.style_networks import load_style_network
 from toonify.engines.regions import GivenMask, region_mask
 from toonify.engines.style_transfer import StyleTransferEngine, led_back
 from toonify.errors import InputError, ModelError, UsageError
-from toonify.models.adain import AdaINNetwork
-from toonify.models.cascade_style import CascadeStyleNetwork
-from toonify.models.wct2 import WCT2
+from toonify.models.style_transfer.adain import AdaINNetwork
+from toonify.models.style_transfer.cascade import CascadeStyleNetwork
+from toonify.models.style_transfer.wct2 import WCT2
 
 
 def cascade():

@@ -31,7 +31,7 @@ from toonify.lut import CharacterTable
 from toonify.media.decoding import decode
 from toonify.media.images import encode_image
 from toonify.media.nut import NutError, NutReader, NutWriter, Stream
-from toonify.models.mobile import MobileGenerator
+from toonify.models.generators.mobile import MobileGenerator
 from toonify.utils import marks
 
 _FOLDER = Path(tempfile.mkdtemp(prefix="toonify-fuzz-"))

@@ -4,7 +4,7 @@ import torch
 
 from tests.tiny_bundle import tiny_generator
 from toonify.inversion.fitting import FitSettings, fit_face
-from toonify.models.compact_encoder import CompactEncoder
+from toonify.models.encoders.compact import CompactEncoder
 
 
 def encoder(generator):

@@ -19,7 +19,7 @@ from toonify.inversion.optimise import (
     target_of,
     tune,
 )
-from toonify.models.compact_encoder import CompactEncoder
+from toonify.models.encoders.compact import CompactEncoder
 
 LOSS = PixelLoss()
 RNG = np.random.default_rng(0)

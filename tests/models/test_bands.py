@@ -6,8 +6,8 @@ import pytest
 import torch
 
 from toonify.models import bands
-from toonify.models.hybrid import HybridGenerator
-from toonify.models.mobile import MobileGenerator
+from toonify.models.generators.hybrid import HybridGenerator
+from toonify.models.generators.mobile import MobileGenerator
 
 
 @pytest.fixture

@@ -4,8 +4,8 @@ import pytest
 import torch
 
 from tests.training.tiny_training import tiny_generator
-from toonify.models import build_encoder
-from toonify.models.compact_encoder import CompactEncoder
+from toonify.models.encoders.compact import CompactEncoder
+from toonify.models.registry import build
 
 
 def tiny(**options) -> CompactEncoder:
@@ -66,7 +66,7 @@ def test_later_steps_look_at_the_reconstruction() -> None:
 
 def test_rebuilt_from_its_config() -> None:
     encoder = tiny(steps=3)
-    rebuilt = build_encoder(encoder.config())
+    rebuilt = build(encoder.config(), "encoder")
     assert isinstance(rebuilt, CompactEncoder) and rebuilt.config() == encoder.config()
     rebuilt.load_state_dict(encoder.state_dict())
     photos = torch.rand(1, 3, 32, 32)

@@ -3,8 +3,9 @@
 import pytest
 import torch
 
-from toonify.models.compact_encoder import CompactEncoder, serves
-from toonify.models.mobile import MobileGenerator
+from toonify.models.base import Encoder
+from toonify.models.encoders.compact import CompactEncoder
+from toonify.models.generators.mobile import MobileGenerator
 
 
 @pytest.mark.parametrize("steps", [1, 2])
@@ -22,5 +23,7 @@ def test_a_cut_generator_gets_the_rows_it_takes(steps: int) -> None:
 
 def test_who_serves_whom() -> None:
     compact = CompactEncoder(num_ws=12, w_dim=16, input_size=32, widths=(8, 8), depth=1)
-    assert serves(compact, num_ws=8, given=12) and serves(None, num_ws=8, given=8)
-    assert not serves(compact, num_ws=14, given=12) and not serves(None, num_ws=8, given=12)
+    assert compact.serves(8) and compact.serves(12) and not compact.serves(14)
+    other = Encoder()
+    other.num_ws = 12
+    assert other.serves(12) and not other.serves(8)

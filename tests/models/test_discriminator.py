@@ -3,7 +3,7 @@ from parity import answers, assert_close, published_input, published_state
 
 from toonify.checkpoints.formats import Checkpoint, build
 from toonify.checkpoints.layouts import nvidia_discriminator
-from toonify.models.discriminator import StyleGAN2Discriminator, minibatch_stddev
+from toonify.models.discriminators import StyleGAN2Discriminator, minibatch_stddev
 
 
 def tiny() -> StyleGAN2Discriminator:

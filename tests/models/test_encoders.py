@@ -2,9 +2,9 @@ import pytest
 import torch
 from parity import answers, assert_close, decoder_256, published_input, published_state
 
-from toonify.models import build_encoder
-from toonify.models.encoders import PSPEncoder, ReStyleEncoder
-from toonify.models.stylegan2 import StyleGAN2Generator
+from toonify.models.encoders.psp import PSPEncoder, ReStyleEncoder
+from toonify.models.generators.stylegan2 import StyleGAN2Generator
+from toonify.models.registry import build
 
 TINY = {"num_ws": 8, "w_dim": 32, "units": (1, 2, 1, 1), "channels": (16, 20, 24, 32)}
 
@@ -34,9 +34,9 @@ def test_parity_restyle():
 @pytest.mark.parametrize("architecture", ["psp", "e4e", "restyle"])
 def test_config_rebuilds_the_network(architecture, head_channels):
     config = {"architecture": architecture, **TINY, "head_channels": head_channels}
-    encoder = build_encoder(config).eval()
+    encoder = build(config, "encoder").eval()
     assert encoder.config()["architecture"] == architecture
-    twin = build_encoder(encoder.config()).eval()
+    twin = build(encoder.config(), "encoder").eval()
     twin.load_state_dict(encoder.state_dict())
     faces, generator = torch.rand(2, 3, 256, 256) * 2 - 1, tiny_generator()
     with torch.no_grad():

@@ -9,9 +9,9 @@ from seeded_more import seeded_image
 from tests.models.test_style_transfer import assert_answers, seeded
 from toonify.checkpoints.hfgi import load_hfgi
 from toonify.errors import ModelError
-from toonify.models.encoders import PSPEncoder
-from toonify.models.hfgi import HFGI, AlignmentNetwork, ConsultationEncoder
-from toonify.models.stylegan2 import StyleGAN2Generator
+from toonify.models.encoders.hfgi import HFGI, AlignmentNetwork, ConsultationEncoder
+from toonify.models.encoders.psp import PSPEncoder
+from toonify.models.generators.stylegan2 import StyleGAN2Generator
 
 CHANNELS = {4: 8, 8: 8, 16: 8, 32: 8, 64: 6, 128: 4}
 

@@ -6,10 +6,10 @@ import pytest
 import torch
 
 from toonify.checkpoints import load_generator, save_generator
-from toonify.models import build_generator
-from toonify.models.hybrid import HybridGenerator
-from toonify.models.protocol import Generator
-from toonify.models.styleganex import StyleGANEXGenerator
+from toonify.models.base import Generator
+from toonify.models.generators.hybrid import HybridGenerator
+from toonify.models.generators.styleganex import StyleGANEXGenerator
+from toonify.models.registry import build
 
 
 def tiny(**changes: object) -> HybridGenerator:
@@ -111,7 +111,7 @@ def test_saved_and_loaded_it_gives_the_same(tmp_path):
     assert loaded.config() == generator.config()
     w_plus = codes(generator)
     torch.testing.assert_close(loaded(w_plus), generator(w_plus))
-    assert build_generator(generator.config()).num_ws == generator.num_ws
+    assert build(generator.config(), "generator").num_ws == generator.num_ws
 
 
 @pytest.mark.parametrize(

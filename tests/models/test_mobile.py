@@ -12,9 +12,9 @@ from tests.parity import answers, published_input
 from toonify.checkpoints import load_generator
 from toonify.checkpoints.cache import is_cached
 from toonify.checkpoints.registry import get
-from toonify.models import build_generator
-from toonify.models.mobile import MobileGenerator, inverse_haar, mobile_from_folded
-from toonify.models.protocol import Generator
+from toonify.models.base import Generator
+from toonify.models.generators.mobile import MobileGenerator, inverse_haar, mobile_from_folded
+from toonify.models.registry import build
 from toonify.training.prior import forward_haar
 
 BESIDE = Path(__file__).parents[3] / "shared" / "weights" / "ffhq_mobile.safetensors"
@@ -156,7 +156,7 @@ def test_mapping() -> None:
 
 def test_rebuilt_from_its_config() -> None:
     generator = tiny(64, (16, 12, 8, 8))
-    rebuilt = build_generator(generator.config())
+    rebuilt = build(generator.config(), "generator")
     assert isinstance(rebuilt, MobileGenerator) and rebuilt.config() == generator.config()
     rebuilt.load_state_dict(generator.state_dict())
     w = codes(generator)

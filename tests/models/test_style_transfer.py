@@ -9,16 +9,16 @@ from parity import answers
 from seeded import seeded_array
 from seeded_more import seeded_image, seeded_more
 
-from toonify.models.adain import (
+from toonify.models.style_transfer.adain import (
     AdaINNetwork,
     adain,
     adain_losses,
     match_colors,
     statistics,
 )
-from toonify.models.cascade_style import CascadeStyleNetwork
-from toonify.models.style_statistics import color_statistics, mixed_statistics, recolored
-from toonify.models.wct2 import WCT2, WavePool, WaveUnpool, common_labels, exchange
+from toonify.models.style_transfer.cascade import CascadeStyleNetwork
+from toonify.models.style_transfer.statistics import color_statistics, mixed_statistics, recolored
+from toonify.models.style_transfer.wct2 import WCT2, WavePool, WaveUnpool, common_labels, exchange
 
 STYLE_CHANNELS = torch.tensor([1, 0.7, 0.4]).view(1, 3, 1, 1)
 # of an array's largest value: forward, whole transfers, gradients

@@ -4,9 +4,9 @@ from parity import answers, assert_close, decoder_256, published_input, publishe
 
 from toonify.checkpoints.formats import Checkpoint, build
 from toonify.checkpoints.layouts import nvidia_generator, rosinality_generator
-from toonify.models import build_generator
-from toonify.models.protocol import Generator
-from toonify.models.stylegan2 import StyleGAN2Generator, channel_table
+from toonify.models import registry
+from toonify.models.base import Generator
+from toonify.models.generators.stylegan2 import StyleGAN2Generator, channel_table
 
 
 def tiny(**kwargs) -> StyleGAN2Generator:
@@ -76,7 +76,7 @@ def test_layers_follow_the_design():
 
 def test_config_rebuilds_the_network():
     network = tiny(conv_clamp=256.0)
-    twin = build_generator(network.config())
+    twin = registry.build(network.config(), "generator")
     twin.load_state_dict(network.state_dict())
     w_plus = torch.randn(2, 6, 24)
     assert torch.equal(network(w_plus), twin(w_plus))

@@ -7,12 +7,12 @@ import torch
 from parity import answers, assert_close, decoder_256, published_input
 from published_styleganex import base_state, encoder_256, frame
 
-from toonify.models import build_encoder
-from toonify.models.protocol import Generator
-from toonify.models.stylegan2 import StyleGAN2Generator
-from toonify.models.styleganex import StyleGANEXGenerator
-from toonify.models.styleganex_encoder import FrameFeatures, StyleGANEXEncoder
-from toonify.models.styleganex_parts import FusionBlock
+from toonify.models.base import Generator
+from toonify.models.encoders.styleganex import FrameFeatures, StyleGANEXEncoder
+from toonify.models.encoders.styleganex_parts import FusionBlock
+from toonify.models.generators.stylegan2 import StyleGAN2Generator
+from toonify.models.generators.styleganex import StyleGANEXGenerator
+from toonify.models.registry import build
 
 TINY_ENCODER = {
     "num_ws": 10,
@@ -162,7 +162,7 @@ def test_an_encoder_is_rebuilt_from_its_config():
         "input_statistics": True,
     }
     encoder = StyleGANEXEncoder(**TINY_ENCODER | options).eval()
-    again = build_encoder(encoder.config()).eval()
+    again = build(encoder.config(), "encoder").eval()
     again.load_state_dict(encoder.state_dict())
     labels = torch.rand(1, 19, 64, 48)
     w, features = encoder.read(labels)

@@ -17,7 +17,7 @@ from toonify.editing.stylemap import (
     transplanted,
 )
 from toonify.errors import ModelError
-from toonify.models.stylemap import StyleMapEncoder, StyleMapGenerator
+from toonify.models.generators.stylemap import StyleMapEncoder, StyleMapGenerator
 
 TOLERANCE = 1e-4  # of an array's largest value, for images
 

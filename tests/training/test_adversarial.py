@@ -14,9 +14,9 @@ import torch
 from tests.training.tiny_training import FAMILIES, tiny_generator
 from toonify.checkpoints import load_discriminator, load_generator
 from toonify.errors import Diverged, InputError, ModelError, UsageError
-from toonify.models.discriminator import StyleGAN2Discriminator
-from toonify.models.mobile import MobileGenerator
-from toonify.models.stylegan2 import channel_table
+from toonify.models.discriminators import StyleGAN2Discriminator
+from toonify.models.generators.mobile import MobileGenerator
+from toonify.models.generators.stylegan2 import channel_table
 from toonify.training import adversarial_step
 from toonify.training.adversarial import FinetuneConfig, finetune_adversarial
 from toonify.training.distributed import World

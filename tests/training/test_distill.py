@@ -15,8 +15,8 @@ from torch import Tensor
 
 from tests.training.tiny_training import FAMILIES, PixelDistance, tiny_generator
 from toonify.errors import Diverged, UsageError
-from toonify.models.mobile import MobileGenerator
-from toonify.models.stylegan2 import StyleGAN2Generator
+from toonify.models.generators.mobile import MobileGenerator
+from toonify.models.generators.stylegan2 import StyleGAN2Generator
 from toonify.training import distill as module
 from toonify.training.distill import (
     DistillConfig,

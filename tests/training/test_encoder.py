@@ -13,9 +13,9 @@ from torch import Tensor
 from tests.training.tiny_training import FAMILIES, PixelDistance, tiny_generator
 from toonify.checkpoints import load_encoder
 from toonify.errors import Diverged, ModelError, UsageError
-from toonify.models.compact_encoder import CompactEncoder
-from toonify.models.encoders import PSPEncoder, ReStyleEncoder
-from toonify.models.mobile import MobileGenerator
+from toonify.models.encoders.compact import CompactEncoder
+from toonify.models.encoders.psp import PSPEncoder, ReStyleEncoder
+from toonify.models.generators.mobile import MobileGenerator
 from toonify.training.encoder import EncoderConfig, train_encoder
 from toonify.training.encoder_data import EncoderData, FreshPairs, StoredPairs
 from toonify.training.encoder_losses import EncoderLoss, EncoderWeights

@@ -11,8 +11,8 @@ from torch import Tensor
 from tests.training.tiny_training import PixelDistance, tiny_generator
 from toonify.checkpoints import load_discriminator, load_generator
 from toonify.errors import UsageError
-from toonify.models.discriminator import StyleGAN2Discriminator
-from toonify.models.stylegan2 import channel_table
+from toonify.models.discriminators import StyleGAN2Discriminator
+from toonify.models.generators.stylegan2 import channel_table
 from toonify.training import finetune as module
 from toonify.training.adversarial import FinetuneConfig
 from toonify.training.data import Drawings

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from toonify.errors import InputError
-from toonify.models.mobile import MobileGenerator
+from toonify.models.generators.mobile import MobileGenerator
 from toonify.training.pairs import PairSet, sample_pairs
 
 

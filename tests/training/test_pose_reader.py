@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from toonify.errors import InputError, ModelError
-from toonify.models.mobile import MobileGenerator
+from toonify.models.generators.mobile import MobileGenerator
 from toonify.training.pose_reader import PoseReader, fit_pose_reader
 
 

@@ -5,7 +5,7 @@ import torch
 import torch.nn.functional as F
 
 from toonify.errors import UsageError
-from toonify.models.mobile import MobileGenerator
+from toonify.models.generators.mobile import MobileGenerator
 from toonify.training.prior import cut, fit_head, teacher_sampler
 
 

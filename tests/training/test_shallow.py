@@ -10,8 +10,8 @@ import torch
 
 from tests.training.tiny_training import smooth_teacher, tiny_generator
 from toonify.errors import Diverged, UsageError
-from toonify.models.hybrid import HybridGenerator
-from toonify.models.mobile import MobileGenerator
+from toonify.models.generators.hybrid import HybridGenerator
+from toonify.models.generators.mobile import MobileGenerator
 from toonify.training import transplant
 from toonify.training.runs import RunFolder, previews
 from toonify.training.shallow import (

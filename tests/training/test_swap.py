@@ -7,7 +7,7 @@ import torch
 
 from tests.training.tiny_training import FAMILIES, tiny_generator
 from toonify.errors import ModelError, UsageError
-from toonify.models.mobile import MobileGenerator
+from toonify.models.generators.mobile import MobileGenerator
 from toonify.training.swap import (
     compare_parents,
     layer_swap,

@@ -9,8 +9,8 @@ from torch import Tensor
 
 from tests.training.tiny_training import smooth_teacher
 from toonify.errors import UsageError
-from toonify.models.mobile import MobileGenerator
-from toonify.models.stylegan2 import StyleGAN2Generator
+from toonify.models.generators.mobile import MobileGenerator
+from toonify.models.generators.stylegan2 import StyleGAN2Generator
 from toonify.training import transplant as module
 from toonify.training.distill import new_student
 from toonify.training.transplant import transplant

@@ -4,8 +4,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from toonify.models.mobile import Block, MobileGenerator, ModulatedConv
-from toonify.models.stylegan2 import StyleGAN2Generator, channel_table
+from toonify.models.generators.mobile import Block, MobileGenerator, ModulatedConv
+from toonify.models.generators.stylegan2 import StyleGAN2Generator, channel_table
 
 FAMILIES = ("mobile", "stylegan2")
 

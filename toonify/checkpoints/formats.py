@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -27,22 +27,11 @@ from toonify.checkpoints.safetensors_io import read_safetensors
 from toonify.checkpoints.styleganex_layout import is_styleganex, styleganex_encoder
 from toonify.checkpoints.torch_files import is_zip, read_torch_zip
 from toonify.errors import ModelError
-from toonify.models import build_encoder, build_generator
-from toonify.models.discriminator import StyleGAN2Discriminator
-from toonify.models.stylegan2 import StyleGAN2Generator
+from toonify.models import registry
+from toonify.models.base import Generator
+from toonify.models.registry import Role, role_of
 
-Role = Literal["generator", "encoder", "discriminator"]
-ARCHITECTURES: dict[str, Role] = {
-    "stylegan2": "generator",
-    "mobile": "generator",
-    "hybrid": "generator",
-    "stylegan2_discriminator": "discriminator",
-    "psp": "encoder",
-    "e4e": "encoder",
-    "restyle": "encoder",
-    "compact": "encoder",
-    "styleganex": "encoder",
-}
+M = TypeVar("M", bound=nn.Module)
 AGAIN = "It may be cut short: download it again."
 
 # torch's legacy files start with a pickled integer, its magic number.
@@ -107,10 +96,11 @@ def read_checkpoint(path: Path) -> Checkpoint:
 
 def _ours(path: Path) -> Checkpoint:
     tensors, config, metadata = read_safetensors(path)
-    kind = config["architecture"]
-    if not isinstance(kind, str) or kind not in ARCHITECTURES:
+    role = role_of(config)
+    if role is None:
+        kind = config["architecture"]
         raise ModelError(f"its architecture '{kind!s:.40}' is unknown", hint="Update toonify.")
-    return Checkpoint("toonify", {ARCHITECTURES[kind]: lambda: (config, tensors)}, metadata)
+    return Checkpoint("toonify", {role: lambda: (config, tensors)}, metadata)
 
 
 def _nvidia(path: Path) -> Checkpoint:
@@ -240,11 +230,15 @@ def _under(state: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
     }
 
 
-def build(role: Role, checkpoint: Checkpoint) -> nn.Module:
+def build(role: Role, checkpoint: Checkpoint, kind: type[M] = nn.Module) -> M:  # type: ignore[assignment]
     """The network of that role, float32 on the CPU, in evaluation mode.
 
+    Args:
+        kind: the class that it must be of.
+
     Raises:
-        ModelError: the checkpoint holds no such network, or one that is not whole.
+        ModelError: the checkpoint holds no such network, or one that is damaged or of another
+            kind.
     """
     if role not in checkpoint.roles:
         held = " and ".join(f"{'an' if r == 'encoder' else 'a'} {r}" for r in checkpoint.roles)
@@ -263,7 +257,7 @@ def build(role: Role, checkpoint: Checkpoint) -> nn.Module:
     try:
         # Not on the meta device: its first operation imports torch's compiler, for seconds.
         with _WithoutRandomWeights(), building(tensors):
-            network = _construct(role, config)
+            network = of_kind(registry.build(config, role), kind)
     except ModelError:
         raise
     except Exception as error:  # a configuration of any kind can raise nearly anything
@@ -276,10 +270,20 @@ def build(role: Role, checkpoint: Checkpoint) -> nn.Module:
     network.eval()
     if role == "encoder":
         network.to(memory_format=torch.channels_last)  # 17 % faster on a CPU
-    if mean_is_missing and isinstance(network, StyleGAN2Generator):
+    if mean_is_missing and isinstance(network, Generator):
         with torch.no_grad():
             z = torch.randn(10_000, network.z_dim, generator=torch.Generator().manual_seed(0))
             network.w_avg.copy_(network.mapping(z).mean(dim=0))
+    return network
+
+
+def of_kind(network: nn.Module, kind: type[M]) -> M:
+    """The network; ModelError where it is of another class."""
+    if not isinstance(network, kind):
+        raise ModelError(
+            f"it holds a {type(network).__name__}, not a {kind.__name__}",
+            hint="Name a checkpoint of that kind.",
+        )
     return network
 
 
@@ -328,14 +332,6 @@ def _brief(error: Exception) -> str:
     return f"{lines[0]:.120}" if lines else type(error).__name__
 
 
-def _construct(role: Role, config: dict[str, Any]) -> nn.Module:
-    if role == "generator":
-        return build_generator(config)
-    if role == "encoder":
-        return build_encoder(config)
-    return StyleGAN2Discriminator(**{k: v for k, v in config.items() if k != "architecture"})
-
-
 def _fill_optional(network: nn.Module, tensors: dict[str, Tensor]) -> bool:
     """Add what published files may lack; True if the mean of w has to be estimated."""
     generator = torch.Generator().manual_seed(0)
@@ -346,7 +342,7 @@ def _fill_optional(network: nn.Module, tensors: dict[str, Tensor]) -> bool:
             tensors[name] = torch.randn(buffer.shape, generator=generator)
         elif name.endswith("num_batches_tracked"):
             tensors[name] = torch.zeros((), dtype=torch.long)
-    if isinstance(network, StyleGAN2Generator) and "w_avg" not in tensors:
+    if isinstance(network, Generator) and "w_avg" not in tensors:
         tensors["w_avg"] = torch.zeros(network.w_dim)
         return True
     return False

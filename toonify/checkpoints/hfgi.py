@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import cast
 
 import torch
 from torch import Tensor, nn
 
 from toonify.checkpoints import formats
 from toonify.errors import ModelError
-from toonify.models.encoders import Encoder
-from toonify.models.hfgi import HFGI, AlignmentNetwork, ConsultationEncoder
-from toonify.models.stylegan2 import StyleGAN2Generator
+from toonify.models.base import Encoder
+from toonify.models.encoders.hfgi import HFGI, AlignmentNetwork, ConsultationEncoder
+from toonify.models.generators.stylegan2 import StyleGAN2Generator
 
 _HINT = "Give a checkpoint of HFGI, such as ckpt.pt of its project."
 
@@ -25,10 +24,8 @@ def load_hfgi(path: Path, *, device: str | torch.device = "cpu") -> HFGI:
     """
     with formats.naming(path):
         checkpoint = formats.read_checkpoint(path)
-        generator = formats.build("generator", checkpoint)
-        encoder = formats.build("encoder", checkpoint)
-        if not isinstance(generator, StyleGAN2Generator):
-            raise ModelError("its generator is no StyleGAN2", hint=_HINT)
+        generator = formats.build("generator", checkpoint, StyleGAN2Generator)
+        encoder = formats.build("encoder", checkpoint, Encoder)
         state = formats.read_torch(path).get("state_dict")
         head = state.get("residue.condition_scale3.0.weight") if isinstance(state, dict) else None
         if not isinstance(head, Tensor):
@@ -36,7 +33,7 @@ def load_hfgi(path: Path, *, device: str | torch.device = "cpu") -> HFGI:
         residue, grid_align = ConsultationEncoder(head.shape[0]), AlignmentNetwork()
         for prefix, part in (("residue.", residue), ("grid_align.", grid_align)):
             _fill(part, state, prefix)
-        network = HFGI(generator, cast(Encoder, encoder), residue=residue, grid_align=grid_align)
+        network = HFGI(generator, encoder, residue=residue, grid_align=grid_align)
     return network.eval().requires_grad_(False).to(device)
 
 

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from toonify.errors import ModelError
-from toonify.models.ops import BLUR_TAPS
+from toonify.models.layers import BLUR_TAPS
 
 State = Mapping[str, Tensor]
 Converted = tuple[dict[str, Any], dict[str, Tensor]]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, TypeVar, overload
 
 import torch
 from torch import nn
@@ -13,33 +13,54 @@ from torch import nn
 from toonify.checkpoints import formats
 from toonify.checkpoints.openvino import load_mobile
 from toonify.checkpoints.safetensors_io import write_safetensors
-from toonify.models.discriminator import StyleGAN2Discriminator
-from toonify.models.encoders import Encoder
-from toonify.models.protocol import Generator
+from toonify.models.base import Encoder, Generator
+from toonify.models.discriminators import StyleGAN2Discriminator
+from toonify.models.registry import Role
 
+G = TypeVar("G", bound=Generator)
+E = TypeVar("E", bound=Encoder)
+M = TypeVar("M", bound=nn.Module)
 PathOrName = str | os.PathLike[str]
 
 
-def load_generator(path: PathOrName, *, device: str | torch.device = "cpu") -> Generator:
+@overload
+def load_generator(path: PathOrName, *, device: str | torch.device = ...) -> Generator: ...
+@overload
+def load_generator(path: PathOrName, kind: type[G], *, device: str | torch.device = ...) -> G: ...
+def load_generator(
+    path: PathOrName, kind: type[G] | None = None, *, device: str | torch.device = "cpu"
+) -> G | Generator:
     """Face generator from a checkpoint, float32, in evaluation mode.
 
     Args:
         path: a file of any format that the package reads (of the pSp family, its decoder is
             taken), the folder of the compact generator's OpenVINO files, or a name from the
             registry.
+        kind: the class that it must be of; None for any.
 
     Raises:
-        ModelError: no such file, not a checkpoint, not whole, or without a generator.
+        ModelError: no such file, not a checkpoint, not whole, without a generator, or of another
+            kind.
+
+    Example:
+        >>> generator = load_generator("ffhq-mobile")  # after `toonify models pull ffhq-mobile`
     """
     folder = _locate(path)
     if folder.is_dir():
-        return load_mobile(folder).to(device)
-    return cast(Generator, _load("generator", path, device))
+        with formats.naming(folder):
+            return formats.of_kind(load_mobile(folder), kind or Generator).to(device)
+    return _load("generator", path, kind or Generator, device)
 
 
-def load_encoder(path: PathOrName, *, device: str | torch.device = "cpu") -> Encoder:
+@overload
+def load_encoder(path: PathOrName, *, device: str | torch.device = ...) -> Encoder: ...
+@overload
+def load_encoder(path: PathOrName, kind: type[E], *, device: str | torch.device = ...) -> E: ...
+def load_encoder(
+    path: PathOrName, kind: type[E] | None = None, *, device: str | torch.device = "cpu"
+) -> E | Encoder:
     """pSp, e4e, ReStyle, StyleGANEX or compact encoder; as `load_generator`."""
-    return cast(Encoder, _load("encoder", path, device))
+    return _load("encoder", path, kind or Encoder, device)
 
 
 def load_networks(
@@ -53,18 +74,18 @@ def load_networks(
     file = _locate(path)
     with formats.naming(file):
         checkpoint = formats.read_checkpoint(file)
-        encoder = formats.build("encoder", checkpoint).to(device)
+        encoder = formats.build("encoder", checkpoint, Encoder).to(device)
         if "generator" not in checkpoint.roles:
-            return cast(Encoder, encoder), None
-        generator = formats.build("generator", checkpoint).to(device)
-    return cast(Encoder, encoder), cast(Generator, generator)
+            return encoder, None
+        generator = formats.build("generator", checkpoint, Generator).to(device)
+    return encoder, generator
 
 
 def load_discriminator(
     path: PathOrName, *, device: str | torch.device = "cpu"
 ) -> StyleGAN2Discriminator:
     """StyleGAN2 discriminator; as `load_generator`."""
-    return cast(StyleGAN2Discriminator, _load("discriminator", path, device))
+    return _load("discriminator", path, StyleGAN2Discriminator, device)
 
 
 def save_generator(
@@ -119,10 +140,10 @@ def _save(
     )
 
 
-def _load(role: formats.Role, path: PathOrName, device: str | torch.device) -> nn.Module:
+def _load(role: Role, path: PathOrName, kind: type[M], device: str | torch.device) -> M:
     file = _locate(path)
     with formats.naming(file):
-        return formats.build(role, formats.read_checkpoint(file)).to(device)
+        return formats.build(role, formats.read_checkpoint(file), kind).to(device)
 
 
 def _locate(path: PathOrName) -> Path:

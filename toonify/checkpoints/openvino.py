@@ -18,7 +18,7 @@ from torch import Tensor
 
 from toonify.checkpoints.budget import building
 from toonify.errors import ModelError
-from toonify.models.mobile import MobileGenerator, mobile_from_folded
+from toonify.models.generators.mobile import MobileGenerator, mobile_from_folded
 
 MAPPING, SYNTHESIS = "MappingNetwork", "SynthesisNetwork"
 _AVERAGE_SAMPLES = 10_000

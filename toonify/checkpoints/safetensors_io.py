@@ -7,7 +7,7 @@ import json
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
@@ -15,7 +15,6 @@ from safetensors.torch import save
 from torch import Tensor, nn
 
 from toonify.errors import InputError, ModelError
-from toonify.models.protocol import Generator
 from toonify.utils.atomic import write_bytes
 from toonify.utils.text import printable
 
@@ -24,13 +23,13 @@ SCALE = "::scale"  # suffix of the scales of a tensor that is stored in 8 bits
 MIN_INT8 = 4096  # smaller tensors stay float16: they are few, and biases matter
 
 
-def generator_hash(generator: Generator | nn.Module) -> str:
+def generator_hash(generator: nn.Module) -> str:
     """Hexadecimal SHA-256 of a generator's weights, the same after a float16 save and load.
 
     Taken over the sorted state-dict names, their shapes and their values as float16.
     """
     digest = hashlib.sha256()
-    for name, tensor in sorted(cast(nn.Module, generator).state_dict().items()):
+    for name, tensor in sorted(generator.state_dict().items()):
         digest.update(f"{name}{tuple(tensor.shape)}".encode())
         half = tensor.detach().to("cpu", torch.float16).contiguous()
         digest.update(half.numpy().tobytes())

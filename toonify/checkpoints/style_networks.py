@@ -5,18 +5,19 @@ from __future__ import annotations
 import pickle
 from collections.abc import Mapping
 from pathlib import Path
+from typing import cast
 
 import torch
 from torch import Tensor, nn
 
 from toonify.checkpoints.safetensors_io import read_safetensors
 from toonify.errors import ModelError
-from toonify.models.adain import AdaINNetwork
-from toonify.models.cascade_style import CascadeStyleNetwork
-from toonify.models.wct2 import WCT2
+from toonify.models import registry
+from toonify.models.style_transfer.adain import AdaINNetwork
+from toonify.models.style_transfer.cascade import CascadeStyleNetwork
+from toonify.models.style_transfer.wct2 import WCT2
 
 StyleNetwork = AdaINNetwork | CascadeStyleNetwork | WCT2
-ARCHITECTURES = {"adain": AdaINNetwork, "cascade-style": CascadeStyleNetwork, "wct2": WCT2}
 PARTS = {"adain": "style", "wct2": "style_photo"}  # of a bundle, by engine
 _HINT = (
     "Give a .safetensors of ours, or a folder of the published files: vgg_normalised.pth and"
@@ -39,11 +40,10 @@ def load_style_network(path: Path) -> StyleNetwork:
         network = _published(path)
     else:
         tensors, config, _ = read_safetensors(path)
-        kind = ARCHITECTURES.get(str(config.pop("architecture")))
-        if kind is None:
+        if registry.role_of(config) != "style":
             raise ModelError(f"{path} holds no network of style transfer", hint=_HINT)
         try:
-            network = kind(**config)
+            network = cast(StyleNetwork, registry.build(config, "style"))
         except (TypeError, ValueError, IndexError, KeyError, RuntimeError) as error:
             raise ModelError(f"{path} can't be built ({error})", hint=_HINT) from error
         _fill(network, tensors, path)

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from toonify.checkpoints import formats
 from toonify.errors import ModelError
-from toonify.models.stylemap import StyleMapEncoder, StyleMapGenerator
+from toonify.models.generators.stylemap import StyleMapEncoder, StyleMapGenerator
 
 _HINT = "Give a checkpoint of StyleMapGAN, with g_ema and e_ema."
 

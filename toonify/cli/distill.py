@@ -17,12 +17,12 @@ from toonify.errors import UsageError
 from toonify.utils.outputs import InputFiles, check_run_folder
 
 if TYPE_CHECKING:
-    from toonify.models.hybrid import HybridGenerator
-    from toonify.models.protocol import Generator
-    from toonify.models.stylegan2 import StyleGAN2Generator
+    from toonify.models.base import Generator
+    from toonify.models.generators.hybrid import HybridGenerator
+    from toonify.models.generators.stylegan2 import StyleGAN2Layers
     from toonify.training.encoder_data import Pairs
 
-    Run = Callable[[Callable[[dict[str, float]], None]], StyleGAN2Generator]
+    Run = Callable[[Callable[[dict[str, float]], None]], StyleGAN2Layers]
 
 
 class Layout(StrEnum):
@@ -283,7 +283,7 @@ class _Job:
             progress=report,
         )
 
-    def _faces(self, student: StyleGAN2Generator, folder: Path | None, count: int) -> Pairs:
+    def _faces(self, student: StyleGAN2Layers, folder: Path | None, count: int) -> Pairs:
         from toonify.training.encoder_data import FreshPairs, StoredPairs
         from toonify.training.pairs import PairSet, sample_pairs
 
@@ -304,9 +304,9 @@ class _Job:
         )
         return StoredPairs(stored, held_out=12)
 
-    def _begun(self, student: StyleGAN2Generator) -> StyleGAN2Generator:
+    def _begun(self, student: StyleGAN2Layers) -> StyleGAN2Layers:
         """The student with what can be had of a compact teacher's weights."""
-        from toonify.models.mobile import MobileGenerator
+        from toonify.models.generators.mobile import MobileGenerator
         from toonify.training.transplant import transplant
 
         if not isinstance(self.master, MobileGenerator):

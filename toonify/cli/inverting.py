@@ -18,9 +18,8 @@ if TYPE_CHECKING:
     from toonify.inversion.frames import AlignedInput
     from toonify.inversion.latents import Latents
     from toonify.inversion.model import FaceModel
-    from toonify.models.encoders import Encoder
-    from toonify.models.protocol import Generator
-    from toonify.models.styleganex_encoder import StyleGANEXEncoder
+    from toonify.models.base import Encoder, Generator
+    from toonify.models.encoders.styleganex import StyleGANEXEncoder
 
 FACE_GENERATOR = "ffhq-mobile"  # for bundles without a generator of faces
 
@@ -85,7 +84,7 @@ def load_model(
     from toonify.checkpoints import load_encoder, load_generator, load_networks
     from toonify.device import pick_device, pick_dtype
     from toonify.inversion.model import FaceModel
-    from toonify.models.styleganex_encoder import StyleGANEXEncoder
+    from toonify.models.encoders.styleganex import StyleGANEXEncoder
 
     device = pick_device(settings.device)
     dtype = pick_dtype(settings.dtype, device)
@@ -117,11 +116,10 @@ def load_model(
 
 
 def _renders_frames(generator: Generator, encoder: StyleGANEXEncoder) -> bool:
-    from toonify.models.stylegan2 import StyleGAN2Generator
+    from toonify.models.generators.stylegan2 import StyleGAN2Layers
 
     return (
-        isinstance(generator, StyleGAN2Generator)
-        and generator.channels[4] == encoder.feature_channels
+        isinstance(generator, StyleGAN2Layers) and generator.channels[4] == encoder.feature_channels
     )
 
 
@@ -158,7 +156,7 @@ class Photos:
         from toonify.inversion.frames import to_tensor
         from toonify.inversion.latents import fit_codes
         from toonify.media.images import read_image
-        from toonify.models.encoders import INPUT_SIZE
+        from toonify.models.encoders.psp import INPUT_SIZE
 
         if path.suffix == ".safetensors":
             return fit_codes(self.latents(path).w_plus, self.model.generator.num_ws)

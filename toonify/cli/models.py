@@ -11,7 +11,7 @@ import typer
 from toonify.cli.common import complain, examples, settings_of
 
 if TYPE_CHECKING:
-    from toonify.models.protocol import Generator
+    from toonify.models.base import Generator
 
 app = typer.Typer(
     name="models",
@@ -206,7 +206,7 @@ def convert(
 
 def _smaller(generator: Generator, resolution: int) -> Generator:
     from toonify.errors import UsageError
-    from toonify.models.mobile import MobileGenerator
+    from toonify.models.generators.mobile import MobileGenerator
     from toonify.training.prior import cut, fit_head, teacher_sampler
 
     if not isinstance(generator, MobileGenerator):

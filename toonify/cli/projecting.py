@@ -15,8 +15,7 @@ from toonify.errors import InputError, UsageError
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from toonify.models.encoders import Encoder
-    from toonify.models.protocol import Generator
+    from toonify.models.base import Encoder, Generator
     from toonify.training.projection import Encode
     from toonify.training.table_jobs import Projector
     from toonify.training.table_sheet import SampleFace

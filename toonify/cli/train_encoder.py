@@ -18,7 +18,7 @@ from toonify.cli.training_frames import train as train_frames
 from toonify.utils.outputs import InputFiles, check_run_folder
 
 if TYPE_CHECKING:
-    from toonify.models.protocol import Generator
+    from toonify.models.base import Generator
     from toonify.training.encoder_data import EncoderData
     from toonify.training.encoder_variants import TrainableEncoder
 
@@ -373,7 +373,7 @@ def _check(
     steps: int | None,
 ) -> None:
     from toonify.errors import UsageError
-    from toonify.models.encoders import SIZES
+    from toonify.models.encoders.psp import SIZES
 
     if start is not None and (variant or size or steps):
         raise UsageError(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 
 from toonify.cli.common import Settings, complain
 from toonify.errors import UsageError
@@ -12,7 +12,7 @@ from toonify.errors import UsageError
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from toonify.models.protocol import Generator
+    from toonify.models.base import Generator
     from toonify.training.encoder_data import EncoderData
     from toonify.training.encoder_losses import EncoderLoss, EncoderWeights
 
@@ -121,7 +121,6 @@ def face_data(
 
 def face_reader(name: str | None, generator: Generator) -> Callable[[Tensor], Tensor] | None:
     """Faces → w+ by an encoder that stays as it is; None where none is named."""
-    from torch import nn
     from torch.nn import functional as F
 
     from toonify.bundle_writing import locate
@@ -137,7 +136,7 @@ def face_reader(name: str | None, generator: Generator) -> Callable[[Tensor], Te
             f"the encoder's codes have {width} numbers, the generator takes {generator.w_dim}",
             hint="Give an encoder of the same W: --codes-by.",
         )
-    cast(nn.Module, encoder).requires_grad_(False)
+    encoder.requires_grad_(False)
 
     def read(faces: Tensor) -> Tensor:
         size = (encoder.input_size, encoder.input_size)

@@ -18,15 +18,15 @@ if TYPE_CHECKING:
     import torch
     from torch import Tensor
 
+    from toonify.models.encoders.styleganex import StyleGANEXEncoder
+    from toonify.models.generators.stylegan2 import StyleGAN2Layers
     from toonify.models.identity import Identity
-    from toonify.models.stylegan2 import StyleGAN2Generator
-    from toonify.models.styleganex_encoder import StyleGANEXEncoder
     from toonify.training.encoder_data import EncoderData
     from toonify.training.frames.batch import FrameSource
     from toonify.training.frames.tasks import FrameWeights, Task
     from toonify.training.perceptual import PerceptualLoss
 
-    FaceData = Callable[[StyleGAN2Generator], EncoderData]
+    FaceData = Callable[[StyleGAN2Layers], EncoderData]
 
 FACES = "ffhq-mobile"  # whom cutouts are made of
 HINT_SHARE = 0.3  # of the steps of an inversion, in which generated faces' latents are learnt
@@ -130,7 +130,7 @@ def check(options: FrameOptions) -> None:
 
 
 def train(
-    settings: Settings, options: FrameOptions, data: Callable[[StyleGAN2Generator], EncoderData]
+    settings: Settings, options: FrameOptions, data: Callable[[StyleGAN2Layers], EncoderData]
 ) -> None:
     """Train and tell.
 
@@ -142,7 +142,7 @@ def train(
     from toonify.bundle_writing import locate
     from toonify.checkpoints import load_generator
     from toonify.device import pick_device, training_dtype
-    from toonify.models.stylegan2 import StyleGAN2Generator
+    from toonify.models.generators.stylegan2 import StyleGAN2Layers
     from toonify.training.frames.batch import FrameConfig
     from toonify.training.frames.compose import CROP
     from toonify.training.frames.tasks import TASKS, new_frame_encoder
@@ -157,7 +157,7 @@ def train(
     heads = not draws and options.codes_by is None  # else w+ is a character's, or another's
     RunFolder(options.output).start(resume=options.resume)  # before minutes of preparation
     network = load_generator(locate(options.generator, f"{kind}_generator"), device=device)
-    if not isinstance(network, StyleGAN2Generator):
+    if not isinstance(network, StyleGAN2Layers):
         raise UsageError(
             "whole frames need a generator of StyleGAN2's layout",
             hint="Make one of it: toonify distill.",
@@ -242,10 +242,10 @@ def _hinted(options: FrameOptions, source: FrameSource) -> bool:
 
 
 def _loaded(
-    start: str, task: Task, generator: StyleGAN2Generator, *, heads: bool
+    start: str, task: Task, generator: StyleGAN2Layers, *, heads: bool
 ) -> StyleGANEXEncoder:
     from toonify.checkpoints import load_encoder
-    from toonify.models.styleganex_encoder import MATTE_AT, StyleGANEXEncoder
+    from toonify.models.encoders.styleganex import MATTE_AT, StyleGANEXEncoder
 
     encoder = load_encoder(start, device=generator.w_avg.device)
     matte = bool(task.fusions) and not heads
@@ -287,9 +287,9 @@ def _judges(
 
 def _source(
     options: FrameOptions,
-    generator: StyleGAN2Generator,
+    generator: StyleGAN2Layers,
     settings: Settings,
-    data: Callable[[StyleGAN2Generator], EncoderData],
+    data: Callable[[StyleGAN2Layers], EncoderData],
 ) -> FrameSource:
     """Where frames come from."""
     from toonify.training.frames import sources
@@ -320,9 +320,7 @@ def _source(
     return sources.ComposedFrames(cutouts, codes, scene)
 
 
-def character_codes(
-    table: str, characters: tuple[str, ...], generator: StyleGAN2Generator
-) -> Tensor:
+def character_codes(table: str, characters: tuple[str, ...], generator: StyleGAN2Layers) -> Tensor:
     """w+ (C, num_ws, w_dim) of characters in a table, a file's or a bundle's."""
     import torch
 
@@ -362,7 +360,7 @@ def _make_cutouts(options: FrameOptions, settings: Settings) -> None:
         )
 
 
-def _generated(options: FrameOptions, generator: StyleGAN2Generator) -> Any:
+def _generated(options: FrameOptions, generator: StyleGAN2Layers) -> Any:
     """Faces of one generator and what another makes of the same codes, as published."""
     import torch
 

@@ -16,7 +16,7 @@ from toonify.checkpoints.formats import read_torch
 from toonify.checkpoints.safetensors_io import write_safetensors
 from toonify.editing.named import NamedDirections
 from toonify.errors import InputError, UsageError
-from toonify.models.protocol import Generator
+from toonify.models.base import Generator
 from toonify.names import unknown_name
 
 ARCHITECTURE = "direction"

@@ -19,7 +19,7 @@ from torch import Tensor
 from toonify.checkpoints.safetensors_io import read_safetensors, write_safetensors
 from toonify.errors import ModelError, UsageError
 from toonify.faces.types import Points, f32
-from toonify.models.protocol import Generator
+from toonify.models.base import Generator
 
 ARCHITECTURE = "directions"
 PART = "directions"  # of a bundle

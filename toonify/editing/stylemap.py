@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from toonify.models.stylemap import StyleMapGenerator
+from toonify.models.generators.stylemap import StyleMapGenerator
 
 
 def mixed_by_mask(source: Tensor, reference: Tensor, mask: Tensor) -> Tensor:

@@ -27,8 +27,7 @@ from toonify.faces.occlusion import OcclusionMask
 from toonify.faces.types import RGB, Points, f32
 from toonify.inversion.frames import check_finite
 from toonify.lut import CharacterTable
-from toonify.models.encoders import Encoder
-from toonify.models.protocol import Generator
+from toonify.models.base import Encoder, Generator
 from toonify.tuning import choose_dtype, kept_dtype
 
 T = TypeVar("T")

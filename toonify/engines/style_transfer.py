@@ -25,9 +25,9 @@ from toonify.errors import InputError, ModelError, UsageError
 from toonify.faces import Alignment, FaceDetector, align
 from toonify.faces.types import RGB, Face, Points, f32
 from toonify.media.images import read_image
-from toonify.models.adain import match_colors
-from toonify.models.style_statistics import mixed_statistics
-from toonify.models.wct2 import WCT2
+from toonify.models.style_transfer.adain import match_colors
+from toonify.models.style_transfer.statistics import mixed_statistics
+from toonify.models.style_transfer.wct2 import WCT2
 from toonify.utils.hashing import file_sha256
 
 Method = Literal["adain", "wct2"]

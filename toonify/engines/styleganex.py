@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
 from functools import cache
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import cv2
 import numpy as np
@@ -27,10 +27,9 @@ from toonify.faces.alignment import ffhq_quad
 from toonify.faces.types import RGB, Points, f32
 from toonify.inversion.latents import fit_codes
 from toonify.lut import CharacterTable
-from toonify.models.protocol import Generator
-from toonify.models.stylegan2 import StyleGAN2Generator
-from toonify.models.styleganex import StyleGANEXGenerator
-from toonify.models.styleganex_encoder import STRIDE, StyleGANEXEncoder, composite
+from toonify.models.encoders.styleganex import STRIDE, StyleGANEXEncoder, composite
+from toonify.models.generators.stylegan2 import StyleGAN2Layers
+from toonify.models.generators.styleganex import StyleGANEXGenerator
 from toonify.names import unknown_name
 from toonify.tuning import choose_dtype
 
@@ -59,7 +58,7 @@ class StyleGANEXModel:
     def __init__(
         self,
         *,
-        generator: StyleGAN2Generator,
+        generator: StyleGAN2Layers,
         encoder: StyleGANEXEncoder,
         table: CharacterTable | None = None,
         style: str = "toon",
@@ -114,9 +113,7 @@ class StyleGANEXModel:
             ModelError: it is none.
         """
         encoder, generator = load_networks(path, device=pick_device(device))
-        if not isinstance(encoder, StyleGANEXEncoder) or not isinstance(
-            generator, StyleGAN2Generator
-        ):
+        if not isinstance(encoder, StyleGANEXEncoder) or not isinstance(generator, StyleGAN2Layers):
             raise ModelError(
                 f"{path} holds no StyleGANEX encoder with its generator",
                 hint="Give a checkpoint for toonification: styleganex-toonify-cartoon, say.",
@@ -193,7 +190,7 @@ class StyleGANEXModel:
         else:
             own = self.table[character].w_plus[None].to(w_photo)
             styles = cross_domain_styles(
-                cast(Generator, self.network),
+                self.network,
                 w_photo,
                 fit_codes(own, self.network.num_ws),
                 level=level if self.encoder.heads else 0,

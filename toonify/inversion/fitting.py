@@ -14,9 +14,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from toonify.models.compact_encoder import CompactEncoder
-from toonify.models.encoders import Encoder
-from toonify.models.protocol import Generator
+from toonify.models.base import Encoder, Generator
+from toonify.models.encoders.compact import CompactEncoder
 
 SIZE = 256  # pictures are compared at
 BANDS = 5  # of the Laplacian pyramid, beside what is left

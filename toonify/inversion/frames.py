@@ -14,8 +14,8 @@ from torch.nn import functional as F
 
 from toonify.errors import InputError, ModelError
 from toonify.faces import Face, FaceDetector, align
-from toonify.models.encoders import INPUT_SIZE
-from toonify.models.styleganex_encoder import STRIDE
+from toonify.models.encoders.psp import INPUT_SIZE
+from toonify.models.encoders.styleganex import STRIDE
 
 RGB = NDArray[np.uint8]  # (H, W, 3)
 Framing = Literal["whole", "face", "aligned"]

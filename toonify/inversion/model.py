@@ -13,11 +13,10 @@ from torch.nn import functional as F
 from toonify.errors import ModelError
 from toonify.inversion.frames import AlignedInput, pad_to_stride, to_tensor
 from toonify.inversion.latents import Latents, fit_codes
-from toonify.models.encoders import Encoder
-from toonify.models.protocol import Generator
-from toonify.models.stylegan2 import StyleGAN2Generator
-from toonify.models.styleganex import FEATURE_RESOLUTION, StyleGANEXGenerator
-from toonify.models.styleganex_encoder import STRIDE, StyleGANEXEncoder
+from toonify.models.base import Encoder, Generator
+from toonify.models.encoders.styleganex import STRIDE, StyleGANEXEncoder
+from toonify.models.generators.stylegan2 import StyleGAN2Layers
+from toonify.models.generators.styleganex import FEATURE_RESOLUTION, StyleGANEXGenerator
 
 
 class FaceModel:
@@ -79,7 +78,7 @@ class FaceModel:
             ModelError: it is no StyleGAN2, too small, or its first feature has another width.
         """
         base = self.generator
-        if not isinstance(base, StyleGAN2Generator) or base.resolution <= FEATURE_RESOLUTION:
+        if not isinstance(base, StyleGAN2Layers) or base.resolution <= FEATURE_RESOLUTION:
             raise ModelError(
                 "whole frames need a StyleGAN2 generator of 64x64 or more",
                 hint="Give one with --generator, or another --encoder for aligned faces.",
@@ -144,7 +143,7 @@ class FaceModel:
             )
         if latents.feature is None:
             return self.generator
-        return cast(Generator, self.refactored(latents.feature.shape[1]))
+        return self.refactored(latents.feature.shape[1])
 
     def image(self, latents: Latents, network: Generator | None = None) -> Tensor:
         """The picture (1, 3, H, W) with its padding, differentiable, about [-1, 1].
@@ -153,7 +152,7 @@ class FaceModel:
             network: `renderer(latents)`, given where it is called often.
         """
         network = network or self.renderer(latents)
-        module = cast(nn.Module, network)
+        module = network
         known = dict(module.named_buffers())
         free = latents.feature is not None  # frames take noise of any size
         noises = {

@@ -10,17 +10,16 @@ import copy
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import cast
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional as F
 
 from toonify.inversion.frames import AlignedInput, pad_to_stride, to_tensor
 from toonify.inversion.latents import Latents
 from toonify.inversion.model import FaceModel
-from toonify.models.protocol import Generator
-from toonify.models.styleganex import StyleGANEXGenerator
+from toonify.models.base import Generator
+from toonify.models.generators.styleganex import StyleGANEXGenerator
 from toonify.training.noise_maps import NoiseMaps
 from toonify.training.perceptual import PerceptualLoss
 
@@ -164,7 +163,7 @@ def tune(
     )
     weights = [
         parameter
-        for name, parameter in cast(nn.Module, generator).named_parameters()
+        for name, parameter in generator.named_parameters()
         if not name.startswith("mapp")  # codes are given, so the mapping network has no part
     ]
     for parameter in weights:
@@ -184,7 +183,7 @@ def tune(
         losses.append(float(objective.detach()))
         if progress:
             progress(step + 1, settings.steps, losses[-1])
-    cast(nn.Module, generator).requires_grad_(False)
+    generator.requires_grad_(False)
     return tuned, losses
 
 

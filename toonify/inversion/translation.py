@@ -27,8 +27,8 @@ from toonify.inversion.frames import (
 )
 from toonify.inversion.latents import Latents, fit_codes
 from toonify.inversion.model import FaceModel
-from toonify.models.protocol import Noise
-from toonify.models.styleganex_encoder import StyleGANEXEncoder
+from toonify.models.base import Noise
+from toonify.models.encoders.styleganex import StyleGANEXEncoder
 
 Task = Literal["super-resolution", "sketch", "mask", "edit", "toonify"]
 FrameTask = Literal["super-resolution", "edit", "toonify"]

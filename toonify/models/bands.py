@@ -24,11 +24,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from toonify.models.ops import sized_noise
-from toonify.models.protocol import Noise
+from toonify.models.base import Noise
+from toonify.models.layers import sized_noise
 
 if TYPE_CHECKING:
-    from toonify.models.mobile import Block, ImageHead, ModulatedConv
+    from toonify.models.generators.mobile import Block, ImageHead, ModulatedConv
 
 BAND = 1 << 20  # values of a layer that are worked on together: they fit in the cache
 _kept: weakref.WeakKeyDictionary[nn.Module, dict[Any, Any]] = weakref.WeakKeyDictionary()

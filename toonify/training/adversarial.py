@@ -17,8 +17,8 @@ from torch import Tensor
 
 from toonify.checkpoints import save_discriminator, save_generator
 from toonify.errors import Diverged, UsageError
-from toonify.models.discriminator import StyleGAN2Discriminator
-from toonify.models.protocol import Generator
+from toonify.models.base import Generator
+from toonify.models.discriminators import StyleGAN2Discriminator
 from toonify.training.adversarial_config import FinetuneConfig
 from toonify.training.adversarial_step import AdversarialTrainer
 from toonify.training.augment import PRESETS

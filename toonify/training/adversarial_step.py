@@ -5,16 +5,16 @@ from __future__ import annotations
 import copy
 from collections.abc import Iterable
 from dataclasses import asdict
-from typing import Any, Generic, TypeVar, cast
+from typing import Any, Generic, TypeVar
 
 import torch
 from torch import Tensor, nn
 from torch.func import functional_call
 
 from toonify.errors import UsageError
-from toonify.models.discriminator import StyleGAN2Discriminator
-from toonify.models.protocol import Generator
-from toonify.models.stylegan2 import channel_table
+from toonify.models.base import Generator
+from toonify.models.discriminators import StyleGAN2Discriminator
+from toonify.models.generators.stylegan2 import channel_table
 from toonify.training.adversarial_config import FREE, FinetuneConfig
 from toonify.training.augment import AdaController, AugmentPipe
 from toonify.training.distributed import World
@@ -55,7 +55,7 @@ class AdversarialTrainer(Generic[G]):
         self.generator = copy.deepcopy(generator)
         self.average = copy.deepcopy(generator)
         self.compact = generator.config()["architecture"] == "mobile"
-        module, average = cast(nn.Module, self.generator), cast(nn.Module, self.average)
+        module, average = self.generator, self.average
         module.train().requires_grad_(False)
         average.eval().requires_grad_(False)
         resolutions = tensor_resolutions(self.generator)
@@ -218,7 +218,7 @@ class AdversarialTrainer(Generic[G]):
             for layer in self.generator.layers
             if layer.kind == "conv"
         }
-        module = cast(nn.Module, self.generator)
+        module = self.generator
         return functional_call(module, noise, (w_plus,), {"noise": "const"})
 
     def _drawings(self) -> Tensor:
@@ -283,8 +283,8 @@ class AdversarialTrainer(Generic[G]):
         state = {
             "config": asdict(self.config),
             "generator_config": self.generator.config(),
-            "generator": cast(nn.Module, self.generator).state_dict(),
-            "average": cast(nn.Module, self.average).state_dict(),
+            "generator": self.generator.state_dict(),
+            "average": self.average.state_dict(),
             "discriminator": self.discriminator.state_dict(),
             "discriminator_config": self.discriminator.config(),
             "g_optimizer": self.g_optimizer.state_dict(),
@@ -313,8 +313,8 @@ class AdversarialTrainer(Generic[G]):
                 f"the run to resume was started with other options ({'; '.join(differences)})",
                 hint="Repeat its options, or start a new run elsewhere.",
             )
-        cast(nn.Module, self.generator).load_state_dict(state["generator"])
-        cast(nn.Module, self.average).load_state_dict(state["average"])
+        self.generator.load_state_dict(state["generator"])
+        self.average.load_state_dict(state["average"])
         self.discriminator.load_state_dict(state["discriminator"])
         _load_moments(self.g_optimizer, state["g_optimizer"])
         _load_moments(self.d_optimizer, state["d_optimizer"])

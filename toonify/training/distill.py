@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import copy
 import math
-from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, cast
@@ -21,10 +20,9 @@ from torch import Tensor, nn
 
 from toonify.checkpoints import save_generator
 from toonify.errors import UsageError
-from toonify.models.mobile import MobileGenerator
-from toonify.models.ops import EqualLinear
-from toonify.models.protocol import Generator
-from toonify.models.stylegan2 import StyleGAN2Generator, channel_table
+from toonify.models.base import Generator
+from toonify.models.generators.stylegan2 import StyleGAN2Generator, StyleGAN2Layers, channel_table
+from toonify.models.layers import EqualLinear
 from toonify.training.encoder_data import Pairs
 from toonify.training.loop import Progress, require_positive, run_trainer, same_batches
 from toonify.training.paired_step import detail_crop, drawing_losses
@@ -82,7 +80,7 @@ class DistillConfig:
 
 def new_student(
     teacher: Generator, *, resolution: int, channel_base: int, channel_max: int, seed: int = 0
-) -> StyleGAN2Generator:
+) -> StyleGAN2Layers:
     """A fresh StyleGAN2 with the teacher's mapping network.
 
     Args:
@@ -102,7 +100,7 @@ def new_student(
             f"a teacher of {teacher.resolution}x{teacher.resolution} can't teach {resolution}",
             hint="Choose a smaller --resolution.",
         )
-    mapping = list(mapping_layers(teacher))
+    mapping = list(teacher.mapping_weights())
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         student = StyleGAN2Generator(
@@ -117,22 +115,22 @@ def new_student(
 
 
 @torch.no_grad()
-def copy_mapping(student: StyleGAN2Generator, teacher: Generator) -> None:
+def copy_mapping(student: StyleGAN2Layers, teacher: Generator) -> None:
     """The teacher's mapping network and mean of w into one of the same shape."""
-    for layer, (weight, bias) in zip(student.mapper, mapping_layers(teacher), strict=True):
+    for layer, (weight, bias) in zip(student.mapper, teacher.mapping_weights(), strict=True):
         layer = cast(EqualLinear, layer)
         layer.weight.copy_(weight / layer.weight_gain)
         layer.bias.copy_(bias / layer.lr_multiplier)
     student.w_avg.copy_(teacher.w_avg)
 
 
-def check_student(found: Generator, teacher: Generator) -> StyleGAN2Generator:
+def check_student(found: Generator, teacher: Generator) -> StyleGAN2Layers:
     """`found`, if it can learn further from `teacher`.
 
     Raises:
         UsageError: no StyleGAN2, of another W, or larger than the teacher.
     """
-    if not isinstance(found, StyleGAN2Generator):
+    if not isinstance(found, StyleGAN2Layers):
         raise UsageError(
             f"a {type(found).__name__} is not of StyleGAN2's layout", hint="Leave --start out."
         )
@@ -151,19 +149,6 @@ def check_student(found: Generator, teacher: Generator) -> StyleGAN2Generator:
     return found
 
 
-def mapping_layers(teacher: Generator) -> Iterator[tuple[Tensor, Tensor]]:
-    """Weight and bias as they multiply, layer by layer."""
-    if isinstance(teacher, MobileGenerator):
-        for linear in teacher.mapping_net:
-            yield cast(nn.Linear, linear).weight, cast(nn.Linear, linear).bias
-    elif isinstance(teacher, StyleGAN2Generator):
-        for layer in teacher.mapper:
-            layer = cast(EqualLinear, layer)
-            yield layer.weight * layer.weight_gain, layer.bias * layer.lr_multiplier
-    else:
-        raise UsageError(f"a {type(teacher).__name__} can't be distilled")
-
-
 class DistillTrainer:
     """The student, its running average, the patch discriminator, and their optimisers.
 
@@ -174,7 +159,7 @@ class DistillTrainer:
     def __init__(
         self,
         config: DistillConfig,
-        student: StyleGAN2Generator,
+        student: StyleGAN2Layers,
         pairs: Pairs,
         perceptual: PerceptualLoss,
     ) -> None:
@@ -347,7 +332,7 @@ def partial_loss(images: list[Tensor], targets: Tensor) -> Tensor:
 
 
 def distill(
-    student: StyleGAN2Generator,
+    student: StyleGAN2Layers,
     pairs: Pairs,
     folder: Path,
     config: DistillConfig,
@@ -355,7 +340,7 @@ def distill(
     perceptual: PerceptualLoss,
     resume: bool = False,
     progress: Progress | None = None,
-) -> StyleGAN2Generator:
+) -> StyleGAN2Layers:
     """Train the student; returns its running average. Snapshots and previews go to `folder`.
 
     Args:

@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from toonify.errors import UsageError
-from toonify.models.protocol import Generator
+from toonify.models.base import Generator
 from toonify.training.pairs import MIXED, PairSet, draw_codes, render
 from toonify.training.photos import PhotoSet
 

@@ -12,11 +12,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from toonify.errors import UsageError
+from toonify.models.base import Generator
 from toonify.models.identity import Identity
-from toonify.models.mobile import MobileGenerator
-from toonify.models.protocol import Generator
-from toonify.models.stylegan2 import StyleGAN2Generator
 from toonify.training.encoder_data import SIZE, Batch, resized
 from toonify.training.pairs import draw_codes
 from toonify.training.perceptual import PerceptualLoss
@@ -186,11 +183,6 @@ class EncoderLoss:
     def _features(self, w_plus: Tensor) -> Tensor:
         """16×16 activations in units of each channel's deviation."""
         generator = self.generator
-        if not isinstance(generator, MobileGenerator | StyleGAN2Generator):
-            raise UsageError(
-                f"a {type(generator).__name__} gives no activations to compare",
-                hint="Use --features 0.",
-            )
         with torch.autocast(w_plus.device.type, torch.bfloat16, enabled=self.bfloat16):
             x = generator.features(generator.styles(w_plus), resolution=FEATURES)
         return x.float() / self._scale

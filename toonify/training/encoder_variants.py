@@ -9,9 +9,9 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from toonify.errors import UsageError
-from toonify.models.compact_encoder import CompactEncoder
-from toonify.models.encoders import SIZES, PSPEncoder, ReStyleEncoder, StyleHead
-from toonify.models.protocol import Generator
+from toonify.models.base import Generator
+from toonify.models.encoders.compact import CompactEncoder
+from toonify.models.encoders.psp import SIZES, PSPEncoder, ReStyleEncoder, StyleHead
 from toonify.training.encoder_data import resized
 from toonify.training.pairs import draw_codes, render
 

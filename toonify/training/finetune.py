@@ -12,18 +12,18 @@ import hashlib
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import Literal, TypeVar, cast
+from typing import Literal, TypeVar
 
 import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
-from torch import Tensor, nn
+from torch import Tensor
 
 from toonify.checkpoints import generator_hash, save_generator
 from toonify.errors import InputError, UsageError
-from toonify.models.discriminator import StyleGAN2Discriminator
-from toonify.models.hybrid import HybridGenerator
-from toonify.models.protocol import Generator
+from toonify.models.base import Generator
+from toonify.models.discriminators import StyleGAN2Discriminator
+from toonify.models.generators.hybrid import HybridGenerator
 from toonify.training.adversarial import (
     FinetuneConfig,
     check_fits,
@@ -221,12 +221,12 @@ def _from_first(
     def send() -> tuple[dict[str, Tensor], Tensor]:
         trained, codes = work()
         made.append(trained)
-        state = cast(nn.Module, trained).state_dict()
+        state = trained.state_dict()
         return {name: value.cpu() for name, value in state.items()}, codes.cpu()
 
     state, codes = world.on_first(send)
     trained = made[0] if made else copy.deepcopy(generator)
-    cast(nn.Module, trained).load_state_dict(state)
+    trained.load_state_dict(state)
     return trained, codes.to(generator.w_avg.device)
 
 
@@ -278,7 +278,7 @@ def _starting_codes(generator: Generator, images: Tensor, encode: Encode) -> Ten
 
 def _fingerprint(generator: Generator, images: Tensor, starts: Tensor | None) -> str:
     """Of everything the codes depend on."""
-    digest = hashlib.sha256(generator_hash(cast(nn.Module, generator)).encode())
+    digest = hashlib.sha256(generator_hash(generator).encode())
     digest.update(str(tuple(images.shape)).encode())
     digest.update(images.contiguous().numpy().tobytes())
     if starts is not None:

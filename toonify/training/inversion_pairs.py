@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from toonify.errors import UsageError
-from toonify.models.protocol import Generator
+from toonify.models.base import Generator
 from toonify.training.perceptual import PerceptualLoss
 
 

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import cast
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional as F
 
-from toonify.models.protocol import Generator
+from toonify.models.base import Generator
 
 
 class NoiseMaps:
@@ -33,7 +32,7 @@ class NoiseMaps:
         self.maps: dict[str, Tensor] = {}
         self._original: dict[str, tuple[Tensor, Tensor]] = {}
         random = torch.Generator().manual_seed(seed)
-        for name, stored in cast(nn.Module, generator).named_buffers():
+        for name, stored in generator.named_buffers():
             if stored.ndim != 4 or "noise" not in name.rpartition(".")[2] or stored.std() == 0:
                 continue
             mean, deviation = stored.mean(), stored.std()

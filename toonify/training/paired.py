@@ -8,13 +8,11 @@ pose and expression from the first and everything drawn from the second.
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TypeVar, cast
-
-from torch import nn
+from typing import TypeVar
 
 from toonify.checkpoints import save_generator
 from toonify.errors import UsageError
-from toonify.models.protocol import Generator
+from toonify.models.base import Generator
 from toonify.training.loop import Progress, run_trainer
 from toonify.training.paired_step import PairedConfig, PairedTrainer, PairSource, drawing_losses
 from toonify.training.perceptual import PerceptualLoss
@@ -63,5 +61,5 @@ def finetune_paired(
         model="generator.safetensors",
         write=lambda path: save_generator(trainer.average, path),
     )
-    cast(nn.Module, trainer.average).eval()
+    trainer.average.eval()
     return trainer.average

@@ -5,14 +5,14 @@ from __future__ import annotations
 import copy
 import math
 from dataclasses import asdict, dataclass
-from typing import Any, Generic, Protocol, TypeVar, cast
+from typing import Any, Generic, Protocol, TypeVar
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor
 
 from toonify.errors import UsageError
-from toonify.models.protocol import Generator
+from toonify.models.base import Generator
 from toonify.training.optim import rms_scaled_adam
 from toonify.training.patches import PatchDiscriminator, discriminator_loss, generator_losses
 from toonify.training.perceptual import PerceptualLoss
@@ -89,7 +89,7 @@ class PairedTrainer(Generic[G]):
         self.config, self.source, self.perceptual = config, source, perceptual
         self.device = generator.w_avg.device
         self.trained = copy.deepcopy(generator)
-        module = cast(nn.Module, self.trained)
+        module = self.trained
         module.train().requires_grad_(False).to(memory_format=torch.channels_last)
         resolutions = tensor_resolutions(self.trained)
         self.free = {
@@ -111,7 +111,7 @@ class PairedTrainer(Generic[G]):
             self.optimizer = torch.optim.Adam(self.free.values(), lr=config.lr, betas=(0.5, 0.99))
         self._rates = [group["lr"] for group in self.optimizer.param_groups]
         self.average = copy.deepcopy(self.trained)
-        self._averages = dict(cast(nn.Module, self.average).named_parameters())
+        self._averages = dict(self.average.named_parameters())
         self.random = torch.Generator().manual_seed(config.seed)
         self.step_count = 0
         self.patches: PatchDiscriminator | None = None
@@ -227,8 +227,8 @@ class PairedTrainer(Generic[G]):
 
     def state_dict(self) -> dict[str, Any]:
         state = {
-            "generator": cast(nn.Module, self.trained).state_dict(),
-            "average": cast(nn.Module, self.average).state_dict(),
+            "generator": self.trained.state_dict(),
+            "average": self.average.state_dict(),
             "optimizer": self.optimizer.state_dict(),
             "random": self.random.get_state(),
             "deviation": self._deviation,
@@ -242,8 +242,8 @@ class PairedTrainer(Generic[G]):
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Raises KeyError, RuntimeError or ValueError when the state is of another run."""
-        cast(nn.Module, self.trained).load_state_dict(state["generator"])
-        cast(nn.Module, self.average).load_state_dict(state["average"])
+        self.trained.load_state_dict(state["generator"])
+        self.average.load_state_dict(state["average"])
         self.optimizer.load_state_dict(state["optimizer"])
         self.random.set_state(state["random"])
         self._deviation = state["deviation"].to(self.device)

@@ -4,16 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import cast
 
 import numpy as np
 import torch
 import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor
 
 from toonify.checkpoints import generator_hash
 from toonify.errors import InputError
-from toonify.models.protocol import Generator
+from toonify.models.base import Generator
 from toonify.utils.atomic import replacing
 
 MIXED = 0.3
@@ -87,7 +86,7 @@ class PairSet:
                 drawn_by = (folder / GENERATOR).read_text(encoding="utf-8").strip()
             except (OSError, ValueError) as error:
                 raise InputError(f"can't read {folder / GENERATOR} ({error})") from error
-            if drawn_by != generator_hash(cast(nn.Module, generator)):
+            if drawn_by != generator_hash(generator):
                 raise InputError(
                     f"the pairs in {folder} are another generator's",
                     hint="Name an empty folder for this generator's.",
@@ -165,7 +164,7 @@ def sample_pairs(
         images[start : start + n] = rendered.permute(0, 2, 3, 1).cpu().numpy()
         if progress:
             progress(start + n)
-    identity = generator_hash(cast(nn.Module, generator))
+    identity = generator_hash(generator)
     for name, content in (("w.npy", codes), ("images.npy", images), (GENERATOR, identity)):
         try:
             with replacing(folder / name) as temporary:

@@ -14,7 +14,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from toonify.errors import UsageError
-from toonify.models.mobile import MobileGenerator
+from toonify.models.generators.mobile import MobileGenerator
 from toonify.training.optim import rms_scaled_adam
 
 Progress = Callable[[int, float], None]

@@ -10,14 +10,14 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Literal, cast
+from typing import Literal
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.func import functional_call
 
 from toonify.errors import ModelError, UsageError
-from toonify.models.protocol import Generator
+from toonify.models.base import Generator
 from toonify.training.noise_maps import NoiseMaps
 from toonify.training.perceptual import PerceptualLoss, resize_for_loss
 
@@ -154,7 +154,7 @@ def project(
             hint="Resize the images to the generator's resolution.",
         )
     device = generator.w_avg.device
-    module = cast(nn.Module, generator)
+    module = generator
     parameters = list(module.parameters())
     frozen = [p.requires_grad for p in parameters]
     module.requires_grad_(False)
@@ -195,7 +195,7 @@ def _project_batch(
     report: Callable[[int, float], None],
 ) -> Projection:
     device, batch = images.device, len(images)
-    module = cast(nn.Module, generator)
+    module = generator
     num_ws, average = generator.num_ws, generator.w_avg.float()
     if start is None:
         origin = average.expand(batch, num_ws, -1)

@@ -1,8 +1,8 @@
 """Teaching StyleGAN2's layers up to 32×32 what a compact generator computes there.
 
-The generator that comes of it keeps the teacher's later layers (`toonify.models.hybrid`), so all
-there is to learn is a few small feature maps, which say far more of each code than its picture
-does: FitNets' hints (arXiv 1412.6550). Codes are drawn afresh for every batch.
+The generator that comes of it (`toonify.models.generators.hybrid`) keeps the teacher's later
+layers, so all there is to learn is a few small feature maps, which say far more of each code than
+its picture does: FitNets' hints (arXiv 1412.6550). Codes are drawn afresh for every batch.
 """
 
 from __future__ import annotations
@@ -16,11 +16,11 @@ import torch
 from torch import Tensor, nn
 
 from toonify.errors import UsageError
-from toonify.models.hybrid import JUNCTION, HybridGenerator
-from toonify.models.mobile import MobileGenerator
-from toonify.models.ops import EqualConv2d
-from toonify.models.protocol import Generator
-from toonify.training.distill import SAME_W, copy_mapping, mapping_layers
+from toonify.models.base import Generator
+from toonify.models.generators.hybrid import JUNCTION, HybridGenerator
+from toonify.models.generators.mobile import MobileGenerator
+from toonify.models.layers import EqualConv2d
+from toonify.training.distill import SAME_W, copy_mapping
 from toonify.training.loop import Progress, require_positive, run_trainer, same_batches
 from toonify.training.optim import rms_scaled_adam
 from toonify.training.pairs import draw_codes
@@ -95,7 +95,7 @@ def new_hybrid(teacher: Generator, *, width: int = 320, seed: int = 0) -> Hybrid
             "later layers can be kept of a compact generator of 128x128 or more",
             hint="Choose --layout stylegan2.",
         )
-    mapping = list(mapping_layers(teacher))
+    mapping = list(teacher.mapping_weights())
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         student = HybridGenerator(

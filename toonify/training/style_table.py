@@ -9,7 +9,7 @@ from torch import Tensor
 
 from toonify.checkpoints import generator_hash
 from toonify.lut import CharacterTable
-from toonify.models.protocol import Generator
+from toonify.models.base import Generator
 from toonify.training.table import make_character
 
 NAMELESS = "drawn"  # the character of drawings that lie in no sub-folder

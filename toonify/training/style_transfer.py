@@ -20,7 +20,7 @@ from torch import Tensor, nn
 from toonify.errors import InputError
 from toonify.faces.types import RGB
 from toonify.media.images import iter_images, read_image
-from toonify.models.adain import AdaINNetwork, StyleEncoder, adain_losses
+from toonify.models.style_transfer.adain import AdaINNetwork, StyleEncoder, adain_losses
 from toonify.training.loop import require_positive, same_batches
 
 ITEMS = 4  # in a preview

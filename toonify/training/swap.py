@@ -8,14 +8,14 @@ from __future__ import annotations
 
 import copy
 import math
-from typing import Any, TypeVar, cast
+from typing import Any, TypeVar
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from toonify.errors import ModelError, UsageError
-from toonify.models.hybrid import JUNCTION
-from toonify.models.protocol import Generator
+from toonify.models.base import Generator
+from toonify.models.generators.hybrid import JUNCTION
 
 G = TypeVar("G", bound=Generator)
 
@@ -28,7 +28,7 @@ def tensor_resolutions(generator: Generator) -> dict[str, int]:
     layers = {layer.name: layer.resolution for layer in generator.layers}
     layers["bridge"] = JUNCTION  # of a hybrid generator
     result = {}
-    for name in cast(nn.Module, generator).state_dict():
+    for name in generator.state_dict():
         owner = name
         while owner and owner not in layers:
             owner = owner.rpartition(".")[0]
@@ -67,8 +67,8 @@ def compare_parents(source: Generator, toon: Generator) -> list[str]:
 
     Differences that forbid a swap are `layer_swap`'s to tell.
     """
-    ours = cast(nn.Module, source).state_dict()
-    theirs = cast(nn.Module, toon).state_dict()
+    ours = source.state_dict()
+    theirs = toon.state_dict()
     sizes = tensor_resolutions(source)
     notes = []
     mapping = [n for n, size in sizes.items() if not size and n not in ("w_avg", "const")]
@@ -118,9 +118,9 @@ def layer_swap(source: G, toon: G, *, resolution: int = 32, blend: float = 0.0) 
     if not 0 <= blend < math.inf:
         raise UsageError(f"the blend is {blend:g} octaves", hint="Choose 0 or more; 0.5 is soft.")
     swapped = copy.deepcopy(source)
-    fine = cast(nn.Module, toon).state_dict()
+    fine = toon.state_dict()
     with torch.no_grad():
-        state = cast(nn.Module, swapped).state_dict()
+        state = swapped.state_dict()
         for name, size in tensor_resolutions(swapped).items():
             share = toon_share(size, resolution, blend) if size else 0.0
             if share == 1.0:

@@ -7,15 +7,15 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from toonify.checkpoints import generator_hash
 from toonify.errors import InputError, ToonifyError
 from toonify.lut import Character, CharacterTable
-from toonify.models.protocol import Generator
+from toonify.models.base import Generator
 from toonify.training.perceptual import PerceptualLoss
 from toonify.training.projection import Encode, ProjectionSettings, Start, to_uint8
 from toonify.training.table_jobs import Projected, Projector, TableProgress, project_folders
@@ -136,7 +136,7 @@ def build_table(
     """
     folder, out = Path(folder), Path(out)
     settings = settings or ProjectionSettings()
-    identity = generator_hash(cast(nn.Module, generator))
+    identity = generator_hash(generator)
     names = _characters(folder, only)
     table = CharacterTable(generator_hash=identity)
     if out.exists():

@@ -16,12 +16,11 @@ from pathlib import Path
 from typing import Any, cast
 
 import torch
-from torch import nn
 
 from toonify.checkpoints import generator_hash
 from toonify.errors import InputError, ToonifyError
 from toonify.lut import check_name
-from toonify.models.protocol import Generator
+from toonify.models.base import Generator
 from toonify.training.data import Drawings, load_drawings
 from toonify.training.perceptual import PerceptualLoss
 from toonify.training.projection import Encode, ProjectionSettings, Start, invert_character
@@ -114,7 +113,7 @@ def project_drawings(
         StoreError: it can't be written.
         InputError: the memory doesn't suffice.
     """
-    identity = identity or generator_hash(cast(nn.Module, projector.generator))
+    identity = identity or generator_hash(projector.generator)
     key = fingerprint(projector, drawings, identity)
     path = store / f"{name}.safetensors"
     stored = load_inversion(path)
@@ -171,7 +170,7 @@ def project_folders(
     """
     if workers <= 1 or len(names) <= 1:
         projector = projector or cast(Callable[[], Projector], load)()
-        identity = generator_hash(cast(nn.Module, projector.generator))
+        identity = generator_hash(projector.generator)
         for name in names:
             yield _project(projector, identity, name, folder, store, progress)
         return
@@ -267,7 +266,7 @@ def _worker(
     with suppress(EOFError, BrokenPipeError, ConnectionResetError):
         try:
             projector = load()
-            identity = generator_hash(cast(nn.Module, projector.generator))
+            identity = generator_hash(projector.generator)
             pipe.send(("ready", None))
             while name := pipe.recv():
                 done = _project(

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from toonify.cdsm import cross_domain_styles
 from toonify.lut import Character, CharacterTable
-from toonify.models.protocol import Generator
+from toonify.models.base import Generator
 from toonify.sheet import SheetWriter
 from toonify.training.projection import to_uint8
 from toonify.training.report_page import Page, embedded

@@ -21,10 +21,10 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from toonify.errors import UsageError
-from toonify.models.hybrid import HybridGenerator
-from toonify.models.mobile import Block, MobileGenerator, ModulatedConv
-from toonify.models.ops import EqualConv2d, EqualLinear, StyledConv, ToRGB, blur, upsample2
-from toonify.models.stylegan2 import StyleGAN2Generator
+from toonify.models.generators.hybrid import HybridGenerator
+from toonify.models.generators.mobile import Block, MobileGenerator, ModulatedConv
+from toonify.models.generators.stylegan2 import StyleGAN2Layers
+from toonify.models.layers import EqualConv2d, EqualLinear, StyledConv, ToRGB, blur, upsample2
 from toonify.training.least_squares import affine_fit, telling_columns
 from toonify.training.pairs import draw_codes
 
@@ -61,12 +61,12 @@ class Stream:
 @torch.no_grad()
 def transplant(
     teacher: MobileGenerator,
-    student: StyleGAN2Generator,
+    student: StyleGAN2Layers,
     *,
     seed: int = 0,
     from_block: int = 0,
     progress: Progress | None = None,
-) -> StyleGAN2Generator:
+) -> StyleGAN2Layers:
     """Fit the layers of `student`, in place.
 
     Args:
@@ -129,11 +129,11 @@ def on_cpu(teacher: MobileGenerator) -> MobileGenerator:
 
 
 def _learnt(
-    teacher: MobileGenerator, student: StyleGAN2Generator, w_plus: Tensor, resolution: int
+    teacher: MobileGenerator, student: StyleGAN2Layers, w_plus: Tensor, resolution: int
 ) -> Stream:
     """Both networks' features; a student's channel stands for the teacher's most like it."""
 
-    def read(network: MobileGenerator | StyleGAN2Generator) -> Tensor:
+    def read(network: MobileGenerator | StyleGAN2Layers) -> Tensor:
         return torch.cat(
             [
                 network.features(network.styles(part), resolution=resolution).half()
@@ -147,7 +147,7 @@ def _learnt(
     return Stream(taught, own, (rows[1].T @ rows[0]).argmax(1))
 
 
-def _check_widths(teacher: MobileGenerator, student: StyleGAN2Generator) -> None:
+def _check_widths(teacher: MobileGenerator, student: StyleGAN2Layers) -> None:
     if student.resolution > teacher.resolution:
         raise UsageError(
             f"a teacher of {teacher.resolution}x{teacher.resolution} has no layers for"
@@ -167,7 +167,7 @@ class Fitter:
 
     def __init__(
         self,
-        student: StyleGAN2Generator,
+        student: StyleGAN2Layers,
         w_plus: Tensor,
         random: torch.Generator,
         progress: Progress | None,

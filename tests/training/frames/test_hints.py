@@ -9,7 +9,7 @@ from tests.tiny_styleganex import tiny_stylegan2
 from tests.training.frames.tiny_frames import TINY
 from tests.training.tiny_training import PixelDistance
 from toonify.errors import UsageError
-from toonify.models.styleganex import StyleGANEXGenerator
+from toonify.models.generators.styleganex import StyleGANEXGenerator
 from toonify.training.encoder_data import EncoderData, FreshPairs
 from toonify.training.frames import sources
 from toonify.training.frames.batch import FrameConfig

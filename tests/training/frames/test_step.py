@@ -14,7 +14,7 @@ from tests.tiny_styleganex import tiny_stylegan2
 from tests.training.frames.tiny_frames import TINY, FlatSource
 from tests.training.tiny_training import PixelDistance
 from toonify.errors import UsageError
-from toonify.models.stylegan2 import StyleGAN2Generator
+from toonify.models.generators.stylegan2 import StyleGAN2Generator
 from toonify.training.frames.batch import FrameConfig
 from toonify.training.frames.step import FrameTrainer
 from toonify.training.frames.tasks import SIZES, TASKS, FrameWeights, new_frame_encoder

@@ -12,7 +12,7 @@ from tests.training.frames.tiny_frames import TINY
 from toonify.checkpoints import load_encoder, save_encoder
 from toonify.errors import UsageError
 from toonify.inversion.translation import LABELS
-from toonify.models.stylegan2 import StyleGAN2Generator, channel_table
+from toonify.models.generators.stylegan2 import StyleGAN2Generator, channel_table
 from toonify.training.frames.tasks import SIZES, TASKS, new_frame_encoder
 
 # labels, fusions of a 64×64 generator, direction

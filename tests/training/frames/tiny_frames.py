@@ -12,7 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from toonify.models.stylegan2 import StyleGAN2Generator
+from toonify.models.generators.stylegan2 import StyleGAN2Generator
 from toonify.training.frames.batch import FrameBatch
 from toonify.training.frames.cutouts import CutoutSet, write_faces, write_index
 from toonify.training.frames.tasks import Backbone, Task

@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from toonify.models.protocol import Generator
+from toonify.models.base import Generator
 from toonify.training.frames.warps import warped
 
 

@@ -15,7 +15,7 @@ from toonify.faces.alignment import silhouette_mask
 from toonify.faces.matte import drawing_matte
 from toonify.faces.person import PersonMatte, fill_behind, hair_matte
 from toonify.media.images import write_file
-from toonify.models.protocol import Generator
+from toonify.models.base import Generator
 from toonify.training.encoder_data import resized
 from toonify.training.frames.cutouts import write_faces, write_index
 from toonify.training.pairs import draw_codes, render

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from toonify.errors import UsageError
 from toonify.faces.types import RGB
-from toonify.models.protocol import Generator
+from toonify.models.base import Generator
 from toonify.training.encoder_data import Batch, EncoderData, resized
 from toonify.training.frames.batch import FrameBatch
 from toonify.training.frames.compose import Scene, compose

@@ -14,11 +14,10 @@ from torch import Tensor, nn
 
 from toonify.errors import UsageError
 from toonify.inversion.optimise import fit_size
-from toonify.models.hybrid import HybridGenerator
+from toonify.models.encoders.styleganex import StyleGANEXEncoder, composite
+from toonify.models.generators.stylegan2 import StyleGAN2Layers
+from toonify.models.generators.styleganex import StyleGANEXGenerator
 from toonify.models.identity import Identity
-from toonify.models.stylegan2 import StyleGAN2Generator
-from toonify.models.styleganex import StyleGANEXGenerator
-from toonify.models.styleganex_encoder import StyleGANEXEncoder, composite
 from toonify.training.frames.batch import FrameBatch, FrameConfig, FrameSource, at_size
 from toonify.training.frames.crops import telling_crops
 from toonify.training.frames.hints import code_loss, deviation_of_w, feature_loss
@@ -48,7 +47,7 @@ class FrameTrainer:
         config: FrameConfig,
         task: Task,
         encoder: StyleGANEXEncoder,
-        generator: StyleGAN2Generator,
+        generator: StyleGAN2Layers,
         source: FrameSource,
         *,
         perceptual: PerceptualLoss | None = None,
@@ -65,7 +64,7 @@ class FrameTrainer:
             self.base_average = copy.deepcopy(generator)
             resolutions = tensor_resolutions(generator)
             # a hybrid's compact layers have their scales folded in: no rate of these suits them
-            kept = ("deep", "to_img") if isinstance(generator, HybridGenerator) else ()
+            kept = generator.folded
             for name, parameter in generator.named_parameters():
                 if resolutions[name] >= config.train_from and not name.startswith(kept):
                     parameter.requires_grad_(True)

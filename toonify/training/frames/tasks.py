@@ -11,10 +11,10 @@ from torch import nn
 
 from toonify.errors import UsageError
 from toonify.inversion.translation import SAMPLED_FROM
-from toonify.models.encoders import StyleHead
-from toonify.models.irse import IRSE50_UNITS, IRSE_CHANNELS
-from toonify.models.stylegan2 import StyleGAN2Generator
-from toonify.models.styleganex_encoder import IRSE50_TAPS, MATTE_AT, StyleGANEXEncoder
+from toonify.models.encoders.irse import IRSE50_UNITS, IRSE_CHANNELS
+from toonify.models.encoders.psp import StyleHead
+from toonify.models.encoders.styleganex import IRSE50_TAPS, MATTE_AT, StyleGANEXEncoder
+from toonify.models.generators.stylegan2 import StyleGAN2Layers
 
 TaskName = Literal["inversion", "super-resolution", "sketch", "mask", "video-edit", "video-toonify"]
 
@@ -113,7 +113,7 @@ SIZES: dict[str, Backbone] = {
 
 def new_frame_encoder(
     task: Task,
-    generator: StyleGAN2Generator,
+    generator: StyleGAN2Layers,
     *,
     size: str = "12",
     heads: bool = True,

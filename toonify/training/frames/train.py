@@ -5,9 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 from toonify.checkpoints import save_encoder, save_generator
+from toonify.models.encoders.styleganex import StyleGANEXEncoder
+from toonify.models.generators.stylegan2 import StyleGAN2Layers
 from toonify.models.identity import Identity
-from toonify.models.stylegan2 import StyleGAN2Generator
-from toonify.models.styleganex_encoder import StyleGANEXEncoder
 from toonify.training.frames.batch import FrameConfig, FrameSource
 from toonify.training.frames.step import FrameTrainer
 from toonify.training.frames.tasks import Task
@@ -19,7 +19,7 @@ from toonify.training.runs import RunFolder
 def train_frames(
     task: Task,
     encoder: StyleGANEXEncoder,
-    generator: StyleGAN2Generator,
+    generator: StyleGAN2Layers,
     source: FrameSource,
     folder: Path,
     config: FrameConfig,
@@ -28,7 +28,7 @@ def train_frames(
     identity: Identity | None = None,
     resume: bool = False,
     progress: Progress | None = None,
-) -> tuple[StyleGANEXEncoder, StyleGAN2Generator]:
+) -> tuple[StyleGANEXEncoder, StyleGAN2Layers]:
     """Train; returns the running averages, which are in `encoder.safetensors` and, where layers
     of the generator learn, `generator.safetensors` too.
 

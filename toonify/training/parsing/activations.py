@@ -16,7 +16,7 @@ from torch.nn import functional as F
 
 from toonify.errors import InputError
 from toonify.faces.types import Points, f32
-from toonify.models.mobile import MobileGenerator
+from toonify.models.generators.mobile import MobileGenerator
 
 GRID = 64
 PARTS = ("background", "hair", "skin", "neck", "ear", "clothes")

@@ -16,7 +16,7 @@ from toonify.faces.mesh import FaceMesh
 from toonify.faces.parsing import GLASSES, LABELS, FaceParser
 from toonify.faces.person import PersonMatte
 from toonify.faces.types import RGB, Points, f32
-from toonify.models.mobile import MobileGenerator
+from toonify.models.generators.mobile import MobileGenerator
 from toonify.training.parsing.activations import (
     Clusters,
     cluster_distances,

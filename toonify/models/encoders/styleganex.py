@@ -13,12 +13,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from toonify.models.encoders import COARSE, INPUT_SIZE, MIDDLE, StyleHead, upsample_add
-from toonify.models.irse import IRSE50_UNITS, IRSE_CHANNELS, IRSEBody
-from toonify.models.ops import fast_layout
-from toonify.models.protocol import Generator, Noise
-from toonify.models.styleganex import Fuse, StyleGANEXGenerator
-from toonify.models.styleganex_parts import FusionBlock, MatteHead, TranslationNet
+from toonify.models.base import Encoder, Generator, Noise
+from toonify.models.encoders.irse import IRSE50_UNITS, IRSE_CHANNELS, IRSEBody
+from toonify.models.encoders.psp import COARSE, INPUT_SIZE, MIDDLE, StyleHead, upsample_add
+from toonify.models.encoders.styleganex_parts import FusionBlock, MatteHead, TranslationNet
+from toonify.models.generators.styleganex import Fuse, StyleGANEXGenerator
+from toonify.models.layers import fast_layout
 
 STRIDE = 8  # frame pixels a feature pixel; frames are multiples of it
 IRSE50_TAPS = (10, 15, 20)
@@ -145,7 +145,7 @@ class StyleGANEXNet(IRSEBody):
         return FrameFeatures(self.featlayer(tapped), self.skiplayer(tapped), skips[:count])
 
 
-class StyleGANEXEncoder(nn.Module):
+class StyleGANEXEncoder(Encoder):
     """w+ of a face, and f and skip features of a whole frame.
 
     Args:
@@ -253,8 +253,6 @@ class StyleGANEXEncoder(nn.Module):
         if not self.heads:
             return self.w_plus_mean.expand(len(images), -1, -1)
         return self.net.codes(self.net.pyramid(images, codes=True)) + self.w_plus_mean
-
-    forward = encode
 
     def read(self, frame: Tensor) -> tuple[Tensor, FrameFeatures]:
         """Frame (B, 3, H, W) in [-1, 1], or labels → w+ of all of it, and its features."""

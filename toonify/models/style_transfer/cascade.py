@@ -15,8 +15,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from toonify.models.adain import StyleEncoder, adain, statistics
-from toonify.models.style_statistics import (
+from toonify.models.style_transfer.adain import StyleEncoder, adain, statistics
+from toonify.models.style_transfer.statistics import (
     StyleStatistics,
     color_statistics,
     large,

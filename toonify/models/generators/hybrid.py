@@ -13,16 +13,16 @@ from typing import Any, cast
 
 from torch import Tensor, nn
 
-from toonify.models.mobile import Block, ImageHead, finish, run_blocks
-from toonify.models.ops import EqualConv2d, StyledConv, ToRGB
-from toonify.models.protocol import LayerInfo, Noise
-from toonify.models.stylegan2 import StyleGAN2Generator
+from toonify.models.base import LayerInfo, Noise
+from toonify.models.generators.mobile import Block, ImageHead, finish, run_blocks
+from toonify.models.generators.stylegan2 import StyleGAN2Layers
+from toonify.models.layers import EqualConv2d, StyledConv, ToRGB
 
 JUNCTION = 32  # resolution of the last of StyleGAN2's layers
 
 
-class HybridGenerator(StyleGAN2Generator):
-    """A StyleGAN2 of 32×32 whose features a compact generator's later blocks go on from.
+class HybridGenerator(StyleGAN2Layers):
+    """StyleGAN2's layers up to 32×32, whose features a compact generator's later blocks go on from.
 
     Rows of w+ are those of a StyleGAN2 or compact generator of the whole resolution. The tRGB
     layers up to 32×32 give partial images, which are no part of the final one.
@@ -33,6 +33,8 @@ class HybridGenerator(StyleGAN2Generator):
         junction: channels that the first compact block takes.
         deep: channels after each compact block (64×64, …, R/2).
     """
+
+    folded = ("deep", "to_img")
 
     def __init__(
         self,
@@ -73,34 +75,44 @@ class HybridGenerator(StyleGAN2Generator):
 
     def config(self) -> dict[str, Any]:
         """Constructor arguments, JSON-able, with "architecture": "hybrid"."""
-        shared = super().config()
-        del shared["conv_clamp"]
-        deep = [cast(Block, block).conv2.bias.shape[0] for block in self.deep]
-        return shared | {
+        return {
             "architecture": "hybrid",
+            "resolution": self.resolution,
+            "channels": {str(size): count for size, count in self.channels.items()},
+            "w_dim": self.w_dim,
+            "z_dim": self.z_dim,
+            "mapping_layers": self.mapping_layers,
             "junction": self.bridge.weight.shape[0],
-            "deep": deep,
+            "deep": [block.conv2.bias.shape[0] for block in cast(Sequence[Block], self.deep)],
         }
+
+    def affine(self, layer: LayerInfo) -> nn.Module:
+        """Compact layers call it modulation."""
+        module = self.get_submodule(layer.name)
+        own = module.affine if isinstance(module, StyledConv | ToRGB) else module.modulation
+        assert isinstance(own, nn.Module)
+        return own
 
     @property
     def fusion_channels(self) -> list[int]:
+        """Widths before each block, and before what goes on from them."""
         return list(self.channels.values())
 
-    def styles(self, w_plus: Tensor) -> list[Tensor]:
-        return [
-            _affine(self.get_submodule(layer.name))(w_plus[:, layer.latent_index])
-            for layer in self.layers
-        ]
+    def tail(
+        self, x: Tensor, image: Tensor, styles: Sequence[Tensor], *, noise: Noise = "const"
+    ) -> Tensor:
+        """The compact layers' image; the partial one has no part in it."""
+        return self.finish(x, styles, noise=noise)
 
     def synthesize(self, styles: Sequence[Tensor], *, noise: Noise = "const") -> Tensor:
-        x = super().features(styles, resolution=JUNCTION, noise=noise)
+        x = self._shallow(styles, JUNCTION, noise)
         return self.finish(x, styles, noise=noise)
 
     def features(
         self, styles: Sequence[Tensor], *, resolution: int, noise: Noise = "const"
     ) -> Tensor:
         """Activations after the block of that resolution; at 32×32 StyleGAN2's, not bridged."""
-        x = super().features(styles, resolution=min(resolution, JUNCTION), noise=noise)
+        x = self._shallow(styles, min(resolution, JUNCTION), noise)
         if resolution <= JUNCTION:
             return x
         return next(y for size, y in self._deep(x, styles, noise) if size == resolution)
@@ -128,6 +140,9 @@ class HybridGenerator(StyleGAN2Generator):
         first = len(self.layers) - 1 - 3 * len(self.deep)
         return finish(self.bridge(x), self.deep, self.to_img, styles[first:], noise=noise)
 
+    def _shallow(self, styles: Sequence[Tensor], resolution: int, noise: Noise) -> Tensor:
+        return next(x for size, x, _ in self.stages(styles, noise) if size == resolution)
+
     def _deep(
         self, x: Tensor, styles: Sequence[Tensor], noise: Noise
     ) -> Iterator[tuple[int, Tensor]]:
@@ -136,8 +151,3 @@ class HybridGenerator(StyleGAN2Generator):
         for i, block in enumerate(self.deep):
             x = run_blocks(x, [block], styles[first + 3 * i :], noise=noise)
             yield 64 * 2**i, x
-
-
-def _affine(layer: nn.Module) -> nn.Module:
-    own = layer.affine if isinstance(layer, StyledConv | ToRGB) else layer.modulation
-    return cast(nn.Module, own)

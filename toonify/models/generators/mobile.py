@@ -16,8 +16,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from toonify.models import bands
-from toonify.models.ops import sized_noise
-from toonify.models.protocol import LayerInfo, Noise
+from toonify.models.base import Generator, LayerInfo, Noise
+from toonify.models.layers import sized_noise
 
 
 def inverse_haar(x: Tensor) -> Tensor:
@@ -152,7 +152,7 @@ def finish(
     return head(run_blocks(x, run, styles, noise=noise), styles[-1])
 
 
-class MobileGenerator(nn.Module):
+class MobileGenerator(Generator):
     """Compact generator; w+ entries as StyleGAN2's at the same resolution.
 
     Args:
@@ -162,8 +162,6 @@ class MobileGenerator(nn.Module):
         w_dim: width of z and w.
         mapping_layers: linear layers of the mapping network.
     """
-
-    w_avg: Tensor
 
     def __init__(
         self,
@@ -184,7 +182,7 @@ class MobileGenerator(nn.Module):
             raise ValueError(f"{count + 1} widths divisible by 4 expected, not {list(channels)}")
         self.resolution = resolution
         self.channels = tuple(channels)
-        self.w_dim = w_dim
+        self.w_dim = self.z_dim = w_dim
         self.num_ws = 2 * log2 - 2
         self.mapping_net = nn.ModuleList(nn.Linear(w_dim, w_dim) for _ in range(mapping_layers))
         self.register_buffer("w_avg", torch.zeros(w_dim))
@@ -226,6 +224,10 @@ class MobileGenerator(nn.Module):
             x = self.w_avg.to(x) + truncation_psi * (x - self.w_avg.to(x))
         return x
 
+    def mapping_weights(self) -> list[tuple[Tensor, Tensor]]:
+        """Weight and bias of each mapping layer."""
+        return [(layer.weight, layer.bias) for layer in cast(Sequence[nn.Linear], self.mapping_net)]
+
     def styles(self, w_plus: Tensor) -> list[Tensor]:
         if w_plus.ndim != 3 or w_plus.shape[1:] != (self.num_ws, self.w_dim):
             raise ValueError(
@@ -265,9 +267,6 @@ class MobileGenerator(nn.Module):
         """Features (B, C, h, w) through blocks `start` to before `stop`; `styles` is the whole
         list."""
         return run_blocks(x, self.blocks[start:stop], styles[1 + 3 * start :], noise=noise)
-
-    def forward(self, w_plus: Tensor, *, noise: Noise = "const") -> Tensor:
-        return self.synthesize(self.styles(w_plus), noise=noise)
 
 
 def mobile_from_folded(tensors: Mapping[str, Tensor]) -> MobileGenerator:

@@ -13,7 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from toonify.models.protocol import Generator
+from toonify.models.base import Encoder, Generator
 
 
 class ResidualBlock(nn.Module):
@@ -42,7 +42,7 @@ class ResidualBlock(nn.Module):
         return F.silu(self.skip(x) + y * gate[:, :, None, None])
 
 
-class CompactEncoder(nn.Module):
+class CompactEncoder(Encoder):
     """Photo → w+ in a few residual steps.
 
     Args:
@@ -139,10 +139,6 @@ class CompactEncoder(nn.Module):
             w_plus = w_plus + change * self.w_std.to(photo)
         return w_plus
 
-    forward = encode
-
-
-def serves(encoder: object, *, num_ws: int, given: int) -> bool:
-    """Whether an encoder of `given` rows can read photos for a generator of `num_ws`: a compact
-    one also serves a generator cut to a lower resolution, which takes fewer."""
-    return given == num_ws or (isinstance(encoder, CompactEncoder) and given > num_ws)
+    def serves(self, num_ws: int) -> bool:
+        """A generator cut to a lower resolution too, which takes fewer rows."""
+        return self.num_ws >= num_ws

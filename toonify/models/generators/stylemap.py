@@ -15,7 +15,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from toonify.models.ops import BLUR_TAPS, SQRT2, EqualLinear, leaky, pixel_norm
+from toonify.models.layers import BLUR_TAPS, SQRT2, EqualLinear, leaky, pixel_norm
 
 STYLE_CHANNELS = 64
 MAPPING_LAYERS = 8

@@ -13,7 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from toonify.models.ops import fast_layout
+from toonify.models.layers import fast_layout
 
 IRSE50_UNITS = (3, 4, 14, 3)
 IRSE_CHANNELS = (64, 128, 256, 512)

@@ -14,7 +14,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from toonify.models.style_statistics import color_statistics, large, recolored
+from toonify.models.style_transfer.statistics import color_statistics, large, recolored
 
 Unpooling = Literal["cat5", "sum"]
 Skips = dict[str, Tensor]  # pool1_LH …, and conv1 … where bands are concatenated

@@ -15,10 +15,10 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from toonify.errors import ModelError
-from toonify.models.encoders import Encoder
-from toonify.models.irse import ResidualUnit
-from toonify.models.ops import EqualConv2d
-from toonify.models.stylegan2 import StyleGAN2Generator
+from toonify.models.base import Encoder
+from toonify.models.encoders.irse import ResidualUnit
+from toonify.models.generators.stylegan2 import StyleGAN2Generator
+from toonify.models.layers import EqualConv2d
 
 SIZE = 256  # of photographs and distortion maps
 FUSED_AT = 64  # resolution of the feature that is fused, after its up-convolution

@@ -10,28 +10,27 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any, cast
 
-from torch import Tensor, nn
+from torch import Tensor
 
-from toonify.models.hybrid import HybridGenerator
-from toonify.models.ops import StyledConv, fast_layout, sized_noise, smooth
-from toonify.models.protocol import Noise
-from toonify.models.stylegan2 import StyleGAN2Generator, SynthesisBlock
+from toonify.models.base import Generator, Noise
+from toonify.models.generators.stylegan2 import StyleGAN2Layers, SynthesisBlock
+from toonify.models.layers import StyledConv, fast_layout, sized_noise, smooth
 
 FEATURE_RESOLUTION = 32  # of the generator's layers, where the first feature enters
 # (block, features, image so far) → both with the encoder's features fused in
 Fuse = Callable[[int, Tensor, Tensor], tuple[Tensor, Tensor]]
 
 
-class StyleGANEXGenerator(nn.Module):
-    """A StyleGAN2 generator refactored; satisfies `toonify.models.protocol.Generator`.
+class StyleGANEXGenerator(Generator):
+    """A StyleGAN2 generator refactored.
 
     `G(f0, w+)` with `f0 = first_feature()` is the StyleGAN2's own image to float precision.
 
     Args:
-        base: the StyleGAN2, of at least 64×64; its parameters are shared, not copied.
+        base: the StyleGAN2 (or hybrid), of at least 64×64; its parameters are shared, not copied.
     """
 
-    def __init__(self, base: StyleGAN2Generator) -> None:
+    def __init__(self, base: StyleGAN2Layers) -> None:
         super().__init__()
         if base.resolution <= FEATURE_RESOLUTION:
             raise ValueError(f"a generator of {base.resolution}x{base.resolution} is too small")
@@ -42,7 +41,7 @@ class StyleGANEXGenerator(nn.Module):
         self.feature_channels = base.channels[4]
 
     @property
-    def w_avg(self) -> Tensor:
+    def w_avg(self) -> Tensor:  # type: ignore[override]
         """Mean of w (w_dim,)."""
         return self.base.w_avg
 
@@ -57,6 +56,16 @@ class StyleGANEXGenerator(nn.Module):
     def styles(self, w_plus: Tensor) -> list[Tensor]:
         """w+ (B, num_ws, w_dim) → one (B, C_i) tensor a layer, in the order of `layers`."""
         return self.base.styles(w_plus)
+
+    def mapping_weights(self) -> list[tuple[Tensor, Tensor]]:
+        """The StyleGAN2's."""
+        return self.base.mapping_weights()
+
+    def features(
+        self, styles: Sequence[Tensor], *, resolution: int, noise: Noise = "const"
+    ) -> Tensor:
+        """The StyleGAN2's."""
+        return self.base.features(styles, resolution=resolution, noise=noise)
 
     def first_feature(self) -> Tensor:
         """f0 (1, C, 32, 32): the constant, every pixel repeated 8 times each way."""
@@ -126,11 +135,9 @@ class StyleGANEXGenerator(nn.Module):
                 image = block.to_rgb(x, next(steps), image)
             if size == resolution:
                 return image
-        if isinstance(self.base, HybridGenerator):
-            if fuse is not None:
-                x, image = fuse(len(self.base.blocks), x, image)
-            return self.base.finish(x, styles, noise=noise)
-        return image
+        if fuse is not None and len(self.base.fusion_channels) > len(self.base.blocks):
+            x, image = fuse(len(self.base.blocks), x, image)
+        return self.base.tail(x, image, styles, noise=noise)
 
     def forward(
         self,

@@ -10,8 +10,8 @@ from typing import Any, cast
 import torch
 from torch import Tensor, nn
 
-from toonify.models.ops import EqualConv2d, EqualLinear, fast_layout
-from toonify.models.stylegan2 import check_channels
+from toonify.models.generators.stylegan2 import check_channels
+from toonify.models.layers import EqualConv2d, EqualLinear, fast_layout
 
 
 def minibatch_stddev(x: Tensor, *, group: int = 4) -> Tensor:

@@ -12,7 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from toonify.models.style_statistics import StyleStatistics, color_statistics
+from toonify.models.style_transfer.statistics import StyleStatistics, color_statistics
 
 VGG19_WIDTHS = (64, 128, 256, 512)
 VGG19_DEPTHS = (2, 2, 4)  # convolutions before each pooling; one more follows the last

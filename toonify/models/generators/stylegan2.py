@@ -5,13 +5,13 @@ from __future__ import annotations
 import math
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any, cast
+from typing import Any, ClassVar, cast
 
 import torch
 from torch import Tensor, nn
 
-from toonify.models.ops import EqualLinear, StyledConv, ToRGB, fast_layout, pixel_norm
-from toonify.models.protocol import LayerInfo, Noise
+from toonify.models.base import Generator, LayerInfo, Noise
+from toonify.models.layers import EqualLinear, StyledConv, ToRGB, fast_layout, pixel_norm
 
 
 def channel_table(
@@ -51,21 +51,21 @@ class SynthesisBlock(nn.Module):
         self.to_rgb = ToRGB(channels, w_dim, clamp=clamp)
 
 
-class StyleGAN2Generator(nn.Module):
-    """Mapping network and synthesis network; satisfies `toonify.models.protocol.Generator`.
+class StyleGAN2Layers(Generator):
+    """StyleGAN2's mapping network and synthesis layers, to any resolution.
 
-    Loads rosinality's, NVIDIA's and pSp's weights through `toonify.checkpoints`. State-dict
-    names: `mapper.0…`, `const`, `conv1`, `to_rgb1`, `blocks.b.{up,conv,to_rgb}`, `w_avg`; block
-    b works at resolution 8·2^b.
+    `StyleGAN2Generator` is these layers, `HybridGenerator` goes on from them. State-dict names:
+    `mapper.0…`, `const`, `conv1`, `to_rgb1`, `blocks.b.{up,conv,to_rgb}`, `w_avg`; block b works
+    at resolution 8·2^b.
 
     Args:
-        resolution: height and width of the image, a power of two, at least 8.
+        resolution: height and width of the last layer, a power of two, at least 8.
         channels: feature channels at each resolution, see `channel_table`; JSON's string keys do.
         mapping_layers: fully connected layers from z to w.
         conv_clamp: limit on every layer's output (NVIDIA trains with 256), None for none.
     """
 
-    w_avg: Tensor
+    folded: ClassVar[tuple[str, ...]] = ()  # parts without equalised learning rates
 
     def __init__(
         self,
@@ -110,51 +110,30 @@ class StyleGAN2Generator(nn.Module):
         self.num_ws = 2 * len(self.channels)
         self.register_buffer("w_avg", torch.zeros(w_dim))
 
-    @property
-    def fusion_channels(self) -> list[int]:
-        """Widths of the features that StyleGANEX's encoder may fuse into, before each block."""
-        return list(self.channels.values())[:-1]
-
-    def config(self) -> dict[str, Any]:
-        """Constructor arguments, JSON-able, with "architecture": "stylegan2"."""
-        return {
-            "architecture": "stylegan2",
-            "resolution": self.resolution,
-            "channels": {str(size): count for size, count in self.channels.items()},
-            "w_dim": self.w_dim,
-            "z_dim": self.z_dim,
-            "mapping_layers": self.mapping_layers,
-            "conv_clamp": self.conv_clamp,
-        }
-
     def mapping(self, z: Tensor, *, truncation_psi: float = 1.0) -> Tensor:
         """z (B, z_dim) standard normal → w (B, w_dim), drawn to `w_avg` as psi goes to 0."""
         w = self.mapper(pixel_norm(z))
         return w if truncation_psi == 1.0 else self.w_avg.lerp(w, truncation_psi)
 
-    def styles(self, w_plus: Tensor) -> list[Tensor]:
-        """w+ (B, num_ws, w_dim) → one (B, C_i) tensor a layer, in the order of `layers`."""
+    def mapping_weights(self) -> list[tuple[Tensor, Tensor]]:
+        """Weight and bias of each mapping layer, as they multiply."""
         return [
-            cast(StyledConv | ToRGB, self.get_submodule(layer.name)).affine(
-                w_plus[:, layer.latent_index]
-            )
-            for layer in self.layers
+            (layer.weight * layer.weight_gain, layer.bias * layer.lr_multiplier)
+            for layer in cast(Sequence[EqualLinear], self.mapper)
         ]
 
-    def synthesize(self, styles: Sequence[Tensor], *, noise: Noise = "const") -> Tensor:
-        """Styles in the order of `layers` → image (B, 3, R, R), about [-1, 1], not clamped.
+    def affine(self, layer: LayerInfo) -> nn.Module:
+        """What gives a layer's style from its row of w+."""
+        return cast(StyledConv | ToRGB, self.get_submodule(layer.name)).affine
 
-        Args:
-            noise: "const" for the stored maps, "random" for fresh ones, "zero" for none.
-        """
-        _, _, image = deque(self.stages(styles, noise), maxlen=1).pop()
-        return image
+    def styles(self, w_plus: Tensor) -> list[Tensor]:
+        """w+ (B, num_ws, w_dim) → one (B, C_i) tensor a layer, in the order of `layers`."""
+        return [self.affine(layer)(w_plus[:, layer.latent_index]) for layer in self.layers]
 
-    def features(
-        self, styles: Sequence[Tensor], *, resolution: int, noise: Noise = "const"
-    ) -> Tensor:
-        """Activations (B, C, resolution, resolution) after the block of that resolution."""
-        return next(x for size, x, _ in self.stages(styles, noise) if size == resolution)
+    @property
+    def fusion_channels(self) -> list[int]:
+        """Widths of the features that StyleGANEX's encoder may fuse into, before each block."""
+        raise NotImplementedError
 
     def partial_images(
         self, styles: Sequence[Tensor], *, resolution: int | None = None, noise: Noise = "const"
@@ -164,12 +143,17 @@ class StyleGAN2Generator(nn.Module):
         Args:
             resolution: of the last one; the generator's when None. Later blocks are not run.
         """
-        last, images = resolution or self.resolution, []
-        for size, _, image in self.stages(styles, noise):
-            images.append(image)
-            if size == last:
-                break
-        return images
+        raise NotImplementedError
+
+    def tail(
+        self, x: Tensor, image: Tensor, styles: Sequence[Tensor], *, noise: Noise = "const"
+    ) -> Tensor:
+        """The image from what the layers end with: features and the image so far, of any size.
+
+        Args:
+            styles: the whole list.
+        """
+        raise NotImplementedError
 
     def stages(
         self,
@@ -209,6 +193,63 @@ class StyleGAN2Generator(nn.Module):
             image = block.to_rgb(x, next(steps), image)
             yield size, x, image
 
-    def forward(self, w_plus: Tensor, *, noise: Noise = "const") -> Tensor:
-        """w+ (B, num_ws, w_dim) → image (B, 3, R, R)."""
-        return self.synthesize(self.styles(w_plus), noise=noise)
+
+class StyleGAN2Generator(StyleGAN2Layers):
+    """Mapping network and synthesis network.
+
+    Loads rosinality's, NVIDIA's and pSp's weights through `toonify.checkpoints`; arguments as of
+    `StyleGAN2Layers`, whose last layer is the image's.
+    """
+
+    def config(self) -> dict[str, Any]:
+        """Constructor arguments, JSON-able, with "architecture": "stylegan2"."""
+        return {
+            "architecture": "stylegan2",
+            "resolution": self.resolution,
+            "channels": {str(size): count for size, count in self.channels.items()},
+            "w_dim": self.w_dim,
+            "z_dim": self.z_dim,
+            "mapping_layers": self.mapping_layers,
+            "conv_clamp": self.conv_clamp,
+        }
+
+    @property
+    def fusion_channels(self) -> list[int]:
+        """Widths before each block."""
+        return list(self.channels.values())[:-1]
+
+    def tail(
+        self, x: Tensor, image: Tensor, styles: Sequence[Tensor], *, noise: Noise = "const"
+    ) -> Tensor:
+        """The image so far: nothing comes after."""
+        return image
+
+    def synthesize(self, styles: Sequence[Tensor], *, noise: Noise = "const") -> Tensor:
+        """Styles in the order of `layers` → image (B, 3, R, R), about [-1, 1], not clamped.
+
+        Args:
+            noise: "const" for the stored maps, "random" for fresh ones, "zero" for none.
+        """
+        _, _, image = deque(self.stages(styles, noise), maxlen=1).pop()
+        return image
+
+    def features(
+        self, styles: Sequence[Tensor], *, resolution: int, noise: Noise = "const"
+    ) -> Tensor:
+        """Activations (B, C, resolution, resolution) after the block of that resolution."""
+        return next(x for size, x, _ in self.stages(styles, noise) if size == resolution)
+
+    def partial_images(
+        self, styles: Sequence[Tensor], *, resolution: int | None = None, noise: Noise = "const"
+    ) -> list[Tensor]:
+        """The sums of tRGB outputs after each block, (B, 3, 4, 4), (B, 3, 8, 8), …
+
+        Args:
+            resolution: of the last one; the generator's when None. Later blocks are not run.
+        """
+        last, images = resolution or self.resolution, []
+        for size, _, image in self.stages(styles, noise):
+            images.append(image)
+            if size == last:
+                break
+        return images

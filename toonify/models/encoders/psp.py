@@ -6,16 +6,16 @@ Module names inside the networks are the published ones.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
-from typing import Any, Protocol
+from collections.abc import Sequence
+from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from toonify.models.irse import IRSE50_UNITS, IRSE_CHANNELS, IRSEBody
-from toonify.models.ops import EqualLinear
-from toonify.models.protocol import Generator
+from toonify.models.base import Encoder, Generator
+from toonify.models.encoders.irse import IRSE50_UNITS, IRSE_CHANNELS, IRSEBody
+from toonify.models.layers import EqualLinear
 
 INPUT_SIZE = 256
 COARSE, MIDDLE = 3, 7  # the first w+ entries read from the finer pyramid levels
@@ -28,34 +28,6 @@ SIZES: dict[str, dict[str, Any]] = {
     "18": {"units": (2, 2, 2, 2), "channels": IRSE_CHANNELS, "head_channels": 128},
     "50": {"units": IRSE50_UNITS, "channels": IRSE_CHANNELS},
 }
-
-
-class Encoder(Protocol):
-    """What every encoder offers."""
-
-    num_ws: int
-    input_size: int
-
-    def encode(
-        self, images: Tensor, generator: Generator | None = None, steps: int | None = None
-    ) -> Tensor:
-        """Aligned faces (B, 3, input_size, input_size) in [-1, 1] → w+ (B, num_ws, w_dim).
-
-        Args:
-            generator: renders the residual steps; encoders without such steps don't need it.
-            steps: residual steps; None for the encoder's own number.
-        """
-        ...
-
-    def __call__(
-        self, images: Tensor, generator: Generator | None = None, steps: int | None = None
-    ) -> Tensor:
-        """The same as `encode`."""
-        ...
-
-    def config(self) -> dict[str, Any]:
-        """JSON-able constructor arguments with an "architecture" key."""
-        ...
 
 
 class StyleHead(nn.Module):
@@ -169,7 +141,7 @@ def _codes(heads: nn.ModuleList, features: Sequence[Tensor], *, deltas: bool) ->
     return torch.cat([codes[:, :1], codes[:, :1] + codes[:, 1:]], dim=1)
 
 
-class _WPlusEncoder(nn.Module):
+class _WPlusEncoder(Encoder):
     """A network and the mean of w+ its codes are relative to; base of the encoders below."""
 
     w_plus_mean: Tensor
@@ -240,8 +212,6 @@ class PSPEncoder(_WPlusEncoder):
         `generator` and `steps` are of no use here: there is one pass.
         """
         return self.net(self._check(images, self.net.in_channels)) + self.w_plus_mean
-
-    forward = encode
 
 
 class ReStyleEncoder(_WPlusEncoder):
@@ -320,16 +290,3 @@ class ReStyleEncoder(_WPlusEncoder):
         if generator is None:
             raise ValueError("ReStyle needs the generator: encode(images, generator)")
         return self.trajectory(images, generator, steps)[-1]
-
-    forward = encode
-
-
-def _psp(*, deltas: bool) -> Callable[..., nn.Module]:
-    return lambda **arguments: PSPEncoder(deltas=deltas, **arguments)
-
-
-BUILDERS: dict[str, Callable[..., nn.Module]] = {
-    "psp": _psp(deltas=False),
-    "e4e": _psp(deltas=True),
-    "restyle": ReStyleEncoder,
-}

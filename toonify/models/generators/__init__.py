@@ -1,0 +1,1 @@
+"""Generators of faces, one family a file."""

@@ -1,0 +1,1 @@
+"""Networks that draw in the manner of any picture."""
