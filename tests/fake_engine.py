@@ -10,12 +10,12 @@ from PIL import Image
 from toonify.faces import Alignment, Face
 
 SIZE = 16
-COLOURS = {"mina": 50, "otto": 100, "ruth": 150}
+COLORS = {"mina": 50, "otto": 100, "ruth": 150}
 
 
 class FakeEngine:
     def __init__(self) -> None:
-        self.characters = tuple(COLOURS)
+        self.characters = tuple(COLORS)
         self.batches: list[int] = []
         self.calls: list[dict] = []
 
@@ -41,7 +41,7 @@ class FakeEngine:
         self.calls.append({"level": level, "trgb": trgb, "color": color})
         if any((crop == 13).all() for crop in crops):
             raise RuntimeError("out of memory")
-        return [[np.full((8, 8, 3), COLOURS[name], np.uint8) for name in characters] for _ in crops]
+        return [[np.full((8, 8, 3), COLORS[name], np.uint8) for name in characters] for _ in crops]
 
     def paste(self, rgb, toon, alignment):
         out = rgb.copy()
@@ -59,7 +59,7 @@ def photo(path: Path, *, faces: int = 1, shade: int = 200) -> Path:
     return path
 
 
-def colour(path: Path) -> int:
+def color(path: Path) -> int:
     """The value of a flat drawing."""
     values = np.unique(np.asarray(Image.open(path)))
     assert len(values) == 1

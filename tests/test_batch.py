@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tests.fake_engine import FakeEngine, colour, photo
+from tests.fake_engine import FakeEngine, color, photo
 from toonify.ahead import Budget
 from toonify.batch import Batch
 from toonify.batch_options import Options
@@ -32,7 +32,7 @@ def files(folder):
 
 def test_one_photo(engine, tmp_path):
     (result,) = draw(engine, [photo(tmp_path / "me.jpg")], tmp_path / "toon.png", level=4)
-    assert result.status == "ok" and colour(tmp_path / "toon.png") == 50
+    assert result.status == "ok" and color(tmp_path / "toon.png") == 50
     assert engine.calls == [{"level": 4, "trgb": True, "color": 1.0}]
     record = json.loads(json.dumps(result.record()))
     assert record["outputs"][0]["character"] == "mina"
@@ -41,7 +41,7 @@ def test_one_photo(engine, tmp_path):
 
 def test_several_characters_add_their_names(engine, tmp_path):
     draw(engine, [photo(tmp_path / "me.jpg")], tmp_path / "t.png", characters=("mina", "otto"))
-    assert (colour(tmp_path / "t-mina.png"), colour(tmp_path / "t-otto.png")) == (50, 100)
+    assert (color(tmp_path / "t-mina.png"), color(tmp_path / "t-otto.png")) == (50, 100)
 
 
 def test_several_faces_add_their_numbers(engine, tmp_path):

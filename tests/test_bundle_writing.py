@@ -38,7 +38,7 @@ def parts_of(source: Path, *extras: str) -> dict:
 
 def test_a_bundle_of_three_parts(source: Path, tmp_path: Path) -> None:
     folder = tmp_path / "new" / "mine"
-    assert write(folder, **parts_of(source), licence="CC0") == NAMES
+    assert write(folder, **parts_of(source), license="CC0") == NAMES
     manifest = json.loads((folder / "manifest.json").read_text())
     assert manifest["name"] == "mine" and manifest["license"] == "CC0"
     assert set(manifest["files"]) == {"generator", "encoder", "characters"}

@@ -63,7 +63,7 @@ def test_every_layer_follows_its_latent_index(family: str) -> None:
 
 
 @pytest.mark.parametrize("family", FAMILIES)
-def test_colour(family: str) -> None:
+def test_color(family: str) -> None:
     generator, photo, character = parts(family)
 
     def mixed(**options) -> list[Tensor]:

@@ -8,19 +8,19 @@ from toonify.sheet import HEADER, SheetWriter
 
 def test_rows_end_up_where_they_belong(tmp_path):
     path = tmp_path / "deep/sheet.png"
-    colours = [(255, 0, 0), (0, 255, 0), (0, 0, 255)]
+    colors = [(255, 0, 0), (0, 255, 0), (0, 0, 255)]
     with SheetWriter(path, ("photo", "mina", "otto"), tile=20, gap=2) as sheet:
         for _ in range(3):
             sheet.add(
                 [
                     np.full((size, size, 3), c, np.uint8)
-                    for size, c in zip((20, 40, 7), colours, strict=True)
+                    for size, c in zip((20, 40, 7), colors, strict=True)
                 ]
             )
     image = np.asarray(Image.open(path))
     assert image.shape == (HEADER + 3 * 22, 3 * 22 + 2, 3)
     for row in range(3):
-        for column, value in enumerate(colours):
+        for column, value in enumerate(colors):
             cell = image[HEADER + row * 22 :, 2 + column * 22 :][:20, :20]
             assert (cell == value).all()
     assert image[:HEADER].min() < 128, "the headings are drawn"

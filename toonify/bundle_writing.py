@@ -62,7 +62,7 @@ def write_bundle(
     generator: Path,
     encoder: str,
     table: Path,
-    licence: str = "unknown",
+    license: str = "unknown",
     extras: Mapping[str, Path] | None = None,
 ) -> tuple[str, ...]:
     """Write a bundle's folder, whole or not at all; networks are stored in float16.
@@ -103,7 +103,7 @@ def write_bundle(
                     save_encoder(load_encoder(path), target, dtype=torch.float16)
             write_manifest(
                 partial,
-                about={"name": folder.name, "license": licence},
+                about={"name": folder.name, "license": license},
                 files={part: {"file": f"{part}.safetensors"} for part in parts},
             )
             for pair in (FRAMES, INVERSION):

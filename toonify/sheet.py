@@ -155,8 +155,8 @@ class SheetWriter:
         draw = ImageDraw.Draw(image)
         font = ImageFont.load_default(size=16)
         for index, heading in enumerate(self.columns):
-            centre = self.gap + index * (self.tile + self.gap) + self.tile / 2
-            draw.text((centre, HEADER / 2), heading, fill="black", font=font, anchor="mm")
+            center = self.gap + index * (self.tile + self.gap) + self.tile / 2
+            draw.text((center, HEADER / 2), heading, fill="black", font=font, anchor="mm")
         return np.asarray(image)
 
 
@@ -195,7 +195,7 @@ def preview_sheet(
     for index, (name, picture) in enumerate(previews):
         row, column = divmod(index, columns)
         left, top = gap + column * (tile + gap), row * cell_height
-        centre = (left + tile / 2, top + HEADER / 2)
-        draw.text(centre, name, fill="black", font=font, anchor="mm")
+        center = (left + tile / 2, top + HEADER / 2)
+        draw.text(center, name, fill="black", font=font, anchor="mm")
         page.paste(Image.fromarray(_fit(picture, tile)), (left, top + HEADER))
     return np.asarray(page)

@@ -36,7 +36,7 @@ from toonify.jobs import plan
 from toonify.media import read_image, write_image
 from toonify.sheet import SheetWriter
 
-from .pages import ROOT, figures_table, labelled_grid, update_page, write_small
+from .pages import ROOT, figures_table, labeled_grid, update_page, write_small
 from .variants import counts, levels, parts, projected
 
 
@@ -111,7 +111,7 @@ def ablate(arguments: argparse.Namespace) -> None:
     for index, (crop, drawn) in enumerate(shown):
         name = names[index % len(names)]
         rows.append([crop, *(drawn[s.label].get(name) for s in subjects)])
-    grid = labelled_grid(["photo", *(s.label for s in subjects)], rows, tile=144)
+    grid = labeled_grid(["photo", *(s.label for s in subjects)], rows, tile=144)
     write_image(out / "ablation.jpg", grid)
     for name in names:
         own = [s for s in subjects if name in s.characters]
@@ -185,7 +185,7 @@ def editions_sheet(arguments: argparse.Namespace) -> None:
                     row.append(engine.model.render(engine.model.encode([crop]), name)[0])
             rows.append(row)
     titles = ["photo", *(f"{name} {i}" for name in names for i in (1, 2))]
-    grid = labelled_grid(titles, rows, tile=144)
+    grid = labeled_grid(titles, rows, tile=144)
     write_small(ROOT / "docs" / "images" / "editions.jpg", grid)
 
 

@@ -28,7 +28,7 @@ _COLUMNS: tuple[tuple[str, str, str], ...] = (
 )
 
 
-def labelled_grid(
+def labeled_grid(
     titles: Sequence[str], rows: Sequence[Sequence[np.ndarray | None]], *, tile: int
 ) -> np.ndarray:
     """Rows of pictures under their titles, white where there is none; (H, W, 3) uint8."""

@@ -123,7 +123,7 @@ def _project(engine: Toonifier, name: str, folder: Path, steps: int, k: int) -> 
         settings=ProjectionSettings(
             steps=steps,
             batch_size=4,
-            optimise_noise=False,
+            optimize_noise=False,
             loss_size=128,
             dtype=torch.bfloat16,
             lr=0.05,

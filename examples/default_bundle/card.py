@@ -11,7 +11,7 @@ from toonify.bundle import bundle_folder, part_path, read_manifest, write_manife
 from toonify.checkpoints import load_encoder, load_generator, save_encoder, save_generator
 from toonify.portrait.styles import STYLES
 
-LICENCE = "CC BY-NC-SA 4.0 (non-commercial): derived from a generator trained on FFHQ"
+LICENSE = "CC BY-NC-SA 4.0 (non-commercial): derived from a generator trained on FFHQ"
 PRIOR = "ffhq-mobile: PyPI random-face 2021.7.21.1 (Apache-2.0 wheel, MobileStyleGAN, FFHQ)"
 APACHE = "Apache-2.0"
 MEDIAPIPE = ("face_mesh", "iris", "person_matte")
@@ -109,14 +109,14 @@ def finish(folder: Path, *, history: str = "", figures: str = "", **numbers: int
         part: {
             "file": entry["file"],
             "source": SOURCES[part],
-            "license": APACHE if part in MEDIAPIPE else LICENCE,
+            "license": APACHE if part in MEDIAPIPE else LICENSE,
         }
         for part, entry in read_manifest(folder)["files"].items()
     }
     about = {
         "name": "default",
         "description": "four styles that keep the person, and six drawn characters at 512×512",
-        "license": LICENCE,
+        "license": LICENSE,
         "styles": list(STYLES),
         # The characters' crops are sharper than their whole frames, whose training was short.
         "defaults": {"style": next(iter(STYLES)), "engine": "cdsm"},
@@ -134,7 +134,7 @@ def finish(folder: Path, *, history: str = "", figures: str = "", **numbers: int
         beside=" Beside it there are StyleGANEX models for whole frames." if told else "",
         limits="".join(text for part, text in LIMITS.items() if part in listed),
         more="".join(f"{number}. {text}" for number, text in enumerate(told, FIRST)),
-        licence=LICENCE,
+        license=LICENSE,
         history=f" {history}" if history else "",
         figures=f" {figures}" if figures else "",
         **numbers,

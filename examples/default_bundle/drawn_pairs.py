@@ -80,7 +80,7 @@ def measure_faces(mesh: FaceMesh, images: np.ndarray) -> tuple[list[str], Tensor
     rows = []
     for image in images:
         found = mesh.measure(np.asarray(image))
-        points = (found.eye_centre_left, found.eye_centre_right, found.mouth_centre)
+        points = (found.eye_center_left, found.eye_center_right, found.mouth_center)
         scalars = found.scalars()
         names = [*scalars, *ANCHORS]
         places = [float(v) / image.shape[0] for point in points for v in point]

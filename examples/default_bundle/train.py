@@ -45,7 +45,7 @@ sys.path.insert(0, str(ROOT))
 
 from examples.characters.draw import NAMES, Pose, draw  # noqa: E402
 from examples.default_bundle import frames  # noqa: E402
-from examples.default_bundle.card import LICENCE, add_small_networks, finish, store_small  # noqa: E402
+from examples.default_bundle.card import LICENSE, add_small_networks, finish, store_small  # noqa: E402
 from examples.default_bundle.drawn_pairs import (  # noqa: E402
     DrawnPairs,
     choose,
@@ -246,7 +246,7 @@ def table(run: Path, swapped: Path, k: int) -> Path:
             for file in files:
                 (Path(scratch) / file).symlink_to(run.resolve() / "drawn" / file)
         settings = ProjectionSettings(
-            steps=60, optimise_noise=False, loss_size=128, dtype=torch.bfloat16, lr=0.05
+            steps=60, optimize_noise=False, loss_size=128, dtype=torch.bfloat16, lr=0.05
         )
         for name in NAMES:
 
@@ -314,7 +314,7 @@ def main() -> None:
         generator=swapped,
         encoder=str(encoder_path),
         table=characters,
-        licence=LICENCE,
+        license=LICENSE,
         extras=extras,
     )
     store_small(arguments.output)

@@ -23,7 +23,7 @@ from toonify.checkpoints.safetensors_io import write_safetensors
 from toonify.models.style_transfer.cascade import CascadeStyleNetwork
 from toonify.models.style_transfer.wct2 import BANDS, WCT2, WavePool
 from toonify.training.perceptual import find_trunk, read_trunk
-from toonify.training.style_transfer import PictureFolder, normalised_vgg16, style_samples
+from toonify.training.style_transfer import PictureFolder, normalized_vgg16, style_samples
 
 CROP, COUNT, BATCH = 160, 48, 8
 DEPTHS = (2, 2)
@@ -120,7 +120,7 @@ def fit_wct2(network: WCT2, pictures: Tensor) -> None:
 
 def wavelet_encoder(network: WCT2, trunk: Sequence[tuple[Tensor, Tensor]], samples: Tensor) -> None:
     """VGG-16's convolutions; each channel's mean activation 1 along the wavelets' way."""
-    plain = normalised_vgg16(trunk, samples, depths=DEPTHS)
+    plain = normalized_vgg16(trunk, samples, depths=DEPTHS)
     layers = [layer for layer in plain if isinstance(layer, torch.nn.Conv2d)]
     places = [m for m in network.encoder.modules() if isinstance(m, torch.nn.Conv2d)]
     for place, layer in zip(places, layers, strict=True):
@@ -157,7 +157,7 @@ def main() -> None:
     networks: dict[str, CascadeStyleNetwork | WCT2] = {}
     if options.only != "style_photo":
         cascade = CascadeStyleNetwork(widths=(64, 128, 256), depths=DEPTHS, ranks=RANKS)
-        encoder = normalised_vgg16(trunk, samples, depths=DEPTHS)
+        encoder = normalized_vgg16(trunk, samples, depths=DEPTHS)
         cascade.encoder.load_state_dict(encoder.state_dict())
         fit_cascade(cascade, pictures)
         networks["style"] = cascade

@@ -37,26 +37,26 @@ def palette(rng: Random, count: int) -> Array:
     """(count, 3) in [0, 1]: hues around one or two, dark to light, with an accent."""
     hue, spread = rng.random(), rng.choice([0.04, 0.12, 0.5])
     gamma = rng.uniform(0.35, 1.1)
-    colours = []
+    colors = []
     for index in range(count):
         h = hue + rng.normal() * spread + (0.5 if rng.random() < 0.2 else 0)
         value = np.clip((index + rng.random()) / count, 0.03, 1) ** gamma
         saturation = np.clip(rng.beta(2, 1.6) * (1.1 - 0.5 * abs(value - 0.6)), 0, 1)
-        colours.append(colorsys.hsv_to_rgb(h % 1, saturation, value))
-    return np.asarray(colours, np.float32)
+        colors.append(colorsys.hsv_to_rgb(h % 1, saturation, value))
+    return np.asarray(colors, np.float32)
 
 
 def composition(rng: Random, size: int) -> Array:
     """(size, size, 3): soft areas of a palette, to be drawn over."""
-    colours = palette(rng, int(rng.integers(4, 9)))
+    colors = palette(rng, int(rng.integers(4, 9)))
     field = noise(rng, size, size / rng.uniform(1.5, 6))
     ranks = field.argsort(axis=None).argsort().reshape(size, size) / size**2
-    index = ranks * (len(colours) - 1)
+    index = ranks * (len(colors) - 1)
     low = np.floor(index).astype(int)
     share = (index - low)[..., None] if rng.random() < 0.5 else np.float32(0)
-    high = np.minimum(low + 1, len(colours) - 1)
-    order = rng.permutation(len(colours)) if rng.random() < 0.5 else np.arange(len(colours))
-    return np.asarray(colours[order[low]] * (1 - share) + colours[order[high]] * share, np.float32)
+    high = np.minimum(low + 1, len(colors) - 1)
+    order = rng.permutation(len(colors)) if rng.random() < 0.5 else np.arange(len(colors))
+    return np.asarray(colors[order[low]] * (1 - share) + colors[order[high]] * share, np.float32)
 
 
 def strokes(rng: Random, base: Array) -> Array:
@@ -70,14 +70,14 @@ def strokes(rng: Random, base: Array) -> Array:
         width, length = max(1, round(thick * layer)), long * layer
         for _ in range(int(1.6 * size * size / (width * length + 8))):
             x, y = rng.random(2) * size
-            colour = base[int(y), int(x)] + rng.normal() * vary + rng.normal(size=3) * vary * 0.5
+            color = base[int(y), int(x)] + rng.normal() * vary + rng.normal(size=3) * vary * 0.5
             points = []
             for _ in range(5):
                 points.append((x, y))
                 turn = angle[int(np.clip(y, 0, size - 1)), int(np.clip(x, 0, size - 1))]
                 x, y = x + np.cos(turn) * length / 5, y + np.sin(turn) * length / 5
             line = np.rint(np.array(points) * 8).astype(np.int32)
-            cv2.polylines(out, [line], False, colour.tolist(), width, cv2.LINE_AA, 3)
+            cv2.polylines(out, [line], False, color.tolist(), width, cv2.LINE_AA, 3)
     return out
 
 
@@ -88,9 +88,9 @@ def dots(rng: Random, base: Array) -> Array:
     vary = rng.uniform(0.05, 0.3)
     for _ in range(int(1.3 * size * size / radius**2)):
         x, y = rng.random(2) * size
-        colour = base[int(y), int(x)] + rng.normal(size=3) * vary
+        color = base[int(y), int(x)] + rng.normal(size=3) * vary
         at = (round(x * 8), round(y * 8))
-        cv2.circle(out, at, round(radius * 8 * rng.uniform(0.6, 1.1)), colour.tolist(), -1, 16, 3)
+        cv2.circle(out, at, round(radius * 8 * rng.uniform(0.6, 1.1)), color.tolist(), -1, 16, 3)
     return out
 
 
@@ -104,10 +104,10 @@ def cells(rng: Random, base: Array) -> Array:
     _, labels = cv2.distanceTransformWithLabels(
         seeds, cv2.DIST_L2, 5, labelType=cv2.DIST_LABEL_PIXEL
     )
-    colours = np.zeros((labels.max() + 1, 3), np.float32)
-    colours[labels[at[:, 0], at[:, 1]]] = base[at[:, 0], at[:, 1]]
-    colours += rng.normal(size=colours.shape).astype(np.float32) * rng.uniform(0, 0.15)
-    out = colours[labels]
+    colors = np.zeros((labels.max() + 1, 3), np.float32)
+    colors[labels[at[:, 0], at[:, 1]]] = base[at[:, 0], at[:, 1]]
+    colors += rng.normal(size=colors.shape).astype(np.float32) * rng.uniform(0, 0.15)
+    out = colors[labels]
     if rng.random() < 0.7:
         edge = cv2.morphologyEx(labels.astype(np.float32), cv2.MORPH_GRADIENT, np.ones((3, 3))) > 0
         wide = cv2.dilate(
@@ -120,7 +120,7 @@ def cells(rng: Random, base: Array) -> Array:
 def hatching(rng: Random, base: Array) -> Array:
     """Ink lines, denser where it is darker, in one to three directions on paper."""
     size = len(base)
-    grey = base.mean(2)
+    gray = base.mean(2)
     y, x = np.mgrid[:size, :size].astype(np.float32)
     wobble = noise(rng, size, size / 4) * rng.uniform(0, 4)
     ink = np.zeros((size, size), np.float32)
@@ -128,7 +128,7 @@ def hatching(rng: Random, base: Array) -> Array:
     for layer in range(int(rng.integers(1, 4))):
         turn = rng.uniform(0, np.pi)
         wave = np.sin((x * np.cos(turn) + y * np.sin(turn) + wobble) * 2 * np.pi / period)
-        ink = np.maximum(ink, np.clip((1 - grey * (1 + 0.5 * layer) - 0.5 * wave - 0.4) * 4, 0, 1))
+        ink = np.maximum(ink, np.clip((1 - gray * (1 + 0.5 * layer) - 0.5 * wave - 0.4) * 4, 0, 1))
     paper, pen = rng.uniform(0.75, 1, 3), rng.uniform(0, 0.35, 3)
     if rng.random() < 0.3:
         paper, pen = pen, paper
@@ -168,12 +168,12 @@ def shards(rng: Random, base: Array) -> Array:
     out = base.copy()
     outlined = rng.random() < 0.6
     for _ in range(int(rng.integers(40, 300))):
-        centre, reach = rng.random(2) * size, rng.uniform(8, size / 4)
-        corners = centre + rng.normal(size=(int(rng.integers(3, 6)), 2)) * reach
-        x, y = np.clip(centre, 0, size - 1).astype(int)
-        colour = (base[y, x] * rng.uniform(0.7, 1.25)).tolist()
+        center, reach = rng.random(2) * size, rng.uniform(8, size / 4)
+        corners = center + rng.normal(size=(int(rng.integers(3, 6)), 2)) * reach
+        x, y = np.clip(center, 0, size - 1).astype(int)
+        color = (base[y, x] * rng.uniform(0.7, 1.25)).tolist()
         shape = cv2.convexHull(np.rint(corners * 8).astype(np.int32))
-        cv2.fillPoly(out, [shape], colour, cv2.LINE_AA, 3)
+        cv2.fillPoly(out, [shape], color, cv2.LINE_AA, 3)
         if outlined:
             cv2.polylines(out, [shape], True, [0.05] * 3, int(rng.integers(1, 4)), cv2.LINE_AA, 3)
     return out
@@ -182,11 +182,11 @@ def shards(rng: Random, base: Array) -> Array:
 def flat(rng: Random, base: Array) -> Array:
     """Posterised areas with smooth borders, outlined or not."""
     size = len(base)
-    colours = palette(rng, int(rng.integers(3, 8)))
+    colors = palette(rng, int(rng.integers(3, 8)))
     field = cv2.GaussianBlur(noise(rng, size, size / rng.uniform(2, 8)), (0, 0), 3)
-    cuts = np.quantile(field, np.linspace(0, 1, len(colours) + 1)[1:-1])
+    cuts = np.quantile(field, np.linspace(0, 1, len(colors) + 1)[1:-1])
     index = np.digitize(field, cuts)
-    out = colours[rng.permutation(len(colours))][index]
+    out = colors[rng.permutation(len(colors))][index]
     if rng.random() < 0.5:
         edge = cv2.morphologyEx(index.astype(np.uint8), cv2.MORPH_GRADIENT, np.ones((3, 3)))
         out[edge > 0] = 0.05
@@ -203,7 +203,7 @@ def rings(rng: Random, base: Array) -> Array:
         reach = rng.uniform(10, size / 4)
         radius = reach
         while radius > 2:
-            colour = base[int(y), int(x)] + rng.normal(size=3) * 0.15 + 0.3 * (1 - radius / reach)
+            color = base[int(y), int(x)] + rng.normal(size=3) * 0.15 + 0.3 * (1 - radius / reach)
             start = rng.uniform(0, 360)
             for piece in range(int(rng.integers(2, 7))):
                 angle = start + piece * 75
@@ -214,7 +214,7 @@ def rings(rng: Random, base: Array) -> Array:
                     0,
                     angle,
                     angle + 60,
-                    colour.tolist(),
+                    color.tolist(),
                     int(rng.integers(2, 6)),
                     cv2.LINE_AA,
                 )

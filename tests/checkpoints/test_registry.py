@@ -12,7 +12,7 @@ def test_names_and_hashes_are_well_formed():
     names = [entry.name for entry in entries]
     assert len(set(names)) == len(names)
     for entry in entries:
-        assert entry.files and entry.licence and entry.homepage.startswith("https://")
+        assert entry.files and entry.license and entry.homepage.startswith("https://")
         for file in entry.files:
             assert file.sources
             assert "/" not in file.name

@@ -33,7 +33,7 @@ def photos(tmp_path):
     return folder
 
 
-class MeanColour:
+class MeanColor:
     """A feature network that needs no weights."""
 
     name, suffix, width = "vgg16", "-VGG", 3
@@ -47,7 +47,7 @@ class FakeProbes(Probes):
 
     def __init__(self, *, features, offline, device):
         self.unavailable = {}
-        self.features = MeanColour() if features else None
+        self.features = MeanColor() if features else None
 
     def look(self, picture):
         value = float(picture.mean())

@@ -221,7 +221,7 @@ def test_drawings_and_small_photos_are_translated(run, faces):
             assert size(output) == (64, 64)
 
 
-def test_a_photo_is_labelled_by_what_ships(run, tmp_path):
+def test_a_photo_is_labeled_by_what_ships(run, tmp_path):
     encoder, generator = write_networks(tmp_path, label_channels=19, fusion_channels=(8,))
     command = ["translate", ASTRONAUT, "-o", tmp_path / "like.png", "--task", "mask"]
     command += ["--checkpoint", encoder, "--generator", generator, "--frame", "face"]

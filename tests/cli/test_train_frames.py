@@ -14,7 +14,7 @@ from tests.tiny_styleganex import tiny_encoder, tiny_stylegan2
 from tests.training.frames.tiny_frames import TINY, write_cutouts
 from toonify.checkpoints import load_encoder, load_generator, save_encoder, save_generator
 from toonify.editing.directions import find_direction
-from toonify.inversion.translation import label_colours
+from toonify.inversion.translation import label_colors
 from toonify.training.frames.cutouts import INDEX, CutoutSet
 from toonify.training.frames.tasks import SIZES, TASKS
 
@@ -44,7 +44,7 @@ def people(tmp_path):
     for index in range(20):
         pictures = {
             "people": random.integers(0, 255, (64, 64, 3), dtype=np.uint8),
-            "masks": label_colours()[random.integers(0, 19, (32, 32))],
+            "masks": label_colors()[random.integers(0, 19, (32, 32))],
             "sketches": np.full((32, 32), 10 * index, np.uint8),
         }
         for folder, pixels in pictures.items():

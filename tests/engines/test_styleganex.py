@@ -21,11 +21,11 @@ PAINT = {"mina": (40, 200, 40), "jun": (230, 40, 230)}
 POINTS = np.float32([[-1, 0], [1, 0], [0, 1], [-0.8, 2], [0.8, 2]])
 
 
-def face_in(centre: tuple[float, float], unit: float, turn: float = 0.0) -> Face:
+def face_in(center: tuple[float, float], unit: float, turn: float = 0.0) -> Face:
     """Its eyes are two units apart, their middle at `centre`; turned by degrees."""
     angle = np.radians(turn)
     rotation = np.float32([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
-    points = POINTS @ rotation.T * unit + np.float32(centre)
+    points = POINTS @ rotation.T * unit + np.float32(center)
     box = np.concatenate([points.min(0) - unit, points.max(0) + unit])
     return Face(f32(box), 1.0, f32(points))
 
@@ -53,8 +53,8 @@ class Network:
         drawn = []
         for frame in frames:
             toon = cv2.resize(frame, (size, size), interpolation=cv2.INTER_CUBIC)
-            centre = (size // 2, size // 2)
-            cv2.circle(toon, centre, round(self.radius * size), PAINT[name], -1, cv2.LINE_AA)
+            center = (size // 2, size // 2)
+            cv2.circle(toon, center, round(self.radius * size), PAINT[name], -1, cv2.LINE_AA)
             drawn.append(np.asarray(toon))
         return drawn
 
@@ -178,9 +178,9 @@ def test_drawings_come_back_in_order_each_in_its_characters_batch() -> None:
     ]
 
 
-def disc(size: int, radius: float, centre: tuple[float, float] = (0.5, 0.5)) -> np.ndarray:
+def disc(size: int, radius: float, center: tuple[float, float] = (0.5, 0.5)) -> np.ndarray:
     y, x = (np.mgrid[:size, :size] + 0.5) / size
-    return (x - centre[0]) ** 2 + (y - centre[1]) ** 2 < radius**2
+    return (x - center[0]) ** 2 + (y - center[1]) ** 2 < radius**2
 
 
 def region_and_toon() -> tuple[Alignment, np.ndarray]:
@@ -248,11 +248,11 @@ def test_a_drawing_of_any_size_is_laid_in_where_the_face_is(scale: float, unit: 
     assert count == 1
     painted = (np.abs(drawn.astype(int) - PAINT["jun"]).max(2) < 40) & (drawn != rgb).any(2)
     y, x = np.nonzero(painted)
-    centre = middle_of(engine.region(rgb, face))
-    assert np.abs([x.mean() - centre[0], y.mean() - centre[1]]).max() < 0.05 * 8 * unit
+    center = middle_of(engine.region(rgb, face))
+    assert np.abs([x.mean() - center[0], y.mean() - center[1]]).max() < 0.05 * 8 * unit
     radius = np.sqrt(painted.sum() / np.pi)
     assert radius == pytest.approx(0.25 * REACH * 8 * unit, rel=0.12)
-    away = np.hypot(*(np.mgrid[:720, :960][::-1] - centre[:, None, None])) > 1.25 * radius + 8
+    away = np.hypot(*(np.mgrid[:720, :960][::-1] - center[:, None, None])) > 1.25 * radius + 8
     assert np.array_equal(drawn[away], rgb[away]), "the frame's own pixels stay"
 
 

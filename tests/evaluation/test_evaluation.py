@@ -94,7 +94,7 @@ def test_deviations_forgive_what_a_character_always_does():
     assert entries[0]["identity"] == pytest.approx(0.9)
 
 
-class MeanColour:
+class MeanColor:
     """A feature network that needs no weights."""
 
     name, suffix, width = "mean", "-MEAN", 3
@@ -109,23 +109,23 @@ def test_features_of_a_folder_of_drawings(tmp_path):
     (tmp_path / "mina/torn.png").write_bytes(b"not one")
     told: list[str] = []
     found = drawing_features(
-        tmp_path, ("mina", "otto"), MeanColour(), size=16, on_failure=told.append
+        tmp_path, ("mina", "otto"), MeanColor(), size=16, on_failure=told.append
     )
     assert list(found) == ["mina"] and found["mina"][:, 0].tolist() == list(range(0, 100, 10))
     assert len(told) == 1 and "torn.png" in told[0]
     with pytest.raises(InputError, match="otto"):
-        drawing_features(tmp_path, ("otto",), MeanColour(), size=16)
+        drawing_features(tmp_path, ("otto",), MeanColor(), size=16)
 
 
 def test_gallery_is_one_safe_file(tmp_path):
     run = some_run(2)
     name = 'a"</script><script>alert(1)</script>.jpg'
-    grey = np.full((40, 40, 3), 128, np.uint8)
+    gray = np.full((40, 40, 3), 128, np.uint8)
     page = tmp_path / "index.html"
     report = {"photos": {"failed": [{"photo": name, "error": f"{name}: no face"}]}}
     with Gallery(page, [("tiny", "mina"), ("tiny", "otto")], photos=2) as gallery:
-        gallery.add(name, grey, [grey, grey])
-        gallery.add("b.jpg", grey, [grey, grey])
+        gallery.add(name, gray, [gray, gray])
+        gallery.add("b.jpg", gray, [gray, gray])
         assert not page.exists()
         gallery.finish(report, run, [Subject()])
     assert list(tmp_path.iterdir()) == [page]

@@ -33,7 +33,7 @@ def test_color_differences_are_the_published_ones(first, second, difference):
     assert ciede2000(second, first) == pytest.approx(difference, abs=1e-4)
 
 
-def test_lab_of_white_and_grey():
+def test_lab_of_white_and_gray():
     lab = to_lab(np.uint8([[[255, 255, 255], [119, 119, 119]]]))
     assert np.allclose(lab[0, 0], [100, 0, 0], atol=0.1) and lab[0, 1, 0] == pytest.approx(
         50, abs=1

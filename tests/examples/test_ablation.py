@@ -79,7 +79,7 @@ def test_figures_table():
 
 def test_pictures_of_the_documentation_stay_small(tmp_path):
     noise = np.random.default_rng(0).integers(0, 256, (700, 900, 3), dtype=np.uint8)
-    grid = pages.labelled_grid(["photo", "x"], [[noise[:600], None]], tile=400)
+    grid = pages.labeled_grid(["photo", "x"], [[noise[:600], None]], tile=400)
     assert grid.shape == (22 + 403, 2 * 403 + 3, 3) and (grid[30:, 420:] == 255).all()
     pages.write_small(tmp_path / "a.jpg", noise)
     assert (tmp_path / "a.jpg").stat().st_size < pages.LARGEST

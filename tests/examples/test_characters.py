@@ -43,7 +43,7 @@ def test_same_arguments_same_pixels(name):
     assert np.array_equal(draw(name, pose, size=SIZE), draw(name, pose, size=SIZE))
 
 
-def test_the_six_differ_in_colour_and_shape():
+def test_the_six_differ_in_color_and_shape():
     pictures = [draw(n, Pose(), size=64, background="random:1") for n in NAMES]
     shapes = [draw(n, Pose(), size=64, with_alpha=True)[..., 3] for n in NAMES]
     for i in range(len(NAMES)):
@@ -83,22 +83,22 @@ def test_pose_extremes_keep_landmarks_on_the_drawing():
             assert (alpha[y, x] > 128).all(), (name, yaw, pitch)
 
 
-def iris_centre(picture: np.ndarray) -> np.ndarray:
+def iris_center(picture: np.ndarray) -> np.ndarray:
     """(2, 2) centres of kit's green irises, left and right, in 0..1."""
     r, g, b = picture.astype(int).transpose(2, 0, 1)
     green = (g > r + 35) & (g > b + 20)
     y, x = np.nonzero(green)
     left = x < picture.shape[1] * 0.52
-    centres = [[x[s].mean() + 0.5, y[s].mean() + 0.5] for s in (left, ~left)]
-    return np.asarray(centres) / picture.shape[0]
+    centers = [[x[s].mean() + 0.5, y[s].mean() + 0.5] for s in (left, ~left)]
+    return np.asarray(centers) / picture.shape[0]
 
 
 def test_anchors_move_the_whole_drawing():
     turn = 0.9 * np.array([[np.cos(0.15), -np.sin(0.15)], [np.sin(0.15), np.cos(0.15)]])
     anchors = (np.array([[0.38, 0.47], [0.62, 0.47], [0.5, 0.73]]) - 0.5) @ turn.T + (0.52, 0.46)
     pose = Pose()
-    free = iris_centre(cv2.GaussianBlur(plain("kit", pose, None), (3, 3), 0))
-    held = iris_centre(cv2.GaussianBlur(plain("kit", pose, anchors), (3, 3), 0))
+    free = iris_center(cv2.GaussianBlur(plain("kit", pose, None), (3, 3), 0))
+    held = iris_center(cv2.GaussianBlur(plain("kit", pose, anchors), (3, 3), 0))
     offset = free - landmarks("kit", pose)[:2]  # a look's own iris offset, a few thousandths
     assert np.abs(held - offset - anchors[:2]).max() < 0.01
 

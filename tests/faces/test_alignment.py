@@ -13,10 +13,10 @@ from toonify.faces.types import is_plausible, points5_from_68
 UPRIGHT = np.float32([[-1, 0], [1, 0], [0, 1], [-0.8, 2], [0.8, 2]])  # eyes 2 apart, mouth 2 below
 
 
-def face_at(centre: tuple[float, float], unit: float, angle: float = 0.0) -> Face:
+def face_at(center: tuple[float, float], unit: float, angle: float = 0.0) -> Face:
     """A face whose eyes are 2 * unit px apart, turned clockwise by `angle` degrees."""
     c, s = np.cos(np.radians(angle)), np.sin(np.radians(angle))
-    points = UPRIGHT * unit @ np.float32([[c, s], [-s, c]]) + np.float32(centre)
+    points = UPRIGHT * unit @ np.float32([[c, s], [-s, c]]) + np.float32(center)
     box = np.concatenate([points.min(0) - unit, points.max(0) + unit])
     return Face(box.astype(np.float32), 1.0, points.astype(np.float32))
 

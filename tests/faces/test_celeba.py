@@ -41,7 +41,7 @@ def test_a_turned_head_keeps_its_sides() -> None:
     assert middle(labels, "upper lip")[1] > middle(labels, "lower lip")[1]
 
 
-def test_a_photograph_is_labelled_by_what_ships() -> None:
+def test_a_photograph_is_labeled_by_what_ships() -> None:
     photo = cv2.cvtColor(cv2.imread(str(ASTRONAUT)), cv2.COLOR_BGR2RGB)
     labels = load_parser(Path("default"))(photo)
     assert labels.shape == photo.shape[:2]

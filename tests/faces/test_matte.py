@@ -40,8 +40,8 @@ def silhouette(size: int) -> np.ndarray:
     return mask > 0
 
 
-def face_in(centre: tuple[float, float], unit: float) -> Face:
-    points = POINTS * unit + np.float32(centre)
+def face_in(center: tuple[float, float], unit: float) -> Face:
+    points = POINTS * unit + np.float32(center)
     box = np.concatenate([points.min(0) - unit, points.max(0) + unit])
     return Face(box.astype(np.float32), 1.0, points.astype(np.float32))
 

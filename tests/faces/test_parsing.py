@@ -27,7 +27,7 @@ def portrait() -> np.ndarray:
     return cv2.resize(picture[0:250, 100:350], (256, 256), interpolation=cv2.INTER_AREA)
 
 
-def test_a_photograph_is_labelled(parser: FaceParser, portrait: np.ndarray) -> None:
+def test_a_photograph_is_labeled(parser: FaceParser, portrait: np.ndarray) -> None:
     parsing = parser.parse(portrait)
     assert parsing.labels.shape == (128, 128, len(LABELS))
     np.testing.assert_allclose(parsing.labels.sum(axis=2), 1, atol=1e-4)

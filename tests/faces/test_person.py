@@ -23,18 +23,18 @@ def disc(height: int, width: int, radius: int) -> np.ndarray:
     return cv2.GaussianBlur(matte, (0, 0), 1)
 
 
-def before(picture: np.ndarray, matte: np.ndarray, colour=(250, 0, 0)) -> np.ndarray:
+def before(picture: np.ndarray, matte: np.ndarray, color=(250, 0, 0)) -> np.ndarray:
     """Somebody of that colour before a picture."""
-    mixed = picture + (np.float32(colour) - picture) * matte[..., None]
+    mixed = picture + (np.float32(color) - picture) * matte[..., None]
     return np.rint(mixed).astype(np.uint8)
 
 
 @pytest.mark.parametrize("size", [(64, 64), (61, 90), (128, 33)])
-@pytest.mark.parametrize("colour", [(250, 0, 0), (0, 0, 0), (255, 255, 255)])
-def test_a_flat_background_is_found_behind_a_disc(size: tuple[int, int], colour) -> None:
+@pytest.mark.parametrize("color", [(250, 0, 0), (0, 0, 0), (255, 255, 255)])
+def test_a_flat_background_is_found_behind_a_disc(size: tuple[int, int], color) -> None:
     wall = np.full((*size, 3), (60, 120, 200), np.float32)
     matte = disc(*size, min(size) // 3)
-    filled = fill_behind(before(wall, matte, colour), matte)
+    filled = fill_behind(before(wall, matte, color), matte)
     assert filled.shape == wall.shape and filled.dtype == np.uint8
     assert np.abs(filled.astype(int) - wall).max() <= 2, "nothing of the person shines through"
 
@@ -58,7 +58,7 @@ def test_pictures_that_are_covered_wholly_or_not_at_all() -> None:
     assert not fill_behind(picture, np.ones((40, 56), np.float32)).any(), "there is no colour"
 
 
-def test_a_single_sure_pixel_gives_all_its_colour() -> None:
+def test_a_single_sure_pixel_gives_all_its_color() -> None:
     picture = np.random.default_rng(1).integers(0, 256, (32, 32, 3), dtype=np.uint8)
     sure = np.zeros((32, 32), np.float32)
     sure[5, 7] = 1
@@ -71,19 +71,19 @@ def person(size: int = 256, *, hair: bool = True) -> tuple[np.ndarray, np.ndarra
     picture = np.full((size, size, 3), (150, 150, 140), np.uint8)
     matte, long = (np.zeros((size, size), np.uint8) for _ in "ab")
 
-    def paint(mask: np.ndarray, colour) -> None:
-        picture[mask > 0] = colour
+    def paint(mask: np.ndarray, color) -> None:
+        picture[mask > 0] = color
         matte[mask > 0] = 1
 
     body, face = np.zeros_like(matte), np.zeros_like(matte)
     cv2.ellipse(body, (size // 2, size), (round(100 * s), round(40 * s)), 0, 0, 360, 1, -1)
     if hair:
-        centre, axes = (size // 2, round(130 * s)), (round(84 * s), round(105 * s))
-        cv2.ellipse(long, centre, axes, 0, 0, 360, 1, -1)
+        center, axes = (size // 2, round(130 * s)), (round(84 * s), round(105 * s))
+        cv2.ellipse(long, center, axes, 0, 0, 360, 1, -1)
     paint(body, CLOTH)
     paint(long, HAIR)
-    centre, axes = (size // 2, round(150 * s)), (round(58 * s), round(82 * s))
-    cv2.ellipse(face, centre, axes, 0, 0, 360, 1, -1)
+    center, axes = (size // 2, round(150 * s)), (round(58 * s), round(82 * s))
+    cv2.ellipse(face, center, axes, 0, 0, 360, 1, -1)
     paint(face, SKIN)
     noise = np.random.default_rng(2).normal(0, 3, picture.shape)
     picture = np.clip(picture + noise, 0, 255).astype(np.uint8)

@@ -13,7 +13,7 @@ from toonify.faces.templates import (
     HEAD_TOP,
     Frame,
     cut,
-    frame_of_centre,
+    frame_of_center,
     frame_of_face,
     frame_of_head,
     frame_of_points,
@@ -92,7 +92,7 @@ def test_no_outline_in_texture_or_on_an_empty_page() -> None:
 
 def test_middle_is_the_whole_of_a_square() -> None:
     rgb = np.random.default_rng(0).integers(0, 255, (64, 64, 3), dtype=np.uint8)
-    np.testing.assert_allclose(cut(rgb, frame_of_centre(64, 64), 64).astype(int), rgb, atol=1)
+    np.testing.assert_allclose(cut(rgb, frame_of_center(64, 64), 64).astype(int), rgb, atol=1)
 
 
 def test_beyond_the_border_comes_the_backdrop() -> None:

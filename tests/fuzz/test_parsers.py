@@ -10,7 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tests.fuzz.targets import TARGETS
-from toonify.cli.align import parse_colour
+from toonify.cli.align import parse_color
 from toonify.cli.common import hoist_globals
 from toonify.editing.edits import layer_range
 from toonify.errors import ToonifyError
@@ -75,7 +75,7 @@ TEXTS = st.one_of(
     "parse",
     [
         parse_pixels,
-        parse_colour,
+        parse_color,
         parse_background,
         check_name,
         visible,

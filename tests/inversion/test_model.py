@@ -10,7 +10,7 @@ from toonify.errors import ModelError
 from toonify.inversion.frames import AlignedInput
 from toonify.inversion.latents import Latents, fit_codes
 from toonify.inversion.model import FaceModel
-from toonify.inversion.optimise import (
+from toonify.inversion.optimize import (
     RefineSettings,
     TuneSettings,
     likeness,

@@ -14,7 +14,7 @@ from toonify.inversion.model import FaceModel
 from toonify.inversion.translation import (
     OnnxParser,
     check_encoder,
-    label_colours,
+    label_colors,
     mask_tensor,
     read_mask,
     sketch_tensor,
@@ -29,27 +29,27 @@ def save(path: Path, values: np.ndarray, mode: str | None = None) -> Path:
     picture = Image.fromarray(values)
     if mode == "P":
         picture = Image.fromarray(values, "P")
-        picture.putpalette(label_colours().tobytes() + bytes(768 - 57))
+        picture.putpalette(label_colors().tobytes() + bytes(768 - 57))
     picture.save(path)
     return path
 
 
-def test_masks_are_read_as_grey_palette_three_channels_or_colours(tmp_path):
-    colours = label_colours()
-    assert len({tuple(c) for c in colours.tolist()}) == 19
+def test_masks_are_read_as_gray_palette_three_channels_or_colors(tmp_path):
+    colors = label_colors()
+    assert len({tuple(c) for c in colors.tolist()}) == 19
     for path in (
         save(tmp_path / "grey.png", LABELS),
         save(tmp_path / "palette.png", LABELS, "P"),
         save(tmp_path / "three.png", np.repeat(LABELS[..., None], 3, axis=2)),
-        save(tmp_path / "colours.png", colours[LABELS]),
+        save(tmp_path / "colours.png", colors[LABELS]),
     ):
         assert np.array_equal(read_mask(path), LABELS)
 
 
-def test_unknown_labels_and_colours_are_named(tmp_path):
+def test_unknown_labels_and_colors_are_named(tmp_path):
     with pytest.raises(UsageError, match="label 25"):
         read_mask(save(tmp_path / "a.png", LABELS + np.uint8(7)))
-    rgb = label_colours()[LABELS]
+    rgb = label_colors()[LABELS]
     rgb[3, 5] = (1, 2, 3)
     with pytest.raises(UsageError, match=r"\(1, 2, 3\)"):
         read_mask(save(tmp_path / "b.png", rgb))
@@ -69,7 +69,7 @@ def test_drawings_become_different_faces_of_the_same_layout(labels):
     model = FaceModel(tiny_stylegan2(), encoder)
     drawing = mask_tensor(LABELS)
     if labels == 1:
-        drawing = sketch_tensor(label_colours()[LABELS])
+        drawing = sketch_tensor(label_colors()[LABELS])
     assert drawing.shape == (1, labels, 40, 48)
     task = "sketch" if labels == 1 else "mask"
     first, second = translate_drawing(model, drawing, task, samples=2, seed=3)

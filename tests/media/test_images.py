@@ -61,14 +61,14 @@ def test_damaged_exif_is_ignored() -> None:
     assert read_image(data).rgb.shape == (24, 40, 3)
 
 
-def test_sixteen_bit_grey_is_scaled_not_clipped() -> None:
+def test_sixteen_bit_gray_is_scaled_not_clipped() -> None:
     ramp = np.linspace(0, 65535, 256).astype(np.uint16)[None].repeat(3, 0)
     for format in ("PNG", "TIFF"):
         got = read_image(saved(pil.fromarray(ramp), format)).rgb
         np.testing.assert_allclose(got[0, :, 1].astype(int), np.arange(256), atol=1)
 
 
-def test_sixteen_bit_colour_is_scaled() -> None:
+def test_sixteen_bit_color_is_scaled() -> None:
     def chunk(kind: bytes, body: bytes) -> bytes:
         crc = struct.pack(">I", zlib.crc32(kind + body))
         return struct.pack(">I", len(body)) + kind + body + crc
@@ -95,9 +95,9 @@ def test_cmyk_jpeg() -> None:
     assert np.abs(got.astype(int) - picture()).mean() < 6
 
 
-def test_grey_and_one_bit() -> None:
-    grey = pil.fromarray(picture()[..., 0])
-    assert np.array_equal(read_image(saved(grey, "PNG")).rgb[..., 2], picture()[..., 0])
+def test_gray_and_one_bit() -> None:
+    gray = pil.fromarray(picture()[..., 0])
+    assert np.array_equal(read_image(saved(gray, "PNG")).rgb[..., 2], picture()[..., 0])
     bits = pil.fromarray((picture()[..., 0] > 127).astype(np.uint8) * 255).convert("1")
     got = read_image(saved(bits, "PNG"))
     assert set(np.unique(got.rgb)) == {0, 255} and got.alpha is None
@@ -128,8 +128,8 @@ def test_embedded_profile_is_converted() -> None:
     # A profile with the reds and greens exchanged would be exotic; Lab's white and grey suffice
     # to tell that the conversion ran: gamma 1.0 RGB makes mid grey much lighter in sRGB.
     linear = _gamma_one_profile()
-    grey = np.full((8, 8, 3), 64, np.uint8)
-    got = read_image(saved(pil.fromarray(grey), "PNG", icc_profile=linear))
+    gray = np.full((8, 8, 3), 64, np.uint8)
+    got = read_image(saved(pil.fromarray(gray), "PNG", icc_profile=linear))
     assert got.icc == linear
     np.testing.assert_allclose(got.rgb.mean(), 137, atol=3)
 

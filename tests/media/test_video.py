@@ -104,7 +104,7 @@ def test_odd_sides_get_a_line_more(tmp_path):
     assert "64x48" in described(output)
 
 
-def test_colours_are_kept_and_described(tmp_path):
+def test_colors_are_kept_and_described(tmp_path):
     source, output = tmp_path / "a.mkv", tmp_path / "b.mkv"
     tags = "setparams=range=pc:colorspace=bt709:color_primaries=bt709:color_trc=bt709"
     scale = f"scale=out_color_matrix=bt709:out_range=pc,format=yuv420p,{tags}"

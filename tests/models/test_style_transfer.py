@@ -191,5 +191,5 @@ def test_recoloring_meets_mean_and_covariance():
     wanted_mean, wanted = color_statistics(other)
     assert torch.allclose(mean, wanted_mean, atol=1e-4)
     assert torch.allclose(covariance, wanted, atol=2e-3)
-    grey = torch.full((1, 3, 8, 8), 0.5)
-    assert recolored(grey, wanted_mean, wanted).isfinite().all()
+    gray = torch.full((1, 3, 8, 8), 0.5)
+    assert recolored(gray, wanted_mean, wanted).isfinite().all()

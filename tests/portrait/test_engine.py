@@ -33,8 +33,8 @@ def lightness(rgb):
 
 
 def flat_share(rgb):
-    grey = np.float32(cv2.cvtColor(rgb, cv2.COLOR_RGB2GRAY))
-    spread = cv2.blur(grey * grey, (7, 7)) - cv2.blur(grey, (7, 7)) ** 2
+    gray = np.float32(cv2.cvtColor(rgb, cv2.COLOR_RGB2GRAY))
+    spread = cv2.blur(gray * gray, (7, 7)) - cv2.blur(gray, (7, 7)) ** 2
     return float((np.sqrt(np.maximum(spread, 0)) < 2).mean())
 
 

@@ -15,9 +15,9 @@ from toonify.portrait.shapes import (
 )
 
 
-def disc(radius, size=64, centre=(32, 30)):
+def disc(radius, size=64, center=(32, 30)):
     y, x = np.mgrid[:size, :size].astype(np.float32)
-    return np.float32(radius - np.hypot(x - centre[0], y - centre[1]))
+    return np.float32(radius - np.hypot(x - center[0], y - center[1]))
 
 
 def test_a_disc_is_cut_where_it_is():
@@ -28,7 +28,7 @@ def test_a_disc_is_cut_where_it_is():
 
 
 def test_small_islands_go_and_holes_stay():
-    field = np.maximum(disc(20), disc(2, centre=(5, 58)))
+    field = np.maximum(disc(20), disc(2, center=(5, 58)))
     field = np.minimum(field, -disc(8))
     assert len(cut(field)) == 3
     rings = cut(field, area=60)

@@ -5,7 +5,7 @@ import torch
 
 from toonify.errors import UsageError
 from toonify.training.augment import PRESETS, AdaController, AugmentPipe
-from toonify.training.augment.colour import colour, recolour
+from toonify.training.augment.color import color, recolor
 from toonify.training.augment.corruption import amplify, band_gains
 from toonify.training.augment.draws import Draws
 from toonify.training.augment.geometry import move, warp
@@ -114,11 +114,11 @@ def test_warping_agrees_with_the_picture() -> None:
     assert error[..., 3:-3, 3:-3].abs().mean() < 0.05
 
 
-def test_colour_keeps_places() -> None:
+def test_color_keeps_places() -> None:
     """A flat grey half and a flat half of another grey stay flat."""
     images = torch.zeros(8, 3, 16, 16)
     images[..., 8:] = 0.5
-    out = recolour(images, colour(draws(8)))
+    out = recolor(images, color(draws(8)))
     assert out[..., :8].std(dim=(2, 3)).max() < 1e-6
     assert out[..., 8:].std(dim=(2, 3)).max() < 1e-6
 

@@ -11,14 +11,14 @@ from toonify.training import data
 from toonify.training.data import load_drawings, prepare
 
 
-def draw(path: Path, size: tuple[int, int] = (64, 64), colour: tuple = (255, 0, 0)) -> None:
+def draw(path: Path, size: tuple[int, int] = (64, 64), color: tuple = (255, 0, 0)) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
-    Image.new("RGBA" if len(colour) == 4 else "RGB", size, colour).save(path)
+    Image.new("RGBA" if len(color) == 4 else "RGB", size, color).save(path)
 
 
 def test_reads_recursively_with_characters(tmp_path: Path) -> None:
     draw(tmp_path / "mina" / "a.png")
-    draw(tmp_path / "bram" / "deep" / "b.png", colour=(0, 255, 0))
+    draw(tmp_path / "bram" / "deep" / "b.png", color=(0, 255, 0))
     draw(tmp_path / "top.png", size=(40, 90))
     drawings = load_drawings(tmp_path, 32)
     assert drawings.names == ["bram/deep/b.png", "mina/a.png", "top.png"]
@@ -74,7 +74,7 @@ def test_cache_is_used_until_a_file_changes(
     assert (first.images == second.images).all()
     assert first.skipped == second.skipped and first.names == second.names
     monkeypatch.undo()
-    draw(tmp_path / "in" / "a.png", colour=(0, 0, 255), size=(80, 80))
+    draw(tmp_path / "in" / "a.png", color=(0, 0, 255), size=(80, 80))
     third = load_drawings(tmp_path / "in", 32, cache=tmp_path / "cache")
     assert third.images[0, :, 0, 0].tolist() == [0, 0, 255]
 

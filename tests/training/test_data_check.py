@@ -26,9 +26,9 @@ def head(character: str, number: int, side: int = 96) -> np.ndarray:
     k = side / 96
     image = np.full((side, side, 3), SKIES[character], np.uint8)
 
-    def oval(x: float, y: float, a: float, b: float, colour: tuple[int, ...]) -> None:
-        centre = (round(x * k), round(y * k))
-        cv2.ellipse(image, centre, (round(a * k), round(b * k)), 0, 0, 360, colour, -1)
+    def oval(x: float, y: float, a: float, b: float, color: tuple[int, ...]) -> None:
+        center = (round(x * k), round(y * k))
+        cv2.ellipse(image, center, (round(a * k), round(b * k)), 0, 0, 360, color, -1)
 
     oval(48, 40, 34, 36, (40, 30, 60) if character == "mina" else (200, 200, 205))
     oval(48 + dx / 2, 54, 26, 32, SKINS[character])
@@ -188,8 +188,8 @@ def test_report_goes_into_json_and_a_sheet(drawings: Path) -> None:
 
 
 def test_a_long_sheet_keeps_the_odd_ones() -> None:
-    colour = np.zeros((16, 16, 3), np.uint8)
-    cells = [Cell(colour, str(i), "odd" if i % 100 == 7 else "") for i in range(1000)]
+    color = np.zeros((16, 16, 3), np.uint8)
+    cells = [Cell(color, str(i), "odd" if i % 100 == 7 else "") for i in range(1000)]
     page = contact_sheet(cells, title="t", legend={"odd": (255, 0, 0)})
     red = (page == [255, 0, 0]).all(-1).sum(1)
     assert len(page) < 40 * 140 and (red >= 112).sum() > 0

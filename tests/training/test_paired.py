@@ -30,8 +30,8 @@ class Faces:
         styles = generator.mapping(torch.randn(2, 16))[:, None].expand(-1, 8, -1)
         self.styles = styles[torch.arange(count) % 2]
         ramp = torch.linspace(-0.3, 0.3, 32).expand(3, 32, 32)
-        colours = torch.tensor([0.5, -0.5])[torch.arange(count) % 2].view(-1, 1, 1, 1)
-        self.targets = colours + ramp
+        colors = torch.tensor([0.5, -0.5])[torch.arange(count) % 2].view(-1, 1, 1, 1)
+        self.targets = colors + ramp
         self.calls, self.spoil = 0, spoil
 
     def __len__(self) -> int:

@@ -77,7 +77,7 @@ def test_seed_decides() -> None:
 def test_plateau_ends_early() -> None:
     generator = tiny_generator("mobile")
     codes, images = known(generator, 1)
-    settings = replace(SETTINGS, steps=400, patience=5, optimise_noise=False)
+    settings = replace(SETTINGS, steps=400, patience=5, optimize_noise=False)
     result = project(images, generator, loss=LOSS, settings=settings, start=codes)
     assert result.steps < 250
 
@@ -118,7 +118,7 @@ def test_noise_penalty_sees_structure() -> None:
             size = unit.shape[-1]
             smooth = F.interpolate(unit[:1, :, ::4, ::4], size=(size, size))
             unit[0] = smooth[0]
-    maps.normalise()
+    maps.normalize()
     structured = maps.penalty().detach()
     assert structured[0] > 3 * white[0]
     assert float(structured[1]) == pytest.approx(float(white[1]), rel=0.2)
@@ -198,7 +198,7 @@ def test_the_better_of_both_starts_is_kept() -> None:
 def test_without_patience_every_step_is_taken() -> None:
     generator = tiny_generator("mobile")
     codes, images = known(generator, 1)
-    settings = replace(SETTINGS, steps=60, patience=0, optimise_noise=False)
+    settings = replace(SETTINGS, steps=60, patience=0, optimize_noise=False)
     assert project(images, generator, loss=LOSS, settings=settings, start=codes).steps == 60
 
 
@@ -211,7 +211,7 @@ def test_too_high_a_rate_never_ends_worse_than_it_began(family: str) -> None:
     wild = replace(SETTINGS, steps=4, lr=50.0)
     result = project(images, generator, loss=PixelsAlone(), settings=wild, start=nearly)
     assert (result.losses <= 2 * began + 1e-6).all()  # the loss counts pixels twice
-    fixed = replace(wild, optimise_noise=False)
+    fixed = replace(wild, optimize_noise=False)
     result = project(images, generator, loss=PixelsAlone(), settings=fixed, start=nearly)
     drawn = to_uint8(generator(result.codes)).int()
     assert (result.reconstructions.int() - drawn).abs().max() <= 1

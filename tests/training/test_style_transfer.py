@@ -14,7 +14,7 @@ from toonify.training.style_transfer import (
     PictureFolder,
     StyleTrainer,
     StyleTrainSettings,
-    normalised_vgg16,
+    normalized_vgg16,
     random_crop,
 )
 
@@ -90,7 +90,7 @@ def test_vgg_s_channels_get_a_mean_activation_of_one():
     shapes = [(64, 3), (64, 64), (128, 64), (128, 128), (256, 128)]
     trunk = [(0.1 * torch.randn(*shape, 3, 3), torch.zeros(shape[0])) for shape in shapes]
     samples = torch.rand(4, 3, 24, 24)
-    encoder = normalised_vgg16(trunk, samples, depths=(2, 2))
+    encoder = normalized_vgg16(trunk, samples, depths=(2, 2))
     assert encoder.widths == (64, 128, 256)
     with torch.no_grad():
         means = encoder.features(samples)[-1].mean((0, 2, 3))

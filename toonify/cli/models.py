@@ -52,7 +52,7 @@ def list_models(ctx: typer.Context) -> None:
             "name": entry.name,
             "kind": entry.kind,
             "title": entry.title,
-            "licence": entry.licence,
+            "licence": entry.license,
             "homepage": entry.homepage,
             "cached": cached,
             "path": str(cache.location(entry)),
@@ -136,7 +136,7 @@ def info(
         record |= {
             "title": entry.title,
             "kind": entry.kind,
-            "licence": entry.licence,
+            "licence": entry.license,
             "homepage": entry.homepage,
             "cached": cache.is_cached(entry),
             "path": str(path),

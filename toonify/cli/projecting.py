@@ -123,7 +123,7 @@ def load_projector(settings: Settings, options: ProjectionOptions) -> Projector:
             batch_size=options.batch_size,
             lr=options.lr,
             patience=options.patience,
-            optimise_noise=options.noise,
+            optimize_noise=options.noise,
             seed=settings.seed,
             dtype=dtype,
         ),

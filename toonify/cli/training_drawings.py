@@ -38,7 +38,7 @@ def _drawing(options: FrameOptions, name: str, size: int) -> np.ndarray:
     from toonify.errors import InputError
     from toonify.inversion.translation import read_mask
     from toonify.media.images import read_image
-    from toonify.training.data import centre_square
+    from toonify.training.data import center_square
 
     assert options.drawings is not None
     stem = Path(name).with_suffix("")
@@ -49,7 +49,7 @@ def _drawing(options: FrameOptions, name: str, size: int) -> np.ndarray:
             f"no drawing of {name} in {options.drawings}", hint="Name it as the photograph."
         )
     if options.task == "mask":
-        labels = centre_square(read_mask(found[0]))
+        labels = center_square(read_mask(found[0]))
         return np.asarray(cv2.resize(labels, (size, size), interpolation=cv2.INTER_NEAREST))
-    grey = cv2.cvtColor(centre_square(read_image(found[0]).flat), cv2.COLOR_RGB2GRAY)
-    return np.asarray(cv2.resize(grey, (size, size), interpolation=cv2.INTER_AREA), np.uint8)
+    gray = cv2.cvtColor(center_square(read_image(found[0]).flat), cv2.COLOR_RGB2GRAY)
+    return np.asarray(cv2.resize(gray, (size, size), interpolation=cv2.INTER_AREA), np.uint8)

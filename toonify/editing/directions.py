@@ -195,8 +195,8 @@ def fit_direction(positive: Tensor, negative: Tensor) -> Tensor:
     weight = torch.cat(
         [torch.full((len(side),), 0.5 / len(side)) for side in (positive, negative)]
     ).double()
-    centre = (weight[:, None] * x).sum(dim=0)
-    scaled = (x - centre) * weight.sqrt()[:, None]
+    center = (weight[:, None] * x).sum(dim=0)
+    scaled = (x - center) * weight.sqrt()[:, None]
     gram = scaled @ scaled.T  # of the samples: far fewer than a code has numbers
     ridge = gram.diagonal().mean() * torch.eye(len(x), dtype=x.dtype)
     normal = scaled.T @ torch.linalg.solve(gram + ridge, y * weight.sqrt())

@@ -59,7 +59,7 @@ def strip(pictures: Sequence[RGB]) -> RGB:
     return np.concatenate(parts, axis=1)
 
 
-def labelled(picture: RGB, text: str) -> RGB:
+def labeled(picture: RGB, text: str) -> RGB:
     """A picture with a line of black text on white above it."""
     page = Image.new("RGB", (picture.shape[1], picture.shape[0] + LABEL), "white")
     page.paste(Image.fromarray(picture), (0, LABEL))

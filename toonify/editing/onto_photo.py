@@ -138,9 +138,9 @@ def _reach() -> Points:
 
 def _flow(before: RGB, after: RGB) -> Points:
     """(S, S, 2) px: where in `before` each pixel of `after` comes from."""
-    grey = [cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY) for picture in (after, before)]
+    gray = [cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY) for picture in (after, before)]
     finder = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
-    flow = f32(finder.calc(grey[0], grey[1], None))  # type: ignore[call-overload]
+    flow = f32(finder.calc(gray[0], gray[1], None))  # type: ignore[call-overload]
     length = np.hypot(flow[..., 0], flow[..., 1])
     limit = LONGEST * SIZE
     flow *= np.minimum(1, limit / np.maximum(length, 1e-6))[..., None]

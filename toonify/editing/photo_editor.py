@@ -20,7 +20,7 @@ from toonify.inversion.model import FaceModel
 
 CROP = 256  # px of the crop that the encoder reads
 GROWN = 5  # px of 64 by which a region is widened, for what an edit adds to it
-FACE_CENTRE, FACE_AXES = (0.5, 0.6), (0.29, 0.36)  # of the region "face", in sides of the crop
+FACE_CENTER, FACE_AXES = (0.5, 0.6), (0.29, 0.36)  # of the region "face", in sides of the crop
 
 
 class PhotoEditor:
@@ -103,7 +103,7 @@ def grown(mask: Points) -> Points:
 def face_region(side: int = 64) -> Points:
     """(side, side): eyes, nose and mouth of an aligned face, fading out around them."""
     axis = (np.arange(side, dtype=np.float32) + 0.5) / side
-    x = (axis[None, :] - FACE_CENTRE[0]) / FACE_AXES[0]
-    y = (axis[:, None] - FACE_CENTRE[1]) / FACE_AXES[1]
+    x = (axis[None, :] - FACE_CENTER[0]) / FACE_AXES[0]
+    y = (axis[:, None] - FACE_CENTER[1]) / FACE_AXES[1]
     at = np.clip((1.15 - np.hypot(x, y)) / 0.4, 0, 1)
     return f32(at * at * (3 - 2 * at))

@@ -161,9 +161,9 @@ class _Window:
         area = out[y0:y1, x0:x1]
         below = f32(self._below_jaw() * np.clip(self.skin, 0, 1) * (1 - self.cover))
         # The drawing's skin, seen on its chin and cheeks.
-        centre = self.jaw[len(self.jaw) // 2] - self.down * 16 * self.unit
+        center = self.jaw[len(self.jaw) // 2] - self.down * 16 * self.unit
         yy, xx = np.mgrid[: self.size[1], : self.size[0]]
-        near = (np.hypot(xx - centre[0], yy - centre[1]) < 26 * self.unit) & (mask > 0.9)
+        near = (np.hypot(xx - center[0], yy - center[1]) < 26 * self.unit) & (mask > 0.9)
         if not near.any() or float(below.sum()) < 40 * self.unit**2:
             return
         want = np.median(to_lab(drawn)[near], axis=0)

@@ -28,10 +28,10 @@ def ciede2000(first: ArrayLike, second: ArrayLike) -> Lab:
     a1, a2 = a1 * stretch, a2 * stretch
     c1, c2 = np.hypot(a1, b1), np.hypot(a2, b2)
     h1, h2 = np.degrees(np.arctan2(b1, a1)) % 360, np.degrees(np.arctan2(b2, a2)) % 360
-    grey = c1 * c2 == 0
-    turn = np.where(grey, 0, (h2 - h1 + 180) % 360 - 180)
+    gray = c1 * c2 == 0
+    turn = np.where(gray, 0, (h2 - h1 + 180) % 360 - 180)
     hue = 2 * np.sqrt(c1 * c2) * np.sin(np.radians(turn / 2))
-    h = np.where(grey, h1 + h2, (h1 + turn / 2) % 360)
+    h = np.where(gray, h1 + h2, (h1 + turn / 2) % 360)
     l, c = (l1 + l2) / 2, (c1 + c2) / 2  # noqa: E741 (the formula's names)
     t = (
         1

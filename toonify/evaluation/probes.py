@@ -120,7 +120,7 @@ class Probes:
 
 def face_measures(found: FaceMeasures) -> dict[str, float]:
     """`MEASURES` of one FFHQ-aligned picture: angles in degrees, the rest without a unit."""
-    left, right = found.eye_centre_left, found.eye_centre_right
+    left, right = found.eye_center_left, found.eye_center_right
     axis = right - left
     nose = found.points[NOSE_TIP] - (left + right) / 2
     scalars = {

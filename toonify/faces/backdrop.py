@@ -25,7 +25,7 @@ class HeadPatch:
         weight: (GRID, GRID) float32, 0..1, where it is painted.
     """
 
-    colours: RGB
+    colors: RGB
     weight: Points
 
 
@@ -97,7 +97,7 @@ def paint_patch(rgb: RGB, crop_to_photo: np.ndarray, patch: HeadPatch) -> None:
     (x0, y0, x1, y1), to_photo = placed
     area, flat = rgb[y0:y1, x0:x1], (x1 - x0, y1 - y0)
     layer = cv2.warpAffine(
-        patch.colours, to_photo, flat, flags=cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE
+        patch.colors, to_photo, flat, flags=cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE
     )
     mask = f32(np.clip(cv2.warpAffine(patch.weight, to_photo, flat), 0, 1))
     area[:] = cv2.blendLinear(

@@ -32,7 +32,7 @@ def drawing_matte(toon: RGB) -> Points | None:
     side = work.shape[0]
     if side < MIN_SIDE:
         return None
-    colours = work.reshape(-1, 3).astype(np.float32)
+    colors = work.reshape(-1, 3).astype(np.float32)
     basis = _basis(side)
     strip = np.zeros((side, side), bool)
     width = max(round(side * BORDER), 2)
@@ -41,7 +41,7 @@ def drawing_matte(toon: RGB) -> Points | None:
     strip[: round(side * 0.6), :width] = strip[: round(side * 0.6), -width:] = True
 
     seeds = strip.ravel()
-    distance, spread = _distance(basis, colours, seeds)
+    distance, spread = _distance(basis, colors, seeds)
     tolerance = float(np.clip(4 * spread, *TOLERANCE))
     if spread > MAX_SPREAD or (distance[seeds] < tolerance).mean() < MIN_PLAIN:
         return None
@@ -50,7 +50,7 @@ def drawing_matte(toon: RGB) -> Points | None:
         return None
     # The border alone says little about the middle and the bottom: fit again on all that was found.
     for _ in range(REFITS):
-        distance, spread = _distance(basis, colours, background.ravel())
+        distance, spread = _distance(basis, colors, background.ravel())
         tolerance = float(np.clip(4 * spread, *TOLERANCE))
         background = _flood(distance.reshape(side, side) < tolerance)
 
@@ -73,11 +73,11 @@ def _basis(side: int) -> Points:
     return f32(np.stack([np.ones_like(x), x, y, x * x, x * y, y * y], 1))
 
 
-def _distance(basis: Points, colours: Points, seeds: np.ndarray) -> tuple[Points, float]:
+def _distance(basis: Points, colors: Points, seeds: np.ndarray) -> tuple[Points, float]:
     """Distance of every colour to the field fitted on `seeds`, and the fit's robust deviation."""
     step = max(1, int(seeds.sum()) // 4000)
     where = np.flatnonzero(seeds)[::step]
-    a, b = basis[where].astype(np.float64), colours[where].astype(np.float64)
+    a, b = basis[where].astype(np.float64), colors[where].astype(np.float64)
     # start from the median colour: hair along the border would draw a plain first fit to itself
     residual = np.abs(b - np.median(b, axis=0)).max(1)
     for _ in range(8):
@@ -87,7 +87,7 @@ def _distance(basis: Points, colours: Points, seeds: np.ndarray) -> tuple[Points
         field = np.linalg.solve(aw.T @ a + 1e-3 * np.eye(6), aw.T @ b)
         residual = np.abs(b - a @ field).max(1)
     spread = max(1.48 * float(np.median(residual)), 0.5)
-    return f32(np.abs(colours - basis @ f32(field)).max(1)), spread
+    return f32(np.abs(colors - basis @ f32(field)).max(1)), spread
 
 
 def _flood(plain: np.ndarray) -> np.ndarray:

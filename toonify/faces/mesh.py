@@ -27,7 +27,7 @@ IRIS_FILE = "iris_landmark.tflite"
 
 # The part of an FFHQ crop handed to the network: centre and side as shares of the crop. The
 # network expects the mesh to fill about two thirds of its input.
-CROP_CENTRE = (0.5, 0.57)
+CROP_CENTER = (0.5, 0.57)
 CROP_SIDE = 0.9
 FACE_INPUT = 192
 EYE_INPUT = 64
@@ -66,9 +66,9 @@ class FaceMeasures:
     points3d: Array  # (468, 3), z in px, negative towards the camera
     iris_left: Array  # (2,)
     iris_right: Array
-    eye_centre_left: Array
-    eye_centre_right: Array
-    mouth_centre: Array
+    eye_center_left: Array
+    eye_center_right: Array
+    mouth_center: Array
     yaw: float
     pitch: float
     roll: float
@@ -149,9 +149,9 @@ def measures_from_points(points3d: Array, iris_left: Array, iris_right: Array) -
         points3d=points3d,
         iris_left=iris_left,
         iris_right=iris_right,
-        eye_centre_left=points[list(EYE_LEFT)].mean(0),
-        eye_centre_right=points[list(EYE_RIGHT)].mean(0),
-        mouth_centre=points[list(MOUTH_CORNERS)].mean(0),
+        eye_center_left=points[list(EYE_LEFT)].mean(0),
+        eye_center_right=points[list(EYE_RIGHT)].mean(0),
+        mouth_center=points[list(MOUTH_CORNERS)].mean(0),
         yaw=yaw,
         pitch=pitch,
         roll=roll,
@@ -193,8 +193,8 @@ class FaceMesh:
     def measure(self, crop_rgb: NDArray[np.uint8]) -> FaceMeasures:
         """Measure one FFHQ-aligned crop, (H, W, 3) uint8 RGB, any size."""
         points = self._points(crop_rgb)
-        iris_left = self._iris_centre(crop_rgb, points, EYE_LEFT, mirror=False)
-        iris_right = self._iris_centre(crop_rgb, points, EYE_RIGHT, mirror=True)
+        iris_left = self._iris_center(crop_rgb, points, EYE_LEFT, mirror=False)
+        iris_right = self._iris_center(crop_rgb, points, EYE_RIGHT, mirror=True)
         return measures_from_points(points, iris_left, iris_right)
 
     def measure_with_eyes(
@@ -215,7 +215,7 @@ class FaceMesh:
             raise InputError(f"the face crop has shape {crop_rgb.shape}, not (H, W, 3)")
         height, width = crop_rgb.shape[:2]
         side = CROP_SIDE * width
-        corner = (CROP_CENTRE[0] * width - side / 2, CROP_CENTRE[1] * height - side / 2)
+        corner = (CROP_CENTER[0] * width - side / 2, CROP_CENTER[1] * height - side / 2)
         scale = side / FACE_INPUT
         matrix = np.array([[scale, 0, corner[0]], [0, scale, corner[1]]], np.float32)
         raw = _forward(self._face, crop_rgb, matrix, FACE_INPUT).reshape(468, 3)
@@ -238,7 +238,7 @@ class FaceMesh:
         radius = float(np.mean(np.linalg.norm(iris[1:] - iris[0], axis=1)))
         return EyeContour(f32(upper), f32(lower), iris[0], radius)
 
-    def _iris_centre(
+    def _iris_center(
         self, rgb: NDArray[np.uint8], points: Array, corners: tuple[int, int], *, mirror: bool
     ) -> Array:
         """Iris centre (2,) in crop px; the network knows one side's eye, the other is mirrored."""
@@ -250,12 +250,12 @@ class FaceMesh:
 def _eye_window(points: Array, corners: tuple[int, int], *, mirror: bool) -> Array:
     """(2, 3): px of the iris network's input -> px of the crop; one side's eye is mirrored."""
     outer, inner = points[corners[0], :2], points[corners[1], :2]
-    centre = (outer + inner) / 2
+    center = (outer + inner) / 2
     axis = (outer - inner if mirror else inner - outer) * EYE_ROI_SCALE / EYE_INPUT
     right = -axis if mirror else axis  # the direction the network's x axis takes in the crop
     down = np.array([-axis[1], axis[0]], np.float32)
     linear = np.stack([right, down], 1)
-    offset = centre - linear @ np.full(2, EYE_INPUT / 2, np.float32)
+    offset = center - linear @ np.full(2, EYE_INPUT / 2, np.float32)
     return np.concatenate([linear, offset[:, None]], 1).astype(np.float32)
 
 

@@ -109,7 +109,7 @@ class MTCNNDetector(FaceDetector):
         found = self._detect_scaled(np.asarray(padded, np.uint8), again, enlarge=True)
         faces = [_moved(face, f32(np.eye(2)), f32([-m, -m])) for face in found]
         faces = [_enlarged(face, ratio) for face in faces]
-        return [face for face in faces if _centre_inside(face, width, height)]
+        return [face for face in faces if _center_inside(face, width, height)]
 
     def _detect_turned(self, rgb: RGB, scale: float) -> list[Face]:
         """Faces of the surest of the picture's three quarter turns, mapped back."""
@@ -142,15 +142,15 @@ class MTCNNDetector(FaceDetector):
         found = self._stage_three(picture, self._stage_two(picture, boxes))
         if not len(found):
             return None
-        centres = (found[:, :2] + found[:, 2:4]) / 2
+        centers = (found[:, :2] + found[:, 2:4]) / 2
         # sure and near: a neighbour may be surer
-        best = found[int(np.argmax(found[:, 4] - np.abs(centres - middle).max(1) / reach))]
+        best = found[int(np.argmax(found[:, 4] - np.abs(centers - middle).max(1) / reach))]
         points = self._refine(picture, best)
         if not is_plausible(points):
             return None
-        centre = linear @ best[:4].reshape(2, 2).mean(0) + shift
+        center = linear @ best[:4].reshape(2, 2).mean(0) + shift
         half = float(np.max(best[2:4] - best[:2])) / 2 * float(np.hypot(*linear[0]))
-        box = f32([*(centre - half), *(centre + half)])
+        box = f32([*(center - half), *(center + half)])
         return Face(box, float(best[4]), f32(points @ linear.T + shift))
 
     def _measured_upright(self, rgb: RGB, face: Face) -> Face:
@@ -287,7 +287,7 @@ def _tilt(face: Face) -> float:
 
 
 def _upright_window(
-    rgb: RGB, centre: Points, side: float, angle: float
+    rgb: RGB, center: Points, side: float, angle: float
 ) -> tuple[RGB, Array, Array]:
     """A window around a face, turned by `angle`, and the map from its px to the picture's."""
     zoom = UPRIGHT_SIDES * side / UPRIGHT_WINDOW
@@ -299,7 +299,7 @@ def _upright_window(
     ratio = f32([rgb.shape[1] / source.shape[1], rgb.shape[0] / source.shape[0]])
     cos, sin = np.cos(angle) * zoom, np.sin(angle) * zoom
     linear = f32([[cos, -sin], [sin, cos]])
-    shift = f32(centre - linear @ f32([UPRIGHT_WINDOW / 2] * 2))
+    shift = f32(center - linear @ f32([UPRIGHT_WINDOW / 2] * 2))
     in_source = np.column_stack([linear, shift + 0.5]) / ratio[:, None]
     in_source[:, 2] -= 0.5
     window = cv2.warpAffine(
@@ -387,8 +387,8 @@ def _square(boxes: Array) -> Array:
     """Grow each box about its centre to a square of its longer side."""
     out = boxes.copy()
     side = np.maximum(boxes[:, 2] - boxes[:, 0], boxes[:, 3] - boxes[:, 1])[:, None]
-    centre = (boxes[:, :2] + boxes[:, 2:4]) / 2
-    out[:, :2], out[:, 2:4] = centre - side / 2, centre + side / 2
+    center = (boxes[:, :2] + boxes[:, 2:4]) / 2
+    out[:, :2], out[:, 2:4] = center - side / 2, center + side / 2
     return out
 
 
@@ -424,7 +424,7 @@ def _best_score(faces: list[Face]) -> float:
     return max((face.score for face in faces), default=0.0)
 
 
-def _centre_inside(face: Face, width: int, height: int) -> bool:
+def _center_inside(face: Face, width: int, height: int) -> bool:
     """Whether the face is in the picture and not in the reflected margin."""
     x, y = face.points5.mean(0)
     return bool(0 <= x < width and 0 <= y < height)

@@ -62,21 +62,21 @@ def fill_from(rgb: RGB, sure: Points) -> RGB:
     """
     levels = [(f32(rgb) * sure[..., None], sure)]
     while min(levels[-1][1].shape) > 1:
-        colours, weight = levels[-1]
+        colors, weight = levels[-1]
         size = ((weight.shape[1] + 1) // 2, (weight.shape[0] + 1) // 2)
         levels.append(
             (
-                f32(cv2.resize(colours, size, interpolation=cv2.INTER_AREA)),
+                f32(cv2.resize(colors, size, interpolation=cv2.INTER_AREA)),
                 f32(cv2.resize(weight, size, interpolation=cv2.INTER_AREA)),
             )
         )
-    colours, weight = levels[-1]
-    filled = colours / max(float(weight.max()), 1e-6)
-    for colours, weight in reversed(levels[:-1]):
+    colors, weight = levels[-1]
+    filled = colors / max(float(weight.max()), 1e-6)
+    for colors, weight in reversed(levels[:-1]):
         size = (weight.shape[1], weight.shape[0])
-        below = f32(cv2.resize(filled, size, interpolation=cv2.INTER_LINEAR)).reshape(colours.shape)
+        below = f32(cv2.resize(filled, size, interpolation=cv2.INTER_LINEAR)).reshape(colors.shape)
         share = np.minimum(weight, 1)[..., None]
-        filled = colours + (1 - share) * below
+        filled = colors + (1 - share) * below
     return np.clip(np.rint(filled), 0, 255).astype(np.uint8)
 
 
@@ -117,12 +117,12 @@ def _likeness(lab: Points, where: np.ndarray, count: int) -> Points:
     cv2.setRNGSeed(0)
     rule = (cv2.TERM_CRITERIA_COUNT + cv2.TERM_CRITERIA_EPS, 20, 1.0)
     empty = np.empty(0, np.int32)
-    _, labels, centres = cv2.kmeans(seen, count, empty, rule, 2, cv2.KMEANS_PP_CENTERS)
+    _, labels, centers = cv2.kmeans(seen, count, empty, rule, 2, cv2.KMEANS_PP_CENTERS)
     scores = []
-    for i, centre in enumerate(centres):
+    for i, center in enumerate(centers):
         own = seen[labels.ravel() == i]
         spread = float(own.std(0).mean()) + 4 if len(own) else 4.0
-        away = ((lab - centre) ** 2).sum(2)
+        away = ((lab - center) ** 2).sum(2)
         share = np.log(len(own) / len(seen) + 1e-3)
         scores.append(share - away / (2 * spread**2) - 3 * np.log(spread))
     return f32(np.max(scores, axis=0))

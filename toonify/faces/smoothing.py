@@ -23,7 +23,7 @@ def width_of(strength: float) -> float:
     return FULL * strength
 
 
-def neighbours(at: int, times: Mapping[int, float], *, width: float, reach: int) -> list[int]:
+def neighbors(at: int, times: Mapping[int, float], *, width: float, reach: int) -> list[int]:
     """Frames that take part in the value at frame `at`, itself among them if it is in `times`.
 
     Args:
@@ -66,7 +66,7 @@ def smoothed_face(
     if width <= 0 and measured:
         return faces[at]
     known = {frame: times[frame] for frame in faces} | {at: times[at]}
-    near = [f for f in neighbours(at, known, width=width, reach=reach) if f in faces]
+    near = [f for f in neighbors(at, known, width=width, reach=reach) if f in faces]
     if not near or (not measured and not near[0] < at < near[-1]):
         return None
     with68 = all(faces[frame].points68 is not None for frame in near)
@@ -98,7 +98,7 @@ def smoothed_code(
         codes: by frame; that of `at` must be there.
         times, width, reach: as in `smoothed_face`.
     """
-    near = neighbours(at, {frame: times[frame] for frame in codes}, width=width, reach=reach)
+    near = neighbors(at, {frame: times[frame] for frame in codes}, width=width, reach=reach)
     if width <= 0 or len(near) == 1:
         return codes[at]
     own = codes[at]

@@ -56,9 +56,9 @@ def frame_of_face(face: Face) -> Frame:
     """
     quad = ffhq_quad(face).astype(np.float64)
     right = quad[3] - quad[0]
-    centre = quad.mean(0)
+    center = quad.mean(0)
     angle = float(np.degrees(np.arctan2(right[1], right[0])))
-    return Frame(float(centre[0]), float(centre[1]), float(np.hypot(*right)), angle)
+    return Frame(float(center[0]), float(center[1]), float(np.hypot(*right)), angle)
 
 
 def frame_of_points(eyes: Sequence[Sequence[float]], mouth: Sequence[float]) -> Frame:
@@ -78,7 +78,7 @@ def frame_of_points(eyes: Sequence[Sequence[float]], mouth: Sequence[float]) -> 
     raise InputError("eyes and mouth are not where a face has them")
 
 
-def frame_of_centre(height: int, width: int) -> Frame:
+def frame_of_center(height: int, width: int) -> Frame:
     """The largest square in the middle of the picture."""
     return Frame((width - 1) / 2, (height - 1) / 2, float(min(height, width)))
 
@@ -159,7 +159,7 @@ def _silhouette(rgb: RGB, alpha: NDArray[np.uint8] | None) -> NDArray[np.bool_] 
         mask = _largest(mask)
     else:
         square = np.asarray(cv2.resize(rgb, (LOOK, LOOK), interpolation=cv2.INTER_AREA), np.uint8)
-        figure = _before_one_colour(square)
+        figure = _before_one_color(square)
         if figure is None:
             matte = drawing_matte(square)  # knows graded backgrounds, but only heads in the middle
             if matte is None:
@@ -169,14 +169,14 @@ def _silhouette(rgb: RGB, alpha: NDArray[np.uint8] | None) -> NDArray[np.bool_] 
     return mask if 0.01 < mask.mean() < 0.95 else None
 
 
-def _before_one_colour(rgb: RGB) -> NDArray[np.bool_] | None:
+def _before_one_color(rgb: RGB) -> NDArray[np.bool_] | None:
     """The largest thing in front of a background of one colour, that of the top and the sides."""
     upper = len(rgb) * 3 // 4
     edge = np.concatenate([rgb[0], rgb[:upper, 0], rgb[:upper, -1]]).astype(np.int16)
-    colour = np.median(edge, axis=0)
-    if (np.abs(edge - colour).max(1) > PLAIN).mean() > 0.3:
+    color = np.median(edge, axis=0)
+    if (np.abs(edge - color).max(1) > PLAIN).mean() > 0.3:
         return None
-    plain = (np.abs(rgb.astype(np.int16) - colour).max(2) <= PLAIN).astype(np.uint8)
+    plain = (np.abs(rgb.astype(np.int16) - color).max(2) <= PLAIN).astype(np.uint8)
     # what hangs together with the border; a white shirt on white doesn't
     framed = np.pad(plain, ((1, 0), (1, 1)), constant_values=1)
     _, labels = cv2.connectedComponents(framed, connectivity=4)
@@ -234,12 +234,12 @@ def _extended(
         )
         canvas = cv2.copyMakeBorder(rgb, top, bottom, left, right, cv2.BORDER_REPLICATE)
         return np.asarray(canvas, np.uint8), left, top
-    colour = [int(c) for c in backdrop]
+    color = [int(c) for c in backdrop]
     # a body that the bottom cuts off goes on; a round head that only touches it doesn't
     body = (np.abs(borders["bottom"].astype(int) - backdrop).max(1) > 8).mean() > 0.35
     canvas = cv2.copyMakeBorder(rgb, 0, bottom if body else 0, 0, 0, cv2.BORDER_REPLICATE)
     rest = 0 if body else bottom
-    canvas = cv2.copyMakeBorder(canvas, top, rest, left, right, cv2.BORDER_CONSTANT, value=colour)
+    canvas = cv2.copyMakeBorder(canvas, top, rest, left, right, cv2.BORDER_CONSTANT, value=color)
     return np.asarray(canvas, np.uint8), left, top
 
 
@@ -253,7 +253,7 @@ def median_frame(frames: Sequence[Frame]) -> tuple[Frame, Points]:
     sides, and of the angle in degrees."""
     table = np.array([[f.x, f.y, f.side, f.angle] for f in frames])
     middle = np.median(table, axis=0)
-    centre = np.median(np.hypot(*(table[:, :2] - middle[:2]).T)) / middle[2]
+    center = np.median(np.hypot(*(table[:, :2] - middle[:2]).T)) / middle[2]
     side = np.median(np.abs(np.log(table[:, 2] / middle[2])))
     angle = np.median(np.abs(table[:, 3] - middle[3]))
-    return Frame(*(float(v) for v in middle)), f32([centre, side, angle])
+    return Frame(*(float(v) for v in middle)), f32([center, side, angle])

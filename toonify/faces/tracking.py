@@ -24,7 +24,7 @@ SAME_LOOK = 0.35  # correlation of thumbnails below which it is somebody else
 REACH = 0.9  # face widths that a face may be from where it is expected
 SAME = 0.45  # overlap above which two boxes are one face
 CUT_LEVELS = 22.0  # mean difference of small grey pictures that may be a cut
-CUT_COLOURS = 0.45  # Bhattacharyya distance of colours that may be one
+CUT_COLORS = 0.45  # Bhattacharyya distance of colours that may be one
 SHORT = 48, 27  # size of those pictures
 SAME_SCENE = 0.6  # correlation of their structure above which only the light changed
 LEAST_SHOWN = 0.2  # part of a picture that has to be neither white nor black to tell anything
@@ -107,7 +107,7 @@ class Tracker:
             face = self.detector.follow(rgb, _moved(track.face, track.speed))
             if face is None or face.score < SEEN_SCORE or not _inside(face, rgb):
                 continue
-            jump = np.hypot(*(_centre(face) - _centre(track.face) - track.speed)) / _width(face)
+            jump = np.hypot(*(_center(face) - _center(track.face) - track.speed)) / _width(face)
             if jump < REACH and _alike(track.look, _look(rgb, face)) > SAME_LOOK:
                 found[track.number] = face
         # Two tracks on one face: it belongs to whom it looks like.
@@ -136,7 +136,7 @@ class Tracker:
         for i, face in enumerate(faces):
             look = _look(rgb, face)
             for track in waiting:
-                away = np.hypot(*(_centre(face) - _centre(track.face))) / _width(track.face)
+                away = np.hypot(*(_center(face) - _center(track.face))) / _width(track.face)
                 size = abs(np.log(_width(face) / _width(track.face)))
                 alike = _alike(track.look, look)
                 if away < REACH * (1 + track.lost / 6) and size < 0.7 and alike > SAME_LOOK:
@@ -154,7 +154,7 @@ class Tracker:
             self._next += 1
 
     def _update(self, track: _Track, face: Face, rgb: RGB) -> None:
-        moved = f32((_centre(face) - _centre(track.face)) / (track.lost + 1))
+        moved = f32((_center(face) - _center(track.face)) / (track.lost + 1))
         track.speed = f32(0.5 * track.speed + 0.5 * moved) if track.lost == 0 else moved * 0
         track.face, track.lost = face, 0
         track.look = f32(0.9 * track.look + 0.1 * _look(rgb, face))
@@ -166,15 +166,15 @@ class Tracker:
         small = np.asarray(cv2.resize(rgb, SHORT, interpolation=cv2.INTER_AREA), np.uint8)
         if _shown(small).mean() < LEAST_SHOWN:
             return False
-        colours = cv2.calcHist([small], [0, 1, 2], None, [6, 6, 6], [0, 256] * 3)
-        colours = f32(cv2.GaussianBlur(f32(colours).reshape(36, 6), (3, 3), 0))
-        colours /= max(float(colours.sum()), 1e-6)
-        before, self._before = self._before, (small, colours)
+        colors = cv2.calcHist([small], [0, 1, 2], None, [6, 6, 6], [0, 256] * 3)
+        colors = f32(cv2.GaussianBlur(f32(colors).reshape(36, 6), (3, 3), 0))
+        colors /= max(float(colors.sum()), 1e-6)
+        before, self._before = self._before, (small, colors)
         if before is None:
             return False
         levels = float(np.abs(small.astype(np.int16) - before[0]).mean())
-        distance = cv2.compareHist(colours, before[1], cv2.HISTCMP_BHATTACHARYYA)
-        changed = (levels > CUT_LEVELS and distance > CUT_COLOURS) or levels > 2.2 * CUT_LEVELS
+        distance = cv2.compareHist(colors, before[1], cv2.HISTCMP_BHATTACHARYYA)
+        changed = (levels > CUT_LEVELS and distance > CUT_COLORS) or levels > 2.2 * CUT_LEVELS
         return bool(changed and _same_scene(before[0], small) < SAME_SCENE)
 
     def state(self) -> dict[str, Any]:
@@ -222,8 +222,8 @@ class Tracker:
 
 def _shown(small: np.ndarray) -> np.ndarray:
     """Where a picture (H, W, 3) uint8 is neither white nor black."""
-    grey = small.mean(2)
-    return np.asarray((grey > 5) & (grey < 249))
+    gray = small.mean(2)
+    return np.asarray((gray > 5) & (gray < 249))
 
 
 def _same_scene(a: np.ndarray, b: np.ndarray) -> float:
@@ -258,7 +258,7 @@ def face_from(state: dict[str, Any]) -> Face:
     return Face(f32(state["box"]), float(state["score"]), f32(state["points5"]), points68)
 
 
-def _centre(face: Face) -> Points:
+def _center(face: Face) -> Points:
     return f32(face.points5.mean(0))
 
 
@@ -273,7 +273,7 @@ def _moved(face: Face, by: Points) -> Face:
 
 
 def _inside(face: Face, rgb: RGB) -> bool:
-    x, y = _centre(face)
+    x, y = _center(face)
     return bool(0 <= x < rgb.shape[1] and 0 <= y < rgb.shape[0]) and is_plausible(face.points5)
 
 

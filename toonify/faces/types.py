@@ -103,9 +103,9 @@ def is_plausible(points5: Points) -> bool:
         return False
     left, right, nose = points5[0], points5[1], points5[2]
     mouth = points5[3:].mean(0)
-    eyes, eye_centre = right - left, (left + right) / 2
+    eyes, eye_center = right - left, (left + right) / 2
     distance = float(np.hypot(*eyes))
-    drop = mouth - eye_centre
+    drop = mouth - eye_center
     length = float(np.hypot(*drop))
     reach = max(distance, length)
     if reach < 2 or distance < 0.15 * reach or length < 0.3 * reach:
@@ -114,4 +114,4 @@ def is_plausible(points5: Points) -> bool:
     sine = float(eyes[0] * drop[1] - eyes[1] * drop[0]) / (distance * length)
     if sine < 0.3:
         return False
-    return float(np.hypot(*(nose - (eye_centre + mouth) / 2))) < 1.5 * reach
+    return float(np.hypot(*(nose - (eye_center + mouth) / 2))) < 1.5 * reach

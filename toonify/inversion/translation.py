@@ -39,16 +39,16 @@ SAMPLE_TRUNCATION = 0.7
 PARSED_SIZE = 512  # pixels each way that parsing networks take
 
 
-def label_colours() -> NDArray[np.uint8]:
+def label_colors() -> NDArray[np.uint8]:
     """(19, 3) uint8: the colours that pix2pixHD and StyleGANEX draw labels in."""
-    colours = np.zeros((len(LABELS), 3), np.uint8)
+    colors = np.zeros((len(LABELS), 3), np.uint8)
     for label in range(len(LABELS)):
         rest = label
         for bit in range(7):
             for channel in range(3):
-                colours[label, channel] |= (rest >> channel & 1) << (7 - bit)
+                colors[label, channel] |= (rest >> channel & 1) << (7 - bit)
             rest >>= 3
-    return colours
+    return colors
 
 
 def check_size(height: int, width: int) -> None:
@@ -64,8 +64,8 @@ def check_size(height: int, width: int) -> None:
 def sketch_tensor(rgb: RGB) -> Tensor:
     """Dark lines on white (H, W, 3) uint8 → (1, 1, H, W) in [0, 1]."""
     check_size(*rgb.shape[:2])
-    grey = cv2.cvtColor(rgb, cv2.COLOR_RGB2GRAY)
-    return torch.from_numpy(grey.astype(np.float32) / 255)[None, None]
+    gray = cv2.cvtColor(rgb, cv2.COLOR_RGB2GRAY)
+    return torch.from_numpy(gray.astype(np.float32) / 255)[None, None]
 
 
 def read_mask(path: Path) -> NDArray[np.uint8]:
@@ -92,10 +92,10 @@ def read_mask(path: Path) -> NDArray[np.uint8]:
             )
         return values.astype(np.uint8)
     code = (values.astype(np.int64) << np.array([16, 8, 0])).sum(axis=2)
-    known = (label_colours().astype(np.int64) << np.array([16, 8, 0])).sum(axis=1)
+    known = (label_colors().astype(np.int64) << np.array([16, 8, 0])).sum(axis=1)
     labels = np.full(code.shape, 255, np.uint8)
-    for label, colour in enumerate(known):
-        labels[code == colour] = label
+    for label, color in enumerate(known):
+        labels[code == color] = label
     if (labels == 255).any():
         odd = values[labels == 255][0]
         raise UsageError(

@@ -137,7 +137,7 @@ def choose_encoding(
         arguments += ["-tag:v", "hvc1"]
     if clip is not None and clip.width * clip.height > LARGE:
         arguments += FRUGAL.get(encoder, ())
-    filters, tags = _colours(clip, chosen)
+    filters, tags = _colors(clip, chosen)
     return Encoding(suffix, codec, chosen, (*arguments, *tags), filters, alpha)
 
 
@@ -197,7 +197,7 @@ def _quality(encoder: str, crf: int | None) -> list[str]:
     return ["-crf", str(crf)]
 
 
-def _colours(clip: Clip | None, pixels: str) -> tuple[str, list[str]]:
+def _colors(clip: Clip | None, pixels: str) -> tuple[str, list[str]]:
     """Filters and arguments that keep matrix, range, primaries and transfer of the clip."""
     to_yuv = pixels.startswith(("yuv", "nv", "p0"))
     if not to_yuv:

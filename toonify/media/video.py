@@ -51,10 +51,10 @@ class Frame:
     @property
     def rgb(self) -> NDArray[np.uint8]:
         """(H, W, 3) uint8."""
-        colour = self.pixels[..., :3]
-        if colour.dtype != np.uint8:
-            colour = (colour >> 8).astype(np.uint8)
-        return np.ascontiguousarray(colour)
+        color = self.pixels[..., :3]
+        if color.dtype != np.uint8:
+            color = (color >> 8).astype(np.uint8)
+        return np.ascontiguousarray(color)
 
 
 @dataclass(frozen=True, kw_only=True)

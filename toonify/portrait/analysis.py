@@ -52,9 +52,9 @@ class Analysis:
 def similarity(face: Face, size: int, loose: float) -> NDArray[np.float64]:
     """(2, 3): px of an upright crop around a face, `loose` FFHQ crops wide, -> photo px."""
     quad = ffhq_quad(face).astype(np.float64)
-    centre = quad.mean(0)
+    center = quad.mean(0)
     right, down = (quad[3] - quad[0]) * loose / size, (quad[1] - quad[0]) * loose / size
-    origin = centre - (right + down) * (size - 1) / 2
+    origin = center - (right + down) * (size - 1) / 2
     return np.stack([right, down, origin], 1)
 
 
@@ -164,20 +164,20 @@ class Analyzer:
         mesh, left, right = self._mesh.measure_with_eyes(crop)
         crop_zoom = float(np.hypot(tight[0, 0], tight[1, 0]))  # photo px a crop px
         # The window: axis-parallel, at the scale that the face is drawn best at.
-        eyes = (mesh.eye_centre_left + mesh.eye_centre_right) / 2
+        eyes = (mesh.eye_center_left + mesh.eye_center_right) / 2
         spread = max(
-            float(np.linalg.norm(mesh.eye_centre_right - mesh.eye_centre_left)),
-            0.62 * float(np.linalg.norm(mesh.mouth_centre - eyes)) * 1.6,
+            float(np.linalg.norm(mesh.eye_center_right - mesh.eye_center_left)),
+            0.62 * float(np.linalg.norm(mesh.mouth_center - eyes)) * 1.6,
         )
         interocular = spread * crop_zoom
         interocular = float(memory.average("interocular", [interocular], share=0.2)[0])
         zoom = min(INTEROCULAR / interocular, upsampling)  # window px a photo px
         quad = ffhq_quad(face)
-        centre, reach = quad.mean(0), np.hypot(*(quad[3] - quad[0])) * LOOSE / 2
+        center, reach = quad.mean(0), np.hypot(*(quad[3] - quad[0])) * LOOSE / 2
         tilt = abs(np.deg2rad(mesh.roll))
         reach *= min(abs(np.cos(tilt)) + abs(np.sin(tilt)), 1.3)
-        x0, y0 = np.maximum(np.floor(centre - reach), 0)
-        x1, y1 = np.minimum(np.ceil(centre + reach), [photo.shape[1], photo.shape[0]])
+        x0, y0 = np.maximum(np.floor(center - reach), 0)
+        x1, y1 = np.minimum(np.ceil(center + reach), [photo.shape[1], photo.shape[0]])
         if x1 - x0 < 8 or y1 - y0 < 8:
             raise InputError("a face lies outside the picture")
         size = (max(round((x1 - x0) * zoom), 8), max(round((y1 - y0) * zoom), 8))
@@ -303,8 +303,8 @@ def _owned(parts: Parts, face: Face, faces: Sequence[Face], to_photo: NDArray[np
         return max(apart, 0.4 * float(np.sqrt(one.size)))
 
     def reaches(one: Face) -> bool:
-        centre, reach = one.points5.mean(0), 4 * size_of(one)
-        return bool((centre > low - reach).all() and (centre < high + reach).all())
+        center, reach = one.points5.mean(0), 4 * size_of(one)
+        return bool((center > low - reach).all() and (center < high + reach).all())
 
     others = [other for other in faces if other is not face and reaches(other)]
     if not others:
@@ -316,8 +316,8 @@ def _owned(parts: Parts, face: Face, faces: Sequence[Face], to_photo: NDArray[np
     y = (yy + 0.5) * (height / small[1]) * to_photo[1, 1] + to_photo[1, 2]
 
     def distance(one: Face) -> Field:
-        centre = one.points5.mean(0)
-        return f32(np.hypot(x - centre[0], y - centre[1]) / size_of(one))
+        center = one.points5.mean(0)
+        return f32(np.hypot(x - center[0], y - center[1]) / size_of(one))
 
     nearest = np.min([distance(other) for other in others], axis=0)
     share = f32(np.clip((nearest - distance(face)) * 4 + 0.5, 0, 1))

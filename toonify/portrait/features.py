@@ -280,7 +280,7 @@ def paint_eyes(head: Head) -> None:
             continue  # the far side of a profile, or under hair
         far = (i == 0 and yaw < -32) or (i == 1 and yaw > 32)
         zoom = 1 + (style.eye - 1) * (0.4 if far else 1.0)
-        centre = (eye.upper[0] + eye.upper[-1]) / 2
+        center = (eye.upper[0] + eye.upper[-1]) / 2
         across = eye.upper[-1] - eye.upper[0]
         wide = float(np.linalg.norm(across)) + 1e-6
         t = across / wide
@@ -288,12 +288,12 @@ def paint_eyes(head: Head) -> None:
         n = n * np.sign(n[1] + 1e-9)
 
         def grow(
-            q: Field, centre: Field = centre, t: Field = t, n: Field = n, zoom: float = zoom
+            q: Field, center: Field = center, t: Field = t, n: Field = n, zoom: float = zoom
         ) -> Field:
-            a, b = (q - centre) @ t, (q - centre) @ n
-            return f32(centre + np.outer(a * (1 + (zoom - 1) * 0.7), t) + np.outer(b * zoom, n))
+            a, b = (q - center) @ t, (q - center) @ n
+            return f32(center + np.outer(a * (1 + (zoom - 1) * 0.7), t) + np.outer(b * zoom, n))
 
-        opening = float(np.max((eye.lower - centre) @ n) - np.min((eye.upper - centre) @ n))
+        opening = float(np.max((eye.lower - center) @ n) - np.min((eye.upper - center) @ n))
         top, bottom = spline(grow(eye.upper), 40), spline(grow(eye.lower), 40)
         crease = top - n * (2.6 * u + 0.2 * opening)
         draw.add([stroke(crease[4:-3], np.array([0.05, 0.5, 0.5, 0.05]) * w)], fold)

@@ -212,7 +212,7 @@ def _log_likelihood(features: Field, seeds: np.ndarray, count: int) -> Field | N
     cv2.setRNGSeed(0)
     count = min(count, max(1, len(seen) // 40))
     rule = (cv2.TERM_CRITERIA_COUNT + cv2.TERM_CRITERIA_EPS, 12, 1.0)
-    _, label, centres = cv2.kmeans(
+    _, label, centers = cv2.kmeans(
         f32(seen), count, np.empty(0, np.int32), rule, 1, cv2.KMEANS_PP_CENTERS
     )
     label = label.ravel()
@@ -224,7 +224,7 @@ def _log_likelihood(features: Field, seeds: np.ndarray, count: int) -> Field | N
             continue
         spread = own.std(0) + f32([4, 2.5, 2.5, 0.8, 0.8])
         inverse = 1 / spread
-        distance = ((flat - centres[k]) * inverse) ** 2
+        distance = ((flat - centers[k]) * inverse) ** 2
         score = np.log(len(own) / len(seen)) - 0.5 * distance.sum(1) - np.log(spread).sum()
         np.maximum(best, f32(score), out=best)
     return np.maximum(best, best.max() - 14).reshape(features.shape[:2])

@@ -161,8 +161,8 @@ def stroke(points: ArrayLike, widths: ArrayLike, *, count: int = 0) -> Ring:
     left, right = line + normal * half[:, None], line - normal * half[:, None]
     turn = np.linspace(0, np.pi, 7)[1:-1, None]
 
-    def cap(centre: Ring, start: Ring, along: Ring, radius: float) -> Ring:
-        return f32(centre + start * np.cos(turn) * radius + along * np.sin(turn) * radius)
+    def cap(center: Ring, start: Ring, along: Ring, radius: float) -> Ring:
+        return f32(center + start * np.cos(turn) * radius + along * np.sin(turn) * radius)
 
     head = cap(line[-1], normal[-1], tangent[-1], float(half[-1]))
     tail = cap(line[0], -normal[0], -tangent[0], float(half[0]))
@@ -170,13 +170,13 @@ def stroke(points: ArrayLike, widths: ArrayLike, *, count: int = 0) -> Ring:
 
 
 def ellipse(
-    centre: ArrayLike, radius: float, other: float | None = None, angle: float = 0.0
+    center: ArrayLike, radius: float, other: float | None = None, angle: float = 0.0
 ) -> Ring:
     """A disc of `radius`, or an ellipse with `other` as its second radius turned by `angle` rad."""
     t = np.linspace(0, 2 * np.pi, 49)[:-1]
     x, y = radius * np.cos(t), (radius if other is None else other) * np.sin(t)
     c, s = np.cos(angle), np.sin(angle)
-    return f32(np.stack([c * x - s * y, s * x + c * y], 1) + f32(centre))
+    return f32(np.stack([c * x - s * y, s * x + c * y], 1) + f32(center))
 
 
 def raster_mask(

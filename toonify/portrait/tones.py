@@ -26,15 +26,15 @@ def tone_cuts(
     if before is not None:
         count, least = len(before) + 1, 0.0
     q = weighted_quantile(field, weight, np.linspace(0.02, 0.98, 60).tolist())
-    centres = f32(np.quantile(q, (np.arange(count) + 0.5) / count))
+    centers = f32(np.quantile(q, (np.arange(count) + 0.5) / count))
     for _ in range(12):
-        label = np.abs(q[:, None] - centres[None]).argmin(1)
-        centres = f32(
-            [q[label == k].mean() if (label == k).any() else centres[k] for k in range(count)]
+        label = np.abs(q[:, None] - centers[None]).argmin(1)
+        centers = f32(
+            [q[label == k].mean() if (label == k).any() else centers[k] for k in range(count)]
         )
-    centres = np.sort(centres)
-    merged = [float(centres[0])]
-    for c in centres[1:]:
+    centers = np.sort(centers)
+    merged = [float(centers[0])]
+    for c in centers[1:]:
         if c - merged[-1] >= least:
             merged.append(float(c))
         else:
@@ -126,21 +126,21 @@ def flat_colors(
     before = memory.get("colors")
     if before is None:
         rule = (cv2.TERM_CRITERIA_COUNT + cv2.TERM_CRITERIA_EPS, 15, 0.5)
-        _, _, centres = cv2.kmeans(
+        _, _, centers = cv2.kmeans(
             f32(seen), count, np.empty(0, np.int32), rule, 1, cv2.KMEANS_PP_CENTERS
         )
-        centres = centres[np.argsort(centres[:, 0])]
+        centers = centers[np.argsort(centers[:, 0])]
     else:  # in a clip, colors only drift from where they were
-        centres = before.copy()
-        label = ((seen[:, None] - centres[None]) ** 2).sum(2).argmin(1)
-        for k in range(len(centres)):
+        centers = before.copy()
+        label = ((seen[:, None] - centers[None]) ** 2).sum(2).argmin(1)
+        for k in range(len(centers)):
             if int((label == k).sum()) > 4:
-                centres[k] = seen[label == k].mean(0)
-    centres = memory.average("colors", centres, share=0.25)
+                centers[k] = seen[label == k].mean(0)
+    centers = memory.average("colors", centers, share=0.25)
     flat = (smooth * scale).reshape(-1, 3)
     # |x - c|² without |x|²: one matrix product
-    score = flat @ (centres.T * -2) + (centres**2).sum(1)
-    return f32(centres / scale), score.argmin(1).reshape(smooth.shape[:2])
+    score = flat @ (centers.T * -2) + (centers**2).sum(1)
+    return f32(centers / scale), score.argmin(1).reshape(smooth.shape[:2])
 
 
 def paint_flat(

@@ -143,13 +143,13 @@ class AdversarialTrainer(Generic[G]):
         loss_d = discriminator_logistic(real_logits, fake_logits)
         self._update(self.d_optimizer, loss_d, self.judging)
         if self.gamma and self.steps % config.r1_interval == 0:
-            self.r1 = self._penalise_slope()
+            self.r1 = self._penalize_slope()
         self._judging(False)
         with self._autocast():
             loss_g = generator_logistic(self._judge(self._augmented(fake)))
         self._update(self.g_optimizer, loss_g, self.trained.values())
         if config.path_weight and self.steps % config.path_interval == 0:
-            self._penalise_path()
+            self._penalize_path()
         self.steps += 1
         self.images += config.batch_size
         self._update_average()
@@ -165,7 +165,7 @@ class AdversarialTrainer(Generic[G]):
             "p": 0.0 if self.pipe is None else self.p,
         }
 
-    def _penalise_slope(self) -> float:
+    def _penalize_slope(self) -> float:
         """R1 at the drawings themselves, through their augmentation as published."""
         real = self._drawings().requires_grad_()
         with self._autocast():
@@ -174,7 +174,7 @@ class AdversarialTrainer(Generic[G]):
         self._update(self.d_optimizer, penalty * weight, self.judging)
         return float(self.world.mean(penalty))
 
-    def _penalise_path(self) -> None:
+    def _penalize_path(self) -> None:
         w_plus = self._latents()[: max(1, self.count // 2)].requires_grad_()
         images = self._generate(w_plus)
         penalty = self.path.penalty(images, w_plus, self._field(len(images), *images.shape[1:]))

@@ -50,11 +50,11 @@ def prepare(rgb: np.ndarray, alpha: np.ndarray | None, size: int) -> np.ndarray:
     if alpha is not None:
         share = alpha[..., None].astype(np.float32) / 255
         rgb = np.rint(rgb * share + 255 * (1 - share)).astype(np.uint8)
-    square = PILImage.fromarray(centre_square(rgb))
+    square = PILImage.fromarray(center_square(rgb))
     return np.asarray(square.resize((size, size), PILImage.Resampling.LANCZOS))
 
 
-def centre_square(picture: np.ndarray) -> np.ndarray:
+def center_square(picture: np.ndarray) -> np.ndarray:
     """The middle (S, S, …) of (H, W, …)."""
     height, width = picture.shape[:2]
     side = min(height, width)

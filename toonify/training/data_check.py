@@ -33,7 +33,7 @@ from toonify.training.resemblance import (
 FEW = 10  # drawings of a character from which on its code is an average worth the name
 MANY_WITHOUT_FACE = 0.5  # share found, from which on "no face" says something about a drawing
 # Framing: how far (sides; log sides) a face may sit from FFHQ's place, and how many may.
-OFF_CENTRE, OFF_SIDE, OFF_ANGLE, OFF_SHARE = 0.1, 0.25, 20.0, 0.2
+OFF_CENTER, OFF_SIDE, OFF_ANGLE, OFF_SHARE = 0.1, 0.25, 20.0, 0.2
 
 Severity = Literal["error", "warning", "note"]
 
@@ -363,7 +363,7 @@ def _face(frames: list[Frame], side: int) -> str:
         return "none"
     f = frames[0]
     away = np.hypot(f.x - side / 2, f.y - side / 2) / side
-    far = away > OFF_CENTRE or abs(np.log(f.side / side)) > OFF_SIDE or abs(f.angle) > OFF_ANGLE
+    far = away > OFF_CENTER or abs(np.log(f.side / side)) > OFF_SIDE or abs(f.angle) > OFF_ANGLE
     return "off" if far else "found"
 
 

@@ -15,7 +15,7 @@ from toonify.errors import InputError, ToonifyError
 from toonify.faces.templates import (
     Frame,
     cut,
-    frame_of_centre,
+    frame_of_center,
     frame_of_face,
     frame_of_head,
     median_frame,
@@ -31,10 +31,10 @@ DETECTION_SIDE = 512  # px, the longest side at which faces are looked for
 MOST_TILT, LEAST_SIDE, MOST_SIDE = 50.0, 0.25, 2.5
 # A set shares one framing when at least so many faces, and so much of it, agree this well
 # (centre and log side, in sides).
-SET_COUNT, SET_SHARE, SET_CENTRE, SET_SIDE = 5, 0.25, 0.04, 0.08
+SET_COUNT, SET_SHARE, SET_CENTER, SET_SIDE = 5, 0.25, 0.04, 0.08
 # A detection further from its set's framing than this many deviations, and at least so far
 # (sides, log sides, degrees), is taken for a mistake.
-OFF_DEVIATIONS, OFF_CENTRE, OFF_SIDE, OFF_ANGLE = 6.0, 0.12, 0.25, 35.0
+OFF_DEVIATIONS, OFF_CENTER, OFF_SIDE, OFF_ANGLE = 6.0, 0.12, 0.25, 35.0
 
 
 @dataclass(frozen=True)
@@ -80,12 +80,12 @@ class _Look:
     head: Frame | None
 
 
-def over(image: Image, colour: NDArray[np.uint8]) -> RGB:
+def over(image: Image, color: NDArray[np.uint8]) -> RGB:
     """(H, W, 3): the picture laid on a colour (3,) where it is transparent."""
     if image.alpha is None:
         return image.rgb
     share = image.alpha[..., None].astype(np.float32) / 255
-    return np.asarray(np.rint(image.rgb * share + colour * (1 - share)), np.uint8)
+    return np.asarray(np.rint(image.rgb * share + color * (1 - share)), np.uint8)
 
 
 def read_drawing(path: Path) -> Image:
@@ -203,7 +203,7 @@ class _SharedFraming:
             return None
         aspect = float(np.median([look.size[1] / look.size[0] for look, _ in found]))
         frame, deviations = median_frame([_relative(f, look.size) for look, f in found])
-        if deviations[0] > SET_CENTRE or deviations[1] > SET_SIDE:
+        if deviations[0] > SET_CENTER or deviations[1] > SET_SIDE:
             return None
         return _SharedFraming(frame, deviations, aspect, len(found))
 
@@ -217,11 +217,11 @@ class _SharedFraming:
 
     def agrees(self, frame: Frame, size: tuple[int, int]) -> bool:
         own, shared = frame, self.on(size)
-        limits = np.maximum([OFF_CENTRE, OFF_SIDE, OFF_ANGLE], OFF_DEVIATIONS * self.deviations)
-        centre = np.hypot(own.x - shared.x, own.y - shared.y) / shared.side
+        limits = np.maximum([OFF_CENTER, OFF_SIDE, OFF_ANGLE], OFF_DEVIATIONS * self.deviations)
+        center = np.hypot(own.x - shared.x, own.y - shared.y) / shared.side
         side = abs(np.log(own.side / shared.side))
         turn = abs((own.angle - shared.angle + 180) % 360 - 180)
-        return bool((np.array([centre, side, turn]) <= limits).all())
+        return bool((np.array([center, side, turn]) <= limits).all())
 
 
 def _in_head(face: Frame, head: Frame) -> bool:
@@ -264,4 +264,4 @@ def _decide(
             name, "silhouette", "no face found; by the head's outline", size, look.head
         )
     note = "no face found, no plain background"
-    return Placement(name, "center", note, size, frame_of_centre(*size))
+    return Placement(name, "center", note, size, frame_of_center(*size))

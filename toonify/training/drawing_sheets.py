@@ -21,9 +21,9 @@ TITLE = 24
 COLUMNS = 12
 MOST = 360  # cells; more would make a sheet that nobody looks through
 
-Colour = tuple[int, int, int]
-PLAIN: Colour = (225, 225, 225)
-CHECK_LEGEND: dict[str, Colour] = {
+Color = tuple[int, int, int]
+PLAIN: Color = (225, 225, 225)
+CHECK_LEGEND: dict[str, Color] = {
     "mean": (60, 90, 220),
     "stranger": (220, 50, 50),
     "misfiled": (200, 60, 200),
@@ -49,7 +49,7 @@ class Cell:
 
 
 def contact_sheet(
-    cells: Sequence[Cell], *, title: str, legend: Mapping[str, Colour], marked_first: bool = False
+    cells: Sequence[Cell], *, title: str, legend: Mapping[str, Color], marked_first: bool = False
 ) -> RGB:
     """(H, W, 3): the cells in rows, a coloured bar under each, the legend beside the title.
 
@@ -71,11 +71,11 @@ def contact_sheet(
     font, small = ImageFont.load_default(size=15), ImageFont.load_default(size=11)
     draw.text((GAP, TITLE / 2), title, fill="black", font=font, anchor="lm")
     x = float(GAP)
-    for kind, colour in legend.items():
+    for kind, color in legend.items():
         count = sum(cell.kind == kind for cell in cells)
         if not count:
             continue
-        draw.rectangle((x, TITLE + 6, x + 12, TITLE + 18), fill=colour)
+        draw.rectangle((x, TITLE + 6, x + 12, TITLE + 18), fill=color)
         text = f"{kind}: {count}"
         draw.text((x + 17, TITLE + 12), text, fill="black", font=small, anchor="lm")
         x += 35 + draw.textlength(text, font=small)
@@ -85,9 +85,9 @@ def contact_sheet(
         page.paste(Image.fromarray(thumbnail(cell.image, TILE)), (left, top))
         bar = (left, top + TILE, left + TILE - 1, top + TILE + BAR - 1)
         draw.rectangle(bar, fill=legend.get(cell.kind, PLAIN))
-        centre = (left + TILE / 2, top + TILE + BAR + CAPTION / 2)
+        center = (left + TILE / 2, top + TILE + BAR + CAPTION / 2)
         text = _shortened(cell.caption, draw, small)
-        draw.text(centre, text, fill="black", font=small, anchor="mm")
+        draw.text(center, text, fill="black", font=small, anchor="mm")
     return np.asarray(page)
 
 
@@ -104,9 +104,9 @@ def with_guides(crop: RGB) -> RGB:
     out = np.ascontiguousarray(thumbnail(crop, TILE)).copy()
     mouth = FFHQ_POINTS[3:].mean(0)
     for x, y in (*FFHQ_POINTS[:2], mouth):
-        centre = (round(float(x) * TILE), round(float(y) * TILE))
-        for colour, width in (((255, 255, 255), 3), ((230, 0, 80), 1)):
-            cv2.drawMarker(out, centre, colour, cv2.MARKER_CROSS, 9, width)
+        center = (round(float(x) * TILE), round(float(y) * TILE))
+        for color, width in (((255, 255, 255), 3), ((230, 0, 80), 1)):
+            cv2.drawMarker(out, center, color, cv2.MARKER_CROSS, 9, width)
     return out
 
 

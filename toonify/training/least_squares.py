@@ -11,10 +11,10 @@ from torch import Tensor
 def affine_fit(w: Tensor, values: Tensor) -> tuple[Tensor, Tensor]:
     """Weight (K, w_dim) and bias (K,) of the affine function of w nearest to the values (N, K)."""
     mean, middle = w.mean(0), values.mean(0)
-    centred = (w - mean).double()
-    gram = centred.T @ centred
+    centered = (w - mean).double()
+    gram = centered.T @ centered
     gram.diagonal().add_(1e-2 * gram.diagonal().mean())
-    weight = torch.linalg.solve(gram, centred.T @ (values - middle).double()).T.float()
+    weight = torch.linalg.solve(gram, centered.T @ (values - middle).double()).T.float()
     return weight, middle - weight @ mean
 
 
@@ -22,8 +22,8 @@ def telling_columns(values: Tensor, count: int) -> Tensor:
     """`count` columns of (P, C), those from which the others are best told (pivoted Cholesky)."""
     if values.shape[1] <= count:
         return torch.arange(values.shape[1])
-    centred = (values - values.mean(0)).double()
-    gram = centred.T @ centred
+    centered = (values - values.mean(0)).double()
+    gram = centered.T @ centered
     chosen: list[int] = []
     for _ in range(count):
         left = gram.diagonal().clone()

@@ -65,7 +65,7 @@ class NoiseMaps:
         return total
 
     @torch.no_grad()
-    def normalise(self) -> None:
+    def normalize(self) -> None:
         for unit in self.maps.values():
             unit -= unit.mean(dim=(2, 3), keepdim=True)
             unit *= unit.square().mean(dim=(2, 3), keepdim=True).add(1e-8).rsqrt()

@@ -39,8 +39,8 @@ def augment_photos(images: Tensor, *, generator: torch.Generator) -> Tensor:
     x = x * torch.exp(uniform(-0.15, 0.15, batch, 3, 1, 1)) * torch.exp(uniform(-0.2, 0.2))
     mean = x.mean((1, 2, 3), keepdim=True)
     x = mean + (x - mean) * torch.exp(uniform(-0.3, 0.3))
-    grey = x.mean(1, keepdim=True)
-    x = grey + (x - grey) * uniform(0.0, 1.5)
+    gray = x.mean(1, keepdim=True)
+    x = gray + (x - gray) * uniform(0.0, 1.5)
     # uneven light
     ramp = torch.linspace(-1, 1, side, device=device)
     x = x * (
@@ -53,11 +53,11 @@ def augment_photos(images: Tensor, *, generator: torch.Generator) -> Tensor:
     x = torch.where(uniform(0, 1) < 0.4, soft, x)
     x = x + torch.randn(x.shape, generator=generator).to(device) * uniform(0, 0.05)
     # something in front of the face
-    centre = uniform(0, side, batch, 2, 1, 1)
+    center = uniform(0, side, batch, 2, 1, 1)
     half = uniform(0.03, 0.14, batch, 1, 1) * side
     axis = torch.arange(side, device=device)
-    inside = ((axis.view(1, 1, -1) - centre[:, 0]).abs() < half) & (
-        (axis.view(1, -1, 1) - centre[:, 1]).abs() < half
+    inside = ((axis.view(1, 1, -1) - center[:, 0]).abs() < half) & (
+        (axis.view(1, -1, 1) - center[:, 1]).abs() < half
     )
     inside = inside[:, None] & (uniform(0, 1) < 0.25)
     x = torch.where(inside, uniform(0, 1, batch, 3, 1, 1), x)

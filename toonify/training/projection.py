@@ -54,7 +54,7 @@ class ProjectionSettings:
     loss_size: int = 256
     pixel_weight: float = 1.0
     average_weight: float = 0.005
-    optimise_noise: bool = True
+    optimize_noise: bool = True
     noise_weight: float = 1e5
     start_noise: float = 1.0
     patience: int = 50
@@ -203,7 +203,7 @@ def _project_batch(
         origin = start.float() if start.ndim == 3 else start.float()[:, None]
         origin = origin.expand(-1, num_ws, -1).detach()
     offset = torch.zeros_like(origin, memory_format=torch.contiguous_format).requires_grad_()
-    noise = NoiseMaps(generator, batch=batch) if settings.optimise_noise else None
+    noise = NoiseMaps(generator, batch=batch) if settings.optimize_noise else None
     variables = [offset, *(noise.maps.values() if noise else ())]
     optimizer = torch.optim.Adam(variables, betas=(0.9, 0.999))
     random = torch.Generator().manual_seed(settings.seed)
@@ -246,7 +246,7 @@ def _project_batch(
         objective.sum().backward()
         optimizer.step()
         if noise:
-            noise.normalise()
+            noise.normalize()
         value = float(each.detach().mean())
         if not math.isfinite(value):
             raise ModelError(

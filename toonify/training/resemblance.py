@@ -57,9 +57,9 @@ def strangers(pictures: NDArray[np.uint8], *, times: float = STRANGE) -> list[in
     """
     if len(pictures) < FEWEST:
         return []
-    colours, edges = _features(pictures)
-    scores = np.log(_to_neighbours(_distances(colours)) + 1e-6)
-    scores += np.log(_to_neighbours(_distances(edges)) + 1e-6)
+    colors, edges = _features(pictures)
+    scores = np.log(_to_neighbors(_distances(colors)) + 1e-6)
+    scores += np.log(_to_neighbors(_distances(edges)) + 1e-6)
     middle = float(np.median(scores))
     spread = 1.4826 * float(np.median(np.abs(scores - middle)))
     limit = middle + max(float(np.log(times)), STRANGE_DEVIATIONS * spread)
@@ -77,8 +77,8 @@ def misfiled(
     known = [name for name, count in counts.items() if count > VOTERS]
     if len(known) < 2:
         return [], False
-    colours, edges = _features(pictures)
-    distances = _distances(colours) / _scale(colours) + _distances(edges) / _scale(edges)
+    colors, edges = _features(pictures)
+    distances = _distances(colors) / _scale(colors) + _distances(edges) / _scale(edges)
     distances[:, ~np.isin(names, known)] = np.inf
     nearest = np.argsort(distances, axis=1)[:, :VOTERS]
     votes = names[nearest]
@@ -95,10 +95,10 @@ def misfiled(
 
 def _features(pictures: NDArray[np.uint8]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     """Colour layout (N, 192) in Lab, and edge directions by place (N, 384), contrast-free."""
-    colours, edges = [], []
+    colors, edges = [], []
     for picture in pictures:
         lab = cv2.cvtColor(picture.astype(np.float32) / 255, cv2.COLOR_RGB2LAB) / 100
-        colours.append(_shrunk(lab, CELLS).ravel())
+        colors.append(_shrunk(lab, CELLS).ravel())
         light = cv2.GaussianBlur(lab[..., 0], (0, 0), 1.0)
         x, y = (cv2.Sobel(light, cv2.CV_32F, *d) for d in ((1, 0), (0, 1)))
         strength, angle = np.hypot(x, y), np.mod(np.arctan2(y, x), np.pi)
@@ -110,7 +110,7 @@ def _features(pictures: NDArray[np.uint8]) -> tuple[NDArray[np.float32], NDArray
             bins.append(_shrunk(strength * weight, CELLS))
         histogram = np.sqrt(np.stack(bins)).ravel()
         edges.append(histogram / (np.linalg.norm(histogram) + 1e-3))
-    return np.stack(colours).astype(np.float32), np.stack(edges).astype(np.float32)
+    return np.stack(colors).astype(np.float32), np.stack(edges).astype(np.float32)
 
 
 def _distances(features: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -121,7 +121,7 @@ def _distances(features: NDArray[np.float32]) -> NDArray[np.float32]:
     return np.sqrt(np.maximum(table, 0))
 
 
-def _to_neighbours(distances: NDArray[np.float32]) -> NDArray[np.float32]:
+def _to_neighbors(distances: NDArray[np.float32]) -> NDArray[np.float32]:
     count = min(NEIGHBOURS, len(distances) - 1)
     return np.asarray(np.sort(distances, axis=1)[:, :count].mean(1))
 
@@ -132,8 +132,8 @@ def _scale(features: NDArray[np.float32]) -> float:
 
 def _hash(picture: NDArray[np.float32]) -> NDArray[np.bool_]:
     """64 bits: the signs of the lowest frequencies against their median."""
-    grey = picture.mean(-1).astype(np.float32)
-    low = cv2.dct(np.ascontiguousarray(grey))[:8, :8].ravel()
+    gray = picture.mean(-1).astype(np.float32)
+    low = cv2.dct(np.ascontiguousarray(gray))[:8, :8].ravel()
     return np.asarray(low > np.median(low[1:]))
 
 

@@ -99,7 +99,7 @@ def random_crop(rgb: RGB, size: int, random: np.random.Generator) -> RGB:
     return np.ascontiguousarray(cut[:, ::-1] if random.random() < 0.5 else cut)
 
 
-def normalised_vgg16(
+def normalized_vgg16(
     convolutions: Sequence[tuple[Tensor, Tensor]], samples: Tensor, *, depths: Sequence[int]
 ) -> StyleEncoder:
     """ImageNet's VGG-16 as an encoder whose channels have the mean activation 1.
@@ -260,8 +260,8 @@ def decoder_to_train(
             trunk = read_trunk(find_trunk("vgg"), "vgg")
             samples = style_samples(folders, 16, seed)
             network = AdaINNetwork(depths=VGG16_DEPTHS)
-            normalised = normalised_vgg16(trunk, samples, depths=VGG16_DEPTHS)
-            network.encoder.load_state_dict(normalised.state_dict())
+            normalized = normalized_vgg16(trunk, samples, depths=VGG16_DEPTHS)
+            network.encoder.load_state_dict(normalized.state_dict())
         else:
             from toonify.checkpoints.style_networks import load_vgg19
 

@@ -94,7 +94,7 @@ def write_sheets(
             portrait = _render(generator, code)
             drawn = [_draw(generator, sample, code) for sample in samples]
             stored = inversions.get(character.name)
-            cells = [_labelled(portrait, character.name)]
+            cells = [_labeled(portrait, character.name)]
             for i in _ranks(stored, 3):
                 assert stored is not None
                 cells += [_picture(stored.drawings[i]), _picture(stored.reconstructions[i])]
@@ -131,10 +131,8 @@ def write_reconstructions(name: str, stored: StoredInversion, folder: Path) -> N
             for first in range(0, len(losses), across):
                 cells = []
                 for i in range(first, min(first + across, len(losses))):
-                    cells.append(
-                        _labelled(_picture(stored.drawings[i]), Path(stored.names[i]).name)
-                    )
-                    cells.append(_labelled(_picture(stored.reconstructions[i]), f"{losses[i]:.3f}"))
+                    cells.append(_labeled(_picture(stored.drawings[i]), Path(stored.names[i]).name))
+                    cells.append(_labeled(_picture(stored.reconstructions[i]), f"{losses[i]:.3f}"))
                 sheet.add(cells)
     except OSError as error:
         raise StoreError(
@@ -202,7 +200,7 @@ def _picture(image: Tensor) -> np.ndarray:
     return image.permute(1, 2, 0).cpu().numpy()
 
 
-def _labelled(picture: np.ndarray, text: str) -> np.ndarray:
+def _labeled(picture: np.ndarray, text: str) -> np.ndarray:
     image = Image.fromarray(picture).resize((THUMBNAIL, THUMBNAIL), Image.Resampling.LANCZOS)
     font = ImageFont.load_default(size=14)
     ImageDraw.Draw(image).text(

@@ -27,7 +27,7 @@ class _Person:
     cover: Points | None = None  # what stands before the face
     silhouette: bool = True
     against_silhouette: int = 0
-    colours: Points | None = None  # of the head's patch
+    colors: Points | None = None  # of the head's patch
     weight: Points | None = None
     clearing: bool = True
     against_clearing: int = 0
@@ -115,17 +115,17 @@ class Compositor:
                 person.against_clearing = 0
             if patch is not None:
                 fresh = 1 - 0.8 * self.smooth
-                if person.colours is None or person.weight is None:
-                    person.colours, person.weight = f32(patch.colours), patch.weight
+                if person.colors is None or person.weight is None:
+                    person.colors, person.weight = f32(patch.colors), patch.weight
                 else:
-                    colours, weight = person.colours, person.weight
-                    person.colours = f32(colours + fresh * (f32(patch.colours) - colours))
+                    colors, weight = person.colors, person.weight
+                    person.colors = f32(colors + fresh * (f32(patch.colors) - colors))
                     person.weight = f32(weight + fresh * (patch.weight - weight))
         step = 1.0 if person.frames == 0 or self.smooth == 0 else 1 / STUBBORN
         wanted = float(person.clearing)
         person.strength += float(np.clip(wanted - person.strength, -step, step))
-        if person.strength > 0 and person.colours is not None and person.weight is not None:
-            painted = np.clip(np.rint(person.colours), 0, 255).astype(np.uint8)
+        if person.strength > 0 and person.colors is not None and person.weight is not None:
+            painted = np.clip(np.rint(person.colors), 0, 255).astype(np.uint8)
             weight = f32(person.weight * item.opacity * person.strength)
             paint_patch(out, place, HeadPatch(painted, weight))
 
@@ -136,7 +136,7 @@ class Compositor:
             flags: list[float] = [person.silhouette, person.against_silhouette, person.clearing]
             flags += [person.against_clearing, person.frames, person.strength]
             arrays[f"{number}.flags"] = np.array(flags, np.float64)
-            for name in ("matte", "cover", "colours", "weight"):
+            for name in ("matte", "cover", "colors", "weight"):
                 value = getattr(person, name)
                 if value is not None:
                     arrays[f"{number}.{name}"] = value

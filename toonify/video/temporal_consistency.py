@@ -38,22 +38,22 @@ class TemporalConsistency:
         if not boxes:
             self._last = None
             return
-        grey, toon = (_grey(picture, size) for picture in (rgb, drawn))
+        gray, toon = (_gray(picture, size) for picture in (rgb, drawn))
         where = np.zeros(size[::-1], np.float32)
         for box in boxes:
             x0, y0, x1, y1 = (max(round(float(v) * k), 0) for v in box)
             where[y0:y1, x0:x1] = 1
-        last, self._last = self._last, (grey, toon, where)
+        last, self._last = self._last, (gray, toon, where)
         if last is None:
             return
         still = np.zeros((*where.shape, 2), np.float32)
-        flow = f32(self._flow.calc(_u8(grey), _u8(last[0]), still))
+        flow = f32(self._flow.calc(_u8(gray), _u8(last[0]), still))
         y, x = np.mgrid[: size[1], : size[0]]
         at_x, at_y = f32(x + flow[..., 0]), f32(y + flow[..., 1])
         both = where * f32(cv2.remap(last[2], at_x, at_y, cv2.INTER_NEAREST))
         if both.sum() < 16:
             return
-        for name, now, then in (("before", grey, last[0]), ("after", toon, last[1])):
+        for name, now, then in (("before", gray, last[0]), ("after", toon, last[1])):
             moved = cv2.remap(then, at_x, at_y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
             value = float((np.abs(now - moved) * both).sum() / both.sum())
             setattr(self, name, getattr(self, name) + value)
@@ -87,15 +87,15 @@ class TemporalConsistency:
         self.pairs = int(state[4])
 
 
-def _gradient(grey: Points) -> Points:
-    across, down = (cv2.Sobel(grey, cv2.CV_32F, *order, scale=1 / 8) for order in ((1, 0), (0, 1)))
+def _gradient(gray: Points) -> Points:
+    across, down = (cv2.Sobel(gray, cv2.CV_32F, *order, scale=1 / 8) for order in ((1, 0), (0, 1)))
     return f32(np.hypot(across, down))
 
 
-def _grey(rgb: RGB, size: tuple[int, int]) -> Points:
+def _gray(rgb: RGB, size: tuple[int, int]) -> Points:
     small = cv2.resize(rgb, size, interpolation=cv2.INTER_AREA)
     return f32(cv2.cvtColor(small, cv2.COLOR_RGB2GRAY))
 
 
-def _u8(grey: Points) -> np.ndarray:
-    return np.clip(np.rint(grey), 0, 255).astype(np.uint8)
+def _u8(gray: Points) -> np.ndarray:
+    return np.clip(np.rint(gray), 0, 255).astype(np.uint8)

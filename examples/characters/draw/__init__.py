@@ -16,7 +16,7 @@ from numpy.typing import ArrayLike, NDArray
 from .canvas import Array, Canvas
 from .cast import CAST, Character
 from .face import draw_brow, draw_cheeks, draw_eye, draw_nose
-from .head import Head, draw_ears, draw_neck, draw_skin, frame_centre, hair_shadow
+from .head import Head, draw_ears, draw_neck, draw_skin, frame_center, hair_shadow
 from .mouth import Mouth, draw_mouth
 from .pose import EYE_X, EYE_Y, MOUTH_Y, Pose, View, random_pose, similarity
 
@@ -32,7 +32,7 @@ def _view(name: str, pose: Pose) -> tuple[Head, View]:
     if name not in CAST:
         raise ValueError(f"no character called {name!r}; the cast is {', '.join(NAMES)}")
     style = CAST[name].style
-    return Head(style, pose), View(pose, frame_centre(style))
+    return Head(style, pose), View(pose, frame_center(style))
 
 
 def _landmarks(head: Head, view: View) -> Array:

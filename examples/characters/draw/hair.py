@@ -20,9 +20,9 @@ class Shell:
     Points facing away are moved to the visible edge, so that shapes wrap round it smoothly.
     """
 
-    def __init__(self, view: View, centre: Sequence[float], radii: Sequence[float]) -> None:
+    def __init__(self, view: View, center: Sequence[float], radii: Sequence[float]) -> None:
         self.view = view
-        self.centre = np.asarray(centre, float)
+        self.center = np.asarray(center, float)
         self.radii = np.asarray(radii, float)
         facing = view.toward / self.radii
         self._facing = facing / np.linalg.norm(facing)
@@ -36,7 +36,7 @@ class Shell:
         r = np.where(r > 1, 1 + (r - 1) * np.clip(1 + depth / 0.25, 0, 1), r)
         u = u - np.minimum(depth, 0.0)[..., None] * self._facing
         u /= np.maximum(np.linalg.norm(u, axis=-1, keepdims=True), 1e-6)
-        return self.centre + r[..., None] * self.radii * u
+        return self.center + r[..., None] * self.radii * u
 
     def points(self, az: ArrayLike, el: ArrayLike, r: ArrayLike = 1.0) -> Array:
         """Canvas points (N, 2)."""
@@ -124,7 +124,7 @@ class Clump:
 
 def lock(
     view: View,
-    centre: ArrayLike,
+    center: ArrayLike,
     width: float,
     *,
     blunt: float = 3.0,
@@ -132,7 +132,7 @@ def lock(
     ride: float = 0.0,
 ) -> Clump:
     """A clump along a 3-D centre line (head coordinates); below the chin it hangs on the body."""
-    line = spline(centre, 34)
+    line = spline(center, 34)
     # On the far side, ``ride`` moves a lock out to the face's edge, clear of the far eye.
     side = np.sign(line[0, 0])
     ramp = np.linspace(0, 1, len(line))[:, None]

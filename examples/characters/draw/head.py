@@ -90,7 +90,7 @@ class Head:
         return (soft + 0.5) / scale + low
 
 
-def frame_centre(style: Style) -> Array:
+def frame_center(style: Style) -> Array:
     """FFHQ's crop centre in head coordinates."""
     face = Head(style, Pose())
     eyes = face.surface([[-EYE_X, EYE_Y], [EYE_X, EYE_Y]]).mean(0)

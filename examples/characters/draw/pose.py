@@ -92,10 +92,10 @@ class View:
     whichever way the head turns. ``centre`` is that point in head coordinates.
     """
 
-    def __init__(self, pose: Pose, centre: Array) -> None:
+    def __init__(self, pose: Pose, center: Array) -> None:
         self.pose = pose
         self.rotation = rotation(pose)
-        self.shift = np.array([0.5 + centre[0], centre[1]]) - self._turn(centre[None])[0]
+        self.shift = np.array([0.5 + center[0], center[1]]) - self._turn(center[None])[0]
         self.matrix = np.array([[1.0, 0.0, 0.0], [0.0, 1.0, 0.0]])
 
     def _turn(self, points: Array) -> Array:

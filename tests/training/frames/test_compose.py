@@ -81,11 +81,11 @@ def test_away_from_the_drawing_nothing_changes(cutouts: CutoutSet, seed: int) ->
 
 
 @pytest.mark.parametrize("seed", range(6))
-def test_the_drawing_lies_on_the_head_in_its_colours(cutouts: CutoutSet, seed: int) -> None:
+def test_the_drawing_lies_on_the_head_in_its_colors(cutouts: CutoutSet, seed: int) -> None:
     """Heads are black in any light, and the drawings' discs a little larger."""
     frame = compose(cutouts, seed, [], scene(tilt=40.0), seed)
-    colours = frame.target[frame.drawn > 0.999].astype(int)
-    assert np.abs(colours - PAINT[seed % 2]).max() <= 2, "no light falls on drawings"
+    colors = frame.target[frame.drawn > 0.999].astype(int)
+    assert np.abs(colors - PAINT[seed % 2]).max() <= 2, "no light falls on drawings"
     drawn = shrunk(frame.drawn) > 0.5
     _, parts = cv2.connectedComponents((frame.source.max(2) < 60).astype(np.uint8))
     head = parts == np.bincount(parts[drawn & (parts > 0)]).argmax()  # clothes may be black too
@@ -129,8 +129,8 @@ def test_two_people_of_one_character(cutouts: CutoutSet) -> None:
         frame = compose(cutouts, 0, [2, 4], scene(crowd=1.0, crop=(36.0, 40.0)), seed)
         apart, _ = cv2.connectedComponents((frame.drawn > 0.5).astype(np.uint8))
         counts.append(apart - 1)
-        colours = frame.target[frame.drawn > 0.999].astype(int)
-        assert np.abs(colours - PAINT[0]).max() <= 2
+        colors = frame.target[frame.drawn > 0.999].astype(int)
+        assert np.abs(colors - PAINT[0]).max() <= 2
     assert np.mean(np.array(counts) == 2) > 0.7
     alone = compose(cutouts, 0, [], scene(crowd=1.0, crop=(36.0, 40.0)), 0)
     assert cv2.connectedComponents((alone.drawn > 0.5).astype(np.uint8))[0] == 2, "nobody else is"

@@ -27,6 +27,7 @@ class Toons:
 
     def __init__(self, *, busy: tuple[int, ...] = ()) -> None:
         self.busy, self.encoded, self.drawn = busy, [], 0
+        self.model = self  # the engine's network, as `Toonifier` holds it
 
     def encode(self, crops: list[RGB]) -> torch.Tensor:
         self.encoded.append(len(crops))
@@ -66,9 +67,9 @@ def test_a_drawing_for_every_face(tmp_path: Path) -> None:
         assert cutout.character == number % 2 and 0.8 < cutout.chin < 0.95
         assert cutout.face.shape == cutout.fill.shape == (SIZE, SIZE, 3)
         assert np.array_equal(cutout.matte > 0, matte(cutout.face) > 0)
-        colour = PAINT[found.characters[cutout.character]]
+        color = PAINT[found.characters[cutout.character]]
         middle = cutout.head.shape[0] // 2
-        assert cutout.head[middle, middle].tolist() == [*colour, 255]
+        assert cutout.head[middle, middle].tolist() == [*color, 255]
         assert cutout.head[4, 4, 3] == 0, "the drawing's wall is transparent"
         outside = cutout.matte == 0
         outside = cv2.erode(outside.astype(np.uint8), np.ones((9, 9), np.uint8)) > 0

@@ -167,10 +167,10 @@ def test_a_still_network_does_not_flicker() -> None:
     """Rendering the same for every frame, it differs by the warp alone."""
     trainer = trainer_of("video-edit")
     batch = trainer.source.draw(2, trainer.random)
-    grey = torch.full((2, 3, 16, 16), 0.25)
-    trainer._run = lambda codes, frames, v, coarse: (grey, None)
-    assert float(trainer._flicker(batch, grey, None, torch.zeros(2, 10, 16))) < 1e-10
-    striped = grey.clone()
+    gray = torch.full((2, 3, 16, 16), 0.25)
+    trainer._run = lambda codes, frames, v, coarse: (gray, None)
+    assert float(trainer._flicker(batch, gray, None, torch.zeros(2, 10, 16))) < 1e-10
+    striped = gray.clone()
     striped[..., ::2] = -0.25
     trainer._run = lambda codes, frames, v, coarse: (striped, None)
     assert float(trainer._flicker(batch, striped, None, torch.zeros(2, 10, 16))) > 1e-3
@@ -238,8 +238,8 @@ def test_a_preview_shows_what_came_of_the_held_out_frames(name: str) -> None:
         assert (seen - wanted).abs().max() <= 1
     elif name == "mask":
         labels = batch.frames.argmax(1, keepdim=True)[:, :, 2::4, 2::4]
-        greys = labels / 9 * 127.5
-        assert ((seen - greys).abs() <= 1).float().mean() > 0.9, "one for each label"
+        grays = labels / 9 * 127.5
+        assert ((seen - grays).abs() <= 1).float().mean() > 0.9, "one for each label"
     else:
         frames = F.interpolate(batch.frames, size=(64, 64)) * 127.5 + 127.5
         assert (seen - frames).abs().max() <= 1

@@ -31,10 +31,10 @@ def wall(number: int, size: int) -> np.ndarray:
     return np.rint(tint + 20 * (x - y)[..., None]).astype(np.uint8)
 
 
-def disc(size: int, radius: float, *, centre: tuple[float, float] = (0.5, 0.5)) -> np.ndarray:
+def disc(size: int, radius: float, *, center: tuple[float, float] = (0.5, 0.5)) -> np.ndarray:
     """(size, size) bool, in sides."""
     y, x = (np.mgrid[:size, :size] + 0.5) / size
-    return (x - centre[0]) ** 2 + (y - centre[1]) ** 2 < radius**2
+    return (x - center[0]) ** 2 + (y - center[1]) ** 2 < radius**2
 
 
 def body(size: int) -> np.ndarray:
@@ -43,10 +43,10 @@ def body(size: int) -> np.ndarray:
     return (y > 0.92) & (np.abs(x - 0.5) < 0.3)
 
 
-def drawing(size: int, colour: tuple[int, int, int], *, radius: float = 0.27) -> np.ndarray:
+def drawing(size: int, color: tuple[int, int, int], *, radius: float = 0.27) -> np.ndarray:
     """RGBA of a disc, a little larger than the photographed head."""
     out = np.zeros((size, size, 4), np.uint8)
-    out[..., :3] = colour
+    out[..., :3] = color
     out[..., 3] = 255 * disc(size, radius)
     return out
 

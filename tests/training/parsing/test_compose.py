@@ -24,7 +24,7 @@ def changed(before: np.ndarray, after: np.ndarray) -> np.ndarray:
     return np.abs(before.astype(int) - after.astype(int)).max(2)
 
 
-def test_glasses_lie_around_the_eyes_and_are_labelled_where_drawn() -> None:
+def test_glasses_lie_around_the_eyes_and_are_labeled_where_drawn() -> None:
     face = drawn_face()
     kinds = set()
     for seed in range(24):

@@ -63,7 +63,7 @@ def bearded() -> tuple[np.ndarray, np.ndarray]:
 
 
 @pytest.mark.parametrize("amount,named", [(0.0, "skin"), (0.3, None), (1.0, "beard")])
-def test_beards_are_labelled_stubble_is_left_out(amount: float, named: str | None) -> None:
+def test_beards_are_labeled_stubble_is_left_out(amount: float, named: str | None) -> None:
     face = drawn_face()
     rgb, dark = bearded()
     weak = np.zeros((64, 64, 2), np.float32)
@@ -75,7 +75,7 @@ def test_beards_are_labelled_stubble_is_left_out(amount: float, named: str | Non
     assert (labels[:100] == face.labels[:100]).all()
 
 
-def test_headwear_is_labelled_where_points_tell_it() -> None:
+def test_headwear_is_labeled_where_points_tell_it() -> None:
     face = drawn_face()
     weak = np.zeros((64, 64, 2), np.float32)
     weak[:14, :, 1] = 0.95

@@ -51,8 +51,8 @@ def color_statistics(image: Tensor) -> tuple[Tensor, Tensor]:
     """Mean (3, 1) and covariance (3, 3) of the colours of (1, 3, H, W)."""
     flat = image[0].flatten(1)
     mean = flat.mean(dim=1, keepdim=True)
-    centred = flat - mean
-    return mean, centred @ centred.T / flat.shape[1]
+    centered = flat - mean
+    return mean, centered @ centered.T / flat.shape[1]
 
 
 def recolored(image: Tensor, mean: Tensor, covariance: Tensor) -> Tensor:

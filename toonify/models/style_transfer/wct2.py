@@ -339,9 +339,9 @@ def _root(feature: Tensor, power: float) -> tuple[Tensor, Tensor]:
     """Mean (C, 1), and covariance + 1 to this power (C, C)."""
     mean = feature.mean(dim=1, keepdim=True)
     count, channels = feature.shape[1], feature.shape[0]
-    centred = feature - mean
-    covariance = centred @ centred.T / max(count - 1, 1)
-    del centred
+    centered = feature - mean
+    covariance = centered @ centered.T / max(count - 1, 1)
+    del centered
     covariance = covariance + torch.eye(channels, dtype=feature.dtype, device=feature.device)
     values, vectors = torch.linalg.eigh(covariance)
     powers = torch.where(values < LEAST_EIGENVALUE, 0.0, values.clamp_min(1e-12).pow(power))

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from toonify.errors import UsageError
-from toonify.training.augment.colour import colour, recolour
+from toonify.training.augment.color import color, recolor
 from toonify.training.augment.corruption import add_noise, amplify, band_gains, cut_out
 from toonify.training.augment.draws import Draws
 from toonify.training.augment.geometry import blit, geometric, move, warp
@@ -63,8 +63,8 @@ class AugmentPipe:
         if "blit" in self.stages or "geom" in self.stages:
             images = self._place(images, draws)
         if "color" in self.stages:
-            matrix = colour(draws)
-            images = _where(images, _changed(matrix, torch.eye(4)), recolour, matrix)
+            matrix = color(draws)
+            images = _where(images, _changed(matrix, torch.eye(4)), recolor, matrix)
         if "filter" in self.stages:
             gains = band_gains(draws)
             images = _where(images, _changed(gains, torch.ones(4)), amplify, gains)

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from toonify.errors import UsageError
-from toonify.inversion.optimise import fit_size
+from toonify.inversion.optimize import fit_size
 from toonify.training.frames.tasks import FrameWeights
 from toonify.training.loop import require_positive
 

@@ -89,8 +89,8 @@ def _widen(picture: RGB, opacity: np.ndarray, start: int, side: int, slope: floa
     """Below the row `start` shoulders become wider."""
     below = np.arange(len(opacity) - start, dtype=np.float32)
     x = np.arange(opacity.shape[1], dtype=np.float32)
-    centre = opacity.shape[1] / 2
-    across = centre + (x[None] - centre) / (1 + slope * below / side)[:, None]
+    center = opacity.shape[1] / 2
+    across = center + (x[None] - center) / (1 + slope * below / side)[:, None]
     row = np.full_like(across, start)
     opacity[start:] = cv2.remap(opacity, f32(across), row, cv2.INTER_LINEAR)
     picture[start:] = cv2.remap(picture, f32(across), row, cv2.INTER_LINEAR)

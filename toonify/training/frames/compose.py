@@ -156,8 +156,8 @@ def _laid(below: Points, picture: RGB, opacity: Points, onto: Points) -> Points:
 def _over(below: Points, drawing: RGBA, margin: float, place: Points) -> tuple[Points, Points]:
     """A drawing laid over a picture, and where it is."""
     alpha = cv2.merge([drawing[..., 3]] * 3)
-    colours = cv2.multiply(np.ascontiguousarray(drawing[..., :3]), alpha, scale=1 / 255)
-    whole = np.asarray(cv2.merge([*cv2.split(colours), drawing[..., 3]]), np.uint8)
+    colors = cv2.multiply(np.ascontiguousarray(drawing[..., :3]), alpha, scale=1 / 255)
+    whole = np.asarray(cv2.merge([*cv2.split(colors), drawing[..., 3]]), np.uint8)
     return _over_premultiplied(below, whole, margin, place)
 
 

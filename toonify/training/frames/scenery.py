@@ -18,15 +18,15 @@ def random_look(rng: np.random.Generator) -> Look:
     """Exposure, contrast and colour of a scene, as a function of pictures."""
     gain = np.exp(rng.uniform(-0.18, 0.18, 3) + rng.uniform(-0.35, 0.25))
     gamma = np.exp(rng.uniform(-0.35, 0.35))
-    grey = rng.uniform(0, 0.5) if rng.random() < 0.3 else 0.0
+    gray = rng.uniform(0, 0.5) if rng.random() < 0.3 else 0.0
     levels = np.linspace(0, 1, 256)[:, None] ** gamma * gain
     table = np.clip(np.rint(levels * 255), 0, 255).astype(np.uint8)[None]
 
     def look(rgb: RGB) -> RGB:
         seen = cv2.LUT(rgb, table)
-        if grey:
+        if gray:
             plain = cv2.cvtColor(cv2.cvtColor(seen, cv2.COLOR_RGB2GRAY), cv2.COLOR_GRAY2RGB)
-            seen = cv2.addWeighted(plain, grey, seen, 1 - grey, 0)
+            seen = cv2.addWeighted(plain, gray, seen, 1 - gray, 0)
         return np.asarray(seen, np.uint8)
 
     return look
@@ -72,12 +72,12 @@ def _made_up(rng: np.random.Generator, side: int) -> RGB:
         picture += f32(cv2.resize(f32(noise), (side, side), interpolation=cv2.INTER_CUBIC))
     drawn = u8(picture)
     for _ in range(int(rng.integers(0, 9))):
-        colour = tuple(int(v) for v in rng.integers(0, 256, 3))
+        color = tuple(int(v) for v in rng.integers(0, 256, 3))
         a, b = (tuple(int(v) for v in rng.integers(-side // 4, side * 5 // 4, 2)) for _ in "ab")
         if rng.random() < 0.5:
-            cv2.line(drawn, a, b, colour, int(rng.integers(1, side // 12)), cv2.LINE_AA)
+            cv2.line(drawn, a, b, color, int(rng.integers(1, side // 12)), cv2.LINE_AA)
         else:
-            cv2.rectangle(drawn, a, b, colour, -1 if rng.random() < 0.6 else 3)
+            cv2.rectangle(drawn, a, b, color, -1 if rng.random() < 0.6 else 3)
     return drawn
 
 

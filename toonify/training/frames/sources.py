@@ -151,10 +151,10 @@ class FaceDrawings:
 def pencil_sketch(face: RGB) -> NDArray[np.uint8]:
     """Dark lines on white (H, W) of a face (H, W, 3) uint8: difference of Gaussians, thresholded
     softly (XDoG, Winnemöller et al. 2012)."""
-    grey = cv2.cvtColor(face, cv2.COLOR_RGB2GRAY).astype(np.float32) / 255
+    gray = cv2.cvtColor(face, cv2.COLOR_RGB2GRAY).astype(np.float32) / 255
     sigma = face.shape[0] / 256
-    fine = cv2.GaussianBlur(grey, (0, 0), 0.9 * sigma)
-    coarse = cv2.GaussianBlur(grey, (0, 0), 1.6 * 0.9 * sigma)
+    fine = cv2.GaussianBlur(gray, (0, 0), 0.9 * sigma)
+    coarse = cv2.GaussianBlur(gray, (0, 0), 1.6 * 0.9 * sigma)
     edge = fine - 0.985 * coarse
     lines = np.where(edge > 0.004, 1.0, 1.0 + np.tanh(45 * (edge - 0.004)))
     return np.clip(np.rint(255 * lines), 0, 255).astype(np.uint8)

@@ -13,7 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from toonify.errors import UsageError
-from toonify.inversion.optimise import fit_size
+from toonify.inversion.optimize import fit_size
 from toonify.models.encoders.styleganex import StyleGANEXEncoder, composite
 from toonify.models.generators.stylegan2 import StyleGAN2Layers
 from toonify.models.generators.styleganex import StyleGANEXGenerator

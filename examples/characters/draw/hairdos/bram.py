@@ -11,7 +11,7 @@ from ..pose import View
 from ..style import Style
 from .common import bumps, skull
 
-_GREY = rgb("#d3c8bb")
+_GRAY = rgb("#d3c8bb")
 
 
 def back(canvas: Canvas, view: View, style: Style) -> None:
@@ -34,7 +34,7 @@ def front(view: View, style: Style) -> Layer:
     for side in (-1, 1):
         az = np.array([62, 68, 76, 92, 104, 98, 84, 68.0]) * side
         el = np.array([26, 2, -14, -10, 6, 22, 28, 32.0])
-        layer.patches.append((spline(shell.points(az, el, 1.03), 40, closed=True), _GREY))
+        layer.patches.append((spline(shell.points(az, el, 1.03), 40, closed=True), _GRAY))
     layer.gleam(shell, 70, 8, (-70, 40))
     return layer
 

@@ -19,11 +19,11 @@ def skull(view: View) -> Shell:
 def bumps(shell: Shell, places: Array, size: float, seed: int, r: float = 1.0) -> list[Array]:
     """Round tufts at (N, 2) places (azimuth, elevation)."""
     rng = np.random.default_rng(seed)
-    centres = shell.points(places[:, 0], places[:, 1], r)
+    centers = shell.points(places[:, 0], places[:, 1], r)
     seen = np.clip(1 + (shell.depth(places[:, 0], places[:, 1]) + 0.25) / 0.4, 0, 1)
     scale = np.hypot(*shell.view.matrix[:, 0])
     out = []
-    for c, part in zip(centres, seen, strict=True):
+    for c, part in zip(centers, seen, strict=True):
         radius = size * scale * rng.uniform(0.9, 1.1) * part
         if radius > 0:
             out.append(ellipse(c[0], c[1], radius, radius, 32))
@@ -44,12 +44,12 @@ def ball(shell: Shell, az: float, el: float, size: float, r: float = 1.05) -> Cl
     seen = float(np.clip(1 + (facing + 0.15) / 0.35, 0, 1))
     if seen == 0.0:
         return Clump(np.zeros((0, 2)), np.zeros((0, 2)))
-    centre = shell.points(np.array([az]), np.array([el]), r)[0]
+    center = shell.points(np.array([az]), np.array([el]), r)[0]
     basis = size * seen * shell.view.matrix[:, :2] @ _roll(shell.view)
     t = np.linspace(0, np.pi, 24)
-    left, right = (centre + np.column_stack([s * np.sin(t), -np.cos(t)]) @ basis.T for s in (-1, 1))
+    left, right = (center + np.column_stack([s * np.sin(t), -np.cos(t)]) @ basis.T for s in (-1, 1))
     lit = float(np.clip(3 * facing, 0, 1))
-    return Clump(left, right, centre + crescent(0.66, 0.20 * lit) @ basis.T)
+    return Clump(left, right, center + crescent(0.66, 0.20 * lit) @ basis.T)
 
 
 def crescent(radius: float, thickness: float, start: float = -160, end: float = -60) -> Array:
@@ -70,14 +70,14 @@ def bow(
 ) -> None:
     """A ribbon's bow standing on the shell at (azimuth, elevation), half ``size`` units wide."""
     view = shell.view
-    centre = shell.points(np.array([place[0]]), np.array([place[1]]), 1.10)[0]
+    center = shell.points(np.array([place[0]]), np.array([place[1]]), 1.10)[0]
     narrow = 0.62 + 0.38 * float(shell.depth(np.array(place[0]), np.array(place[1])))
     tilt = np.radians(0.55 * place[0])
     turn = np.array([[np.cos(tilt), -np.sin(tilt)], [np.sin(tilt), np.cos(tilt)]])
     basis = size * view.matrix[:, :2] @ _roll(view) @ turn @ np.diag([narrow, 1.0])
 
     def put(points: Sequence[Sequence[float]] | Array) -> Array:
-        return centre + np.asarray(points, float) @ basis.T
+        return center + np.asarray(points, float) @ basis.T
 
     lobe = np.array(
         [[0.05, -0.08], [0.55, -0.62], [0.98, -0.58], [1.06, 0.02], [0.94, 0.56], [0.5, 0.48],

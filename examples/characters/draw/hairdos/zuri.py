@@ -43,9 +43,9 @@ def front(view: View, style: Style) -> Layer:
     def shine_and_band(canvas: Canvas, mask: Mask) -> None:
         scale = float(np.hypot(*view.matrix[:, 0]))
         for a, e in _SHINE:
-            centre = cloud.points(np.array([a]), np.array([e]), 1.0)[0]
+            center = cloud.points(np.array([a]), np.array([e]), 1.0)[0]
             seen = float(np.clip(3 * cloud.depth(np.array(a), np.array(e)), 0, 1))
-            arc = centre + crescent(0.052, 0.022 * seen, -150, -30) * scale
+            arc = center + crescent(0.052, 0.022 * seen, -150, -30) * scale
             canvas.fill_inside(arc, mask, style.hair_light)
         # the headband narrows as it goes round the head's edge
         az = np.linspace(-92, 92, 240)

@@ -11,7 +11,7 @@ from toonify.training.augment.draws import Draws
 
 
 @torch.autocast("cpu", enabled=False)  # many factors
-def colour(draws: Draws) -> Tensor:
+def color(draws: Draws) -> Tensor:
     """Brightness, contrast, luma flip, hue and saturation, (B, 4, 4) on RGB in [-1, 1]."""
     eye = torch.eye(4)
     luma = torch.tensor([1.0, 1.0, 1.0, 0.0]) / math.sqrt(3)
@@ -32,7 +32,7 @@ def colour(draws: Draws) -> Tensor:
     )
 
 
-def recolour(images: Tensor, matrix: Tensor) -> Tensor:
+def recolor(images: Tensor, matrix: Tensor) -> Tensor:
     """Images (B, 3, S, S) by maps (B, 4, 4)."""
     matrix = matrix.to(images)
     return torch.baddbmm(matrix[:, :3, 3:], matrix[:, :3, :3], images.flatten(2)).view_as(images)

@@ -111,7 +111,7 @@ def refine(
         optimizer.zero_grad(set_to_none=True)
         objective.backward()
         optimizer.step()
-        maps.normalise()
+        maps.normalize()
         losses.append(float(distance.detach()))
         if progress:
             progress(step + 1, settings.steps, losses[-1])
