@@ -106,7 +106,7 @@ def test_parts_of_another_generator_are_no_bundle(source: Path, tmp_path: Path) 
 def test_a_folder_that_can_not_be_written(source: Path, tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     for folder in (tmp_path / "file" / "mine", tmp_path / "file"):
-        with pytest.raises(InputError, match=r"can't write .*Choose another -o"):
+        with pytest.raises(InputError, match=r"can't write .*Choose another `output`"):
             write(folder, **parts_of(source))
     assert [path.name for path in tmp_path.iterdir()] == ["file"]
 

@@ -73,7 +73,7 @@ def test_unknown_suffix_is_named(tmp_path):
 def test_nothing_to_read(tmp_path):
     with pytest.raises(InputError, match="no such file"):
         plan([str(tmp_path / "me.jpg")], "toon.png")
-    with pytest.raises(InputError, match="--recursive"):
+    with pytest.raises(InputError, match="`recursive`"):
         plan([str(tmp_path)], str(tmp_path / "out"))
 
 

@@ -118,9 +118,8 @@ def test_unknown_name_lists_and_guesses() -> None:
 def test_another_generator() -> None:
     made = table("mina", generator_hash="a" * 64)
     made.check("a" * 64)
-    with pytest.raises(ModelError, match=r"aaaaaaaaaaaa.*bbbbbbbbbbbb.*build the table again") as e:
+    with pytest.raises(ModelError, match=r"aaaaaaaaaaaa.*bbbbbbbbbbbb.*build the table again"):
         made.check("b" * 64)
-    assert e.value.exit_code == 3
     with pytest.raises(ModelError):
         made.merge(table("otto", generator_hash="b" * 64))
     assert made.names == ("mina",)

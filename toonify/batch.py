@@ -135,7 +135,7 @@ class Batch:
                 if (other := owners.setdefault(path, job)) is not job:
                     raise UsageError(
                         f"{other.name} and {job.name} would both become {path}",
-                        hint="Convert them in separate runs, or choose another --name.",
+                        hint="Convert them in separate runs, or choose another `name`.",
                     )
 
     def run(self, jobs: Iterable[Job | None]) -> Generator[Result, None, None]:
@@ -292,7 +292,7 @@ class Batch:
             if present and options.existing == "error" and not job.explicit:
                 raise InputError(
                     f"{present[0]} is there, of another photo or other options",
-                    hint="Add --overwrite to draw all anew, or --skip-existing what has changed.",
+                    hint="Add `overwrite` to draw all anew, or `skip_existing` what has changed.",
                 )
         return there
 
@@ -307,7 +307,7 @@ class Batch:
             if height != width:
                 raise InputError(
                     f"{job.name} is {width}x{height}, an aligned face is square",
-                    hint="Leave --aligned out.",
+                    hint="Leave `aligned` out.",
                 )
             names = self._cast([0.5])
             return _Photo(job, image, [None], [image.rgb], names, started, sha256, there)
@@ -319,7 +319,7 @@ class Batch:
             missed = f" (below {smallest:.0f} px none are looked for)" if smallest else ""
             raise InputError(
                 f"no face found in {job.name}{missed}",
-                hint="Try a larger or frontal face, a smaller --min-face, or --aligned for an FFHQ"
+                hint="Try a larger or frontal face, a smaller `min_face`, or `aligned` for an FFHQ"
                 " crop.",
             )
         if options.mode == "whole":
@@ -503,7 +503,7 @@ class Batch:
         if photo.found == 0:
             result.note = "no face found: drawn as a scene"
         if photo.image.reduced > 1:
-            reduced = f"read at 1/{photo.image.reduced} of its size: see --max-pixels"
+            reduced = f"read at 1/{photo.image.reduced} of its size: see `max_pixels`"
             result.note = f"{result.note}; {reduced}" if result.note else reduced
         if self.options.mode == "paste":
             self._write_pasted(photo, toons, result)
@@ -702,6 +702,8 @@ def _photo_sha256(path: Path) -> str:
         if not path.is_file():  # a pipe would wait for ever
             raise InputError(f"no such file: {path}", hint="Check the name.")
         return file_sha256(path)
+    except ToonifyError:
+        raise
     except OSError as error:
         raise InputError(f"can't read {path}: {error.strerror or error}") from error
 
@@ -724,5 +726,5 @@ def _short_of_memory(error: Exception) -> Exception:
         return error
     return InputError(
         "out of memory while drawing it",
-        hint="Close other programs, take --batch-size 1, or another --device.",
+        hint="Close other programs, take `batch_size` 1, or another `device`.",
     )

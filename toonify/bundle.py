@@ -159,7 +159,7 @@ def load_frame_parts(
     if not has_parts(folder, parts):
         raise ModelError(
             f"the bundle {name} holds no StyleGANEX model of this kind",
-            hint="Use the default bundle, or train one: toonify train-encoder --task.",
+            hint="Use the default bundle, or train one with `toonify train-encoder`.",
         )
     for part in parts:
         if verify:

@@ -23,7 +23,7 @@ from toonify.checkpoints import (
     save_encoder,
     save_generator,
 )
-from toonify.errors import InputError, ModelError
+from toonify.errors import InputError, ModelError, ToonifyError
 from toonify.lut import CharacterTable
 from toonify.utils.atomic import TemporaryFolder
 
@@ -86,7 +86,7 @@ def write_bundle(
     if not reader.serves(network.num_ws):
         raise ModelError(
             f"the encoder gives {reader.num_ws} latents, the generator takes {network.num_ws}",
-            hint="Give the encoder trained for this generator with --encoder.",
+            hint="Give the encoder trained for this generator with `encoder`.",
         )
     try:
         with TemporaryFolder(folder) as temporary:
@@ -110,8 +110,10 @@ def write_bundle(
                 if any(part in parts for part in pair):
                     load_frame_parts(partial, pair)  # both, and made for each other
             temporary.commit()
+    except ToonifyError:
+        raise
     except OSError as error:
         raise InputError(
-            f"can't write {folder}: {error.strerror or error}", hint="Choose another -o."
+            f"can't write {folder}: {error.strerror or error}", hint="Choose another `output`."
         ) from error
     return characters.names

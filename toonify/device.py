@@ -38,7 +38,7 @@ def pick_device(name: str | torch.device = "auto") -> torch.device:
         "mps": torch.backends.mps.is_available(),
     }
     if not present.get(device.type, False):
-        raise UsageError(f"there is no device {name!r} here", hint="Use --device auto.")
+        raise UsageError(f"there is no device {name!r} here", hint="Use `device` auto.")
     return device
 
 
@@ -52,7 +52,7 @@ def training_dtype(name: str, device: torch.device) -> torch.dtype:
     import torch
 
     if name == "float16":
-        raise UsageError("float16 loses gradients", hint="Use --dtype bfloat16 or float32.")
+        raise UsageError("float16 loses gradients", hint="Use `dtype` bfloat16 or float32.")
     if name == "auto":
         from toonify.tuning import bfloat16_gain
 
@@ -78,5 +78,5 @@ def pick_dtype(name: str, device: torch.device) -> torch.dtype:
     if name not in known:
         raise UsageError(f"unknown dtype {name!r}", hint=f"Choose auto, {', '.join(known)}.")
     if name == "float16" and device.type == "cpu":
-        raise UsageError("float16 is not computed on the CPU", hint="Use --dtype bfloat16.")
+        raise UsageError("float16 is not computed on the CPU", hint="Use `dtype` bfloat16.")
     return known[name]

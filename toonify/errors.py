@@ -1,4 +1,10 @@
-"""Errors a user can hint: each becomes one line on stderr and an exit status."""
+"""Errors that a caller or user can do something about.
+
+Each says in one line what is wrong and, in `hint`, what to do. Parameters stand in backticks, by
+their Python names. Every class derives from the built-in one that a Python caller expects, so
+`except ValueError` and `except OSError` catch them too; code of this package that catches
+built-in errors lets `ToonifyError` through first.
+"""
 
 from __future__ import annotations
 
@@ -6,48 +12,46 @@ from typing import Any
 
 
 class ToonifyError(Exception):
-    """Base of every expected failure; `exit_code` is the command's exit status.
+    """Base of every expected failure.
 
     Args:
         message: what is wrong, without a full stop at the end.
         hint: what to do about it, one short sentence; may be empty.
+
+    Attributes:
+        message, hint: the arguments, each on one line; `str()` gives both.
+
+    Example:
+        >>> try:
+        ...     drawn = toonifier.stylize("me.jpg", character="mia")
+        ... except toonify.ToonifyError as error:
+        ...     print(error.message, error.hint, sep="\\n")
     """
 
-    exit_code = 1
-
     def __init__(self, message: str, *, hint: str = "") -> None:
-        text = message.rstrip(".")
-        if hint:
-            text = f"{text}. {hint}"
-        super().__init__(" ".join(text.split()))
+        self.message = " ".join(message.split()).rstrip(".")
+        self.hint = " ".join(hint.split())
+        super().__init__(f"{self.message}. {self.hint}" if self.hint else self.message)
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return _restored, (type(self), str(self))  # between processes: the finished text
+        return _restored, (type(self), self.message, self.hint)  # between processes
 
 
-def _restored(kind: type[ToonifyError], text: str) -> ToonifyError:
-    error = kind.__new__(kind, text)
-    error.args = (text,)
-    return error
+def _restored(kind: type[ToonifyError], message: str, hint: str) -> ToonifyError:
+    return kind(message, hint=hint)
 
 
-class InputError(ToonifyError):
-    """An input or output file that can't be used; other inputs go on. Exit status 1."""
-
-    exit_code = 1
+class InputError(ToonifyError, OSError, ValueError):
+    """An input or output that can't be used: unreadable, not writable, without a face."""
 
 
-class Diverged(ToonifyError):
-    """A training's loss or weights became NaN or infinite; its last snapshot is good. Status 1."""
+class UsageError(ToonifyError, ValueError):
+    """Wrong arguments."""
 
 
-class UsageError(ToonifyError):
-    """Wrong arguments. Exit status 2."""
-
-    exit_code = 2
+class ModelError(ToonifyError, RuntimeError):
+    """A model, table or bundle that can't be loaded or doesn't fit."""
 
 
-class ModelError(ToonifyError):
-    """A model, table or bundle that can't be loaded or doesn't fit. Exit status 3."""
-
-    exit_code = 3
+class Diverged(ToonifyError, RuntimeError):
+    """A training's loss or weights became NaN or infinite; its last snapshot is good."""

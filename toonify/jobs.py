@@ -86,7 +86,7 @@ def plan(
     single = single and not _is_pattern(inputs[0])
     if output == STREAM:
         if not single:
-            raise UsageError("stdout takes one photo", hint="Give a folder with -o.")
+            raise UsageError("stdout takes one photo", hint="Give a folder as `output`.")
         return [Job(Path(inputs[0]), None, to_stdout=True)]
     if single:
         source = Path(inputs[0])
@@ -100,7 +100,7 @@ def plan(
     if output is not None and not is_folder(output):
         raise UsageError(
             f"several photos can't all go into the one file {output}",
-            hint="Give a folder with -o.",
+            hint="Give a folder as `output`.",
         )
     pairs: list[tuple[Path, Path]] = []
     unreadable: list[Job] = []
@@ -148,7 +148,7 @@ def read_list(stream: BinaryIO, name: str, *, null: bool = False) -> list[str]:
     if len(data) > MOST_LISTED:
         raise InputError(f"{name} is no list of files: it has no end")
     if not null and b"\0" in data:
-        raise InputError(f"{name} has NUL characters", hint="Add --null for lists of -print0.")
+        raise InputError(f"{name} has NUL characters", hint="Add `null` for lists of find -print0.")
     parts = data.split(b"\0") if null else data.splitlines()
     names = [os.fsdecode(part) for part in parts if part]
     if not names:
@@ -232,7 +232,7 @@ def _tell(scan: Scan, path: Path, note: Callable[[str], None]) -> None:
     if scan.linked:
         count = len(scan.linked)
         links = f"{count} links in {path} lead" if count > 1 else f"{scan.linked[0]} leads"
-        note(f"{links} out of the folder or nowhere: left out. --follow-links takes them.")
+        note(f"{links} out of the folder or nowhere: left out. `follow_links` takes them.")
 
 
 def _nothing_in(path: Path, scan: Scan, recursive: bool) -> InputError:
@@ -243,9 +243,9 @@ def _nothing_in(path: Path, scan: Scan, recursive: bool) -> InputError:
         )
     if scan.linked:
         return InputError(
-            f"all pictures in {path} are links that lead out of it", hint="Add --follow-links."
+            f"all pictures in {path} are links that lead out of it", hint="Add `follow_links`."
         )
-    deeper = "" if recursive else " Add --recursive to look into sub-folders."
+    deeper = "" if recursive else " Add `recursive` to look into sub-folders."
     return InputError(f"no images in {path}", hint=deeper)
 
 

@@ -42,14 +42,14 @@ class Manifest:
                 if not is_manifest(path):
                     raise UsageError(
                         f"{path} is there and is no manifest: it stays",
-                        hint="Choose another --manifest.",
+                        hint="Choose another `manifest`.",
                     )
                 self._mend_and_read()
             self._file = os.open(path, flags, 0o666)
             self._regular = stat.S_ISREG(os.fstat(self._file).st_mode)
         except OSError as error:
             raise InputError(
-                f"can't write {path}: {error.strerror or error}", hint="Choose another --manifest."
+                f"can't write {path}: {error.strerror or error}", hint="Choose another `manifest`."
             ) from error
 
     def _mend_and_read(self) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import string
 from pathlib import Path, PurePosixPath
 
-from toonify.errors import UsageError
+from toonify.errors import ToonifyError, UsageError
 
 FIELDS = ("stem", "character", "face", "level", "ext")
 
@@ -29,23 +29,25 @@ class NameTemplate:
                     continue
                 if name not in FIELDS or conversion or "{" in (specification or ""):
                     raise UsageError(
-                        f"--name has no {{{name}}}",
+                        f"`name` has no {{{name}}}",
                         hint="It has " + ", ".join(f"{{{field}}}" for field in FIELDS) + ".",
                     )
                 self.fields.add(name)
             example = self.of("a", character="b", face=1, level=6, ext=".png")
+        except ToonifyError:
+            raise
         except (ValueError, KeyError, IndexError) as error:
             raise UsageError(
-                f"--name {text!r} is no pattern ({error})",
+                f"`name` {text!r} is no pattern ({error})",
                 hint="Give e.g. '{stem}-{character}{ext}'.",
             ) from error
         parts = PurePosixPath(example).parts
         if not parts or ".." in parts or PurePosixPath(example).is_absolute() or "\\" in example:
             raise UsageError(
-                f"--name {text!r} leads out of the output folder", hint="Leave .. and / out."
+                f"`name` {text!r} leads out of the output folder", hint="Leave .. and / out."
             )
         if text.endswith("/") or PurePosixPath(example).suffix == "":
-            raise UsageError(f"--name {text!r} has no suffix", hint="End it with {ext}.")
+            raise UsageError(f"`name` {text!r} has no suffix", hint="End it with {ext}.")
 
     def check(self, *, characters: int, several_faces: bool) -> None:
         """Refuse a pattern by which drawings of one photograph would have the same name.
@@ -56,7 +58,7 @@ class NameTemplate:
         for needed, field in ((characters > 1, "character"), (several_faces, "face")):
             if needed and field not in self.fields:
                 raise UsageError(
-                    f"--name {self.text!r} calls several drawings the same",
+                    f"`name` {self.text!r} calls several drawings the same",
                     hint=f"Add {{{field}}}.",
                 )
 

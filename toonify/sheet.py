@@ -12,7 +12,7 @@ from types import TracebackType
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-from toonify.errors import InputError
+from toonify.errors import InputError, ToonifyError
 from toonify.utils.atomic import Temporary
 from toonify.utils.marks import finish_png, read_mark
 
@@ -61,7 +61,7 @@ class SheetWriter:
             self._file = open(self._temporary.path, "r+b")  # noqa: SIM115 (closed in __exit__)
         except OSError as error:
             raise InputError(
-                f"can't write {path}: {error.strerror or error}", hint="Choose another --sheet."
+                f"can't write {path}: {error.strerror or error}", hint="Choose another `sheet`."
             ) from error
         with self._writing():
             self._file.write(b"\x89PNG\r\n\x1a\n")
@@ -117,10 +117,12 @@ class SheetWriter:
     def _writing(self) -> Iterator[None]:
         try:
             yield
+        except ToonifyError:
+            raise
         except OSError as error:
             self.failure = InputError(
                 f"can't write {self.path}: {error.strerror or error}",
-                hint="Make room, or choose another --sheet.",
+                hint="Make room, or choose another `sheet`.",
             )
             if not self._lenient:
                 raise self.failure from error

@@ -68,7 +68,7 @@ def emulated(dtype: torch.dtype, device: torch.device) -> str | None:
         return None
     return (
         f"this processor only emulates bfloat16, {1 / gain:.1f} times slower than float32:"
-        " --dtype float32 is faster"
+        " `dtype` float32 is faster"
     )
 
 

@@ -225,7 +225,7 @@ def main() -> None:
             compare(arguments)
     except ToonifyError as error:
         say(str(error))
-        raise SystemExit(error.exit_code) from None
+        raise SystemExit(1) from None
 
 
 if __name__ == "__main__":

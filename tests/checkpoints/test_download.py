@@ -209,7 +209,7 @@ def test_offline_uses_what_is_there(home, register):
 def test_what_is_needed_besides_is_fetched_only_when_asked_for(server, home, register, monkeypatch):
     register(UrlSource(server.url("/file")))
     monkeypatch.delenv("TOONIFY_DOWNLOAD", raising=False)
-    with pytest.raises(ModelError, match=r"models pull tiny, or add --download"):
+    with pytest.raises(ModelError, match=r"models pull tiny, or add `download`"):
         obtain("tiny")
     monkeypatch.setenv("TOONIFY_DOWNLOAD", "1")
     with pytest.raises(ModelError, match="not in the cache"):

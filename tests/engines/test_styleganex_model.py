@@ -141,9 +141,8 @@ def test_encoders_without_heads_give_everybody_the_mean(bundle: Path) -> None:
     ],
 )
 def test_encoders_of_other_kinds_are_refused(changes: dict, words: str) -> None:
-    with pytest.raises(ModelError, match=words) as caught:
+    with pytest.raises(ModelError, match=words):
         StyleGANEXModel(**fusing(**changes))
-    assert caught.value.exit_code == 3
 
 
 def test_bundles_that_can_not_draw_frames(bundle: Path, tmp_path: Path) -> None:

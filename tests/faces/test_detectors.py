@@ -113,7 +113,7 @@ def test_get_detector_names(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> 
     monkeypatch.setenv("TORCH_HOME", str(tmp_path))
     assert get_detector().name == "mtcnn"  # no weights here
     assert get_detector("mtcnn").name == "mtcnn"
-    with pytest.raises(ModelError, match="--landmarks mtcnn"):
+    with pytest.raises(ModelError, match="`landmarks` mtcnn"):
         get_detector("face-alignment", offline=True)
     with pytest.raises(UsageError, match="face-alignment"):
         get_detector("dlib")

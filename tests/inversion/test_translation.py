@@ -110,7 +110,7 @@ def test_an_encoder_of_another_task_is_refused():
 
 def test_an_encoder_of_a_bundles_characters_is_refused():
     model = FaceModel(tiny_stylegan2(), tiny_encoder(heads=False, units=(1, 1, 3, 0)))
-    with pytest.raises(ModelError, match=r"draws a bundle's characters.*--bundle"):
+    with pytest.raises(ModelError, match=r"draws a bundle's characters.*`bundle`"):
         check_encoder(model, "toonify")
 
 

@@ -437,7 +437,7 @@ def test_what_does_not_go_together(tmp_path):
         choose_encoding(tmp_path / "a.webm", None, codec="h264")
     with pytest.raises(UsageError, match="unknown codec"):
         choose_encoding(tmp_path / "a.mp4", None, codec="h266")
-    with pytest.raises(UsageError, match="no --crf"):
+    with pytest.raises(UsageError, match="no `crf`"):
         choose_encoding(tmp_path / "a.mov", None, codec="prores", crf=20)
     with pytest.raises(UsageError, match="end before"):
         Span(start=3, end=2)

@@ -124,7 +124,7 @@ def test_first_discriminator_layers_stay(tmp_path: Path) -> None:
         kept = name.startswith(("from_rgb", "blocks.0"))
         assert torch.equal(after[name], old) == kept, name
     finetune_adversarial(config(freeze_d=4), generator, images, tmp_path / "a", resume=True)
-    with pytest.raises(UsageError, match=r"fresh discriminator.*--discriminator"):
+    with pytest.raises(UsageError, match=r"fresh discriminator.*`discriminator`"):
         finetune_adversarial(frozen, generator, images, tmp_path / "b")
     with pytest.raises(UsageError, match="leaves nothing"):
         finetune_adversarial(
@@ -198,7 +198,7 @@ def test_divergence_keeps_the_last_good_snapshot(
 
     monkeypatch.setattr(adversarial_step, "generator_logistic", explode)
     with pytest.raises(
-        Diverged, match=r"0\.02 kimg\. Resume with a lower --lr.*--r1.*0\.01 kimg is good"
+        Diverged, match=r"0\.02 kimg\. Resume with a lower `lr`.*`r1`.*0\.01 kimg is good"
     ):
         finetune_adversarial(config(), generator, images, tmp_path)
     state = torch.load(tmp_path / "snapshot.pt", weights_only=True)
@@ -244,7 +244,7 @@ def test_existing_runs(tmp_path: Path) -> None:
     generator, images = tiny_generator("mobile"), drawings()
     short = config(kimg=0.004)
     finetune_adversarial(short, generator, images, tmp_path)
-    with pytest.raises(UsageError, match="--resume"):
+    with pytest.raises(UsageError, match="`resume`"):
         finetune_adversarial(short, generator, images, tmp_path)
     with pytest.raises(UsageError, match=r"batch_size: 4 against 2"):
         finetune_adversarial(config(batch_size=2), generator, images, tmp_path, resume=True)

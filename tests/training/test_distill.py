@@ -118,7 +118,7 @@ def test_who_can_learn_further() -> None:
     teacher = tiny_generator("mobile")
     student = new_student(teacher, **SMALL)
     assert check_student(student, teacher) is student
-    with pytest.raises(UsageError, match=r"MobileGenerator is not of StyleGAN2's layout.*--start"):
+    with pytest.raises(UsageError, match=r"MobileGenerator is not of StyleGAN2's layout.*`start`"):
         check_student(teacher, teacher)
     shape = {"channels": {4: 8, 8: 8, 16: 8, 32: 8}, "mapping_layers": 1}
     narrow = StyleGAN2Generator(resolution=32, w_dim=8, z_dim=8, **shape)
@@ -304,7 +304,7 @@ def test_divergence_keeps_the_last_snapshot(tmp_path: Path) -> None:
 def test_a_run_of_something_else_is_not_resumed(tmp_path: Path) -> None:
     teacher = tiny_generator("mobile")
     train(new_student(teacher, **SMALL), Pictures(teacher), tmp_path, config(steps=1))
-    with pytest.raises(UsageError, match=r"already holds a run.*--resume"):
+    with pytest.raises(UsageError, match=r"already holds a run.*`resume`"):
         train(new_student(teacher, **SMALL), Pictures(teacher), tmp_path, config(steps=1))
     wide = new_student(teacher, **SMALL | {"channel_max": 8})
     with pytest.raises(UsageError, match="of another run"):

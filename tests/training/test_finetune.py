@@ -146,7 +146,7 @@ def test_a_run_is_not_overwritten(drawings, inversions, tmp_path: Path) -> None:
     run(drawings, tmp_path)
     inversions.clear()
     for objective in ("paired", "both"):
-        with pytest.raises(UsageError, match=r"already holds a run.*--resume"):
+        with pytest.raises(UsageError, match=r"already holds a run.*`resume`"):
             run(drawings, tmp_path, objective=objective)
     assert inversions == []
 
@@ -181,7 +181,7 @@ def test_more_steps_after_the_adversarial_stage_has_begun(
 ) -> None:
     first = run(drawings, tmp_path, objective="both")
     longer = {"objective": "both", "resume": True, "paired": replace(PAIRED, steps=6)}
-    with pytest.raises(UsageError, match=r"begun from 4 steps.*--steps 4.*remove .*adversarial"):
+    with pytest.raises(UsageError, match=r"begun from 4 steps.*`steps` 4.*remove .*adversarial"):
         run(drawings, tmp_path, **longer)
     more = replace(ADVERSARIAL, kimg=0.012)
     run(drawings, tmp_path, objective="both", resume=True, adversarial=more)

@@ -184,9 +184,8 @@ def test_divergence_keeps_the_last_snapshot(tmp_path: Path) -> None:
     generator = tiny_generator("mobile")
     out = tmp_path / "run"
     # six batches to train on, one for the snapshot's preview
-    with pytest.raises(Diverged, match=r"no longer finite at step 6.*resume.*snapshot\.pt") as e:
+    with pytest.raises(Diverged, match=r"no longer finite at step 6.*resume.*snapshot\.pt"):
         tune(generator, Faces(generator, spoil=7), out, config())
-    assert e.value.exit_code == 1
     state = torch.load(out / "snapshot.pt", weights_only=True)
     assert state["step"] == 4
     assert all(torch.isfinite(v).all() for v in state["average"].values())
@@ -222,7 +221,7 @@ def test_refusals(tmp_path: Path) -> None:
         tune(generator, Faces(generator), tmp_path / "none", config(freeze_below=64))
     assert not (tmp_path / "none").exists()
     tune(generator, Faces(generator), tmp_path, config(steps=1))
-    with pytest.raises(UsageError, match=r"already holds a run.*--resume"):
+    with pytest.raises(UsageError, match=r"already holds a run.*`resume`"):
         tune(generator, Faces(generator), tmp_path, config())
     for other, settings in (
         (tiny_generator("stylegan2"), config()),

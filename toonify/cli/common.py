@@ -14,11 +14,13 @@ from typing import Annotated, Any
 
 import typer
 
-from toonify.errors import InputError, UsageError
+from toonify.errors import InputError, ModelError, ToonifyError, UsageError
 from toonify.utils.text import json_line, visible
 
 GLOBAL_VALUES = ("--device", "--dtype", "--seed", "--max-pixels")
 GLOBAL_FLAGS = ("--quiet", "--json", "--offline", "--download", "--debug", "--follow-links")
+_PARAMETER = re.compile(r"`([a-z][a-z0-9_]*)`")
+_SHORT = {"output": "-o"}
 _DEVICE = re.compile(r"auto|cpu|mps|cuda(:\d+)?")
 
 
@@ -173,8 +175,23 @@ def settings_of(ctx: typer.Context) -> Settings:
 
 
 def complain(message: str) -> None:
-    """One line on stderr."""
-    print(visible(f"toonify: {' '.join(message.split())}"), file=sys.stderr, flush=True)
+    """One line on stderr, with options where the library names parameters."""
+    line = with_options(" ".join(message.split()))
+    print(visible(f"toonify: {line}"), file=sys.stderr, flush=True)
+
+
+def with_options(text: str) -> str:
+    """A text of the library as the command line says it: `batch_size` is --batch-size."""
+    return _PARAMETER.sub(
+        lambda match: _SHORT.get(match[1]) or "--" + match[1].replace("_", "-"), text
+    )
+
+
+def exit_status(error: ToonifyError) -> int:
+    """What the command ends with: 2 for wrong usage, 3 for a model or bundle, else 1."""
+    if isinstance(error, UsageError):
+        return 2
+    return 3 if isinstance(error, ModelError) else 1
 
 
 def refuse_given(ctx: typer.Context, why: str, *names: str) -> None:

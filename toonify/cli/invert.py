@@ -9,7 +9,15 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from toonify.cli.common import Settings, complain, examples, model_files, refuse_given, settings_of
+from toonify.cli.common import (
+    Settings,
+    complain,
+    examples,
+    exit_status,
+    model_files,
+    refuse_given,
+    settings_of,
+)
 from toonify.cli.inverting import (
     EncoderOption,
     Framing,
@@ -83,7 +91,7 @@ def invert(
         try:
             record = _invert_one(settings, photos, path, stem, loss, steps, pti_steps if pti else 0)
         except ToonifyError as error:
-            if error.exit_code != InputError.exit_code:
+            if exit_status(error) != 1:
                 raise
             complain(str(error))
             failed += 1

@@ -11,7 +11,14 @@ from typing import Annotated
 import typer
 
 from toonify import __version__
-from toonify.cli.common import Dtype, Settings, complain, examples, hoist_globals
+from toonify.cli.common import (
+    Dtype,
+    Settings,
+    complain,
+    examples,
+    exit_status,
+    hoist_globals,
+)
 from toonify.cli.lazy import LazyCommand, lazy_group
 from toonify.errors import ToonifyError, UsageError
 from toonify.utils.links import FOLLOW_LINKS
@@ -162,7 +169,7 @@ def _run(argv: Sequence[str], *, debug: bool) -> int:
         if status == 130:  # typer has turned Ctrl-C into this status
             complain("interrupted")
     except ToonifyError as error:
-        status = _fail(str(error), error.exit_code, debug)
+        status = _fail(str(error), exit_status(error), debug)
     except (KeyboardInterrupt, typer.Abort):
         status = _fail("interrupted", 130, debug)
     except BrokenPipeError:

@@ -48,7 +48,7 @@ from toonify.cli.styles import (
     document,
     refuse_character_options,
 )
-from toonify.errors import InputError, UsageError
+from toonify.errors import InputError, ToonifyError, UsageError
 
 if TYPE_CHECKING:
     from toonify.batch_options import Engine, Result
@@ -516,6 +516,8 @@ def _listed(source: str, null: bool) -> list[str]:
     try:
         with open(source, "rb") as file:
             return read_list(file, source, null=null)
+    except ToonifyError:
+        raise
     except OSError as error:
         raise InputError(
             f"can't read {source}: {error.strerror or error}", hint="Check the name."

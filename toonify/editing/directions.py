@@ -48,7 +48,7 @@ def sefa(generator: Generator, layers: range | None = None) -> Tensor:
         if layer.kind == "conv" and (layers is None or layer.latent_index in layers)
     ]
     if not rows:
-        raise UsageError("these layers drive no convolution", hint="Choose a wider --layers.")
+        raise UsageError("these layers drive no convolution", hint="Choose a wider `layers`.")
     weights = F.normalize(torch.cat(rows).double(), dim=1)
     _, vectors = torch.linalg.eigh(weights.T @ weights)
     directions = vectors.flip(1).T

@@ -33,7 +33,7 @@ def layer_range(text: str | None, num_ws: int, default: str = "") -> range:
         if start <= stop < num_ws:
             return range(start, stop + 1)
     raise UsageError(
-        f"--layers {text!r} is no range of layers", hint=f"Give e.g. 0-6 within 0-{num_ws - 1}."
+        f"`layers` {text!r} is no range of layers", hint=f"Give e.g. 0-6 within 0-{num_ws - 1}."
     )
 
 
@@ -87,5 +87,5 @@ def write_animation(path: Path, pictures: Sequence[RGB], *, milliseconds: int = 
         write_bytes(path, stamp(data.getvalue(), path.name, {"kind": "picture"}))
     except OSError as error:
         raise InputError(
-            f"can't write {path}: {error.strerror or error}", hint="Choose another -o."
+            f"can't write {path}: {error.strerror or error}", hint="Choose another `output`."
         ) from error

@@ -95,7 +95,7 @@ class NamedDirections:
         if own.shape != self.w_avg.shape or F.cosine_similarity(own, self.w_avg, dim=0) < ALIKE:
             raise UsageError(
                 "named directions are of faces as in the FFHQ set, the generator has another W",
-                hint="Take sefa-1 and so on, or --fit one.",
+                hint="Take sefa-1 and so on, or `fit` one.",
             )
 
     def parse(self, generator: Generator, w_plus: Tensor) -> Points | None:

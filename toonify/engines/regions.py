@@ -53,7 +53,7 @@ class FaceMask:
 
         found = self._detector.detect(rgb)
         if not found:
-            raise InputError("no face found", hint="Take another --region.")
+            raise InputError("no face found", hint="Take another `region`.")
         mask = np.zeros(rgb.shape[:2], np.float32)
         wanted = [LABELS.index(name) for name in OF_FACES]
         for face in found:
@@ -128,6 +128,6 @@ def _part(bundle: str | os.PathLike[str], part: str) -> Path:
     folder = bundle_folder(bundle)
     manifest = read_manifest(folder)
     if part not in (manifest.get("files") or {}):
-        raise ModelError(f"the bundle {bundle} has no {part}", hint="Leave --bundle out.")
+        raise ModelError(f"the bundle {bundle} has no {part}", hint="Leave `bundle` out.")
     check_part(folder, manifest, part)
     return part_path(folder, manifest, part)

@@ -106,7 +106,7 @@ class StyleTransferEngine(Engine):
         for style in styles:
             check_style(style)
         if self.method == "wct2" and len(styles) != 1:
-            raise InputError("wct2 takes one style picture", hint="Give one --style-image.")
+            raise InputError("wct2 takes one style picture", hint="Give one `style_image`.")
         self.shares = list(shares) if shares else [1.0] * len(styles)
         self.alpha, self.preserve_color = alpha, preserve_color
         self.region_mask, self.labels, self.max_size = region, labels, max_size

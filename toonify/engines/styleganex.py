@@ -70,7 +70,7 @@ class StyleGANEXModel:
         if encoder.label_channels or encoder.has_direction or not len(encoder.net.fusion):
             raise ModelError(
                 "the encoder was not trained to toonify frames",
-                hint="Train one: toonify train-encoder --task video-toonify.",
+                hint="Train one with `toonify train-encoder`.",
             )
         if encoder.feature_channels != generator.channels[4]:
             raise ModelError("the encoder was trained for another generator")

@@ -49,7 +49,7 @@ class Gallery:
             )
         except OSError as error:
             raise InputError(
-                f"can't write {path}: {error.strerror or error}", hint="Choose another -o."
+                f"can't write {path}: {error.strerror or error}", hint="Choose another `output`."
             ) from error
         self._file.write(HEAD)
 

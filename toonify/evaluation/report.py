@@ -13,7 +13,7 @@ import numpy as np
 import torch
 
 from toonify import __version__
-from toonify.errors import InputError
+from toonify.errors import InputError, ToonifyError
 from toonify.evaluation.gallery import Gallery
 from toonify.evaluation.probes import Probes
 from toonify.evaluation.run import Run, Subject
@@ -75,7 +75,7 @@ class ReportFolder:
         except OSError as error:
             raise InputError(
                 f"can't make the folder {folder}: {error.strerror or error}",
-                hint="Choose another -o.",
+                hint="Choose another `output`.",
             ) from error
         # every character's subjects side by side, so that two editions can be compared
         names = dict.fromkeys(name for subject in subjects for name in subject.characters)
@@ -115,10 +115,12 @@ class ReportFolder:
         """A full disk, say, as one line."""
         try:
             yield
+        except ToonifyError:
+            raise
         except OSError as error:
             raise InputError(
                 f"can't write to {self.folder}: {error.strerror or error}",
-                hint="Make room, or choose another -o.",
+                hint="Make room, or choose another `output`.",
             ) from error
 
     def __enter__(self) -> ReportFolder:

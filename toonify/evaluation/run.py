@@ -268,13 +268,13 @@ def _one(
     height, width = image.shape[:2]
     if aligned and height != width:
         raise InputError(
-            f"{path} is {width}x{height}, an aligned face is square", hint="Leave --aligned out."
+            f"{path} is {width}x{height}, an aligned face is square", hint="Leave `aligned` out."
         )
     started = time.perf_counter()
     faces = [] if aligned else finder.detector.detect(image)
     if not aligned and not faces:
         raise InputError(
-            f"no face found in {path}", hint="Try a larger or frontal face, or --aligned."
+            f"no face found in {path}", hint="Try a larger or frontal face, or `aligned`."
         )
     found = time.perf_counter() - started
     crops: dict[int, np.ndarray] = {}

@@ -42,7 +42,7 @@ class FaceAlignmentDetector(FaceDetector):
     def __init__(self, *, device: str = "cpu", offline: bool = True) -> None:
         from toonify.checkpoints.download import obtain  # not before it is needed: imports ssl
 
-        hint = "Run: toonify models pull face-alignment, or use --landmarks mtcnn."
+        hint = "Run: toonify models pull face-alignment, or use `landmarks` mtcnn."
         try:
             obtain("face-alignment", offline=offline)
         except ModelError as error:

@@ -85,13 +85,13 @@ def frame_face(rgb: RGB, face: Face, framing: Framing) -> AlignedInput:
     if framing == "whole" and height * width > MOST_PIXELS:
         raise InputError(
             f"with the face at its size the frame would be {width}x{height} px",
-            hint="Use --frame face.",
+            hint="Use `frame` face.",
         )
     if min(height, width) < SMALLEST:
         raise InputError(
             f"with the face at its size the frame is {width}x{height} px, at least {SMALLEST} "
             "are needed",
-            hint="Use a picture that shows more around the face, or --frame aligned.",
+            hint="Use a picture that shows more around the face, or `frame` aligned.",
         )
     return AlignedInput(crop, resize(rgb[top:bottom, start:stop], height, width))
 
@@ -135,7 +135,7 @@ def check_finite(images: Tensor) -> None:
     if not images.isfinite().all():
         raise ModelError(
             "the model's picture is not finite",
-            hint="Get the model again, or use --dtype float32.",
+            hint="Get the model again, or use `dtype` float32.",
         )
 
 

@@ -81,7 +81,7 @@ class FaceModel:
         if not isinstance(base, StyleGAN2Layers) or base.resolution <= FEATURE_RESOLUTION:
             raise ModelError(
                 "whole frames need a StyleGAN2 generator of 64x64 or more",
-                hint="Give one with --generator, or another --encoder for aligned faces.",
+                hint="Give one with `generator`, or another `encoder` for aligned faces.",
             )
         if base.channels[4] != feature_channels:
             raise ModelError(

@@ -172,12 +172,12 @@ def check_encoder(model: FaceModel, task: Task) -> StyleGANEXEncoder:
     ):
         raise ModelError(
             f"the checkpoint's encoder is not one of StyleGANEX for {task}",
-            hint="Give --checkpoint of that task, or leave it out for the official one.",
+            hint="Give `checkpoint` of that task, or leave it out for the official one.",
         )
     if not encoder.heads:
         raise ModelError(
             "the checkpoint's encoder draws a bundle's characters",
-            hint="Give --bundle: toonify bundle --frame-generator G --frame-encoder E makes one.",
+            hint="Give a `bundle` with one: `toonify bundle` makes it.",
         )
     return encoder
 

@@ -59,7 +59,7 @@ class WindowSink:
             return cv2.waitKey(1) & 0xFF not in (ord("q"), 27)
         except cv2.error as error:
             raise InputError(
-                "no window can be opened here", hint="Use --to http, and a browser."
+                "no window can be opened here", hint="Use `to` http, and a browser."
             ) from error
 
     def close(self) -> None:
@@ -134,7 +134,7 @@ class HttpSink:
         try:
             self._server = ThreadingHTTPServer(("127.0.0.1", port), Handler)
         except OSError as error:
-            raise InputError(f"port {port} is taken", hint="Name another --port.") from error
+            raise InputError(f"port {port} is taken", hint="Name another `port`.") from error
         self._server.daemon_threads = True
         self.address = f"http://127.0.0.1:{self._server.server_address[1]}/"
         threading.Thread(target=self._server.serve_forever, daemon=True).start()

@@ -237,7 +237,7 @@ def reason(error: BaseException) -> str:
     return str(error).splitlines()[0] if str(error) else type(error).__name__
 
 
-_SMALLER = "Scale it down, or raise --max-pixels."
+_SMALLER = "Scale it down, or raise `max_pixels`."
 
 
 def _empty(name: str) -> InputError:
@@ -265,6 +265,8 @@ def _regular_file(path: Path) -> Iterator[BinaryIO]:
     with os.fdopen(handle, "rb") as file:
         try:
             yield cast(BinaryIO, file)
+        except ToonifyError:
+            raise
         except OSError as error:
             raise InputError(f"can't read {path}: {reason(error)}") from error
 
@@ -291,6 +293,8 @@ def _read_stream(stream: BinaryIO, name: str) -> bytes:
         rest = stream.read(MAX_BYTES // 2)
         if len(rest) == MAX_BYTES // 2:
             raise InputError(f"{name} is too large", hint=_SMALLER)
+    except ToonifyError:
+        raise
     except OSError as error:
         raise InputError(f"can't read {name}: {reason(error)}") from error
     return head + rest

@@ -124,10 +124,10 @@ def choose_encoding(
         encoder, default_crf, options, suffixes = codec, 20, ("-bf", "0"), (".mp4", ".mov", ".mkv")
     if not encodes(encoder):
         raise UsageError(
-            f"the encoder {encoder} does not work here", hint="Choose another --codec."
+            f"the encoder {encoder} does not work here", hint="Choose another `codec`."
         )
     if crf is not None and default_crf is None:
-        raise UsageError(f"{codec} has no --crf", hint="Leave --crf out.")
+        raise UsageError(f"{codec} has no `crf`", hint="Leave `crf` out.")
     quality = default_crf if crf is None else crf
     chosen = pixels or _pixels(codec, suffix, deep=deep, alpha=alpha)
     if codec == "prores":
@@ -148,7 +148,7 @@ def _codec(codec: str, suffix: str, *, deep: bool, alpha: bool) -> str:
         for name in HARDWARE:
             if encodes(name):
                 return name
-        raise UsageError("no hardware encoder works here", hint="Leave --codec out.")
+        raise UsageError("no hardware encoder works here", hint="Leave `codec` out.")
     if codec != "auto":
         known = [name for name in CODECS if name not in ("png", "gif")]
         prefix = codec.partition("_")[2]
@@ -163,7 +163,7 @@ def _codec(codec: str, suffix: str, *, deep: bool, alpha: bool) -> str:
         return "ffv1"
     if alpha and suffix == ".mp4":
         raise UsageError(
-            "mp4 keeps no transparency", hint="Write .mov or .webm, or add --pix-fmt yuv420p."
+            "mp4 keeps no transparency", hint="Write .mov or .webm, or add `pix_fmt` yuv420p."
         )
     # H.264 of more than 8 bits plays nearly nowhere, HEVC's does.
     return "hevc" if deep and DEFAULTS[suffix] == "h264" else DEFAULTS[suffix]

@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from toonify.errors import InputError
+from toonify.errors import InputError, ToonifyError
 from toonify.media.encoding import Encoding, SegmentWriter
 from toonify.media.ffmpeg import Process, write_error
 from toonify.media.nut import NutError, NutReader, NutWriter, Packet
@@ -118,7 +118,7 @@ def plan_tracks(clip: Clip | None, encoding: Encoding, span: Span, work: Path) -
             if complaint is not None:
                 raise InputError(
                     f"{clip.path} can't be written as {encoding.suffix}: {complaint}",
-                    hint="Give -o FILE.mkv.",
+                    hint="Give `output` as .mkv.",
                 )
     return _planned(ways, clip, encoding.suffix)
 
@@ -376,6 +376,8 @@ def _pipe(packets: Segments, arguments: list[str], what: str) -> None:
             for packet in packets:
                 nut.write(packet.pts, packet.data, key=packet.key)
             process.stdin.close()
+        except ToonifyError:
+            raise
         except (OSError, ValueError) as error:
             failure.append(error)
 

@@ -75,7 +75,7 @@ class Span:
 
     def __post_init__(self) -> None:
         if self.start < 0 or (self.end is not None and self.end <= self.start):
-            raise UsageError("the clip would end before it starts", hint="Check --start and --end.")
+            raise UsageError("the clip would end before it starts", hint="Check `start` and `end`.")
 
 
 class VideoReader:
@@ -221,9 +221,9 @@ class VideoReader:
         self._process.stop()
         path = self.clip.path
         if self.span.start and (self.clip.duration or 1e9) <= self.span.start:
-            return InputError(f"{path} ends before --start", hint="Give an earlier --start.")
+            return InputError(f"{path} ends before `start`", hint="Give an earlier `start`.")
         if not self._process.damaged and not self._process.lines:
-            return InputError(f"there is no frame in {path}", hint="Check --start and --end.")
+            return InputError(f"there is no frame in {path}", hint="Check `start` and `end`.")
         reason = self._process.complaint()
         return InputError(f"{path} can't be decoded: {reason}", hint="Export it again.")
 
@@ -275,7 +275,7 @@ class FolderReader:
         last = None if span.end is None else int(span.end * self.rate)
         self._paths = list(iter_images(folder))[first:last]
         if not self._paths:
-            raise InputError(f"no images in {folder}", hint="Check the folder, --start and --end.")
+            raise InputError(f"no images in {folder}", hint="Check the folder, `start` and `end`.")
         self._span = span
         picture = self._read(self._paths[0])
         self.size = picture.shape[1], picture.shape[0]

@@ -137,7 +137,7 @@ def _save(folder: RunFolder | None, trainer: AdversarialTrainer[G]) -> None:
 
 def _diverged(trainer: AdversarialTrainer[G], kept: int) -> Diverged:
     config = trainer.config
-    hint = f"a lower --lr (now {config.lr:g}) or a higher --r1 (now {trainer.gamma:.3g})"
+    hint = f"a lower `lr` (now {config.lr:g}) or a higher `r1` (now {trainer.gamma:.3g})"
     return Diverged(
         f"the training diverged at {trainer.images / 1000:.2f} kimg",
         hint=f"Resume with {hint}: the snapshot at {kept / 1000:.2f} kimg is good."
@@ -150,7 +150,7 @@ def frozen_fresh() -> UsageError:
     """What to say of --freeze-d without --discriminator."""
     return UsageError(
         "freezing layers of a fresh discriminator would keep them random",
-        hint="Give --discriminator, or leave --freeze-d out.",
+        hint="Give `discriminator`, or leave `freeze_d` out.",
     )
 
 
@@ -176,7 +176,7 @@ def check_fits(
     if config.batch_size % world.size:
         raise UsageError(
             f"a batch of {config.batch_size} can't be shared by {world.size} processes",
-            hint=f"Give a --batch-size that {world.size} divides.",
+            hint=f"Give a `batch_size` that {world.size} divides.",
         )
     if config.augment not in ("off", *PRESETS):
         raise UsageError(

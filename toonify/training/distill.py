@@ -93,12 +93,12 @@ def new_student(
         raise UsageError(f"a resolution of {resolution} is no power of two from 8 on")
     if channel_base < resolution:
         raise UsageError(
-            f"{channel_base} over {resolution} leaves no channel", hint="Raise --channel-base."
+            f"{channel_base} over {resolution} leaves no channel", hint="Raise `channel_base`."
         )
     if resolution > teacher.resolution:
         raise UsageError(
             f"a teacher of {teacher.resolution}x{teacher.resolution} can't teach {resolution}",
-            hint="Choose a smaller --resolution.",
+            hint="Choose a smaller `resolution`.",
         )
     mapping = list(teacher.mapping_weights())
     with torch.random.fork_rng(devices=[]):
@@ -132,19 +132,19 @@ def check_student(found: Generator, teacher: Generator) -> StyleGAN2Layers:
     """
     if not isinstance(found, StyleGAN2Layers):
         raise UsageError(
-            f"a {type(found).__name__} is not of StyleGAN2's layout", hint="Leave --start out."
+            f"a {type(found).__name__} is not of StyleGAN2's layout", hint="Leave `start` out."
         )
     if found.resolution > teacher.resolution or found.w_dim != teacher.w_dim:
         raise UsageError(
             f"the student renders {found.resolution}x{found.resolution} from {found.w_dim}"
             f" numbers, its teacher {teacher.resolution}x{teacher.resolution} from"
             f" {teacher.w_dim}",
-            hint="Leave --start out.",
+            hint="Leave `start` out.",
         )
     if not torch.allclose(found.w_avg, teacher.w_avg, atol=SAME_W):
         raise UsageError(
             "the student's codes are not its teacher's: their mapping networks differ",
-            hint="Leave --start out.",
+            hint="Leave `start` out.",
         )
     return found
 
@@ -358,7 +358,7 @@ def distill(
         raise UsageError(
             f"the pairs are {side}x{side}, the student's pictures"
             f" {student.resolution}x{student.resolution}",
-            hint="Sample larger ones, or leave --pairs out.",
+            hint="Sample larger ones, or leave `pairs` out.",
         )
     trainer = DistillTrainer(config, student, pairs, perceptual)
     run_trainer(

@@ -131,12 +131,12 @@ def joined(device: torch.device) -> Iterator[tuple[World, torch.device]]:
         if device.index is not None or local >= torch.cuda.device_count():
             raise UsageError(
                 f"{torch.cuda.device_count()} GPUs are too few for the processes, or one was named",
-                hint="Use --device cuda and at most one process a GPU.",
+                hint="Use `device` cuda and at most one process a GPU.",
             )
         device, backend = torch.device("cuda", local), "cpu:gloo,cuda:nccl"
         torch.cuda.set_device(device)
     elif device.type != "cpu":
-        raise UsageError(f"{device.type} serves one process only", hint="Use --processes 1.")
+        raise UsageError(f"{device.type} serves one process only", hint="Use `processes` 1.")
     dist.init_process_group(backend, timeout=_PATIENCE)
     try:
         yield World(dist.get_rank(), dist.get_world_size()), device

@@ -18,7 +18,7 @@ import torch
 from torch import Tensor, nn
 
 from toonify.checkpoints import save_encoder
-from toonify.errors import Diverged, UsageError
+from toonify.errors import Diverged, ToonifyError, UsageError
 from toonify.training.encoder_data import EncoderData
 from toonify.training.encoder_losses import EncoderLoss, EncoderWeights
 from toonify.training.encoder_validation import validate
@@ -239,6 +239,8 @@ def _restore(
         optimizer.load_state_dict(state["optimizer"])
         random.set_state(state["random"])
         return state["step"]
+    except ToonifyError:
+        raise
     except (KeyError, RuntimeError, ValueError) as error:
         raise UsageError(
             f"{run.snapshot} is of another run (of another variant or size, say)",

@@ -163,7 +163,7 @@ class EncoderData:
             UsageError: there are none.
         """
         if self._photos is None:
-            raise UsageError("drawings are made of photographs", hint="Add --photos FOLDER.")
+            raise UsageError("drawings are made of photographs", hint="Add `photos` FOLDER.")
         return self._photos.images, self._photos.names
 
     def held_out_photos(self) -> Batch | None:

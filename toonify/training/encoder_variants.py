@@ -47,7 +47,7 @@ def new_encoder(
     """
     steps = STEPS[variant] if steps is None else steps
     if variant == "psp" and steps != 1:
-        raise UsageError("pSp has one step", hint="Choose --variant restyle or compact.")
+        raise UsageError("pSp has one step", hint="Choose `variant` restyle or compact.")
     rows, width = generator.num_ws, generator.w_dim
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)

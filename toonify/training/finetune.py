@@ -182,7 +182,7 @@ def check_finetune(
     if isinstance(generator, HybridGenerator):
         raise UsageError(
             "a hybrid generator is not fine-tuned itself",
-            hint="Fine-tune the compact one it was made from, then: toonify distill --start.",
+            hint="Fine-tune the compact one it was made from, then go on with `toonify distill`.",
         )
     if objective != "adversarial":
         check_frozen(paired.freeze_below, generator)
@@ -205,7 +205,7 @@ def _check_stages(folder: Path, objective: Objective, paired: PairedConfig, resu
             raise UsageError(
                 f"the adversarial stage has begun from {steps} steps on pairs, and "
                 f"{paired.steps} would not reach it any more",
-                hint=f"Give --steps {steps} to go on with it, or remove {folder / 'adversarial'} "
+                hint=f"Give `steps` {steps} to go on with it, or remove {folder / 'adversarial'} "
                 "to run it again after more steps.",
             )
 

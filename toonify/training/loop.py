@@ -10,7 +10,7 @@ from typing import Any, Protocol
 
 from torch import Tensor
 
-from toonify.errors import Diverged, UsageError
+from toonify.errors import Diverged, ToonifyError, UsageError
 from toonify.training.runs import RunFolder, interruptible
 
 Progress = Callable[[dict[str, float]], None]
@@ -62,7 +62,7 @@ def same_batches(config: dict[str, Any], batch_size: int) -> None:
     if config["batch_size"] != batch_size:
         raise UsageError(
             f"the run to resume has batches of {config['batch_size']}, not {batch_size}",
-            hint=f"Give --batch-size {config['batch_size']}, or start a new run elsewhere.",
+            hint=f"Give `batch_size` {config['batch_size']}, or start a new run elsewhere.",
         )
 
 
@@ -99,6 +99,8 @@ def run_trainer(
     if state:
         try:
             trainer.load_state_dict(state)
+        except ToonifyError:
+            raise
         except (KeyError, RuntimeError, ValueError) as error:
             raise UsageError(
                 f"{run.snapshot} is of another run (of another generator, say, or with other "

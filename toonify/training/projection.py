@@ -251,7 +251,7 @@ def _project_batch(
         if not math.isfinite(value):
             raise ModelError(
                 f"the projection is no longer finite at step {step}",
-                hint="Lower --lr, or use --dtype float32.",
+                hint="Lower `lr`, or use `dtype` float32.",
             )
         if value < best * 0.995:
             best, best_step = value, step
@@ -319,7 +319,7 @@ def invert_character(
     if k < 1:
         raise UsageError(f"k is {k}", hint="Use at least one image a character.")
     if start != "average" and encoder is None:
-        raise UsageError(f"starting from {start} needs an encoder", hint="Give --encoder.")
+        raise UsageError(f"starting from {start} needs an encoder", hint="Give `encoder`.")
     chosen = torch.randperm(
         len(images), generator=torch.Generator().manual_seed(settings.seed)
     ).tolist()[:k]

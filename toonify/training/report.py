@@ -106,7 +106,7 @@ def reporting(
     except BaseException as error:
         status = f"stopped: {error}" if isinstance(error, ToonifyError) else "stopped by an error"
         if isinstance(error, KeyboardInterrupt):
-            status = "interrupted; --resume goes on"
+            status = "interrupted; it can be resumed"
         with suppress(ToonifyError):  # the first failure is the one to tell
             if stages(folder):
                 write(status)

@@ -48,7 +48,7 @@ class RunFolder:
         except OSError as error:
             raise InputError(
                 f"can't make the folder {self.path}: {error.strerror or error}",
-                hint="Choose another -o.",
+                hint="Choose another `output`.",
             ) from error
 
     def start(self, *, resume: bool) -> dict[str, Any] | None:
@@ -62,7 +62,7 @@ class RunFolder:
             return None
         if not resume:
             raise UsageError(
-                f"{self.path} already holds a run", hint="Add --resume, or choose another -o."
+                f"{self.path} already holds a run", hint="Add `resume`, or choose another `output`."
             )
         try:
             return torch.load(self.snapshot, map_location="cpu", weights_only=True)
@@ -116,7 +116,7 @@ class RunFolder:
         except OSError as error:
             raise InputError(
                 f"can't keep {target}: {error.strerror or error}",
-                hint="The last snapshot is intact: make room and resume, or give --keep 0.",
+                hint="The last snapshot is intact: make room and resume, or give `keep` 0.",
             ) from error
 
     def log(self, metrics: dict[str, float]) -> None:

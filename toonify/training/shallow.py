@@ -93,7 +93,7 @@ def new_hybrid(teacher: Generator, *, width: int = 320, seed: int = 0) -> Hybrid
     if not isinstance(teacher, MobileGenerator) or teacher.resolution < 4 * JUNCTION:
         raise UsageError(
             "later layers can be kept of a compact generator of 128x128 or more",
-            hint="Choose --layout stylegan2.",
+            hint="Choose `layout` stylegan2.",
         )
     mapping = list(teacher.mapping_weights())
     with torch.random.fork_rng(devices=[]):
@@ -122,12 +122,12 @@ def check_hybrid(found: Generator, teacher: Generator) -> HybridGenerator:
     """
     if not isinstance(found, HybridGenerator) or not isinstance(teacher, MobileGenerator):
         raise UsageError(
-            "only a hybrid generator can go on from a compact one", hint="Leave --start out."
+            "only a hybrid generator can go on from a compact one", hint="Leave `start` out."
         )
     if not torch.allclose(found.w_avg, teacher.w_avg, atol=SAME_W):
         raise UsageError(
             "the student's codes are not its teacher's: their mapping networks differ",
-            hint="Leave --start out.",
+            hint="Leave `start` out.",
         )
     fresh = new_hybrid(teacher, width=found.channels[4])
     own = ("mapper", "deep", "to_img")  # the teacher's, which may be of another resolution
@@ -136,7 +136,7 @@ def check_hybrid(found: Generator, teacher: Generator) -> HybridGenerator:
         fresh.load_state_dict(fresh.state_dict() | learnt)
     except RuntimeError as error:
         raise UsageError(
-            "the student is not of its teacher's widths", hint="Leave --start out."
+            "the student is not of its teacher's widths", hint="Leave `start` out."
         ) from error
     return fresh
 

@@ -140,7 +140,7 @@ def project_drawings(
     except torch.OutOfMemoryError as error:
         raise InputError(
             f"{projector.settings.batch_size} drawings at once are too many for the memory",
-            hint="Lower --batch-size, or --workers.",
+            hint="Lower `batch_size`, or `workers`.",
         ) from error
     stored = store_inversion(inversion, drawings.images, drawings.names, key)
     write_reconstructions(name, stored, store)
@@ -228,12 +228,12 @@ def _project_in_processes(
                     kind, content = pipe.recv()
                 except EOFError:  # killed, for its memory most likely
                     if name := running.pop(pipe):
-                        why = "its process died; fewer --workers need less memory"
+                        why = "its process died; fewer `workers` need less memory"
                         yield Projected(name, error=why)
                     if not running and waiting:
                         raise InputError(
                             "every worker process died",
-                            hint="Fewer --workers need less memory; finished characters are kept.",
+                            hint="Fewer `workers` need less memory; finished characters are kept.",
                         ) from None
                     continue
                 if kind == "progress":

@@ -13,6 +13,7 @@ from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor
 
 from toonify.cdsm import cross_domain_styles
+from toonify.errors import ToonifyError
 from toonify.lut import Character, CharacterTable
 from toonify.models.base import Generator
 from toonify.sheet import SheetWriter
@@ -134,6 +135,8 @@ def write_reconstructions(name: str, stored: StoredInversion, folder: Path) -> N
                     cells.append(_labeled(_picture(stored.drawings[i]), Path(stored.names[i]).name))
                     cells.append(_labeled(_picture(stored.reconstructions[i]), f"{losses[i]:.3f}"))
                 sheet.add(cells)
+    except ToonifyError:
+        raise
     except OSError as error:
         raise StoreError(
             f"can't write {target.with_suffix('')}: {error.strerror or error}",

@@ -131,7 +131,7 @@ def check_run_folder(folder: Path, inputs: InputFiles) -> None:
         UsageError: so it is.
     """
     if folder.exists() and not folder.is_dir():
-        raise UsageError(f"{folder} is a file", hint="Give -o FOLDER.")
+        raise UsageError(f"{folder} is a file", hint="Give a folder as `output`.")
     begun = (folder / "snapshot.pt").is_file()
     for name in RUN_FILES:
         check_output(folder / name, inputs, named=begun, folder=folder)

@@ -36,14 +36,14 @@ class CharacterAssignment:
                 self._named[key] = _known(name, known)
             else:
                 raise UsageError(
-                    f"--character {entry!r} names nobody",
+                    f"`character` {entry!r} names nobody",
                     hint=f"Use {', '.join(SIDES)} or a person's number before the =.",
                 )
         if self._order and self._named:
             # "mina,left=jun": the nameless one is everybody else's
             if len(self._order) > 1:
                 raise UsageError(
-                    "--character takes an order or places, not both",
+                    "`character` takes an order or places, not both",
                     hint="Name one character for everybody else.",
                 )
         elif not self._order:

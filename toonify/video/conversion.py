@@ -107,7 +107,7 @@ class Report:
 def check_paths(source: Path, output: Path) -> None:
     """Raise UsageError where the output would destroy the input."""
     if source.exists() and output.exists() and source.resolve() == output.resolve():
-        raise UsageError("the output is the input", hint="Choose another -o.")
+        raise UsageError("the output is the input", hint="Choose another `output`.")
     check_output(output, InputFiles([source]), named=True)
     if not output.suffix and output.is_dir() and any(output.iterdir()):
         known = fingerprint(source)
@@ -239,7 +239,7 @@ class _Run:
                 if not more:
                     raise InputError(
                         f"{self.source} ends sooner than when its work was begun",
-                        hint="Draw it anew: add --no-resume.",
+                        hint="Draw it anew: add `no_resume`.",
                     )
                 drawn += more
                 damaged = damaged or reader.damaged
@@ -365,7 +365,7 @@ class _Run:
         if not self.resume_state.wrote(partial):
             raise UsageError(
                 f"{partial} is there and is not toonify's: it stays",
-                hint="Move it away, or leave --keep-partial out.",
+                hint="Move it away, or leave `keep_partial` out.",
             )
         self.assemble(partial)
         self.resume_state.note(partial)

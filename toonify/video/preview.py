@@ -72,7 +72,7 @@ def _three(source: Path, span: Span) -> list[Frame]:
         if frame is not None:
             frames.append(frame)
     if not frames:
-        raise InputError(f"there is no frame in {source}", hint="Check --start and --end.")
+        raise InputError(f"there is no frame in {source}", hint="Check `start` and `end`.")
     return frames
 
 

@@ -21,7 +21,7 @@ from typing import Any
 import numpy as np
 from filelock import FileLock, Timeout
 
-from toonify.errors import InputError
+from toonify.errors import InputError, ToonifyError
 from toonify.utils.durable import write_durably
 from toonify.utils.hashing import file_sha256
 
@@ -68,16 +68,20 @@ class ResumeState:
             if self.folder.is_symlink() or not self._is_mine():
                 raise InputError(
                     f"{self.folder} is there and is no unfinished work: it stays",
-                    hint="Move it away, or choose another -o.",
+                    hint="Move it away, or choose another `output`.",
                 )
             if self.folder.exists() and not (self._resume and self._same_plan()):
                 shutil.rmtree(self.folder)
             self.folder.mkdir(exist_ok=True)
             write_durably(self.folder / PLAN, json.dumps(self._plan, indent=1).encode())
             self._inspect()
+        except ToonifyError:
+            self._unlock()
+            raise
         except Timeout as error:
             raise InputError(
-                f"another run is writing {self.output}", hint="Wait for it, or choose another -o."
+                f"another run is writing {self.output}",
+                hint="Wait for it, or choose another `output`.",
             ) from error
         except OSError as error:
             self._unlock()

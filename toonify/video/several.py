@@ -55,7 +55,8 @@ def targets(clips: Sequence[Path], folder: Path) -> list[Path]:
     written; a.avi and a.mp4 become a.avi.mp4 and a.mp4.mp4."""
     if folder.suffix.lower() in SUFFIXES:
         raise UsageError(
-            f"several clips can't all go into the one file {folder}", hint="Give -o FOLDER."
+            f"several clips can't all go into the one file {folder}",
+            hint="Give a folder as `output`.",
         )
     kept = [c.suffix.lower() if c.suffix.lower() in WRITTEN else ".mp4" for c in clips]
     names = [f"{clip.stem}{suffix}" for clip, suffix in zip(clips, kept, strict=True)]

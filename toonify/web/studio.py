@@ -178,7 +178,7 @@ class Studio:
         if not studio.looks:
             raise UsageError(
                 f"the bundle {bundle} has neither styles nor characters",
-                hint="Add some: toonify build-lut --help.",
+                hint="Add some with `toonify build-lut`.",
             )
         return studio
 

@@ -116,7 +116,7 @@ def test_divergence_keeps_the_last_snapshot(tmp_path: Path) -> None:
 def test_a_run_of_something_else_is_not_resumed(tmp_path: Path) -> None:
     short = {"steps": 1, "weights": PLAIN}
     train("inversion", tmp_path, config("inversion", **short))
-    with pytest.raises(UsageError, match=r"already holds a run.*--resume"):
+    with pytest.raises(UsageError, match=r"already holds a run.*`resume`"):
         train("inversion", tmp_path, config("inversion", **short))
     for name, options in (
         ("sketch", {}),  # other weights

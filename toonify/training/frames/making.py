@@ -10,7 +10,7 @@ import numpy as np
 import torch
 
 from toonify.engine import Toonifier
-from toonify.errors import InputError
+from toonify.errors import InputError, ToonifyError
 from toonify.faces.alignment import silhouette_mask
 from toonify.faces.matte import drawing_matte
 from toonify.faces.person import PersonMatte, fill_behind, hair_matte
@@ -77,7 +77,7 @@ def make_cutouts(
                 head = np.dstack([drawing[..., ::-1], alpha])
                 encoded = cv2.imencode(".png", head)[1].tobytes()
                 mark = {"kind": "cutout"}
-                check_output(folder / file, InputFiles(), option="--cutouts", folder=folder)
+                check_output(folder / file, InputFiles(), option="`cutouts`", folder=folder)
                 write_file(folder / file, stamp(encoded, Path(file).name, mark))
                 rows.append({"face": number, "character": character, "head": file, "chin": CHIN})
             if progress:
@@ -89,6 +89,8 @@ def make_cutouts(
             )
         write_faces(folder, images, opacities, hairs, fills)
         write_index(folder, names, rows, margin=0.0)
+    except ToonifyError:
+        raise
     except OSError as error:
         raise InputError(
             f"can't keep cutouts in {folder}: {error.strerror or error}",

@@ -58,7 +58,7 @@ class FaceFrames:
         self._data, self._factors, self._codes = data, factors, codes
         found = data.held_out_photos() or data.held_out_pairs()
         if found is None:
-            raise UsageError("no face is held out", hint="Raise --held-out.")
+            raise UsageError("no face is held out", hint="Raise `held_out`.")
         self.has_latents = factors is None and data.photo_share < 1
         self._kept = Batch(found.images[:HELD_OUT], found.codes[:HELD_OUT])
 

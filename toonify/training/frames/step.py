@@ -146,7 +146,7 @@ class FrameTrainer:
     def _hints(self, batch: FrameBatch) -> dict[str, Tensor]:
         """What is learnt of generated faces without rendering them."""
         if batch.latents is None or batch.theta is None:
-            raise UsageError("hints are of generated faces alone", hint="Give --pairs.")
+            raise UsageError("hints are of generated faces alone", hint="Give `pairs`.")
         known, losses = len(batch.latents), {}
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.config.bfloat16):
             feature = self.encoder.frame_features(batch.frames[-known:]).feature.float()
