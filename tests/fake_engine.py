@@ -1,4 +1,4 @@
-"""A stand-in for `Toonifier`: as many faces as the photo's first pixel says, flat drawings."""
+"""A stand-in for an engine: as many faces as a photo's first pixel says, flat drawings."""
 
 from __future__ import annotations
 
@@ -7,17 +7,20 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from toonify.engines.base import Engine
 from toonify.faces import Alignment, Face
 
 SIZE = 16
 COLORS = {"mina": 50, "otto": 100, "ruth": 150}
 
 
-class FakeEngine:
+class FakeEngine(Engine):
+    name = "fake"
+    characters = tuple(COLORS)
+    detector = None
+
     def __init__(self) -> None:
-        self.characters = tuple(COLORS)
         self.batches: list[int] = []
-        self.calls: list[dict] = []
 
     def detect(self, rgb, *, largest=False):
         return [
@@ -32,20 +35,28 @@ class FakeEngine:
     def smallest_face(self, rgb):
         return 0.0
 
-    def align(self, rgb, face):
+    def identity(self, character):
+        return {"engine": "fake"}
+
+    def region(self, rgb, face):
         image = np.full((SIZE, SIZE, 3), rgb[0, 0, 1], np.uint8)
         return Alignment(image=image, matrix=np.eye(2, 3), face=face)
 
-    def stylize_crops(self, crops, characters, *, level, trgb, color, batch_size):
-        self.batches.append(len(crops))
-        self.calls.append({"level": level, "trgb": trgb, "color": color})
-        if any((crop == 13).all() for crop in crops):
-            raise RuntimeError("out of memory")
-        return [[np.full((8, 8, 3), COLORS[name], np.uint8) for name in characters] for _ in crops]
+    def encode(self, regions):
+        return np.zeros((len(regions), 1), np.float32)
 
-    def paste(self, rgb, toon, alignment):
+    def render(self, regions, codes, characters):
+        return [np.full((8, 8, 3), COLORS[name], np.uint8) for name in characters]
+
+    def draw_regions(self, regions, characters):
+        self.batches.append(len(regions))
+        if any((region.image == 13).all() for region in regions):
+            raise RuntimeError("out of memory")
+        return super().draw_regions(regions, characters)
+
+    def paste(self, rgb, toon, region):
         out = rgb.copy()
-        x0, y0, x1, y1 = alignment.face.box.astype(int)
+        x0, y0, x1, y1 = region.face.box.astype(int)
         out[y0:y1, x0:x1] = toon[0, 0]
         return out
 

@@ -33,7 +33,6 @@ def files(folder):
 def test_one_photo(engine, tmp_path):
     (result,) = draw(engine, [photo(tmp_path / "me.jpg")], tmp_path / "toon.png", level=4)
     assert result.status == "ok" and color(tmp_path / "toon.png") == 50
-    assert engine.calls == [{"level": 4, "trgb": True, "color": 1.0}]
     record = json.loads(json.dumps(result.record()))
     assert record["outputs"][0]["character"] == "mina"
     assert record["outputs"][0]["box"] == [0, 0, 8, 8]
@@ -250,10 +249,10 @@ def test_links_in_the_output_folder_are_not_written_through(engine, tmp_path):
 
 def test_a_batch_that_does_not_fit_is_halved(engine, tmp_path):
     class Small(FakeEngine):
-        def stylize_crops(self, crops, characters, **options):
-            if len(crops) > 3:
+        def draw_regions(self, regions, characters):
+            if len(regions) > 3:
                 raise MemoryError
-            return super().stylize_crops(crops, characters, **options)
+            return super().draw_regions(regions, characters)
 
     engine = Small()
     for index in range(12):

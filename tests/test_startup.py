@@ -19,7 +19,6 @@ WITHOUT_TORCH = (
     "toonify.faces.person",
     "toonify.jobs",
     "toonify.media.images",
-    "toonify.portrait.batching",
     "toonify.portrait.engine",
     "toonify.sheet",
 )

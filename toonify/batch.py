@@ -17,13 +17,14 @@ from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import closing
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, BinaryIO, cast
+from typing import Any, BinaryIO
 
 import cv2
 import numpy as np
 
 from toonify.ahead import Ahead, Budget
-from toonify.batch_options import CropEngine, Engine, Options, Result
+from toonify.batch_options import Options, Result
+from toonify.engines.base import Drawing, Engine, aligned_region
 from toonify.errors import InputError, ModelError, ToonifyError, UsageError
 from toonify.faces import Alignment, Face
 from toonify.jobs import STREAM, Job, numbered
@@ -55,6 +56,17 @@ class _Read:
     megapixels: float
 
 
+@dataclass(frozen=True, eq=False)
+class _Whole:
+    """A photograph that is drawn as it is, with the faces in it."""
+
+    image: np.ndarray
+    faces: list[Face]
+
+
+_Unit = Alignment | _Whole  # what drawings are made of, one each
+
+
 @dataclass
 class _Photo:
     """A photograph whose faces wait for the generator.
@@ -69,8 +81,7 @@ class _Photo:
 
     job: Job
     image: Image
-    alignments: list[Alignment | None]  # None: the whole photo
-    crops: list[np.ndarray]
+    units: list[_Unit]
     names: list[tuple[str, ...]]
     started: float
     sha256: str
@@ -83,14 +94,14 @@ class _Photo:
     @property
     def faces(self) -> int:
         """How many are drawn."""
-        return len(self.crops) if self.found is None else self.found
+        return len(self.units) if self.found is None else self.found
 
 
 class Batch:
     """Draws jobs with one engine.
 
     Args:
-        engine: a `Toonifier`.
+        engine: draws.
         options: how.
         inputs: all that the run reads, which is never replaced.
         sheet_rows: keep photograph and drawings in each `Result.rows` for a contact sheet.
@@ -111,11 +122,6 @@ class Batch:
         self._digests = {name: options.digest(name) for name in options.characters}
         self._settings = options.settings() | {"characters": list(options.characters)}
         self._together = options.batch_size  # less, once that many didn't fit into memory
-
-    @property
-    def _crops(self) -> CropEngine:
-        """The engine, in the modes that draw single faces."""
-        return cast(CropEngine, self.engine)
 
     def check(self, jobs: Sequence[Job]) -> None:
         """Refuse jobs of which a drawing would replace something that is read.
@@ -225,7 +231,7 @@ class Batch:
         """The faces of a photograph that was read."""
         if isinstance(read, Result) and read.status == "skipped":
             nothing = Image(np.zeros((0, 0, 3), np.uint8))
-            return _Photo(job, nothing, [], [], [], 0.0, read.sha256 or "", read)
+            return _Photo(job, nothing, [], [], 0.0, read.sha256 or "", read)
         if isinstance(read, Result):
             return read
         try:
@@ -264,14 +270,14 @@ class Batch:
 
     def _again(self, photo: _Photo) -> None:
         """Read what is there already once more, for those that are drawn together with it."""
-        if photo.there is None or photo.crops or photo.job.source is None:
+        if photo.there is None or photo.units or photo.job.source is None:
             return
         try:
             image = read_image(photo.job.source)
             again = self._prepare(photo.job, image, photo.started, photo.sha256, photo.there)
         except Exception:  # it was drawn, and nothing more is wanted of it
             return
-        photo.crops, photo.names = again.crops, again.names
+        photo.units, photo.names = again.units, again.names
 
     def _before(self, job: Job) -> Result | None:
         """What is there already of a job that may be drawn.
@@ -310,7 +316,7 @@ class Batch:
                     hint="Leave `aligned` out.",
                 )
             names = self._cast([0.5])
-            return _Photo(job, image, [None], [image.rgb], names, started, sha256, there)
+            return _Photo(job, image, [aligned_region(image.rgb)], names, started, sha256, there)
         rgb = image.flat
         largest = options.mode != "whole" and options.faces == "largest" and options.only is None
         faces = self.engine.detect(rgb, largest=largest)
@@ -324,17 +330,17 @@ class Batch:
             )
         if options.mode == "whole":
             names = [options.characters]
-            photo = _Photo(job, image, [None], [rgb], names, started, sha256, there)
+            units: list[_Unit] = [_Whole(rgb, faces)]
+            photo = _Photo(job, image, units, names, started, sha256, there)
             photo.found, photo.min_face = len(faces), round(smallest, 1) or None
             return photo
         if options.only is not None:
             faces = [_chosen(faces, options.only, job.name)]
         elif largest:
             faces = faces[:1]
-        alignments: list[Alignment | None] = [self._crops.align(rgb, face) for face in faces]
-        crops = [alignment.image for alignment in alignments if alignment is not None]
+        regions: list[_Unit] = [self.engine.region(rgb, face) for face in faces]
         names = self._cast([float(f.points5[:, 0].mean()) / rgb.shape[1] for f in faces])
-        photo = _Photo(job, image, alignments, crops, names, started, sha256, there)
+        photo = _Photo(job, image, regions, names, started, sha256, there)
         photo.min_face = None if largest else round(smallest, 1) or None
         return photo
 
@@ -425,7 +431,7 @@ class Batch:
             photos = []
         drawn = iter(
             self._draw(
-                [crop for photo in photos for crop in photo.crops],
+                [unit for photo in photos for unit in photo.units],
                 [names for photo in photos for names in photo.names],
             )
         )
@@ -434,7 +440,7 @@ class Batch:
                 results.append((None, item))
                 continue
             try:
-                toons = [next(drawn) for _ in item.crops] if photos else []
+                toons = [next(drawn) for _ in item.units] if photos else []
                 if item.there is None:
                     result = self._finish(item, toons)
                 elif self.sheet_rows:
@@ -447,44 +453,47 @@ class Batch:
         return results
 
     def _draw(
-        self, crops: list[np.ndarray], names: list[tuple[str, ...]]
+        self, units: list[_Unit], names: list[tuple[str, ...]]
     ) -> list[Sequence[Any] | Exception]:
-        """Drawings of each crop under its names, or why there are none."""
+        """Drawings of each unit under its names, or why there are none."""
         drawn: dict[int, Sequence[Any] | Exception] = {}
         for characters in dict.fromkeys(names):
             mine = [at for at, wanted in enumerate(names) if wanted == characters]
-            rows = self._draw_alike([crops[at] for at in mine], characters)
+            rows = self._draw_alike([units[at] for at in mine], characters)
             drawn.update(zip(mine, rows, strict=True))
-        return [drawn[at] for at in range(len(crops))]
+        return [drawn[at] for at in range(len(units))]
 
     def _draw_alike(
-        self, crops: list[np.ndarray], characters: tuple[str, ...]
+        self, units: list[_Unit], characters: tuple[str, ...]
     ) -> list[Sequence[Any] | Exception]:
-        """Crops that are all drawn under the same names; a batch that fails is halved."""
-        options = self.options
+        """Units that are all drawn under the same names; a batch that fails is halved."""
+        self.engine.batch_size = self._together
         try:
-            return list(
-                self.engine.stylize_crops(
-                    crops,
-                    characters,
-                    level=options.level,
-                    trgb=options.trgb,
-                    color=options.color,
-                    batch_size=self._together,
-                )
-            )
+            return list(self._drawn(units, characters))
         except (UsageError, ModelError):
             raise
         except Exception as error:
-            if len(crops) == 1:
+            if len(units) == 1:
                 return [_short_of_memory(error)]
-            half = len(crops) // 2
+            half = len(units) // 2
             if _is_memory(error):
                 self._together = max(1, min(self._together, half))
             error.__traceback__ = None  # it would keep the failed batch's tensors
-        return self._draw_alike(crops[:half], characters) + self._draw_alike(
-            crops[half:], characters
+        return self._draw_alike(units[:half], characters) + self._draw_alike(
+            units[half:], characters
         )
+
+    def _drawn(self, units: list[_Unit], characters: tuple[str, ...]) -> list[list[Drawing]]:
+        regions = [unit for unit in units if isinstance(unit, Alignment)]
+        if self.options.aligned:
+            return self.engine.draw_aligned([region.image for region in regions], characters)
+        if regions:
+            return self.engine.draw_regions(regions, characters)
+        return [
+            self.engine.draw_image(unit.image, characters, faces=unit.faces)
+            for unit in units
+            if isinstance(unit, _Whole)
+        ]
 
     def _finish(self, photo: _Photo, drawn: Sequence[Sequence[Any] | Exception]) -> Result:
         toons: list[Sequence[Any]] = []
@@ -513,14 +522,14 @@ class Batch:
 
     def _write_crops(self, photo: _Photo, toons: Sequence[Sequence[Any]], result: Result) -> None:
         for index, row in enumerate(toons):
-            shown = [photo.crops[index]]
-            alignment = photo.alignments[index]
+            unit = photo.units[index]
+            shown = [unit.image]
             about: dict[str, Any] = {"face": index + 1}
             alpha = None
             if photo.found is not None:
                 about, alpha = {"faces": photo.found}, photo.image.alpha
-            if alignment is not None:
-                about["box"] = [round(float(value), 1) for value in alignment.face.box]
+            if isinstance(unit, Alignment) and not self.options.aligned:
+                about["box"] = [round(float(value), 1) for value in unit.face.box]
             for column, (name, toon) in enumerate(zip(self.options.characters, row, strict=True)):
                 record = {self._kind(name): photo.names[index][column], **about}
                 shown.append(self._write(photo, index, name, toon, alpha, record, result))
@@ -535,9 +544,9 @@ class Batch:
         for column, name in enumerate(self.options.characters):
             rgb = photo.image.rgb
             # Smallest face first, so that the largest one ends on top where two overlap.
-            for alignment, row in reversed(list(zip(photo.alignments, toons, strict=True))):
-                if alignment is not None:
-                    rgb = self._crops.paste(rgb, row[column], alignment)
+            for unit, row in reversed(list(zip(photo.units, toons, strict=True))):
+                if isinstance(unit, Alignment):
+                    rgb = self.engine.paste(rgb, row[column], unit)
             record: dict[str, Any] = {"character": name, "faces": len(toons)}
             if is_rule(name):
                 record["characters"] = [names[column] for names in photo.names]
@@ -548,9 +557,9 @@ class Batch:
     def _pasted_rows(self, photo: _Photo, pictures: Sequence[np.ndarray]) -> list[list[np.ndarray]]:
         """Each face of the photograph and of the pictures with drawings in it."""
         return [
-            [crop, *(self._crops.align(picture, alignment.face).image for picture in pictures)]
-            for crop, alignment in zip(photo.crops, photo.alignments, strict=True)
-            if alignment is not None
+            [unit.image, *(self.engine.region(picture, unit.face).image for picture in pictures)]
+            for unit in photo.units
+            if isinstance(unit, Alignment)
         ]
 
     def _with_rows(self, photo: _Photo, there: Result) -> Result:
@@ -563,8 +572,8 @@ class Batch:
             pictures = [_on_paper(image.rgb, image.alpha) for image in read]
             across = len(self.options.characters)
             there.rows = [
-                [crop, *pictures[index * across : (index + 1) * across]]
-                for index, crop in enumerate(photo.crops)
+                [unit.image, *pictures[index * across : (index + 1) * across]]
+                for index, unit in enumerate(photo.units)
             ]
         return there
 
@@ -712,7 +721,7 @@ def _together(item: _Photo | Result) -> int:
     """How many faces of it are drawn, or were."""
     if isinstance(item, Result):
         return 0
-    return len(item.crops) or (item.there.faces if item.there else 0) or 0
+    return len(item.units) or (item.there.faces if item.there else 0) or 0
 
 
 def _is_memory(error: Exception) -> bool:

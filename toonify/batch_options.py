@@ -1,47 +1,17 @@
-"""What a batch is asked and what it answers: engines, options, and a result a photograph."""
+"""What a batch is asked and what it answers: options, and a result a photograph."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
-from typing import Any, Literal, Protocol
+from typing import Any, Literal
 
 import numpy as np
 
-from toonify.faces import Alignment, Face
 from toonify.naming import NameTemplate
 from toonify.utils import marks
 
 Mode = Literal["crop", "paste", "whole"]
-
-
-class Engine(Protocol):
-    """What batches need of `Toonifier`."""
-
-    @property
-    def characters(self) -> tuple[str, ...]: ...
-    def identity(self, character: str) -> Any: ...
-    def detect(self, rgb: np.ndarray, *, largest: bool = False) -> list[Face]: ...
-    def smallest_face(self, rgb: np.ndarray) -> float: ...
-    def stylize_crops(
-        self,
-        crops: Sequence[np.ndarray],
-        characters: Sequence[str],
-        *,
-        level: int,
-        trgb: bool,
-        color: float,
-        batch_size: int,
-    ) -> Sequence[Sequence[Any]]:
-        """For each picture, one drawing a name: (H, W, 3 or 4) uint8, or a document's bytes."""
-        ...
-
-
-class CropEngine(Engine, Protocol):
-    """What batches need beside to draw single faces; not for `mode` "whole"."""
-
-    def align(self, rgb: np.ndarray, face: Face) -> Alignment: ...
-    def paste(self, rgb: np.ndarray, toon: np.ndarray, alignment: Alignment) -> np.ndarray: ...
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -129,6 +129,45 @@ def has_parts(name: str | os.PathLike[str], parts: tuple[str, ...]) -> bool:
     return isinstance(listed, dict) and all(part in listed for part in parts)
 
 
+@dataclass(frozen=True)
+class Defaults:
+    """What a bundle's manifest says for options that are not given.
+
+    Attributes:
+        engine: that draws its characters; None where it doesn't say.
+        style: one of its styles; None for the first.
+        level, trgb, color: of cross-domain style mixing.
+    """
+
+    engine: str | None = None
+    style: str | None = None
+    level: int = 6
+    trgb: bool = True
+    color: float = 1.0
+
+
+def bundle_defaults(name: str | os.PathLike[str] = "default") -> Defaults:
+    """The defaults of a bundle, named or in a folder.
+
+    Raises:
+        ModelError: there is no such bundle, or a default is of another type.
+    """
+    said = read_manifest(bundle_folder(name)).get("defaults")
+    if not isinstance(said, dict):
+        return Defaults()
+    kinds: dict[str, Any] = {
+        "engine": str, "style": str, "level": int, "trgb": bool, "color": (int, float),
+    }  # fmt: skip
+    known = {option: said[option] for option in kinds if option in said}
+    for option, value in known.items():
+        if not isinstance(value, kinds[option]) or (option == "level" and value is True):
+            raise ModelError(
+                f"the manifest of {name} says {value!r:.40} for {option}",
+                hint="Write the bundle again.",
+            )
+    return Defaults(**known)
+
+
 def preferred_engine(name: str | os.PathLike[str]) -> str:
     """ "styleganex" or "cdsm": by what a bundle says of itself, else by what it holds."""
     manifest = read_manifest(bundle_folder(name))

@@ -143,7 +143,7 @@ def test_clips_are_drawn_in_a_style_by_default(run, frames, tmp_path):
         (("--style", "inc"), "Did you mean 'ink'?"),
         (("--style", "ink,wash"), "one style"),
         (("--style", "ink", "--character", "mina"), "not both"),
-        (("--style", "ink", "--engine", "cdsm"), "not both"),
+        (("--style", "ink", "--engine", "cdsm"), "draws characters, not styles"),
         (("--color", "0.5"), "of characters"),
         (("--faces", "largest"), "--faces"),
         (("--background", "transparent"), "#00ff00"),

@@ -14,11 +14,19 @@ import typer
 
 from toonify.cli.common import (
     BundleOption,
-    ColorOption,
-    LevelOption,
     Settings,
     examples,
     settings_of,
+)
+from toonify.cli.engines import (
+    PEOPLE,
+    ColorOption,
+    EngineName,
+    EngineOption,
+    LevelOption,
+    check_engine,
+    defaults_of,
+    people_engine,
 )
 from toonify.cli.styles import StyleOption, choose_styles
 from toonify.errors import UsageError
@@ -62,8 +70,9 @@ def live(
         list[str] | None, typer.Option(help="As for `toonify video`: mina, or left=mina,right=jun.")
     ] = None,
     bundle: BundleOption = "default",
-    level: LevelOption = 6,
-    color: ColorOption = 1.0,
+    engine: EngineOption = EngineName.auto,
+    level: LevelOption = None,
+    color: ColorOption = None,
     smooth: Annotated[
         float, typer.Option(min=0.0, max=0.95, help="How much the past counts; 0 is not at all.")
     ] = 0.5,
@@ -87,9 +96,9 @@ def live(
     from toonify.live.renderer import LiveRenderer
 
     settings = settings_of(ctx)
-    engine = _engine(settings, bundle, style, character, level, color)
+    drawing = _engine(settings, engine, bundle, style, character, level, color)
     renderer = LiveRenderer(
-        engine, characters=tuple(character or ()), smooth=smooth, largest=largest
+        drawing, characters=tuple(character or ()), smooth=smooth, largest=largest
     )
     with ExitStack() as stack:
         frames = LiveSource(source, max_size=max_size)
@@ -112,29 +121,33 @@ def live(
 
 def _engine(
     settings: Settings,
+    engine: EngineName,
     bundle: str,
     style: list[str] | None,
     character: list[str] | None,
-    level: int,
-    color: float,
+    level: int | None,
+    color: float | None,
 ) -> Engine:
-    from toonify.engines.registry import load_engine
+    """What draws."""
+    from toonify.engines.registry import default_engine, load_engine
 
     if style and character:
         raise UsageError("a camera is drawn in a style or as characters", hint="Name one of them.")
-    names = choose_styles(style or (), character or (), bundle)
+    check_engine(engine, styles=bool(style), characters=bool(character))
+    names = choose_styles(style or (), character or (), bundle, other=engine in PEOPLE)
     if names:
         if len(names) > 1:
             raise UsageError("a camera is drawn in one style", hint="Name one of them.")
         return load_engine("portrait", bundle, style=names[0], offline=settings.offline)
-    return load_engine(
-        "cdsm",
+    defaults = defaults_of(bundle)
+    return people_engine(
+        settings,
+        engine.value if engine in PEOPLE else default_engine(bundle, character=True),
         bundle,
-        level=level,
-        color=color,
-        device=settings.device,
-        dtype=settings.dtype,
-        offline=settings.offline,
+        given=(level, color) != (None, None),
+        level=defaults.level if level is None else level,
+        color=defaults.color if color is None else color,
+        trgb=defaults.trgb,
     )
 
 

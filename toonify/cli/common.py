@@ -24,7 +24,6 @@ _SHORT = {"output": "-o"}
 _DEVICE = re.compile(r"auto|cpu|mps|cuda(:\d+)?")
 
 
-# how a character is mixed in, wherever photos or clips are drawn
 BundleOption = Annotated[str, typer.Option(help="A bundle's folder, or default.")]
 MinFaceOption = Annotated[
     float | None,
@@ -35,21 +34,12 @@ MinFaceOption = Annotated[
         show_default=False,
     ),
 ]
-LevelOption = Annotated[
-    int, typer.Option(help="First layer taken from the character: fewer is more cartoon.")
-]
-TrgbOption = Annotated[
-    bool, typer.Option("--trgb/--no-trgb", help="Take the character's colour layers.")
-]
 BatchSizeOption = Annotated[
     str,
     typer.Option(
         metavar="N|auto",
         help="Faces drawn together; auto takes what `toonify benchmark --tune` found, or a guess.",
     ),
-]
-ColorOption = Annotated[
-    float, typer.Option(min=0.0, max=1.0, help="How much of the character's colours.")
 ]
 
 

@@ -2,37 +2,21 @@
 
 from __future__ import annotations
 
-from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from toonify.cli.engines import EngineName
 from toonify.errors import UsageError
 
 if TYPE_CHECKING:
     from toonify.cli.common import Settings
-    from toonify.engines.style_transfer import StyleTransferEngine
-
-
-class TransferKind(StrEnum):
-    """What draws in the manner of a picture."""
-
-    adain = "adain"
-    wct2 = "wct2"
+    from toonify.engines.base import Engine
 
 
 REGIONS = ("person", "background", "face")
 
-EngineOption = Annotated[
-    TransferKind | None,
-    typer.Option(
-        "--engine",
-        help="adain draws in the manner of --style-image; wct2 takes a photo's colors and light"
-        " over and keeps every edge.",
-        show_default="adain with --style-image",
-    ),
-]
 StyleImageOption = Annotated[
     list[Path] | None,
     typer.Option(help="Picture whose manner or mood is taken; adain mixes several."),
@@ -80,17 +64,17 @@ def transfer_engine(
     settings: Settings,
     bundle: str,
     *,
-    engine: TransferKind | None,
+    engine: EngineName,
     images: list[Path],
-    weights: list[float] | None,
     alpha: float,
     preserve_color: bool,
-    region: str | None,
-    segment: bool,
     network: Path | None,
-    max_size: int | None,
-    landmarks: str,
-) -> StyleTransferEngine:
+    weights: list[float] | None = None,
+    region: str | None = None,
+    segment: bool = False,
+    max_size: int | None = None,
+    landmarks: str = "auto",
+) -> Engine:
     """The engine that these options describe.
 
     Raises:
@@ -98,14 +82,13 @@ def transfer_engine(
         ModelError: no such network.
     """
     from toonify.engines.registry import load_engine
-    from toonify.engines.style_transfer import StyleTransferEngine
 
-    if segment and engine is not TransferKind.wct2:
+    if segment and engine is not EngineName.wct2:
         raise UsageError("--segment is of wct2", hint="Add --engine wct2, or take --region.")
-    if engine is TransferKind.wct2 and len(images) > 1:
+    if engine is EngineName.wct2 and len(images) > 1:
         raise UsageError("wct2 takes one style picture", hint="Give one --style-image.")
-    made = load_engine(
-        (engine or TransferKind.adain).value,
+    return load_engine(
+        "wct2" if engine is EngineName.wct2 else "adain",
         bundle,
         images=images,
         weights=weights,
@@ -118,5 +101,3 @@ def transfer_engine(
         landmarks=landmarks,
         device=settings.device,
     )
-    assert isinstance(made, StyleTransferEngine)
-    return made

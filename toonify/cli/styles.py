@@ -84,9 +84,9 @@ def choose_styles(
     return choose_names("style", asked, known)
 
 
-def refuse_character_options(level: int, trgb: bool, color: float) -> None:
+def refuse_character_options(level: int | None, trgb: bool | None, color: float | None) -> None:
     """Raise UsageError where options of characters are given though none is drawn."""
-    if (level, trgb, color) != (6, True, 1.0):
+    if (level, trgb, color) != (None, None, None):
         raise UsageError(
             f"{FROM_CHARACTERS} are of characters, and a style is drawn",
             hint="Leave them out, or name a --character.",

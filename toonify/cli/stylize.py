@@ -15,10 +15,7 @@ import typer
 from toonify.cli.common import (
     BatchSizeOption,
     BundleOption,
-    ColorOption,
-    LevelOption,
     MinFaceOption,
-    TrgbOption,
     batch_size_of,
     complain,
     examples,
@@ -27,9 +24,19 @@ from toonify.cli.common import (
     refuse_given,
     settings_of,
 )
+from toonify.cli.engines import (
+    PEOPLE,
+    ColorOption,
+    EngineName,
+    EngineOption,
+    LevelOption,
+    TrgbOption,
+    check_engine,
+    defaults_of,
+    people_engine,
+)
 from toonify.cli.style_transfer import (
     AlphaOption,
-    EngineOption,
     PreserveColorOption,
     RegionOption,
     SegmentOption,
@@ -51,11 +58,9 @@ from toonify.cli.styles import (
 from toonify.errors import InputError, ToonifyError, UsageError
 
 if TYPE_CHECKING:
-    from toonify.batch_options import Engine, Result
-    from toonify.cli.common import Settings
-    from toonify.engine import Toonifier
+    from toonify.batch_options import Result
+    from toonify.engines.base import Engine
     from toonify.jobs import Job
-    from toonify.portrait.batching import StyleBatchEngine
     from toonify.utils.outputs import InputFiles
 
 
@@ -127,7 +132,7 @@ def stylize(
             " left=mina,right=jun or 1=mina,2=jun: who is drawn as whom, as in `toonify video`."
         ),
     ] = None,
-    engine: EngineOption = None,
+    engine: EngineOption = EngineName.auto,
     style_image: StyleImageOption = None,
     style_weight: StyleWeightOption = None,
     alpha: AlphaOption = 1.0,
@@ -136,9 +141,9 @@ def stylize(
     segment: SegmentOption = False,
     style_network: StyleNetworkOption = None,
     bundle: BundleOption = "default",
-    level: LevelOption = 6,
-    trgb: TrgbOption = True,
-    color: ColorOption = 1.0,
+    level: LevelOption = None,
+    trgb: TrgbOption = None,
+    color: ColorOption = None,
     faces: Annotated[
         Faces | None,
         typer.Option(
@@ -319,7 +324,6 @@ def stylize(
         )
     if not pictures:
         refuse_transfer_options(
-            engine=engine,
             style_weight=style_weight,
             alpha=alpha < 1,
             preserve_color=preserve_color,
@@ -327,7 +331,21 @@ def stylize(
             segment=segment,
             style_network=style_network,
         )
-    styles = () if pictures else choose_styles(style or (), character or (), bundle)
+    check_engine(engine, styles=bool(style), characters=bool(character), pictures=bool(pictures))
+    other = engine in PEOPLE
+    styles = () if pictures else choose_styles(style or (), character or (), bundle, other=other)
+    defaults = defaults_of(bundle)
+    people = engine.value if other else defaults.engine
+    people = people if people in PEOPLE else "cdsm"
+    framed = people == "styleganex" and not styles and not pictures
+    if people == "styleganex" and styles and character:
+        raise UsageError(
+            "styles and whole frames are drawn apart", hint="Draw them in separate runs."
+        )
+    if framed and aligned:
+        raise UsageError("styleganex draws whole photos", hint="Leave --aligned out.")
+    if framed and paste is None:
+        paste = True  # it draws people where they stand
     # a style draws everybody where they stand anyway; --faces all asks for a file a face
     apart = paste is False or (paste is None and faces is Faces.all)
     whole = bool(styles or pictures) and not character and not apart
@@ -388,10 +406,14 @@ def stylize(
         if path is not None:
             check_output(path, reads, option=option, named=True)
 
-    names, toonifier, together = styles, None, 1  # styles are drawn, and written, one by one
-    transfer = None
+    names, drawing, together = styles, None, 1  # styles are drawn, and written, one by one
+    mixing: dict[str, Any] = {
+        "level": defaults.level if level is None else level,
+        "trgb": defaults.trgb if trgb is None else trgb,
+        "color": defaults.color if color is None else color,
+    }
     if pictures:
-        transfer = transfer_engine(
+        drawing = transfer_engine(
             settings,
             bundle,
             engine=engine,
@@ -405,33 +427,27 @@ def stylize(
             max_size=max_size,
             landmarks=landmarks.value,
         )
-        names = styles = transfer.characters
+        names = styles = drawing.characters
     if batch_size != "auto" or character or not styles:
         together = batch_size_of(batch_size, settings, bundle)
+    finding: dict[str, Any] = {"landmarks": landmarks.value, "min_face": min_face}
     if character or not styles:
         prepare_drawing(settings, bundle)
-        toonifier = _toonifier(bundle, settings, landmarks.value, min_face)
-        names = (*styles, *choose_characters(character or (), toonifier.characters, rules=True))
-        if not toonifier.model.mixes_colors(level):
-            why = f"has no effect: all of this bundle's color layers lie above --level {level}"
-            refuse_given(ctx, why, "trgb", "color")
-        if not trgb:
-            refuse_given(ctx, "has no effect with --no-trgb", "color")
+        given = (level, trgb, color) != (None, None, None)
+        drawing = people_engine(settings, people, bundle, given=given, **mixing, **finding)
+        names = (*styles, *choose_characters(character or (), drawing.characters, rules=True))
+        _refuse_idle_mixing(ctx, drawing, mixing)
         if len(set(names)) < len(names):
             raise UsageError("a style and a character have the same name", hint="Draw one at once.")
-    drawing: Engine | None = transfer or toonifier
-    if styles and transfer is None:
-        drawing = _style_engine(
+    if styles and not pictures:
+        drawing = _with_styles(
+            drawing,
             bundle,
-            settings,
-            landmarks.value,
-            min_face,
-            toonifier=toonifier,
-            whole=whole,
-            aligned=aligned,
             background=chosen_background(background),
             max_size=max_size,
             document=document(kind),
+            offline=settings.offline,
+            **finding,
         )
     assert drawing is not None
     if to_stdout and len(names) > 1:
@@ -442,16 +458,16 @@ def stylize(
     options = Options(
         characters=names,
         styles=styles,
-        level=level,
-        trgb=trgb,
-        color=color,
+        level=mixing["level"],
+        trgb=mixing["trgb"],
+        color=mixing["color"],
         mode="whole" if whole else "paste" if paste else "crop",
         require_face=require_face,
         faces=chosen_faces,  # type: ignore[arg-type]
         aligned=aligned,
         only=only,
         min_face=min_face,
-        identity={name: _identity(drawing, toonifier, name) for name in names},
+        identity={name: _identity(drawing, name) for name in names},
         existing="overwrite" if overwrite else "skip" if skip_existing or watch else "error",
         format=kind,
         strip=strip,
@@ -490,7 +506,7 @@ def stylize(
             failed += result.status == "failed"
             if result.error:
                 complain(result.error)
-            if result.note and transfer is None:  # which looks for no faces
+            if result.note and not pictures:  # which looks for no faces
                 complain(f"{result.source}: {result.note}")
             if result.picture is not None:
                 try:
@@ -553,45 +569,39 @@ def choose_characters(
     return choose_names("character", asked, known)
 
 
-def _toonifier(
-    bundle: str, settings: Settings, landmarks: str, min_face: float | None
-) -> Toonifier:
-    from toonify.engine import Toonifier
+def _refuse_idle_mixing(ctx: typer.Context, engine: Engine, mixing: dict[str, Any]) -> None:
+    """Refuse options of color where they change nothing."""
+    from toonify.engines.cdsm import CdsmEngine
 
-    return Toonifier.from_bundle(
-        bundle,
-        device=settings.device,
-        dtype=settings.dtype,
-        landmarks=landmarks,
-        offline=settings.offline,
-        min_face=min_face,
-    )
+    level = mixing["level"]
+    if isinstance(engine, CdsmEngine) and not engine.model.mixes_colors(level):
+        why = f"has no effect: all of this bundle's color layers lie above --level {level}"
+        refuse_given(ctx, why, "trgb", "color")
+    if not mixing["trgb"]:
+        refuse_given(ctx, "has no effect with --no-trgb", "color")
 
 
-def _identity(engine: Engine, toonifier: Toonifier | None, name: str) -> Any:
+def _identity(engine: Engine, name: str) -> Any:
     """What drawings under a name, or by rules, depend on."""
     from toonify.batch import is_rule
+    from toonify.engines.combined import CombinedEngine
 
-    if toonifier is None or not is_rule(name):
+    if not is_rule(name):
         return engine.identity(name)
+    people = engine.people if isinstance(engine, CombinedEngine) else engine
     names = {entry.partition("=")[2] or entry for entry in name.replace(" ", "").split(",")}
-    names = (names | {toonifier.characters[0]}) & set(toonifier.characters)
-    return {"cast": {name: toonifier.identity(name) for name in sorted(names)}}
+    names = (names | {people.characters[0]}) & set(people.characters)
+    return {"cast": {name: people.identity(name) for name in sorted(names)}}
 
 
-def _style_engine(
-    bundle: str, settings: Settings, landmarks: str, min_face: float | None, **options: Any
-) -> StyleBatchEngine:
-    from toonify.faces import get_detector
-    from toonify.portrait.batching import StyleBatchEngine
-    from toonify.portrait.catalog import style_networks
-    from toonify.portrait.engine import PortraitEngine
+def _with_styles(people: Engine | None, bundle: str, **options: Any) -> Engine:
+    """What draws styles, beside characters where there is something that draws those."""
+    from toonify.engines.combined import CombinedEngine
+    from toonify.engines.portrait import StyleEngine
 
-    portraits = PortraitEngine.from_bundle(
-        bundle, detector=get_detector(landmarks, offline=settings.offline, min_face=min_face)
-    )
-    networks = {**style_networks(bundle), "landmarks": landmarks}
-    return StyleBatchEngine(portraits, networks=networks, **options)
+    detector = None if people is None else people.detector
+    engine = StyleEngine.from_bundle(bundle, detector=detector, **options)
+    return engine if people is None else CombinedEngine(engine, people)
 
 
 def _check_style_options(pasted_together: bool, aligned: bool, one_of_all: bool) -> None:

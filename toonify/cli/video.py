@@ -8,21 +8,17 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
-from enum import StrEnum
 from fractions import Fraction
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from toonify.cli.common import (
     BatchSizeOption,
     BundleOption,
-    ColorOption,
-    LevelOption,
     MinFaceOption,
     Settings,
-    TrgbOption,
     batch_size_of,
     complain,
     examples,
@@ -30,6 +26,25 @@ from toonify.cli.common import (
     prepare_drawing,
     refuse_given,
     settings_of,
+)
+from toonify.cli.engines import (
+    PEOPLE,
+    ColorOption,
+    EngineName,
+    EngineOption,
+    LevelOption,
+    TrgbOption,
+    check_engine,
+    defaults_of,
+    people_engine,
+)
+from toonify.cli.style_transfer import (
+    AlphaOption,
+    PreserveColorOption,
+    StyleImageOption,
+    StyleNetworkOption,
+    refuse_transfer_options,
+    transfer_engine,
 )
 from toonify.cli.styles import (
     BackgroundOption,
@@ -45,14 +60,6 @@ from toonify.utils.outputs import InputFiles, check_output
 if TYPE_CHECKING:
     from toonify.engines.base import Engine
     from toonify.video import Options, Report
-
-
-class EngineName(StrEnum):
-    """How faces are drawn."""
-
-    auto = "auto"
-    cdsm = "cdsm"
-    styleganex = "styleganex"
 
 
 EPILOG = examples(
@@ -81,9 +88,7 @@ def video(
             " frames; with --preview a picture.",
         ),
     ],
-    engine: Annotated[
-        EngineName, typer.Option(help="How faces are drawn; auto takes what the bundle prefers.")
-    ] = EngineName.auto,
+    engine: EngineOption = EngineName.auto,
     style: StyleOption = None,
     character: Annotated[
         list[str] | None,
@@ -92,6 +97,10 @@ def video(
             " place. 1=mina,2=jun: by number."
         ),
     ] = None,
+    style_image: StyleImageOption = None,
+    alpha: AlphaOption = 1.0,
+    preserve_color: PreserveColorOption = False,
+    style_network: StyleNetworkOption = None,
     bundle: BundleOption = "default",
     checkpoint: Annotated[
         str | None,
@@ -100,9 +109,9 @@ def video(
             " or a registry name such as styleganex-toonify-pixar."
         ),
     ] = None,
-    level: LevelOption = 6,
-    trgb: TrgbOption = True,
-    color: ColorOption = 1.0,
+    level: LevelOption = None,
+    trgb: TrgbOption = None,
+    color: ColorOption = None,
     faces: Annotated[Faces, typer.Option(help="Whose faces are drawn.")] = Faces.all,
     landmarks: Annotated[
         Landmarks, typer.Option(help="Face detector, see `toonify stylize --help`.")
@@ -186,11 +195,33 @@ def video(
     reads = InputFiles([*inputs, *model_files(bundle, checkpoint)])
     places = None if clips is None else targets(clips, output)
     check_output(output, reads, named=True)
-    other = engine is not EngineName.auto or checkpoint is not None
-    styles = choose_styles(style or (), character or (), bundle, other=other)
+    pictures = style_image or []
+    if not pictures:
+        refuse_transfer_options(
+            alpha=alpha < 1, preserve_color=preserve_color, style_network=style_network
+        )
+    check_engine(engine, styles=bool(style), characters=bool(character), pictures=bool(pictures))
+    other = engine in PEOPLE or checkpoint is not None
+    styles = choose_styles(style or (), character or (), bundle, other=other or bool(pictures))
     largest = faces is Faces.largest
     drawing: Engine
-    if styles:
+    if pictures:
+        if styles or character or other or background is not None or largest:
+            raise UsageError(
+                "--style-image draws whole frames, without styles, characters and faces",
+                hint="Leave --style, --character, --background, --checkpoint and --faces out.",
+            )
+        refuse_character_options(level, trgb, color)
+        drawing = transfer_engine(
+            settings,
+            bundle,
+            engine=engine,
+            images=pictures,
+            alpha=alpha,
+            preserve_color=preserve_color,
+            network=style_network,
+        )
+    elif styles:
         if character or other:
             raise UsageError(
                 "a clip is drawn in a style or as characters, not both",
@@ -205,9 +236,19 @@ def video(
             raise UsageError("--background is of styles", hint="Name a --style.")
         together = batch_size_of(batch_size, settings, bundle)
         prepare_drawing(settings, bundle)
-        mixing = {"level": level, "trgb": trgb, "color": color, "batch_size": together}
-        drawing = _character_engine(
-            settings, engine, bundle, checkpoint, landmarks.value, min_face, mixing
+        defaults = defaults_of(bundle)
+        drawing = people_engine(
+            settings,
+            _people(engine, bundle, checkpoint),
+            bundle,
+            checkpoint=checkpoint,
+            given=(level, trgb, color) != (None, None, None),
+            level=defaults.level if level is None else level,
+            trgb=defaults.trgb if trgb is None else trgb,
+            color=defaults.color if color is None else color,
+            batch_size=together,
+            landmarks=landmarks.value,
+            min_face=min_face,
         )
     if preview:
         counts = draw_preview(
@@ -230,7 +271,9 @@ def video(
         identity=drawing.describe(),
     )
     if clips is not None and places is not None:
-        failed = _draw_several(settings, clips, places, drawing, options, reads, bool(styles))
+        failed = _draw_several(
+            settings, clips, places, drawing, options, reads, bool(styles or pictures)
+        )
         if failed:
             complain(f"{failed} of {len(clips)} clips failed")
         raise typer.Exit(1 if failed else 0)
@@ -242,7 +285,7 @@ def video(
         if kept.exists():
             complain(f"the same command goes on from {kept}")
         raise
-    settings.result(report.record(), _line(report, drawn=bool(styles)))
+    settings.result(report.record(), _line(report, drawn=bool(styles or pictures)))
     if report.damaged:
         complain(f"{source} is damaged: what could be read, {report.frames} frames, was drawn")
     raise typer.Exit(1 if report.damaged else 0)
@@ -313,43 +356,17 @@ def _style_engine(
     )
 
 
-def _character_engine(
-    settings: Settings,
-    name: EngineName,
-    bundle: str,
-    checkpoint: str | None,
-    landmarks: str,
-    min_face: float | None,
-    drawing: dict[str, Any],
-) -> Engine:
-    """What draws characters."""
-    from toonify.bundle import preferred_engine
-    from toonify.cdsm import DEFAULT_LEVEL
-    from toonify.engines.cdsm import CdsmEngine
-    from toonify.engines.styleganex import StyleGANEXEngine
+def _people(engine: EngineName, bundle: str, checkpoint: str | None) -> str:
+    """The engine that draws characters."""
+    from toonify.engines.registry import default_engine
 
-    if checkpoint is not None and name is EngineName.cdsm:
-        raise UsageError("--checkpoint is of the engine styleganex", hint="Leave one of them out.")
-    options: dict[str, Any] = {
-        **drawing,
-        "device": settings.device,
-        "dtype": settings.dtype,
-        "landmarks": landmarks,
-        "offline": settings.offline,
-        "min_face": min_face,
-    }
-    whole = name is EngineName.styleganex or checkpoint is not None
-    if whole or (name is EngineName.auto and preferred_engine(bundle) == "styleganex"):
-        engine = StyleGANEXEngine.from_bundle(bundle, checkpoint=checkpoint, **options)
-        plain = {"level": DEFAULT_LEVEL, "trgb": True, "color": 1.0}
-        if not engine.model.mixes and not plain.items() <= drawing.items():
+    if checkpoint is not None:
+        if engine is EngineName.cdsm:
             raise UsageError(
-                "--level, --trgb and --color are of the engine cdsm: here all of a code is the"
-                " character's",
-                hint="Leave them out, or add --engine cdsm.",
+                "--checkpoint is of the engine styleganex", hint="Leave one of them out."
             )
-        return engine
-    return CdsmEngine.from_bundle(bundle, **options)
+        return "styleganex"
+    return engine.value if engine in PEOPLE else default_engine(bundle, character=True)
 
 
 def seconds(text: str, option: str) -> float:

@@ -40,6 +40,14 @@ class CombinedEngine(Engine):
             return self.styles.identity(character) | {"beside_characters": True}
         return self.people.identity(character)
 
+    def detect(self, rgb: RGB, *, largest: bool = False) -> list[Face]:
+        """As the characters' engine finds them."""
+        return self.people.detect(rgb, largest=largest)
+
+    def smallest_face(self, rgb: RGB) -> float:
+        """As the characters' engine looks for them."""
+        return self.people.smallest_face(rgb)
+
     def region(self, rgb: RGB, face: Face) -> Alignment:
         """The crop that characters are drawn from."""
         return self.people.region(rgb, face)

@@ -101,6 +101,7 @@ class StyleEngine(Engine):
             "background": self.background,
             "max_size": self.max_size,
             "document": self.document,
+            "beside_characters": False,
         }
 
     def settings(self) -> dict[str, Any]:

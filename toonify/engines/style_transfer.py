@@ -222,19 +222,6 @@ class StyleTransferEngine(Engine):
         """Draws each frame for itself."""
         return _WholeFrames(self)
 
-    def stylize_crops(
-        self,
-        crops: Sequence[RGB],
-        characters: Sequence[str],
-        *,
-        level: int,
-        trgb: bool,
-        color: float,
-        batch_size: int,
-    ) -> list[list[RGB]]:
-        """Pictures (H, W, 3) uint8 → for each, its result; the options are of characters."""
-        return [[self.stylize(crop)] * len(characters) for crop in crops]
-
     @torch.inference_mode()
     def stylize(self, rgb: RGB) -> RGB:
         """(H, W, 3) uint8 → the same size, or `max_size`.

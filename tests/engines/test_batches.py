@@ -10,21 +10,24 @@ from tests.fake_engine import FakeEngine, photo
 from tests.fake_portraits import FakePortraits
 from toonify.batch import Batch
 from toonify.batch_options import Options
+from toonify.engines.base import aligned_region
+from toonify.engines.combined import CombinedEngine
+from toonify.engines.portrait import StyleEngine
 from toonify.errors import UsageError
 from toonify.faces.alignment import aligned_face, ffhq_quad
 from toonify.jobs import plan
+from toonify.portrait import STYLES
 from toonify.portrait.backgrounds import fitted, parse_background
-from toonify.portrait.batching import StyleBatchEngine
 
 
-def run(engine, sources, output, *, sheet=False, **options):
+def run(engine, sources, output, *, sheet=False, mode="whole", **options):
     names = options.pop("characters", ("ink",))
     suffix = f".{options.get('format', 'png')}"
     jobs = plan([str(source) for source in sources], str(output), suffix=suffix)
     settings = Options(
         characters=names,
-        styles=tuple(name for name in names if name in engine.portraits.styles),
-        mode="whole" if engine.whole else "crop",
+        styles=tuple(name for name in names if name in STYLES),
+        mode=mode,
         identity={name: engine.identity(name) for name in names},
         batch_size=1,
         **options,
@@ -37,7 +40,7 @@ def pixels(path):
 
 
 def test_a_whole_photo_keeps_its_size_and_is_looked_through_once(tmp_path):
-    engine = StyleBatchEngine(FakePortraits())
+    engine = StyleEngine(FakePortraits())
     source = photo(tmp_path / "us.png", faces=3)
     (result,) = run(engine, [source], tmp_path / "out/", characters=("ink", "soft"))
     assert (result.status, result.note) == ("ok", None)
@@ -49,7 +52,7 @@ def test_a_whole_photo_keeps_its_size_and_is_looked_through_once(tmp_path):
 
 
 def test_a_photo_without_a_face_is_a_scene_unless_one_is_required(tmp_path):
-    engine = StyleBatchEngine(FakePortraits())
+    engine = StyleEngine(FakePortraits())
     source = photo(tmp_path / "sky.png", faces=0)
     (result,) = run(engine, [source], tmp_path / "a.png")
     assert result.status == "ok" and "scene" in str(result.note)
@@ -60,7 +63,7 @@ def test_a_photo_without_a_face_is_a_scene_unless_one_is_required(tmp_path):
 
 
 def test_transparency(tmp_path):
-    engine = StyleBatchEngine(FakePortraits(), background="transparent")
+    engine = StyleEngine(FakePortraits(), background="transparent")
     source = photo(tmp_path / "me.png")
     for name in ("a.png", "a.webp"):
         run(engine, [source], tmp_path / name)
@@ -69,7 +72,7 @@ def test_transparency(tmp_path):
         assert drawn[0, 0, 3] == 0 and drawn[8, 16, 3] == 255
     cut = Image.fromarray(np.dstack([np.asarray(Image.open(source)), np.zeros((16, 32), np.uint8)]))
     cut.save(tmp_path / "cut.png")
-    run(StyleBatchEngine(FakePortraits()), [tmp_path / "cut.png"], tmp_path / "c.png")
+    run(StyleEngine(FakePortraits()), [tmp_path / "cut.png"], tmp_path / "c.png")
     assert not np.asarray(Image.open(tmp_path / "c.png"))[..., 3].any()  # as the photo's
 
 
@@ -78,7 +81,7 @@ def test_documents_are_known_again_and_never_replace_others(tmp_path):
     for kind in ("svg", "pdf"):
         if kind == "pdf":
             pytest.importorskip("reportlab")
-        engine = StyleBatchEngine(FakePortraits(), document=kind)
+        engine = StyleEngine(FakePortraits(), document=kind)
         (first,) = run(engine, [source], tmp_path / kind, format=kind)
         (again,) = run(engine, [source], tmp_path / kind, format=kind)
         assert (first.status, again.status) == ("ok", "skipped")
@@ -92,7 +95,7 @@ def test_documents_are_known_again_and_never_replace_others(tmp_path):
 def test_an_svg_with_its_mark_is_still_xml(tmp_path):
     from xml.etree import ElementTree
 
-    engine = StyleBatchEngine(FakePortraits(), document="svg")
+    engine = StyleEngine(FakePortraits(), document="svg")
     run(engine, [photo(tmp_path / "me--too.png")], tmp_path / "out", format="svg")
     text = (tmp_path / "out/me--too.svg").read_text(encoding="utf-8")
     assert ElementTree.fromstring(text).tag.endswith("svg")
@@ -100,19 +103,19 @@ def test_an_svg_with_its_mark_is_still_xml(tmp_path):
 
 
 def test_portraits_are_crops_of_each_face(tmp_path):
-    engine = StyleBatchEngine(FakePortraits(), whole=False, max_size=40)
+    engine = StyleEngine(FakePortraits(), max_size=40)
     engine.portraits.crop = lambda rgb, face, size: np.full((size, size, 3), 7, np.uint8)
-    engine.align = lambda rgb, face: FakeEngine().align(rgb, face)
+    engine.region = lambda rgb, face: FakeEngine().region(rgb, face)
     source = photo(tmp_path / "us.png", faces=2)
-    (result,) = run(engine, [source], tmp_path / "out", faces="all")
+    (result,) = run(engine, [source], tmp_path / "out", mode="crop", faces="all")
     assert [output["face"] for output in result.outputs] == [1, 2]
     assert pixels(tmp_path / "out/us-face2.png").shape == (40, 40, 3)
 
 
 def test_a_crop_is_of_a_face_even_where_none_is_found(tmp_path):
-    engine = StyleBatchEngine(FakePortraits(), whole=False)
+    engine = StyleEngine(FakePortraits())
     crop = np.zeros((64, 64, 3), np.uint8)
-    engine.stylize_crops([crop], ["ink"], level=6, trgb=True, color=1.0, batch_size=1)
+    engine.draw_regions([aligned_region(crop)], ["ink"])
     assert engine.portraits.measured == [1]
 
 
@@ -121,10 +124,10 @@ def test_beside_characters(tmp_path):
         def identity(self, name):
             return name
 
-    engine = StyleBatchEngine(FakePortraits(), toonifier=Toons(), whole=False)
+    engine = CombinedEngine(StyleEngine(FakePortraits()), Toons())
     names = ("ink", "mina", "wash")
     source = photo(tmp_path / "me.png")
-    (result,) = run(engine, [source], tmp_path / "out", characters=names, sheet=True)
+    (result,) = run(engine, [source], tmp_path / "out", characters=names, mode="crop", sheet=True)
     assert [("style" in o, "character" in o) for o in result.outputs] == [
         (True, False),
         (False, True),
@@ -136,8 +139,8 @@ def test_beside_characters(tmp_path):
 
 
 def test_identity_tells_options_apart():
-    plain = StyleBatchEngine(FakePortraits())
-    kept = StyleBatchEngine(FakePortraits(), background="keep")
+    plain = StyleEngine(FakePortraits())
+    kept = StyleEngine(FakePortraits(), background="keep")
     assert plain.identity("ink") != kept.identity("ink") != kept.identity("soft")
 
 

@@ -1,0 +1,135 @@
+"""`--engine` and what goes with it, the same wherever pictures are drawn."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from toonify.cli.common import Settings
+from toonify.errors import UsageError
+
+if TYPE_CHECKING:
+    from toonify.bundle import Defaults
+    from toonify.engines.base import Engine
+
+
+class EngineName(StrEnum):
+    """What draws: names of `toonify.engines.registry`, and auto."""
+
+    auto = "auto"
+    portrait = "portrait"
+    cdsm = "cdsm"
+    styleganex = "styleganex"
+    adain = "adain"
+    wct2 = "wct2"
+
+
+TRANSFER = (EngineName.adain, EngineName.wct2)
+PEOPLE = (EngineName.cdsm, EngineName.styleganex)
+
+EngineOption = Annotated[
+    EngineName,
+    typer.Option(
+        "--engine",
+        help="What draws: portrait styles, cdsm characters on each face's crop, styleganex"
+        " characters into the whole frame, adain in the manner of --style-image, wct2 in the"
+        " colors and light of one. Default: what the bundle names.",
+        show_default=False,
+    ),
+]
+# how a character is mixed in; None: as the bundle says
+LevelOption = Annotated[
+    int | None,
+    typer.Option(
+        help="First layer taken from the character: fewer is more cartoon.",
+        show_default="the bundle's: 6",
+    ),
+]
+TrgbOption = Annotated[
+    bool | None,
+    typer.Option(
+        "--trgb/--no-trgb", help="Take the character's color layers.", show_default="trgb"
+    ),
+]
+ColorOption = Annotated[
+    float | None,
+    typer.Option(min=0.0, max=1.0, help="How much of the character's colors.", show_default="1.0"),
+]
+
+
+def check_engine(
+    engine: EngineName, *, styles: bool = False, characters: bool = False, pictures: bool = False
+) -> None:
+    """Refuse an engine that can't draw what is asked for.
+
+    Args:
+        styles, characters, pictures: those were asked for, by option.
+
+    Raises:
+        UsageError: it can't.
+    """
+    if engine in TRANSFER and not pictures:
+        raise UsageError("--engine is of a style picture", hint="Add --style-image PICTURE.")
+    if pictures and engine not in (*TRANSFER, EngineName.auto):
+        raise UsageError(
+            f"--engine {engine.value} takes no --style-image", hint="Leave one of them out."
+        )
+    if engine is EngineName.portrait and characters:
+        raise UsageError(
+            "--engine portrait draws styles, not characters", hint="Leave one of them out."
+        )
+    if engine in PEOPLE and styles and not characters:
+        raise UsageError(
+            f"--engine {engine.value} draws characters, not styles", hint="Name a --character."
+        )
+
+
+def defaults_of(bundle: str) -> Defaults:
+    """What the bundle's manifest says for options that are not given."""
+    from toonify.bundle import bundle_defaults
+
+    return bundle_defaults(bundle)
+
+
+def people_engine(
+    settings: Settings,
+    name: str,
+    bundle: str,
+    *,
+    checkpoint: str | None = None,
+    given: bool,
+    **options: Any,
+) -> Engine:
+    """What draws characters.
+
+    Args:
+        name: "cdsm" or "styleganex".
+        given: --level, --trgb or --color stand on the command line.
+        options: of the engine.
+
+    Raises:
+        UsageError: mixing is asked of a model that has none.
+        ModelError: the bundle can't be loaded, or has no networks for this engine.
+    """
+    from toonify.engines.registry import load_engine
+    from toonify.engines.styleganex import StyleGANEXEngine
+
+    if checkpoint is not None:
+        options["checkpoint"] = checkpoint
+    engine = load_engine(
+        name,
+        bundle,
+        device=settings.device,
+        dtype=settings.dtype,
+        offline=settings.offline,
+        **options,
+    )
+    if given and isinstance(engine, StyleGANEXEngine) and not engine.model.mixes:
+        raise UsageError(
+            "--level, --trgb and --color are of the engine cdsm: here all of a code is the"
+            " character's",
+            hint="Leave them out, or add --engine cdsm.",
+        )
+    return engine
