@@ -9,13 +9,27 @@ import pytest
 import toonify
 
 PUBLIC = {
+    "Bundle",
     "Character",
     "CharacterTable",
+    "Diverged",
+    "InputError",
+    "ModelError",
     "Toonifier",
     "ToonifyError",
+    "UsageError",
     "load_encoder",
+    "load_engine",
     "load_generator",
 }
+EXAMPLES = (
+    "Bundle",
+    "CharacterTable",
+    "Toonifier",
+    "load_encoder",
+    "load_engine",
+    "load_generator",
+)
 STYLIZE = (
     "self, image, *, character, style, level, trgb, color, aligned, paste, background, batch_size"
 )
@@ -28,6 +42,14 @@ def test_public_names_are_there():
         assert inspect.getdoc(thing), f"{name} has no docstring"
     with pytest.raises(AttributeError):
         _ = toonify.nothing
+
+
+def test_public_names_show_an_example():
+    for name in EXAMPLES:
+        thing = getattr(toonify, name)
+        own = [thing, *(vars(thing).values() if inspect.isclass(thing) else ())]
+        shown = [inspect.getdoc(part) or "" for part in own if hasattr(part, "__doc__")]
+        assert any(">>> " in text for text in shown), name
 
 
 def test_the_main_call_keeps_its_options():

@@ -1,5 +1,6 @@
 """The engine on tiny networks and given faces."""
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -269,3 +270,16 @@ def test_an_engine_without_a_bundle_has_no_styles(toon):
     assert toon.styles == ()
     with pytest.raises(ModelError, match="styles"):
         toon.stylize(photo(160))
+
+
+def test_a_bundle_says_how_characters_are_mixed(tmp_path: Path) -> None:
+    folder = write_bundle(tmp_path / "tiny")
+    path = folder / "manifest.json"
+    about = json.loads(path.read_text(encoding="utf-8"))
+    path.write_text(json.dumps({**about, "defaults": {"level": 0}}), encoding="utf-8")
+    toon = Toonifier.from_bundle(folder, device="cpu", dtype="float32")
+    crop = crops(1)[0]
+    own, zero, six = (
+        toon.stylize(crop, character="mina", aligned=True, level=level) for level in (None, 0, 6)
+    )
+    assert (own == zero).all() and (own != six).any()

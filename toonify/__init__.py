@@ -10,28 +10,42 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from toonify.bundle import Bundle
     from toonify.checkpoints import load_encoder, load_generator
     from toonify.engine import Toonifier
-    from toonify.errors import ToonifyError
+    from toonify.engines.registry import load_engine
+    from toonify.errors import Diverged, InputError, ModelError, ToonifyError, UsageError
     from toonify.lut import Character, CharacterTable
 
 __version__ = "0.1.0"
 
 _HOMES = {
-    "Toonifier": "toonify.engine",
+    "Bundle": "toonify.bundle",
     "Character": "toonify.lut",
     "CharacterTable": "toonify.lut",
+    "Diverged": "toonify.errors",
+    "InputError": "toonify.errors",
+    "ModelError": "toonify.errors",
+    "Toonifier": "toonify.engine",
     "ToonifyError": "toonify.errors",
+    "UsageError": "toonify.errors",
     "load_encoder": "toonify.checkpoints",
+    "load_engine": "toonify.engines.registry",
     "load_generator": "toonify.checkpoints",
 }
 
 __all__ = [
+    "Bundle",
     "Character",
     "CharacterTable",
+    "Diverged",
+    "InputError",
+    "ModelError",
     "Toonifier",
     "ToonifyError",
+    "UsageError",
     "load_encoder",
+    "load_engine",
     "load_generator",
 ]
 

@@ -41,6 +41,11 @@ class Bundle:
         table: its characters.
         manifest: `manifest.json`: files with SHA-256, licences, sources and default options.
         folder: where it was read from.
+
+    Example:
+        >>> bundle = Bundle.load("default")
+        >>> bundle.defaults.level, bundle.table.names[0]
+        (6, 'mina')
     """
 
     generator: Generator
@@ -48,6 +53,11 @@ class Bundle:
     table: CharacterTable
     manifest: dict[str, Any]
     folder: Path
+
+    @property
+    def defaults(self) -> Defaults:
+        """What its manifest says for options that are not given."""
+        return bundle_defaults(self.folder)
 
     @classmethod
     def load(

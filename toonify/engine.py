@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from PIL.Image import Image as PILImage
 
+from toonify.bundle import Defaults, bundle_defaults
 from toonify.cdsm import DEFAULT_LEVEL
 from toonify.engines.cdsm import CdsmEngine, CdsmModel
 from toonify.errors import InputError, ModelError, UsageError
@@ -62,6 +63,7 @@ class Toonifier:
         self, model: CdsmModel, bundle: str | os.PathLike[str] | None = None, **options: Any
     ) -> None:
         self.model, self._bundle = model, bundle
+        self._defaults = Defaults() if bundle is None else bundle_defaults(bundle)
         self._landmarks, self._offline = options["landmarks"], options["offline"]
         self._portraits: PortraitEngine | None = None
         self._engine = CdsmEngine(model, bundle=bundle, **options)
@@ -203,9 +205,9 @@ class Toonifier:
         *,
         character: str | None = ...,
         style: str | None = ...,
-        level: int = ...,
-        trgb: bool = ...,
-        color: float = ...,
+        level: int | None = ...,
+        trgb: bool | None = ...,
+        color: float | None = ...,
         aligned: bool = ...,
         paste: bool = ...,
         background: Background = ...,
@@ -218,9 +220,9 @@ class Toonifier:
         *,
         character: str | None = ...,
         style: str | None = ...,
-        level: int = ...,
-        trgb: bool = ...,
-        color: float = ...,
+        level: int | None = ...,
+        trgb: bool | None = ...,
+        color: float | None = ...,
         aligned: bool = ...,
         paste: bool = ...,
         background: Background = ...,
@@ -232,9 +234,9 @@ class Toonifier:
         *,
         character: str | None = None,
         style: str | None = None,
-        level: int = DEFAULT_LEVEL,
-        trgb: bool = True,
-        color: float = 1.0,
+        level: int | None = None,
+        trgb: bool | None = None,
+        color: float | None = None,
         aligned: bool = False,
         paste: bool = False,
         background: Background = "draw",
@@ -248,7 +250,7 @@ class Toonifier:
             style: a name of `styles`; the first one where no character is named.
             level: m of cross-domain style mixing, 0 (all character) to num_ws (all photo).
             trgb: replace the tRGB styles by the character's.
-            color: how far they are replaced, 0 to 1.
+            color: how far they are replaced, 0 to 1. All three: None for the bundle's own.
             aligned: the pictures are FFHQ-aligned crops already.
             paste: draw every face within the photo; otherwise a character's result is the largest
                 face's portrait, (R, R, 3). Styles always draw the whole photo.
@@ -273,7 +275,13 @@ class Toonifier:
             engine = self.portraits
             drawings = [engine.stylize(photo, style, background=background) for photo in photos]
             return drawings if isinstance(image, list) else drawings[0]
-        options = {"level": level, "trgb": trgb, "color": color, "batch_size": batch_size}
+        own = self._defaults
+        options = {
+            "level": own.level if level is None else level,
+            "trgb": own.trgb if trgb is None else trgb,
+            "color": own.color if color is None else color,
+            "batch_size": batch_size,
+        }
         if aligned:
             drawn = self.stylize_crops(photos, [character], **options)  # type: ignore[arg-type]
             results = [row[0] for row in drawn]

@@ -61,6 +61,10 @@ class CharacterTable:
 
     Args:
         generator_hash: `toonify.checkpoints.generator_hash` of the generator the codes live in.
+
+    Example:
+        >>> table = CharacterTable.load("characters.safetensors")
+        >>> table.names, table["mina"].w_plus.shape
     """
 
     def __init__(self, *, generator_hash: str) -> None:

@@ -59,7 +59,12 @@ def load_encoder(path: PathOrName, kind: type[E], *, device: str | torch.device 
 def load_encoder(
     path: PathOrName, kind: type[E] | None = None, *, device: str | torch.device = "cpu"
 ) -> E | Encoder:
-    """pSp, e4e, ReStyle, StyleGANEX or compact encoder; as `load_generator`."""
+    """pSp, e4e, ReStyle, StyleGANEX or compact encoder; as `load_generator`.
+
+    Example:
+        >>> encoder = load_encoder("psp_ffhq_encode.pt")
+        >>> w_plus = encoder.encode(faces)  # (B, 3, 256, 256) in [-1, 1] → (B, 18, 512)
+    """
     return _load("encoder", path, kind or Encoder, device)
 
 

@@ -90,7 +90,7 @@ class CdsmModel:
         if not self._hashes:
             self._hashes = {
                 "generator": self.table.generator_hash,
-                "encoder": generator_hash(self.encoder),  # type: ignore[arg-type]
+                "encoder": generator_hash(self.encoder),
             }
         code = self.table[character].w_plus.float().cpu().numpy().tobytes()
         return self._hashes | {"code": hashlib.sha256(code).hexdigest()}
