@@ -19,7 +19,7 @@ from typing import cast
 import numpy as np
 import torch
 
-from toonify.bundle_writing import write_bundle
+from toonify.bundle import write_bundle
 from toonify.checkpoints import load_encoder, load_generator, save_encoder, save_generator
 from toonify.checkpoints.download import pull
 from toonify.faces.mesh import FaceMesh

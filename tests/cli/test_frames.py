@@ -11,7 +11,6 @@ import torch
 from PIL import Image
 
 import toonify.bundle
-import toonify.bundle_writing
 from tests.clips import ffmpeg, frame_hashes, times
 from tests.tiny_bundle import NAMES
 from tests.tiny_styleganex import tiny_stylegan2
@@ -50,7 +49,7 @@ def as_default(monkeypatch, whole_bundle, tmp_path):
     shipped = tmp_path / "shipped"
     shutil.copytree(whole_bundle, shipped / "default")
     monkeypatch.setattr(toonify.bundle, "_SHIPPED", shipped)
-    monkeypatch.setattr(toonify.bundle_writing, "SHIPPED", shipped)
+    monkeypatch.setattr(toonify.bundle, "SHIPPED", shipped)
 
 
 def pixels(path):

@@ -44,7 +44,7 @@ def bundle(
 
     The parts are checked against each other first. `stylize --bundle FOLDER` then runs on it.
     """
-    from toonify.bundle_writing import write_bundle
+    from toonify.bundle import write_bundle
 
     if output.is_symlink() and not output.exists():
         raise UsageError(f"{output} is a link that leads nowhere", hint="Choose another -o.")

@@ -121,7 +121,7 @@ def distill(
     new one too. Snapshots, metrics.jsonl, previews (teacher beside student), report.html and
     generator.safetensors go into the folder. Ctrl-C finishes the step and keeps a snapshot.
     """
-    from toonify.bundle_writing import locate
+    from toonify.bundle import locate
     from toonify.checkpoints import load_generator, save_generator
     from toonify.device import pick_device
     from toonify.training.report import reporting

@@ -135,8 +135,7 @@ def edit(
     domain, rendered. Strengths of sefa directions are in deviations of the generator's latents, of
     fitted ones in steps from the one folder to the other.
     """
-    from toonify.bundle import INVERSION, has_parts
-    from toonify.bundle_writing import is_bundle
+    from toonify.bundle import INVERSION, has_parts, is_bundle
     from toonify.editing.edits import layer_range, mixed, moved
     from toonify.editing.named import shipped_directions
 

@@ -308,7 +308,7 @@ def _work(job: _Job) -> None:
     """The run, in each of its processes."""
     import torch
 
-    from toonify.bundle_writing import locate
+    from toonify.bundle import locate
     from toonify.checkpoints import load_discriminator, load_encoder, load_generator
     from toonify.cli.projecting import starting_codes
     from toonify.device import pick_device

@@ -79,8 +79,7 @@ def load_model(
     """
     import torch
 
-    from toonify.bundle import INVERSION, has_parts, load_frame_parts
-    from toonify.bundle_writing import is_bundle, locate
+    from toonify.bundle import INVERSION, has_parts, is_bundle, load_frame_parts, locate
     from toonify.checkpoints import load_encoder, load_generator, load_networks
     from toonify.device import pick_device, pick_dtype
     from toonify.inversion.model import FaceModel

@@ -98,7 +98,7 @@ def load_projector(settings: Settings, options: ProjectionOptions) -> Projector:
     """Networks and loss on the chosen device."""
     import torch
 
-    from toonify.bundle_writing import locate
+    from toonify.bundle import locate
     from toonify.checkpoints import generator_hash, load_encoder, load_generator
     from toonify.device import pick_device, pick_dtype
     from toonify.training.perceptual import PerceptualLoss

@@ -41,7 +41,7 @@ def swap(
     Poses and shapes come from the face generator, looks from its fine-tuned copy. The mapping
     network and the average latent are the face generator's. What is odd about the two is told.
     """
-    from toonify.bundle_writing import locate
+    from toonify.bundle import locate
     from toonify.checkpoints import generator_hash, load_generator, save_generator
     from toonify.training.swap import compare_parents, layer_swap, toon_share
 

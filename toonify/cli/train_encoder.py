@@ -247,7 +247,7 @@ def train_encoder(
     reconstruction), report.html and encoder.safetensors go into the folder. Ctrl-C finishes the
     step and keeps a snapshot.
     """
-    from toonify.bundle_writing import locate
+    from toonify.bundle import locate
     from toonify.checkpoints import load_generator
     from toonify.device import pick_device, pick_dtype
     from toonify.errors import UsageError
@@ -386,7 +386,7 @@ def _check(
 
 
 def _loaded(start: str, generator: Generator) -> TrainableEncoder:
-    from toonify.bundle_writing import locate
+    from toonify.bundle import locate
     from toonify.checkpoints import load_encoder
     from toonify.training.encoder_variants import check_fits
 

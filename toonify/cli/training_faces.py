@@ -123,7 +123,7 @@ def face_reader(name: str | None, generator: Generator) -> Callable[[Tensor], Te
     """Faces → w+ by an encoder that stays as it is; None where none is named."""
     from torch.nn import functional as F
 
-    from toonify.bundle_writing import locate
+    from toonify.bundle import locate
     from toonify.checkpoints import load_encoder
     from toonify.inversion.latents import fit_codes
 

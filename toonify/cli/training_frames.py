@@ -139,7 +139,7 @@ def train(
     """
     import torch
 
-    from toonify.bundle_writing import locate
+    from toonify.bundle import locate
     from toonify.checkpoints import load_generator
     from toonify.device import pick_device, training_dtype
     from toonify.models.generators.stylegan2 import StyleGAN2Layers
@@ -324,7 +324,7 @@ def character_codes(table: str, characters: tuple[str, ...], generator: StyleGAN
     """w+ (C, num_ws, w_dim) of characters in a table, a file's or a bundle's."""
     import torch
 
-    from toonify.bundle_writing import locate
+    from toonify.bundle import locate
     from toonify.inversion.latents import fit_codes
     from toonify.lut import CharacterTable
 
@@ -334,7 +334,7 @@ def character_codes(table: str, characters: tuple[str, ...], generator: StyleGAN
 
 
 def _make_cutouts(options: FrameOptions, settings: Settings) -> None:
-    from toonify.bundle_writing import locate
+    from toonify.bundle import locate
     from toonify.checkpoints import load_generator
     from toonify.checkpoints.download import obtain
     from toonify.engine import Toonifier
@@ -364,7 +364,7 @@ def _generated(options: FrameOptions, generator: StyleGAN2Layers) -> Any:
     """Faces of one generator and what another makes of the same codes, as published."""
     import torch
 
-    from toonify.bundle_writing import locate
+    from toonify.bundle import locate
     from toonify.checkpoints import load_generator
     from toonify.inversion.latents import fit_codes
     from toonify.training.pairs import draw_codes, render

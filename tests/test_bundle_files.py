@@ -11,12 +11,19 @@ import torch
 from safetensors.torch import load_file
 
 import toonify.bundle
-import toonify.bundle_writing
 from tests.tiny_bundle import NAMES, add_frame_parts, tiny_generator, write_bundle
 from tests.tiny_styleganex import tiny_encoder
-from toonify.bundle import EXTRAS, FRAMES, INVERSION, Bundle, has_parts, load_frame_parts
-from toonify.bundle_writing import is_bundle, locate
-from toonify.bundle_writing import write_bundle as write
+from toonify.bundle import (
+    EXTRAS,
+    FRAMES,
+    INVERSION,
+    Bundle,
+    has_parts,
+    is_bundle,
+    load_frame_parts,
+    locate,
+)
+from toonify.bundle import write_bundle as write
 from toonify.checkpoints import file_sha256, save_encoder, save_generator
 from toonify.errors import InputError, ModelError
 
@@ -112,7 +119,7 @@ def test_a_folder_that_can_not_be_written(source: Path, tmp_path: Path) -> None:
 
 
 def test_what_is_a_bundle(source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(toonify.bundle_writing, "SHIPPED", source.parent)
+    monkeypatch.setattr(toonify.bundle, "_SHIPPED", source.parent)
     monkeypatch.chdir(tmp_path)
     assert is_bundle("source") and is_bundle(str(source))
     assert not is_bundle("sauce") and not is_bundle(str(tmp_path))
@@ -136,6 +143,5 @@ def test_which_part_of_a_bundle_is_meant(
         locate(str(small), "frame_encoder", "inversion_encoder")
     assert locate("ffhq-mobile", *wanted) == "ffhq-mobile"
     assert locate("any/file.pt", *wanted) == "any/file.pt"
-    monkeypatch.setattr(toonify.bundle_writing, "SHIPPED", source.parent)
     monkeypatch.setattr(toonify.bundle, "_SHIPPED", source.parent)
     assert locate("source", "frame_encoder") == str(source / "frame_encoder.safetensors")
