@@ -49,7 +49,6 @@ def as_default(monkeypatch, whole_bundle, tmp_path):
     shipped = tmp_path / "shipped"
     shutil.copytree(whole_bundle, shipped / "default")
     monkeypatch.setattr(toonify.bundle, "_SHIPPED", shipped)
-    monkeypatch.setattr(toonify.bundle, "SHIPPED", shipped)
 
 
 def pixels(path):

@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from toonify.bundle import PORTRAIT, Bundle, has_parts
 from toonify.cdsm import DEFAULT_LEVEL, cross_domain_styles
@@ -58,9 +58,8 @@ class CdsmModel:
         self.generator, self.encoder, self.table = generator, encoder, table
         self._hashes: dict[str, str] = {}
         for network in (generator, encoder):
-            if isinstance(network, nn.Module):
-                network.eval().requires_grad_(False)
-                network.to(self.device).to(memory_format=torch.channels_last)
+            network.eval().requires_grad_(False)
+            network.to(self.device).to(memory_format=torch.channels_last)
 
     @classmethod
     def from_bundle(

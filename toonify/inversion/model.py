@@ -6,7 +6,7 @@ from contextlib import AbstractContextManager, nullcontext
 from typing import Any, cast
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.func import functional_call
 from torch.nn import functional as F
 
@@ -49,7 +49,7 @@ class FaceModel:
         # whom w+ is read by
         self.face_encoder = face_encoder if self.reads_frames and not self._has_heads else encoder
         for network in (generator, encoder, face_encoder, own_generator):
-            if isinstance(network, nn.Module):
+            if network is not None:
                 network.eval().requires_grad_(False)
         for network in (encoder, self.face_encoder):
             width = getattr(network, "w_dim", generator.w_dim)
