@@ -8,6 +8,8 @@ from typing import Any, Literal
 
 from torch import Tensor, nn
 
+from toonify.errors import UsageError
+
 Noise = Literal["const", "random", "zero"]
 
 
@@ -60,8 +62,12 @@ class Generator(nn.Module):
         raise NotImplementedError
 
     def mapping_weights(self) -> list[tuple[Tensor, Tensor]]:
-        """Weight and bias of each fully connected mapping layer, as they multiply."""
-        raise NotImplementedError
+        """Weight and bias of each fully connected mapping layer, as they multiply.
+
+        Raises:
+            UsageError: the family has none.
+        """
+        raise UsageError(f"a {type(self).__name__} can't be distilled")
 
     def styles(self, w_plus: Tensor) -> list[Tensor]:
         """w+ (B, num_ws, w_dim) → one (B, C_i) tensor a layer, in the order of `layers`."""
