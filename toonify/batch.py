@@ -416,6 +416,10 @@ class Batch:
             return []
         return [self._named(job.target, 0, name) for name in self.options.characters]
 
+    def is_fresh(self, job: Job) -> bool:
+        """Whether nothing lies yet where a job's drawings go."""
+        return not any(os.path.lexists(path) for path in self._known_targets(job))
+
     def _check_target(self, job: Job, path: Path) -> None:
         named = job.explicit and path == job.target
         check_output(path, self.inputs, named=named, folder=job.folder)

@@ -34,6 +34,22 @@ MinFaceOption = Annotated[
         show_default=False,
     ),
 ]
+ClusterOption = Annotated[
+    str | None,
+    typer.Option(
+        metavar="ADDRESS",
+        help="Draw on many machines: HOST:PORT of a Ray cluster, or local for several workers"
+        " on this one. The extra toonify-toolkit\\[cluster].",
+    ),
+]
+WorkersOption = Annotated[
+    int | None,
+    typer.Option(
+        min=1,
+        help="Engines on the cluster. Default: one a GPU, or one per four cores.",
+        show_default=False,
+    ),
+]
 BatchSizeOption = Annotated[
     str,
     typer.Option(

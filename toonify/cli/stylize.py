@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, closing
 from enum import StrEnum
+from functools import partial
 from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -15,7 +17,9 @@ import typer
 from toonify.cli.common import (
     BatchSizeOption,
     BundleOption,
+    ClusterOption,
     MinFaceOption,
+    WorkersOption,
     batch_size_of,
     complain,
     examples,
@@ -64,6 +68,11 @@ if TYPE_CHECKING:
     from toonify.utils.outputs import InputFiles
 
 
+# options that are for one machine alone
+ONE_MACHINE = (
+    *("watch", "sheet", "fail_fast", "max_failures", "batch_size"),
+    *("style_image", "style_weight", "alpha", "preserve_color", "region", "segment"),
+)
 SMALL = 24  # px of a face, below which it goes without saying that it is not looked for
 
 
@@ -106,6 +115,7 @@ EPILOG = examples(
     "cat me.jpg | toonify stylize - > toon.png",
     "find . -name '*.jpg' -print0 | toonify stylize --files-from - -0 -o toons/",
     "toonify stylize photos/ -o toons/ --character all --name '{character}/{stem}{ext}'",
+    "toonify stylize photos/ -o toons/ --cluster local --manifest done.jsonl",
     "toonify stylize --watch inbox/ -o toons/ --manifest done.jsonl",
 )
 
@@ -262,6 +272,8 @@ def stylize(
         Path | None,
         typer.Option(help="Contact sheet (PNG): a row a photo or face, a column a name."),
     ] = None,
+    cluster: ClusterOption = None,
+    workers: WorkersOption = None,
 ) -> None:
     """Draw photos of people in a style that keeps them, or turn them into drawn characters.
 
@@ -276,6 +288,9 @@ def stylize(
     """
     from toonify.batch import Batch
     from toonify.batch_options import Options
+    from toonify.cluster.ray_pool import RayPool, check_address
+    from toonify.cluster.schedule import draw_on
+    from toonify.cluster.worker import Orders
     from toonify.jobs import STREAM, is_folder, plan
     from toonify.manifest import Manifest
     from toonify.naming import NameTemplate
@@ -285,6 +300,13 @@ def stylize(
     from toonify.watching import watch as watched
 
     settings = settings_of(ctx)
+    if cluster is not None:
+        refuse_given(ctx, "does not go with --cluster", *ONE_MACHINE)
+        if STREAM in (inputs or []) or output == STREAM:
+            raise UsageError("--cluster reads and writes files", hint="Leave - out.")
+        check_address(cluster)
+    elif workers is not None:
+        raise UsageError("--workers is of --cluster", hint="Leave it out, or add --cluster local.")
     if skip_existing and overwrite:
         raise UsageError("--skip-existing and --overwrite exclude each other", hint="Take one.")
     if aligned and paste:
@@ -428,27 +450,32 @@ def stylize(
             landmarks=landmarks.value,
         )
         names = styles = drawing.characters
-    if batch_size != "auto" or character or not styles:
+    make_people: Callable[[], Engine] | None = None
+    add_styles: Callable[[Engine | None], Engine] | None = None
+    if cluster is None and (batch_size != "auto" or character or not styles):
         together = batch_size_of(batch_size, settings, bundle)
     finding: dict[str, Any] = {"landmarks": landmarks.value, "min_face": min_face}
     if character or not styles:
         prepare_drawing(settings, bundle)
         given = (level, trgb, color) != (None, None, None)
-        drawing = people_engine(settings, people, bundle, given=given, **mixing, **finding)
+        make_people = partial(
+            people_engine, settings, people, bundle, given=given, **mixing, **finding
+        )
+        drawing = make_people()
         names = (*styles, *choose_characters(character or (), drawing.characters, rules=True))
         _refuse_idle_mixing(ctx, drawing, mixing)
         if len(set(names)) < len(names):
             raise UsageError("a style and a character have the same name", hint="Draw one at once.")
     if styles and not pictures:
-        drawing = _with_styles(
-            drawing,
-            bundle,
-            background=chosen_background(background),
-            max_size=max_size,
-            document=document(kind),
-            offline=settings.offline,
+        styling: dict[str, Any] = {
+            "background": chosen_background(background),
+            "max_size": max_size,
+            "document": document(kind),
+            "offline": settings.offline,
             **finding,
-        )
+        }
+        drawing = _with_styles(drawing, bundle, **styling)
+        add_styles = partial(_with_styles, bundle=bundle, **styling)
     assert drawing is not None
     if to_stdout and len(names) > 1:
         raise UsageError("stdout takes one drawing", hint="Give -o FOLDER for several.")
@@ -484,6 +511,18 @@ def stylize(
         arriving = watched(watch, Path(output), recursive=recursive, suffix=suffix)
     failed, full = 0, ""
     with ExitStack() as stack:
+        drawn = batch.run(chain(jobs, _noted(arriving, reads)))
+        if cluster is not None:
+            sources = [str(job.source) for job in jobs]
+            orders = Orders(
+                make=partial(_made, make_people, add_styles),
+                identify=_identity,
+                options=options,
+                reads=(*sources, *map(str, filter(None, (*model_files(bundle), files_from)))),
+                folder=os.getcwd(),
+            )
+            pool = stack.enter_context(RayPool(cluster, orders, workers=workers))
+            drawn = draw_on(pool, jobs, fresh=batch.is_fresh)
         log = stack.enter_context(Manifest(manifest)) if manifest else None
         page = (
             stack.enter_context(SheetWriter(sheet, ("photo", *names), lenient=True))
@@ -491,7 +530,7 @@ def stylize(
             else None
         )
         progress = stack.enter_context(settings.progress("photos"))
-        results = stack.enter_context(closing(batch.run(chain(jobs, _noted(arriving, reads)))))
+        results = stack.enter_context(closing(drawn))
         for done, result in enumerate(results, start=1):
             progress(done, None if watch else len(jobs))
             if log and not full:
@@ -592,6 +631,17 @@ def _identity(engine: Engine, name: str) -> Any:
     names = {entry.partition("=")[2] or entry for entry in name.replace(" ", "").split(",")}
     names = (names | {people.characters[0]}) & set(people.characters)
     return {"cast": {name: people.identity(name) for name in sorted(names)}}
+
+
+def _made(
+    make_people: Callable[[], Engine] | None, add_styles: Callable[[Engine | None], Engine] | None
+) -> Engine:
+    """An engine as this run's, made once more by a worker of a cluster."""
+    people = None if make_people is None else make_people()
+    if add_styles is not None:
+        return add_styles(people)
+    assert people is not None
+    return people
 
 
 def _with_styles(people: Engine | None, bundle: str, **options: Any) -> Engine:

@@ -1,0 +1,29 @@
+"""`--cluster` on the command line: what is refused, and a cluster that isn't there."""
+
+from pathlib import Path
+
+import pytest
+
+ASTRONAUT = Path(__file__).parents[2] / "examples" / "astronaut.png"
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (("--workers", 2), "--workers"),
+        (("--cluster", "head"), "no address"),
+        (("--cluster", "local", "--fail-fast"), "--fail-fast"),
+        (("--cluster", "local", "--sheet", "sheet.png"), "--sheet"),
+    ],
+)
+def test_usage(run, tmp_path, options, said):
+    result = run("stylize", ASTRONAUT, "-o", tmp_path / "out", *options)
+    assert result.status == 2 and said in result.err
+    assert result.err.count("\n") == 1 and not (tmp_path / "out").exists()
+
+
+def test_a_cluster_that_is_not_there(run, tmp_path):
+    pytest.importorskip("ray")
+    result = run("stylize", ASTRONAUT, "-o", tmp_path / "out", "--cluster", "127.0.0.1:1")
+    assert result.status == 1 and "can't reach the cluster" in result.err
+    assert result.err.count("\n") == 1 and not (tmp_path / "out").exists()

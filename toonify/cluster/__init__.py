@@ -1,0 +1,1 @@
+"""One run's photographs drawn by many machines, on Ray (the extra `toonify-toolkit[cluster]`)."""
