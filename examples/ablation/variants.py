@@ -12,16 +12,16 @@ import torch
 from toonify.cdsm import DEFAULT_LEVEL
 from toonify.engine import Toonifier
 from toonify.evaluation import BundleSubject
+from toonify.inversion.projector import ProjectionSettings, invert_character
 from toonify.lut import Character, CharacterTable
-from toonify.training.data import load_drawings
-from toonify.training.perceptual import PerceptualLoss
-from toonify.training.projection import ProjectionSettings, invert_character
-from toonify.training.table import (
+from toonify.metrics.lpips import PerceptualLoss
+from toonify.training.characters.build import (
     StoredInversion,
     load_inversion,
     save_inversion,
     store_inversion,
 )
+from toonify.training.data.drawings import load_drawings
 
 LEVELS = (4, 6, 8, 10)
 COUNTS = (1, 5, 20, 50)

@@ -17,7 +17,7 @@ from examples.characters.draw import Pose, draw
 from toonify.errors import InputError
 from toonify.faces.mesh import FaceMesh
 from toonify.models.generators.mobile import MobileGenerator
-from toonify.training.pose_reader import PoseReader
+from toonify.training.encoders.pose_reader import PoseReader
 
 Measures = dict[str, float]
 

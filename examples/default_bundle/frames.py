@@ -19,22 +19,26 @@ from toonify.checkpoints.download import pull
 from toonify.cli.training_faces import face_reader
 from toonify.cli.training_frames import HINT_SHARE, character_codes
 from toonify.faces.person import PersonMatte, fill_behind, hair_matte
+from toonify.metrics.lpips import PerceptualLoss
 from toonify.models.encoders.styleganex import StyleGANEXEncoder
 from toonify.models.generators.mobile import MobileGenerator
 from toonify.models.generators.stylegan2 import StyleGAN2Generator
-from toonify.training.encoder_data import EncoderData, StoredPairs
-from toonify.training.frames.batch import FrameConfig
-from toonify.training.frames.compose import CROP, Scene
-from toonify.training.frames.cutouts import INDEX, CutoutSet, write_faces, write_index
-from toonify.training.frames.sources import ComposedFrames, FaceFrames
-from toonify.training.frames.tasks import TASKS, new_frame_encoder
-from toonify.training.frames.train import train_frames
-from toonify.training.pairs import PairSet, sample_pairs
-from toonify.training.perceptual import PerceptualLoss
-from toonify.training.pose_reader import PoseReader
-from toonify.training.runs import RunFolder
-from toonify.training.shallow import ShallowConfig, new_hybrid, teach_shallow
-from toonify.training.transplant import transplant
+from toonify.training.core.runs import RunFolder
+from toonify.training.data.latent_samples import PairSet, sample_pairs
+from toonify.training.distillation.feature_distillation import (
+    ShallowConfig,
+    new_hybrid,
+    teach_shallow,
+)
+from toonify.training.distillation.least_squares_init import transplant
+from toonify.training.encoders.data import EncoderData, StoredPairs
+from toonify.training.encoders.pose_reader import PoseReader
+from toonify.training.styleganex.batch import FrameConfig
+from toonify.training.styleganex.compose import CROP, Scene
+from toonify.training.styleganex.cutouts import INDEX, CutoutSet, write_faces, write_index
+from toonify.training.styleganex.sources import ComposedFrames, FaceFrames
+from toonify.training.styleganex.tasks import TASKS, new_frame_encoder
+from toonify.training.styleganex.train import train_frames
 
 MARGIN = 0.25  # of a head's drawing around the FFHQ crop, for hair and buns
 DRAWING = 768  # px, of such a picture: as fine as 512 px a crop

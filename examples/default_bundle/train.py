@@ -23,22 +23,27 @@ from toonify.bundle import write_bundle
 from toonify.checkpoints import load_encoder, load_generator, save_encoder, save_generator
 from toonify.checkpoints.download import pull
 from toonify.faces.mesh import FaceMesh
+from toonify.inversion.projector import ProjectionSettings
+from toonify.metrics.lpips import PerceptualLoss
 from toonify.models.encoders.compact import CompactEncoder
 from toonify.models.generators.mobile import MobileGenerator
-from toonify.training.encoder import EncoderConfig, train_encoder
-from toonify.training.encoder_data import EncoderData, StoredPairs
-from toonify.training.encoder_losses import EncoderLoss, EncoderWeights
-from toonify.training.encoder_variants import new_encoder
-from toonify.training.inversion_pairs import invert_to_w
-from toonify.training.paired import PairedConfig, finetune_paired
-from toonify.training.pairs import PairSet, draw_codes, sample_pairs
-from toonify.training.perceptual import PerceptualLoss
-from toonify.training.photo_augment import augment_photos
-from toonify.training.pose_reader import PoseReader, fit_pose_reader
-from toonify.training.prior import cut, fit_head, fit_head_linear, teacher_sampler
-from toonify.training.projection import ProjectionSettings
-from toonify.training.swap import layer_swap
-from toonify.training.table import build_table
+from toonify.models.layer_swap import layer_swap
+from toonify.training.characters.build import build_table
+from toonify.training.data.latent_samples import PairSet, draw_codes, sample_pairs
+from toonify.training.data.photo_augment import augment_photos
+from toonify.training.distillation.resolution_cut import (
+    cut,
+    fit_head,
+    fit_head_linear,
+    teacher_sampler,
+)
+from toonify.training.encoders.data import EncoderData, StoredPairs
+from toonify.training.encoders.losses import EncoderLoss, EncoderWeights
+from toonify.training.encoders.pose_reader import PoseReader, fit_pose_reader
+from toonify.training.encoders.train import EncoderConfig, train_encoder
+from toonify.training.encoders.variants import new_encoder
+from toonify.training.finetune.inversion_pairs import invert_to_w
+from toonify.training.finetune.paired import PairedConfig, finetune_paired
 
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT))

@@ -20,9 +20,9 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from toonify.checkpoints.safetensors_io import write_safetensors
+from toonify.metrics.lpips import find_trunk, read_trunk
 from toonify.models.style_transfer.cascade import CascadeStyleNetwork
 from toonify.models.style_transfer.wct2 import BANDS, WCT2, WavePool
-from toonify.training.perceptual import find_trunk, read_trunk
 from toonify.training.style_transfer import PictureFolder, normalized_vgg16, style_samples
 
 CROP, COUNT, BATCH = 160, 48, 8

@@ -22,14 +22,14 @@ from toonify.faces.mesh import FaceMesh
 from toonify.faces.parsing import FaceParser
 from toonify.faces.person import PersonMatte
 from toonify.models.generators.mobile import MobileGenerator
-from toonify.training.loop import run_trainer
+from toonify.training.core.loop import run_trainer
+from toonify.training.core.runs import RunFolder
 from toonify.training.parsing.activations import Clusters
 from toonify.training.parsing.attributes import SeenFaces
 from toonify.training.parsing.dataset import Labeler, add_frames, write_dataset
 from toonify.training.parsing.export import export_onnx
 from toonify.training.parsing.faces import LabeledFace
 from toonify.training.parsing.fit import ParsingConfig, ParsingTrainer
-from toonify.training.runs import RunFolder
 
 HERE = Path(__file__).resolve().parent
 PSI = (0.6, 1.0)  # truncation of the sampled faces

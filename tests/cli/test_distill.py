@@ -11,7 +11,7 @@ from tests.tiny_bundle import tiny_generator
 from tests.training.tiny_training import smooth_teacher
 from toonify.checkpoints import load_generator, save_generator
 from toonify.models.generators.mobile import MobileGenerator
-from toonify.training import transplant
+from toonify.training.distillation import least_squares_init as transplant
 
 SMALL = ["--layout", "stylegan2", "--resolution", 64, "--channel-base", 512]
 SMALL += ["--channel-max", 16, "--batch-size", 2]
@@ -19,7 +19,7 @@ SMALL += ["--channel-max", 16, "--batch-size", 2]
 
 @pytest.fixture(autouse=True)
 def plain_loss(monkeypatch):
-    monkeypatch.setattr("toonify.training.perceptual.PerceptualLoss", PlainLoss)
+    monkeypatch.setattr("toonify.metrics.lpips.PerceptualLoss", PlainLoss)
 
 
 @pytest.fixture(scope="module")

@@ -18,7 +18,7 @@ ASTRONAUT = Path(__file__).parents[2] / "examples" / "astronaut.png"
 
 @pytest.fixture(autouse=True)
 def pixel_loss(monkeypatch):
-    monkeypatch.setattr("toonify.training.perceptual.PerceptualLoss", PixelLoss)
+    monkeypatch.setattr("toonify.metrics.lpips.PerceptualLoss", PixelLoss)
 
 
 @pytest.fixture
@@ -97,7 +97,7 @@ def test_without_lpips_weights_step_one_is_told_in_pixels(run, networks, tmp_pat
     def missing(*arguments, **options):
         raise ModelError("checkpoint lpips-vgg could not be fetched")
 
-    monkeypatch.setattr("toonify.training.perceptual.PerceptualLoss", missing)
+    monkeypatch.setattr("toonify.metrics.lpips.PerceptualLoss", missing)
     out = tmp_path / "out"
     result = run("invert", ASTRONAUT, "-o", out, "--steps", 0, *networks, "--json")
     assert result.status == 0 and "LPIPS is not told" in result.err

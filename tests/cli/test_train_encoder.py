@@ -33,7 +33,7 @@ def people(tmp_path):
 
 
 def test_photographs_and_pairs(run, bundle, people, tmp_path, monkeypatch):
-    monkeypatch.setattr("toonify.training.perceptual.PerceptualLoss", PlainLoss)
+    monkeypatch.setattr("toonify.metrics.lpips.PerceptualLoss", PlainLoss)
     monkeypatch.setenv("TOONIFY_OFFLINE", "1")
     out = tmp_path / "run"
     command = ["train-encoder", "--generator", bundle, "--start", bundle, "--photos", people]

@@ -11,12 +11,12 @@ from PIL import Image
 from tests.cli.test_training import PlainLoss
 from tests.tiny_bundle import NAMES, tiny_generator, write_bundle
 from tests.tiny_styleganex import tiny_encoder, tiny_stylegan2
-from tests.training.frames.tiny_frames import TINY, write_cutouts
+from tests.training.styleganex.tiny_frames import TINY, write_cutouts
 from toonify.checkpoints import load_encoder, load_generator, save_encoder, save_generator
 from toonify.editing.directions import find_direction
 from toonify.inversion.translation import label_colors
-from toonify.training.frames.cutouts import INDEX, CutoutSet
-from toonify.training.frames.tasks import SIZES, TASKS
+from toonify.training.styleganex.cutouts import INDEX, CutoutSet
+from toonify.training.styleganex.tasks import SIZES, TASKS
 
 SHORT = ["--kimg", 0.004, "--batch-size", 2, "--held-out", 4]
 ALONE = ["--lpips", 0, "--identity", 0, "--adversarial", 0]  # squares alone, for what is quick
@@ -25,7 +25,7 @@ UPRIGHT = ["--photos", ".", "--aligned"]
 
 @pytest.fixture(autouse=True)
 def small(monkeypatch):
-    monkeypatch.setattr("toonify.training.perceptual.PerceptualLoss", PlainLoss)
+    monkeypatch.setattr("toonify.metrics.lpips.PerceptualLoss", PlainLoss)
     monkeypatch.setitem(SIZES, "12", TINY)
     monkeypatch.setenv("TOONIFY_OFFLINE", "1")
 
@@ -196,7 +196,7 @@ def test_a_run_goes_on_with_batches_of_its_size(run, generator, tmp_path):
 def test_what_is_learnt_from_does_not_move_with_the_generator(
     run, generator, tmp_path, monkeypatch
 ):
-    from toonify.training.frames import sources, step
+    from toonify.training.styleganex import sources, step
 
     seen = []
     edits, trainer = sources.EditFrames.__init__, step.FrameTrainer.__init__
@@ -239,7 +239,7 @@ def test_cutouts_are_made_where_there_are_none(run, generator, bundle, tmp_path,
     assert refused.status == 1 and "no drawing can be told from its background" in refused.err
     assert refused.err.count("\n") == 1
     small = cv2.resize(mask, (32, 32), interpolation=cv2.INTER_AREA).astype(np.float32)
-    monkeypatch.setattr("toonify.training.frames.making.drawing_matte", lambda drawing: small)
+    monkeypatch.setattr("toonify.training.styleganex.making.drawing_matte", lambda drawing: small)
     folder = tmp_path / "cutouts"
     options += ["--cutouts", folder]
     result = run(*command("video-toonify", generator, tmp_path / "run", *options))

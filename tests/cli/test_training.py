@@ -47,7 +47,7 @@ class PlainLoss(nn.Module):
 
 @pytest.fixture(autouse=True)
 def plain_loss(monkeypatch):
-    monkeypatch.setattr("toonify.training.perceptual.PerceptualLoss", PlainLoss)
+    monkeypatch.setattr("toonify.metrics.lpips.PerceptualLoss", PlainLoss)
 
 
 @pytest.fixture
@@ -172,7 +172,7 @@ def test_options_are_refused_before_the_look_at_drawings(
     def look(*arguments, **options):
         raise AssertionError("came too late")
 
-    monkeypatch.setattr("toonify.training.data_check.check_drawings", look)
+    monkeypatch.setattr("toonify.training.data.check.check_drawings", look)
     command = ["finetune", "--data", drawings, "--base", prior, "--freeze-below", "8"]
     result = run(*command, "-o", tmp_path / "run", *flags.split())
     assert result.status == status and words in result.err, result.err

@@ -13,7 +13,7 @@ from examples.ablation import __main__ as script
 from examples.ablation import pages
 from tests.tiny_bundle import write_bundle
 from toonify.checkpoints import load_generator
-from toonify.training.table import StoredInversion, save_inversion
+from toonify.training.characters.build import StoredInversion, save_inversion
 
 ASTRONAUT = Path(__file__).parents[2] / "examples" / "astronaut.png"
 

@@ -15,7 +15,7 @@ from toonify.checkpoints.registry import get
 from toonify.models.base import Generator
 from toonify.models.generators.mobile import MobileGenerator, inverse_haar, mobile_from_folded
 from toonify.models.registry import build
-from toonify.training.prior import forward_haar
+from toonify.training.distillation.resolution_cut import forward_haar
 
 BESIDE = Path(__file__).parents[3] / "shared" / "weights" / "ffhq_mobile.safetensors"
 

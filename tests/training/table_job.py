@@ -9,9 +9,9 @@ import torch
 from torch import Tensor
 
 from tests.training.tiny_training import PixelDistance, tiny_generator
-from toonify.training.projection import ProjectionSettings
-from toonify.training.table import build_table
-from toonify.training.table_jobs import Projector
+from toonify.inversion.projector import ProjectionSettings
+from toonify.training.characters.build import build_table
+from toonify.training.characters.jobs import Projector
 
 
 class Deadly(PixelDistance):

@@ -10,7 +10,7 @@ from toonify.training.augment.corruption import amplify, band_gains
 from toonify.training.augment.draws import Draws
 from toonify.training.augment.geometry import move, warp
 from toonify.training.augment.resampling import band_filters, halving, upsampling
-from toonify.training.distributed import World
+from toonify.training.core.distributed import World
 
 CPU = torch.device("cpu")
 

@@ -8,8 +8,8 @@ from PIL import Image
 
 from toonify.errors import InputError
 from toonify.models.style_transfer.adain import AdaINNetwork
-from toonify.training.loop import run_trainer
-from toonify.training.runs import RunFolder
+from toonify.training.core.loop import run_trainer
+from toonify.training.core.runs import RunFolder
 from toonify.training.style_transfer import (
     PictureFolder,
     StyleTrainer,

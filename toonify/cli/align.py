@@ -71,9 +71,9 @@ def align(
     """
     from toonify.faces import MTCNNDetector
     from toonify.media.images import iter_images, write_image
-    from toonify.training.anchors import Anchors
-    from toonify.training.drawing_alignment import METHODS, cut_drawing, place_drawings
-    from toonify.training.drawing_sheets import Cell, contact_sheet, with_guides
+    from toonify.training.data.alignment import METHODS, cut_drawing, place_drawings
+    from toonify.training.data.anchors import Anchors
+    from toonify.training.data.sheets import Cell, contact_sheet, with_guides
 
     settings = settings_of(ctx)
     color = parse_color(background)

@@ -84,8 +84,8 @@ def build_lut(
     each drawing's loss: run again, the command goes on where it stopped, adds what is new and
     replaces what changed.
     """
-    from toonify.training.table import build_table
-    from toonify.training.table_sheet import sampled_faces
+    from toonify.training.characters.build import build_table
+    from toonify.training.characters.sheet import sampled_faces
 
     settings = settings_of(ctx)
     if output.suffix != ".safetensors":

@@ -50,8 +50,8 @@ def check(
     """
     from toonify.faces import MTCNNDetector
     from toonify.media.images import write_image
-    from toonify.training.data_check import check_drawings
-    from toonify.training.drawing_sheets import report_sheet
+    from toonify.training.data.check import check_drawings
+    from toonify.training.data.sheets import report_sheet
 
     settings = settings_of(ctx)
     folder = existing_folder(drawings)

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from toonify.models.base import Generator
     from toonify.models.generators.hybrid import HybridGenerator
     from toonify.models.generators.stylegan2 import StyleGAN2Layers
-    from toonify.training.encoder_data import Pairs
+    from toonify.training.encoders.data import Pairs
 
     Run = Callable[[Callable[[dict[str, float]], None]], StyleGAN2Layers]
 
@@ -124,8 +124,8 @@ def distill(
     from toonify.bundle import locate
     from toonify.checkpoints import load_generator, save_generator
     from toonify.device import pick_device
-    from toonify.training.report import reporting
-    from toonify.training.runs import RunFolder
+    from toonify.training.core.report import reporting
+    from toonify.training.core.runs import RunFolder
 
     settings = settings_of(ctx)
     own = {
@@ -227,8 +227,8 @@ class _Job:
 
     def hybrid(self, width: int) -> tuple[dict[str, Any], Run]:
         """Config and training of the layers up to 32×32."""
-        from toonify.training.runs import RunFolder
-        from toonify.training.shallow import (
+        from toonify.training.core.runs import RunFolder
+        from toonify.training.distillation.feature_distillation import (
             ShallowConfig,
             check_hybrid,
             new_hybrid,
@@ -257,9 +257,9 @@ class _Job:
     ) -> tuple[dict[str, Any], Run]:
         """Config and training of all layers."""
         from toonify.device import pick_device, training_dtype
-        from toonify.training.distill import DistillConfig, check_student, new_student
-        from toonify.training.distill import distill as run
-        from toonify.training.perceptual import PerceptualLoss
+        from toonify.metrics.lpips import PerceptualLoss
+        from toonify.training.distillation.distill import DistillConfig, check_student, new_student
+        from toonify.training.distillation.distill import distill as run
 
         shared = self._shared()
         if sharpen is not None:
@@ -284,8 +284,8 @@ class _Job:
         )
 
     def _faces(self, student: StyleGAN2Layers, folder: Path | None, count: int) -> Pairs:
-        from toonify.training.encoder_data import FreshPairs, StoredPairs
-        from toonify.training.pairs import PairSet, sample_pairs
+        from toonify.training.data.latent_samples import PairSet, sample_pairs
+        from toonify.training.encoders.data import FreshPairs, StoredPairs
 
         if folder is None:
             return FreshPairs(self.master, held_out=12, size=student.resolution)
@@ -307,7 +307,7 @@ class _Job:
     def _begun(self, student: StyleGAN2Layers) -> StyleGAN2Layers:
         """The student with what can be had of a compact teacher's weights."""
         from toonify.models.generators.mobile import MobileGenerator
-        from toonify.training.transplant import transplant
+        from toonify.training.distillation.least_squares_init import transplant
 
         if not isinstance(self.master, MobileGenerator):
             complain("the teacher is no compact generator: the student begins from noise")

@@ -19,9 +19,9 @@ from toonify.utils.outputs import InputFiles, check_run_folder
 if TYPE_CHECKING:
     import torch
 
-    from toonify.training.adversarial import FinetuneConfig
-    from toonify.training.data import Drawings
-    from toonify.training.paired import PairedConfig
+    from toonify.training.data.drawings import Drawings
+    from toonify.training.finetune.adversarial import FinetuneConfig
+    from toonify.training.finetune.paired import PairedConfig
 
 _SHARPEN = 0.1
 _UNITS = {"inverting": "drawings", "pairs": "steps", "adversarial": "kimg"}
@@ -219,9 +219,9 @@ def finetune(
     """
     from toonify.device import pick_device, pick_dtype, training_dtype
     from toonify.errors import UsageError
-    from toonify.training.adversarial import FinetuneConfig
-    from toonify.training.distributed import launch
-    from toonify.training.paired import PairedConfig
+    from toonify.training.core.distributed import launch
+    from toonify.training.finetune.adversarial import FinetuneConfig
+    from toonify.training.finetune.paired import PairedConfig
 
     import torch  # isort: skip
 
@@ -312,11 +312,11 @@ def _work(job: _Job) -> None:
     from toonify.checkpoints import load_discriminator, load_encoder, load_generator
     from toonify.cli.projecting import starting_codes
     from toonify.device import pick_device
-    from toonify.training.data import load_drawings
-    from toonify.training.distributed import joined
-    from toonify.training.finetune import check_finetune
-    from toonify.training.finetune import finetune as run
-    from toonify.training.perceptual import PerceptualLoss
+    from toonify.metrics.lpips import PerceptualLoss
+    from toonify.training.core.distributed import joined
+    from toonify.training.data.drawings import load_drawings
+    from toonify.training.finetune.run import check_finetune
+    from toonify.training.finetune.run import finetune as run
 
     with joined(pick_device(job.settings.device)) as (world, device):
         settings = job.settings if world.first else replace(job.settings, quiet=True, json=False)
@@ -373,7 +373,7 @@ def _work(job: _Job) -> None:
 def _reporting(
     job: _Job, drawings: Drawings, device: torch.device
 ) -> AbstractContextManager[Callable[[], None]]:
-    from toonify.training.report import reporting
+    from toonify.training.core.report import reporting
 
     options: dict[str, Any] = {"data": job.data, "base": job.base, "encoder": job.encoder}
     if job.objective != ObjectiveName.adversarial:
@@ -389,7 +389,7 @@ def _reporting(
 def _look_through(job: _Job, size: int) -> None:
     """Say what is odd about the drawings, before hours are spent on them."""
     from toonify.faces import MTCNNDetector
-    from toonify.training.data_check import check_drawings
+    from toonify.training.data.check import check_drawings
 
     settings = job.settings
     with settings.progress("checking") as bar:

@@ -32,7 +32,7 @@ from toonify.utils.atomic import write_text
 from toonify.utils.outputs import LOSS_TABLE, InputFiles, check_output
 
 if TYPE_CHECKING:
-    from toonify.training.perceptual import PerceptualLoss
+    from toonify.metrics.lpips import PerceptualLoss
 
 EPILOG = examples(
     "toonify invert me.jpg -o inverted/ --encoder styleganex-inversion",
@@ -235,6 +235,6 @@ def output_stems(paths: list[Path], folder: Path) -> list[Path]:
 
 def perceptual(dtype: object, device: object) -> PerceptualLoss:
     """LPIPS, in the networks' arithmetic."""
-    from toonify.training.perceptual import PerceptualLoss
+    from toonify.metrics.lpips import PerceptualLoss
 
     return PerceptualLoss(dtype=dtype).to(device)  # type: ignore[arg-type,call-overload]

@@ -26,7 +26,7 @@ from toonify.errors import InputError, ToonifyError, UsageError
 from toonify.utils.outputs import InputFiles, check_output
 
 if TYPE_CHECKING:
-    from toonify.training.data import Drawings
+    from toonify.training.data.drawings import Drawings
 
 EPILOG = examples(
     "toonify invert-character drawings/mina --generator swapped.safetensors -o cast.safetensors",
@@ -64,8 +64,8 @@ def invert_character(
     from toonify.checkpoints import generator_hash
     from toonify.cli.lut import save_table
     from toonify.lut import CharacterTable, check_name
-    from toonify.training.table import make_character, provenance_of, store_of
-    from toonify.training.table_jobs import project_drawings
+    from toonify.training.characters.build import make_character, provenance_of, store_of
+    from toonify.training.characters.jobs import project_drawings
 
     settings = settings_of(ctx)
     note_others(*images)
@@ -118,7 +118,7 @@ def read_drawings(paths: list[Path], size: int) -> Drawings:
     import torch
 
     from toonify.media.images import read_image
-    from toonify.training.data import Drawings, load_drawings, prepare
+    from toonify.training.data.drawings import Drawings, load_drawings, prepare
 
     if len(paths) == 1 and paths[0].is_dir():
         return load_drawings(paths[0], size)

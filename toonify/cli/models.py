@@ -207,7 +207,7 @@ def convert(
 def _smaller(generator: Generator, resolution: int) -> Generator:
     from toonify.errors import UsageError
     from toonify.models.generators.mobile import MobileGenerator
-    from toonify.training.prior import cut, fit_head, teacher_sampler
+    from toonify.training.distillation.resolution_cut import cut, fit_head, teacher_sampler
 
     if not isinstance(generator, MobileGenerator):
         raise UsageError(

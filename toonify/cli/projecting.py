@@ -15,10 +15,10 @@ from toonify.errors import InputError, UsageError
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from toonify.inversion.projector import Encode
     from toonify.models.base import Encoder, Generator
-    from toonify.training.projection import Encode
-    from toonify.training.table_jobs import Projector
-    from toonify.training.table_sheet import SampleFace
+    from toonify.training.characters.jobs import Projector
+    from toonify.training.characters.sheet import SampleFace
 
 GeneratorOption = Annotated[
     str,
@@ -101,9 +101,9 @@ def load_projector(settings: Settings, options: ProjectionOptions) -> Projector:
     from toonify.bundle import locate
     from toonify.checkpoints import generator_hash, load_encoder, load_generator
     from toonify.device import pick_device, pick_dtype
-    from toonify.training.perceptual import PerceptualLoss
-    from toonify.training.projection import ProjectionSettings
-    from toonify.training.table_jobs import Projector
+    from toonify.inversion.projector import ProjectionSettings
+    from toonify.metrics.lpips import PerceptualLoss
+    from toonify.training.characters.jobs import Projector
 
     device = pick_device(settings.device)
     wanted = pick_dtype(settings.dtype, device)
@@ -144,9 +144,9 @@ def sample_photos(folder: Path, projector: Projector, *, count: int = 3) -> list
 
     from toonify.errors import ToonifyError
     from toonify.faces import align, get_detector
+    from toonify.inversion.projector import to_float
     from toonify.media.images import iter_images, read_image
-    from toonify.training.projection import to_float
-    from toonify.training.table_sheet import SampleFace
+    from toonify.training.characters.sheet import SampleFace
 
     if projector.encoder is None:
         raise UsageError("--photos needs an encoder", hint="Add --encoder E.")

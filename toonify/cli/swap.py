@@ -43,7 +43,7 @@ def swap(
     """
     from toonify.bundle import locate
     from toonify.checkpoints import generator_hash, load_generator, save_generator
-    from toonify.training.swap import compare_parents, layer_swap, toon_share
+    from toonify.models.layer_swap import compare_parents, layer_swap, toon_share
 
     if output.suffix != ".safetensors":
         raise UsageError(f"a generator is written as .safetensors, not {output}", hint="Rename it.")

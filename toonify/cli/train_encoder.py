@@ -19,8 +19,8 @@ from toonify.utils.outputs import InputFiles, check_run_folder
 
 if TYPE_CHECKING:
     from toonify.models.base import Generator
-    from toonify.training.encoder_data import EncoderData
-    from toonify.training.encoder_variants import TrainableEncoder
+    from toonify.training.encoders.data import EncoderData
+    from toonify.training.encoders.variants import TrainableEncoder
 
 EPILOG = examples(
     "toonify train-encoder --generator prior.safetensors -o runs/encoder",
@@ -251,12 +251,12 @@ def train_encoder(
     from toonify.checkpoints import load_generator
     from toonify.device import pick_device, pick_dtype
     from toonify.errors import UsageError
-    from toonify.training import encoder_variants as variants
-    from toonify.training.encoder import EncoderConfig
-    from toonify.training.encoder import train_encoder as run
-    from toonify.training.encoder_losses import EncoderWeights
-    from toonify.training.report import reporting
-    from toonify.training.runs import RunFolder
+    from toonify.training.core.report import reporting
+    from toonify.training.core.runs import RunFolder
+    from toonify.training.encoders import variants as variants
+    from toonify.training.encoders.losses import EncoderWeights
+    from toonify.training.encoders.train import EncoderConfig
+    from toonify.training.encoders.train import train_encoder as run
 
     settings = settings_of(ctx)
     device = pick_device(settings.device)
@@ -388,7 +388,7 @@ def _check(
 def _loaded(start: str, generator: Generator) -> TrainableEncoder:
     from toonify.bundle import locate
     from toonify.checkpoints import load_encoder
-    from toonify.training.encoder_variants import check_fits
+    from toonify.training.encoders.variants import check_fits
 
     encoder = load_encoder(locate(start, "encoder"), device=generator.w_avg.device)
     return check_fits(encoder, generator)  # type: ignore[arg-type]

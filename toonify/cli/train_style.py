@@ -46,8 +46,8 @@ def train_style(
     """
     from toonify.checkpoints.safetensors_io import write_safetensors
     from toonify.device import pick_device
-    from toonify.training.loop import run_trainer
-    from toonify.training.runs import RunFolder
+    from toonify.training.core.loop import run_trainer
+    from toonify.training.core.runs import RunFolder
     from toonify.training.style_transfer import (
         PictureFolder,
         StyleTrainer,

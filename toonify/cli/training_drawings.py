@@ -9,8 +9,8 @@ if TYPE_CHECKING:
     import numpy as np
 
     from toonify.cli.training_frames import FrameOptions
-    from toonify.training.encoder_data import EncoderData
-    from toonify.training.frames.batch import FrameSource
+    from toonify.training.encoders.data import EncoderData
+    from toonify.training.styleganex.batch import FrameSource
 
 
 def drawn_faces(options: FrameOptions, data: EncoderData) -> FrameSource:
@@ -18,7 +18,7 @@ def drawn_faces(options: FrameOptions, data: EncoderData) -> FrameSource:
     import numpy as np
 
     from toonify.inversion.translation import LABELS, load_parser
-    from toonify.training.frames.sources import FaceDrawings, pencil_sketch
+    from toonify.training.styleganex.sources import FaceDrawings, pencil_sketch
 
     labels = len(LABELS) if options.task == "mask" else 1
     faces, names = data.photographs()
@@ -38,7 +38,7 @@ def _drawing(options: FrameOptions, name: str, size: int) -> np.ndarray:
     from toonify.errors import InputError
     from toonify.inversion.translation import read_mask
     from toonify.media.images import read_image
-    from toonify.training.data import center_square
+    from toonify.training.data.drawings import center_square
 
     assert options.drawings is not None
     stem = Path(name).with_suffix("")

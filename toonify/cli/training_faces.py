@@ -13,8 +13,8 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from toonify.models.base import Generator
-    from toonify.training.encoder_data import EncoderData
-    from toonify.training.encoder_losses import EncoderLoss, EncoderWeights
+    from toonify.training.encoders.data import EncoderData
+    from toonify.training.encoders.losses import EncoderLoss, EncoderWeights
 
 
 def judges(
@@ -27,8 +27,8 @@ def judges(
 
     from toonify.checkpoints import load_identity
     from toonify.errors import ModelError
-    from toonify.training.encoder_losses import EncoderLoss
-    from toonify.training.perceptual import PerceptualLoss
+    from toonify.metrics.lpips import PerceptualLoss
+    from toonify.training.encoders.losses import EncoderLoss
 
     device, dtype = generator.w_avg.device, torch.bfloat16 if bfloat16 else torch.float32
     perceptual, descriptor = None, None
@@ -79,9 +79,9 @@ def face_data(
     held_out: int,
     bfloat16: bool,
 ) -> EncoderData:
-    from toonify.training.encoder_data import EncoderData, FreshPairs, Pairs, StoredPairs
-    from toonify.training.pairs import PairSet, sample_pairs
-    from toonify.training.photos import load_photos
+    from toonify.training.data.latent_samples import PairSet, sample_pairs
+    from toonify.training.data.photos import load_photos
+    from toonify.training.encoders.data import EncoderData, FreshPairs, Pairs, StoredPairs
 
     people, generated = None, None
     if photos is not None:

@@ -18,13 +18,13 @@ if TYPE_CHECKING:
     import torch
     from torch import Tensor
 
+    from toonify.metrics.lpips import PerceptualLoss
     from toonify.models.encoders.styleganex import StyleGANEXEncoder
     from toonify.models.generators.stylegan2 import StyleGAN2Layers
     from toonify.models.identity import Identity
-    from toonify.training.encoder_data import EncoderData
-    from toonify.training.frames.batch import FrameSource
-    from toonify.training.frames.tasks import FrameWeights, Task
-    from toonify.training.perceptual import PerceptualLoss
+    from toonify.training.encoders.data import EncoderData
+    from toonify.training.styleganex.batch import FrameSource
+    from toonify.training.styleganex.tasks import FrameWeights, Task
 
     FaceData = Callable[[StyleGAN2Layers], EncoderData]
 
@@ -68,7 +68,7 @@ class FrameOptions:
 
 def check(options: FrameOptions) -> None:
     """UsageError for options of other tasks, or missing ones."""
-    from toonify.training.frames.tasks import SIZES
+    from toonify.training.styleganex.tasks import SIZES
 
     task = options.task
     alone = {"--l1": "l1", "--adversarial": "adversarial", "--flicker": "flicker"}
@@ -143,12 +143,12 @@ def train(
     from toonify.checkpoints import load_generator
     from toonify.device import pick_device, training_dtype
     from toonify.models.generators.stylegan2 import StyleGAN2Layers
-    from toonify.training.frames.batch import FrameConfig
-    from toonify.training.frames.compose import CROP
-    from toonify.training.frames.tasks import TASKS, new_frame_encoder
-    from toonify.training.frames.train import train_frames
-    from toonify.training.report import reporting
-    from toonify.training.runs import RunFolder
+    from toonify.training.core.report import reporting
+    from toonify.training.core.runs import RunFolder
+    from toonify.training.styleganex.batch import FrameConfig
+    from toonify.training.styleganex.compose import CROP
+    from toonify.training.styleganex.tasks import TASKS, new_frame_encoder
+    from toonify.training.styleganex.train import train_frames
 
     device = pick_device(settings.device)
     task = TASKS[options.task]
@@ -236,7 +236,7 @@ def train(
 
 def _hinted(options: FrameOptions, source: FrameSource) -> bool:
     """Whether there is something to learn before pictures: not where an encoder goes on."""
-    from toonify.training.frames.sources import FaceFrames
+    from toonify.training.styleganex.sources import FaceFrames
 
     return options.start is None and isinstance(source, FaceFrames) and source.has_latents
 
@@ -271,7 +271,7 @@ def _judges(
 ) -> tuple[PerceptualLoss | None, Identity | None, FrameWeights]:
     """The losses' networks; without the face descriptor its term is left out."""
     from toonify.checkpoints import load_identity
-    from toonify.training.perceptual import PerceptualLoss
+    from toonify.metrics.lpips import PerceptualLoss
 
     perceptual, identity = None, None
     if weights.lpips:
@@ -292,7 +292,7 @@ def _source(
     data: Callable[[StyleGAN2Layers], EncoderData],
 ) -> FrameSource:
     """Where frames come from."""
-    from toonify.training.frames import sources
+    from toonify.training.styleganex import sources
 
     if options.task == "inversion":
         reader = face_reader(options.codes_by, generator)
@@ -309,8 +309,8 @@ def _source(
         return sources.EditFrames(generator, rows, strength=options.strength)
     if options.cutouts is None:
         return sources.ToonPairs(_generated(options, generator))
-    from toonify.training.frames.compose import Scene
-    from toonify.training.frames.cutouts import INDEX, CutoutSet
+    from toonify.training.styleganex.compose import Scene
+    from toonify.training.styleganex.cutouts import INDEX, CutoutSet
 
     if not (options.cutouts / INDEX).is_file():
         _make_cutouts(options, settings)
@@ -339,7 +339,7 @@ def _make_cutouts(options: FrameOptions, settings: Settings) -> None:
     from toonify.checkpoints.download import obtain
     from toonify.engine import Toonifier
     from toonify.faces.person import PersonMatte
-    from toonify.training.frames.making import make_cutouts
+    from toonify.training.styleganex.making import make_cutouts
 
     if options.toon is None or options.cutouts is None:
         raise UsageError(
@@ -367,7 +367,7 @@ def _generated(options: FrameOptions, generator: StyleGAN2Layers) -> Any:
     from toonify.bundle import locate
     from toonify.checkpoints import load_generator
     from toonify.inversion.latents import fit_codes
-    from toonify.training.pairs import draw_codes, render
+    from toonify.training.data.latent_samples import draw_codes, render
 
     faces = load_generator(
         locate(options.faces or FACES, "generator"), device=generator.w_avg.device

@@ -14,7 +14,7 @@ from torch.nn import functional as F
 from toonify.checkpoints.download import obtain
 from toonify.errors import ModelError
 from toonify.evaluation.metrics import Features
-from toonify.training.perceptual import PerceptualLoss
+from toonify.metrics.lpips import PerceptualLoss
 
 INCEPTION_SIZE = 299
 VGG_SIZE = 224

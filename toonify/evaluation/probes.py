@@ -18,7 +18,7 @@ from toonify.evaluation.features import FeatureNetwork, load_feature_network
 from toonify.evaluation.heads import Head, compare_heads, see_head
 from toonify.faces.mesh import FaceMeasures, FaceMesh
 from toonify.faces.parsing import FaceParser
-from toonify.training.perceptual import PerceptualLoss
+from toonify.metrics.lpips import PerceptualLoss
 
 LPIPS_SIZE = 256
 NOSE_TIP = 1  # of the mesh's 468 points

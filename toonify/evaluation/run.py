@@ -21,7 +21,7 @@ from toonify.faces.alignment import aligned_face
 from toonify.media.images import read_image
 from toonify.portrait.engine import PortraitEngine
 from toonify.portrait.shapes import render
-from toonify.training.runs import interruptible
+from toonify.training.core.runs import interruptible
 
 
 class Subject(Protocol):

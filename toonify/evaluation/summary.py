@@ -23,7 +23,7 @@ from toonify.evaluation.metrics import (
 from toonify.evaluation.probes import MEASURES
 from toonify.evaluation.run import Run, Subject
 from toonify.media.images import iter_images, read_image
-from toonify.training.data import prepare
+from toonify.training.data.drawings import prepare
 
 BATCH = 8  # drawings looked at together
 # figures whose mean over the photos is reported

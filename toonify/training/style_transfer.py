@@ -21,7 +21,7 @@ from toonify.errors import InputError
 from toonify.faces.types import RGB
 from toonify.media.images import iter_images, read_image
 from toonify.models.style_transfer.adain import AdaINNetwork, StyleEncoder, adain_losses
-from toonify.training.loop import require_positive, same_batches
+from toonify.training.core.loop import require_positive, same_batches
 
 ITEMS = 4  # in a preview
 VGG16_DEPTHS = (2, 2, 3)
@@ -142,7 +142,7 @@ def normalized_vgg16(
 
 
 class StyleTrainer:
-    """Trains the decoder of a network; see `toonify.training.loop.Trainer`."""
+    """Trains the decoder of a network; see `toonify.training.core.loop.Trainer`."""
 
     def __init__(
         self,
@@ -255,7 +255,7 @@ def decoder_to_train(
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         if encoder is None:
-            from toonify.training.perceptual import find_trunk, read_trunk
+            from toonify.metrics.lpips import find_trunk, read_trunk
 
             trunk = read_trunk(find_trunk("vgg"), "vgg")
             samples = style_samples(folders, 16, seed)

@@ -10,7 +10,8 @@ import torch
 from drawn_face import write_faces
 
 from toonify.errors import InputError, UsageError
-from toonify.training.loop import run_trainer
+from toonify.training.core.loop import run_trainer
+from toonify.training.core.runs import RunFolder
 from toonify.training.parsing.fit import (
     ParsingConfig,
     ParsingTrainer,
@@ -18,7 +19,6 @@ from toonify.training.parsing.fit import (
     label_loss,
 )
 from toonify.training.parsing.labels import IGNORED
-from toonify.training.runs import RunFolder
 
 TINY = ParsingConfig(
     steps=6, batch_size=4, sizes=((64, 1.0),), bfloat16=False, widths=(4, 6, 8, 8, 8)

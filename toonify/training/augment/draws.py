@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from toonify.training.distributed import World
+from toonify.training.core.distributed import World
 
 
 class Draws:

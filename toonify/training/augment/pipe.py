@@ -12,7 +12,7 @@ from toonify.training.augment.color import color, recolor
 from toonify.training.augment.corruption import add_noise, amplify, band_gains, cut_out
 from toonify.training.augment.draws import Draws
 from toonify.training.augment.geometry import blit, geometric, move, warp
-from toonify.training.distributed import World
+from toonify.training.core.distributed import World
 
 _STAGES = ("blit", "geom", "color", "filter", "noise", "cutout")
 # The published code's names: one stage alone, or all up to one (blitting, geometric, …).

@@ -17,7 +17,7 @@ from torch.utils.data import DataLoader, IterableDataset
 
 from toonify.faces.parsing import ATTRIBUTES, GLASSES, LABELS
 from toonify.models.parsing import WIDTHS, ParsingNetwork
-from toonify.training.loop import require_positive
+from toonify.training.core.loop import require_positive
 from toonify.training.parsing.compose import SIDE, compose
 from toonify.training.parsing.faces import LabeledFaces
 from toonify.training.parsing.labels import IGNORED
@@ -71,7 +71,7 @@ class ComposedPictures(IterableDataset[tuple[Tensor, Tensor, Tensor]]):
 
 
 class ParsingTrainer:
-    """Learns to label composed pictures; a `toonify.training.loop.Trainer`.
+    """Learns to label composed pictures; a `toonify.training.core.loop.Trainer`.
 
     Args:
         folder: of labelled faces.

@@ -1,0 +1,1 @@
+"""Self-contained pages, curves and event files of trainings and tables."""

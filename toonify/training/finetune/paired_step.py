@@ -1,0 +1,301 @@
+"""One step of paired fine-tuning, and everything a resumption of it needs."""
+
+from __future__ import annotations
+
+import copy
+import math
+from dataclasses import asdict, dataclass
+from typing import Any, Generic, Protocol, TypeVar
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from toonify.errors import UsageError
+from toonify.inversion.projector import to_uint8
+from toonify.metrics.lpips import PerceptualLoss
+from toonify.models.base import Generator
+from toonify.models.layer_swap import tensor_resolutions
+from toonify.training.core.optim import rms_scaled_adam
+from toonify.training.core.patches import PatchDiscriminator, discriminator_loss, generator_losses
+
+G = TypeVar("G", bound=Generator)
+
+# the discriminator learns alone this long, so that its first opinions don't steer the drawing
+_PATCH_WARM_UP = 50
+_MATCHING = 4.0  # feature matching against the adversarial loss
+
+
+class PairSource(Protocol):
+    """Pairs to learn from."""
+
+    def __len__(self) -> int: ...
+
+    def batch(self, index: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Face codes and style codes, both (B, num_ws, w_dim), and drawings (B, 3, R, R)."""
+        ...
+
+
+@dataclass(frozen=True, kw_only=True)
+class PairedConfig:
+    """Options of `finetune_paired`.
+
+    Attributes:
+        steps: optimiser steps of `batch_size` pairs.
+        lr: learning rate; on the compact generator multiplied by each tensor's RMS.
+        freeze_below: layers of a lower resolution keep their weights.
+        level: rows of w+ from here on are the style's.
+        style_jitter: deviation of the noise on the style's rows, in deviations of w.
+        perceptual_size: side of the downsampled picture that LPIPS compares.
+        detail_crops: compare a random crop of that side at full resolution too.
+        sharpen: weight of a patch discriminator's say on those crops (0.1, say); 0 is without.
+        compiled: run the generator through `torch.compile`: about twice as fast after a minute,
+            where the machine has a C++ compiler.
+        bfloat16: render and judge under autocast: faster where the processor computes in it,
+            slower where it only emulates it.
+        snapshot: steps between snapshots.
+        keep: so many snapshots are kept, beside their previews.
+    """
+
+    steps: int = 1500
+    batch_size: int = 4
+    lr: float = 3e-3
+    freeze_below: int = 32
+    level: int = 6
+    style_jitter: float = 0.1
+    perceptual_size: int = 128
+    detail_crops: bool = False
+    sharpen: float = 0.0
+    compiled: bool = False
+    bfloat16: bool = True
+    ema: float = 0.995
+    snapshot: int = 100
+    keep: int = 0
+    seed: int = 0
+
+
+class PairedTrainer(Generic[G]):
+    """The copy in training, its running average, optimisers and random numbers.
+
+    Attributes:
+        trained, average: copies of the generator.
+        free: the parameters that learn.
+        step_count: steps done.
+    """
+
+    def __init__(
+        self, config: PairedConfig, generator: G, source: PairSource, perceptual: PerceptualLoss
+    ) -> None:
+        self.config, self.source, self.perceptual = config, source, perceptual
+        self.device = generator.w_avg.device
+        self.trained = copy.deepcopy(generator)
+        module = self.trained
+        module.train().requires_grad_(False).to(memory_format=torch.channels_last)
+        resolutions = tensor_resolutions(self.trained)
+        self.free = {
+            n: p for n, p in module.named_parameters() if resolutions[n] >= config.freeze_below
+        }
+        if not self.free:
+            raise UsageError(
+                f"freezing below {config.freeze_below} leaves no layer to train",
+                hint=f"Choose at most {generator.resolution}.",
+            )
+        for parameter in self.free.values():
+            parameter.requires_grad_(True)
+        for name, buffer in module.named_buffers():
+            if "noise" in name and resolutions[name] >= config.freeze_below:
+                buffer.zero_()
+        if generator.config()["architecture"] == "mobile":
+            self.optimizer = rms_scaled_adam(self.free.values(), lr=config.lr, betas=(0.5, 0.99))
+        else:
+            self.optimizer = torch.optim.Adam(self.free.values(), lr=config.lr, betas=(0.5, 0.99))
+        self._rates = [group["lr"] for group in self.optimizer.param_groups]
+        self.average = copy.deepcopy(self.trained)
+        self._averages = dict(self.average.named_parameters())
+        self.random = torch.Generator().manual_seed(config.seed)
+        self.step_count = 0
+        self.patches: PatchDiscriminator | None = None
+        if config.sharpen > 0:
+            with torch.random.fork_rng(devices=[]):
+                torch.manual_seed(config.seed)
+                self.patches = PatchDiscriminator().to(self.device)
+            self.patch_optimizer = torch.optim.Adam(
+                self.patches.parameters(), lr=2e-4, betas=(0.5, 0.99)
+            )
+        self._render = self._synthesize
+        if config.compiled:
+            self._render = torch.compile(self._synthesize)
+            self.perceptual = copy.copy(perceptual)  # the caller's stays as it is
+            self.perceptual.features = torch.compile(perceptual.features)  # type: ignore[method-assign]
+        self._deviation = _deviation(
+            generator, torch.randn(512, generator.w_dim, generator=self.random)
+        )
+
+    @property
+    def kimg(self) -> float:
+        """Thousand drawings learnt from."""
+        return self.step_count * self.config.batch_size / 1000
+
+    def _autocast(self) -> torch.autocast:
+        return torch.autocast(self.device.type, torch.bfloat16, enabled=self.config.bfloat16)
+
+    def _synthesize(self, w_plus: Tensor) -> Tensor:
+        return self.trained.synthesize(self.trained.styles(w_plus))
+
+    def batch(self, index: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """The source's pairs, on the generator's device."""
+        faces, styles, targets = self.source.batch(index)
+        return faces.to(self.device), styles.to(self.device), targets.to(self.device)
+
+    def step(self) -> dict[str, Tensor]:
+        """Learn from one batch; returns the losses, scalars.
+
+        The weights are left alone when a loss is not finite.
+        """
+        config = self.config
+        self._set_rates()
+        index = torch.randint(len(self.source), (config.batch_size,), generator=self.random)
+        faces, styles, targets = self.batch(index)
+        styles = styles + config.style_jitter * self._deviation * torch.randn(
+            styles.shape, generator=self.random
+        ).to(styles)
+        with self._autocast():
+            images = self._render(_join(faces, styles, config.level))
+        images = images.float()
+        crops = None
+        if config.detail_crops or self.patches is not None:
+            crops = detail_crop(images, targets, config.perceptual_size, self.random)
+        losses = drawing_losses(
+            images,
+            targets,
+            self.perceptual,
+            size=config.perceptual_size,
+            crops=crops if config.detail_crops else None,
+        )
+        loss = losses["pixels"] + losses["edges"] + losses["lpips"]
+        if self.patches is not None and crops is not None:
+            losses |= self._patch_step(*crops)
+            if self.step_count >= _PATCH_WARM_UP:
+                loss = loss + config.sharpen * (losses["patches"] + _MATCHING * losses["matching"])
+        if not bool(torch.isfinite(loss)):
+            return losses
+        self.optimizer.zero_grad()
+        loss.backward()
+        self.optimizer.step()
+        decay = min(config.ema, (self.step_count + 1) / (self.step_count + 10))
+        with torch.no_grad():
+            for name, parameter in self.free.items():
+                self._averages[name].lerp_(parameter, 1 - decay)
+        self.step_count += 1
+        return losses
+
+    def _patch_step(self, generated: Tensor, drawn: Tensor) -> dict[str, Tensor]:
+        """Teach the patch discriminator, then ask it."""
+        assert self.patches is not None
+        with self._autocast():
+            self.patches.requires_grad_(True)
+            loss = discriminator_loss(self.patches, drawn, generated)
+        if bool(torch.isfinite(loss)):
+            self.patch_optimizer.zero_grad()
+            loss.backward()
+            self.patch_optimizer.step()
+        self.patches.requires_grad_(False)
+        with self._autocast():
+            adversarial, matching = generator_losses(self.patches, drawn, generated)
+        return {"patches": adversarial, "matching": matching, "loss_d": loss.detach()}
+
+    def _set_rates(self) -> None:
+        """Twenty steps of warm-up, then a cosine down to a twentieth."""
+        done, steps = self.step_count, self.config.steps
+        factor = min(1.0, (done + 1) / 20) * max(0.05, 0.5 * (1 + math.cos(math.pi * done / steps)))
+        for group, rate in zip(self.optimizer.param_groups, self._rates, strict=True):
+            group["lr"] = rate * factor
+
+    def finite(self) -> bool:
+        """Whether every weight in training is."""
+        return all(bool(torch.isfinite(p).all()) for p in self.free.values())
+
+    @torch.no_grad()
+    def preview(self, count: int = 12) -> Tensor:
+        """Drawings beside what the average makes of their codes, (N, 3, R, 2R) uint8."""
+        chosen = torch.linspace(0, len(self.source) - 1, min(count, len(self.source))).long()
+        faces, styles, targets = self.batch(chosen)
+        with self._autocast():
+            w_plus = _join(faces, styles, self.config.level)
+            drawn = self.average.synthesize(self.average.styles(w_plus))
+        return to_uint8(torch.cat([targets, drawn.float()], dim=3))
+
+    def state_dict(self) -> dict[str, Any]:
+        state = {
+            "generator": self.trained.state_dict(),
+            "average": self.average.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+            "random": self.random.get_state(),
+            "deviation": self._deviation,
+            "step": self.step_count,
+            "config": asdict(self.config),
+        }
+        if self.patches is not None:
+            state["patches"] = self.patches.state_dict()
+            state["patch_optimizer"] = self.patch_optimizer.state_dict()
+        return state
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Raises KeyError, RuntimeError or ValueError when the state is of another run."""
+        self.trained.load_state_dict(state["generator"])
+        self.average.load_state_dict(state["average"])
+        self.optimizer.load_state_dict(state["optimizer"])
+        self.random.set_state(state["random"])
+        self._deviation = state["deviation"].to(self.device)
+        self.step_count = state["step"]
+        if self.patches is not None:
+            self.patches.load_state_dict(state["patches"])
+            self.patch_optimizer.load_state_dict(state["patch_optimizer"])
+
+
+def detail_crop(
+    images: Tensor, targets: Tensor, size: int, random: torch.Generator
+) -> tuple[Tensor, Tensor]:
+    """The same random (size, size) part of both."""
+    side = images.shape[-1]
+    if side <= size:
+        return images, targets
+    # the middle, where a portrait's detail is, comes up most often by itself
+    top, left = (int(torch.randint(side - size + 1, (), generator=random)) for _ in "yx")
+    rows, columns = slice(top, top + size), slice(left, left + size)
+    return images[:, :, rows, columns], targets[:, :, rows, columns]
+
+
+def drawing_losses(
+    images: Tensor,
+    targets: Tensor,
+    perceptual: PerceptualLoss,
+    *,
+    size: int,
+    crops: tuple[Tensor, Tensor] | None = None,
+) -> dict[str, Tensor]:
+    """Pixel, edge and perceptual distance of (B, 3, R, R) images in [-1, 1], each a scalar.
+
+    LPIPS sees the whole picture at `size` and, where `crops` are given (of both, at full
+    resolution), those too: layout and line quality at a fraction of the full picture's cost.
+    """
+    difference = images - targets
+    pixels = difference.abs().mean() + F.avg_pool2d(difference, 8).abs().mean()
+    # gradients of the error: a line in the wrong place costs, a flat offset doesn't
+    edges = difference.diff(dim=2).abs().mean() + difference.diff(dim=3).abs().mean()
+    views = [(F.interpolate(x, size=(size, size), mode="area")) for x in (images, targets)]
+    if crops is not None and images.shape[-1] > size:
+        views = [torch.cat((view, x)) for view, x in zip(views, crops, strict=True)]
+    with torch.no_grad():
+        wanted = perceptual.features(views[1])
+    lpips = perceptual.distance(perceptual.features(views[0]), wanted).mean()
+    return {"pixels": pixels, "edges": edges, "lpips": lpips}
+
+
+def _join(faces: Tensor, styles: Tensor, level: int) -> Tensor:
+    return torch.cat((faces[:, :level], styles[:, level:]), dim=1)
+
+
+@torch.no_grad()
+def _deviation(generator: Generator, z: Tensor) -> Tensor:
+    return generator.mapping(z.to(generator.w_avg)).std(0)

@@ -1,0 +1,40 @@
+"""What is known of generated faces' latents, which an encoder learns sooner than from pictures."""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from toonify.models.base import Generator
+from toonify.training.styleganex.warps import warped
+
+
+@torch.no_grad()
+def deviation_of_w(generator: Generator, *, seed: int = 0) -> Tensor:
+    """(w_dim,) standard deviation of each number of w."""
+    width = int(generator.config().get("z_dim", generator.w_dim))
+    z = torch.randn(2000, width, generator=torch.Generator().manual_seed(seed))
+    return generator.mapping(z.to(generator.w_avg.device)).std(dim=0)
+
+
+def code_loss(codes: Tensor, latents: Tensor, deviation: Tensor) -> Tensor:
+    """Mean squared difference of w+ (B, num_ws, w_dim) to the last faces' own (P, num_ws, w_dim),
+    in deviations of w; the other faces' are unknown."""
+    return ((codes[len(codes) - len(latents) :] - latents) / deviation).square().mean()
+
+
+def feature_loss(feature: Tensor, first: Tensor, theta: Tensor) -> Tensor:
+    """Share of f0's variance by which f misses f0 moved as the faces were (ours).
+
+    A generated face in its place has the constant as its f. Layers on f are nearly equivariant,
+    so that a moved face's is the moved constant.
+
+    Args:
+        feature: (B, C, H, W) of the frames.
+        first: f0 (1, C, 32, 32).
+        theta: (B, 2, 3) face → frame.
+    """
+    first = F.adaptive_avg_pool2d(first.float(), (feature.shape[2], feature.shape[3]))
+    wanted = warped(first.expand(len(theta), -1, -1, -1), theta)
+    return (feature - wanted).square().mean() / first.var()
