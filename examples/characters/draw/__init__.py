@@ -17,10 +17,11 @@ from .canvas import Array, Canvas
 from .cast import CAST, Character
 from .face import draw_brow, draw_cheeks, draw_eye, draw_nose
 from .head import Head, draw_ears, draw_neck, draw_skin, frame_center, hair_shadow
+from .likeness import Likeness, resembling
 from .mouth import Mouth, draw_mouth
 from .pose import EYE_X, EYE_Y, MOUTH_Y, Pose, View, random_pose, similarity
 
-__all__ = ["NAMES", "Pose", "draw", "landmarks", "random_pose"]
+__all__ = ["NAMES", "Likeness", "Pose", "draw", "landmarks", "random_pose"]
 
 Part = Literal["whole", "head", "back"]
 
@@ -89,6 +90,7 @@ def draw(
     anchors: ArrayLike | None = None,
     with_alpha: bool = False,
     part: Part = "whole",
+    likeness: Likeness | None = None,
 ) -> NDArray[np.uint8]:
     """Draw a character.
 
@@ -102,6 +104,7 @@ def draw(
         with_alpha: return RGBA with the background left out.
         part: "head" leaves out clothes and what hangs behind the body, and lets the neck fade out,
             to lie on a photographed body; "back" is the hair behind that body.
+        likeness: what of a person is drawn in the character's manner.
 
     Returns:
         (size, size, 3) uint8 RGB, or (size, size, 4) with straight alpha.
@@ -110,7 +113,9 @@ def draw(
         ValueError: unknown name or background, or anchors of another shape.
     """
     head, view = _view(name, pose)
-    character = CAST[name]
+    character = CAST[name] if likeness is None else resembling(name, likeness)
+    if likeness is not None:
+        head = Head(character.style, pose)
     style = character.style
     matrix = np.array([[1.0, 0, 0], [0, 1.0, 0]])
     if anchors is not None:

@@ -13,8 +13,8 @@ from .pose import View
 from .style import Style
 
 
-def _nothing(canvas: Canvas, view: View, head: Head) -> None:
-    return None
+def plain(canvas: Canvas, view: View, head: Head) -> None:
+    """Nothing is worn there."""
 
 
 @dataclass(frozen=True)
@@ -25,10 +25,10 @@ class Character:
     back: Callable[[Canvas, View, Style], None]
     front: Callable[[View, Style], Layer]
     clothes: Callable[[Canvas, View, Style], None]
-    behind: Callable[[Canvas, View, Head], None] = _nothing  # at the ears
-    under: Callable[[Canvas, View, Head], None] = _nothing  # on the skin, before the mouth
-    over: Callable[[Canvas, View, Head], None] = _nothing  # after the mouth
-    extras: Callable[[Canvas, View, Head], None] = _nothing  # last of all
+    behind: Callable[[Canvas, View, Head], None] = plain  # at the ears
+    under: Callable[[Canvas, View, Head], None] = plain  # on the skin, before the mouth
+    over: Callable[[Canvas, View, Head], None] = plain  # after the mouth
+    extras: Callable[[Canvas, View, Head], None] = plain  # last of all
 
 
 CAST: dict[str, Character] = {

@@ -44,8 +44,22 @@ def _beard(view: View, head: Head) -> Shell:
     return Shell(view, (0.0, 0.585, 0.02), (0.300, bottom - 0.585, 0.305))
 
 
+def short_beard(canvas: Canvas, view: View, head: Head) -> None:
+    """A beard kept close to the skin, for whoever else has one."""
+    bottom = head.style.chin + 0.062 * view.pose.mouth_open + 0.008
+    shell = Shell(view, (0.0, 0.585, 0.02), (0.288, bottom - 0.585, 0.300))
+    layer = Layer(head.style)
+    top = hairline([0, 20, 34, 50, 66, 80, 96, 110], [-30, -28, -20, -18, -11, 4, 20, 20])
+    az = np.linspace(-100, 100, 49)
+    start = top(np.abs(az))
+    el = start + (-88 - start) * np.linspace(0, 1, 9)[:, None]
+    layer.add(*shell.patches(np.broadcast_to(az, el.shape), el, 1.02))
+    layer.shade = 0.05
+    layer.render(canvas, view, width=0.0060)
+
+
 def beard(canvas: Canvas, view: View, head: Head) -> None:
-    """The beard under the mouth, drawn before it."""
+    """His beard under the mouth, drawn before it."""
     style, shell = head.style, _beard(view, head)
     layer = Layer(style)
     top = hairline([0, 20, 34, 50, 66, 80, 96, 110], [-19, -19, -17, -18, -11, 4, 20, 20])

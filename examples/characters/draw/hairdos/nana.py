@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from ..canvas import Canvas, rgb, spline
+from ..canvas import Canvas, Color, rgb, spline
 from ..hair import Layer, Shell, hairline
 from ..head import Head
 from ..pose import View
@@ -52,8 +52,12 @@ def front(view: View, style: Style) -> Layer:
 
 
 def extras(canvas: Canvas, view: View, head: Head) -> None:
-    """Round glasses."""
-    frame, shine = rgb("#b03060"), rgb("#f2a0b8")
+    """Her round glasses."""
+    glasses(canvas, view, frame=rgb("#b03060"), shine=rgb("#f2a0b8"))
+
+
+def glasses(canvas: Canvas, view: View, *, frame: Color, shine: Color, sun: bool = False) -> None:
+    """Round glasses, of dark lenses where `sun`."""
     t = np.linspace(0, 2 * np.pi, 64)
     for side in (-1, 1):
         facing = float(np.clip(4 * (side * view.toward[0] + 0.28), 0, 1))
@@ -67,7 +71,7 @@ def extras(canvas: Canvas, view: View, head: Head) -> None:
         x, y = side * 0.124 + 0.112 * np.cos(t), 0.478 + 0.106 * np.sin(t)
         ring = view.head(np.column_stack([x, y, 0.335 - 0.9 * x * x]))
         lens = canvas.mask([ring])
-        canvas.paint(lens, (255, 255, 255), 0.06)
+        canvas.paint(lens, (28, 26, 32) if sun else (255, 255, 255), 0.88 if sun else 0.06)
         canvas.stroke(ring, 0.0200, frame)
         canvas.stroke(ring[34:46], 0.0070, shine, taper=(0.5, 0.5))
     x = np.linspace(-0.020, 0.020, 14)
