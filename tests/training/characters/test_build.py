@@ -195,7 +195,7 @@ def start_job(folder: Path, out: Path, *, workers: int, slow: bool) -> subproces
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": ".:tests"}
     return subprocess.Popen(
         [*command, str(workers), "slow" if slow else "fast"],
-        cwd=Path(__file__).parents[2],
+        cwd=Path(__file__).parents[3],
         env=environment,
         stdout=subprocess.PIPE,
         text=True,

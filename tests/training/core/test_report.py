@@ -116,7 +116,7 @@ def test_is_written_however_the_run_ends(tmp_path: Path, monkeypatch: pytest.Mon
         assert status_of(tmp_path) == "running"
     assert status_of(tmp_path) == "finished"
     for error, status in (
-        (KeyboardInterrupt(), "interrupted; --resume goes on"),
+        (KeyboardInterrupt(), "interrupted; it can be resumed"),
         (InputError("the disk is full"), "stopped: the disk is full"),
         (RuntimeError("oh"), "stopped by an error"),
         (UsageError("already holds a run"), "stopped by an error"),  # the last one's stays
