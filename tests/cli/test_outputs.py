@@ -136,6 +136,7 @@ OVER_OTHERS = [
 # Options of a path that only read, or fill a folder that is empty.
 READING = {
     ("stylize", "--watch"), ("stylize", "--style-image"), ("stylize", "--style-network"),
+    ("video", "--style-image"), ("video", "--style-network"),
     ("train-style", "--content"), ("train-style", "--style"), ("train-style", "--encoder"),
     ("align", "--anchor"), ("finetune", "--data"),
     ("train-encoder", "--photos"), ("train-encoder", "--pairs"), ("train-encoder", "--drawings"),

@@ -175,7 +175,7 @@ def _reach(address: str) -> None:
     except OSError as error:
         raise InputError(
             f"can't reach the cluster at {address}: {error.strerror or error}",
-            hint="Is its head running (ray start --head), and the port open?",
+            hint="Is its head node running, and the port open?",
         ) from error
 
 
