@@ -127,7 +127,7 @@ class Batch:
         """Refuse jobs of which a drawing would replace something that is read.
 
         Raises:
-            UsageError: so it is, or two jobs have one target.
+            UsageError: one would, or two jobs have one target.
         """
         if self.options.name is not None:
             self.options.name.check(
@@ -136,7 +136,7 @@ class Batch:
         owners: dict[Path, Job] = {}
         for job in jobs:
             for path in self._known_targets(job):
-                if self.inputs.find(path) is not None:
+                if job.explicit or self.inputs.is_taken(path):
                     self._check_target(job, path)
                 if (other := owners.setdefault(path, job)) is not job:
                     raise UsageError(

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import re
 import string
 from pathlib import Path, PurePosixPath
 
 from toonify.errors import ToonifyError, UsageError
 
+WIDEST = 200  # characters of a field
 FIELDS = ("stem", "character", "face", "level", "ext")
 
 
@@ -32,6 +34,11 @@ class NameTemplate:
                         f"`name` has no {{{name}}}",
                         hint="It has " + ", ".join(f"{{{field}}}" for field in FIELDS) + ".",
                     )
+                if max(map(int, re.findall(r"\d+", specification or "")), default=0) > WIDEST:
+                    raise UsageError(
+                        f"`name` {text!r} makes names of any length",
+                        hint=f"A field is {WIDEST} characters wide at most.",
+                    )
                 self.fields.add(name)
             example = self.of("a", character="b", face=1, level=6, ext=".png")
         except ToonifyError:
@@ -53,7 +60,7 @@ class NameTemplate:
         """Refuse a pattern by which drawings of one photograph would have the same name.
 
         Raises:
-            UsageError: so it is.
+            UsageError: they would.
         """
         for needed, field in ((characters > 1, "character"), (several_faces, "face")):
             if needed and field not in self.fields:

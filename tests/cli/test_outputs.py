@@ -297,3 +297,29 @@ def test_drawings_among_photos_are_no_photos(run, place, bundle):
     assert run(*arguments(line, bundle)).status == 0
     result = run(*arguments("--json evaluate x -o report --aligned {bundle}", bundle))
     assert result.status == 0 and "10 of the pictures in x are toonify's own" in result.err
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "stylize x/a.png -o new.png {bundle} --aligned --sheet new.png",
+        "stylize x/a.png -o new.png {bundle} --aligned --manifest new.png",
+        "stylize x/a.png -o new/ {bundle} --aligned --sheet new/a.png",
+        "stylize x -o new/ {bundle} --aligned --sheet s.png --manifest s.png",
+        "stylize x -o new/ {bundle} --aligned --sheet new/b.png",
+        "align x -o new --no-detect --sheet s.png --manifest s.png",
+    ],
+)
+def test_outputs_never_take_each_others_place(run, place, bundle, line):
+    before = contents(place)
+    result = run(*arguments(line, bundle))
+    said = [line for line in result.err.splitlines() if "left out" not in line]
+    assert result.status == 2 and len(said) == 1, result.err
+    assert contents(place) == before and not (place / "new").exists()
+
+
+def test_an_empty_output_is_no_folder(run, place, bundle):
+    before = contents(place)
+    result = run("stylize", "x/a.png", "-o", "", "--bundle", str(bundle), "--aligned")
+    assert result.status == 2 and "-o is empty" in result.err
+    assert contents(place) == before

@@ -86,6 +86,8 @@ def read_safetensors(
         ModelError: not a whole safetensors file, or one without our config.
     """
     try:
+        if os.path.exists(path) and not os.path.isfile(path):  # a pipe would wait for ever
+            raise OSError("it is no ordinary file")
         with safe_open(path, framework="pt", device="cpu") as file:
             metadata = dict(file.metadata() or {})
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118

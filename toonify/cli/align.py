@@ -177,7 +177,7 @@ def check_sheet(sheet: Path, option: str, images: Path) -> None:
     """Refuse a sheet that would be no PNG, or be taken for a drawing.
 
     Raises:
-        UsageError: so it is.
+        UsageError: it would.
     """
     if sheet.suffix.lower() != ".png":
         raise UsageError(f"{option} {sheet} must be a .png file", hint="Rename it.")

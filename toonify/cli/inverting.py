@@ -62,7 +62,7 @@ def present(path: Path | None) -> None:
     """Refuse a file that isn't there, before networks are loaded for it.
 
     Raises:
-        InputError: so it is.
+        InputError: it isn't.
     """
     if path is not None and not path.exists():
         raise InputError(f"no such file: {path}", hint="Check the name.")

@@ -330,6 +330,8 @@ def stylize(
     if watch is not None and not watch.is_dir():
         raise UsageError(f"--watch {watch} is not a folder", hint="Make it, or name another.")
     template = None if name is None else NameTemplate(name)
+    if output is not None and not output.strip():
+        raise UsageError("-o is empty", hint="Name a file or a folder.")
     to_stdout = output == STREAM or (STREAM in inputs and output is None)
     if output is None and not to_stdout and sheet is None:
         raise UsageError("nowhere to put the drawings", hint="Give -o FILE, -o FOLDER or --sheet.")
@@ -426,7 +428,7 @@ def stylize(
         raise UsageError("stdout is the input", hint="Redirect it into another file.")
     for path, option in ((sheet, "--sheet"), (manifest, "--manifest")):
         if path is not None:
-            check_output(path, reads, option=option, named=True)
+            check_output(path, reads, option=option, named=True, streams=option == "--manifest")
 
     names, drawing, together = styles, None, 1  # styles are drawn, and written, one by one
     mixing: dict[str, Any] = {

@@ -8,6 +8,7 @@ away.
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import re
 import secrets
@@ -36,13 +37,15 @@ class Temporary:
         target: its folder is made where it is missing.
 
     Raises:
-        OSError: the folder can't be made, or written to.
+        OSError: the folder can't be made, or written to, or a pipe or device lies there.
     """
 
     def __init__(self, target: str | os.PathLike[str]) -> None:
         self.target = Path(target)
         if self.target.is_symlink():  # the user named it: what it leads to is meant
             self.target = Path(os.path.realpath(self.target))
+        if self.target.exists() and not (self.target.is_file() or self.target.is_dir()):
+            raise OSError(errno.EINVAL, "it is a pipe or device")
         folder = self.target.parent
         folder.mkdir(parents=True, exist_ok=True)
         sweep(folder)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import stat
@@ -31,6 +32,9 @@ REPORT_TITLE = "toonify check: "  # beginning of the summaries that `check` writ
 class InputFiles:
     """Files that a run reads, known by device and inode, whatever they are called.
 
+    The outputs that were checked against them are remembered too, so that two options never name
+    one file.
+
     Args:
         paths: files, or folders with all that is in them; what isn't there (a registry's name,
             say) and None are passed over.
@@ -38,6 +42,7 @@ class InputFiles:
 
     def __init__(self, paths: Iterable[str | os.PathLike[str] | None] = ()) -> None:
         self._files: dict[tuple[int, int], str] = {}
+        self._outputs: dict[tuple[int, int] | str, str] = {}  # a file → the option that named it
         for path in paths:
             if path is not None:
                 self.add(path)
@@ -71,6 +76,23 @@ class InputFiles:
             return None
         return self._files.get((status.st_dev, status.st_ino))
 
+    def claim(self, path: str | os.PathLike[str], option: str) -> None:
+        """Note that an option's output is written there.
+
+        Raises:
+            UsageError: another option's is.
+        """
+        other = self._outputs.setdefault(_identity(path), option)
+        if other != option:
+            raise UsageError(
+                f"{option} and {other} are one file, {os.fspath(path)}",
+                hint=f"Choose another {option}.",
+            )
+
+    def is_taken(self, path: str | os.PathLike[str]) -> bool:
+        """Whether a file is read, or is an output that was checked already."""
+        return self.find(path) is not None or _identity(path) in self._outputs
+
     def _note(self, path: str) -> None:
         try:
             status = os.stat(path)
@@ -86,8 +108,9 @@ def check_output(
     option: str = "-o",
     named: bool = False,
     folder: str | os.PathLike[str] | None = None,
+    streams: bool = False,
 ) -> None:
-    """Refuse an output that would replace an input or what somebody else made.
+    """Refuse an output that would replace an input, another output, or what somebody else made.
 
     Args:
         path: the file that is to be written.
@@ -97,11 +120,13 @@ def check_output(
             replaced.
         folder: the folder that the user named, if `path` is within one: nothing below it is
             written through a link.
+        streams: it is written line by line, so that pipes and devices do as well.
 
     Raises:
-        UsageError: it must not be written.
+        UsageError: it must not, or can't, be written.
     """
     target = Path(path)
+    _check_kind(target, option, streams=streams)
     source = inputs.find(target)
     if source is not None:
         what = "the input" if _same_spelling(source, target) else f"the input {source}"
@@ -115,6 +140,7 @@ def check_output(
                 f"{step} is a link, and outputs are not written through links",
                 hint=f"Remove it, or choose another {option}.",
             )
+    inputs.claim(target, option)
     if named or not os.path.lexists(target) or is_ours(target):
         return
     why = "has been changed since toonify wrote it" if _marked(target) else "is not toonify's"
@@ -128,7 +154,7 @@ def check_run_folder(folder: Path, inputs: InputFiles) -> None:
     """Refuse a training's folder in which a file of that name is read or somebody else's.
 
     Raises:
-        UsageError: so it is.
+        UsageError: it must not be written.
     """
     if folder.exists() and not folder.is_dir():
         raise UsageError(f"{folder} is a file", hint="Give a folder as `output`.")
@@ -185,6 +211,35 @@ def made_by_toonify(path: str | os.PathLike[str]) -> bool:
     """
     mark = marks.read_mark(path)
     return mark is not None and mark.get("kind") != marks.CROP and marks.names(mark, path)
+
+
+def _check_kind(target: Path, option: str, *, streams: bool) -> None:
+    """UsageError for what can't be a file: no name for one, or something else lies there."""
+    why = ""
+    try:
+        mode = os.stat(target).st_mode
+        if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode) or streams):
+            why = "it is a pipe or device"
+    except ValueError as error:
+        why = f"no file can be called so ({error})"
+    except OSError as error:
+        if error.errno in (errno.ENAMETOOLONG, errno.ELOOP, errno.ENOTDIR, errno.EINVAL):
+            why = error.strerror or str(error)
+    if why:
+        raise UsageError(
+            f"can't write {str(target)[:200]!r}: {why}", hint=f"Choose another {option}."
+        )
+
+
+def _identity(path: str | os.PathLike[str]) -> tuple[int, int] | str:
+    """What tells a file, there or not, from others."""
+    try:
+        status = os.stat(path)
+        if stat.S_ISREG(status.st_mode):
+            return status.st_dev, status.st_ino
+    except (OSError, ValueError):
+        pass
+    return os.path.normcase(os.path.realpath(path))
 
 
 def _marked(path: Path) -> bool:

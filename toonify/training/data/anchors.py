@@ -36,10 +36,14 @@ class Anchors:
             InputError: unreadable, not JSON, or an entry without two eyes and a mouth.
         """
         try:
+            if path.exists() and not path.is_file():  # a pipe would wait for ever
+                raise InputError(f"{path} is no ordinary file", hint="Give a file of JSON.")
             content = json.loads(path.read_text(encoding="utf-8"))
+        except InputError:
+            raise
         except OSError as error:
             raise InputError(f"can't read {path}: {error.strerror or error}") from error
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise InputError(f"{path} is not JSON ({error})", hint=f"Such as {EXAMPLE}") from error
         if not isinstance(content, dict) or not content:
             raise InputError(f"{path} names no drawing", hint=f"Such as {EXAMPLE}")
