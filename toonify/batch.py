@@ -546,11 +546,9 @@ class Batch:
     def _write_pasted(self, photo: _Photo, toons: Sequence[Sequence[Any]], result: Result) -> None:
         pictures = []
         for column, name in enumerate(self.options.characters):
-            rgb = photo.image.rgb
-            # Smallest face first, so that the largest one ends on top where two overlap.
-            for unit, row in reversed(list(zip(photo.units, toons, strict=True))):
-                if isinstance(unit, Alignment):
-                    rgb = self.engine.paste(rgb, row[column], unit)
+            regions = [unit for unit in photo.units if isinstance(unit, Alignment)]
+            drawings = [row[column] for row in toons]
+            rgb = self.engine.paste_all(photo.image.rgb, regions, drawings)
             record: dict[str, Any] = {"character": name, "faces": len(toons)}
             if is_rule(name):
                 record["characters"] = [names[column] for names in photo.names]

@@ -292,11 +292,9 @@ class Toonifier:
             toons = iter(self.stylize_crops(crops, [character], **options))  # type: ignore[arg-type]
             results = []
             for photo, row in zip(photos, found, strict=True):
-                result = photo
-                # smallest first, so that nearer people stay in front
-                for alignment, toon in reversed([(a, next(toons)[0]) for a in row]):
-                    result = self.paste(result, toon, alignment) if paste else toon
-                results.append(result)
+                crops_drawn = [next(toons)[0] for _ in row]
+                whole = self._engine.paste_all(photo, row, crops_drawn) if paste else crops_drawn[0]
+                results.append(np.asarray(whole))
         return results if isinstance(image, list) else results[0]
 
     def faces_of(self, photo: np.ndarray, *, largest: bool = False) -> list[Alignment]:

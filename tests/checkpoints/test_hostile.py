@@ -290,10 +290,9 @@ def test_directions_larger_than_their_file_are_refused(tmp_path: Path) -> None:
 
 
 def test_pictures_that_are_not_finite_are_refused() -> None:
-    from toonify.engines.cdsm import _to_arrays
-    from toonify.inversion.frames import to_rgb
+    from toonify.utils.tensors import to_arrays, to_rgb
 
     for value in (float("nan"), float("inf")):
-        for draw in (_to_arrays, to_rgb):
+        for draw in (to_arrays, to_rgb):
             with pytest.raises(ToonifyError, match="not finite"):
                 draw(torch.full((1, 3, 4, 4), value))

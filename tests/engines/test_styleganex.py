@@ -73,7 +73,7 @@ class Detector(FaceDetector):
 
 
 def engine_of(*faces: Face, network: Network | None = None, **options) -> StyleGANEXEngine:
-    return StyleGANEXEngine(network or Network(), Detector(list(faces)), **options)  # type: ignore[arg-type]
+    return StyleGANEXEngine(network or Network(), detector=Detector(list(faces)), **options)  # type: ignore[arg-type]
 
 
 def photo(size: tuple[int, int] = (480, 640)) -> RGB:

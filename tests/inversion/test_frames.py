@@ -6,14 +6,8 @@ import torch
 
 from toonify.errors import InputError
 from toonify.faces.types import Face
-from toonify.inversion.frames import (
-    frame_face,
-    lowered,
-    pad_to_stride,
-    prepare_input,
-    to_rgb,
-    to_tensor,
-)
+from toonify.inversion.frames import frame_face, lowered, pad_to_stride, prepare_input
+from toonify.utils.tensors import to_rgb, to_tensor
 
 
 def face(x: float, y: float, eyes: float) -> Face:

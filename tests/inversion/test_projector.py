@@ -9,14 +9,8 @@ from torch.nn import functional as F
 from tests.training.tiny_training import FAMILIES, PixelDistance, tiny_generator
 from toonify.errors import ModelError, UsageError
 from toonify.inversion.noise_maps import NoiseMaps
-from toonify.inversion.projector import (
-    ProjectionSettings,
-    _schedule,
-    invert_character,
-    project,
-    to_float,
-    to_uint8,
-)
+from toonify.inversion.projector import ProjectionSettings, _schedule, invert_character, project
+from toonify.utils.tensors import to_float, to_uint8
 
 LOSS = PixelDistance()
 SETTINGS = ProjectionSettings(steps=80, batch_size=2, average_weight=0.0, lr=0.1)

@@ -321,7 +321,7 @@ def _pictures(
     layers: range,
 ) -> list[Any]:
     from toonify.editing.edits import moved
-    from toonify.inversion.frames import to_rgb
+    from toonify.utils.tensors import to_rgb
 
     if vector is None:
         return [to_rgb(photos.model.render(latents))]

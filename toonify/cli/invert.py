@@ -114,8 +114,8 @@ def _invert_one(
 ) -> dict[str, Any]:
     from toonify.checkpoints import generator_hash, save_generator
     from toonify.inversion import optimize
-    from toonify.inversion.frames import to_rgb
     from toonify.media.images import write_image
+    from toonify.utils.tensors import to_rgb
 
     model = photos.model
     aligned, latents = photos.read(path)

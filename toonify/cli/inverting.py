@@ -152,10 +152,10 @@ class Photos:
     def face_codes(self, path: Path) -> Tensor:
         """w+ (1, num_ws, w_dim) of a photo's largest face, or of a file written by `invert`."""
         from toonify.faces import align
-        from toonify.inversion.frames import to_tensor
         from toonify.inversion.latents import fit_codes
         from toonify.media.images import read_image
         from toonify.models.encoders.psp import INPUT_SIZE
+        from toonify.utils.tensors import to_tensor
 
         if path.suffix == ".safetensors":
             return fit_codes(self.latents(path).w_plus, self.model.generator.num_ws)

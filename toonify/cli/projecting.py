@@ -144,9 +144,9 @@ def sample_photos(folder: Path, projector: Projector, *, count: int = 3) -> list
 
     from toonify.errors import ToonifyError
     from toonify.faces import align, get_detector
-    from toonify.inversion.projector import to_float
     from toonify.media.images import iter_images, read_image
     from toonify.training.characters.sheet import SampleFace
+    from toonify.utils.tensors import to_tensor
 
     if projector.encoder is None:
         raise UsageError("--photos needs an encoder", hint="Add --encoder E.")
@@ -164,9 +164,8 @@ def sample_photos(folder: Path, projector: Projector, *, count: int = 3) -> list
             complain(f"{path} is left out: no face found")
             continue
         crop = align(photo, faces[0], generator.resolution).image
-        pixels = torch.from_numpy(crop.copy()).permute(2, 0, 1)[None].to(generator.w_avg.device)
         with torch.no_grad():
-            code = projector.encoder(to_float(pixels))[0].float()
+            code = projector.encoder(to_tensor(crop).to(generator.w_avg.device))[0].float()
         found.append(SampleFace(path.stem, crop, code))
         if len(found) == count:
             break

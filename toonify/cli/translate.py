@@ -123,8 +123,8 @@ def translate(
     values 0-18 or in StyleGANEX's colours. The answer is four times as large as SOURCE with the
     official checkpoints, whose faces have their eyes about 64 px apart.
     """
-    from toonify.inversion.frames import to_rgb
     from toonify.media.images import write_image
+    from toonify.utils.tensors import to_rgb
 
     settings = settings_of(ctx)
     _check(task, output, samples, factor, parser, strength)

@@ -15,8 +15,8 @@ from toonify.errors import InputError
 from toonify.faces import FaceDetector, align
 from toonify.faces.types import RGB, Points, f32
 from toonify.inversion.fitting import FitSettings, fit_face
-from toonify.inversion.frames import to_rgb, to_tensor
 from toonify.inversion.model import FaceModel
+from toonify.utils.tensors import to_rgb, to_tensor
 
 CROP = 256  # px of the crop that the encoder reads
 GROWN = 5  # px of 64 by which a region is widened, for what an edit adds to it

@@ -175,16 +175,19 @@ class Engine(ABC):
         """
         regions = [self.region(rgb, face) for face in faces]
         rows = self.draw_regions(regions, characters)
-        drawings: list[Drawing] = []
-        for column in range(len(characters)):
-            result = rgb.copy()
-            # smallest first, so that nearer people stay in front
-            for region, row in reversed(list(zip(regions, rows, strict=True))):
-                toon = row[column]
-                assert not isinstance(toon, bytes)
-                result = self.paste(result, toon, region)
-            drawings.append(result)
-        return drawings
+        return [
+            self.paste_all(rgb, regions, [row[column] for row in rows])
+            for column in range(len(characters))
+        ]
+
+    def paste_all(self, rgb: RGB, regions: Sequence[Alignment], drawings: Sequence[Drawing]) -> RGB:
+        """A copy of the picture with a drawing laid in at each region, given largest first."""
+        result = rgb.copy()
+        # smallest first, so that nearer people stay in front
+        for region, toon in reversed(list(zip(regions, drawings, strict=True))):
+            assert not isinstance(toon, bytes)
+            result = self.paste(result, toon, region)
+        return result
 
     def paste(self, rgb: RGB, toon: RGB, region: Alignment) -> RGB:
         """A copy of the picture with one drawing laid in where its region was cut out."""

@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-import copy
-import hashlib
 import os
 from collections.abc import Sequence
-from contextlib import AbstractContextManager, nullcontext
 from functools import cache
-from typing import Any, TypeVar
+from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor
 
@@ -18,31 +14,30 @@ from toonify.bundle import PORTRAIT, Bundle, has_parts
 from toonify.cdsm import DEFAULT_LEVEL, cross_domain_styles
 from toonify.checkpoints import generator_hash
 from toonify.device import pick_device
-from toonify.engines.base import Engine
 from toonify.engines.head_paste import HeadPaster
-from toonify.faces import Alignment, Face, FaceDetector, align, get_detector, paste_back
+from toonify.engines.mixing import MixingEngine, MixingModel
+from toonify.faces import Alignment, Face, align, paste_back
 from toonify.faces.alignment import silhouette_mask
 from toonify.faces.matte import drawing_matte
 from toonify.faces.occlusion import OcclusionMask
-from toonify.faces.types import RGB, Points, f32
-from toonify.inversion.frames import check_finite
+from toonify.faces.types import RGB, Points
 from toonify.lut import CharacterTable
 from toonify.models.base import Encoder, Generator
-from toonify.tuning import choose_dtype, kept_dtype
+from toonify.tuning import kept_dtype
+from toonify.utils.tensors import to_arrays, to_tensor
 
-T = TypeVar("T")
 
-
-class CdsmModel:
+class CdsmModel(MixingModel):
     """Generator, encoder and characters that belong together, ready to draw.
 
     Args:
-        generator: layer-swapped generator; it is moved to `device`.
+        generator: layer-swapped generator.
         encoder: photo → w+ of that generator.
         table: its characters.
-        device: "auto", "cpu", "cuda", "cuda:N" or "mps".
-        dtype: "auto", "float32", "bfloat16" or "float16", of the generator's arithmetic.
+        device, dtype: as of `MixingModel`.
     """
+
+    table: CharacterTable
 
     def __init__(
         self,
@@ -53,13 +48,8 @@ class CdsmModel:
         device: str | torch.device = "auto",
         dtype: str = "auto",
     ) -> None:
-        self.device = pick_device(device)
-        self.dtype = choose_dtype(dtype, self.device, generator, encoder)
-        self.generator, self.encoder, self.table = generator, encoder, table
-        self._hashes: dict[str, str] = {}
-        for network in (generator, encoder):
-            network.eval().requires_grad_(False)
-            network.to(self.device).to(memory_format=torch.channels_last)
+        super().__init__(generator, encoder, table, device=device, dtype=dtype)
+        self.generator, self.encoder = generator, encoder
 
     @classmethod
     def from_bundle(
@@ -84,15 +74,15 @@ class CdsmModel:
             dtype=kept_dtype(chosen, bundle) if dtype == "auto" else dtype,
         )
 
-    def identity(self, character: str) -> dict[str, str]:
-        """What tells drawings of a character by these networks from others, JSON-able."""
-        if not self._hashes:
-            self._hashes = {
-                "generator": self.table.generator_hash,
-                "encoder": generator_hash(self.encoder),
-            }
-        code = self.table[character].w_plus.float().cpu().numpy().tobytes()
-        return self._hashes | {"code": hashlib.sha256(code).hexdigest()}
+    @property
+    def characters(self) -> tuple[str, ...]:
+        """Names in the look-up table."""
+        return self.table.names
+
+    def _network_hashes(self) -> dict[str, str]:
+        """The generator's is the table's: they were checked against each other."""
+        hashes = {"generator": self.table.generator_hash}
+        return hashes | {"encoder": generator_hash(self.encoder)}
 
     def mixes_colors(self, level: int) -> bool:
         """Whether `trgb` and `color` change anything: with color layers below the level, from
@@ -104,8 +94,8 @@ class CdsmModel:
     def encode(self, crops: Sequence[RGB]) -> Tensor:
         """Aligned (S, S, 3) uint8 crops → w+ (B, num_ws, w_dim) float32."""
         size = self.encoder.input_size
-        photos = torch.cat([_to_tensor(crop, size) for crop in crops]).to(self.device)
-        with self._autocast():
+        photos = torch.cat([_resized(crop, size) for crop in crops]).to(self.device)
+        with self.autocast():
             w_plus = self.encoder.encode(photos, self.generator)
         return w_plus.float()
 
@@ -128,32 +118,19 @@ class CdsmModel:
         styles = cross_domain_styles(
             self.generator, w_photo, w_character, level=level, trgb=trgb, color=color
         )
-        with self._autocast():
+        with self.autocast():
             images = self.generator.synthesize(styles)
-        return _to_arrays(images)
-
-    def _autocast(self) -> AbstractContextManager[object]:
-        if self.dtype == torch.float32:
-            return nullcontext()
-        return torch.autocast(self.device.type, self.dtype)
+        return to_arrays(images)
 
 
-class CdsmEngine(Engine):
+class CdsmEngine(MixingEngine[CdsmModel]):
     """Draws people as characters: each FFHQ crop by style mixing, pasted back as a head.
 
     Args:
         model: networks and characters.
-        detector: finds faces; None takes the default one on first use.
         bundle: whose small networks tell hair and hats when a head is pasted; None pastes by the
             drawing's silhouette.
-        level: m of cross-domain style mixing, 0 (all character) to num_ws (all photo).
-        trgb: replace the tRGB styles by the character's.
-        color: how far they are replaced, 0 to 1.
-        landmarks: name of the detector to take when `detector` is None.
-        offline: never fetch a detector's weights.
-        min_face: height in px of the smallest faces that are looked for; None takes a 120th of a
-            photograph's longest side, at least 24.
-        batch_size: faces drawn together.
+        options: as of `MixingEngine`.
     """
 
     name = "cdsm"
@@ -163,28 +140,10 @@ class CdsmEngine(Engine):
         self,
         model: CdsmModel,
         *,
-        detector: FaceDetector | None = None,
         bundle: str | os.PathLike[str] | None = None,
-        level: int = DEFAULT_LEVEL,
-        trgb: bool = True,
-        color: float = 1.0,
-        landmarks: str = "auto",
-        offline: bool = True,
-        min_face: float | None = None,
-        batch_size: int = 8,
+        **options: Any,
     ) -> None:
-        self.model, self.batch_size = model, batch_size
-        self.level, self.trgb, self.color = level, trgb, color
-        self._landmarks, self._min_face = landmarks, min_face
-
-        @cache  # shared by copies with other options
-        def find() -> FaceDetector:
-            if detector is not None:
-                return detector
-            device = str(model.device)
-            return get_detector(landmarks, device=device, offline=offline, min_face=min_face)
-
-        self._find = find
+        super().__init__(model, **options)
         self._occlusion = OcclusionMask()
 
         @cache
@@ -211,64 +170,17 @@ class CdsmEngine(Engine):
         model = CdsmModel.from_bundle(bundle, device=device, dtype=dtype)
         return cls(model, bundle=bundle, **options)
 
-    def mixing(self, *, level: int, trgb: bool = True, color: float = 1.0) -> CdsmEngine:
-        """The same engine with other options of mixing; networks and detector are shared."""
-        other = copy.copy(self)
-        other.level, other.trgb, other.color = level, trgb, color
-        return other
-
-    @property
-    def characters(self) -> tuple[str, ...]:
-        """Names in the look-up table."""
-        return self.model.table.names
-
-    @property
-    def detector(self) -> FaceDetector:
-        """The face detector, made on first use."""
-        return self._find()
-
-    def identity(self, character: str) -> dict[str, Any]:
-        """Networks, code and the detector's name."""
-        return {**self.model.identity(character), "landmarks": self._landmarks}
-
-    def settings(self) -> dict[str, Any]:
-        """The mixing, and what it is computed in."""
-        return {
-            "level": self.level,
-            "trgb": self.trgb,
-            "color": self.color,
-            "min_face": self._min_face,
-            "landmarks": self.detector.name,
-            "device": str(self.model.device),
-            "dtype": str(self.model.dtype),
-        }
-
     def region(self, rgb: RGB, face: Face) -> Alignment:
         """FFHQ crop of the face at the generator's resolution."""
         return align(rgb, face, self.model.generator.resolution)
 
-    def encode(self, regions: Sequence[Alignment]) -> Points:
-        """w+ (N, num_ws, w_dim)."""
-        parts = [
-            self.model.encode([region.image for region in part]).cpu().numpy()
-            for part in chunks(regions, self.batch_size)
-        ]
-        return f32(np.concatenate(parts))
+    def _codes(self, faces: Sequence[RGB]) -> Tensor:
+        return self.model.encode(faces)
 
-    def render(
-        self, regions: Sequence[Alignment], codes: Points, characters: Sequence[str]
-    ) -> list[RGB]:
-        """Drawings at the generator's resolution."""
-        drawn: dict[int, RGB] = {}
-        for name in sorted(set(characters)):
-            rows = [row for row, wanted in enumerate(characters) if wanted == name]
-            for part in chunks(rows, self.batch_size):
-                w_plus = torch.from_numpy(codes[part]).to(self.model.device)
-                toons = self.model.render(
-                    w_plus, name, level=self.level, trgb=self.trgb, color=self.color
-                )
-                drawn.update(zip(part, toons, strict=True))
-        return [drawn[row] for row in range(len(characters))]
+    def _render(self, images: Sequence[RGB], w_plus: Tensor, character: str) -> list[RGB]:
+        return self.model.render(
+            w_plus, character, level=self.level, trgb=self.trgb, color=self.color
+        )
 
     def paste(self, rgb: RGB, toon: RGB, region: Alignment) -> RGB:
         """The drawing's whole head on the person's neck, where the bundle holds the networks that
@@ -289,14 +201,9 @@ class CdsmEngine(Engine):
         return silhouette_mask(matte)
 
 
-def chunks(items: Sequence[T], size: int) -> list[Sequence[T]]:
-    """`items` in parts of at most `size`."""
-    return [items[start : start + size] for start in range(0, len(items), max(size, 1))]
-
-
-def _to_tensor(crop: RGB, size: int) -> Tensor:
+def _resized(crop: RGB, size: int) -> Tensor:
     """(H, W, 3) uint8 → (1, 3, size, size) in [-1, 1]."""
-    x = torch.from_numpy(np.ascontiguousarray(crop)).permute(2, 0, 1)[None].float() / 127.5 - 1
+    x = to_tensor(crop)
     if x.shape[-2:] == (size, size):
         return x
     shrinking = min(x.shape[-2:]) >= size
@@ -306,10 +213,3 @@ def _to_tensor(crop: RGB, size: int) -> Tensor:
         mode="area" if shrinking else "bilinear",
         align_corners=None if shrinking else False,
     )
-
-
-def _to_arrays(images: Tensor) -> list[RGB]:
-    """(B, 3, H, W) in [-1, 1] → B arrays (H, W, 3) uint8."""
-    check_finite(images)
-    x = (images.float().clamp(-1, 1) * 127.5 + 127.5).round().to(torch.uint8)
-    return list(x.permute(0, 2, 3, 1).cpu().numpy())

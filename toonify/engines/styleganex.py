@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 from collections.abc import Sequence
-from contextlib import AbstractContextManager, nullcontext
-from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -19,10 +16,9 @@ from toonify.bundle import FRAMES, bundle_folder, load_frame_parts, part_path, r
 from toonify.cdsm import DEFAULT_LEVEL, cross_domain_styles
 from toonify.checkpoints import generator_hash, load_networks
 from toonify.device import pick_device
-from toonify.engines.base import Engine
-from toonify.engines.cdsm import chunks
+from toonify.engines.mixing import MixingEngine, MixingModel
 from toonify.errors import InputError, ModelError, UsageError
-from toonify.faces import Alignment, Face, FaceDetector, align, get_detector
+from toonify.faces import Alignment, Face, align
 from toonify.faces.alignment import ffhq_quad
 from toonify.faces.types import RGB, Points, f32
 from toonify.inversion.latents import fit_codes
@@ -31,7 +27,7 @@ from toonify.models.encoders.styleganex import STRIDE, StyleGANEXEncoder, compos
 from toonify.models.generators.stylegan2 import StyleGAN2Layers
 from toonify.models.generators.styleganex import StyleGANEXGenerator
 from toonify.names import unknown_name
-from toonify.tuning import choose_dtype
+from toonify.utils.tensors import stacked, to_arrays
 
 FACE = 256  # px, side of the aligned crops that w+ is read from
 REACH = 1.5  # side of the part that is drawn, in sides of the face's FFHQ crop
@@ -41,7 +37,7 @@ SEEN = (9.0, 26.0)  # levels of difference from the frame that begin to count, a
 CLOSE = 0.035  # of its side: gaps in a drawing up to this wide are drawn too
 
 
-class StyleGANEXModel:
+class StyleGANEXModel(MixingModel):
     """A StyleGANEX encoder and generator that draw the people of frames.
 
     Args:
@@ -65,8 +61,6 @@ class StyleGANEXModel:
         device: str | torch.device = "auto",
         dtype: str = "auto",
     ) -> None:
-        self.device = pick_device(device)
-        self.dtype = choose_dtype(dtype, self.device, generator, encoder)
         if encoder.label_channels or encoder.has_direction or not len(encoder.net.fusion):
             raise ModelError(
                 "the encoder was not trained to toonify frames",
@@ -74,12 +68,8 @@ class StyleGANEXModel:
             )
         if encoder.feature_channels != generator.channels[4]:
             raise ModelError("the encoder was trained for another generator")
-        self.network, self.encoder = StyleGANEXGenerator(generator), encoder
-        self.table, self._style = table, style
-        self._hashes: dict[str, str] = {}
-        for module in (self.network, encoder):
-            module.eval().requires_grad_(False)
-            module.to(self.device).to(memory_format=torch.channels_last)
+        self.network, self.encoder, self._style = StyleGANEXGenerator(generator), encoder, style
+        super().__init__(self.network, encoder, table, device=device, dtype=dtype)
 
     @classmethod
     def from_bundle(
@@ -136,23 +126,15 @@ class StyleGANEXModel:
         """What frames can be drawn as."""
         return (self._style,) if self.table is None else self.table.names
 
-    def identity(self, character: str) -> dict[str, str]:
-        """What tells drawings of a character by these networks from others, JSON-able."""
-        if not self._hashes:
-            self._hashes = {
-                "generator": generator_hash(self.network.base),
-                "encoder": generator_hash(self.encoder),
-            }
-        if self.table is None:
-            return self._hashes | {"code": character}
-        code = self.table[character].w_plus.float().cpu().numpy().tobytes()
-        return self._hashes | {"code": hashlib.sha256(code).hexdigest()}
+    def _network_hashes(self) -> dict[str, str]:
+        hashes = {"generator": generator_hash(self.network.base)}
+        return hashes | {"encoder": generator_hash(self.encoder)}
 
     @torch.inference_mode()
     def encode(self, faces: Sequence[RGB]) -> Tensor:
         """Aligned crops (256, 256, 3) uint8 → w+ (B, num_ws, w_dim) float32."""
-        images = self._tensor(faces)
-        with self._autocast():
+        images = stacked(faces).to(self.device)
+        with self.autocast():
             codes = self.encoder.encode(images).float()
         return fit_codes(codes, self.network.num_ws)
 
@@ -197,68 +179,26 @@ class StyleGANEXModel:
                 trgb=trgb and self.encoder.heads,
                 color=color,
             )
-        images = self._tensor(frames)
+        images = stacked(frames).to(self.device)
         if images.shape[2] % STRIDE or images.shape[3] % STRIDE:
             raise UsageError(f"frames must be multiples of {STRIDE} px")
-        with self._autocast():
+        with self.autocast():
             drawn, matte = self.encoder.draw(self.network, images, styles, noise="zero")
         if matte is not None:
             drawn = composite(drawn.float(), images, matte.float())
-        pixels = (drawn.float().clamp(-1, 1) * 127.5 + 127.5).round().to(torch.uint8)
-        return list(pixels.permute(0, 2, 3, 1).cpu().numpy())
-
-    def _tensor(self, images: Sequence[RGB]) -> Tensor:
-        stacked = torch.from_numpy(np.ascontiguousarray(np.stack(images)))
-        return stacked.permute(0, 3, 1, 2).to(self.device).float() / 127.5 - 1
-
-    def _autocast(self) -> AbstractContextManager[object]:
-        if self.dtype == torch.float32:
-            return nullcontext()
-        return torch.autocast(self.device.type, self.dtype)
+        return to_arrays(drawn)
 
 
-class StyleGANEXEngine(Engine):
+class StyleGANEXEngine(MixingEngine[StyleGANEXModel]):
     """Draws people where they stand in a frame, by StyleGANEX's encoder and generator.
 
     A region is not turned and not aligned, so the landmarks' noise moves nothing; where the
-    network leaves the frame alone, the frame's own pixels stay.
-
-    Args:
-        model: networks and characters.
-        detector: finds faces; None takes the default one on first use.
-        level, trgb, color: as in `CdsmEngine`; only where the model `mixes`.
-        landmarks, offline, min_face: as in `CdsmEngine`.
-        batch_size: regions drawn together.
+    network leaves the frame alone, the frame's own pixels stay. Arguments are those of
+    `MixingEngine`; `level`, `trgb` and `color` count where the model `mixes`.
     """
 
     name = "styleganex"
     keeps_code = True
-
-    def __init__(
-        self,
-        model: StyleGANEXModel,
-        detector: FaceDetector | None = None,
-        *,
-        level: int = DEFAULT_LEVEL,
-        trgb: bool = True,
-        color: float = 1.0,
-        landmarks: str = "auto",
-        offline: bool = True,
-        min_face: float | None = None,
-        batch_size: int = 8,
-    ) -> None:
-        self.model, self.batch_size = model, batch_size
-        self._landmarks, self._min_face = landmarks, min_face
-
-        @cache  # shared by copies with other options
-        def find() -> FaceDetector:
-            if detector is not None:
-                return detector
-            device = str(model.device)
-            return get_detector(landmarks, device=device, offline=offline, min_face=min_face)
-
-        self._find = find
-        self.level, self.trgb, self.color = level, trgb, color
 
     @classmethod
     def from_bundle(
@@ -285,32 +225,6 @@ class StyleGANEXEngine(Engine):
             model = StyleGANEXModel.from_bundle(bundle, device=device, dtype=dtype)
         return cls(model, **options)
 
-    @property
-    def characters(self) -> tuple[str, ...]:
-        """What frames can be drawn as."""
-        return self.model.characters
-
-    @property
-    def detector(self) -> FaceDetector:
-        """The face detector, made on first use."""
-        return self._find()
-
-    def identity(self, character: str) -> dict[str, Any]:
-        """Networks, code and the detector's name."""
-        return {**self.model.identity(character), "landmarks": self._landmarks}
-
-    def settings(self) -> dict[str, Any]:
-        """The mixing, and what it is computed in."""
-        return {
-            "level": self.level,
-            "trgb": self.trgb,
-            "color": self.color,
-            "min_face": self._min_face,
-            "landmarks": self.detector.name,
-            "device": str(self.model.device),
-            "dtype": str(self.model.dtype),
-        }
-
     def region(self, rgb: RGB, face: Face) -> Alignment:
         """An upright square around the head, its face as large as in training."""
         quad = ffhq_quad(face).astype(np.float64)
@@ -326,39 +240,16 @@ class StyleGANEXEngine(Engine):
             raise InputError("a face lies outside the picture")
         return Alignment(image=_cut(rgb, matrix, size), matrix=matrix, face=face)
 
-    def encode(self, regions: Sequence[Alignment]) -> Points:
-        """w+ (N, num_ws, w_dim) of the aligned faces."""
-        crops = []
-        for region in regions:
-            face = region.face
-            moved = Face(
-                box=f32(region.to_crop(face.box.reshape(2, 2)).ravel()),
-                score=face.score,
-                points5=region.to_crop(face.points5),
-                points68=None if face.points68 is None else region.to_crop(face.points68),
-            )
-            crops.append(align(region.image, moved, FACE).image)
-        return f32(self.model.encode(crops).cpu().numpy())
+    def _face(self, region: Alignment) -> RGB:
+        return align(region.image, region.face_in_crop, FACE).image
 
-    def render(
-        self, regions: Sequence[Alignment], codes: Points, characters: Sequence[str]
-    ) -> list[RGB]:
-        """The regions, drawn."""
-        drawn: dict[int, RGB] = {}
-        for name in sorted(set(characters)):
-            rows = [row for row, wanted in enumerate(characters) if wanted == name]
-            for part in chunks(rows, self.batch_size):
-                w_plus = torch.from_numpy(codes[part]).to(self.model.device)
-                toons = self.model.render(
-                    [regions[row].image for row in part],
-                    w_plus,
-                    name,
-                    level=self.level,
-                    trgb=self.trgb,
-                    color=self.color,
-                )
-                drawn.update(zip(part, toons, strict=True))
-        return [drawn[row] for row in range(len(characters))]
+    def _codes(self, faces: Sequence[RGB]) -> Tensor:
+        return self.model.encode(faces)
+
+    def _render(self, images: Sequence[RGB], w_plus: Tensor, character: str) -> list[RGB]:
+        return self.model.render(
+            images, w_plus, character, level=self.level, trgb=self.trgb, color=self.color
+        )
 
     def matte(self, region: Alignment, toon: RGB) -> Points:
         """Where the drawing differs from the frame, the face's own part of it without holes."""

@@ -15,6 +15,7 @@ from toonify.checkpoints.download import obtain
 from toonify.errors import ModelError
 from toonify.evaluation.metrics import Features
 from toonify.metrics.lpips import PerceptualLoss
+from toonify.utils.tensors import to_tensor
 
 INCEPTION_SIZE = 299
 VGG_SIZE = 224
@@ -140,5 +141,5 @@ class _VggTop(nn.Module):
 
 def _resized(picture: np.ndarray, size: int) -> Tensor:
     """(H, W, 3) uint8 → (1, 3, size, size) in [-1, 1], bilinear as FID has it, antialiased."""
-    x = torch.from_numpy(np.array(picture)).permute(2, 0, 1)[None].float() / 127.5 - 1
+    x = to_tensor(picture)
     return F.interpolate(x, size=(size, size), mode="bilinear", align_corners=False, antialias=True)

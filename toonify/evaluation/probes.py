@@ -19,6 +19,7 @@ from toonify.evaluation.heads import Head, compare_heads, see_head
 from toonify.faces.mesh import FaceMeasures, FaceMesh
 from toonify.faces.parsing import FaceParser
 from toonify.metrics.lpips import PerceptualLoss
+from toonify.utils.tensors import to_tensor
 
 LPIPS_SIZE = 256
 NOSE_TIP = 1  # of the mesh's 468 points
@@ -87,8 +88,7 @@ class Probes:
     @torch.inference_mode()
     def look(self, picture: np.ndarray) -> Look:
         """One (H, W, 3) uint8 RGB picture: an FFHQ-aligned photo, or a drawing of it."""
-        x = torch.from_numpy(np.array(picture)).permute(2, 0, 1)[None]
-        x = x.to(self.device).float() / 127.5 - 1
+        x = to_tensor(picture).to(self.device)
         small = F.interpolate(
             x, size=(LPIPS_SIZE,) * 2, mode="bilinear", align_corners=False, antialias=True
         )

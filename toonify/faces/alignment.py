@@ -42,6 +42,17 @@ class Alignment:
         """Crop points (N, 2) in photo px."""
         return f32(points @ self.matrix[:, :2].T + self.matrix[:, 2])
 
+    @property
+    def face_in_crop(self) -> Face:
+        """The face as it lies in the crop."""
+        face = self.face
+        return Face(
+            box=f32(self.to_crop(face.box.reshape(2, 2)).ravel()),
+            score=face.score,
+            points5=self.to_crop(face.points5),
+            points68=None if face.points68 is None else self.to_crop(face.points68),
+        )
+
 
 def ffhq_quad(face: Face) -> Points:
     """(4, 2) corners of the FFHQ crop in photo px: top left, bottom left, bottom right, top right.

@@ -7,12 +7,11 @@ from typing import Literal
 
 import cv2
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional as F
 
-from toonify.errors import InputError, ModelError
+from toonify.errors import InputError
 from toonify.faces import Face, FaceDetector, align
 from toonify.models.encoders.psp import INPUT_SIZE
 from toonify.models.encoders.styleganex import STRIDE
@@ -111,32 +110,6 @@ def lowered(rgb: RGB, factor: int) -> RGB:
     times = max(1, factor // 4)  # the published answer is four times the frame
     small = resize(rgb, max(1, height // times), max(1, width // times))
     return resize(small, height, width)
-
-
-def to_tensor(rgb: RGB) -> Tensor:
-    """(H, W, 3) uint8 → (1, 3, H, W) in [-1, 1]."""
-    return torch.tensor(rgb).permute(2, 0, 1)[None].float() / 127.5 - 1
-
-
-def to_rgb(images: Tensor) -> RGB:
-    """(1, 3, H, W) in about [-1, 1] → (H, W, 3) uint8.
-
-    Raises:
-        ModelError: the picture is not finite.
-    """
-    image = images[0].detach().float()
-    check_finite(image)
-    pixels = (image.clamp(-1, 1) * 127.5 + 127.5).round().to(torch.uint8)
-    return np.asarray(pixels.permute(1, 2, 0).cpu().numpy())
-
-
-def check_finite(images: Tensor) -> None:
-    """ModelError where a network's pictures hold NaN or infinity: black, and no picture."""
-    if not images.isfinite().all():
-        raise ModelError(
-            "the model's picture is not finite",
-            hint="Get the model again, or use `dtype` float32.",
-        )
 
 
 def pad_to_stride(frame: Tensor) -> Tensor:

@@ -11,12 +11,13 @@ from torch.func import functional_call
 from torch.nn import functional as F
 
 from toonify.errors import ModelError
-from toonify.inversion.frames import AlignedInput, pad_to_stride, to_tensor
+from toonify.inversion.frames import AlignedInput, pad_to_stride
 from toonify.inversion.latents import Latents, fit_codes
 from toonify.models.base import Encoder, Generator
 from toonify.models.encoders.styleganex import STRIDE, StyleGANEXEncoder
 from toonify.models.generators.stylegan2 import StyleGAN2Layers
 from toonify.models.generators.styleganex import FEATURE_RESOLUTION, StyleGANEXGenerator
+from toonify.utils.tensors import to_tensor
 
 
 class FaceModel:

@@ -15,13 +15,14 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from toonify.inversion.frames import AlignedInput, pad_to_stride, to_tensor
+from toonify.inversion.frames import AlignedInput, pad_to_stride
 from toonify.inversion.latents import Latents
 from toonify.inversion.model import FaceModel
 from toonify.inversion.noise_maps import NoiseMaps
 from toonify.metrics.lpips import PerceptualLoss
 from toonify.models.base import Generator
 from toonify.models.generators.styleganex import StyleGANEXGenerator
+from toonify.utils.tensors import to_tensor
 
 Progress = Callable[[int, int, float], None]  # step, steps, loss
 

@@ -20,6 +20,7 @@ from toonify.errors import ModelError, UsageError
 from toonify.inversion.noise_maps import NoiseMaps
 from toonify.metrics.lpips import PerceptualLoss, resize_for_loss
 from toonify.models.base import Generator
+from toonify.utils.tensors import to_float, to_uint8
 
 # Where projections start; "both" projects twice and keeps each image's better result.
 Start = Literal["average", "encoder", "both"]
@@ -98,16 +99,6 @@ class Inversion:
     reconstructions: Tensor
     indices: list[int]
     started_from: list[str]
-
-
-def to_uint8(images: Tensor) -> Tensor:
-    """(B, 3, H, W) in [-1, 1] → uint8, clamped."""
-    return images.float().add(1).mul(127.5).round().clamp(0, 255).to(torch.uint8)
-
-
-def to_float(images: Tensor) -> Tensor:
-    """uint8 (B, 3, H, W) → float32 in [-1, 1]."""
-    return images.float() / 127.5 - 1
 
 
 @torch.no_grad()

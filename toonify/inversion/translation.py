@@ -16,19 +16,12 @@ from torch.nn import functional as F
 
 from toonify.errors import InputError, ModelError, UsageError
 from toonify.faces.celeba import CELEBA, HeadLabeler
-from toonify.inversion.frames import (
-    MOST_PIXELS,
-    RGB,
-    SMALLEST,
-    AlignedInput,
-    pad_to_stride,
-    resize,
-    to_tensor,
-)
+from toonify.inversion.frames import MOST_PIXELS, RGB, SMALLEST, AlignedInput, pad_to_stride, resize
 from toonify.inversion.latents import Latents, fit_codes
 from toonify.inversion.model import FaceModel
 from toonify.models.base import Noise
 from toonify.models.encoders.styleganex import StyleGANEXEncoder
+from toonify.utils.tensors import to_tensor
 
 Task = Literal["super-resolution", "sketch", "mask", "edit", "toonify"]
 FrameTask = Literal["super-resolution", "edit", "toonify"]

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from toonify.checkpoints import generator_hash
 from toonify.errors import InputError, ToonifyError
-from toonify.inversion.projector import Encode, ProjectionSettings, Start, to_uint8
+from toonify.inversion.projector import Encode, ProjectionSettings, Start
 from toonify.lut import Character, CharacterTable
 from toonify.metrics.lpips import PerceptualLoss
 from toonify.models.base import Generator
@@ -27,6 +27,7 @@ from toonify.training.characters.store import (
     store_inversion,
     thumbnails,
 )
+from toonify.utils.tensors import to_uint8
 
 __all__ = [
     "StoredInversion",

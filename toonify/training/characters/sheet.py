@@ -14,13 +14,13 @@ from torch import Tensor
 
 from toonify.cdsm import cross_domain_styles
 from toonify.errors import ToonifyError
-from toonify.inversion.projector import to_uint8
 from toonify.lut import Character, CharacterTable
 from toonify.models.base import Generator
 from toonify.reports.page import Page, embedded
 from toonify.sheet import SheetWriter
 from toonify.training.characters.store import THUMBNAIL, StoredInversion, StoreError
 from toonify.utils.atomic import write_text
+from toonify.utils.tensors import to_uint8
 
 _LEVEL = 6  # the default of `stylize`
 _PAIRS = 12  # of a character on the page

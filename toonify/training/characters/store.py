@@ -12,8 +12,9 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from toonify.errors import InputError
-from toonify.inversion.projector import Inversion, to_float, to_uint8
+from toonify.inversion.projector import Inversion
 from toonify.utils.atomic import write_bytes
+from toonify.utils.tensors import to_float, to_uint8
 
 THUMBNAIL = 128  # pixels, of previews and of the pictures kept beside the codes
 

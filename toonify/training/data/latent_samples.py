@@ -14,6 +14,7 @@ from toonify.checkpoints import generator_hash
 from toonify.errors import InputError
 from toonify.models.base import Generator
 from toonify.utils.atomic import replacing
+from toonify.utils.tensors import to_float, to_uint8
 
 MIXED = 0.3
 GENERATOR = "generator.txt"  # whose faces they are, by `generator_hash`
@@ -49,7 +50,7 @@ class PairSet:
         if w.ndim == 2:
             w = w[:, None].expand(-1, self._num_ws, -1)
         images = torch.from_numpy(np.asarray(self._images[index.numpy()]))
-        return w[:, : self._num_ws], images.permute(0, 3, 1, 2).float() / 127.5 - 1
+        return w[:, : self._num_ws], to_float(images.permute(0, 3, 1, 2))
 
     @classmethod
     def load(
@@ -160,7 +161,7 @@ def sample_pairs(
         n = min(batch, count - start)
         w_plus = draw_codes(generator, n, random, mixed=mixed)
         codes[start : start + n] = w_plus.half().cpu().numpy()
-        rendered = (render(generator, w_plus, size=size) * 127.5 + 127.5).round().byte()
+        rendered = to_uint8(render(generator, w_plus, size=size))
         images[start : start + n] = rendered.permute(0, 2, 3, 1).cpu().numpy()
         if progress:
             progress(start + n)

@@ -19,6 +19,7 @@ from toonify.faces.types import RGB
 from toonify.media.images import Image, iter_images, read_image
 from toonify.training.data.drawings import check_enough, prepare
 from toonify.utils.atomic import Temporary, write_text
+from toonify.utils.tensors import to_float
 
 SMALLEST_FACE = 64  # px across the crop; below that there is nothing to learn from
 Cut = Callable[[Image, int], RGB]
@@ -44,7 +45,7 @@ class PhotoSet:
     def batch(self, index: Tensor) -> Tensor:
         """Images (B, 3, S, S) in [-1, 1]."""
         images = torch.from_numpy(np.asarray(self.images[index.numpy()]))
-        return images.permute(0, 3, 1, 2).float() / 127.5 - 1
+        return to_float(images.permute(0, 3, 1, 2))
 
 
 def load_photos(

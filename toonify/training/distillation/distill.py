@@ -20,7 +20,6 @@ from torch import Tensor, nn
 
 from toonify.checkpoints import save_generator
 from toonify.errors import UsageError
-from toonify.inversion.projector import to_uint8
 from toonify.metrics.lpips import PerceptualLoss
 from toonify.models.base import Generator
 from toonify.models.generators.stylegan2 import StyleGAN2Generator, StyleGAN2Layers, channel_table
@@ -30,6 +29,7 @@ from toonify.training.core.patches import PatchDiscriminator, discriminator_loss
 from toonify.training.core.runs import RunFolder
 from toonify.training.encoders.data import Pairs
 from toonify.training.finetune.paired_step import detail_crop, drawing_losses
+from toonify.utils.tensors import to_uint8
 
 COARSE = 32  # resolution of the first part
 SAME_W = 0.02  # by which mean codes may differ, of checkpoints in float16

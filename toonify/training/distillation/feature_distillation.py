@@ -16,7 +16,6 @@ import torch
 from torch import Tensor, nn
 
 from toonify.errors import UsageError
-from toonify.inversion.projector import to_uint8
 from toonify.models.base import Generator
 from toonify.models.generators.hybrid import JUNCTION, HybridGenerator
 from toonify.models.generators.mobile import MobileGenerator
@@ -34,6 +33,7 @@ from toonify.training.distillation.least_squares_init import (
     teacher_images,
     transplant,
 )
+from toonify.utils.tensors import to_uint8
 
 COARSE = 16  # resolution of the first part
 HINTS = (8, 16)  # resolutions whose features are read off on the way

@@ -5,10 +5,10 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from toonify.inversion.projector import to_uint8
 from toonify.training.encoders.data import Batch, EncoderData
 from toonify.training.encoders.losses import EncoderLoss
 from toonify.training.encoders.variants import TrainableEncoder, inputs
+from toonify.utils.tensors import to_uint8
 
 TOGETHER = 8
 SHOWN = 12

@@ -12,7 +12,6 @@ from torch import Tensor, nn
 from torch.func import functional_call
 
 from toonify.errors import UsageError
-from toonify.inversion.projector import to_float, to_uint8
 from toonify.models.base import Generator
 from toonify.models.discriminators import StyleGAN2Discriminator
 from toonify.models.generators.stylegan2 import channel_table
@@ -28,6 +27,7 @@ from toonify.training.core.losses import (
 )
 from toonify.training.core.optim import rms_scaled_adam
 from toonify.training.finetune.adversarial_config import FREE, FinetuneConfig
+from toonify.utils.tensors import to_float, to_uint8
 
 G = TypeVar("G", bound=Generator)
 

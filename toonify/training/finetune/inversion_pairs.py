@@ -11,6 +11,7 @@ from torch import Tensor
 from toonify.errors import UsageError
 from toonify.metrics.lpips import PerceptualLoss
 from toonify.models.base import Generator
+from toonify.utils.tensors import to_float
 
 
 def invert_to_w(
@@ -43,7 +44,7 @@ def invert_to_w(
     deviation = w_deviation(generator)
     found = []
     for first in range(0, len(drawings), batch_size):
-        images = drawings[first : first + batch_size].float() / 127.5 - 1
+        images = to_float(drawings[first : first + batch_size])
         target = F.interpolate(images.to(generator.w_avg.device), size=(size, size), mode="area")
         with torch.no_grad():
             wanted = perceptual.features(target)
@@ -105,7 +106,7 @@ class InvertedPairs:
     def batch(self, index: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         faces = self._codes[index][:, None].expand(-1, self._num_ws, -1)
         styles = self._style[index][:, None].expand(-1, self._num_ws, -1)
-        return faces, styles, self._drawings[index].float() / 127.5 - 1
+        return faces, styles, to_float(self._drawings[index])
 
 
 @torch.no_grad()

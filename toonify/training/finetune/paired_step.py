@@ -12,12 +12,12 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from toonify.errors import UsageError
-from toonify.inversion.projector import to_uint8
 from toonify.metrics.lpips import PerceptualLoss
 from toonify.models.base import Generator
 from toonify.models.layer_swap import tensor_resolutions
 from toonify.training.core.optim import rms_scaled_adam
 from toonify.training.core.patches import PatchDiscriminator, discriminator_loss, generator_losses
+from toonify.utils.tensors import to_uint8
 
 G = TypeVar("G", bound=Generator)
 

@@ -21,7 +21,7 @@ from torch import Tensor
 
 from toonify.checkpoints import generator_hash, save_generator
 from toonify.errors import InputError, UsageError
-from toonify.inversion.projector import Encode, to_float
+from toonify.inversion.projector import Encode
 from toonify.metrics.lpips import PerceptualLoss
 from toonify.models.base import Generator
 from toonify.models.discriminators import StyleGAN2Discriminator
@@ -40,6 +40,7 @@ from toonify.training.finetune.adversarial import (
 from toonify.training.finetune.inversion_pairs import InvertedPairs, invert_to_w, w_deviation
 from toonify.training.finetune.paired import PairedConfig, finetune_paired
 from toonify.utils.atomic import write_bytes
+from toonify.utils.tensors import to_float
 
 G = TypeVar("G", bound=Generator)
 Objective = Literal["paired", "adversarial", "both"]

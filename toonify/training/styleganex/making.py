@@ -21,6 +21,7 @@ from toonify.training.encoders.data import resized
 from toonify.training.styleganex.cutouts import write_faces, write_index
 from toonify.utils.marks import stamp
 from toonify.utils.outputs import InputFiles, check_output
+from toonify.utils.tensors import to_arrays
 
 SIZE = 256
 CHIN = 0.885  # of an FFHQ crop
@@ -60,8 +61,8 @@ def make_cutouts(
             stop = min(start + TOGETHER, count)
             codes = draw_codes(faces, stop - start, random)
             pictures = resized(render(faces, codes, size=SIZE), SIZE)
-            pixels = (pictures * 127.5 + 127.5).round().byte().permute(0, 2, 3, 1).cpu().numpy()
-            codes = toonifier.model.encode(list(pixels))
+            pixels = to_arrays(pictures)
+            codes = toonifier.model.encode(pixels)
             for offset, picture in enumerate(pixels):
                 number = start + offset
                 images[number], opacities[number] = picture, matte(picture)

@@ -20,6 +20,7 @@ from toonify.training.styleganex.batch import FrameBatch
 from toonify.training.styleganex.compose import Scene, compose
 from toonify.training.styleganex.cutouts import CutoutSet
 from toonify.training.styleganex.warps import random_warp, warped
+from toonify.utils.tensors import stacked, to_float
 
 SIZE = 256
 TILT, ZOOM, SHIFT = 25.0, 0.35, 0.35  # of unaligned frames
@@ -129,7 +130,7 @@ class FaceDrawings:
     def _batch(self, index: Tensor, random: torch.Generator) -> FrameBatch:
         rows = index.numpy()
         faces = torch.from_numpy(np.asarray(self._faces[rows])).permute(0, 3, 1, 2)
-        faces = resized(faces.float() / 127.5 - 1, SIZE)
+        faces = resized(to_float(faces), SIZE)
         drawings = torch.from_numpy(np.asarray(self._drawings[rows]))[:, None]
         if self._labels > 1:
             layers = F.one_hot(drawings[:, 0].long(), self._labels).permute(0, 3, 1, 2).float()
@@ -246,8 +247,8 @@ class ComposedFrames:
             others = self._of[self._cutouts[number].character]
             frames.append(compose(self._cutouts, number, others, scene, seed))
         return FrameBatch(
-            _stack([frame.source for frame in frames]),
-            _stack([frame.target for frame in frames]),
+            stacked([frame.source for frame in frames]),
+            stacked([frame.target for frame in frames]),
             codes=self._codes[[frame.character for frame in frames]],
             matte=torch.from_numpy(np.stack([frame.matte for frame in frames]))[:, None],
         )
@@ -260,7 +261,3 @@ class ComposedFrames:
     def held_out(self) -> FrameBatch:
         numbers = list(range(self._count, len(self._cutouts)))
         return self._batch(numbers, list(range(len(numbers))), self._scene)
-
-
-def _stack(images: list[RGB]) -> Tensor:
-    return torch.from_numpy(np.stack(images)).permute(0, 3, 1, 2).float() / 127.5 - 1

@@ -14,7 +14,6 @@ from torch import Tensor, nn
 
 from toonify.errors import UsageError
 from toonify.inversion.optimize import fit_size
-from toonify.inversion.projector import to_uint8
 from toonify.metrics.lpips import PerceptualLoss
 from toonify.models.encoders.styleganex import StyleGANEXEncoder, composite
 from toonify.models.generators.stylegan2 import StyleGAN2Layers
@@ -28,6 +27,7 @@ from toonify.training.styleganex.crops import telling_crops
 from toonify.training.styleganex.hints import code_loss, deviation_of_w, feature_loss
 from toonify.training.styleganex.tasks import Task
 from toonify.training.styleganex.warps import random_warp, unwarped, warped
+from toonify.utils.tensors import to_uint8
 
 _MATCHING = 4.0  # feature matching against the adversarial loss
 _RIM = 0.03  # of a frame's side, around what is to be drawn, where the drawing is compared too
