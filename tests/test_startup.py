@@ -9,7 +9,7 @@ import pytest
 FACE = Path(__file__).parents[1] / "examples" / "faces" / "01.jpg"
 WITHOUT_TORCH = (
     "toonify",
-    "toonify.batch",
+    "toonify.stylize.batch",
     "toonify.bundle",
     "toonify.checkpoints",
     "toonify.checkpoints.cache",
@@ -17,10 +17,10 @@ WITHOUT_TORCH = (
     "toonify.faces",
     "toonify.faces.mesh",
     "toonify.faces.person",
-    "toonify.jobs",
+    "toonify.stylize.jobs",
     "toonify.media.images",
     "toonify.portrait.engine",
-    "toonify.sheet",
+    "toonify.reports.sheet",
 )
 HEAVY = ("torch", "torchvision", "lpips", "face_alignment", "scipy", "ssl")
 

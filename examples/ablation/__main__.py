@@ -32,9 +32,9 @@ from toonify.evaluation import (
     summarise,
 )
 from toonify.faces import align
-from toonify.jobs import plan
 from toonify.media import read_image, write_image
-from toonify.sheet import SheetWriter
+from toonify.reports.sheet import SheetWriter
+from toonify.stylize.jobs import plan
 
 from .pages import ROOT, figures_table, labeled_grid, update_page, write_small
 from .variants import counts, levels, parts, projected

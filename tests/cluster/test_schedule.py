@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from toonify.batch_options import Result
 from toonify.cluster.schedule import AHEAD, MOST_LOSSES, WorkerLost, draw_on
-from toonify.jobs import Job
+from toonify.stylize.jobs import Job
+from toonify.stylize.options import Result
 
 
 class FakePool:

@@ -6,12 +6,12 @@ from dataclasses import replace
 import pytest
 
 from tests.fake_engine import FakeEngine, photo
-from toonify.batch import Batch
-from toonify.batch_options import Options
 from toonify.cluster.schedule import Task
 from toonify.cluster.worker import Orders, Worker
 from toonify.errors import InputError, ModelError, UsageError
-from toonify.jobs import plan
+from toonify.stylize.batch import Batch
+from toonify.stylize.jobs import plan
+from toonify.stylize.options import Options
 
 
 def identify(engine, name):

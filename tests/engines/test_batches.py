@@ -8,16 +8,16 @@ from PIL import Image
 
 from tests.fake_engine import FakeEngine, photo
 from tests.fake_portraits import FakePortraits
-from toonify.batch import Batch
-from toonify.batch_options import Options
 from toonify.engines.base import aligned_region
 from toonify.engines.combined import CombinedEngine
 from toonify.engines.portrait import StyleEngine
 from toonify.errors import UsageError
 from toonify.faces.alignment import aligned_face, ffhq_quad
-from toonify.jobs import plan
 from toonify.portrait import STYLES
 from toonify.portrait.backgrounds import fitted, parse_background
+from toonify.stylize.batch import Batch
+from toonify.stylize.jobs import plan
+from toonify.stylize.options import Options
 
 
 def run(engine, sources, output, *, sheet=False, mode="whole", **options):

@@ -14,10 +14,10 @@ from toonify.cli.align import parse_color
 from toonify.cli.common import hoist_globals
 from toonify.editing.edits import layer_range
 from toonify.errors import ToonifyError
-from toonify.jobs import read_list
 from toonify.lut import check_name
 from toonify.media.decoding import parse_pixels
 from toonify.portrait.backgrounds import parse_background
+from toonify.stylize.jobs import read_list
 from toonify.utils.text import json_line, visible
 from toonify.video import CharacterAssignment
 

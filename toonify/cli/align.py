@@ -203,7 +203,7 @@ def _targets(
     folder: Path, paths: list[Path], output: Path, overwrite: bool, reads: InputFiles
 ) -> dict[str, Path]:
     """The crop's file of each drawing by its name."""
-    from toonify.jobs import mirrored
+    from toonify.stylize.jobs import mirrored
 
     inside, outside = output.resolve(), folder.resolve()
     if inside == outside or inside.is_relative_to(outside) or outside.is_relative_to(inside):

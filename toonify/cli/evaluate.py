@@ -85,7 +85,7 @@ def evaluate(
     needs weights that can't be reached is left out, and the report says why. One photo that fails
     never stops the others; Ctrl-C finishes the photo in hand and keeps what is done.
     """
-    from toonify.jobs import STREAM, plan
+    from toonify.stylize.jobs import STREAM, plan
 
     settings = settings_of(ctx)
     if STREAM in photos:

@@ -184,7 +184,7 @@ def _write_curves(stem: Path, curves: dict[str, list[float]]) -> str:
 
 
 def photographs(inputs: list[Path], note: Callable[[str], None] = lambda line: None) -> list[Path]:
-    """Files as they are, and the photographs of folders, see `toonify.jobs.plan`.
+    """Files as they are, and the photographs of folders, see `toonify.stylize.jobs.plan`.
 
     Args:
         note: gets a line on what a folder holds that is left out.
@@ -192,7 +192,7 @@ def photographs(inputs: list[Path], note: Callable[[str], None] = lambda line: N
     Raises:
         InputError: a folder has none, or no file is there.
     """
-    from toonify.jobs import plan
+    from toonify.stylize.jobs import plan
 
     paths: list[Path] = []
     for item in inputs:

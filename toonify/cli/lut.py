@@ -69,7 +69,7 @@ def show(
 ) -> None:
     """Show where characters come from, and their previews."""
     from toonify.media.images import write_image
-    from toonify.sheet import preview_sheet
+    from toonify.reports.sheet import preview_sheet
 
     settings = settings_of(ctx)
     loaded = load_table(table)

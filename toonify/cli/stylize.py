@@ -62,9 +62,9 @@ from toonify.cli.styles import (
 from toonify.errors import InputError, ToonifyError, UsageError
 
 if TYPE_CHECKING:
-    from toonify.batch_options import Result
     from toonify.engines.base import Engine
-    from toonify.jobs import Job
+    from toonify.stylize.jobs import Job
+    from toonify.stylize.options import Result
     from toonify.utils.outputs import InputFiles
 
 
@@ -286,18 +286,18 @@ def stylize(
     the exit status is 1. Several styles and characters add their names (toon-mina.png), several
     faces with --crop --faces all their numbers (toon-face1.png).
     """
-    from toonify.batch import Batch
-    from toonify.batch_options import Options
     from toonify.cluster.ray_pool import RayPool, check_address
     from toonify.cluster.schedule import draw_on
     from toonify.cluster.worker import Orders
-    from toonify.jobs import STREAM, is_folder, plan
-    from toonify.manifest import Manifest
-    from toonify.naming import NameTemplate
-    from toonify.sheet import SheetWriter
+    from toonify.reports.sheet import SheetWriter
+    from toonify.stylize.batch import Batch
+    from toonify.stylize.jobs import STREAM, is_folder, plan
+    from toonify.stylize.manifest import Manifest
+    from toonify.stylize.naming import NameTemplate
+    from toonify.stylize.options import Options
+    from toonify.stylize.watching import watch as watched
     from toonify.utils.outputs import InputFiles, check_output
     from toonify.utils.streams import write_binary
-    from toonify.watching import watch as watched
 
     settings = settings_of(ctx)
     if cluster is not None:
@@ -566,7 +566,7 @@ def stylize(
 
 
 def _listed(source: str, null: bool) -> list[str]:
-    from toonify.jobs import STREAM, read_list
+    from toonify.stylize.jobs import STREAM, read_list
 
     if source == STREAM:
         return read_list(sys.stdin.buffer, "standard input", null=null)
@@ -624,8 +624,8 @@ def _refuse_idle_mixing(ctx: typer.Context, engine: Engine, mixing: dict[str, An
 
 def _identity(engine: Engine, name: str) -> Any:
     """What drawings under a name, or by rules, depend on."""
-    from toonify.batch import is_rule
     from toonify.engines.combined import CombinedEngine
+    from toonify.stylize.batch import is_rule
 
     if not is_rule(name):
         return engine.identity(name)

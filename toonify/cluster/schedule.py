@@ -7,8 +7,8 @@ from collections.abc import Callable, Generator, Iterable
 from dataclasses import dataclass, replace
 from typing import Protocol
 
-from toonify.batch_options import Result
-from toonify.jobs import Job
+from toonify.stylize.jobs import Job
+from toonify.stylize.options import Result
 
 CHUNK = 8  # photographs a task: what a lost worker costs
 AHEAD = 4  # chunks a worker that are begun before the first of them is told

@@ -8,10 +8,10 @@ from contextlib import closing
 from dataclasses import dataclass, replace
 from typing import Any
 
-from toonify.batch import Batch
-from toonify.batch_options import Options, Result
 from toonify.cluster.schedule import Task
 from toonify.errors import InputError, ModelError
+from toonify.stylize.batch import Batch
+from toonify.stylize.options import Options, Result
 from toonify.utils.outputs import InputFiles
 
 

@@ -17,7 +17,7 @@ from toonify.errors import InputError, ToonifyError
 from toonify.evaluation.gallery import Gallery
 from toonify.evaluation.probes import Probes
 from toonify.evaluation.run import Run, Subject
-from toonify.sheet import SheetWriter
+from toonify.reports.sheet import SheetWriter
 from toonify.utils.atomic import write_text
 
 

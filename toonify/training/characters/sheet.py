@@ -17,7 +17,7 @@ from toonify.errors import ToonifyError
 from toonify.lut import Character, CharacterTable
 from toonify.models.base import Generator
 from toonify.reports.page import Page, embedded
-from toonify.sheet import SheetWriter
+from toonify.reports.sheet import SheetWriter
 from toonify.training.characters.store import THUMBNAIL, StoredInversion, StoreError
 from toonify.utils.atomic import write_text
 from toonify.utils.tensors import to_uint8

@@ -3,7 +3,7 @@ import time
 
 import pytest
 
-from toonify.ahead import AHEAD, Ahead, Budget
+from toonify.stylize.ahead import AHEAD, Ahead, Budget
 
 
 def test_memory_is_granted_in_order_and_within_the_limit():

@@ -3,7 +3,7 @@ import pytest
 from PIL import Image
 
 from toonify.errors import InputError
-from toonify.sheet import HEADER, SheetWriter
+from toonify.reports.sheet import HEADER, SheetWriter
 
 
 def test_rows_end_up_where_they_belong(tmp_path):

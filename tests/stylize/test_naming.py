@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 
 from toonify.errors import UsageError
-from toonify.naming import NameTemplate
+from toonify.stylize.naming import NameTemplate
 
 
 def test_names_by_a_pattern():

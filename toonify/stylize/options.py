@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from toonify.naming import NameTemplate
+from toonify.stylize.naming import NameTemplate
 from toonify.utils import marks
 
 Mode = Literal["crop", "paste", "whole"]
@@ -42,7 +42,7 @@ class Options:
             not draw is never replaced, but by name.
         format: of what goes to stdout.
         batch_size: faces drawn together.
-        name: how drawings in a folder are called; None: see `toonify.jobs.numbered`.
+        name: how drawings in a folder are called; None: see `toonify.stylize.jobs.numbered`.
         fail_fast: stop at the first failure.
         max_failures: stop after so many.
     """

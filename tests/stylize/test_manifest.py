@@ -3,7 +3,7 @@ import json
 import pytest
 
 from toonify.errors import UsageError
-from toonify.manifest import Manifest
+from toonify.stylize.manifest import Manifest
 
 
 def lines(path):

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from toonify.errors import InputError
-from toonify.jobs import Job, folder_jobs
+from toonify.stylize.jobs import Job, folder_jobs
 
 INTERVAL = 2.0  # seconds between two looks
 

@@ -4,10 +4,10 @@ from itertools import chain
 import pytest
 
 from tests.fake_engine import FakeEngine, photo
-from toonify.batch import Batch
-from toonify.batch_options import Options
 from toonify.errors import InputError
-from toonify.watching import watch
+from toonify.stylize.batch import Batch
+from toonify.stylize.options import Options
+from toonify.stylize.watching import watch
 
 
 def looks(folder, output, events, **options):

@@ -5,12 +5,12 @@ import pytest
 from PIL import Image
 
 from tests.fake_engine import FakeEngine, color, photo
-from toonify.ahead import Budget
-from toonify.batch import Batch
-from toonify.batch_options import Options
 from toonify.errors import UsageError
-from toonify.jobs import plan
-from toonify.naming import NameTemplate
+from toonify.stylize.ahead import Budget
+from toonify.stylize.batch import Batch
+from toonify.stylize.jobs import plan
+from toonify.stylize.naming import NameTemplate
+from toonify.stylize.options import Options
 
 
 @pytest.fixture
@@ -312,7 +312,7 @@ def test_names_by_a_pattern(engine, tmp_path):
 
 def test_memory_is_bounded_by_megapixels(engine, tmp_path, monkeypatch):
     """Large photos whose drawings need them whole are drawn before the batch is full."""
-    monkeypatch.setattr("toonify.batch.Budget", lambda: Budget(1e-3))  # two of them
+    monkeypatch.setattr("toonify.stylize.batch.Budget", lambda: Budget(1e-3))  # two of them
     for index in range(5):
         photo(tmp_path / f"in/{index}.png")
     options = {"mode": "paste", "faces": "all", "batch_size": 8}

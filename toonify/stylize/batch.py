@@ -22,14 +22,14 @@ from typing import Any, BinaryIO
 import cv2
 import numpy as np
 
-from toonify.ahead import Ahead, Budget
-from toonify.batch_options import Options, Result
 from toonify.engines.base import Drawing, Engine, aligned_region
 from toonify.errors import InputError, ModelError, ToonifyError, UsageError
 from toonify.faces import Alignment, Face
-from toonify.jobs import STREAM, Job, numbered
 from toonify.media.decoding import open_picture, opened
 from toonify.media.images import Image, encode_image, over_white, read_image, write_file
+from toonify.stylize.ahead import Ahead, Budget
+from toonify.stylize.jobs import STREAM, Job, numbered
+from toonify.stylize.options import Options, Result
 from toonify.utils import marks
 from toonify.utils.hashing import file_sha256
 from toonify.utils.outputs import InputFiles, check_output

@@ -7,7 +7,7 @@ from PIL import Image
 
 from tests.fake_engine import photo
 from toonify.errors import InputError, UsageError
-from toonify.jobs import numbered, plan, read_list
+from toonify.stylize.jobs import numbered, plan, read_list
 
 
 def test_one_photo_into_a_file_or_a_folder(tmp_path):

@@ -1,0 +1,1 @@
+"""Photographs in, drawings out: files and folders, in batches, each failure for itself."""
