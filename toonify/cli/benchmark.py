@@ -83,7 +83,7 @@ def benchmark(
 
     from toonify import benchmark as measure
     from toonify import tuning
-    from toonify.cli.stylize import choose_characters
+    from toonify.cli.styles import choose_characters
     from toonify.device import pick_device, pick_dtype
     from toonify.engine import Toonifier
 

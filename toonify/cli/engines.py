@@ -114,7 +114,6 @@ def people_engine(
         ModelError: the bundle can't be loaded, or has no networks for this engine.
     """
     from toonify.engines.registry import load_engine
-    from toonify.engines.styleganex import StyleGANEXEngine
 
     if checkpoint is not None:
         options["checkpoint"] = checkpoint
@@ -126,10 +125,21 @@ def people_engine(
         offline=settings.offline,
         **options,
     )
+    check_mixing(engine, given=given)
+    return engine
+
+
+def check_mixing(engine: Engine, *, given: bool) -> None:
+    """Refuse --level, --trgb and --color where an engine has no part for them.
+
+    Raises:
+        UsageError: they are `given`, and it has none.
+    """
+    from toonify.engines.styleganex import StyleGANEXEngine
+
     if given and isinstance(engine, StyleGANEXEngine) and not engine.model.mixes:
         raise UsageError(
             "--level, --trgb and --color are of the engine cdsm: here all of a code is the"
             " character's",
             hint="Leave them out, or add --engine cdsm.",
         )
-    return engine

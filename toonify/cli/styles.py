@@ -54,6 +54,27 @@ def choose_names(kind: str, asked: Sequence[str], known: Sequence[str]) -> tuple
     return tuple(dict.fromkeys(names))
 
 
+def choose_characters(
+    asked: Sequence[str], known: Sequence[str], *, rules: bool = False
+) -> tuple[str, ...]:
+    """Names given on the command line against those of the bundle.
+
+    Args:
+        rules: those that cast a character per person may be given, and stay together as one.
+
+    Raises:
+        UsageError: an unknown name, or the bundle has no characters.
+    """
+    if not known:
+        raise UsageError("the bundle has no characters", hint="Add some: toonify build-lut --help.")
+    if rules and any("=" in item for item in asked):
+        from toonify.video.assignment import CharacterAssignment
+
+        CharacterAssignment(asked, known)
+        return (",".join(asked),)
+    return choose_names("character", asked, known)
+
+
 def choose_styles(
     asked: Sequence[str], characters: Sequence[str], bundle: str, *, other: bool = False
 ) -> tuple[str, ...]:

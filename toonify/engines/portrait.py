@@ -164,13 +164,7 @@ class StyleEngine(Engine):
 
     def _measured(self, region: Alignment) -> Analysis:
         """A portrait's crop, with everybody in it, at least the one it is of."""
-        face = region.face
-        own = Face(
-            box=f32(region.to_crop(face.box.reshape(2, 2)).ravel()),
-            score=face.score,
-            points5=region.to_crop(face.points5),
-            points68=None if face.points68 is None else region.to_crop(face.points68),
-        )
+        own = region.face_in_crop
         found = self.detector.detect(region.image)
         middle, reach = own.points5.mean(0), own.box[2] - own.box[0]
         known = any(np.hypot(*(f.points5.mean(0) - middle)) < reach / 2 for f in found)

@@ -299,8 +299,7 @@ def mirrored(
 
 def is_folder(output: str) -> bool:
     """Whether an output is meant as a folder: it is one, ends with / or has no suffix."""
-    path = Path(output)
-    return path.is_dir() or output.endswith(("/", os.sep)) or not path.suffix
+    return os.path.isdir(output) or output.endswith(("/", os.sep)) or not Path(output).suffix
 
 
 def _checked_file(path: Path, suffix: str) -> Path:

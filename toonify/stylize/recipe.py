@@ -1,0 +1,85 @@
+"""Which engine draws a run's photographs, told so that other processes can make the same one."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from toonify.engines.base import Engine
+
+if TYPE_CHECKING:
+    from toonify.engines.portrait import StyleEngine
+
+
+@dataclass(frozen=True)
+class EngineRecipe:
+    """An engine's name and options, to be pickled.
+
+    Attributes:
+        bundle: a shipped bundle's name or a bundle's folder.
+        people: key of `toonify.engines.registry.ENGINES` that draws characters, or whole pictures;
+            None where styles alone are drawn.
+        people_options: of that engine.
+        style_options: of `StyleEngine.from_bundle`; None where no style is drawn.
+
+    Example:
+        >>> EngineRecipe("default", "cdsm", {"level": 4}).make()
+    """
+
+    bundle: str
+    people: str | None = None
+    people_options: Mapping[str, Any] = field(default_factory=dict)
+    style_options: Mapping[str, Any] | None = None
+
+    def make(self) -> Engine:
+        """Load the networks.
+
+        Raises:
+            UsageError: options out of range, or neither styles nor characters are drawn.
+            ModelError: the bundle can't be loaded, or has no networks for this engine.
+        """
+        people = None if self.people is None else self.make_people()
+        if self.style_options is None:
+            if people is None:
+                raise ValueError("a recipe draws styles, characters or both")
+            return people
+        styles = self.make_styles(people)
+        if people is None:
+            return styles
+        from toonify.engines.combined import CombinedEngine
+
+        return CombinedEngine(styles, people)
+
+    @staticmethod
+    def people_of(engine: Engine) -> Engine:
+        """The part of what `make` gave that draws characters."""
+        from toonify.engines.combined import CombinedEngine
+
+        return engine.people if isinstance(engine, CombinedEngine) else engine
+
+    def make_people(self) -> Engine:
+        """What draws characters; see `make`."""
+        from toonify.engines.registry import load_engine
+
+        assert self.people is not None
+        return load_engine(self.people, self.bundle, **self.people_options)
+
+    def make_styles(self, people: Engine | None = None) -> StyleEngine:
+        """What draws styles, with the detector of `people` where that is given; see `make`."""
+        from toonify.engines.portrait import StyleEngine
+
+        detector = None if people is None else people.detector
+        return StyleEngine.from_bundle(self.bundle, detector=detector, **self.style_options or {})
+
+
+def drawing_identity(engine: Engine, name: str) -> Any:
+    """What drawings under a name, or by rules that cast a character per person, depend on."""
+    from toonify.stylize.batch import is_rule
+
+    if not is_rule(name):
+        return engine.identity(name)
+    people = EngineRecipe.people_of(engine)
+    names = {entry.partition("=")[2] or entry for entry in name.replace(" ", "").split(",")}
+    names = (names | {people.characters[0]}) & set(people.characters)
+    return {"cast": {name: people.identity(name) for name in sorted(names)}}
