@@ -13,23 +13,25 @@ import sys
 import time
 from collections import deque
 from collections.abc import Generator, Iterable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor, wait
+from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import closing
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, BinaryIO
 
 import cv2
 import numpy as np
 
-from toonify.engines.base import Drawing, Engine, aligned_region
-from toonify.errors import InputError, ModelError, ToonifyError, UsageError
+from toonify.engines.base import Engine, aligned_region
+from toonify.errors import InputError, ToonifyError, UsageError
 from toonify.faces import Alignment, Face
 from toonify.media.decoding import open_picture, opened
 from toonify.media.images import Image, encode_image, over_white, read_image, write_file
 from toonify.stylize.ahead import Ahead, Budget
+from toonify.stylize.drawer import Drawer
 from toonify.stylize.jobs import STREAM, Job, numbered
 from toonify.stylize.options import Options, Result
+from toonify.stylize.photo import Photo, Unit, Whole
 from toonify.utils import marks
 from toonify.utils.hashing import file_sha256
 from toonify.utils.outputs import InputFiles, check_output
@@ -56,47 +58,6 @@ class _Read:
     megapixels: float
 
 
-@dataclass(frozen=True, eq=False)
-class _Whole:
-    """A photograph that is drawn as it is, with the faces in it."""
-
-    image: np.ndarray
-    faces: list[Face]
-
-
-_Unit = Alignment | _Whole  # what drawings are made of, one each
-
-
-@dataclass
-class _Photo:
-    """A photograph whose faces wait for the generator.
-
-    Attributes:
-        names: of each face's characters, in the order of the options' `characters`.
-        image: without pixels once the faces are cut out, where they are all that is drawn.
-        there: what an earlier run has drawn, one list of drawings a face; it only needs its rows.
-        writing: its drawings on their way to the disk.
-        megapixels: taken from the budget, to be given back when all is written.
-    """
-
-    job: Job
-    image: Image
-    units: list[_Unit]
-    names: list[tuple[str, ...]]
-    started: float
-    sha256: str
-    there: Result | None = None
-    min_face: float | None = None
-    found: int | None = None  # faces in a photograph that is drawn whole
-    writing: list[Future[None]] = field(default_factory=list)
-    megapixels: float = 0.0
-
-    @property
-    def faces(self) -> int:
-        """How many are drawn."""
-        return len(self.units) if self.found is None else self.found
-
-
 class Batch:
     """Draws jobs with one engine.
 
@@ -121,7 +82,7 @@ class Batch:
         self.sheet_rows = sheet_rows
         self._digests = {name: options.digest(name) for name in options.characters}
         self._settings = options.settings() | {"characters": list(options.characters)}
-        self._together = options.batch_size  # less, once that many didn't fit into memory
+        self._drawer = Drawer(engine, together=options.batch_size, aligned=options.aligned)
 
     def check(self, jobs: Sequence[Job]) -> None:
         """Refuse jobs of which a drawing would replace something that is read.
@@ -174,8 +135,8 @@ class Batch:
         self, jobs: Iterable[Job | None], *, careful: bool
     ) -> Generator[Result, None, None]:
         """Args: careful: nothing beyond a failure is begun before it is told."""
-        waiting: list[_Photo | Result] = []
-        written: deque[tuple[_Photo | None, Result]] = deque()
+        waiting: list[Photo | Result] = []
+        written: deque[tuple[Photo | None, Result]] = deque()
         self._budget = Budget()
         with Ahead(self._read, self._budget) as ahead:
             for step in ahead.through(jobs):
@@ -195,7 +156,7 @@ class Batch:
                     # What is there counts too, so that a run that is gone on with draws the same
                     # faces together as one without a break: to the last bit the same drawings.
                     faces = sum(_together(item) for item in waiting)
-                    enough = faces >= self._together or len(waiting) >= WAITING
+                    enough = faces >= self._drawer.together or len(waiting) >= WAITING
                     if not enough and not (failed and careful):
                         continue
                 written += self._flush(waiting)
@@ -227,11 +188,11 @@ class Batch:
             if not taken:
                 self._budget.take(number, 0.0)  # its turn is over
 
-    def _prepared(self, job: Job, read: _Read | Result) -> _Photo | Result:
+    def _prepared(self, job: Job, read: _Read | Result) -> Photo | Result:
         """The faces of a photograph that was read."""
         if isinstance(read, Result) and read.status == "skipped":
             nothing = Image(np.zeros((0, 0, 3), np.uint8))
-            return _Photo(job, nothing, [], [], 0.0, read.sha256 or "", read)
+            return Photo(job, nothing, [], [], 0.0, read.sha256 or "", read)
         if isinstance(read, Result):
             return read
         try:
@@ -247,7 +208,7 @@ class Batch:
         return photo
 
     def _settled(
-        self, written: deque[tuple[_Photo | None, Result]], *, all_but: int = 0
+        self, written: deque[tuple[Photo | None, Result]], *, all_but: int = 0
     ) -> Iterator[Result]:
         """Results whose drawings are on the disk; waits for those of all but the last few."""
         while written:
@@ -268,7 +229,7 @@ class Batch:
                     result.seconds = time.perf_counter() - photo.started
             yield result
 
-    def _again(self, photo: _Photo) -> None:
+    def _again(self, photo: Photo) -> None:
         """Read what is there already once more, for those that are drawn together with it."""
         if photo.there is None or photo.units or photo.job.source is None:
             return
@@ -304,7 +265,7 @@ class Batch:
 
     def _prepare(
         self, job: Job, image: Image, started: float, sha256: str, there: Result | None
-    ) -> _Photo:
+    ) -> Photo:
         """The faces of a photograph, cut out."""
         options = self.options
         if options.aligned:
@@ -316,7 +277,7 @@ class Batch:
                     hint="Leave `aligned` out.",
                 )
             names = self._cast([0.5])
-            return _Photo(job, image, [aligned_region(image.rgb)], names, started, sha256, there)
+            return Photo(job, image, [aligned_region(image.rgb)], names, started, sha256, there)
         rgb = image.flat
         largest = options.mode != "whole" and options.faces == "largest" and options.only is None
         faces = self.engine.detect(rgb, largest=largest)
@@ -330,17 +291,17 @@ class Batch:
             )
         if options.mode == "whole":
             names = [options.characters]
-            units: list[_Unit] = [_Whole(rgb, faces)]
-            photo = _Photo(job, image, units, names, started, sha256, there)
+            units: list[Unit] = [Whole(rgb, faces)]
+            photo = Photo(job, image, units, names, started, sha256, there)
             photo.found, photo.min_face = len(faces), round(smallest, 1) or None
             return photo
         if options.only is not None:
             faces = [_chosen(faces, options.only, job.name)]
         elif largest:
             faces = faces[:1]
-        regions: list[_Unit] = [self.engine.region(rgb, face) for face in faces]
+        regions: list[Unit] = [self.engine.region(rgb, face) for face in faces]
         names = self._cast([float(f.points5[:, 0].mean()) / rgb.shape[1] for f in faces])
-        photo = _Photo(job, image, regions, names, started, sha256, there)
+        photo = Photo(job, image, regions, names, started, sha256, there)
         photo.min_face = None if largest else round(smallest, 1) or None
         return photo
 
@@ -424,17 +385,17 @@ class Batch:
         named = job.explicit and path == job.target
         check_output(path, self.inputs, named=named, folder=job.folder)
 
-    def _flush(self, waiting: list[_Photo | Result]) -> list[tuple[_Photo | None, Result]]:
+    def _flush(self, waiting: list[Photo | Result]) -> list[tuple[Photo | None, Result]]:
         """Draw what waits; its drawings are then on their way to the disk."""
-        results: list[tuple[_Photo | None, Result]] = []
-        photos = [photo for photo in waiting if isinstance(photo, _Photo)]
+        results: list[tuple[Photo | None, Result]] = []
+        photos = [photo for photo in waiting if isinstance(photo, Photo)]
         if any(photo.there is None for photo in photos):
             for photo in photos:
                 self._again(photo)
         else:
             photos = []
         drawn = iter(
-            self._draw(
+            self._drawer.draw(
                 [unit for photo in photos for unit in photo.units],
                 [names for photo in photos for names in photo.names],
             )
@@ -456,50 +417,7 @@ class Batch:
             results.append((item, result))
         return results
 
-    def _draw(
-        self, units: list[_Unit], names: list[tuple[str, ...]]
-    ) -> list[Sequence[Any] | Exception]:
-        """Drawings of each unit under its names, or why there are none."""
-        drawn: dict[int, Sequence[Any] | Exception] = {}
-        for characters in dict.fromkeys(names):
-            mine = [at for at, wanted in enumerate(names) if wanted == characters]
-            rows = self._draw_alike([units[at] for at in mine], characters)
-            drawn.update(zip(mine, rows, strict=True))
-        return [drawn[at] for at in range(len(units))]
-
-    def _draw_alike(
-        self, units: list[_Unit], characters: tuple[str, ...]
-    ) -> list[Sequence[Any] | Exception]:
-        """Units that are all drawn under the same names; a batch that fails is halved."""
-        self.engine.batch_size = self._together
-        try:
-            return list(self._drawn(units, characters))
-        except (UsageError, ModelError):
-            raise
-        except Exception as error:
-            if len(units) == 1:
-                return [_short_of_memory(error)]
-            half = len(units) // 2
-            if _is_memory(error):
-                self._together = max(1, min(self._together, half))
-            error.__traceback__ = None  # it would keep the failed batch's tensors
-        return self._draw_alike(units[:half], characters) + self._draw_alike(
-            units[half:], characters
-        )
-
-    def _drawn(self, units: list[_Unit], characters: tuple[str, ...]) -> list[list[Drawing]]:
-        regions = [unit for unit in units if isinstance(unit, Alignment)]
-        if self.options.aligned:
-            return self.engine.draw_aligned([region.image for region in regions], characters)
-        if regions:
-            return self.engine.draw_regions(regions, characters)
-        return [
-            self.engine.draw_image(unit.image, characters, faces=unit.faces)
-            for unit in units
-            if isinstance(unit, _Whole)
-        ]
-
-    def _finish(self, photo: _Photo, drawn: Sequence[Sequence[Any] | Exception]) -> Result:
+    def _finish(self, photo: Photo, drawn: Sequence[Sequence[Any] | Exception]) -> Result:
         toons: list[Sequence[Any]] = []
         for row in drawn:
             if isinstance(row, Exception):
@@ -524,7 +442,7 @@ class Batch:
             self._write_crops(photo, toons, result)
         return result
 
-    def _write_crops(self, photo: _Photo, toons: Sequence[Sequence[Any]], result: Result) -> None:
+    def _write_crops(self, photo: Photo, toons: Sequence[Sequence[Any]], result: Result) -> None:
         for index, row in enumerate(toons):
             unit = photo.units[index]
             shown = [unit.image]
@@ -543,7 +461,7 @@ class Batch:
     def _kind(self, name: str) -> str:
         return "style" if name in self.options.styles else "character"
 
-    def _write_pasted(self, photo: _Photo, toons: Sequence[Sequence[Any]], result: Result) -> None:
+    def _write_pasted(self, photo: Photo, toons: Sequence[Sequence[Any]], result: Result) -> None:
         pictures = []
         for column, name in enumerate(self.options.characters):
             regions = [unit for unit in photo.units if isinstance(unit, Alignment)]
@@ -556,7 +474,7 @@ class Batch:
         if self.sheet_rows:
             result.rows = self._pasted_rows(photo, pictures)
 
-    def _pasted_rows(self, photo: _Photo, pictures: Sequence[np.ndarray]) -> list[list[np.ndarray]]:
+    def _pasted_rows(self, photo: Photo, pictures: Sequence[np.ndarray]) -> list[list[np.ndarray]]:
         """Each face of the photograph and of the pictures with drawings in it."""
         return [
             [unit.image, *(self.engine.region(picture, unit.face).image for picture in pictures)]
@@ -564,7 +482,7 @@ class Batch:
             if isinstance(unit, Alignment)
         ]
 
-    def _with_rows(self, photo: _Photo, there: Result) -> Result:
+    def _with_rows(self, photo: Photo, there: Result) -> Result:
         """What is there already with its rows, as they were when it was drawn."""
         read = [read_image(output["path"]) for output in there.outputs]
         pictures = [image.rgb for image in read]
@@ -581,7 +499,7 @@ class Batch:
 
     def _write(
         self,
-        photo: _Photo,
+        photo: Photo,
         face: int,
         character: str,
         drawing: Any,
@@ -719,23 +637,8 @@ def _photo_sha256(path: Path) -> str:
         raise InputError(f"can't read {path}: {error.strerror or error}") from error
 
 
-def _together(item: _Photo | Result) -> int:
+def _together(item: Photo | Result) -> int:
     """How many faces of it are drawn, or were."""
     if isinstance(item, Result):
         return 0
     return len(item.units) or (item.there.faces if item.there else 0) or 0
-
-
-def _is_memory(error: Exception) -> bool:
-    text = f"{type(error).__name__} {error}".lower()
-    return isinstance(error, MemoryError) or "memory" in text or "alloc" in text
-
-
-def _short_of_memory(error: Exception) -> Exception:
-    """The error as a line that helps, if memory was short."""
-    if not _is_memory(error):
-        return error
-    return InputError(
-        "out of memory while drawing it",
-        hint="Close other programs, take `batch_size` 1, or another `device`.",
-    )
