@@ -146,3 +146,21 @@ def test_closed_pipe_is_quiet():
     command = f"{sys.executable} -m toonify models list --json | true"
     done = subprocess.run(command, shell=True, capture_output=True, text=True)
     assert "Traceback" not in done.stderr and "Exception" not in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [
+        (OSError(36, "File name too long", "y" * 300), "y" * 200 + "…: File name too long"),
+        (PermissionError(13, "Permission denied", "a", None, "b"), "a and b: Permission denied"),
+        (MemoryError(), "out of memory"),
+    ],
+)
+def test_what_the_system_refuses_is_no_bug(run, monkeypatch, error, said):
+    def refuse(*_, **__):
+        raise error
+
+    monkeypatch.setattr("toonify.cli.main.app", refuse)
+    result = run("doctor")
+    assert result.status == 1
+    assert result.err == f"toonify: {said}\n"

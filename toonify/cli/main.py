@@ -176,11 +176,23 @@ def _run(argv: Sequence[str], *, debug: bool) -> int:
         status = 1  # whoever read our output is gone; nothing more can be said to it
     except _ClickException as error:
         status = _usage(error, debug)
+    except MemoryError:
+        status = _fail("out of memory", 1, debug)
+    except OSError as error:
+        status = _fail(_system_says(error), 1, debug)
     except Exception as error:
         detail = f"{type(error).__name__}: {error}"
         hint = "" if debug else " This is a bug in toonify; --debug shows where."
         status = _fail(f"{detail.rstrip('.')}.{hint}", 1, debug)
     return status if isinstance(status, int) else 0
+
+
+def _system_says(error: OSError) -> str:
+    """A refusal of the operating system that no command has put into words of its own."""
+    reason = error.strerror or str(error) or type(error).__name__
+    names = [os.fsdecode(name) for name in (error.filename, error.filename2) if name is not None]
+    shown = " and ".join(name if len(name) <= 200 else f"{name[:200]}…" for name in names)
+    return f"{shown}: {reason}" if shown else reason
 
 
 def _fail(message: str, status: int, debug: bool) -> int:
