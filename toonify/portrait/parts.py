@@ -187,11 +187,13 @@ def _by_color(lab: Lab, groups: Field, unit: float) -> Field:
     height, width = lab.shape[:2]
     y, x = np.mgrid[:height, :width].astype(np.float32) / max(height, width)
     features = np.dstack([smooth, x * 12, y * 12]).astype(np.float32)
+    features -= features.mean((0, 1))  # squares stay small
+    terms = np.concatenate([features**2, features], -1).reshape(height * width, -1)
     scores = []
     size = max(3, int(4 * unit)) | 1
     for k in range(groups.shape[2]):
         sure = cv2.erode((groups[..., k] > 0.8).astype(np.uint8), np.ones((size, size), np.uint8))
-        scores.append(_log_likelihood(features, sure > 0, 6 if k else 8))
+        scores.append(_log_likelihood(features, terms, sure > 0, 6 if k else 8))
     lowest = np.full((height, width), -14.0, np.float32)
     stack = np.stack([lowest if s is None else s for s in scores], -1)
     seen = np.array([s is not None for s in scores])
@@ -203,8 +205,15 @@ def _by_color(lab: Lab, groups: Field, unit: float) -> Field:
     return f32(out / out.sum(-1, keepdims=True))
 
 
-def _log_likelihood(features: Field, seeds: np.ndarray, count: int) -> Field | None:
-    """Under a mixture of Gaussians fitted to `features` (h, w, C) at the seeds."""
+def _log_likelihood(
+    features: Field, terms: Field, seeds: np.ndarray, count: int
+) -> Field | None:
+    """Under a mixture of Gaussians fitted to `features` (h, w, C) at the seeds.
+
+    Args:
+        terms: (h·w, 2 C), squares of the features and themselves, which a Gaussian's exponent is
+            linear in.
+    """
     seen = features[seeds]
     if len(seen) < 60:
         return None
@@ -216,15 +225,18 @@ def _log_likelihood(features: Field, seeds: np.ndarray, count: int) -> Field | N
         f32(seen), count, np.empty(0, np.int32), rule, 1, cv2.KMEANS_PP_CENTERS
     )
     label = label.ravel()
-    flat = features.reshape(-1, features.shape[2])
-    best = np.full(len(flat), -1e9, np.float32)
+    slopes, offsets = [], []
     for k in range(count):
         own = seen[label == k]
         if len(own) < 5:
             continue
         spread = own.std(0) + f32([4, 2.5, 2.5, 0.8, 0.8])
-        inverse = 1 / spread
-        distance = ((flat - centers[k]) * inverse) ** 2
-        score = np.log(len(own) / len(seen)) - 0.5 * distance.sum(1) - np.log(spread).sum()
-        np.maximum(best, f32(score), out=best)
-    return np.maximum(best, best.max() - 14).reshape(features.shape[:2])
+        inverse = spread**-2
+        slopes.append(np.concatenate([-0.5 * inverse, centers[k] * inverse]))
+        offsets.append(
+            np.log(len(own) / len(seen))
+            - np.log(spread).sum()
+            - 0.5 * (centers[k] ** 2 * inverse).sum()
+        )
+    best = (terms @ f32(slopes).T + f32(offsets)).max(1)
+    return f32(np.maximum(best, best.max() - 14)).reshape(features.shape[:2])
