@@ -313,9 +313,11 @@ def _blend(
     if shape.clip is not None:
         inside = raster_mask(shape.clip, (x1 - x0, y1 - y0), zoom, origin + f32([x0, y0]))
         mask = _u8(cv2.multiply(mask, inside, scale=1 / 255))
-    alpha = (f32(mask) * (shape.opacity / 255))[..., None]
     part = canvas[y0:y1, x0:x1]
-    part[:] = np.rint(part + (f32(color) - part) * alpha).astype(np.uint8)
+    alpha = f32(cv2.multiply(mask, shape.opacity / 255, dtype=cv2.CV_32F))
+    paint = np.empty_like(part)
+    paint[:] = color
+    part[:] = cv2.blendLinear(paint, np.ascontiguousarray(part), alpha, f32(1 - alpha))
 
 
 def _u8(image: ArrayLike) -> NDArray[np.uint8]:
