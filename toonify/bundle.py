@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from toonify.errors import InputError, ModelError, ToonifyError
 from toonify.utils.atomic import TemporaryFolder, write_text
 from toonify.utils.hashing import file_sha256
+from toonify.utils.links import real_path
 
 if TYPE_CHECKING:  # whoever reads a manifest alone does without torch
     import torch
@@ -240,7 +241,7 @@ def part_path(folder: Path, manifest: dict[str, Any], part: str) -> Path:
         raise ModelError(f"the manifest of {folder} names no file for {part}")
     path = folder / name
     try:
-        inside = path.resolve().is_relative_to(folder.resolve())
+        inside = real_path(path).is_relative_to(real_path(folder))
         path.is_file()
     except (OSError, ValueError, RuntimeError) as error:  # too long, not encodable, links in rings
         raise ModelError(f"the manifest of {folder} names no possible file for {part}") from error

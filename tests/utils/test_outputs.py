@@ -3,6 +3,7 @@ import os
 import pytest
 
 from toonify.errors import UsageError
+from toonify.utils.links import real_path
 from toonify.utils.outputs import InputFiles, check_output
 
 
@@ -51,3 +52,8 @@ def test_hard_links_are_one_file(there):
     check_output("a.png", reads, option="-o", named=True)
     with pytest.raises(UsageError, match="one file"):
         check_output("b.png", reads, option="--manifest", named=True)
+
+
+def test_a_link_in_a_circle_leads_nowhere_and_raises_nothing(there):
+    (there / "loop").symlink_to("loop")
+    assert real_path("loop").name == "loop" and real_path(there / "x" / ".." / "y").name == "y"

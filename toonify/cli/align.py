@@ -11,6 +11,7 @@ import typer
 from toonify.cli.common import complain, examples, note_others, settings_of
 from toonify.errors import InputError, ToonifyError, UsageError
 from toonify.utils import atomic
+from toonify.utils.links import real_path
 from toonify.utils.marks import CROP
 from toonify.utils.outputs import InputFiles, check_output, is_ours
 
@@ -83,7 +84,7 @@ def align(
         raise InputError(f"no image in {drawings}", hint="Put PNG or JPEG drawings there.")
     reads = InputFiles([*paths, anchor])
     targets = _targets(drawings, paths, output, overwrite, reads)
-    beside = output.resolve()
+    beside = real_path(output)
     named = {"--sheet": sheet, "--manifest": manifest}
     sheet = sheet or beside.with_name(f"{beside.name}-sheet.png")
     manifest = manifest or beside.with_name(f"{beside.name}-manifest.jsonl")
@@ -181,7 +182,7 @@ def check_sheet(sheet: Path, option: str, images: Path) -> None:
     """
     if sheet.suffix.lower() != ".png":
         raise UsageError(f"{option} {sheet} must be a .png file", hint="Rename it.")
-    if sheet.resolve().is_relative_to(images.resolve()):
+    if real_path(sheet).is_relative_to(real_path(images)):
         raise UsageError(
             f"{option} {sheet} would lie among the drawings of {images}", hint="Put it beside."
         )
@@ -205,7 +206,7 @@ def _targets(
     """The crop's file of each drawing by its name."""
     from toonify.stylize.jobs import mirrored
 
-    inside, outside = output.resolve(), folder.resolve()
+    inside, outside = real_path(output), real_path(folder)
     if inside == outside or inside.is_relative_to(outside) or outside.is_relative_to(inside):
         raise UsageError(f"{output} and {folder} lie in each other", hint="Choose another -o.")
     if output.is_file():

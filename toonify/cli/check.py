@@ -12,6 +12,7 @@ from toonify import __version__
 from toonify.cli.align import existing_folder, write_text
 from toonify.cli.common import complain, examples, settings_of
 from toonify.errors import UsageError
+from toonify.utils.links import real_path
 from toonify.utils.outputs import REPORT_TITLE, InputFiles, check_output
 
 EPILOG = examples(
@@ -55,7 +56,7 @@ def check(
 
     settings = settings_of(ctx)
     folder = existing_folder(drawings)
-    if output and output.resolve().is_relative_to(folder.resolve()):
+    if output and real_path(output).is_relative_to(real_path(folder)):
         raise UsageError(
             f"the report in {output} would lie among the drawings", hint="Choose another -o."
         )

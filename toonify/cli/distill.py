@@ -14,6 +14,7 @@ import typer
 from toonify.cli.common import Settings, complain, examples, model_files, settings_of
 from toonify.cli.live import KeepOption, training_display
 from toonify.errors import UsageError
+from toonify.utils.links import real_path
 from toonify.utils.outputs import InputFiles, check_run_folder
 
 if TYPE_CHECKING:
@@ -176,7 +177,7 @@ def distill(
         config, learn = job.stylegan2(shape, pairs, pair_count or 10000, sharpen)
     options = {"teacher": teacher, "layout": layout.value, "start": start, "pairs": pairs, **config}
     facts = {"device": device}
-    title = f"distill: {output.resolve().name}"
+    title = f"distill: {real_path(output).name}"
     with (
         reporting(output, title=title, config=options, facts=facts) as refresh,
         training_display(settings) as show,

@@ -10,6 +10,7 @@ import typer
 
 from toonify.cli.common import complain, examples, existing, model_files, note_others, settings_of
 from toonify.errors import UsageError
+from toonify.utils.links import real_path
 from toonify.utils.outputs import InputFiles, check_output
 
 if TYPE_CHECKING:
@@ -174,7 +175,7 @@ def _labeled(bundles: Sequence[str]) -> list[tuple[str, str]]:
     """(label, bundle): the folder's name, or all of what was given where two have the same."""
     if len(set(bundles)) < len(bundles):
         raise UsageError("one bundle is given twice", hint="Give two different ones.")
-    names = [Path(name).resolve().name for name in bundles]
+    names = [real_path(name).name for name in bundles]
     return [
         (name if names.count(name) == 1 else given, given)
         for name, given in zip(names, bundles, strict=True)

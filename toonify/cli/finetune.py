@@ -14,6 +14,7 @@ import typer
 from toonify.cli.common import Settings, complain, examples, model_files, note_others, settings_of
 from toonify.cli.live import KeepOption, training_display
 from toonify.cli.projecting import EncoderOption
+from toonify.utils.links import real_path
 from toonify.utils.outputs import InputFiles, check_run_folder
 
 if TYPE_CHECKING:
@@ -382,7 +383,7 @@ def _reporting(
         options["discriminator"] = job.discriminator
         options["adversarial"] = asdict(job.adversarial)
     facts = {"drawings": len(drawings.names), "left out": len(drawings.skipped), "device": device}
-    title = f"finetune --objective {job.objective.value}: {job.output.resolve().name}"
+    title = f"finetune --objective {job.objective.value}: {real_path(job.output).name}"
     return reporting(job.output, title=title, config=options, facts=facts)
 
 

@@ -29,6 +29,7 @@ from toonify.cli.inverting import (
 )
 from toonify.errors import InputError, ModelError, ToonifyError, UsageError
 from toonify.utils.atomic import write_text
+from toonify.utils.links import real_path
 from toonify.utils.outputs import LOSS_TABLE, InputFiles, check_output
 
 if TYPE_CHECKING:
@@ -223,7 +224,7 @@ def output_stems(paths: list[Path], folder: Path) -> list[Path]:
     written: dict[Path, str] = {}
     for name in names:
         for ending in ENDINGS:
-            target = (folder / f"{name}{ending}").resolve()
+            target = real_path(folder / f"{name}{ending}")
             if target in written:
                 raise UsageError(
                     f"{name} and {written[target]} would both become {target.name}",

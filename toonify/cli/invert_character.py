@@ -23,6 +23,7 @@ from toonify.cli.projecting import (
     load_projector,
 )
 from toonify.errors import InputError, ToonifyError, UsageError
+from toonify.utils.links import real_path
 from toonify.utils.outputs import InputFiles, check_output
 
 if TYPE_CHECKING:
@@ -71,7 +72,7 @@ def invert_character(
     note_others(*images)
     if name is None and not (len(images) == 1 and images[0].is_dir()):
         raise UsageError("single drawings have no character's name", hint="Add --name NAME.")
-    name = name or images[0].resolve().name
+    name = name or real_path(images[0]).name
     check_name(name)
     options = ProjectionOptions(
         generator, encoder, start, k, steps, batch_size, lr, patience, noise

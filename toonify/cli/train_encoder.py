@@ -15,6 +15,7 @@ from toonify.cli.training_faces import check_faces, face_data, judges
 from toonify.cli.training_frames import FrameOptions
 from toonify.cli.training_frames import check as check_frames
 from toonify.cli.training_frames import train as train_frames
+from toonify.utils.links import real_path
 from toonify.utils.outputs import InputFiles, check_run_folder
 
 if TYPE_CHECKING:
@@ -347,7 +348,7 @@ def train_encoder(
     )
     given = {"generator": generator, "start": start, "photos": photos, "pairs": pairs}
     options = {**given, **asdict(config), "weights": asdict(loss.weights)}
-    title = f"train-encoder: {output.resolve().name}"
+    title = f"train-encoder: {real_path(output).name}"
     facts = {"encoder": encoder.config()["architecture"], "device": device}
     with (
         reporting(output, title=title, config=options, facts=facts) as refresh,

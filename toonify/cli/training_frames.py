@@ -13,6 +13,7 @@ from toonify.cli.live import training_display
 from toonify.cli.training_drawings import drawn_faces
 from toonify.cli.training_faces import face_reader
 from toonify.errors import ModelError, UsageError
+from toonify.utils.links import real_path
 
 if TYPE_CHECKING:
     import torch
@@ -205,7 +206,7 @@ def train(
     )
     listed = {k: v for k, v in vars(options).items() if k != "weights"} | asdict(config)
     facts = {"encoder": encoder.config()["channels"], "device": device}
-    title = f"train-encoder, {task.name}: {options.output.resolve().name}"
+    title = f"train-encoder, {task.name}: {real_path(options.output).name}"
     with (
         reporting(options.output, title=title, config=listed, facts=facts) as refresh,
         training_display(settings) as show,

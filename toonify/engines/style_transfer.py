@@ -29,6 +29,7 @@ from toonify.models.style_transfer.adain import match_colors
 from toonify.models.style_transfer.statistics import mixed_statistics
 from toonify.models.style_transfer.wct2 import WCT2
 from toonify.utils.hashing import file_sha256
+from toonify.utils.links import real_path
 
 Method = Literal["adain", "wct2"]
 # px, longer side that networks see; results are led back to the photograph's size
@@ -165,7 +166,7 @@ class StyleTransferEngine(Engine):
             labels=PersonLabels(bundle) if segment else None,
             device=pick_device(device),
             about={
-                "network": file_sha256(path) if path.is_file() else str(path.resolve()),
+                "network": file_sha256(path) if path.is_file() else str(real_path(path)),
                 "styles": [file_sha256(Path(image)) for image in images],
                 "region": region,
             },

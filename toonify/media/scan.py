@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from toonify.errors import InputError
-from toonify.utils.links import FOLLOW_LINKS
+from toonify.utils.links import FOLLOW_LINKS, real_path
 from toonify.utils.outputs import made_by_toonify
 
 EVERYDAY_FILES = {"thumbs.db", "desktop.ini", "readme.md", "readme.txt", "license", "license.txt"}
@@ -112,7 +112,7 @@ def _leads_inside(link: Path, root: Path, *, anywhere: bool) -> bool:
         target = link.resolve(strict=True)
     except (OSError, RuntimeError):  # leads nowhere, or round in circles
         return False
-    return anywhere or target.is_relative_to(root.resolve())
+    return anywhere or target.is_relative_to(real_path(root))
 
 
 def _not_regular(path: Path) -> str:

@@ -205,9 +205,7 @@ def _by_color(lab: Lab, groups: Field, unit: float) -> Field:
     return f32(out / out.sum(-1, keepdims=True))
 
 
-def _log_likelihood(
-    features: Field, terms: Field, seeds: np.ndarray, count: int
-) -> Field | None:
+def _log_likelihood(features: Field, terms: Field, seeds: np.ndarray, count: int) -> Field | None:
     """Under a mixture of Gaussians fitted to `features` (h, w, C) at the seeds.
 
     Args:

@@ -314,7 +314,7 @@ def _blend(
         inside = raster_mask(shape.clip, (x1 - x0, y1 - y0), zoom, origin + f32([x0, y0]))
         mask = _u8(cv2.multiply(mask, inside, scale=1 / 255))
     part = canvas[y0:y1, x0:x1]
-    alpha = f32(cv2.multiply(mask, shape.opacity / 255, dtype=cv2.CV_32F))
+    alpha = f32(mask) * np.float32(shape.opacity / 255)
     paint = np.empty_like(part)
     paint[:] = color
     part[:] = cv2.blendLinear(paint, np.ascontiguousarray(part), alpha, f32(1 - alpha))

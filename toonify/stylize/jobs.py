@@ -13,6 +13,7 @@ from typing import BinaryIO
 from toonify.errors import InputError, UsageError
 from toonify.media.images import FORMATS, IMAGE_SUFFIXES, same_kind
 from toonify.media.scan import Scan, others_note, scan_images
+from toonify.utils.links import real_path
 from toonify.utils.outputs import made_by_toonify
 
 STREAM = "-"
@@ -216,10 +217,10 @@ def _leave_out_results(scan: Scan, path: Path, output: Path | None) -> None:
     """Pictures within an output folder that is itself within the folder of photographs."""
     if output is None or not output.is_dir():
         return
-    root, results = path.resolve(), output.resolve()
+    root, results = real_path(path), real_path(output)
     if root == results or not results.is_relative_to(root):
         return
-    inside = [image for image in scan.images if image.resolve().is_relative_to(results)]
+    inside = [image for image in scan.images if real_path(image).is_relative_to(results)]
     scan.images = [image for image in scan.images if image not in set(inside)]
     scan.made += inside
 

@@ -18,6 +18,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from toonify.utils.links import real_path
+
 try:
     import fcntl
 except ImportError:  # Windows: a file that is open can't be removed there
@@ -161,7 +163,7 @@ def write_text(target: str | os.PathLike[str], text: str) -> None:
 def sweep(folder: Path) -> None:
     """Remove what killed writers left in a folder; each folder is looked at once a run."""
     try:
-        folder = folder.resolve()
+        folder = real_path(folder)
         if folder in _swept:
             return
         _swept.add(folder)

@@ -21,6 +21,7 @@ from toonify.media.mux import Plan, assemble, plan_tracks
 from toonify.media.probe import Clip
 from toonify.media.timeline import jumps, straightened
 from toonify.media.video import Pixels, Reader, Span, open_clip, open_reader
+from toonify.utils.links import real_path
 from toonify.utils.marks import read_mark
 from toonify.utils.outputs import InputFiles, check_output, is_ours
 from toonify.video.assignment import CharacterAssignment
@@ -106,7 +107,7 @@ class Report:
 
 def check_paths(source: Path, output: Path) -> None:
     """Raise UsageError where the output would destroy the input."""
-    if source.exists() and output.exists() and source.resolve() == output.resolve():
+    if source.exists() and output.exists() and real_path(source) == real_path(output):
         raise UsageError("the output is the input", hint="Choose another `output`.")
     check_output(output, InputFiles([source]), named=True)
     if not output.suffix and output.is_dir() and any(output.iterdir()):

@@ -24,6 +24,7 @@ from filelock import FileLock, Timeout
 from toonify.errors import InputError, ToonifyError
 from toonify.utils.durable import write_durably
 from toonify.utils.hashing import file_sha256
+from toonify.utils.links import real_path
 
 PLAN = "plan.json"
 KEPT = 3  # newest states that are kept, in case the last ones are damaged,
@@ -249,7 +250,7 @@ def fingerprint(path: Path) -> str:
     """What tells one input from another: place, size, time, and its first bytes."""
     stat = path.stat()
     digest = hashlib.sha256(
-        f"{path.resolve()}|{stat.st_size}|{stat.st_mtime_ns}".encode("utf-8", "surrogateescape")
+        f"{real_path(path)}|{stat.st_size}|{stat.st_mtime_ns}".encode("utf-8", "surrogateescape")
     )
     if path.is_file():
         with open(path, "rb") as file:

@@ -18,6 +18,7 @@ from toonify.errors import InputError
 from toonify.media.decoding import open_picture, opened
 from toonify.media.images import read_image
 from toonify.media.probe import Clip, probe
+from toonify.utils.links import real_path
 from toonify.web.limits import Limits
 from toonify.web.problems import Problem
 
@@ -32,7 +33,7 @@ class PrivateFolder:
     """
 
     def __init__(self, limits: Limits) -> None:
-        self.path = Path(tempfile.mkdtemp(prefix="toonify-web-")).resolve()  # mode 0700
+        self.path = real_path(tempfile.mkdtemp(prefix="toonify-web-"))  # mode 0700
         self.limits = limits
         self._kept: set[Path] = set()
 
@@ -68,7 +69,7 @@ class PrivateFolder:
 
     def holds(self, path: str | Path) -> bool:
         """Whether a path that a client named lies in here."""
-        return Path(path).resolve().is_relative_to(self.path)
+        return real_path(path).is_relative_to(self.path)
 
     def close(self) -> None:
         """Remove it."""

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from toonify.errors import InputError
 from toonify.faces.types import RGB, Points
 from toonify.utils.atomic import replacing, write_text
+from toonify.utils.links import real_path
 
 INDEX = "drawings.json"
 ARRAYS = ("faces", "mattes", "hairs", "fills")
@@ -113,7 +114,7 @@ class CutoutSet:
 
     def _picture(self, name: str) -> RGBA:
         path = self.folder / name
-        if not path.resolve().is_relative_to(self.folder.resolve()):
+        if not real_path(path).is_relative_to(real_path(self.folder)):
             raise InputError(f"{self.folder / INDEX} points outside its folder: {name}")
         picture = cv2.imread(str(path), cv2.IMREAD_UNCHANGED)
         if picture is None or picture.ndim != 3 or picture.shape[2] != 4:
