@@ -7,6 +7,7 @@ The names below are the stable public API; they are imported on first use, so th
 from __future__ import annotations
 
 import importlib
+import logging
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -15,20 +16,25 @@ if TYPE_CHECKING:
     from toonify.engine import Toonifier
     from toonify.engines.registry import load_engine
     from toonify.errors import Diverged, InputError, ModelError, ToonifyError, UsageError
+    from toonify.evaluation.measuring import Evaluation, evaluate
     from toonify.lut import Character, CharacterTable
 
 __version__ = "0.1.0"
+
+logging.getLogger(__name__).addHandler(logging.NullHandler())  # callers choose what they see
 
 _HOMES = {
     "Bundle": "toonify.bundle",
     "Character": "toonify.lut",
     "CharacterTable": "toonify.lut",
     "Diverged": "toonify.errors",
+    "Evaluation": "toonify.evaluation.measuring",
     "InputError": "toonify.errors",
     "ModelError": "toonify.errors",
     "Toonifier": "toonify.engine",
     "ToonifyError": "toonify.errors",
     "UsageError": "toonify.errors",
+    "evaluate": "toonify.evaluation.measuring",
     "load_encoder": "toonify.checkpoints",
     "load_engine": "toonify.engines.registry",
     "load_generator": "toonify.checkpoints",
@@ -39,11 +45,13 @@ __all__ = [
     "Character",
     "CharacterTable",
     "Diverged",
+    "Evaluation",
     "InputError",
     "ModelError",
     "Toonifier",
     "ToonifyError",
     "UsageError",
+    "evaluate",
     "load_encoder",
     "load_engine",
     "load_generator",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 from collections.abc import Mapping
@@ -111,6 +112,24 @@ def bundle_folder(name: str | os.PathLike[str]) -> Path:
             hint=f"Give a bundle's folder, or one of: {', '.join(shipped) or 'none'}.",
         )
     return folder
+
+
+def model_files(*names: str | os.PathLike[str] | None) -> list[Path]:
+    """Files and folders that models are read from, given themselves or by a name."""
+    from toonify.checkpoints import cache, registry
+
+    found = []
+    for name in names:
+        if name is None:
+            continue
+        path = Path(name)
+        if not path.exists():
+            for known in (bundle_folder, lambda n: cache.location(registry.get(str(n)))):
+                with contextlib.suppress(ToonifyError):
+                    path = Path(known(os.fspath(name)))
+                    break
+        found.append(path)
+    return found
 
 
 def read_manifest(folder: Path) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Telling users which name they may have meant."""
+"""Names of styles, characters and engines: choosing some, and what a wrong one may have meant."""
 
 from __future__ import annotations
 
@@ -16,3 +16,25 @@ def unknown_name(kind: str, name: str, known: Sequence[str]) -> UsageError:
     return UsageError(
         f"there is no {kind} {name!r}", hint=f"{hint}Known: {', '.join(known) or 'none'}."
     )
+
+
+def choose_names(kind: str, asked: Sequence[str], known: Sequence[str]) -> tuple[str, ...]:
+    """Names that were asked for, against the known ones; the first one without any.
+
+    Args:
+        kind: what they name, for messages.
+        asked: names, several separated by commas, or "all".
+        known: at least one.
+
+    Raises:
+        UsageError: an unknown name; lists the known ones and suggests the nearest.
+    """
+    names = [name.strip() for item in asked for name in item.split(",") if name.strip()]
+    if not names:
+        return (known[0],)
+    if "all" in names:
+        return tuple(known)
+    for name in names:
+        if name not in known:
+            raise unknown_name(kind, name, known)
+    return tuple(dict.fromkeys(names))

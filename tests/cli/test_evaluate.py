@@ -12,8 +12,8 @@ import torch
 from PIL import Image
 
 from tests.tiny_bundle import write_bundle
-from toonify import evaluation
-from toonify.evaluation import MEASURES, gallery
+from toonify.evaluation import MEASURES, CombinedSubject, FunctionSubject, evaluate, gallery
+from toonify.evaluation import measuring as measuring_module
 from toonify.evaluation import run as running
 from toonify.evaluation.probes import Look, Probes
 from toonify.media.images import write_image
@@ -59,7 +59,7 @@ class FakeProbes(Probes):
 
 @pytest.fixture
 def measuring(monkeypatch):
-    monkeypatch.setattr(evaluation, "Probes", FakeProbes)
+    monkeypatch.setattr(measuring_module, "Probes", FakeProbes)
 
 
 def report_of(folder):
@@ -257,10 +257,25 @@ def test_a_bundle_without_styles(run, bundle, photos, measuring, tmp_path):
 
 
 def test_two_subjects_under_one_label():
-    first = evaluation.FunctionSubject("a", lambda photo: photo * 0, resolution=8)
-    second = evaluation.FunctionSubject("b", lambda photo: photo + 1, resolution=16)
-    both = evaluation.CombinedSubject("both", [first, second])
+    first = FunctionSubject("a", lambda photo: photo * 0, resolution=8)
+    second = FunctionSubject("b", lambda photo: photo + 1, resolution=16)
+    both = CombinedSubject("both", [first, second])
     assert (both.characters, both.resolution) == (("a", "b"), 16)
     crop = np.full((16, 16, 3), 7, np.uint8)
     code = both.encode(crop)
     assert [int(both.draw(code, name)[0, 0, 0]) for name in ("a", "b")] == [0, 8]
+
+
+def test_as_a_function_it_writes_nothing_unasked(bundle, photos, tmp_path, measuring, caplog):
+    (photos / "broken.png").write_bytes(b"nothing")
+    found = evaluate(photos, bundles=[bundle], characters=["mina"], limit=4)
+    assert found.given == 4 and found.drawn == 3 and not found.interrupted
+    assert [Path(failure["photo"]).name for failure in found.failed] == ["broken.png"]
+    assert "broken.png" in caplog.text
+    (summary,) = found.report["bundles"]
+    assert set(summary["characters"]) == {"mina"}
+    assert sorted(path.name for path in photos.iterdir()) == [
+        "a.png", "b.png", "broken.png", "c.png",
+    ]  # fmt: skip
+    with pytest.raises(ValueError, match="nobody"):
+        evaluate(photos, bundles=[bundle], characters=["nobody"])

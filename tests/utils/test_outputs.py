@@ -2,7 +2,7 @@ import os
 
 import pytest
 
-from toonify.errors import UsageError
+from toonify.errors import ToonifyError, UsageError
 from toonify.utils.links import real_path
 from toonify.utils.outputs import InputFiles, check_output
 
@@ -21,7 +21,7 @@ def there(tmp_path, monkeypatch):
 def test_what_can_be_no_file_is_refused_before_anything_is_drawn(there, path):
     (there / "file").write_text("mine")
     (there / "loop.png").symlink_to("loop.png")
-    with pytest.raises(UsageError) as refused:
+    with pytest.raises(ToonifyError) as refused:
         check_output(path, InputFiles(), named=True)
     assert len(str(refused.value)) < 400
 

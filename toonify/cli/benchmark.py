@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from toonify.bundle import model_files
 from toonify.cli.common import (
     BundleOption,
     complain,
     examples,
     existing,
     make_parent,
-    model_files,
     settings_of,
 )
 from toonify.errors import UsageError

@@ -8,11 +8,11 @@ from typing import Annotated
 
 import typer
 
+from toonify.bundle import model_files
 from toonify.cli.common import (
     complain,
     examples,
     make_parent,
-    model_files,
     note_others,
     settings_of,
 )

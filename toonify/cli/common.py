@@ -274,26 +274,6 @@ def existing(path: Path, what: str) -> Path:
     return path
 
 
-def model_files(*names: str | Path | None) -> list[Path]:
-    """Files and folders that models are read from, given themselves or by a name."""
-    from toonify.bundle import bundle_folder
-    from toonify.checkpoints import cache, registry
-    from toonify.errors import ToonifyError
-
-    found = []
-    for name in names:
-        if name is None:
-            continue
-        path = Path(name)
-        if not path.exists():
-            for known in (bundle_folder, lambda n: cache.location(registry.get(str(n)))):
-                with contextlib.suppress(ToonifyError):
-                    path = known(name)
-                    break
-        found.append(path)
-    return found
-
-
 def make_parent(path: Path) -> None:
     """Make the folder that an output goes into.
 

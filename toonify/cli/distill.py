@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from toonify.cli.common import Settings, complain, examples, model_files, settings_of
+from toonify.bundle import model_files
+from toonify.cli.common import Settings, complain, examples, settings_of
 from toonify.cli.live import KeepOption, training_display
 from toonify.errors import UsageError
 from toonify.utils.links import real_path

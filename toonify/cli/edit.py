@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from toonify.cli.common import Settings, complain, examples, model_files, refuse_given, settings_of
+from toonify.bundle import model_files
+from toonify.cli.common import Settings, complain, examples, refuse_given, settings_of
 from toonify.cli.inverting import (
     EncoderOption,
     Framing,

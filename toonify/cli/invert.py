@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from toonify.bundle import model_files
 from toonify.cli.common import (
     Settings,
     complain,
     examples,
     exit_status,
-    model_files,
     refuse_given,
     settings_of,
 )

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from toonify.cli.common import complain, examples, model_files, note_others, settings_of
+from toonify.bundle import model_files
+from toonify.cli.common import complain, examples, note_others, settings_of
 from toonify.cli.live import training_display
 from toonify.cli.projecting import (
     BatchOption,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import sys
 import traceback
@@ -163,7 +164,20 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return status
 
 
+class _Complaints(logging.Handler):
+    """What the library logs, as lines on stderr."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        complain(record.getMessage())
+
+
+_complaints = _Complaints(logging.WARNING)
+
+
 def _run(argv: Sequence[str], *, debug: bool) -> int:
+    logger = logging.getLogger("toonify")
+    logger.addHandler(_complaints)  # once, however often
+    logger.propagate = False
     try:
         status = app(argv, prog_name="toonify", standalone_mode=False)
         if status == 130:  # typer has turned Ctrl-C into this status

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from toonify.bundle import model_files
 from toonify.cli.common import complain, examples, settings_of
 
 if TYPE_CHECKING:
@@ -180,7 +181,7 @@ def convert(
     import torch
 
     from toonify import checkpoints
-    from toonify.cli.common import make_parent, model_files
+    from toonify.cli.common import make_parent
     from toonify.errors import UsageError
     from toonify.utils.outputs import InputFiles, check_output
 

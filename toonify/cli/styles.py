@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from toonify.errors import UsageError
+from toonify.names import choose_names
 
 if TYPE_CHECKING:
     from toonify.portrait.backgrounds import Background
@@ -28,30 +29,6 @@ BackgroundOption = Annotated[
     ),
 ]
 FROM_CHARACTERS = "--level, --trgb and --color"
-
-
-def choose_names(kind: str, asked: Sequence[str], known: Sequence[str]) -> tuple[str, ...]:
-    """Names given on the command line, against the known ones; the first one without any.
-
-    Args:
-        kind: what they name, for messages.
-        asked: names, several separated by commas, or "all".
-        known: at least one.
-
-    Raises:
-        UsageError: an unknown name; lists the known ones and suggests the nearest.
-    """
-    from toonify.names import unknown_name
-
-    names = [name.strip() for item in asked for name in item.split(",") if name.strip()]
-    if not names:
-        return (known[0],)
-    if "all" in names:
-        return tuple(known)
-    for name in names:
-        if name not in known:
-            raise unknown_name(kind, name, known)
-    return tuple(dict.fromkeys(names))
 
 
 def choose_characters(

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from toonify.bundle import model_files
 from toonify.cli.common import (
     BatchSizeOption,
     BundleOption,
@@ -21,7 +22,6 @@ from toonify.cli.common import (
     batch_size_of,
     complain,
     examples,
-    model_files,
     prepare_drawing,
     refuse_given,
     settings_of,

@@ -7,7 +7,8 @@ from typing import Annotated
 
 import typer
 
-from toonify.cli.common import complain, examples, make_parent, model_files, settings_of
+from toonify.bundle import model_files
+from toonify.cli.common import complain, examples, make_parent, settings_of
 from toonify.errors import UsageError
 from toonify.utils.outputs import InputFiles, check_output
 

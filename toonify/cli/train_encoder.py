@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from toonify.cli.common import examples, model_files, note_others, settings_of
+from toonify.bundle import model_files
+from toonify.cli.common import examples, note_others, settings_of
 from toonify.cli.live import KeepOption, training_display
 from toonify.cli.training_faces import check_faces, face_data, judges
 from toonify.cli.training_frames import FrameOptions

@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from toonify.bundle import model_files
 from toonify.cli.common import (
     BundleOption,
     Settings,
     examples,
-    model_files,
     refuse_given,
     settings_of,
 )

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from toonify.bundle import model_files
 from toonify.cli.common import (
     BatchSizeOption,
     BundleOption,
@@ -22,7 +23,6 @@ from toonify.cli.common import (
     batch_size_of,
     complain,
     examples,
-    model_files,
     prepare_drawing,
     refuse_given,
     settings_of,

@@ -4,6 +4,7 @@ from toonify.evaluation import BundleSubject, Probes, evaluate_photos, summarise
 """
 
 from toonify.evaluation.likeness import evaluate_function
+from toonify.evaluation.measuring import Evaluation, evaluate
 from toonify.evaluation.probes import MEASURES, Probes
 from toonify.evaluation.report import ReportFolder, describe
 from toonify.evaluation.run import (
@@ -21,6 +22,7 @@ __all__ = [
     "MEASURES",
     "BundleSubject",
     "CombinedSubject",
+    "Evaluation",
     "FunctionSubject",
     "Probes",
     "ReportFolder",
@@ -29,6 +31,7 @@ __all__ = [
     "Subject",
     "describe",
     "drawing_features",
+    "evaluate",
     "evaluate_function",
     "evaluate_photos",
     "summarise",

@@ -9,7 +9,7 @@ import stat
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from toonify.errors import UsageError
+from toonify.errors import InputError, UsageError
 from toonify.utils import marks
 
 PICTURES = (".png", ".jpg", ".jpeg", ".webp", ".gif", ".svg", ".pdf")
@@ -123,7 +123,7 @@ def check_output(
         streams: it is written line by line, so that pipes and devices do as well.
 
     Raises:
-        UsageError: it must not, or can't, be written.
+        UsageError: it must not be written. InputError: it can't be.
     """
     target = Path(path)
     _check_kind(target, option, streams=streams)
@@ -214,21 +214,18 @@ def made_by_toonify(path: str | os.PathLike[str]) -> bool:
 
 
 def _check_kind(target: Path, option: str, *, streams: bool) -> None:
-    """UsageError for what can't be a file: no name for one, or something else lies there."""
-    why = ""
+    """Refuse what can't be a file: something else lies there, or the system has no such names."""
+    shown, other = repr(str(target)[:200]), f"Choose another {option}."
     try:
         mode = os.stat(target).st_mode
-        if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode) or streams):
-            why = "it is a pipe or device"
     except ValueError as error:
-        why = f"no file can be called so ({error})"
+        raise UsageError(f"no file can be called {shown} ({error})", hint=other) from error
     except OSError as error:
         if error.errno in (errno.ENAMETOOLONG, errno.ELOOP, errno.ENOTDIR, errno.EINVAL):
-            why = error.strerror or str(error)
-    if why:
-        raise UsageError(
-            f"can't write {str(target)[:200]!r}: {why}", hint=f"Choose another {option}."
-        )
+            raise InputError(f"can't write {shown}: {error.strerror}", hint=other) from error
+        return
+    if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode) or streams):
+        raise UsageError(f"{option} {shown} is a pipe or device", hint=other)
 
 
 def _identity(path: str | os.PathLike[str]) -> tuple[int, int] | str:
