@@ -9,6 +9,8 @@ from seeded_more import seeded_image
 from tests.models.test_style_transfer import assert_answers, seeded
 from toonify.checkpoints.hfgi import load_hfgi
 from toonify.errors import ModelError
+from toonify.inversion.hfgi import load_details
+from toonify.inversion.model import FaceModel
 from toonify.models.encoders.hfgi import HFGI, AlignmentNetwork, ConsultationEncoder
 from toonify.models.encoders.psp import PSPEncoder
 from toonify.models.generators.stylegan2 import StyleGAN2Generator
@@ -81,6 +83,8 @@ def test_a_published_checkpoint_loads_whole(tmp_path):
     with torch.no_grad():
         w_plus = loaded.encode(photo)
     assert w_plus.shape == (1, 14, 64)
+    model = FaceModel(loaded.generator, loaded.encoder)
+    assert isinstance(load_details(model, str(path)), HFGI), "what `--encoder ckpt.pt` gives"
     del state["grid_align.conv_layer1.0.weight"]
     torch.save({"state_dict": state, "latent_avg": torch.randn(64), "opts": options}, path)
     with pytest.raises(ModelError, match="grid_align is not HFGI's"):

@@ -1,16 +1,24 @@
-"""HFGI's published checkpoints: encoder, generator, consultation and alignment in one file."""
+"""HFGI's networks from files: the published ones, which hold everything, and ours.
+
+The published `ckpt.pt` is encoder, generator, consultation and alignment; a file of
+`toonify train-encoder --task hfgi` is the last two, for one generator.
+"""
 
 from __future__ import annotations
 
+import os
+from collections.abc import Mapping
 from pathlib import Path
 
 import torch
 from torch import Tensor, nn
 
 from toonify.checkpoints import formats
+from toonify.checkpoints.safetensors_io import write_safetensors
 from toonify.errors import ModelError
 from toonify.models.base import Encoder
 from toonify.models.encoders.hfgi import HFGI, AlignmentNetwork, ConsultationEncoder
+from toonify.models.encoders.hfgi_compact import CompactHFGI
 from toonify.models.generators.stylegan2 import StyleGAN2Generator
 
 _HINT = "Give a checkpoint of HFGI, such as ckpt.pt of its project."
@@ -35,6 +43,30 @@ def load_hfgi(path: Path, *, device: str | torch.device = "cpu") -> HFGI:
             _fill(part, state, prefix)
         network = HFGI(generator, encoder, residue=residue, grid_align=grid_align)
     return network.eval().requires_grad_(False).to(device)
+
+
+def load_compact_hfgi(path: Path, *, device: str | torch.device = "cpu") -> CompactHFGI:
+    """Alignment and consultation of ours, float32, in evaluation mode, frozen.
+
+    Raises:
+        ModelError: missing, damaged, or of another kind.
+    """
+    with formats.naming(path):
+        network = formats.build("hfgi", formats.read_checkpoint(path), CompactHFGI)
+    return network.requires_grad_(False).to(device).to(memory_format=torch.channels_last)
+
+
+def save_compact_hfgi(
+    networks: CompactHFGI,
+    path: str | os.PathLike[str],
+    *,
+    metadata: Mapping[str, str] | None = None,
+    dtype: torch.dtype | None = None,
+) -> None:
+    """Write them, whole or not at all; InputError where the file can't be written."""
+    write_safetensors(
+        networks.state_dict(), path, config=networks.config(), metadata=metadata, dtype=dtype
+    )
 
 
 def _fill(network: nn.Module, state: object, prefix: str) -> None:

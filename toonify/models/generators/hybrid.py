@@ -14,7 +14,7 @@ from typing import Any, cast
 from torch import Tensor, nn
 
 from toonify.models.base import LayerInfo, Noise
-from toonify.models.generators.mobile import Block, ImageHead, finish, run_blocks
+from toonify.models.generators.mobile import Block, Fuse, ImageHead, finish, run_blocks
 from toonify.models.generators.stylegan2 import StyleGAN2Layers
 from toonify.models.layers import EqualConv2d, StyledConv, ToRGB
 
@@ -130,15 +130,26 @@ class HybridGenerator(StyleGAN2Layers):
             x = y
         return [*images, self.finish(x, styles, noise=noise)]
 
-    def finish(self, x: Tensor, styles: Sequence[Tensor], *, noise: Noise = "const") -> Tensor:
+    def finish(
+        self,
+        x: Tensor,
+        styles: Sequence[Tensor],
+        *,
+        noise: Noise = "const",
+        fuse: Fuse | None = None,
+    ) -> Tensor:
         """The image that features at 32×32, or a whole frame's in their place, stand for.
 
         Args:
             x: (B, C, H, W) as `features(..., resolution=32)` gives them, of any size.
             styles: the whole list.
+            fuse: from a compact block's resolution and its activations between its convolutions,
+                gives what takes their place.
         """
         first = len(self.layers) - 1 - 3 * len(self.deep)
-        return finish(self.bridge(x), self.deep, self.to_img, styles[first:], noise=noise)
+        return finish(
+            self.bridge(x), self.deep, self.to_img, styles[first:], noise=noise, fuse=fuse
+        )
 
     def _shallow(self, styles: Sequence[Tensor], resolution: int, noise: Noise) -> Tensor:
         return next(x for size, x, _ in self.stages(styles, noise) if size == resolution)

@@ -8,7 +8,7 @@ distilled from.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, cast
 
 import torch
@@ -121,17 +121,33 @@ class ImageHead(nn.Module):
         return inverse_haar(F.conv2d(x, self.weight.to(x.dtype), self.bias.to(x.dtype)))
 
 
+Fuse = Callable[[int, Tensor], Tensor]
+
+
 def run_blocks(
-    x: Tensor, blocks: Iterable[nn.Module], styles: Sequence[Tensor], *, noise: Noise
+    x: Tensor,
+    blocks: Iterable[nn.Module],
+    styles: Sequence[Tensor],
+    *,
+    noise: Noise,
+    fuse: Fuse | None = None,
 ) -> Tensor:
-    """Features (B, C, h, w) through `Block`s; `styles` begins with the first one's."""
+    """Features (B, C, h, w) through `Block`s; `styles` begins with the first one's.
+
+    Args:
+        fuse: from a block's height and its activations (B, C, H, W) between its two convolutions,
+            gives what takes their place.
+    """
     run = [cast(Block, block) for block in blocks]
-    if run and bands.suits(x):
+    if run and fuse is None and bands.suits(x):
         return bands.run_blocks(x, run, styles, noise=noise)
     for i, block in enumerate(run):
         up, first, second = styles[3 * i : 3 * i + 3]
         x = block.up(x, up).contiguous(memory_format=torch.channels_last)
-        x = block.conv2(block.conv1(x, first, noise), second, noise)
+        x = block.conv1(x, first, noise)
+        if fuse is not None:
+            x = fuse(x.shape[2], x)
+        x = block.conv2(x, second, noise)
     return x
 
 
@@ -142,14 +158,19 @@ def finish(
     styles: Sequence[Tensor],
     *,
     noise: Noise,
+    fuse: Fuse | None = None,
 ) -> Tensor:
-    """The image of features (B, C, h, w): `Block`s, then the head, which takes the last style."""
+    """The image of features (B, C, h, w): `Block`s, then the head, which takes the last style.
+
+    Args:
+        fuse: as of `run_blocks`.
+    """
     run = [cast(Block, block) for block in blocks]
-    if run and bands.suits(x):
+    if run and fuse is None and bands.suits(x):
         return bands.run_blocks(
             x, run, [*styles[: 3 * len(run)], styles[-1]], noise=noise, head=head
         )
-    return head(run_blocks(x, run, styles, noise=noise), styles[-1])
+    return head(run_blocks(x, run, styles, noise=noise, fuse=fuse), styles[-1])
 
 
 class MobileGenerator(Generator):
