@@ -10,12 +10,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from toonify.bundle import model_files
-from toonify.cli.common import examples, note_others, settings_of
+from toonify.cli.common import examples, note_others, refuse_given, settings_of
 from toonify.cli.live import KeepOption, training_display
 from toonify.cli.training_faces import check_faces, face_data, judges
 from toonify.cli.training_frames import FrameOptions
 from toonify.cli.training_frames import check as check_frames
 from toonify.cli.training_frames import train as train_frames
+from toonify.cli.training_hfgi import OTHER_TASKS, HFGIOptions, train_hfgi
 from toonify.utils.links import real_path
 from toonify.utils.outputs import InputFiles, check_run_folder
 
@@ -33,6 +34,8 @@ EPILOG = examples(
     " --aligned --photo-share 1 --kimg 4000 --batch-size 8 -o runs/restyle",
     "toonify train-encoder --task inversion --generator runs/face/generator.safetensors"
     " --photos people/ -o runs/inversion",
+    "toonify train-encoder --task hfgi --generator default --codes-by default --faces ffhq-mobile"
+    " --pairs runs/edits -o runs/hfgi",
     "toonify train-encoder --task sketch --generator face.safetensors --photos people/"
     " -o runs/sketch",
     "toonify train-encoder --task video-edit --generator face.safetensors --direction sefa-1"
@@ -50,6 +53,7 @@ class TaskName(StrEnum):
     super_resolution = "super-resolution"
     sketch = "sketch"
     mask = "mask"
+    hfgi = "hfgi"
     video_edit = "video-edit"
     video_toonify = "video-toonify"
 
@@ -87,8 +91,9 @@ def train_encoder(
     task: Annotated[
         TaskName,
         typer.Option(
-            help="face: w+ of aligned faces. The others are StyleGANEX's, of whole frames; their"
-            " generator is of StyleGAN2's layout."
+            help="face: w+ of aligned faces. hfgi: what `invert` and `edit --method hfgi` keep"
+            " details by. The others are StyleGANEX's, of whole frames; their generator is of"
+            " StyleGAN2's layout."
         ),
     ] = TaskName.face,
     variant: Annotated[
@@ -176,6 +181,7 @@ def train_encoder(
     l2: Annotated[float | None, _weight("the picture's squared error", "1, or the task's")] = None,
     l1: Annotated[float | None, _weight("its absolute error, frames", "0")] = None,
     lpips: Annotated[float | None, _weight("its LPIPS", "0.8")] = None,
+    align: Annotated[float | None, _weight("the aligned map's error, hfgi", "0.5")] = None,
     identity: Annotated[
         float | None, _weight("its likeness as a person", "0.1, or the task's")
     ] = None,
@@ -197,6 +203,7 @@ def train_encoder(
         str | None,
         typer.Option(
             help="inversion: an encoder of faces, or a bundle's, gives w+; f alone is learnt."
+            " hfgi: whose w+ is rendered."
         ),
     ] = None,
     drawings: Annotated[
@@ -218,7 +225,8 @@ def train_encoder(
         str | None,
         typer.Option(
             help="Face generator whose frames video-toonify turns into the generator's own"
-            " drawings of the same codes, or that cutouts are made of."
+            " drawings of the same codes, or that cutouts are made of; of hfgi, whose faces are"
+            " edited."
         ),
     ] = None,
     toon: Annotated[
@@ -287,6 +295,33 @@ def train_encoder(
             bfloat16=bfloat16,
         )
 
+    if task is TaskName.hfgi:
+        refuse_given(ctx, "is of other tasks", *OTHER_TASKS)
+        hfgi = HFGIOptions(
+            generator=generator,
+            output=output,
+            codes_by=codes_by,
+            faces=faces,
+            start=start,
+            photos=photos,
+            aligned=aligned,
+            pairs=pairs,
+            pair_count=pair_count,
+            photo_share=photo_share,
+            held_out=held_out,
+            kimg=kimg,
+            batch_size=batch_size or 8,
+            lr=lr,
+            snapshot=snapshot,
+            keep=keep,
+            weights={name: image_weights[name] for name in ("l2", "lpips", "identity")}
+            | {"align": align},
+            bfloat16=bfloat16,
+            resume=resume,
+        )
+        train_hfgi(settings, hfgi)
+        return
+    refuse_given(ctx, "is of --task hfgi", "align")
     frames = FrameOptions(
         task=task.value,
         generator=generator,

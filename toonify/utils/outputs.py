@@ -21,6 +21,7 @@ RUN_FILES = (  # of a training
     "characters.safetensors",
     "codes.safetensors",
     "style.safetensors",
+    "hfgi.safetensors",
     "report.html",
     "adversarial/generator.safetensors",
     "adversarial/discriminator.safetensors",

@@ -1,0 +1,1 @@
+"""Training a compact HFGI: sampled faces before and after known edits, and photographs."""

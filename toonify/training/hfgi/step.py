@@ -1,0 +1,213 @@
+"""One step of training a compact HFGI, and everything a resumption of it needs."""
+
+from __future__ import annotations
+
+import copy
+import math
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from toonify.metrics.lpips import PerceptualLoss
+from toonify.models.encoders.hfgi_compact import CompactInversion
+from toonify.models.identity import Identity
+from toonify.training.core.loop import require_positive, same_batches
+from toonify.training.hfgi.data import HFGIBatch, HFGIData, perspective
+from toonify.utils.tensors import to_uint8
+
+SHOWN = 6  # held-out faces of a preview, half of them edits
+_WARM_UP = 100  # steps
+_DECAY = 0.995  # of the running average
+
+
+@dataclass(frozen=True, kw_only=True)
+class HFGIWeights:
+    """Of the loss terms; 0 leaves one out. The published ones but for the alignment's (0.1).
+
+    Attributes:
+        l2: mean squared error of the picture.
+        lpips: its perceptual distance.
+        identity: one minus the similarity of face descriptors.
+        align: mean absolute error of the aligned map.
+    """
+
+    l2: float = 1.0
+    lpips: float = 0.8
+    identity: float = 0.1
+    align: float = 0.5
+
+
+@dataclass(frozen=True, kw_only=True)
+class HFGIConfig:
+    """Options of training.
+
+    Attributes:
+        steps: optimiser steps (published: 100,000 of 8).
+        batch_size: faces a step.
+        lr: AdamW's peak rate; falls to a fiftieth.
+        bfloat16: where that is exact enough.
+    """
+
+    steps: int = 10_000
+    batch_size: int = 8
+    lr: float = 1e-3
+    weights: HFGIWeights = HFGIWeights()
+    bfloat16: bool = True
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        require_positive(self, "steps", "batch_size", "lr")
+
+
+class HFGITrainer:
+    """Alignment and consultation in training; see `toonify.training.core.loop.Trainer`.
+
+    Attributes:
+        average: the networks' running average, for use.
+    """
+
+    def __init__(
+        self,
+        model: CompactInversion,
+        data: HFGIData,
+        config: HFGIConfig,
+        *,
+        perceptual: PerceptualLoss | None = None,
+        identity: Identity | None = None,
+    ) -> None:
+        self.model, self.data, self.config = model, data, config
+        self.perceptual, self.identity = perceptual, identity
+        self.device = model.generator.w_avg.device
+        model.eval().requires_grad_(False)
+        self.networks = model.networks.train().requires_grad_(True)
+        self.networks.to(memory_format=torch.channels_last)
+        self.average = copy.deepcopy(self.networks).eval().requires_grad_(False)
+        self.optimizer = torch.optim.AdamW(
+            self.networks.parameters(), lr=config.lr, betas=(0.9, 0.98), weight_decay=1e-3
+        )
+        self.random = torch.Generator().manual_seed(config.seed)
+        self.step_count = 0
+
+    @property
+    def kimg(self) -> float:
+        """Thousand faces learnt from."""
+        return self.step_count * self.config.batch_size / 1000
+
+    def step(self) -> dict[str, Tensor]:
+        """Learn from one batch; nothing changes when a loss is not finite."""
+        at = self.step_count / self.config.steps
+        rate = max(0.02, 0.5 * (1 + math.cos(math.pi * at)))
+        for group in self.optimizer.param_groups:
+            group["lr"] = self.config.lr * rate * min(1.0, (self.step_count + 1) / _WARM_UP)
+        batch = self.data.draw(self.config.batch_size, self.random).to(self.device)
+        losses = self._losses(batch)
+        loss = torch.stack(
+            [getattr(self.config.weights, name) * value for name, value in losses.items()]
+        ).sum()
+        told = {name: value.detach() for name, value in losses.items()} | {"loss": loss.detach()}
+        if not bool(torch.isfinite(loss)):
+            return told
+        self.optimizer.zero_grad()
+        loss.backward()
+        nn.utils.clip_grad_norm_(self.networks.parameters(), 1.0)
+        self.optimizer.step()
+        self.step_count += 1
+        decay = min(_DECAY, (self.step_count + 1) / (self.step_count + 10))
+        with torch.no_grad():
+            own = dict(self.networks.named_parameters())
+            for name, kept in self.average.named_parameters():
+                kept.lerp_(own[name], 1 - decay)
+        return told
+
+    def _losses(self, batch: HFGIBatch) -> dict[str, Tensor]:
+        weights, model = self.config.weights, self.model
+        with torch.no_grad(), self._arithmetic():
+            w_plus = model.encode(batch.photos).float()
+            edit = w_plus + batch.steps
+            shallow, rendering = model.rendered(w_plus)
+            source = rendering.float()
+            wanted = source
+            if bool(batch.edited.any()):
+                features, rendering = model.rendered(edit[batch.edited])
+                shallow, wanted = shallow.clone(), source.clone()
+                shallow[batch.edited], wanted[batch.edited] = features, rendering.float()
+        with torch.no_grad():
+            distortion = batch.photos - source
+            # an inversion's map is warped, so that there is something to align (§3.3)
+            both = torch.cat((distortion, source), dim=1)
+            both = torch.where(
+                batch.edited[:, None, None, None], both, perspective(both, self.random)
+            )
+            distortion, source = both.chunk(2, dim=1)
+        with self._arithmetic():
+            aligned, _ = model.networks.align(distortion, source, wanted)
+            image = model.fused(edit, shallow, aligned, wanted)
+        image = image.float()
+        losses = {"align": (aligned - (batch.targets - wanted)).abs().mean()}
+        losses["l2"] = F.mse_loss(image, batch.targets)
+        if weights.lpips and self.perceptual is not None:
+            with torch.no_grad():
+                target = self.perceptual.features(batch.targets)
+            found = self.perceptual.features(image)
+            losses["lpips"] = self.perceptual.distance(found, target).mean()
+        if weights.identity and self.identity is not None:
+            with torch.no_grad():
+                person = self.identity(batch.targets)
+            losses["identity"] = 1 - self.identity.similarity(self.identity(image), person).mean()
+        return losses
+
+    def _arithmetic(self) -> torch.autocast:
+        return torch.autocast(self.device.type, torch.bfloat16, enabled=self.config.bfloat16)
+
+    def finite(self) -> bool:
+        """Whether every weight is."""
+        return all(bool(p.isfinite().all()) for p in self.networks.parameters())
+
+    @torch.no_grad()
+    def preview(self) -> Tensor:
+        """Photo, its rendering, its inversion, target and edit of held-out faces (N, 3, S, 5S)."""
+        batch = self.data.held_out().to(self.device)
+        count = len(batch.photos)
+        half = min(SHOWN, count) // 2
+        model = CompactInversion(self.average, self.model.generator, self.model.encoder)
+        rows = []
+        for i in [*range(half), *range(count - half, count)]:
+            photo = batch.photos[i : i + 1]
+            with self._arithmetic():
+                w_plus = model.encode(photo).float()
+                edit = w_plus + batch.steps[i : i + 1]
+                shown = [
+                    photo,
+                    model.rendered(w_plus)[1],
+                    model.edited(photo, w_plus, w_plus),
+                    batch.targets[i : i + 1],
+                    model.edited(photo, w_plus, edit),
+                ]
+            rows.append(torch.cat([picture.float() for picture in shown], dim=3))
+        return to_uint8(torch.cat(rows))
+
+    def state_dict(self) -> dict[str, Any]:
+        return {
+            "networks": self.networks.state_dict(),
+            "average": self.average.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+            "random": self.random.get_state(),
+            "step": self.step_count,
+            "networks_config": self.networks.config(),
+            "config": asdict(self.config),
+        }
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Raises KeyError, RuntimeError or ValueError when the state is of another run, and
+        UsageError when its batches are of another size."""
+        if state["networks_config"] != self.networks.config():
+            raise ValueError("the networks are of another shape")
+        same_batches(state["config"], self.config.batch_size)
+        self.networks.load_state_dict(state["networks"])
+        self.average.load_state_dict(state["average"])
+        self.optimizer.load_state_dict(state["optimizer"])
+        self.random.set_state(state["random"])
+        self.step_count = state["step"]
