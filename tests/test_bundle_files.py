@@ -12,10 +12,11 @@ from safetensors.torch import load_file
 
 import toonify.bundle
 from tests.tiny_bundle import NAMES, add_frame_parts, tiny_generator, write_bundle
+from tests.tiny_hfgi import W_DIM, tiny_hfgi, tiny_hybrid
 from tests.tiny_styleganex import tiny_encoder
 from toonify.bundle import (
-    EXTRAS,
     FRAMES,
+    HFGI,
     INVERSION,
     Bundle,
     has_parts,
@@ -25,6 +26,7 @@ from toonify.bundle import (
 )
 from toonify.bundle import write_bundle as write
 from toonify.checkpoints import file_sha256, save_encoder, save_generator
+from toonify.checkpoints.hfgi import load_compact_hfgi, save_compact_hfgi
 from toonify.errors import InputError, ModelError
 
 
@@ -43,6 +45,20 @@ def parts_of(source: Path, *extras: str) -> dict:
     }
 
 
+def test_what_keeps_details_goes_with_its_generator(source: Path, tmp_path: Path) -> None:
+    parts = parts_of(source)
+    made = {part: tmp_path / f"{part}.safetensors" for part in (*INVERSION, HFGI)}
+    save_generator(tiny_hybrid(), made[INVERSION[0]])
+    save_encoder(tiny_encoder(num_ws=14, w_dim=W_DIM), made[INVERSION[1]])
+    save_compact_hfgi(tiny_hfgi().networks, made[HFGI])
+    write(tmp_path / "mine", **parts | {"extras": made})
+    assert load_compact_hfgi(tmp_path / "mine" / "hfgi.safetensors").channels == {64: 8, 128: 8}
+    save_compact_hfgi(tiny_hfgi(128).networks, made[HFGI])
+    with pytest.raises(ModelError, match="another generator"):
+        write(tmp_path / "wrong", **parts | {"extras": made})
+    assert not (tmp_path / "wrong").exists()
+
+
 def test_a_bundle_of_three_parts(source: Path, tmp_path: Path) -> None:
     folder = tmp_path / "new" / "mine"
     assert write(folder, **parts_of(source), license="CC0") == NAMES
@@ -53,7 +69,7 @@ def test_a_bundle_of_three_parts(source: Path, tmp_path: Path) -> None:
     assert not has_parts(folder, FRAMES)
 
 
-@pytest.mark.parametrize("extras", [FRAMES, INVERSION, EXTRAS])
+@pytest.mark.parametrize("extras", [FRAMES, INVERSION, FRAMES + INVERSION])
 def test_extras_come_along_in_half_precision(
     source: Path, tmp_path: Path, extras: tuple[str, ...]
 ) -> None:
@@ -79,7 +95,7 @@ def test_extras_come_along_in_half_precision(
     assert folder.stat().st_mode & 0o777 == 0o777 & ~umask, "as any folder"
 
 
-@pytest.mark.parametrize("alone", EXTRAS)
+@pytest.mark.parametrize("alone", FRAMES + INVERSION)
 def test_half_a_pair_is_no_bundle(source: Path, tmp_path: Path, alone: str) -> None:
     with pytest.raises(ModelError, match="holds no StyleGANEX model of this kind"):
         write(tmp_path / "mine", **parts_of(source, alone))

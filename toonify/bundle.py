@@ -31,7 +31,8 @@ FRAMES = ("frame_generator", "frame_encoder")  # draws the characters into whole
 INVERSION = ("inversion_generator", "inversion_encoder")  # faces, and what finds them in photos
 # The small networks that the portrait styles are drawn from
 PORTRAIT = ("face_mesh", "iris", "person_matte", "parsing")
-EXTRAS = FRAMES + INVERSION
+HFGI = "hfgi"  # keeps photographs' details in what the inversion generator renders
+EXTRAS = (*FRAMES, *INVERSION, HFGI)
 
 
 @dataclass(frozen=True)
@@ -346,7 +347,7 @@ def write_bundle(
     Args:
         encoder: a checkpoint, or the name or folder of a bundle.
         licence: of the parts, for the manifest.
-        extras: part → checkpoint, of `EXTRAS`.
+        extras: part → checkpoint, of `EXTRAS`; `HFGI` goes with `INVERSION`.
 
     Returns:
         the characters' names.
@@ -364,8 +365,10 @@ def write_bundle(
         save_encoder,
         save_generator,
     )
+    from toonify.checkpoints.hfgi import load_compact_hfgi, save_compact_hfgi
     from toonify.lut import CharacterTable
 
+    extras = extras or {}
     network = load_generator(generator)
     reader = load_encoder(locate(encoder, "encoder"))
     characters = CharacterTable.load(table)
@@ -381,10 +384,14 @@ def write_bundle(
             save_generator(network, partial / "generator.safetensors", dtype=torch.float16)
             save_encoder(reader, partial / "encoder.safetensors", dtype=torch.float16)
             characters.save(partial / "characters.safetensors")
-            parts = ["generator", "encoder", "characters", *(extras or {})]
-            for part, path in (extras or {}).items():
+            parts = ["generator", "encoder", "characters", *extras]
+            for part, path in extras.items():
                 target = partial / f"{part}.safetensors"
-                if part.endswith("generator"):
+                if part == HFGI:
+                    networks = load_compact_hfgi(path)
+                    networks.check(load_generator(extras[INVERSION[0]]))
+                    save_compact_hfgi(networks, target, dtype=torch.float16)
+                elif part.endswith("generator"):
                     save_generator(load_generator(path), target, dtype=torch.float16)
                 else:
                     save_encoder(load_encoder(path), target, dtype=torch.float16)

@@ -60,6 +60,8 @@ OVER_INPUTS = {
         "train-encoder --generator run/generator.safetensors -o run",
         "train-encoder --generator default --start run/encoder.safetensors -o run",
         "train-encoder --generator run/generator.safetensors --task inversion -o run",
+        "train-encoder --generator default --task hfgi --codes-by run/encoder.safetensors"
+        " --pairs new -o run",
     ],
     ("distill", "--output"): ["distill run/generator.safetensors -o run"],
     ("train-style", "--output"): [
@@ -125,6 +127,7 @@ OVER_OTHERS = [
     "align x -o theirs-2 --no-detect",
     "finetune --data x --base default -o theirs",
     "train-encoder --generator default -o theirs",
+    "train-encoder --task hfgi --generator default --codes-by default --pairs new -o theirs",
     "distill default -o theirs",
     "train-style --content x --style x -o theirs",
     "build-lut drawings --generator default -o theirs/table.safetensors",
@@ -141,10 +144,11 @@ READING = {
     ("align", "--anchor"), ("finetune", "--data"),
     ("train-encoder", "--photos"), ("train-encoder", "--pairs"), ("train-encoder", "--drawings"),
     ("train-encoder", "--parser"), ("train-encoder", "--cutouts"), ("distill", "--pairs"),
+    ("invert", "--hfgi-network"), ("edit", "--hfgi-network"),
     ("build-lut", "--photos"), ("edit", "--mix"), ("edit", "--fit"), ("translate", "--parser"),
     ("bundle", "--generator"), ("bundle", "--table"), ("bundle", "--frame-generator"),
     ("bundle", "--frame-encoder"), ("bundle", "--inversion-generator"),
-    ("bundle", "--inversion-encoder"), ("evaluate", "--drawings"),
+    ("bundle", "--inversion-encoder"), ("bundle", "--hfgi"), ("evaluate", "--drawings"),
 }  # fmt: skip
 
 
@@ -161,6 +165,7 @@ def place(tmp_path, monkeypatch, bundle):
         Image.new("RGB", (64, 64), "red").save(base / f"theirs/{name}.png")
     for name in ("m.jsonl", "notes.txt", "summary.txt", "report.json", "report.html", "a-loss.csv"):
         (base / "theirs" / name).write_text("my own words\n")
+    (base / "theirs/hfgi.safetensors").write_bytes(b"theirs")
     for name in ("generator", "encoder"):
         (base / f"theirs/{name}.safetensors").write_bytes(b"theirs")
         shutil.copy(bundle / f"{name}.safetensors", base / f"run/{name}.safetensors")

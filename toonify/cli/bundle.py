@@ -36,6 +36,10 @@ def bundle(
     inversion_encoder: Annotated[
         Path | None, typer.Option(help="Its encoder, of `train-encoder --task inversion`.")
     ] = None,
+    hfgi: Annotated[
+        Path | None,
+        typer.Option(help="What keeps details in inversions, of `train-encoder --task hfgi`."),
+    ] = None,
     license: Annotated[
         str, typer.Option("--licence", "--license", help="Licence to note in the manifest.")
     ] = "unknown",
@@ -55,12 +59,17 @@ def bundle(
         "frame_encoder": frame_encoder,
         "inversion_generator": inversion_generator,
         "inversion_encoder": inversion_encoder,
+        "hfgi": hfgi,
     }
     for kind in ("frame", "inversion"):
         if (given[f"{kind}_generator"] is None) != (given[f"{kind}_encoder"] is None):
             raise UsageError(
                 f"--{kind}-generator and --{kind}-encoder go together", hint="Give both."
             )
+    if hfgi is not None and inversion_generator is None:
+        raise UsageError(
+            "--hfgi is of one inversion generator", hint="Give --inversion-generator too."
+        )
     names = write_bundle(
         output,
         generator=generator,

@@ -10,6 +10,7 @@ import typer
 
 from toonify.bundle import model_files
 from toonify.cli.common import Settings, complain, examples, refuse_given, settings_of
+from toonify.cli.hfgi import EditMethod, EditMethodOption, HFGINetworkOption, check_edit_method
 from toonify.cli.inverting import (
     EncoderOption,
     Framing,
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 
     from toonify.editing.named import NamedDirections
     from toonify.editing.photo_editor import PhotoEditor
+    from toonify.inversion.hfgi import DetailModel
     from toonify.inversion.latents import Latents
 
 EPILOG = examples(
@@ -125,9 +127,17 @@ def edit(
             show_default="photo, or whole with --generator",
         ),
     ] = None,
+    method: EditMethodOption = EditMethod.flow,
+    hfgi_network: HFGINetworkOption = None,
     steps: Annotated[
-        int, typer.Option(min=0, max=500, help="Of the fit to the photo, with --frame photo.")
-    ] = 15,
+        int | None,
+        typer.Option(
+            min=0,
+            max=500,
+            help="Of the fit to the photo, with --frame photo.",
+            show_default="15, 0 with --method hfgi",
+        ),
+    ] = None,
 ) -> None:
     """Edit a face: move along a direction, mix styles, or render with another generator.
 
@@ -171,7 +181,8 @@ def edit(
     present(mix)
     sides = [] if fit is None else [_side(folder) for folder in fit]
     direction_file = None if direction is None else direction.rpartition(":")[0] or direction
-    inputs = InputFiles([source, mix, direction, direction_file, *model_files(encoder, generator)])
+    reads = [source, mix, direction, direction_file, hfgi_network]
+    inputs = InputFiles([*reads, *model_files(encoder, generator)])
     for path in (path for side in sides for path in side):
         inputs.add(path)
     check_output(output, inputs, named=True)
@@ -187,14 +198,16 @@ def edit(
             raise UsageError(
                 "another --generator draws the whole picture", hint="Leave --frame photo out."
             )
+    onto_photo = place is Place.photo and source is not None
+    check_edit_method(ctx, method, hfgi_network, onto_photo=onto_photo)
     if attribute_strip and place is not Place.photo:
         raise UsageError("--attribute-strip edits a photo", hint="Leave --frame out.")
     photo_given = any(p is not None and p.suffix != ".safetensors" for p in (source, mix))
-    reads = photo_given or fit is not None
-    if not reads and generator is None and is_bundle(encoder) and has_parts(encoder, INVERSION):
+    encodes = photo_given or fit is not None
+    if not encodes and generator is None and is_bundle(encoder) and has_parts(encoder, INVERSION):
         generator = encoder  # what the latents were inverted with
     model = load_model(
-        settings, encoder if reads else None, generator, gradients=place is Place.photo
+        settings, encoder if encodes else None, generator, gradients=place is Place.photo
     )
     # what is carried over to a photo is measured on the aligned face
     framing = Framing.face if place is Place.photo else Framing(place.value)
@@ -229,7 +242,14 @@ def edit(
             latents = latents.with_codes(mixed(latents.w_plus, other.w_plus, chosen))
         pictures = _pictures(settings, photos, latents, vector, strengths, touched)
     else:
-        editor = _editor(settings, photos, source, named, steps)
+        details = None
+        if method is EditMethod.hfgi:
+            from toonify.inversion.hfgi import load_details
+
+            details = load_details(model, encoder, hfgi_network)
+        if steps is None:
+            steps = 15 if details is None else 0
+        editor = _editor(settings, photos, source, named, steps, details)
         if attribute_strip:
             _write(output, [_attribute_sheet(settings, editor, named)])
             record = {"source": str(source), "output": str(output), "pictures": 1}
@@ -263,7 +283,12 @@ def _print_names(settings: Settings) -> None:
 
 
 def _editor(
-    settings: Settings, photos: Photos, source: Path, named: NamedDirections | None, steps: int
+    settings: Settings,
+    photos: Photos,
+    source: Path,
+    named: NamedDirections | None,
+    steps: int,
+    details: DetailModel | None,
 ) -> PhotoEditor:
     """The photo read and its face fitted."""
     from toonify.editing.photo_editor import PhotoEditor
@@ -275,7 +300,13 @@ def _editor(
     try:
         with settings.progress("reading the face") as bar:
             return PhotoEditor(
-                photos.model, rgb, photos.detector, directions=named, fit=fit, progress=bar
+                photos.model,
+                rgb,
+                photos.detector,
+                directions=named,
+                fit=fit,
+                details=details,
+                progress=bar,
             )
     except InputError as error:
         raise InputError(f"{source}: {error}") from error

@@ -18,6 +18,13 @@ from toonify.cli.common import (
     refuse_given,
     settings_of,
 )
+from toonify.cli.hfgi import (
+    HFGINetworkOption,
+    InvertMethod,
+    InvertMethodOption,
+    invert_detailed,
+    inverted_framing,
+)
 from toonify.cli.inverting import (
     EncoderOption,
     Framing,
@@ -39,9 +46,11 @@ EPILOG = examples(
     "toonify invert me.jpg -o inverted/ --encoder styleganex-inversion",
     "toonify invert photos/ -o inverted/ --steps 100",
     "toonify invert crop.png -o inverted/ --frame aligned --generator ffhq-mobile --pti",
+    "toonify invert photos/ -o inverted/ --method hfgi",
 )
 
 
+STAGES = ("encoded", "refined", "tuned", "hfgi")
 ENDINGS = (".safetensors", ".png", "-loss.csv", "-loss.png", "-generator.safetensors")
 
 
@@ -55,6 +64,8 @@ def invert(
     encoder: EncoderOption = "default",
     generator: GeneratorOption = None,
     frame: FramingOption = Framing.whole,
+    method: InvertMethodOption = InvertMethod.refine,
+    hfgi_network: HFGINetworkOption = None,
     steps: Annotated[
         int, typer.Option(min=0, help="Steps that refine the encoder's answer; 0 for none.")
     ] = 500,
@@ -66,15 +77,19 @@ def invert(
     """Find the latents that a generator renders a photo from.
 
     For NAME.jpg this writes NAME.safetensors (codes, first feature, noise maps), NAME.png (the
-    reconstruction), NAME-loss.csv and NAME-loss.png, and with --pti NAME-generator.safetensors.
+    reconstruction), NAME-loss.csv and NAME-loss.png, and with --pti NAME-generator.safetensors;
+    with --method hfgi the first two alone, of the aligned face.
     A photo that fails is named, the others go on, and the exit status is 1.
     """
     settings = settings_of(ctx)
+    frame = inverted_framing(ctx, method, frame, hfgi_network)
+    if method is InvertMethod.hfgi:
+        steps = 0
     if not pti:
         refuse_given(ctx, "is of --pti", "pti_steps")
     paths = photographs(inputs, note=complain)
     targets = output_stems(paths, output)
-    reads = InputFiles([*paths, *model_files(encoder, generator)])
+    reads = InputFiles([*paths, hfgi_network, *model_files(encoder, generator)])
     for stem in targets:
         for ending in ENDINGS:
             check_output(stem.with_name(f"{stem.name}{ending}"), reads, folder=output)
@@ -87,10 +102,19 @@ def invert(
             raise
         complain(f"LPIPS is not told: {error}")  # it is all that it would be for
     photos = Photos(settings, model, frame)
+    details = None
+    if method is InvertMethod.hfgi:
+        from toonify.inversion.hfgi import load_details
+
+        details = load_details(model, encoder, hfgi_network)
     failed = 0
     for path, stem in zip(paths, targets, strict=True):
         try:
-            record = _invert_one(settings, photos, path, stem, loss, steps, pti_steps if pti else 0)
+            if details is not None:
+                record = invert_detailed(photos, details, path, stem, loss)
+            else:
+                tuned = pti_steps if pti else 0
+                record = _invert_one(settings, photos, path, stem, loss, steps, tuned)
         except ToonifyError as error:
             if exit_status(error) != 1:
                 raise
@@ -98,7 +122,7 @@ def invert(
             failed += 1
             continue
         name = "mae" if loss is None else "lpips"
-        stages = [str(record[k][name]) for k in ("encoded", "refined", "tuned") if k in record]
+        stages = [str(record[k][name]) for k in STAGES if k in record]
         line = f"{path} -> {record['reconstruction']}, {name.upper()} {' -> '.join(stages)}"
         settings.result(record, line)
     raise typer.Exit(1 if failed else 0)

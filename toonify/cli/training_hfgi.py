@@ -6,7 +6,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from toonify.cli.common import Settings, complain, model_files, note_others
+from toonify.bundle import model_files
+from toonify.cli.common import Settings, complain, note_others
 from toonify.cli.live import training_display
 from toonify.errors import ModelError, UsageError
 from toonify.utils.outputs import InputFiles, check_run_folder

@@ -15,6 +15,7 @@ from toonify.errors import InputError
 from toonify.faces import FaceDetector, align
 from toonify.faces.types import RGB, Points, f32
 from toonify.inversion.fitting import FitSettings, fit_face
+from toonify.inversion.hfgi import DetailedFace, DetailModel
 from toonify.inversion.model import FaceModel
 from toonify.utils.tensors import to_rgb, to_tensor
 
@@ -34,6 +35,8 @@ class PhotoEditor:
         detector: finds the face.
         directions: whose parser limits edits to the head; None for an ellipse around it.
         fit: how w+ is fitted to the face.
+        details: measure edits on renderings that have the photograph's details (HFGI), instead
+            of on the generator's own.
 
     Raises:
         InputError: no face in it.
@@ -47,6 +50,7 @@ class PhotoEditor:
         *,
         directions: NamedDirections | None = None,
         fit: FitSettings | None = None,
+        details: DetailModel | None = None,
         progress: Callable[[int, int], None] | None = None,
     ) -> None:
         faces = detector.detect(rgb)
@@ -63,6 +67,9 @@ class PhotoEditor:
             fit,
             progress=progress,
         )
+        self._detailed: DetailedFace | None = None
+        if details is not None:
+            self._detailed = DetailedFace(model, details, photo, self.w_plus)
         self._before = self._render(self.w_plus)
         self._parsed = self._parse(self.w_plus)
 
@@ -83,6 +90,8 @@ class PhotoEditor:
 
     @torch.inference_mode()
     def _render(self, w_plus: Tensor) -> RGB:
+        if self._detailed is not None:
+            return to_rgb(self._detailed.render(w_plus))
         generator = self.model.generator
         with self.model.arithmetic():
             return to_rgb(generator.synthesize(generator.styles(w_plus)))

@@ -125,12 +125,18 @@ def refine(
 def likeness(
     model: FaceModel, latents: Latents, target: Tensor, *, loss: PerceptualLoss | None
 ) -> dict[str, float]:
-    """How near a rendering comes to `target` (1, 3, H, W): the columns of the paper's table.
+    """How near a rendering comes to `target` (1, 3, H, W), see `compare`."""
+    return compare(model.image(latents), target, loss=loss)
+
+
+@torch.no_grad()
+def compare(image: Tensor, target: Tensor, *, loss: PerceptualLoss | None) -> dict[str, float]:
+    """How near a picture comes to `target` (1, 3, H, W): the columns of the paper's table.
 
     Returns:
         `lpips` where there is a `loss`, and `mae` and `mse` of pixel values in [-1, 1].
     """
-    image = fit_size(model.image(latents).float(), target)
+    image = fit_size(image.float(), target)
     away = image.clamp(-1, 1) - target
     values = {"mae": away.abs().mean(), "mse": away.square().mean()}
     if loss is not None:
