@@ -10,6 +10,7 @@ from toonify.bundle import model_files
 from toonify.cli.common import Settings, complain, note_others
 from toonify.cli.live import training_display
 from toonify.errors import ModelError, UsageError
+from toonify.utils.links import real_path
 from toonify.utils.outputs import InputFiles, check_run_folder
 
 if TYPE_CHECKING:
@@ -99,7 +100,7 @@ def train_hfgi(settings: Settings, options: HFGIOptions) -> None:
 
     listed = {k: v for k, v in vars(options).items() if k != "weights"} | asdict(config)
     facts = {"networks": trainer.average.config(), "device": device}
-    title = f"train-encoder, hfgi: {options.output.resolve().name}"
+    title = f"train-encoder, hfgi: {real_path(options.output).name}"
     with (
         reporting(options.output, title=title, config=listed, facts=facts) as refresh,
         training_display(settings) as show,
