@@ -18,12 +18,14 @@ if TYPE_CHECKING:
     from toonify.errors import Diverged, InputError, ModelError, ToonifyError, UsageError
     from toonify.evaluation.measuring import Evaluation, evaluate
     from toonify.lut import Character, CharacterTable
+    from toonify.video.clips import convert_video
 
 __version__ = "0.1.0"
 
 logging.getLogger(__name__).addHandler(logging.NullHandler())  # callers choose what they see
 
 _HOMES = {
+    "convert_video": "toonify.video.clips",
     "Bundle": "toonify.bundle",
     "Character": "toonify.lut",
     "CharacterTable": "toonify.lut",
@@ -51,6 +53,7 @@ __all__ = [
     "Toonifier",
     "ToonifyError",
     "UsageError",
+    "convert_video",
     "evaluate",
     "load_encoder",
     "load_engine",

@@ -7,8 +7,9 @@ from PIL import Image
 from tests.clips import frame_hashes
 from tests.video.people import PAINT, SIDE, Artist, folder_of, frame
 from toonify.errors import InputError, UsageError
+from toonify.media.images import write_image
 from toonify.media.video import Span
-from toonify.video import Options, convert, preview
+from toonify.video import Options, convert, convert_video, preview
 from toonify.video.resume import ResumeState
 
 
@@ -276,3 +277,22 @@ def test_preview_shows_three_frames(tmp_path):
     counts = preview(source, tmp_path / "sheet.png", Artist())
     assert counts == [1, 1, 1]
     assert Image.open(tmp_path / "sheet.png").size == (3 * 102 + 6, 2 * 70 + 6)
+
+
+def test_a_clip_is_drawn_by_a_call(tmp_path):
+    from tests.tiny_bundle import write_bundle
+
+    bundle = write_bundle(tmp_path / "tiny")
+    frames = tmp_path / "frames"
+    for number in range(3):
+        write_image(frames / f"{number}.png", np.full((64, 48, 3), 40 * number, np.uint8))
+    report = convert_video(frames, tmp_path / "out", bundle=bundle, character="mina", end=2 / 25)
+    assert report.frames == 2 and report.people == []
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == [
+        "000001.png",
+        "000002.png",
+    ]
+    for wrong in ({"style": "ink", "character": "mina"}, {"character": "nobody"}, {"end": -1.0}):
+        with pytest.raises(ValueError):
+            convert_video(frames, tmp_path / "new", bundle=bundle, **wrong)
+    assert not (tmp_path / "new").exists()

@@ -25,8 +25,7 @@ from toonify.cli.engines import (
     EngineOption,
     LevelOption,
     check_engine,
-    defaults_of,
-    people_engine,
+    check_mixing,
 )
 from toonify.cli.styles import StyleOption, choose_styles
 from toonify.errors import UsageError
@@ -129,26 +128,27 @@ def _engine(
     color: float | None,
 ) -> Engine:
     """What draws."""
-    from toonify.engines.registry import default_engine, load_engine
+    from toonify.video.clips import clip_engine
 
     if style and character:
         raise UsageError("a camera is drawn in a style or as characters", hint="Name one of them.")
     check_engine(engine, styles=bool(style), characters=bool(character))
     names = choose_styles(style or (), character or (), bundle, other=engine in PEOPLE)
-    if names:
-        if len(names) > 1:
-            raise UsageError("a camera is drawn in one style", hint="Name one of them.")
-        return load_engine("portrait", bundle, style=names[0], offline=settings.offline)
-    defaults = defaults_of(bundle)
-    return people_engine(
-        settings,
-        engine.value if engine in PEOPLE else default_engine(bundle, character=True),
+    if len(names) > 1:
+        raise UsageError("a camera is drawn in one style", hint="Name one of them.")
+    drawing = clip_engine(
         bundle,
-        given=(level, color) != (None, None),
-        level=defaults.level if level is None else level,
-        color=defaults.color if color is None else color,
-        trgb=defaults.trgb,
+        engine="auto" if names else engine.value,
+        style=names[0] if names else None,
+        character=not names,
+        level=level,
+        color=color,
+        device=settings.device,
+        dtype=settings.dtype,
+        offline=settings.offline,
     )
+    check_mixing(drawing, given=(level, color) != (None, None))
+    return drawing
 
 
 def _line(statistics: Statistics) -> str:

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from toonify.cli.common import Settings
 from toonify.errors import UsageError
 
 if TYPE_CHECKING:
@@ -91,42 +90,6 @@ def defaults_of(bundle: str) -> Defaults:
     from toonify.bundle import bundle_defaults
 
     return bundle_defaults(bundle)
-
-
-def people_engine(
-    settings: Settings,
-    name: str,
-    bundle: str,
-    *,
-    checkpoint: str | None = None,
-    given: bool,
-    **options: Any,
-) -> Engine:
-    """What draws characters.
-
-    Args:
-        name: "cdsm" or "styleganex".
-        given: --level, --trgb or --color stand on the command line.
-        options: of the engine.
-
-    Raises:
-        UsageError: mixing is asked of a model that has none.
-        ModelError: the bundle can't be loaded, or has no networks for this engine.
-    """
-    from toonify.engines.registry import load_engine
-
-    if checkpoint is not None:
-        options["checkpoint"] = checkpoint
-    engine = load_engine(
-        name,
-        bundle,
-        device=settings.device,
-        dtype=settings.dtype,
-        offline=settings.offline,
-        **options,
-    )
-    check_mixing(engine, given=given)
-    return engine
 
 
 def check_mixing(engine: Engine, *, given: bool) -> None:

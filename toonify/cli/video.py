@@ -35,8 +35,7 @@ from toonify.cli.engines import (
     LevelOption,
     TrgbOption,
     check_engine,
-    defaults_of,
-    people_engine,
+    check_mixing,
 )
 from toonify.cli.style_transfer import (
     AlphaOption,
@@ -189,7 +188,7 @@ def video(
         fps=_rate(fps),
         max_size=max_size,
     )
-    from toonify.video import Options, convert
+    from toonify.video import Options, clip_engine, convert
     from toonify.video import preview as draw_preview
 
     reads = InputFiles([*inputs, *model_files(bundle, checkpoint)])
@@ -228,28 +227,42 @@ def video(
                 hint="Leave --style or --character, --engine and --checkpoint out.",
             )
         refuse_character_options(level, trgb, color)
-        drawing = _style_engine(settings, styles, bundle, landmarks.value, min_face, background)
         if largest:
             raise UsageError("a style draws everybody in a clip", hint="Leave --faces out.")
+        drawing = clip_engine(
+            bundle,
+            style=",".join(styles),
+            background=chosen_background(background),
+            landmarks=landmarks.value,
+            min_face=min_face,
+            offline=settings.offline,
+        )
     else:
         if background is not None:
             raise UsageError("--background is of styles", hint="Name a --style.")
         together = batch_size_of(batch_size, settings, bundle)
         prepare_drawing(settings, bundle)
-        defaults = defaults_of(bundle)
-        drawing = people_engine(
-            settings,
-            _people(engine, bundle, checkpoint),
+        if checkpoint is not None and engine is EngineName.cdsm:
+            raise UsageError(
+                "--checkpoint is of the engine styleganex", hint="Leave one of them out."
+            )
+        chosen = EngineName.styleganex if checkpoint is not None else engine
+        drawing = clip_engine(
             bundle,
-            checkpoint=checkpoint,
-            given=(level, trgb, color) != (None, None, None),
-            level=defaults.level if level is None else level,
-            trgb=defaults.trgb if trgb is None else trgb,
-            color=defaults.color if color is None else color,
+            engine=chosen.value,
+            character=True,
+            level=level,
+            trgb=trgb,
+            color=color,
             batch_size=together,
             landmarks=landmarks.value,
             min_face=min_face,
+            device=settings.device,
+            dtype=settings.dtype,
+            offline=settings.offline,
+            **({} if checkpoint is None else {"checkpoint": checkpoint}),
         )
+        check_mixing(drawing, given=(level, trgb, color) != (None, None, None))
     if preview:
         counts = draw_preview(
             source, output, drawing, characters=character or (), span=span, largest=largest
@@ -327,46 +340,6 @@ def _draw_several(
             complain(f"{clip} is damaged: what could be read, {report.frames} frames, was drawn")
             failed += 1
     return failed
-
-
-def _style_engine(
-    settings: Settings,
-    styles: Sequence[str],
-    bundle: str,
-    landmarks: str,
-    min_face: float | None,
-    background: str | None,
-) -> Engine:
-    """What draws a style."""
-    from toonify.engines.registry import load_engine
-
-    if len(styles) > 1:
-        raise UsageError("a clip is drawn in one style", hint="Make one clip for each.")
-    behind = chosen_background(background)
-    if behind == "transparent":
-        raise UsageError("clips are not transparent", hint="Take a color: --background '#00ff00'.")
-    return load_engine(
-        "portrait",
-        bundle,
-        style=styles[0],
-        background=behind,
-        landmarks=landmarks,
-        min_face=min_face,
-        offline=settings.offline,
-    )
-
-
-def _people(engine: EngineName, bundle: str, checkpoint: str | None) -> str:
-    """The engine that draws characters."""
-    from toonify.engines.registry import default_engine
-
-    if checkpoint is not None:
-        if engine is EngineName.cdsm:
-            raise UsageError(
-                "--checkpoint is of the engine styleganex", hint="Leave one of them out."
-            )
-        return "styleganex"
-    return engine.value if engine in PEOPLE else default_engine(bundle, character=True)
 
 
 def seconds(text: str, option: str) -> float:

@@ -1,0 +1,188 @@
+"""A clip in, a clip with its people drawn out: what `toonify video` does, as a function."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+from toonify.bundle import bundle_defaults
+from toonify.engines.base import Engine
+from toonify.engines.registry import default_engine, load_engine
+from toonify.errors import UsageError
+from toonify.media.video import Span
+from toonify.names import choose_names
+from toonify.portrait.backgrounds import Background
+from toonify.portrait.catalog import bundle_styles
+from toonify.video.conversion import Options, Progress, Report, convert
+
+DRAWS_PEOPLE = ("cdsm", "styleganex")
+
+
+def clip_engine(
+    bundle: str | os.PathLike[str] = "default",
+    *,
+    engine: str = "auto",
+    style: str | None = None,
+    character: bool = False,
+    background: Background = "draw",
+    level: int | None = None,
+    trgb: bool | None = None,
+    color: float | None = None,
+    **options: Any,
+) -> Engine:
+    """What draws a clip in one style, or people as characters.
+
+    Args:
+        engine: "auto", "portrait", "cdsm" or "styleganex".
+        style: draws whole frames in it; the bundle's first where no character is asked for.
+        character: people are drawn as characters.
+        background: of a style; clips are not transparent.
+        level, trgb, color: of characters; None for the bundle's own.
+        options: of the engine: landmarks, min_face, offline, and of characters device, dtype,
+            checkpoint, batch_size.
+
+    Raises:
+        UsageError: what does not go together, or an unknown style.
+        ModelError: the bundle can't be loaded, or has no networks for this engine.
+    """
+    if engine == "auto":
+        engine = default_engine(bundle, style=style is not None, character=character)
+    if engine in DRAWS_PEOPLE:
+        if style is not None:
+            raise UsageError(
+                "a clip is drawn in a style or as characters, not both",
+                hint="Name a `style` or a `character`.",
+            )
+        own = bundle_defaults(bundle)
+        return load_engine(
+            engine,
+            bundle,
+            level=own.level if level is None else level,
+            trgb=own.trgb if trgb is None else trgb,
+            color=own.color if color is None else color,
+            **options,
+        )
+    if engine != "portrait":
+        raise UsageError(f"clips are not drawn by {engine} here", hint="Give an engine itself.")
+    if background == "transparent":
+        raise UsageError(
+            "clips are not transparent", hint="Take a color as `background`: '#00ff00'."
+        )
+    named = choose_names("style", [style] if style else (), bundle_styles(bundle))
+    if len(named) > 1:
+        raise UsageError("a clip is drawn in one style", hint="Make one clip for each.")
+    for name in ("device", "dtype", "batch_size"):  # the program needs no networks of this kind
+        options.pop(name, None)
+    return load_engine(engine, bundle, style=named[0], background=background, **options)
+
+
+def convert_video(
+    source: str | os.PathLike[str],
+    output: str | os.PathLike[str],
+    *,
+    engine: str | Engine = "auto",
+    style: str | None = None,
+    character: str | Sequence[str] | None = None,
+    bundle: str | os.PathLike[str] = "default",
+    level: int | None = None,
+    trgb: bool | None = None,
+    color: float | None = None,
+    background: Background = "draw",
+    smooth: float = 0.5,
+    largest: bool = False,
+    start: float = 0.0,
+    end: float | None = None,
+    fps: Fraction | float | None = None,
+    max_size: int | None = None,
+    codec: str = "auto",
+    crf: int | None = None,
+    pix_fmt: str | None = None,
+    side_by_side: bool = False,
+    resume: bool = True,
+    keep_partial: bool = False,
+    landmarks: str = "auto",
+    min_face: float | None = None,
+    device: str = "auto",
+    dtype: str = "auto",
+    offline: bool = True,
+    progress: Progress | None = None,
+) -> Report:
+    """Draw the people of a clip, or of a folder of frames; sound, subtitles and timing stay.
+
+    Interrupted or killed, the same call goes on where it was: its work is kept in OUTPUT.parts
+    until it is done.
+
+    Args:
+        source: a clip, or a folder of frames.
+        output: .mp4, .mov, .mkv, .webm, .gif, or a folder for frames as PNG.
+        engine: "auto", "portrait", "cdsm", "styleganex", or an engine that was made before.
+        style: whole frames in it; the default.
+        character: who people become: "mina", everybody; "mina,jun", in the order they appear;
+            "left=mina,right=jun", by place; "1=mina,2=jun", by number.
+        level, trgb, color: of style mixing; None for the bundle's own.
+        background: of a style: "draw", "keep" or an RGB color.
+        smooth: 0..1, of landmarks, codes and outlines through time; 0 is each frame alone.
+        largest: only the largest face becomes a character.
+        start, end: seconds of the clip.
+        fps: frames a second; None for those it has, with their own timestamps.
+        max_size: longest side, px; larger clips are shrunk.
+        codec: "auto", "h264", "hevc", "vp9", "av1", "prores", "ffv1", "hardware", or an encoder's
+            name.
+        crf: 0..63, quality: lower is better and larger.
+        pix_fmt: pixel format; None for one that plays everywhere.
+        side_by_side: the original at the left of the result.
+        progress: called with frames done, and all as far as known.
+
+    Returns:
+        Frames, seconds, who was drawn as whom, steadiness.
+
+    Raises:
+        InputError: the clip can't be read or the output can't be written.
+        UsageError: options that don't go together, unknown names, or an output that is not ours.
+        ModelError: the bundle can't be loaded.
+        KeyboardInterrupt: with all finished segments kept.
+
+    Example:
+        >>> report = convert_video("dance.mp4", "dance-ink.mp4", style="ink")
+        >>> report.frames, report.people[0]["style"]
+        (250, 'ink')
+    """
+    characters = [character] if isinstance(character, str) else list(character or ())
+    if isinstance(engine, Engine):
+        drawing = engine
+    else:
+        drawing = clip_engine(
+            bundle,
+            engine=engine,
+            style=style,
+            character=bool(characters),
+            background=background,
+            level=level,
+            trgb=trgb,
+            color=color,
+            landmarks=landmarks,
+            min_face=min_face,
+            device=device,
+            dtype=dtype,
+            offline=offline,
+        )
+    options = Options(
+        characters=characters,
+        span=Span(
+            start=start, end=end, fps=None if fps is None else Fraction(fps), max_size=max_size
+        ),
+        smooth=smooth,
+        largest=largest,
+        codec=codec,
+        crf=crf,
+        pixels=pix_fmt,
+        side_by_side=side_by_side,
+        resume=resume,
+        keep_partial=keep_partial,
+        identity=drawing.describe(),
+    )
+    tell = progress or (lambda done, total: None)
+    return convert(Path(source), Path(output), drawing, options, progress=tell)
