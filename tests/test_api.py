@@ -24,6 +24,7 @@ PUBLIC = {
     "load_encoder",
     "load_engine",
     "load_generator",
+    "project",
 }
 EXAMPLES = (
     "Bundle",
@@ -34,6 +35,7 @@ EXAMPLES = (
     "load_encoder",
     "load_engine",
     "load_generator",
+    "project",
 )
 STYLIZE = (
     "self, image, *, character, style, level, trgb, color, aligned, paste, background, batch_size"

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from toonify.errors import Diverged, InputError, ModelError, ToonifyError, UsageError
     from toonify.evaluation.measuring import Evaluation, evaluate
     from toonify.lut import Character, CharacterTable
+    from toonify.training.characters.projecting import project
     from toonify.video.clips import convert_video
 
 __version__ = "0.1.0"
@@ -25,6 +26,7 @@ __version__ = "0.1.0"
 logging.getLogger(__name__).addHandler(logging.NullHandler())  # callers choose what they see
 
 _HOMES = {
+    "project": "toonify.training.characters.projecting",
     "convert_video": "toonify.video.clips",
     "Bundle": "toonify.bundle",
     "Character": "toonify.lut",
@@ -58,6 +60,7 @@ __all__ = [
     "load_encoder",
     "load_engine",
     "load_generator",
+    "project",
 ]
 
 

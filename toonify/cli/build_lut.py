@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -25,11 +24,9 @@ from toonify.cli.projecting import (
     LrOption,
     NoiseOption,
     PatienceOption,
-    ProjectionOptions,
     StartOption,
     StepsOption,
-    load_projector,
-    sample_photos,
+    projector_options,
 )
 from toonify.errors import UsageError
 from toonify.utils.outputs import InputFiles, check_output
@@ -85,6 +82,7 @@ def build_lut(
     replaces what changed.
     """
     from toonify.training.characters.build import build_table
+    from toonify.training.characters.projecting import sample_photos
     from toonify.training.characters.sheet import sampled_faces
 
     settings = settings_of(ctx)
@@ -95,11 +93,20 @@ def build_lut(
     for suffix in (".png", ".html"):
         check_output(output.with_suffix(suffix), reads)
     note_others(folder, photos)
-    options = ProjectionOptions(
-        generator, encoder, start, k, steps, batch_size, lr, patience, noise
+    options = projector_options(
+        settings,
+        generator=generator,
+        encoder=encoder,
+        start=start,
+        k=k,
+        steps=steps,
+        batch_size=batch_size,
+        lr=lr,
+        patience=patience,
+        noise=noise,
     )
     make_parent(output)
-    projector = load_projector(settings, options)
+    projector = options.load()
     if photos is None:
         samples = sampled_faces(projector.generator, seed=settings.seed)
     else:
@@ -124,7 +131,7 @@ def build_lut(
             only=only or None,
             samples=samples,
             workers=workers,
-            load=partial(load_projector, settings, options),
+            load=options.load,
             progress=report,
         )
     for file, reason in built.skipped:

@@ -312,9 +312,9 @@ def _work(job: _Job) -> None:
 
     from toonify.bundle import locate
     from toonify.checkpoints import load_discriminator, load_encoder, load_generator
-    from toonify.cli.projecting import starting_codes
     from toonify.device import pick_device
     from toonify.metrics.lpips import PerceptualLoss
+    from toonify.training.characters.projecting import starting_codes
     from toonify.training.core.distributed import joined
     from toonify.training.data.drawings import load_drawings
     from toonify.training.finetune.run import check_finetune

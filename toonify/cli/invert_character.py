@@ -18,17 +18,16 @@ from toonify.cli.projecting import (
     LrOption,
     NoiseOption,
     PatienceOption,
-    ProjectionOptions,
     StartOption,
     StepsOption,
-    load_projector,
+    projector_options,
 )
-from toonify.errors import InputError, ToonifyError, UsageError
+from toonify.errors import UsageError
 from toonify.utils.links import real_path
 from toonify.utils.outputs import InputFiles, check_output
 
 if TYPE_CHECKING:
-    from toonify.training.data.drawings import Drawings
+    pass
 
 EPILOG = examples(
     "toonify invert-character drawings/mina --generator swapped.safetensors -o cast.safetensors",
@@ -68,6 +67,7 @@ def invert_character(
     from toonify.lut import CharacterTable, check_name
     from toonify.training.characters.build import make_character, provenance_of, store_of
     from toonify.training.characters.jobs import project_drawings
+    from toonify.training.characters.projecting import read_drawings
 
     settings = settings_of(ctx)
     note_others(*images)
@@ -75,11 +75,20 @@ def invert_character(
         raise UsageError("single drawings have no character's name", hint="Add --name NAME.")
     name = name or real_path(images[0]).name
     check_name(name)
-    options = ProjectionOptions(
-        generator, encoder, start, k, steps, batch_size, lr, patience, noise
+    options = projector_options(
+        settings,
+        generator=generator,
+        encoder=encoder,
+        start=start,
+        k=k,
+        steps=steps,
+        batch_size=batch_size,
+        lr=lr,
+        patience=patience,
+        noise=noise,
     )
     check_output(output, InputFiles([*images, *model_files(generator, encoder)]), named=True)
-    projector = load_projector(settings, options)
+    projector = options.load()
     identity = generator_hash(projector.generator)  # type: ignore[arg-type]
     table = CharacterTable(generator_hash=identity)
     if output.exists():
@@ -109,30 +118,3 @@ def invert_character(
     record |= {**about, "losses": losses, "sheet": str(sheet)}
     line = f"{output}: {name}, {count} drawings, mean loss {about['mean_loss']}"
     settings.result(record, f"{line}; {sheet}")
-
-
-def read_drawings(paths: list[Path], size: int) -> Drawings:
-    """A folder's drawings, or single files; what can't be read is in `skipped`.
-
-    Raises:
-        InputError: none of them can be read.
-    """
-    import torch
-
-    from toonify.media.images import read_image
-    from toonify.training.data.drawings import Drawings, load_drawings, prepare
-
-    if len(paths) == 1 and paths[0].is_dir():
-        return load_drawings(paths[0], size)
-    arrays, names, skipped = [], [], []
-    for path in paths:
-        try:
-            image = read_image(path)
-        except ToonifyError as error:
-            skipped.append((str(path), str(error)))
-            continue
-        arrays.append(torch.tensor(prepare(image.rgb, image.alpha, size)).permute(2, 0, 1))
-        names.append(str(path))
-    if not arrays:
-        raise InputError(f"no drawing can be read: {skipped[0][1]}")
-    return Drawings(torch.stack(arrays), names, [""] * len(names), skipped)

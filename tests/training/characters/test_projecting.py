@@ -1,0 +1,38 @@
+import numpy as np
+import pytest
+import torch
+
+from tests.tiny_bundle import write_bundle
+from toonify import project
+from toonify.media.images import write_image
+
+
+class PlainLoss(torch.nn.Module):
+    """Offers what a projection needs of `PerceptualLoss`, without its weights."""
+
+    def __init__(self, **_) -> None:
+        super().__init__()
+
+    def features(self, images):
+        return [images]
+
+    def distance(self, a, b):
+        return (a[0] - b[0]).square().mean(dim=(1, 2, 3))
+
+
+def test_files_and_arrays_are_projected_alike(tmp_path, monkeypatch):
+    monkeypatch.setattr("toonify.metrics.lpips.PerceptualLoss", PlainLoss)
+    bundle = str(write_bundle(tmp_path / "tiny"))
+    picture = np.random.default_rng(0).integers(0, 255, (40, 40, 3), np.uint8)
+    write_image(tmp_path / "a.png", picture)
+    told: list[int] = []
+    options = {"generator": bundle, "encoder": bundle, "steps": 3, "seed": 1}
+    by_name = project(
+        tmp_path / "a.png", **options, progress=lambda done, step, of, loss: told.append(step)
+    )
+    by_pixels = project([picture], **options)
+    assert by_name.codes.shape[0] == 1 and by_name.codes.ndim == 3
+    assert torch.allclose(by_name.codes, by_pixels.codes, atol=1e-4)
+    assert by_name.reconstructions.dtype == torch.uint8 and len(told) == 3
+    with pytest.raises(OSError, match="nothing"):
+        project(tmp_path / "nothing.png", generator=bundle, steps=1)
