@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from toonify.evaluation.measuring import Evaluation, evaluate
     from toonify.lut import Character, CharacterTable
     from toonify.training.characters.projecting import project
+    from toonify.training.finetune.job import finetune
     from toonify.video.clips import convert_video
 
 __version__ = "0.1.0"
@@ -26,6 +27,7 @@ __version__ = "0.1.0"
 logging.getLogger(__name__).addHandler(logging.NullHandler())  # callers choose what they see
 
 _HOMES = {
+    "finetune": "toonify.training.finetune.job",
     "project": "toonify.training.characters.projecting",
     "convert_video": "toonify.video.clips",
     "Bundle": "toonify.bundle",
@@ -57,6 +59,7 @@ __all__ = [
     "UsageError",
     "convert_video",
     "evaluate",
+    "finetune",
     "load_encoder",
     "load_engine",
     "load_generator",

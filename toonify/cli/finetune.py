@@ -2,28 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from contextlib import AbstractContextManager, nullcontext
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Iterator
+from contextlib import contextmanager
 from enum import StrEnum
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from toonify.bundle import model_files
-from toonify.cli.common import Settings, complain, examples, note_others, settings_of
+from toonify.cli.common import Settings, examples, note_others, settings_of
 from toonify.cli.live import KeepOption, training_display
 from toonify.cli.projecting import EncoderOption
-from toonify.utils.links import real_path
-from toonify.utils.outputs import InputFiles, check_run_folder
 
 if TYPE_CHECKING:
-    import torch
-
-    from toonify.training.data.drawings import Drawings
-    from toonify.training.finetune.adversarial import FinetuneConfig
-    from toonify.training.finetune.paired import PairedConfig
+    from toonify.training.finetune.run import Progress
 
 _SHARPEN = 0.1
 _UNITS = {"inverting": "drawings", "pairs": "steps", "adversarial": "kimg"}
@@ -61,22 +54,6 @@ class AugmentName(StrEnum):
     bgcf = "bgcf"
     bgcfn = "bgcfn"
     bgcfnc = "bgcfnc"
-
-
-@dataclass(frozen=True)
-class _Job:
-    """What each process of a run has to know."""
-
-    settings: Settings
-    data: Path
-    base: str
-    output: Path
-    objective: ObjectiveName
-    encoder: str | None
-    discriminator: str | None
-    paired: PairedConfig
-    adversarial: FinetuneConfig
-    resume: bool
 
 
 def finetune(
@@ -221,8 +198,8 @@ def finetune(
     """
     from toonify.device import pick_device, pick_dtype, training_dtype
     from toonify.errors import UsageError
-    from toonify.training.core.distributed import launch
     from toonify.training.finetune.adversarial import FinetuneConfig
+    from toonify.training.finetune.job import finetune as run
     from toonify.training.finetune.paired import PairedConfig
 
     import torch  # isort: skip
@@ -247,18 +224,15 @@ def finetune(
     _refuse_idle(objective, {**asked, "discriminator": discriminator}, ObjectiveName.paired)
     if augment_p is not None and ada_target is not None:
         raise UsageError("a fixed --augment-p has no --ada-target", hint="Leave one out.")
-    check_run_folder(output, InputFiles([data, *model_files(base, encoder, discriminator)]))
     note_others(data)
     shared = {"freeze_below": freeze_below, "seed": settings.seed, "lr": lr}
     device = pick_device(settings.device)
-    dtype = pick_dtype(settings.dtype, device)
     pairs = batch_size or PairedConfig.batch_size
-    job = _Job(
-        settings=settings,
-        data=data,
-        base=base,
-        output=output,
-        objective=objective,
+    done = run(
+        data,
+        base,
+        output,
+        objective=objective.value,
         encoder=encoder,
         discriminator=discriminator,
         paired=PairedConfig(
@@ -274,20 +248,31 @@ def finetune(
         adversarial=FinetuneConfig(
             snapshot_kimg=snapshot,
             keep=keep,
-            bfloat16=dtype != torch.float32,
+            bfloat16=pick_dtype(settings.dtype, device) != torch.float32,
             **_given(batch_size=batch_size, **asked, **shared),
         ),
         resume=resume,
+        processes=processes,
+        device=settings.device,
+        display=partial(_display, settings),
+        progress=settings.progress,
     )
-    if objective != ObjectiveName.paired and job.adversarial.batch_size % processes:
-        raise UsageError(
-            f"a batch of {job.adversarial.batch_size} can't be shared by {processes} processes",
-            hint=f"Give a --batch-size that {processes} divides.",
-        )
-    if processes > 1:
-        launch(_work, processes, job)
-    else:
-        _work(job)
+    page = str(done.report)
+    record = {"path": str(done.generator), "objective": objective.value, "report": page}
+    settings.result(record, f"{done.generator}, {page}")
+
+
+@contextmanager
+def _display(settings: Settings, opening: str) -> Iterator[Progress]:
+    """How the training goes, on stderr, and with --json on stdout."""
+    with training_display(settings, _UNITS, opening=opening) as show:
+
+        def update(stage: str, done: int, total: int, metrics: dict[str, float]) -> None:
+            show(stage, done, total, metrics)
+            if settings.json and (stage != "pairs" or done % 10 == 0):
+                settings.result({"stage": stage, "done": done, "total": total, **metrics}, "")
+
+        yield update
 
 
 def _given(**options: Any) -> dict[str, Any]:
@@ -304,102 +289,3 @@ def _refuse_idle(objective: ObjectiveName, options: dict[str, Any], without: Obj
         raise UsageError(
             f"--{flag} has no part in --objective {without}", hint="Choose --objective both."
         )
-
-
-def _work(job: _Job) -> None:
-    """The run, in each of its processes."""
-    import torch
-
-    from toonify.bundle import locate
-    from toonify.checkpoints import load_discriminator, load_encoder, load_generator
-    from toonify.device import pick_device
-    from toonify.metrics.lpips import PerceptualLoss
-    from toonify.training.characters.projecting import starting_codes
-    from toonify.training.core.distributed import joined
-    from toonify.training.data.drawings import load_drawings
-    from toonify.training.finetune.run import check_finetune
-    from toonify.training.finetune.run import finetune as run
-
-    with joined(pick_device(job.settings.device)) as (world, device):
-        settings = job.settings if world.first else replace(job.settings, quiet=True, json=False)
-        generator = load_generator(locate(job.base, "generator"), device=device)
-        drawings = load_drawings(job.data, generator.resolution)
-        judge, perceptual, encode = None, None, None
-        if job.discriminator is not None:
-            judge = load_discriminator(job.discriminator, device=device)
-        options: dict[str, Any] = {
-            "objective": job.objective.value,
-            "paired": job.paired,
-            "adversarial": job.adversarial,
-            "discriminator": judge,
-            "resume": job.resume,
-            "world": world,
-        }
-        # the look at every drawing takes minutes
-        check_finetune(generator, drawings, job.output, **options)
-        if world.first:
-            _look_through(job, generator.resolution)
-        if job.objective != ObjectiveName.adversarial:
-            if world.first and world.size > 1:
-                complain("the pairs are one process's work; the others wait for the next stage")
-            dtype = torch.bfloat16 if job.paired.bfloat16 else torch.float32
-            perceptual = PerceptualLoss(dtype=dtype).to(device)
-            if job.encoder is not None:
-                reader = load_encoder(locate(job.encoder, "encoder"), device=device)
-                encode = starting_codes(reader, generator)
-        opening = perceptual.source if perceptual else ""
-        keep = _reporting(job, drawings, device) if world.first else nullcontext(lambda: None)
-        with keep as refresh, training_display(settings, _UNITS, opening=opening) as show:
-
-            def report(stage: str, done: int, total: int, metrics: dict[str, float]) -> None:
-                show(stage, done, total, metrics)
-                refresh()
-                if settings.json and (stage != "pairs" or done % 10 == 0):
-                    settings.result({"stage": stage, "done": done, "total": total, **metrics}, "")
-
-            run(
-                generator,
-                drawings,
-                job.output,
-                perceptual=perceptual,
-                encode=encode,
-                progress=report,
-                **options,
-            )
-        path = job.output / "generator.safetensors"
-        page = str(job.output / "report.html")
-        record = {"path": str(path), "objective": job.objective.value, "report": page}
-        settings.result(record, f"{path}, {page}")
-
-
-def _reporting(
-    job: _Job, drawings: Drawings, device: torch.device
-) -> AbstractContextManager[Callable[[], None]]:
-    from toonify.training.core.report import reporting
-
-    options: dict[str, Any] = {"data": job.data, "base": job.base, "encoder": job.encoder}
-    if job.objective != ObjectiveName.adversarial:
-        options["paired"] = asdict(job.paired)
-    if job.objective != ObjectiveName.paired:
-        options["discriminator"] = job.discriminator
-        options["adversarial"] = asdict(job.adversarial)
-    facts = {"drawings": len(drawings.names), "left out": len(drawings.skipped), "device": device}
-    title = f"finetune --objective {job.objective.value}: {real_path(job.output).name}"
-    return reporting(job.output, title=title, config=options, facts=facts)
-
-
-def _look_through(job: _Job, size: int) -> None:
-    """Say what is odd about the drawings, before hours are spent on them."""
-    from toonify.faces import MTCNNDetector
-    from toonify.training.data.check import check_drawings
-
-    settings = job.settings
-    with settings.progress("checking") as bar:
-        detector = None if job.resume else MTCNNDetector()
-        report = check_drawings(job.data, size, detector=detector, progress=bar)
-    for finding in report.warnings:
-        # files left out are failures; the rest was said when the run began
-        if finding.severity == "error" or not (settings.quiet or job.resume):
-            complain(finding.text)
-    if not (settings.quiet or job.resume):
-        complain(f"{report.headline()} See `toonify check {job.data} -o REPORT`.")

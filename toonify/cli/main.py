@@ -171,13 +171,14 @@ class _Complaints(logging.Handler):
         complain(record.getMessage())
 
 
-_complaints = _Complaints(logging.WARNING)
+_complaints = _Complaints(logging.INFO)
 
 
 def _run(argv: Sequence[str], *, debug: bool) -> int:
     logger = logging.getLogger("toonify")
     logger.addHandler(_complaints)  # once, however often
-    logger.propagate = False
+    logger.setLevel(logging.INFO)
+    _complaints.setLevel(logging.WARNING if "--quiet" in argv else logging.INFO)
     try:
         status = app(argv, prog_name="toonify", standalone_mode=False)
         if status == 130:  # typer has turned Ctrl-C into this status

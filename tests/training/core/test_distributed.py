@@ -1,5 +1,6 @@
 """Several processes give one process's result, fail as one and stop as one."""
 
+import logging
 import os
 import signal
 import threading
@@ -134,3 +135,12 @@ def test_alone() -> None:
     values = torch.arange(6)
     assert torch.equal(world.share(values), values)
     assert World(1, 2).share(values).tolist() == [1, 3, 5]
+
+
+def speak(word):
+    logging.getLogger("toonify.somewhere").warning("%s from a process", word)
+
+
+def test_what_processes_log_is_logged_here(caplog):
+    launch(speak, 2, "a word")
+    assert caplog.messages == ["a word from a process"] * 2

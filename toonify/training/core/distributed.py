@@ -7,6 +7,8 @@ which then takes its share, so that a run doesn't depend on how many processes t
 
 from __future__ import annotations
 
+import logging
+import logging.handlers
 import multiprocessing
 import os
 import signal
@@ -158,12 +160,12 @@ def launch(work: Callable[..., None], count: int, *arguments: Any) -> None:
         RuntimeError: a process crashed or was killed.
     """
     context = multiprocessing.get_context("spawn")
-    port = _free_port()
+    port, logger = _free_port(), logging.getLogger("toonify")
     reports: list[Connection] = []
     processes = []
     for rank in range(count):
         ours, theirs = context.Pipe(duplex=False)
-        target = (rank, count, port, theirs, work, arguments)
+        target = (rank, count, port, theirs, logger.level, work, arguments)
         process = context.Process(target=_child, args=target)
         process.start()
         theirs.close()
@@ -189,11 +191,15 @@ def launch(work: Callable[..., None], count: int, *arguments: Any) -> None:
                     process.terminate()
             for report in ready:
                 assert isinstance(report, Connection)
-                reports.remove(report)
                 try:
-                    outcomes.append(report.recv())
+                    received = report.recv()
                 except EOFError:
-                    outcomes.append(RuntimeError("a process of the run was killed"))
+                    received = RuntimeError("a process of the run was killed")
+                if isinstance(received, logging.LogRecord):
+                    logger.handle(received)
+                    continue
+                reports.remove(report)
+                outcomes.append(received)
     finally:
         for process in processes:
             process.join()
@@ -212,14 +218,25 @@ def _free_port() -> int:
         return probe.getsockname()[1]
 
 
+class _SentToParent(logging.handlers.QueueHandler):
+    """What a process logs, through the pipe that its outcome takes."""
+
+    def enqueue(self, record: logging.LogRecord) -> None:
+        self.queue.send(record)  # a `Connection`
+
+
 def _child(
     rank: int,
     size: int,
     port: int,
     report: Connection,
+    level: int,
     work: Callable[..., None],
     arguments: tuple[Any, ...],
 ) -> None:
+    logger = logging.getLogger("toonify")
+    logger.addHandler(_SentToParent(report))
+    logger.setLevel(level)
     if hasattr(os, "setsid"):
         os.setsid()  # the terminal's Ctrl-C comes through the parent, and so only once
     # a shell's background jobs ignore it, and their children too: what is passed on is meant
