@@ -11,6 +11,7 @@ import logging
 import logging.handlers
 import multiprocessing
 import os
+import queue
 import signal
 import socket
 import threading
@@ -221,8 +222,12 @@ def _free_port() -> int:
 class _SentToParent(logging.handlers.QueueHandler):
     """What a process logs, through the pipe that its outcome takes."""
 
+    def __init__(self, pipe: Connection) -> None:
+        super().__init__(queue.SimpleQueue())
+        self._pipe = pipe
+
     def enqueue(self, record: logging.LogRecord) -> None:
-        self.queue.send(record)  # a `Connection`
+        self._pipe.send(record)
 
 
 def _child(
