@@ -26,6 +26,7 @@ PUBLIC = {
     "load_engine",
     "load_generator",
     "project",
+    "train_encoder",
 }
 EXAMPLES = (
     "Bundle",
@@ -38,6 +39,7 @@ EXAMPLES = (
     "load_engine",
     "load_generator",
     "project",
+    "train_encoder",
 )
 STYLIZE = (
     "self, image, *, character, style, level, trgb, color, aligned, paste, background, batch_size"

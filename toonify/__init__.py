@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from toonify.evaluation.measuring import Evaluation, evaluate
     from toonify.lut import Character, CharacterTable
     from toonify.training.characters.projecting import project
+    from toonify.training.encoders.job import train_encoder
     from toonify.training.finetune.job import finetune
     from toonify.video.clips import convert_video
 
@@ -27,6 +28,7 @@ __version__ = "0.1.0"
 logging.getLogger(__name__).addHandler(logging.NullHandler())  # callers choose what they see
 
 _HOMES = {
+    "train_encoder": "toonify.training.encoders.job",
     "finetune": "toonify.training.finetune.job",
     "project": "toonify.training.characters.projecting",
     "convert_video": "toonify.video.clips",
@@ -64,6 +66,7 @@ __all__ = [
     "load_engine",
     "load_generator",
     "project",
+    "train_encoder",
 ]
 
 

@@ -16,7 +16,6 @@ from examples.characters.draw import NAMES, draw
 from examples.default_bundle.drawn_pairs import ANCHORS, Measures, pose_of, read_poses
 from toonify.checkpoints import load_encoder, load_generator, load_identity, save_generator
 from toonify.checkpoints.download import pull
-from toonify.cli.training_faces import face_reader
 from toonify.cli.training_frames import HINT_SHARE, character_codes
 from toonify.faces.person import PersonMatte, fill_behind, hair_matte
 from toonify.metrics.lpips import PerceptualLoss
@@ -32,6 +31,7 @@ from toonify.training.distillation.feature_distillation import (
 )
 from toonify.training.distillation.least_squares_init import transplant
 from toonify.training.encoders.data import EncoderData, StoredPairs
+from toonify.training.encoders.faces import face_reader
 from toonify.training.encoders.pose_reader import PoseReader
 from toonify.training.styleganex.batch import FrameConfig
 from toonify.training.styleganex.compose import CROP, Scene

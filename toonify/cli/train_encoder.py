@@ -2,28 +2,28 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from enum import StrEnum
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from toonify.bundle import model_files
-from toonify.cli.common import examples, note_others, refuse_given, settings_of
+from toonify.cli.common import Settings, examples, note_others, refuse_given, settings_of
 from toonify.cli.live import KeepOption, training_display
-from toonify.cli.training_faces import check_faces, face_data, judges
 from toonify.cli.training_frames import FrameOptions
 from toonify.cli.training_frames import check as check_frames
 from toonify.cli.training_frames import train as train_frames
 from toonify.cli.training_hfgi import OTHER_TASKS, HFGIOptions, train_hfgi
-from toonify.utils.links import real_path
 from toonify.utils.outputs import InputFiles, check_run_folder
 
 if TYPE_CHECKING:
     from toonify.models.base import Generator
     from toonify.training.encoders.data import EncoderData
-    from toonify.training.encoders.variants import TrainableEncoder
+    from toonify.training.encoders.variants import Variant
 
 EPILOG = examples(
     "toonify train-encoder --generator prior.safetensors -o runs/encoder",
@@ -257,33 +257,28 @@ def train_encoder(
     reconstruction), report.html and encoder.safetensors go into the folder. Ctrl-C finishes the
     step and keeps a snapshot.
     """
-    from toonify.bundle import locate
-    from toonify.checkpoints import load_generator
     from toonify.device import pick_device, pick_dtype
     from toonify.errors import UsageError
-    from toonify.training.core.report import reporting
-    from toonify.training.core.runs import RunFolder
-    from toonify.training.encoders import variants as variants
+    from toonify.training.encoders.faces import check_faces, face_data
+    from toonify.training.encoders.job import check_architecture
+    from toonify.training.encoders.job import train_encoder as run
     from toonify.training.encoders.losses import EncoderWeights
-    from toonify.training.encoders.train import EncoderConfig
-    from toonify.training.encoders.train import train_encoder as run
 
     settings = settings_of(ctx)
-    device = pick_device(settings.device)
     if settings.dtype == "float16":
         raise UsageError("float16 is too coarse to train in", hint="Use --dtype bfloat16.")
-    bfloat16 = str(pick_dtype(settings.dtype, device)) != "torch.float32"
-    kind: variants.Variant = (variant or VariantName.compact).value
+    chosen: Variant | None = variant.value if variant else None
+    width = size.value if size else None
     if task is TaskName.face:
-        _check(start, variant, size, steps)
+        check_architecture(start, chosen, width, steps)
     elif variant or steps:
         raise UsageError("--variant and --steps are of --task face", hint="Leave them out.")
     check_faces(photos, aligned, photo_share, pairs, pair_count)
     image_weights = {"l2": l2, "lpips": lpips, "identity": identity, "w_norm": w_norm}
+    bfloat16 = str(pick_dtype(settings.dtype, pick_device(settings.device))) != "torch.float32"
 
     def data_for(network: Generator) -> EncoderData:
         return face_data(
-            settings,
             network,
             output,
             photos=photos,
@@ -293,6 +288,8 @@ def train_encoder(
             photo_share=0.5 if photo_share is None else photo_share,
             held_out=held_out,
             bfloat16=bfloat16,
+            seed=settings.seed,
+            progress=settings.progress,
         )
 
     if task is TaskName.hfgi:
@@ -360,72 +357,46 @@ def train_encoder(
     if task is not TaskName.face:
         train_frames(settings, frames, data_for)
         return
-    RunFolder(output).start(resume=resume)  # before minutes of preparation: is it free?
-    inverted = load_generator(locate(generator, "generator"), device=device)
-    given_weights = {name: v for name, v in image_weights.items() if v is not None}
-    weights = EncoderWeights(code=1.0 if code is None else code, features=features, **given_weights)
-    if start is None:
-        width = (size or SizeName.ir18).value
-        encoder = variants.new_encoder(kind, inverted, size=width, steps=steps, seed=settings.seed)
-        rate = variants.learning_rate(kind, width)
-    else:
-        encoder = _loaded(start, inverted)
-        rate = variants.LEARNING_RATES["50"]  # gently: it knows something already
-    small = encoder.config()["architecture"] == "compact"
-    loss = judges(settings, inverted, weights, bfloat16)
-    data = data_for(inverted)
-    config = EncoderConfig(
+    given = {name: value for name, value in image_weights.items() if value is not None}
+    done = run(
+        generator,
+        output,
+        variant=chosen,
+        size=width,
+        residual_steps=steps,
+        start=start,
+        photos=photos,
+        aligned=aligned,
+        photo_share=photo_share,
+        pairs=pairs,
+        pair_count=pair_count,
+        held_out=held_out,
         kimg=kimg,
-        batch_size=batch_size or (32 if small else 8),
-        lr=rate if lr is None else lr,
+        batch_size=batch_size,
+        lr=lr,
         snapshot_kimg=snapshot,
         keep=keep,
+        weights=EncoderWeights(code=1.0 if code is None else code, features=features, **given),
+        resume=resume,
         seed=settings.seed,
+        device=settings.device,
+        dtype=settings.dtype,
+        display=partial(_display, settings),
+        progress=settings.progress,
     )
-    given = {"generator": generator, "start": start, "photos": photos, "pairs": pairs}
-    options = {**given, **asdict(config), "weights": asdict(loss.weights)}
-    title = f"train-encoder: {real_path(output).name}"
-    facts = {"encoder": encoder.config()["architecture"], "device": device}
-    with (
-        reporting(output, title=title, config=options, facts=facts) as refresh,
-        training_display(settings) as show,
-    ):
+    page = str(done.report)
+    record = {"path": str(done.encoder), "variant": done.architecture, "report": page}
+    settings.result(record, f"{done.encoder}, {page}")
 
-        def report(row: dict[str, float]) -> None:
-            show("encoder", int(row["step"]), config.steps, row)
-            refresh()
+
+@contextmanager
+def _display(settings: Settings) -> Iterator[Callable[[dict[str, float], int], None]]:
+    """How the training goes, on stderr, and with --json on stdout."""
+    with training_display(settings) as show:
+
+        def update(row: dict[str, float], steps: int) -> None:
+            show("encoder", int(row["step"]), steps, row)
             if settings.json:
                 settings.result(row, "")
 
-        run(encoder, data, output, config, loss=loss, resume=resume, progress=report)
-    path, page = output / "encoder.safetensors", output / "report.html"
-    record = {"path": str(path), "variant": encoder.config()["architecture"], "report": str(page)}
-    settings.result(record, f"{path}, {page}")
-
-
-def _check(
-    start: str | None,
-    variant: VariantName | None,
-    size: SizeName | None,
-    steps: int | None,
-) -> None:
-    from toonify.errors import UsageError
-    from toonify.models.encoders.psp import SIZES
-
-    if start is not None and (variant or size or steps):
-        raise UsageError(
-            "--start brings its own architecture", hint="Leave --variant, --size and --steps out."
-        )
-    if size is not None and variant in (None, VariantName.compact):
-        raise UsageError("--size is of psp and restyle", hint="Add --variant restyle.")
-    if size is not None and size.value not in SIZES:
-        raise UsageError(f"--size {size.value} is of StyleGANEX's", hint="Choose 10, 18 or 50.")
-
-
-def _loaded(start: str, generator: Generator) -> TrainableEncoder:
-    from toonify.bundle import locate
-    from toonify.checkpoints import load_encoder
-    from toonify.training.encoders.variants import check_fits
-
-    encoder = load_encoder(locate(start, "encoder"), device=generator.w_avg.device)
-    return check_fits(encoder, generator)  # type: ignore[arg-type]
+        yield update

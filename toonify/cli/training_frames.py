@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any
 from toonify.cli.common import Settings, complain
 from toonify.cli.live import training_display
 from toonify.cli.training_drawings import drawn_faces
-from toonify.cli.training_faces import face_reader
 from toonify.errors import ModelError, UsageError
 from toonify.utils.links import real_path
 
@@ -296,6 +295,8 @@ def _source(
     from toonify.training.styleganex import sources
 
     if options.task == "inversion":
+        from toonify.training.encoders.faces import face_reader
+
         reader = face_reader(options.codes_by, generator)
         return sources.FaceFrames(data(generator), codes=reader)
     if options.task == "super-resolution":

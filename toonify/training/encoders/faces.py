@@ -1,44 +1,42 @@
-"""What `toonify train-encoder` learns from: photographs and generated faces, and its losses."""
+"""What encoders learn from and by: photographs and generated faces, and the losses' networks."""
 
 from __future__ import annotations
 
+import dataclasses
+import logging
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-from toonify.cli.common import Settings, complain
-from toonify.errors import UsageError
+import torch
+from torch import Tensor
+from torch.nn import functional as F
 
-if TYPE_CHECKING:
-    from torch import Tensor
+from toonify.bundle import locate
+from toonify.checkpoints import load_encoder, load_identity
+from toonify.errors import ModelError, UsageError
+from toonify.inversion.latents import fit_codes
+from toonify.metrics import lpips
+from toonify.models.base import Generator
+from toonify.training.data.latent_samples import PairSet, sample_pairs
+from toonify.training.data.photos import load_photos
+from toonify.training.encoders.data import EncoderData, FreshPairs, Pairs, StoredPairs
+from toonify.training.encoders.losses import EncoderLoss, EncoderWeights
+from toonify.utils.progress import Progress, no_progress
 
-    from toonify.models.base import Generator
-    from toonify.training.encoders.data import EncoderData
-    from toonify.training.encoders.losses import EncoderLoss, EncoderWeights
+log = logging.getLogger(__name__)
 
 
-def judges(
-    settings: Settings, generator: Generator, weights: EncoderWeights, bfloat16: bool
-) -> EncoderLoss:
+def encoder_loss(generator: Generator, weights: EncoderWeights, bfloat16: bool) -> EncoderLoss:
     """The losses' networks; without the face descriptor its term is left out."""
-    import dataclasses
-
-    import torch
-
-    from toonify.checkpoints import load_identity
-    from toonify.errors import ModelError
-    from toonify.metrics.lpips import PerceptualLoss
-    from toonify.training.encoders.losses import EncoderLoss
-
     device, dtype = generator.w_avg.device, torch.bfloat16 if bfloat16 else torch.float32
     perceptual, descriptor = None, None
     if weights.lpips:
-        perceptual = PerceptualLoss("alex", dtype=dtype).to(device)
+        perceptual = lpips.PerceptualLoss("alex", dtype=dtype).to(device)
     if weights.identity:
         try:
             descriptor = load_identity(device=device, dtype=dtype)
         except ModelError as error:
-            complain(f"the identity term is left out: {error}")
+            log.warning("the identity term is left out: %s", error)
             weights = dataclasses.replace(weights, identity=0.0)
     return EncoderLoss(
         generator, weights, perceptual=perceptual, identity=descriptor, bfloat16=bfloat16
@@ -55,19 +53,18 @@ def check_faces(
     """UsageError for options of faces that don't go together."""
     if photos is None and (aligned or photo_share):
         raise UsageError(
-            f"{'--aligned' if aligned else '--photo-share'} needs photographs",
-            hint="Name their folder with --photos.",
+            f"`{'aligned' if aligned else 'photo_share'}` needs photographs",
+            hint="Name their folder as `photos`.",
         )
     if pair_count is not None and pairs is None:
-        raise UsageError("--pair-count is of --pairs", hint="Name their folder with --pairs.")
+        raise UsageError("`pair_count` is of `pairs`", hint="Name their folder as `pairs`.")
     if pairs is not None and photo_share == 1:
         raise UsageError(
-            "--photo-share 1 leaves the pairs out", hint="Lower it, or leave --pairs out."
+            "a `photo_share` of 1 leaves the pairs out", hint="Lower it, or leave `pairs` out."
         )
 
 
 def face_data(
-    settings: Settings,
     generator: Generator,
     output: Path,
     *,
@@ -78,31 +75,30 @@ def face_data(
     photo_share: float,
     held_out: int,
     bfloat16: bool,
+    seed: int = 0,
+    progress: Progress = no_progress,
 ) -> EncoderData:
-    from toonify.training.data.latent_samples import PairSet, sample_pairs
-    from toonify.training.data.photos import load_photos
-    from toonify.training.encoders.data import EncoderData, FreshPairs, Pairs, StoredPairs
-
+    """Photographs and generated faces to learn from; what can't be read is logged."""
     people, generated = None, None
     if photos is not None:
-        with settings.progress("photographs") as bar:
+        with progress("photographs") as bar:
             people = load_photos(photos, output, aligned=aligned, progress=bar)
         for name, reason in people.skipped:
-            complain(f"{name} is left out: {reason}")
+            log.warning("%s is left out: %s", name, reason)
     if photos is None or photo_share < 1:
         faces: Pairs
         if pairs is None:
             faces = FreshPairs(generator, held_out=held_out, bfloat16=bfloat16)
         else:
             if not any(pairs.glob("*")):
-                with settings.progress("faces") as bar:
+                with progress("faces") as bar:
                     size = min(256, generator.resolution)
                     sample_pairs(
                         generator,
                         pairs,
                         pair_count,
                         size=size,
-                        seed=settings.seed,
+                        seed=seed,
                         progress=lambda done: bar(done, pair_count),
                     )
             stored = PairSet.load(
@@ -115,18 +111,12 @@ def face_data(
         pairs=generated,
         photo_share=photo_share,
         held_out=held_out,
-        seed=settings.seed,
+        seed=seed,
     )
 
 
 def face_reader(name: str | None, generator: Generator) -> Callable[[Tensor], Tensor] | None:
     """Faces → w+ by an encoder that stays as it is; None where none is named."""
-    from torch.nn import functional as F
-
-    from toonify.bundle import locate
-    from toonify.checkpoints import load_encoder
-    from toonify.inversion.latents import fit_codes
-
     if name is None:
         return None
     encoder = load_encoder(locate(name, "encoder"), device=generator.w_avg.device)
@@ -134,7 +124,7 @@ def face_reader(name: str | None, generator: Generator) -> Callable[[Tensor], Te
     if width != generator.w_dim:
         raise UsageError(
             f"the encoder's codes have {width} numbers, the generator takes {generator.w_dim}",
-            hint="Give an encoder of the same W: --codes-by.",
+            hint="Give an encoder of the same W as `codes_by`.",
         )
     encoder.requires_grad_(False)
 

@@ -1,0 +1,192 @@
+"""Training an encoder from files: what `toonify train-encoder` does, as a function."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import cast
+
+import torch
+
+from toonify.bundle import locate, model_files
+from toonify.checkpoints import load_encoder, load_generator
+from toonify.device import pick_device, pick_dtype
+from toonify.errors import UsageError
+from toonify.models.base import Generator
+from toonify.models.encoders.psp import SIZES
+from toonify.training.core.report import reporting
+from toonify.training.core.runs import RunFolder
+from toonify.training.encoders import train, variants
+from toonify.training.encoders.faces import check_faces, encoder_loss, face_data
+from toonify.training.encoders.losses import EncoderWeights
+from toonify.utils.links import real_path
+from toonify.utils.outputs import InputFiles, check_run_folder
+from toonify.utils.progress import Progress as Bars
+from toonify.utils.progress import no_progress
+
+# opens a display of the training; what it gives is called with (row of metrics, steps in all)
+Display = Callable[[], AbstractContextManager[Callable[[dict[str, float], int], None]]]
+
+
+@contextmanager
+def no_display() -> Iterator[Callable[[dict[str, float], int], None]]:
+    """Nobody is told how the training goes."""
+    yield lambda row, steps: None
+
+
+@dataclass(frozen=True, kw_only=True)
+class EncoderResult:
+    """What a run left in its folder."""
+
+    encoder: Path
+    report: Path
+    architecture: str
+
+
+def train_encoder(
+    generator: str,
+    output: str | os.PathLike[str],
+    *,
+    variant: variants.Variant | None = None,
+    size: str | None = None,
+    residual_steps: int | None = None,
+    start: str | None = None,
+    photos: str | os.PathLike[str] | None = None,
+    aligned: bool = False,
+    photo_share: float | None = None,
+    pairs: str | os.PathLike[str] | None = None,
+    pair_count: int | None = None,
+    held_out: int = 32,
+    kimg: float = 80.0,
+    batch_size: int | None = None,
+    lr: float | None = None,
+    snapshot_kimg: float = 8.0,
+    keep: int = 0,
+    weights: EncoderWeights | None = None,
+    resume: bool = False,
+    seed: int = 0,
+    device: str = "auto",
+    dtype: str = "auto",
+    display: Display = no_display,
+    progress: Bars = no_progress,
+) -> EncoderResult:
+    """Train an encoder from aligned faces to a generator's w+: pSp, ReStyle, or the compact one.
+
+    On photographs it learns from L2, LPIPS, identity and the length of w+ (Richardson et al.,
+    2021), on generated faces from their codes and activations too. Snapshots, metrics.jsonl,
+    previews, report.html and encoder.safetensors go into the folder.
+
+    Args:
+        generator: whose w+ it learns: a checkpoint's file, a registry name, or a bundle.
+        output: folder of the run.
+        variant: "compact" (the default), "psp" or "restyle".
+        size: "10", "18" or "50", layers of pSp's and ReStyle's body.
+        residual_steps: of ReStyle.
+        start: an encoder to go on from, which brings its own architecture.
+        photos: folder of photographs; `aligned`: they are FFHQ crops already.
+        photo_share: of a batch, 0..1; 0.5 where there are photographs.
+        pairs: folder of generated faces and their codes, filled with `pair_count` (6000) where it
+            is empty; None generates them as they are needed.
+        held_out: faces that are only validated on.
+        kimg: thousand faces to show.
+        batch_size, lr: None for the variant's own.
+        snapshot_kimg: thousand faces between snapshots; `keep`: so many of their encoders stay.
+        weights: of the losses.
+        resume: go on from the last snapshot in the folder.
+        display: opens a display of the training.
+
+    Raises:
+        UsageError: options that don't go together, or a run in the folder without `resume`.
+        InputError: no photographs. ModelError: networks that can't be loaded.
+        Diverged: training is no longer finite; the last snapshot stays.
+        KeyboardInterrupt: after Ctrl-C, once a snapshot is kept.
+
+    Example:
+        >>> done = train_encoder("default", "runs/encoder", photos="people/", kimg=20)
+        >>> encoder = load_encoder(done.encoder)
+    """
+    folder = Path(output)
+    people = None if photos is None else Path(photos)
+    stored = None if pairs is None else Path(pairs)
+    if dtype == "float16":
+        raise UsageError("float16 is too coarse to train in", hint="Use `dtype` bfloat16.")
+    check_architecture(start, variant, size, residual_steps)
+    check_faces(people, aligned, photo_share, stored, pair_count)
+    check_run_folder(folder, InputFiles([people, stored, *model_files(generator, start)]))
+    RunFolder(folder).start(resume=resume)  # before minutes of preparation: is it free?
+    place = pick_device(device)
+    bfloat16 = pick_dtype(dtype, place) != torch.float32
+    inverted = load_generator(locate(generator, "generator"), device=place)
+    kind: variants.Variant = variant or "compact"
+    if start is None:
+        width = size or "18"
+        encoder = variants.new_encoder(kind, inverted, size=width, steps=residual_steps, seed=seed)
+        rate = variants.learning_rate(kind, width)
+    else:
+        encoder = _loaded(start, inverted)
+        rate = variants.LEARNING_RATES["50"]  # gently: it knows something already
+    small = encoder.config()["architecture"] == "compact"
+    loss = encoder_loss(inverted, weights or EncoderWeights(), bfloat16)
+    data = face_data(
+        inverted,
+        folder,
+        photos=people,
+        aligned=aligned,
+        pairs=stored,
+        pair_count=6000 if pair_count is None else pair_count,
+        photo_share=0.5 if photo_share is None else photo_share,
+        held_out=held_out,
+        bfloat16=bfloat16,
+        seed=seed,
+        progress=progress,
+    )
+    config = train.EncoderConfig(
+        kimg=kimg,
+        batch_size=batch_size or (32 if small else 8),
+        lr=rate if lr is None else lr,
+        snapshot_kimg=snapshot_kimg,
+        keep=keep,
+        seed=seed,
+    )
+    given = {"generator": generator, "start": start, "photos": photos, "pairs": pairs}
+    options = {**given, **asdict(config), "weights": asdict(loss.weights)}
+    architecture = str(encoder.config()["architecture"])
+    title = f"train-encoder: {real_path(folder).name}"
+    facts = {"encoder": architecture, "device": place}
+    with reporting(folder, title=title, config=options, facts=facts) as refresh, display() as show:
+
+        def report(row: dict[str, float]) -> None:
+            show(row, config.steps)
+            refresh()
+
+        train.train_encoder(
+            encoder, data, folder, config, loss=loss, resume=resume, progress=report
+        )
+    return EncoderResult(
+        encoder=folder / "encoder.safetensors",
+        report=folder / "report.html",
+        architecture=architecture,
+    )
+
+
+def check_architecture(
+    start: str | None, variant: str | None, size: str | None, residual_steps: int | None
+) -> None:
+    """UsageError for options of an encoder's architecture that don't go together."""
+    if start is not None and (variant or size or residual_steps):
+        raise UsageError(
+            "`start` brings its own architecture",
+            hint="Leave `variant`, `size` and its steps out.",
+        )
+    if size is not None and variant in (None, "compact"):
+        raise UsageError("`size` is of psp and restyle", hint="Take `variant` restyle.")
+    if size is not None and size not in SIZES:
+        raise UsageError(f"`size` {size} is of StyleGANEX's", hint="Choose 10, 18 or 50.")
+
+
+def _loaded(start: str, generator: Generator) -> variants.TrainableEncoder:
+    encoder = load_encoder(locate(start, "encoder"), device=generator.w_avg.device)
+    return variants.check_fits(cast(variants.TrainableEncoder, encoder), generator)
