@@ -13,10 +13,12 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from toonify.bundle import Bundle
     from toonify.checkpoints import load_encoder, load_generator
+    from toonify.editing.photo_edits import edit
     from toonify.engine import Toonifier
     from toonify.engines.registry import load_engine
     from toonify.errors import Diverged, InputError, ModelError, ToonifyError, UsageError
     from toonify.evaluation.measuring import Evaluation, evaluate
+    from toonify.inversion.inverter import invert
     from toonify.lut import Character, CharacterTable
     from toonify.training.characters.projecting import project
     from toonify.training.encoders.job import train_encoder
@@ -28,6 +30,8 @@ __version__ = "0.1.0"
 logging.getLogger(__name__).addHandler(logging.NullHandler())  # callers choose what they see
 
 _HOMES = {
+    "edit": "toonify.editing.photo_edits",
+    "invert": "toonify.inversion.inverter",
     "train_encoder": "toonify.training.encoders.job",
     "finetune": "toonify.training.finetune.job",
     "project": "toonify.training.characters.projecting",
@@ -60,8 +64,10 @@ __all__ = [
     "ToonifyError",
     "UsageError",
     "convert_video",
+    "edit",
     "evaluate",
     "finetune",
+    "invert",
     "load_encoder",
     "load_engine",
     "load_generator",

@@ -15,7 +15,6 @@ from toonify.cli.inverting import (
     EncoderOption,
     Framing,
     GeneratorOption,
-    Photos,
     load_model,
     present,
 )
@@ -25,10 +24,11 @@ from toonify.utils.outputs import InputFiles, check_output
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from toonify.editing.named import NamedDirections
+    from toonify.editing.named import NamedDirections, Region
     from toonify.editing.photo_editor import PhotoEditor
     from toonify.inversion.hfgi import DetailModel
     from toonify.inversion.latents import Latents
+    from toonify.inversion.reading import PhotoReader
 
 EPILOG = examples(
     "toonify edit me.jpg -o smiling.jpg --direction smile --strength 2",
@@ -43,7 +43,6 @@ EPILOG = examples(
 )
 STRIP_SIDE = 512  # px, the longer side of a strip's photographs
 ATTRIBUTE_STEPS = (-3.0, -1.5, 0.0, 1.5, 3.0)
-MIX_LAYERS = "8-"  # colours and texture, as in style mixing of the paper
 FRAMES = {".gif": 16}  # of a range, by what is written
 STRIP_FRAMES = 7
 
@@ -97,7 +96,7 @@ def edit(
         str | None,
         typer.Option(
             help="Entries of w+ that change: 4, 0-6 or 8-.",
-            show_default=f"all, {MIX_LAYERS} with --mix",
+            show_default="all, 8- with --mix",
         ),
     ] = None,
     mix: Annotated[
@@ -147,8 +146,10 @@ def edit(
     fitted ones in steps from the one folder to the other.
     """
     from toonify.bundle import INVERSION, has_parts, is_bundle
-    from toonify.editing.edits import layer_range, mixed, moved
+    from toonify.editing.edits import layer_range, mixed
     from toonify.editing.named import shipped_directions
+    from toonify.editing.photo_edits import FIT_STEPS, MIX_LAYERS, edited_pictures
+    from toonify.inversion.reading import PhotoReader
 
     settings = settings_of(ctx)
     if list_:
@@ -211,7 +212,7 @@ def edit(
     )
     # what is carried over to a photo is measured on the aligned face
     framing = Framing.face if place is Place.photo else Framing(place.value)
-    photos = Photos(settings, model, framing)
+    photos = PhotoReader(model, framing.value, offline=settings.offline)
     num_ws = model.generator.num_ws
     named = shipped_directions()
     about = None if named is None or direction is None else named.about.get(direction)
@@ -248,7 +249,7 @@ def edit(
 
             details = load_details(model, encoder, hfgi_network)
         if steps is None:
-            steps = 15 if details is None else 0
+            steps = FIT_STEPS if details is None else 0
         editor = _editor(settings, photos, source, named, steps, details)
         if attribute_strip:
             _write(output, [_attribute_sheet(settings, editor, named)])
@@ -258,12 +259,10 @@ def edit(
         w_plus = editor.w_plus
         if mix is not None:
             w_plus = mixed(w_plus, photos.face_codes(mix).to(w_plus), chosen)
-        pictures = []
-        with settings.progress("editing") as bar:
-            for done, value in enumerate(strengths):
-                codes = w_plus if vector is None else moved(w_plus, vector, value, touched)
-                pictures.append(editor.edited(codes, region=about.region if about else "head"))
-                bar(done + 1, len(strengths))
+        region: Region = about.region if about else "head"
+        pictures = edited_pictures(
+            editor, w_plus, vector, strengths, touched, region=region, progress=settings.progress
+        )
         if len(pictures) > 1:
             pictures = [_small(picture) for picture in pictures]
     _write(output, pictures)
@@ -284,7 +283,7 @@ def _print_names(settings: Settings) -> None:
 
 def _editor(
     settings: Settings,
-    photos: Photos,
+    photos: PhotoReader,
     source: Path,
     named: NamedDirections | None,
     steps: int,
@@ -346,7 +345,7 @@ def _small(picture: Any, side: int = STRIP_SIDE) -> Any:
 
 def _pictures(
     settings: Settings,
-    photos: Photos,
+    photos: PhotoReader,
     latents: Latents,
     vector: Tensor | None,
     strengths: list[float],
@@ -392,7 +391,7 @@ def _side(folder: Path) -> list[Path]:
 
 
 def _fitted(
-    settings: Settings, photos: Photos, folders: tuple[Path, Path], files: list[list[Path]]
+    settings: Settings, photos: PhotoReader, folders: tuple[Path, Path], files: list[list[Path]]
 ) -> Tensor:
     """The direction from the second folder's photos to the first's."""
     import torch

@@ -4,17 +4,13 @@ from __future__ import annotations
 
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated
 
 import typer
 
 from toonify.cli.common import refuse_given
-from toonify.cli.inverting import Framing, Photos, present
+from toonify.cli.inverting import Framing, present
 from toonify.errors import UsageError
-
-if TYPE_CHECKING:
-    from toonify.inversion.hfgi import DetailModel
-    from toonify.metrics.lpips import PerceptualLoss
 
 
 class InvertMethod(StrEnum):
@@ -55,34 +51,6 @@ def inverted_framing(
         refuse_given(ctx, "whole is of --method refine", "frame")
         return Framing.face
     return frame
-
-
-def invert_detailed(
-    photos: Photos, details: DetailModel, path: Path, stem: Path, loss: PerceptualLoss | None
-) -> dict[str, Any]:
-    """Write NAME.safetensors and NAME.png of one photo; what `invert` tells of it."""
-    from toonify.checkpoints import generator_hash
-    from toonify.inversion import optimize
-    from toonify.inversion.hfgi import DetailedFace
-    from toonify.inversion.latents import Latents
-    from toonify.media.images import write_image
-    from toonify.utils.tensors import to_rgb, to_tensor
-
-    model = photos.model
-    target = to_tensor(photos.prepare_input(path).face).to(model.device)
-    face = DetailedFace(model, details, target)
-    picture, latents = face.render(), Latents(face.w_plus)
-    written, reconstruction = stem.with_name(f"{stem.name}.safetensors"), f"{stem}.png"
-    about = {"source": path.name, "generator": generator_hash(model.generator)}
-    latents.save(written, about)
-    write_image(Path(reconstruction), to_rgb(picture))
-    return {
-        "source": str(path),
-        "latents": str(written),
-        "reconstruction": reconstruction,
-        "encoded": optimize.likeness(model, latents, target, loss=loss),
-        "hfgi": optimize.compare(picture, target, loss=loss),
-    }
 
 
 class EditMethod(StrEnum):

@@ -11,7 +11,6 @@ import typer
 
 from toonify.bundle import model_files
 from toonify.cli.common import (
-    Settings,
     complain,
     examples,
     exit_status,
@@ -22,7 +21,6 @@ from toonify.cli.hfgi import (
     HFGINetworkOption,
     InvertMethod,
     InvertMethodOption,
-    invert_detailed,
     inverted_framing,
 )
 from toonify.cli.inverting import (
@@ -30,7 +28,6 @@ from toonify.cli.inverting import (
     Framing,
     FramingOption,
     GeneratorOption,
-    Photos,
     load_model,
     present,
 )
@@ -40,7 +37,9 @@ from toonify.utils.links import real_path
 from toonify.utils.outputs import LOSS_TABLE, InputFiles, check_output
 
 if TYPE_CHECKING:
+    from toonify.inversion.inverter import InvertedPhoto
     from toonify.metrics.lpips import PerceptualLoss
+    from toonify.models.base import Generator
 
 EPILOG = examples(
     "toonify invert me.jpg -o inverted/ --encoder styleganex-inversion",
@@ -81,6 +80,9 @@ def invert(
     with --method hfgi the first two alone, of the aligned face.
     A photo that fails is named, the others go on, and the exit status is 1.
     """
+    from toonify.inversion.inverter import invert_detailed, invert_photo
+    from toonify.inversion.reading import PhotoReader
+
     settings = settings_of(ctx)
     frame = inverted_framing(ctx, method, frame, hfgi_network)
     if method is InvertMethod.hfgi:
@@ -101,7 +103,7 @@ def invert(
         if steps or pti:
             raise
         complain(f"LPIPS is not told: {error}")  # it is all that it would be for
-    photos = Photos(settings, model, frame)
+    photos = PhotoReader(model, frame.value, offline=settings.offline)
     details = None
     if method is InvertMethod.hfgi:
         from toonify.inversion.hfgi import load_details
@@ -111,10 +113,18 @@ def invert(
     for path, stem in zip(paths, targets, strict=True):
         try:
             if details is not None:
-                record = invert_detailed(photos, details, path, stem, loss)
+                found = invert_detailed(photos, details, path, loss=loss)
             else:
-                tuned = pti_steps if pti else 0
-                record = _invert_one(settings, photos, path, stem, loss, steps, tuned)
+                found = invert_photo(
+                    photos,
+                    path,
+                    loss=loss,
+                    steps=steps,
+                    pti_steps=pti_steps if pti else 0,
+                    seed=settings.seed,
+                    progress=settings.progress,
+                )
+            record = _saved(found, path, stem, model.generator)
         except ToonifyError as error:
             if exit_status(error) != 1:
                 raise
@@ -128,62 +138,28 @@ def invert(
     raise typer.Exit(1 if failed else 0)
 
 
-def _invert_one(
-    settings: Settings,
-    photos: Photos,
-    path: Path,
-    stem: Path,
-    loss: PerceptualLoss | None,
-    steps: int,
-    pti_steps: int,
-) -> dict[str, Any]:
+def _saved(found: InvertedPhoto, path: Path, stem: Path, network: Generator) -> dict[str, Any]:
+    """Write NAME.safetensors and what else there is of one photo; what is told of it."""
     from toonify.checkpoints import generator_hash, save_generator
-    from toonify.inversion import optimize
     from toonify.media.images import write_image
-    from toonify.utils.tensors import to_rgb
 
-    model = photos.model
-    aligned, latents = photos.read(path)
-    target = optimize.target_of(aligned, latents, model.device)
+    written = stem.with_name(f"{stem.name}.safetensors")
     reconstruction = stem.with_name(f"{stem.name}.png")
     record: dict[str, Any] = {
         "source": str(path),
-        "latents": str(stem.with_name(f"{stem.name}.safetensors")),
+        "latents": str(written),
         "reconstruction": str(reconstruction),
+        **found.likeness,
     }
-    record["encoded"] = optimize.likeness(model, latents, target, loss=loss)
-    curves: dict[str, list[float]] = {}
-    if steps and loss:
-        options = optimize.RefineSettings(steps=steps, seed=settings.seed)
-        with settings.progress(path.name) as bar:
-            latents, curves["refine"] = optimize.refine(
-                model,
-                latents,
-                target,
-                loss=loss,
-                settings=options,
-                progress=lambda step, of, _: bar(step, of),
-            )
-        record["refined"] = optimize.likeness(model, latents, target, loss=loss)
-    if pti_steps and loss:
-        with settings.progress(f"{path.name}, generator") as bar:
-            model, curves["tune"] = optimize.tune(
-                model,
-                latents,
-                target,
-                loss=loss,
-                settings=optimize.TuneSettings(steps=pti_steps),
-                progress=lambda step, of, _: bar(step, of),
-            )
+    if found.generator is not None:
         tuned = stem.with_name(f"{stem.name}-generator.safetensors")
-        save_generator(model.generator, tuned, metadata={"source": path.name})
+        save_generator(found.generator, tuned, metadata={"source": path.name})
         record["generator"] = str(tuned)
-        record["tuned"] = optimize.likeness(model, latents, target, loss=loss)
-    about = {"source": path.name, "generator": generator_hash(model.generator)}
-    latents.save(record["latents"], about)
-    write_image(reconstruction, to_rgb(model.render(latents)))
-    if curves:
-        record["curve"] = _write_curves(stem, curves)
+    about = {"source": path.name, "generator": generator_hash(found.generator or network)}
+    found.latents.save(written, about)
+    write_image(reconstruction, found.reconstruction)
+    if found.curves:
+        record["curve"] = _write_curves(stem, found.curves)
     return record
 
 

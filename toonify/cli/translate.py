@@ -17,7 +17,7 @@ from toonify.cli.common import (
     refuse_given,
     settings_of,
 )
-from toonify.cli.inverting import Framing, FramingOption, Photos, load_model, present
+from toonify.cli.inverting import Framing, FramingOption, load_model, present
 from toonify.errors import UsageError
 from toonify.utils.outputs import InputFiles, check_output
 
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from toonify.inversion.model import FaceModel
+    from toonify.inversion.reading import PhotoReader
     from toonify.media.metadata import Metadata
 
 EPILOG = examples(
@@ -149,7 +150,9 @@ def translate(
     for target in targets:
         check_output(target, reads, named=samples == 1)
     model = load_model(settings, checkpoint or OFFICIAL[task], generator)
-    photos = Photos(settings, model, frame)
+    from toonify.inversion.reading import PhotoReader
+
+    photos = PhotoReader(model, frame.value, offline=settings.offline)
     metadata = _metadata(source, strip)
     images = _images(task, photos, source, samples, factor, parser, strength, settings.seed)
     with settings.progress(source.name) as bar:
@@ -246,7 +249,7 @@ def fitted(alpha: Any, drawn: Any) -> Any:
 
 def _images(
     task: Task,
-    photos: Photos,
+    photos: PhotoReader,
     source: Path,
     samples: int,
     factor: int | None,

@@ -1,0 +1,39 @@
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tests.tiny_bundle import add_frame_parts, write_bundle
+from toonify import edit, invert
+from toonify.media.images import read_image
+
+ASTRONAUT = Path(__file__).parents[2] / "examples" / "astronaut.png"
+
+
+@pytest.fixture(scope="module")
+def bundle(tmp_path_factory):
+    return str(add_frame_parts(write_bundle(tmp_path_factory.mktemp("bundles") / "whole")))
+
+
+def test_an_edit_of_nothing_is_the_photograph(bundle):
+    photo = read_image(ASTRONAUT).rgb
+    still = edit(ASTRONAUT, "sefa-1", 0.0, encoder=bundle, steps=0)
+    assert np.array_equal(still, photo)
+    moved = edit(photo, "sefa-1", 3.0, encoder=bundle, steps=0)
+    changed = np.abs(moved.astype(int) - photo).max(2) > 0
+    assert moved.shape == photo.shape and changed.any() and not changed[-40:].any()
+
+
+def test_what_can_not_be_edited(bundle, tmp_path):
+    with pytest.raises(ValueError, match="nothing is changed"):
+        edit(ASTRONAUT, encoder=bundle)
+    with pytest.raises(OSError, match="no face"):
+        edit(np.zeros((64, 64, 3), np.uint8), "sefa-1", encoder=bundle)
+
+
+def test_a_photograph_is_inverted(bundle, tmp_path):
+    found = invert(ASTRONAUT, encoder=bundle, frame="aligned", steps=0)
+    assert list(found.likeness) == ["encoded"] and found.generator is None and not found.curves
+    assert found.reconstruction.ndim == 3 and found.likeness["encoded"]["mae"] > 0
+    found.latents.save(tmp_path / "me.safetensors", {})
+    assert (tmp_path / "me.safetensors").is_file()

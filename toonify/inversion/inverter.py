@@ -1,0 +1,178 @@
+"""A photograph's latents: the encoder's answer, refined, and the generator tuned to it."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+from toonify.inversion import optimize
+from toonify.inversion.frames import Framing
+from toonify.inversion.hfgi import DetailedFace, DetailModel, load_details
+from toonify.inversion.latents import Latents
+from toonify.inversion.reading import PhotoReader, load_face_model
+from toonify.metrics import lpips
+from toonify.models.base import Generator
+from toonify.utils.progress import Progress, no_progress
+from toonify.utils.tensors import RGB, to_rgb, to_tensor
+
+Method = Literal["refine", "hfgi"]
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class InvertedPhoto:
+    """What a photograph was inverted to.
+
+    Attributes:
+        latents: codes, first feature and noise maps; `save` writes them.
+        reconstruction: (H, W, 3) uint8, what the generator renders of them.
+        likeness: figures against the photograph after each stage, in order: "encoded", then
+            "refined", "tuned" or "hfgi"; "lpips" (where its weights are there), "mae", "mse", ….
+        curves: losses a step of "refine" and "tune".
+        generator: the copy that was tuned to this photograph, if it was.
+    """
+
+    latents: Latents
+    reconstruction: RGB
+    likeness: dict[str, dict[str, float]]
+    curves: dict[str, list[float]] = field(default_factory=dict)
+    generator: Generator | None = None
+
+
+def invert(
+    photo: str | os.PathLike[str],
+    *,
+    encoder: str = "default",
+    generator: str | None = None,
+    frame: Framing | None = None,
+    method: Method = "refine",
+    hfgi_network: str | os.PathLike[str] | None = None,
+    steps: int = 500,
+    pti_steps: int = 0,
+    seed: int = 0,
+    device: str = "auto",
+    dtype: str = "auto",
+    offline: bool = True,
+    progress: Progress = no_progress,
+) -> InvertedPhoto:
+    """Find the latents that a generator renders a photograph from.
+
+    "refine" is StyleGANEX's inversion (Yang et al., 2023, section 4.2): step I is the encoder's
+    answer, step II refines it; pivotal tuning (Roich et al., 2021) may follow. "hfgi" fuses the
+    details that the code lacks into the generator's middle layers (Wang et al., 2022).
+
+    Args:
+        photo: its file.
+        encoder: what reads it: a file, registry name, or bundle.
+        generator: what renders; None for the encoder's own.
+        frame: "whole" (the default of "refine"), "face" for 256 px around the eyes at training
+            size (that of "hfgi"), or "aligned" for a photograph that is an aligned face.
+        hfgi_network: of "hfgi"; None for the bundle's.
+        steps: that refine the encoder's answer; 0 for none. They need LPIPS's weights.
+        pti_steps: that tune a copy of the generator to the photograph.
+
+    Raises:
+        InputError: an unreadable file, or no face in it. ModelError: networks that can't be
+            loaded, or that don't fit each other.
+
+    Example:
+        >>> found = invert("me.jpg", steps=0)
+        >>> found.latents.w_plus.shape, found.likeness["encoded"]["mae"]
+        (torch.Size([1, 14, 512]), 0.21)
+    """
+    model = load_face_model(
+        encoder, generator, gradients=bool(steps) or bool(pti_steps), device=device, dtype=dtype
+    )
+    framing: Framing = frame or ("face" if method == "hfgi" else "whole")
+    reader = PhotoReader(model, framing, offline=offline)
+    if method == "hfgi":
+        network = None if hfgi_network is None else Path(hfgi_network)
+        return invert_detailed(reader, load_details(model, encoder, network), Path(photo))
+    loss = None
+    if steps or pti_steps:
+        loss = lpips.PerceptualLoss(dtype=model.dtype).to(model.device)
+    return invert_photo(
+        reader,
+        Path(photo),
+        loss=loss,
+        steps=steps,
+        pti_steps=pti_steps,
+        seed=seed,
+        progress=progress,
+    )
+
+
+def invert_photo(
+    reader: PhotoReader,
+    photo: Path,
+    *,
+    loss: lpips.PerceptualLoss | None,
+    steps: int = 0,
+    pti_steps: int = 0,
+    seed: int = 0,
+    progress: Progress = no_progress,
+) -> InvertedPhoto:
+    """`invert` by "refine", with networks that are loaded already.
+
+    Args:
+        loss: LPIPS; None where its weights are not there, and then nothing is refined.
+    """
+    model = reader.model
+    aligned, latents = reader.read(photo)
+    target = optimize.target_of(aligned, latents, model.device)
+    likeness = {"encoded": optimize.likeness(model, latents, target, loss=loss)}
+    curves: dict[str, list[float]] = {}
+    tuned: Generator | None = None
+    if steps and loss:
+        with progress(photo.name) as bar:
+            latents, curves["refine"] = optimize.refine(
+                model,
+                latents,
+                target,
+                loss=loss,
+                settings=optimize.RefineSettings(steps=steps, seed=seed),
+                progress=lambda step, of, _: bar(step, of),
+            )
+        likeness["refined"] = optimize.likeness(model, latents, target, loss=loss)
+    if pti_steps and loss:
+        with progress(f"{photo.name}, generator") as bar:
+            model, curves["tune"] = optimize.tune(
+                model,
+                latents,
+                target,
+                loss=loss,
+                settings=optimize.TuneSettings(steps=pti_steps),
+                progress=lambda step, of, _: bar(step, of),
+            )
+        tuned = model.generator
+        likeness["tuned"] = optimize.likeness(model, latents, target, loss=loss)
+    return InvertedPhoto(
+        latents=latents,
+        reconstruction=to_rgb(model.render(latents)),
+        likeness=likeness,
+        curves=curves,
+        generator=tuned,
+    )
+
+
+def invert_detailed(
+    reader: PhotoReader,
+    details: DetailModel,
+    photo: Path,
+    *,
+    loss: lpips.PerceptualLoss | None = None,
+) -> InvertedPhoto:
+    """`invert` by "hfgi", of the aligned face, with networks that are loaded already."""
+    model = reader.model
+    target = to_tensor(reader.prepare_input(photo).face).to(model.device)
+    face = DetailedFace(model, details, target)
+    picture, latents = face.render(), Latents(face.w_plus)
+    return InvertedPhoto(
+        latents=latents,
+        reconstruction=to_rgb(picture),
+        likeness={
+            "encoded": optimize.likeness(model, latents, target, loss=loss),
+            "hfgi": optimize.compare(picture, target, loss=loss),
+        },
+    )

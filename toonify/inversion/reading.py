@@ -1,0 +1,143 @@
+"""Photographs to latents: which networks read and render them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from toonify.bundle import INVERSION, has_parts, is_bundle, load_frame_parts, locate
+from toonify.checkpoints import load_encoder, load_generator, load_networks
+from toonify.device import pick_device, pick_dtype
+from toonify.errors import InputError, ModelError
+from toonify.faces import FaceDetector, align, get_detector
+from toonify.inversion.frames import AlignedInput, Framing, prepare_input
+from toonify.inversion.latents import Latents, fit_codes
+from toonify.inversion.model import FaceModel
+from toonify.media.images import read_image
+from toonify.models.base import Encoder, Generator
+from toonify.models.encoders.psp import INPUT_SIZE
+from toonify.models.encoders.styleganex import StyleGANEXEncoder
+from toonify.models.generators.stylegan2 import StyleGAN2Layers
+from toonify.utils.tensors import to_tensor
+
+FACE_GENERATOR = "ffhq-mobile"  # for bundles without a generator of faces
+
+
+def load_face_model(
+    encoder: str | None = "default",
+    generator: str | None = None,
+    *,
+    gradients: bool = False,
+    device: str = "auto",
+    dtype: str = "auto",
+) -> FaceModel:
+    """An encoder and the generator that it inverts into.
+
+    Args:
+        encoder: a file, registry name or bundle; None where only latents are rendered.
+        generator: likewise; None for the encoder's own.
+        gradients: latents or weights will be optimised, for which float16 underflows.
+
+    Raises:
+        ModelError: they can't be loaded, or don't fit each other.
+    """
+    place = pick_device(device)
+    arithmetic = pick_dtype(dtype, place)
+    if gradients and arithmetic == torch.float16:
+        arithmetic = torch.bfloat16
+    reader: Encoder | None = None
+    face_reader: Encoder | None = None
+    own: Generator | None = None
+    network: Generator | None = None
+    if generator is not None:
+        part = locate(generator, "inversion_generator", "generator")
+        network = load_generator(part, device=place)
+    if encoder is not None and is_bundle(encoder) and has_parts(encoder, INVERSION):
+        own, reader = load_frame_parts(encoder, INVERSION, device=place)
+        if network is not None and not _renders_frames(network, reader):
+            own, reader = None, None  # the bundle's encoder of faces alone may serve
+        elif not reader.heads:
+            face_reader = load_encoder(locate(encoder, "encoder"), device=place)
+    if encoder is not None and reader is None:
+        reader, own = load_networks(locate(encoder, "encoder"), device=place)
+    if network is None:
+        if own is None and isinstance(reader, StyleGANEXEncoder):
+            raise ModelError(
+                f"{encoder} holds no generator",
+                hint="Give the one it was trained for as `generator`.",
+            )
+        network = load_generator(FACE_GENERATOR, device=place) if own is None else own
+    return FaceModel(network, reader, face_encoder=face_reader, own_generator=own, dtype=arithmetic)
+
+
+def _renders_frames(generator: Generator, encoder: StyleGANEXEncoder) -> bool:
+    return (
+        isinstance(generator, StyleGAN2Layers) and generator.channels[4] == encoder.feature_channels
+    )
+
+
+class PhotoReader:
+    """Reads photographs and inversions into latents; the face detector is made when needed.
+
+    Args:
+        model: encoder and generator.
+        framing: "whole" photographs, "face" for 256 px around the eyes at training size, or
+            "aligned" faces. Encoders other than StyleGANEX's take the face alone.
+        offline: never fetch the detector's weights.
+    """
+
+    def __init__(
+        self, model: FaceModel, framing: Framing = "whole", *, offline: bool = True
+    ) -> None:
+        self.model, self.framing, self._offline = model, framing, offline
+        self._detector: FaceDetector | None = None
+
+    @property
+    def detector(self) -> FaceDetector:
+        """Made on first use."""
+        if self._detector is None:
+            self._detector = get_detector(device=str(self.model.device), offline=self._offline)
+        return self._detector
+
+    def latents(self, path: Path) -> Latents:
+        """Of a photo (step I) or a file written by `invert`."""
+        if path.suffix == ".safetensors":
+            if not path.exists():
+                raise InputError(f"no such file: {path}", hint="Check the name.")
+            return Latents.load(path)[0]
+        return self.read(path)[1]
+
+    def face_codes(self, path: Path) -> Tensor:
+        """w+ (1, num_ws, w_dim) of a photo's largest face, or of a file written by `invert`."""
+        if path.suffix == ".safetensors":
+            return fit_codes(self.latents(path).w_plus, self.model.generator.num_ws)
+        rgb = read_image(path).flat
+        faces = self.detector.detect(rgb)
+        if not faces:
+            raise InputError(f"{path}: no face found", hint="Use a picture with a visible face.")
+        crop = align(rgb, faces[0], INPUT_SIZE).image
+        return self.model.face_codes(to_tensor(crop).to(self.model.device))
+
+    def read(self, path: Path) -> tuple[AlignedInput, Latents]:
+        """A photo's frame and face, and the encoder's answer."""
+        aligned = self.prepare_input(path)
+        return aligned, self.model.encode(aligned)
+
+    def prepare_input(self, path: Path, *, lower: int | None = None) -> AlignedInput:
+        """A photo's frame and face.
+
+        Args:
+            lower: shrink them so that super-resolution by this factor would undo it.
+        """
+
+        rgb = read_image(path).flat
+        framing = self.framing
+        if framing == "whole" and not self.model.reads_frames:
+            framing = "face"  # the frame is of no use, so its limits don't apply
+        try:
+            detector = None if framing == "aligned" else self.detector
+            return prepare_input(rgb, framing, detector, lower=lower)
+        except InputError as error:
+            raise InputError(f"{path}: {error}") from error
