@@ -450,3 +450,17 @@ def test_a_full_disk_is_told(tmp_path):
         for n in range(100):
             writer.write(n, np.zeros((48, 64, 3), np.uint8))
         writer.close()
+
+
+def test_what_a_killed_runs_encoder_still_writes_harms_nothing(tmp_path):
+    """A segment has a name of its writer's own until it is whole."""
+    encoding = choose_encoding(tmp_path / "a.mkv", None)
+    picture = np.zeros((48, 64, 3), np.uint8)
+    killed, again = (SegmentWriter(tmp_path / "0.nut", encoding, Fraction(1, 25)) for _ in range(2))
+    again.write(0, picture)
+    again.close()
+    whole = (tmp_path / "0.nut").read_bytes()
+    killed.write(0, picture + 200)
+    killed.abort()
+    assert (tmp_path / "0.nut").read_bytes() == whole
+    assert [path.name for path in tmp_path.iterdir()] == ["0.nut"]

@@ -1,4 +1,5 @@
 import shutil
+import threading
 
 import numpy as np
 import pytest
@@ -238,6 +239,17 @@ def test_two_runs_do_not_write_one_file(tmp_path):
     source = folder_of(tmp_path / "in", walk(3))
     with ResumeState(tmp_path / "a.mkv", {}), pytest.raises(InputError, match="another run"):
         convert(source, tmp_path / "a.mkv", Artist(), Options())
+
+
+def test_a_run_waits_for_one_that_is_about_to_end(tmp_path):
+    source = folder_of(tmp_path / "in", walk(3))
+    other = ResumeState(tmp_path / "a.mkv", {})
+    other.__enter__()
+    ending = threading.Timer(0.3, other.__exit__, (None, None, None))
+    ending.start()
+    report = convert(source, tmp_path / "a.mkv", Artist(), Options(), patience=30)
+    ending.join()
+    assert report.frames == 3
 
 
 def test_side_by_side_and_size(tmp_path):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import queue
+import secrets
 import threading
 from dataclasses import dataclass
 from fractions import Fraction
@@ -235,7 +236,8 @@ class SegmentWriter:
         self, path: Path, encoding: Encoding, time_base: Fraction, *, ahead: int = 4
     ) -> None:
         self.path, self.encoding, self.time_base = path, encoding, time_base
-        self._temporary = path.with_name(f"{path.name}.part")
+        # of this run alone: a killed run's ffmpeg may not have ended yet
+        self._temporary = path.with_name(f"{path.name}.{secrets.token_hex(4)}.part")
         self._waiting: queue.Queue[tuple[int, Pixels] | None] = queue.Queue(ahead)
         self._error: BaseException | None = None
         timing = ["-fps_mode", "passthrough", "-enc_time_base", "demux"]

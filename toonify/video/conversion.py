@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 import time
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack, closing
@@ -129,12 +130,14 @@ def convert(
     options: Options,
     *,
     progress: Progress = lambda done, total: None,
+    patience: float = 0,
 ) -> Report:
     """Draw the people of `source`, a clip or a folder of frames, into `output`.
 
     Args:
         engine: draws faces.
         progress: called with frames done and all, as far as known.
+        patience: seconds to wait for another run that is at work on the same output.
 
     Raises:
         InputError: the clip can't be read or the output can't be written.
@@ -154,7 +157,7 @@ def convert(
             output, clip, codec=options.codec, crf=options.crf, pixels=options.pixels, alpha=alpha
         )
         plan = _plan(source, options, encoding)
-        with ResumeState(output, plan, resume=options.resume) as resume_state:
+        with ResumeState(output, plan, resume=options.resume, patience=patience) as resume_state:
             notes: list[str] = []
             if reader is None:
                 assert clip is not None
@@ -348,7 +351,8 @@ class _Run:
         unfinished = self.resume_state.end is None
         assemble(
             output,
-            self.resume_state.folder / f"joined{self.encoding.suffix}",
+            # of this run alone: a killed run's ffmpeg may not have ended yet
+            self.resume_state.folder / f"joined-{secrets.token_hex(4)}{self.encoding.suffix}",
             segments,
             self.encoding,
             frames=len(segments) * SEGMENT if unfinished else self.frames,

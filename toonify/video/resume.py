@@ -50,14 +50,18 @@ class ResumeState:
         output: the file or folder that is being made.
         plan: all that the result depends on, JSON-able; work on another plan is thrown away.
         resume: go on with what is there.
+        patience: seconds to wait for another run that is at work in it.
 
     Raises:
         InputError: it can't be made, or another run is at work in it.
     """
 
-    def __init__(self, output: Path, plan: dict[str, Any], *, resume: bool = True) -> None:
+    def __init__(
+        self, output: Path, plan: dict[str, Any], *, resume: bool = True, patience: float = 0
+    ) -> None:
         self.folder = output.with_name(f"{output.name}.parts")
         self.output, self._plan, self._resume = output, plan, resume
+        self._patience = patience
         self.redrawn: list[int] = []  # segments that were damaged
         self._whole: dict[int, bool] = {}  # whole segments, and whether it is the clip's last
         self._lock = FileLock(self.folder.with_name(f".{self.folder.name}.lock"))
@@ -65,7 +69,7 @@ class ResumeState:
     def __enter__(self) -> ResumeState:
         try:
             self.folder.parent.mkdir(parents=True, exist_ok=True)
-            self._lock.acquire(timeout=0)
+            self._lock.acquire(timeout=self._patience)
             if self.folder.is_symlink() or not self._is_mine():
                 raise InputError(
                     f"{self.folder} is there and is no unfinished work: it stays",
