@@ -22,6 +22,7 @@ WITHOUT_TORCH = (
     "toonify.portrait.engine",
     "toonify.reports.sheet",
 )
+CLUSTER = ("ray", "toonify.cluster")
 HEAVY = ("torch", "torchvision", "lpips", "face_alignment", "scipy", "ssl")
 
 
@@ -42,3 +43,16 @@ def test_a_photograph_is_drawn_without_torch(tmp_path):
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.splitlines()[-1] == "0 []", done.stderr
     assert (tmp_path / "drawn.png").is_file()
+
+
+@pytest.mark.parametrize("command", ["stylize", "video"])
+def test_nothing_of_a_cluster_is_imported_without_one(command, tmp_path):
+    arguments = [command, str(tmp_path / "none.mp4"), "-o", str(tmp_path / "out.mp4")]
+    code = (
+        "import sys; from toonify.cli.main import main\n"
+        f"status = main({arguments!r})\n"
+        f"print(status, [m for m in {CLUSTER!r} if m in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    status, imported = done.stdout.splitlines()[-1].split(" ", 1)
+    assert status != "0" and imported == "[]"

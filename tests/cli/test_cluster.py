@@ -22,6 +22,24 @@ def test_usage(run, tmp_path, options, said):
     assert result.err.count("\n") == 1 and not (tmp_path / "out").exists()
 
 
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (("--workers", 2), "--workers"),
+        (("--cluster", "head"), "no address"),
+        (("--cluster", "local", "--preview"), "--preview"),
+        (("--cluster", "local", "--no-resume"), "--resume"),
+        (("--cluster", "local", "--keep-partial"), "--keep-partial"),
+        (("--cluster", "local", "--style-image", ASTRONAUT), "--style-image"),
+    ],
+)
+def test_usage_of_video(run, tmp_path, options, said):
+    (tmp_path / "in.mp4").touch()
+    result = run("video", tmp_path / "in.mp4", "-o", tmp_path / "out.mp4", *options)
+    assert result.status == 2 and said in result.err
+    assert result.err.count("\n") == 1 and not (tmp_path / "out.mp4").exists()
+
+
 def test_a_cluster_that_is_not_there(run, tmp_path):
     pytest.importorskip("ray")
     result = run("stylize", ASTRONAUT, "-o", tmp_path / "out", "--cluster", "127.0.0.1:1")

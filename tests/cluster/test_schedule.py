@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from toonify.cluster.photos import given_up
 from toonify.cluster.schedule import AHEAD, MOST_LOSSES, WorkerLost, draw_on
 from toonify.stylize.jobs import Job
 from toonify.stylize.options import Result
@@ -43,7 +44,7 @@ def jobs(count):
 
 
 def draw(pool, count, chunk=4, fresh=lambda job: True):
-    return list(draw_on(pool, jobs(count), fresh=fresh, chunk=chunk))
+    return list(draw_on(pool, jobs(count), chunk=chunk, given_up=given_up, fresh=fresh))
 
 
 @pytest.mark.parametrize("count", [0, 1, 4, 30])
@@ -105,5 +106,5 @@ def test_no_more_is_begun_than_a_few_chunks_a_worker():
         return task, [Result(job.label, "ok") for job in task.jobs]
 
     pool = Slow()
-    next(draw_on(pool, endless(), fresh=lambda job: True, chunk=4))
+    next(draw_on(pool, endless(), chunk=4, given_up=given_up))
     assert len(begun) <= AHEAD * pool.workers * 4

@@ -217,6 +217,29 @@ def refuse_given(ctx: typer.Context, why: str, *names: str) -> None:
             raise UsageError(f"{flags[name]} {why}", hint="Leave it out.")
 
 
+def check_cluster(
+    ctx: typer.Context, address: str | None, workers: int | None, alone: Sequence[str]
+) -> None:
+    """Refuse what doesn't go with --cluster, and --workers without it.
+
+    Args:
+        alone: options that are of one machine.
+
+    Raises:
+        UsageError: one of them was given with it, or it is no address.
+    """
+    if address is None:
+        if workers is not None:
+            raise UsageError(
+                "--workers is of --cluster", hint="Leave it out, or add --cluster local."
+            )
+        return
+    refuse_given(ctx, "does not go with --cluster", *alone)
+    from toonify.cluster.ray_pool import check_address
+
+    check_address(address)
+
+
 def note_others(*folders: Path | None) -> None:
     """A line on stderr for each folder that holds files besides pictures."""
     from toonify.media.images import IMAGE_SUFFIXES

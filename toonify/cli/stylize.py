@@ -418,23 +418,21 @@ def _on_cluster(
     recipe: EngineRecipe | None,
 ) -> Generator[Result, None, None]:
     """Results of many machines, in the jobs' order."""
+    from toonify.cluster.photos import CHUNK, PhotoOrders, PhotoWorker, given_up
     from toonify.cluster.ray_pool import RayPool
     from toonify.cluster.schedule import draw_on
-    from toonify.cluster.worker import Orders
-    from toonify.stylize.recipe import drawing_identity
 
     assert recipe is not None and asked.cluster is not None
     sources = [str(job.source) for job in jobs]
     files = (*model_files(asked.bundle), asked.files_from)
-    orders = Orders(
+    orders = PhotoOrders(
         make=recipe.make,
-        identify=drawing_identity,
         options=options,
         reads=(*sources, *map(str, filter(None, files))),
         folder=os.getcwd(),
     )
-    pool = stack.enter_context(RayPool(asked.cluster, orders, workers=asked.workers))
-    return draw_on(pool, jobs, fresh=batch.is_fresh)
+    pool = stack.enter_context(RayPool(asked.cluster, PhotoWorker, orders, workers=asked.workers))
+    return draw_on(pool, jobs, chunk=CHUNK, given_up=given_up, fresh=batch.is_fresh)
 
 
 def _told(

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import typer
 
-from toonify.cli.common import Settings, complain, refuse_given
+from toonify.cli.common import Settings, check_cluster, complain, refuse_given
 from toonify.cli.engines import PEOPLE, EngineName, check_engine, defaults_of
 from toonify.cli.style_transfer import refuse_transfer_options
 from toonify.cli.styles import choose_styles, document, refuse_character_options
@@ -144,7 +144,9 @@ def planned(ctx: typer.Context, settings: Settings, asked: Asked) -> Plan:
         UsageError: options that exclude each other, or change nothing in their company.
         ModelError: there is no such bundle.
     """
-    _check_cluster(ctx, asked)
+    check_cluster(ctx, asked.cluster, asked.workers, ONE_MACHINE)
+    if asked.cluster is not None and (STREAM in asked.inputs or asked.output == STREAM):
+        raise UsageError("--cluster reads and writes files", hint="Leave - out.")
     _check_alone(ctx, asked)
     _check_places(settings, asked)
     _check_pictures(asked)
@@ -299,21 +301,6 @@ def mixing_of(asked: Asked, plan: Plan) -> dict[str, Any]:
         "trgb": own.trgb if asked.trgb is None else asked.trgb,
         "color": own.color if asked.color is None else asked.color,
     }
-
-
-def _check_cluster(ctx: typer.Context, asked: Asked) -> None:
-    if asked.cluster is None:
-        if asked.workers is not None:
-            raise UsageError(
-                "--workers is of --cluster", hint="Leave it out, or add --cluster local."
-            )
-        return
-    refuse_given(ctx, "does not go with --cluster", *ONE_MACHINE)
-    if STREAM in asked.inputs or asked.output == STREAM:
-        raise UsageError("--cluster reads and writes files", hint="Leave - out.")
-    from toonify.cluster.ray_pool import check_address
-
-    check_address(asked.cluster)
 
 
 def _check_alone(ctx: typer.Context, asked: Asked) -> None:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from fractions import Fraction
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -18,9 +20,12 @@ from toonify.bundle import model_files
 from toonify.cli.common import (
     BatchSizeOption,
     BundleOption,
+    ClusterOption,
     MinFaceOption,
     Settings,
+    WorkersOption,
     batch_size_of,
+    check_cluster,
     complain,
     examples,
     prepare_drawing,
@@ -59,7 +64,16 @@ from toonify.utils.outputs import InputFiles, check_output
 if TYPE_CHECKING:
     from toonify.engines.base import Engine
     from toonify.video import Options, Report
+    from toonify.video.several import Ledger
 
+    # (clip, output) each → what became of it, in their order
+    Draw = Callable[[Iterable[tuple[Path, Path]]], Iterator[Report | ToonifyError]]
+
+# of one machine alone: see docs/cluster.md
+ONE_MACHINE = (
+    *("preview", "resume", "keep_partial"),
+    *("style_image", "alpha", "preserve_color"),
+)
 
 EPILOG = examples(
     "toonify video clip.mp4 -o toon.mp4",
@@ -69,6 +83,7 @@ EPILOG = examples(
     "toonify video clip.mp4 -o look.png --preview",
     "toonify video talk.mkv -o toon.mkv --character left=mina,right=jun --start 12 --end 20",
     "toonify video clip.mov -o both.mp4 --side-by-side --max-size 720",
+    "toonify video holiday/ -o drawn/ --style comic --cluster head:6379",
 )
 
 
@@ -161,6 +176,8 @@ def video(
         typer.Option("--preview", help="Only first, middle and last frame, as a picture."),
     ] = False,
     batch_size: BatchSizeOption = "auto",
+    cluster: ClusterOption = None,
+    workers: WorkersOption = None,
 ) -> None:
     """Draw the people of a clip; sound, subtitles, chapters and timing stay.
 
@@ -176,6 +193,7 @@ def video(
     source = inputs[0]
     if clips is not None and preview:
         raise UsageError("--preview is of one clip", hint="Name one.")
+    check_cluster(ctx, cluster, workers, ONE_MACHINE)
     if preview:
         idle = ("smooth", "codec", "crf", "pix_fmt", "resume", "keep_partial", "side_by_side")
         refuse_given(ctx, "has no effect with --preview", *idle)
@@ -188,7 +206,7 @@ def video(
         fps=_rate(fps),
         max_size=max_size,
     )
-    from toonify.video import Options, clip_engine, convert
+    from toonify.video import Options, clip_engine
     from toonify.video import preview as draw_preview
 
     reads = InputFiles([*inputs, *model_files(bundle, checkpoint)])
@@ -204,6 +222,7 @@ def video(
     styles = choose_styles(style or (), character or (), bundle, other=other or bool(pictures))
     largest = faces is Faces.largest
     drawing: Engine
+    make: Callable[[], Engine] | None = None
     if pictures:
         if styles or character or other or background is not None or largest:
             raise UsageError(
@@ -229,7 +248,8 @@ def video(
         refuse_character_options(level, trgb, color)
         if largest:
             raise UsageError("a style draws everybody in a clip", hint="Leave --faces out.")
-        drawing = clip_engine(
+        make = partial(
+            clip_engine,
             bundle,
             style=",".join(styles),
             background=chosen_background(background),
@@ -237,6 +257,7 @@ def video(
             min_face=min_face,
             offline=settings.offline,
         )
+        drawing = make()
     else:
         if background is not None:
             raise UsageError("--background is of styles", hint="Name a --style.")
@@ -247,7 +268,8 @@ def video(
                 "--checkpoint is of the engine styleganex", hint="Leave one of them out."
             )
         chosen = EngineName.styleganex if checkpoint is not None else engine
-        drawing = clip_engine(
+        make = partial(
+            clip_engine,
             bundle,
             engine=chosen.value,
             character=True,
@@ -262,6 +284,7 @@ def video(
             offline=settings.offline,
             **({} if checkpoint is None else {"checkpoint": checkpoint}),
         )
+        drawing = make()
         check_mixing(drawing, given=(level, trgb, color) != (None, None, None))
     if preview:
         counts = draw_preview(
@@ -283,63 +306,120 @@ def video(
         keep_partial=keep_partial,
         identity=drawing.describe(),
     )
-    if clips is not None and places is not None:
-        failed = _draw_several(
-            settings, clips, places, drawing, options, reads, bool(styles or pictures)
-        )
-        if failed:
-            complain(f"{failed} of {len(clips)} clips failed")
-        raise typer.Exit(1 if failed else 0)
-    try:
-        with _progress(settings) as progress:
-            report = convert(source, output, drawing, options, progress=progress)
-    except KeyboardInterrupt:
-        kept = output.with_name(f"{output.name}.parts")
-        if kept.exists():
-            complain(f"the same command goes on from {kept}")
-        raise
-    settings.result(report.record(), _line(report, drawn=bool(styles or pictures)))
+    drawn_as_scenes = bool(styles or pictures)
+    with ExitStack() as stack:
+        draw: Draw = _drawing_here(settings, drawing, options)
+        if cluster is not None:
+            assert make is not None
+            draw = _drawing_on_cluster(stack, cluster, workers, make, options)
+        if clips is not None and places is not None:
+            failed = _draw_several(settings, clips, places, draw, options, reads, drawn_as_scenes)
+            if failed:
+                complain(f"{failed} of {len(clips)} clips failed")
+            raise typer.Exit(1 if failed else 0)
+        try:
+            (report,) = draw([(source, output)])
+        except KeyboardInterrupt:
+            kept = output.with_name(f"{output.name}.parts")
+            if kept.exists():
+                complain(f"the same command goes on from {kept}")
+            raise
+    if isinstance(report, ToonifyError):
+        raise report
+    settings.result(report.record(), _line(report, drawn=drawn_as_scenes))
     if report.damaged:
         complain(f"{source} is damaged: what could be read, {report.frames} frames, was drawn")
     raise typer.Exit(1 if report.damaged else 0)
+
+
+def _drawing_here(settings: Settings, engine: Engine, options: Options) -> Draw:
+    """Draws clips one after the other."""
+    from toonify.video import convert
+
+    def draw(pairs: Iterable[tuple[Path, Path]]) -> Iterator[Report | ToonifyError]:
+        for source, target in pairs:
+            result: Report | ToonifyError
+            try:
+                with _progress(settings) as progress:
+                    result = convert(source, target, engine, options, progress=progress)
+            except ToonifyError as error:
+                result = error
+            yield result
+
+    return draw
+
+
+def _drawing_on_cluster(
+    stack: ExitStack,
+    address: str,
+    workers: int | None,
+    make: Callable[[], Engine],
+    options: Options,
+) -> Draw:
+    """Draws clips on many machines, each on one of them."""
+    from toonify.cluster.clips import CHUNK, ClipJob, ClipOrders, ClipWorker, given_up
+    from toonify.cluster.ray_pool import RayPool
+    from toonify.cluster.schedule import draw_on
+
+    orders = ClipOrders(make=make, folder=os.getcwd(), options=options)
+
+    def draw(pairs: Iterable[tuple[Path, Path]]) -> Iterator[Report | ToonifyError]:
+        pool = stack.enter_context(RayPool(address, ClipWorker, orders, workers=workers))
+        jobs = (ClipJob(source, target) for source, target in pairs)
+        yield from draw_on(pool, jobs, chunk=CHUNK, given_up=given_up)
+
+    return draw
 
 
 def _draw_several(
     settings: Settings,
     clips: Sequence[Path],
     places: Sequence[Path],
-    engine: Engine,
+    draw: Draw,
     options: Options,
     reads: InputFiles,
     drawn: bool,
 ) -> int:
-    """Draw one clip after the other; gives how many failed, each of which was named."""
-    from toonify.video import convert
-    from toonify.video.resume import fingerprint
+    """Draw clips that are not there yet; gives how many failed, each of which was named."""
     from toonify.video.several import Ledger
 
     ledger, failed = Ledger(places[0].parent, reads), 0
     about = str(replace(options, resume=True, keep_partial=False))
-    for clip, place in zip(clips, places, strict=True):
-        try:
-            plan = {"clip": fingerprint(clip) if clip.exists() else "", "options": about}
-            if ledger.is_drawn(place, plan):
-                record = {"source": str(clip), "output": str(place), "status": "skipped"}
-                settings.result(record, f"{clip}: there already ({place})")
-                continue
-            with _progress(settings) as progress:
-                report = convert(clip, place, engine, options, progress=progress)
-            ledger.note(place, plan)
-        except ToonifyError as error:
-            text = str(error)
+    pairs = list(zip(clips, places, strict=True))
+    plans = [_planned(ledger, clip, place, about) for clip, place in pairs]
+    drawn_now = [pair for pair, plan in zip(pairs, plans, strict=True) if isinstance(plan, dict)]
+    reports = iter(draw(drawn_now)) if drawn_now else iter(())
+    for (clip, place), plan in zip(pairs, plans, strict=True):
+        if plan is None:
+            record = {"source": str(clip), "output": str(place), "status": "skipped"}
+            settings.result(record, f"{clip}: there already ({place})")
+            continue
+        report = plan if isinstance(plan, ToonifyError) else next(reports)
+        if isinstance(report, ToonifyError):
+            text = str(report)
             complain(text if str(clip) in text else f"{clip}: {text}")
             failed += 1
             continue
+        assert isinstance(plan, dict)
+        ledger.note(place, plan)
         settings.result(report.record(), _line(report, drawn=drawn))
         if report.damaged:
             complain(f"{clip} is damaged: what could be read, {report.frames} frames, was drawn")
             failed += 1
     return failed
+
+
+def _planned(
+    ledger: Ledger, clip: Path, place: Path, about: str
+) -> dict[str, str] | ToonifyError | None:
+    """What a clip's result depends on; None where it is there already, or why it can't be."""
+    from toonify.video.resume import fingerprint
+
+    try:
+        plan = {"clip": fingerprint(clip) if clip.exists() else "", "options": about}
+        return None if ledger.is_drawn(place, plan) else plan
+    except ToonifyError as error:
+        return error
 
 
 def seconds(text: str, option: str) -> float:

@@ -1,1 +1,1 @@
-"""One run's photographs drawn by many machines, on Ray (the extra `toonify-toolkit[cluster]`)."""
+"""One run's photographs and clips drawn by many machines, on Ray (the extra `cluster`)."""

@@ -8,7 +8,7 @@ import socket
 from typing import Any
 
 from toonify.cluster.schedule import Task, WorkerLost
-from toonify.cluster.worker import Orders, Worker
+from toonify.cluster.worker import OrdersT, Worker
 from toonify.errors import InputError, ToonifyError, UsageError
 
 LOCAL = "local"
@@ -37,6 +37,7 @@ class RayPool:
     Args:
         address: "local" for workers on this machine alone, reached over loopback; or HOST:PORT
             of a running cluster's head.
+        worker: a class of `Worker`.
         orders: what every worker is told.
         workers: how many; None for one a GPU, or one per four cores where there are none.
 
@@ -45,7 +46,14 @@ class RayPool:
         InputError: the cluster can't be reached.
     """
 
-    def __init__(self, address: str, orders: Orders, *, workers: int | None = None) -> None:
+    def __init__(
+        self,
+        address: str,
+        worker: type[Worker[OrdersT]],
+        orders: OrdersT,
+        *,
+        workers: int | None = None,
+    ) -> None:
         check_address(address)
         os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
         os.environ.setdefault("RAY_worker_niceness", "0")  # as this program itself, not below it
@@ -77,9 +85,9 @@ class RayPool:
             raise
         except Exception as error:
             raise InputError(f"can't join the cluster at {address}: {error}") from error
-        self._actor: Any = ray.remote(Worker)
+        self._actor: Any = ray.remote(worker)
         self._orders = ray.put(orders)
-        self._waiting: dict[Any, tuple[Any, Task | None]] = {}  # reply → worker and its task
+        self._waiting: dict[Any, tuple[Any, Task[Any] | None]] = {}  # reply → worker and its task
         self._idle: list[Any] = []
         self._failed_starts = 0
         gpus, cores = self._size()
@@ -110,12 +118,12 @@ class RayPool:
         """How many wait for a task."""
         return len(self._idle)
 
-    def submit(self, task: Task) -> None:
+    def submit(self, task: Task[Any]) -> None:
         """Give a task to a worker that is idle."""
         actor = self._idle.pop()
         self._waiting[actor.draw.remote(task)] = (actor, task)
 
-    def next(self) -> tuple[Task, Any] | None:
+    def next(self) -> tuple[Task[Any], Any] | None:
         """Wait for a task to end, or for a worker to become idle.
 
         Returns:

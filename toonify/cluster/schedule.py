@@ -1,18 +1,17 @@
-"""Which worker draws which photographs, and what is done again when a worker is lost."""
+"""Which worker draws what, and what is done again when a worker is lost."""
 
 from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Generator, Iterable
 from dataclasses import dataclass, replace
-from typing import Protocol
+from typing import Any, Generic, Protocol, TypeVar
 
-from toonify.stylize.jobs import Job
-from toonify.stylize.options import Result
-
-CHUNK = 8  # photographs a task: what a lost worker costs
 AHEAD = 4  # chunks a worker that are begun before the first of them is told
-MOST_LOSSES = 3  # workers that one photograph may cost
+MOST_LOSSES = 3  # workers that one job may cost
+
+J = TypeVar("J")  # a photograph or clip and where its drawing goes
+R = TypeVar("R")  # what became of it
 
 
 class WorkerLost(Exception):
@@ -20,19 +19,19 @@ class WorkerLost(Exception):
 
 
 @dataclass(frozen=True)
-class Task:
-    """Photographs that one worker draws.
+class Task(Generic[J]):
+    """Photographs, or a clip, that one worker draws.
 
     Attributes:
-        numbers: of the photographs within the run, from 0 on.
-        jobs: the photographs.
+        numbers: of the jobs within the run, from 0 on.
+        jobs: the photographs or clips.
         fresh: of each, whether no drawing of it was there when the run came to it. What is there
             then when it is drawn again was left by the lost worker, and is drawn anew.
         losses: workers lost over it so far.
     """
 
     numbers: tuple[int, ...]
-    jobs: tuple[Job, ...]
+    jobs: tuple[J, ...]
     fresh: tuple[bool, ...]
     losses: int = 0
 
@@ -47,35 +46,41 @@ class Pool(Protocol):
         """How many wait for a task."""
         ...
 
-    def submit(self, task: Task) -> None:
+    def submit(self, task: Task[Any]) -> None:
         """Give a task to one that is idle."""
         ...
 
-    def next(self) -> tuple[Task, list[Result] | WorkerLost] | None:
+    def next(self) -> tuple[Task[Any], list[Any] | WorkerLost] | None:
         """Wait for a task to end; None when all that happened is that a worker became idle."""
         ...
 
 
 def draw_on(
-    pool: Pool, jobs: Iterable[Job], *, fresh: Callable[[Job], bool], chunk: int = CHUNK
-) -> Generator[Result, None, None]:
-    """One result a job, in the jobs' order, as `Batch.run` gives them.
+    pool: Pool,
+    jobs: Iterable[J],
+    *,
+    chunk: int,
+    given_up: Callable[[J, str], R],
+    fresh: Callable[[J], bool] = lambda job: True,
+) -> Generator[R, None, None]:
+    """One result a job, in the jobs' order, as one machine gives them.
 
     No more than a few chunks a worker are begun before the first of them is told, however many
     jobs there are. A lost worker's chunk is drawn again whole; when that costs another worker,
-    photograph by photograph, so that one that no worker survives fails alone.
+    job by job, so that one that no worker survives fails alone.
 
     Args:
         pool: the workers.
+        chunk: jobs a task: what a lost worker costs.
+        given_up: the result of a job that no worker survives, from it and the reason.
         fresh: whether nothing lies yet where a job's drawings go.
-        chunk: photographs a task.
 
     Raises:
         ToonifyError: workers can't be had, or can't draw at all.
     """
     waiting = enumerate(jobs)
-    again: deque[Task] = deque()
-    results: dict[int, Result] = {}
+    again: deque[Task[J]] = deque()
+    results: dict[int, R] = {}
     begun = given = under_way = 0
     more = True
     while True:
@@ -103,7 +108,7 @@ def draw_on(
         under_way -= 1
         if isinstance(outcome, WorkerLost):
             if len(task.jobs) == 1 and task.losses + 1 == MOST_LOSSES:
-                results[task.numbers[0]] = _given_up(task.jobs[0], outcome)
+                results[task.numbers[0]] = given_up(task.jobs[0], _reason(outcome))
             else:
                 again += _after_loss(task)
         else:
@@ -113,8 +118,8 @@ def draw_on(
             given += 1
 
 
-def _after_loss(task: Task) -> list[Task]:
-    """What is drawn again: the chunk, and after a second loss each photograph alone."""
+def _after_loss(task: Task[J]) -> list[Task[J]]:
+    """What is drawn again: the chunk, and after a second loss each job alone."""
     losses = task.losses + 1
     if losses < 2 or len(task.jobs) == 1:
         return [replace(task, losses=losses)]
@@ -122,7 +127,5 @@ def _after_loss(task: Task) -> list[Task]:
     return [Task((number,), (job,), (fresh,), losses) for number, job, fresh in each]
 
 
-def _given_up(job: Job, loss: WorkerLost) -> Result:
-    reason = " ".join(str(loss).split())
-    error = f"{job.name}: {MOST_LOSSES} workers were lost over it ({reason})"
-    return Result(job.label, "failed", error=error)
+def _reason(loss: WorkerLost) -> str:
+    return f"{MOST_LOSSES} workers were lost over it ({' '.join(str(loss).split())})"

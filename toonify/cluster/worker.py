@@ -1,52 +1,52 @@
-"""What a worker does: make an engine once, draw tasks."""
+"""What every worker does before it draws: enter the run's folder, make an engine once."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
-from contextlib import closing
-from dataclasses import dataclass, replace
-from typing import Any
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Generic, TypeVar
 
 from toonify.cluster.schedule import Task
+from toonify.engines.base import Engine
 from toonify.errors import InputError, ModelError
-from toonify.stylize.batch import Batch
-from toonify.stylize.options import Options, Result
-from toonify.utils.outputs import InputFiles
+
+# What global options set; a worker of a running cluster doesn't inherit it.
+VARIABLES = ("TOONIFY_MAX_PIXELS", "TOONIFY_FOLLOW_LINKS", "TOONIFY_OFFLINE", "TOONIFY_DOWNLOAD")
 
 
-@dataclass(frozen=True)
+def variables() -> dict[str, str]:
+    """Those of this process that workers need."""
+    return {name: os.environ[name] for name in VARIABLES if name in os.environ}
+
+
+@dataclass(frozen=True, kw_only=True)
 class Orders:
     """What every worker of a run is told.
 
     Attributes:
-        make: gives an engine, to be pickled by reference: a module's function, or a `partial` of
-            one.
-        identify: engine and a name → what its drawings depend on.
-        options: how photographs are drawn.
-        reads: all that the run reads, which is never replaced.
+        make: gives an engine, to be pickled by reference: a module's function, or a bound method
+            of something that can be pickled.
         folder: the caller's working folder, from which relative paths are meant.
+        environment: variables that the worker sets.
     """
 
-    make: Callable[[], Any]
-    identify: Callable[[Any, str], Any]
-    options: Options
-    reads: tuple[str, ...]
+    make: Callable[[], Engine]
     folder: str
+    environment: Mapping[str, str] = field(default_factory=variables)
 
 
-class Worker:
-    """Draws tasks with one engine.
+OrdersT = TypeVar("OrdersT", bound=Orders)
 
-    Example:
-        >>> worker = Worker(orders)
-        >>> worker.prepare()
-        >>> results = worker.draw(task)
-    """
 
-    def __init__(self, orders: Orders) -> None:
+class Worker(ABC, Generic[OrdersT]):
+    """Draws tasks with one engine."""
+
+    def __init__(self, orders: OrdersT) -> None:
         self._orders = orders
 
+    @abstractmethod
     def prepare(self) -> None:
         """Load the networks.
 
@@ -54,36 +54,28 @@ class Worker:
             InputError: this machine doesn't have the run's folder.
             ModelError: the networks can't be loaded, or aren't the run's.
         """
-        orders = self._orders
+
+    @abstractmethod
+    def draw(self, task: Task[Any]) -> list[Any]:
+        """A result a job, in the jobs' order; a failure stays with its own."""
+
+    def _engine(self) -> Engine:
+        os.environ.update(self._orders.environment)
+        folder = self._orders.folder
         try:
-            os.chdir(orders.folder)
+            os.chdir(folder)
         except OSError as error:
             raise InputError(
-                f"a worker can't enter {orders.folder}: {error.strerror or error}",
+                f"a worker can't enter {folder}: {error.strerror or error}",
                 hint="All machines need the same files under the same paths.",
             ) from error
-        engine = orders.make()
-        for name, identity in orders.options.identity.items():
-            if orders.identify(engine, name) != identity:
-                raise ModelError(
-                    f"a worker would draw {name} by other networks than this machine",
-                    hint="Install the same toonify and bundle on all machines.",
-                )
-        reads = InputFiles(orders.reads)
-        self._batch = Batch(engine, orders.options, inputs=reads)
-        self._anew = Batch(engine, replace(orders.options, existing="overwrite"), inputs=reads)
+        return self._orders.make()
 
-    def draw(self, task: Task) -> list[Result]:
-        """Draw a task's photographs; a failure stays with its own.
-
-        Returns:
-            A result a job, in the jobs' order.
-        """
-        left = [fresh and task.losses > 0 for fresh in task.fresh]  # by a lost worker, perhaps
-        drawn: dict[bool, list[Result]] = {}
-        for anew in dict.fromkeys(left):
-            batch = self._anew if anew else self._batch
-            jobs = [job for job, mine in zip(task.jobs, left, strict=True) if mine == anew]
-            with closing(batch.run(jobs)) as results:
-                drawn[anew] = list(results)
-        return [drawn[anew].pop(0) for anew in left]
+    @staticmethod
+    def _check(what: str, own: Any, wanted: Any) -> None:
+        """Raises: ModelError: this worker would draw by other networks than the run's."""
+        if own != wanted:
+            raise ModelError(
+                f"a worker would draw {what} by other networks than this machine",
+                hint="Install the same toonify and bundle on all machines.",
+            )

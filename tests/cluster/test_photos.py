@@ -1,4 +1,4 @@
-"""A worker draws what one machine draws, and leaves nothing twice."""
+"""A worker draws photographs as one machine does, and leaves nothing twice."""
 
 import os
 from dataclasses import replace
@@ -6,22 +6,19 @@ from dataclasses import replace
 import pytest
 
 from tests.fake_engine import FakeEngine, photo
+from toonify.cluster.photos import PhotoOrders, PhotoWorker
 from toonify.cluster.schedule import Task
-from toonify.cluster.worker import Orders, Worker
+from toonify.cluster.worker import variables
 from toonify.errors import InputError, ModelError, UsageError
 from toonify.stylize.batch import Batch
 from toonify.stylize.jobs import plan
 from toonify.stylize.options import Options
 
 
-def identify(engine, name):
-    return engine.identity(name)
-
-
 @pytest.fixture
 def orders(tmp_path):
     options = Options(characters=("mina",), identity={"mina": {"engine": "fake"}}, batch_size=1)
-    return Orders(FakeEngine, identify, options, (), str(tmp_path))
+    return PhotoOrders(make=FakeEngine, options=options, reads=(), folder=str(tmp_path))
 
 
 @pytest.fixture
@@ -46,7 +43,7 @@ def test_the_same_as_one_machine(orders, jobs, tmp_path, monkeypatch):
     for path in (tmp_path / "out").iterdir():
         path.unlink()
     monkeypatch.chdir("/")
-    worker = Worker(orders)
+    worker = PhotoWorker(orders)
     worker.prepare()
     assert told(worker.draw(task(jobs))) == alone
     assert [record["status"] for record in alone] == ["failed", "ok", "ok"]
@@ -54,7 +51,7 @@ def test_the_same_as_one_machine(orders, jobs, tmp_path, monkeypatch):
 
 
 def test_what_a_lost_worker_left_is_drawn_anew_and_told_as_drawn(orders, jobs):
-    worker = Worker(orders)
+    worker = PhotoWorker(orders)
     worker.prepare()
     first = told(worker.draw(task(jobs)))
     again = worker.draw(task(jobs, losses=1))
@@ -67,12 +64,12 @@ def test_what_a_lost_worker_left_is_drawn_anew_and_told_as_drawn(orders, jobs):
 def test_other_networks_than_the_runs_are_refused(orders):
     other = replace(orders.options, identity={"mina": {"engine": "another"}})
     with pytest.raises(ModelError, match="other networks"):
-        Worker(replace(orders, options=other)).prepare()
+        PhotoWorker(replace(orders, options=other)).prepare()
 
 
 def test_a_machine_without_the_runs_folder_is_refused(orders, tmp_path):
     with pytest.raises(InputError, match="can't enter"):
-        Worker(replace(orders, folder=str(tmp_path / "nowhere"))).prepare()
+        PhotoWorker(replace(orders, folder=str(tmp_path / "nowhere"))).prepare()
 
 
 @pytest.mark.parametrize("address", ["", "head", "head:", ":6379", "head:0", "head:99999"])
@@ -86,7 +83,15 @@ def test_addresses(address):
 
 def test_relative_paths_are_meant_from_the_callers_folder(orders, jobs, tmp_path):
     os.chdir("/")
-    worker = Worker(orders)
+    worker = PhotoWorker(orders)
     worker.prepare()
     worker.draw(task(jobs))
     assert (tmp_path / "out/1.png").is_file()
+
+
+def test_limits_that_global_options_set_hold_for_workers_too(orders, monkeypatch):
+    monkeypatch.setenv("TOONIFY_MAX_PIXELS", "1000000")
+    told = replace(orders, environment=variables())
+    monkeypatch.delenv("TOONIFY_MAX_PIXELS")
+    PhotoWorker(told).prepare()
+    assert os.environ["TOONIFY_MAX_PIXELS"] == "1000000"
