@@ -6,7 +6,6 @@ Needs Ray (the extra `cluster`); run with -m slow.
 from __future__ import annotations
 
 import json
-import os
 import shutil
 import subprocess
 import sys
@@ -123,8 +122,8 @@ def test_clips(cluster, bundle, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     Path("in").mkdir()
     for number, face in enumerate(FACES[:3]):
-        moving = f"[0]scale=320:320,crop=256:256:x=n/4:y={8 * number}"
-        still = ("-loop", 1, "-framerate", 24, "-t", 6, "-i", face, *sound(seconds=6))
+        moving = f"[0]scale=144:144,crop=128:128:x=n/6:y={4 * number}"
+        still = ("-loop", 1, "-framerate", 20, "-t", 3.5, "-i", face, *sound(seconds=3.5))
         ffmpeg(*still, "-filter_complex", moving, "-pix_fmt", "yuv420p", f"in/{number}.mp4")
     options = ("in", "--bundle", bundle, "--character", "mina", "-o", "toons")
     local = alone("video", *options)

@@ -58,6 +58,8 @@ class RayPool:
         os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
         os.environ.setdefault("RAY_worker_niceness", "0")  # as this program itself, not below it
         os.environ["RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO"] = "0"
+        # Else what Ray says of lost workers stands among the results, on stdout.
+        os.environ["RAY_DEDUP_LOGS_SKIP_REGEX"] = "."
         if address == LOCAL:  # all of Ray on the loopback interface, as on Windows and macOS
             os.environ["RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"] = "0"
         try:
