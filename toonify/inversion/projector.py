@@ -20,6 +20,7 @@ from toonify.errors import ModelError, UsageError
 from toonify.inversion.noise_maps import NoiseMaps
 from toonify.metrics.lpips import PerceptualLoss, resize_for_loss
 from toonify.models.base import Generator
+from toonify.models.latents import w_deviation
 from toonify.utils.tensors import to_float, to_uint8
 
 # Where projections start; "both" projects twice and keeps each image's better result.
@@ -104,10 +105,7 @@ class Inversion:
 @torch.no_grad()
 def w_statistics(generator: Generator, *, samples: int = 4096, seed: int = 0) -> Tensor:
     """Per-dimension standard deviation (w_dim,) of W around its average."""
-    device = generator.w_avg.device
-    z_dim = getattr(generator, "z_dim", generator.w_dim)
-    z = torch.randn(samples, z_dim, generator=torch.Generator().manual_seed(seed))
-    return generator.mapping(z.to(device)).std(dim=0).clamp_min(1e-6)
+    return w_deviation(generator, samples=samples, seed=seed).clamp_min(1e-6)
 
 
 def _schedule(step: int, steps: int, rampdown_start: int) -> float:

@@ -5,7 +5,6 @@ As published, the encoder stays as it is and the decoder learns, the encoder jud
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -22,6 +21,7 @@ from toonify.faces.types import RGB
 from toonify.media.images import iter_images, read_image
 from toonify.models.style_transfer.adain import AdaINNetwork, StyleEncoder, adain_losses
 from toonify.training.core.loop import require_positive, same_batches
+from toonify.training.core.schedule import warmup_cosine
 
 ITEMS = 4  # in a preview
 VGG16_DEPTHS = (2, 2, 3)
@@ -189,10 +189,7 @@ class StyleTrainer:
         return {name: value.detach() for name, value in losses.items()}
 
     def _rate(self) -> float:
-        at = self.steps_done / self.settings.steps
-        return min(1.0, (self.steps_done + 1) / 100) * (
-            0.51 + 0.49 * math.cos(math.pi * min(at, 1))
-        )
+        return warmup_cosine(self.steps_done, self.settings.steps, warmup=100, floor=0.02)
 
     def _losses(self, content: Tensor, style: Tensor) -> dict[str, Tensor]:
         content_loss, style_loss = adain_losses(self.network, content, style)

@@ -9,7 +9,6 @@ last part crisp.
 from __future__ import annotations
 
 import copy
-import math
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, cast
@@ -27,6 +26,7 @@ from toonify.models.layers import EqualLinear
 from toonify.training.core.loop import Progress, require_positive, run_trainer, same_batches
 from toonify.training.core.patches import PatchDiscriminator, discriminator_loss, generator_losses
 from toonify.training.core.runs import RunFolder
+from toonify.training.core.schedule import ema_decay, set_rate, update_ema, warmup_cosine
 from toonify.training.encoders.data import Pairs
 from toonify.training.finetune.paired_step import detail_crop, drawing_losses
 from toonify.utils.tensors import to_uint8
@@ -215,10 +215,7 @@ class DistillTrainer:
         loss.backward()
         nn.utils.clip_grad_norm_(self.free.values(), 1.0)
         self.optimizer.step()
-        decay = min(config.ema, (self.step_count + 1) / (self.step_count + 10))
-        with torch.no_grad():
-            for name, parameter in self.free.items():
-                self._averages[name].lerp_(parameter, 1 - decay)
+        update_ema(self._averages, self.free, ema_decay(self.step_count, config.ema))
         self.step_count += 1
         return {name: value.detach() for name, value in losses.items()}
 
@@ -278,10 +275,8 @@ class DistillTrainer:
 
     def _set_rate(self) -> None:
         """A hundred steps of warm-up, then a cosine down to a fiftieth."""
-        at = self.step_count / self.config.steps
-        factor = max(0.02, 0.5 * (1 + math.cos(math.pi * at)))
-        for group in self.optimizer.param_groups:
-            group["lr"] = self.config.lr * factor * min(1.0, (self.step_count + 1) / 100)
+        factor = warmup_cosine(self.step_count, self.config.steps, warmup=100, floor=0.02)
+        set_rate(self.optimizer, self.config.lr * factor)
 
     def finite(self) -> bool:
         """Whether every weight in training is."""

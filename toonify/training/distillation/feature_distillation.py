@@ -23,6 +23,7 @@ from toonify.models.layers import EqualConv2d
 from toonify.training.core.loop import Progress, require_positive, run_trainer, same_batches
 from toonify.training.core.optim import rms_scaled_adam
 from toonify.training.core.runs import RunFolder
+from toonify.training.core.schedule import ema_decay, update_ema, warmup_cosine
 from toonify.training.data.latent_samples import draw_codes
 from toonify.training.distillation.distill import SAME_W, copy_mapping
 from toonify.training.distillation.least_squares_init import (
@@ -246,10 +247,7 @@ class ShallowTrainer:
         loss.backward()
         nn.utils.clip_grad_norm_([*self.free.values(), *self.readers.parameters()], 1.0)
         self.optimizer.step()
-        decay = min(self.config.ema, (self.step_count + 1) / (self.step_count + 10))
-        with torch.no_grad():
-            for name, parameter in self.free.items():
-                self._averages[name].lerp_(parameter, 1 - decay)
+        update_ema(self._averages, self.free, ema_decay(self.step_count, self.config.ema))
         self.step_count += 1
         return {name: value.detach() for name, value in losses.items()}
 
@@ -279,11 +277,9 @@ class ShallowTrainer:
         """A hundred steps of warm-up, then a cosine down to a hundredth, in each part."""
         begun = 0 if coarse else self.config.coarse_steps
         ends = self.config.coarse_steps if coarse else self.config.steps
-        at = (self.step_count - begun) / max(1, ends - begun)
-        factor = max(0.01, 0.5 * (1 + math.cos(math.pi * at)))
-        warm = min(1.0, (self.step_count - begun + 1) / 100)
+        factor = warmup_cosine(self.step_count - begun, ends - begun, warmup=100, floor=0.01)
         for group in self.optimizer.param_groups:
-            group["lr"] = group["base_lr"] * factor * warm
+            group["lr"] = group["base_lr"] * factor
 
     def finite(self) -> bool:
         """Whether every weight in training is."""

@@ -8,7 +8,6 @@ encoder's codes, of which no picture exists, get drawings too.
 
 from __future__ import annotations
 
-import math
 import pickle
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -20,6 +19,7 @@ from torch import Tensor, nn
 
 from toonify.errors import InputError, ModelError
 from toonify.models.generators.mobile import MobileGenerator
+from toonify.training.core.schedule import ema_decay, set_rate, update_ema, warmup_cosine
 
 Progress = Callable[[int, float], None]
 
@@ -166,9 +166,7 @@ def fit_pose_reader(
         optimizer = torch.optim.AdamW(reader.parameters(), lr=lr, weight_decay=0.1)
         average = {name: p.detach().clone() for name, p in reader.named_parameters()}
         for step in range(steps):
-            rate = max(0.02, 0.5 * (1 + math.cos(math.pi * step / steps)))
-            for group in optimizer.param_groups:
-                group["lr"] = lr * min(1.0, (step + 1) / 50) * rate
+            set_rate(optimizer, lr * warmup_cosine(step, steps, warmup=50, floor=0.02))
             index = torch.randint(0, len(codes) - held_out, (_BATCH,))
             with torch.autocast(features.device.type, torch.bfloat16):
                 found = reader(features[index].float(), w_plus[index])
@@ -176,10 +174,7 @@ def fit_pose_reader(
             optimizer.zero_grad()
             loss.backward()
             optimizer.step()
-            decay = min(0.99, (step + 1) / (step + 10))
-            with torch.no_grad():
-                for name, parameter in reader.named_parameters():
-                    average[name].lerp_(parameter, 1 - decay)
+            update_ema(average, dict(reader.named_parameters()), ema_decay(step, 0.99))
             if progress and (step + 1) % 50 == 0:
                 progress(step + 1, float(loss.detach()))
     reader.load_state_dict({**reader.state_dict(), **average})

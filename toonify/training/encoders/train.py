@@ -21,6 +21,7 @@ from toonify.checkpoints import save_encoder
 from toonify.errors import Diverged, ToonifyError, UsageError
 from toonify.training.core.loop import same_batches
 from toonify.training.core.runs import RunFolder, interruptible
+from toonify.training.core.schedule import set_rate, warmup_cosine
 from toonify.training.data.photo_augment import augment_photos
 from toonify.training.encoders.data import EncoderData
 from toonify.training.encoders.losses import EncoderLoss, EncoderWeights
@@ -143,9 +144,8 @@ def train_encoder(
     began = time.monotonic()
     with interruptible() as interrupt:
         for step in range(start, config.steps):
-            rate = 0.5 * (1 + math.cos(math.pi * step / config.steps))
-            for group in optimizer.param_groups:
-                group["lr"] = config.lr * max(rate * min(1, (step + 1) / _WARM_UP), 0.01)
+            factor = warmup_cosine(step, config.steps, warmup=_WARM_UP)
+            set_rate(optimizer, config.lr * max(factor, 0.01))
             optimizer.zero_grad()
             row = _learn(encoder, loss, data, config, random, first)
             if not math.isfinite(row["loss"]):

@@ -11,6 +11,7 @@ from torch import Tensor
 from toonify.errors import UsageError
 from toonify.metrics.lpips import PerceptualLoss
 from toonify.models.base import Generator
+from toonify.models.latents import w_deviation
 from toonify.utils.tensors import to_float
 
 
@@ -107,14 +108,6 @@ class InvertedPairs:
         faces = self._codes[index][:, None].expand(-1, self._num_ws, -1)
         styles = self._style[index][:, None].expand(-1, self._num_ws, -1)
         return faces, styles, to_float(self._drawings[index])
-
-
-@torch.no_grad()
-def w_deviation(generator: Generator) -> Tensor:
-    """Standard deviation of the mapped latents (w_dim,)."""
-    random = torch.Generator().manual_seed(0)
-    z = torch.randn(1024, generator.w_dim, generator=random).to(generator.w_avg)
-    return generator.mapping(z).std(0)
 
 
 def distinct_styles(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import math
 from dataclasses import asdict, dataclass
 from typing import Any, Generic, Protocol, TypeVar
 
@@ -17,6 +16,7 @@ from toonify.models.base import Generator
 from toonify.models.layer_swap import tensor_resolutions
 from toonify.training.core.optim import rms_scaled_adam
 from toonify.training.core.patches import PatchDiscriminator, discriminator_loss, generator_losses
+from toonify.training.core.schedule import ema_decay, update_ema, warmup_cosine
 from toonify.utils.tensors import to_uint8
 
 G = TypeVar("G", bound=Generator)
@@ -182,10 +182,7 @@ class PairedTrainer(Generic[G]):
         self.optimizer.zero_grad()
         loss.backward()
         self.optimizer.step()
-        decay = min(config.ema, (self.step_count + 1) / (self.step_count + 10))
-        with torch.no_grad():
-            for name, parameter in self.free.items():
-                self._averages[name].lerp_(parameter, 1 - decay)
+        update_ema(self._averages, self.free, ema_decay(self.step_count, config.ema))
         self.step_count += 1
         return losses
 
@@ -206,8 +203,7 @@ class PairedTrainer(Generic[G]):
 
     def _set_rates(self) -> None:
         """Twenty steps of warm-up, then a cosine down to a twentieth."""
-        done, steps = self.step_count, self.config.steps
-        factor = min(1.0, (done + 1) / 20) * max(0.05, 0.5 * (1 + math.cos(math.pi * done / steps)))
+        factor = warmup_cosine(self.step_count, self.config.steps, warmup=20, floor=0.05)
         for group, rate in zip(self.optimizer.param_groups, self._rates, strict=True):
             group["lr"] = rate * factor
 

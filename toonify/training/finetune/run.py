@@ -26,6 +26,7 @@ from toonify.metrics.lpips import PerceptualLoss
 from toonify.models.base import Generator
 from toonify.models.discriminators import StyleGAN2Discriminator
 from toonify.models.generators.hybrid import HybridGenerator
+from toonify.models.latents import w_deviation
 from toonify.training.characters.style_table import style_table
 from toonify.training.core.distributed import World
 from toonify.training.core.runs import RunFolder
@@ -37,7 +38,7 @@ from toonify.training.finetune.adversarial import (
     finetune_adversarial,
     frozen_fresh,
 )
-from toonify.training.finetune.inversion_pairs import InvertedPairs, invert_to_w, w_deviation
+from toonify.training.finetune.inversion_pairs import InvertedPairs, invert_to_w
 from toonify.training.finetune.paired import PairedConfig, finetune_paired
 from toonify.utils.atomic import write_bytes
 from toonify.utils.tensors import to_float

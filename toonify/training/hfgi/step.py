@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import math
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -15,6 +14,7 @@ from toonify.metrics.lpips import PerceptualLoss
 from toonify.models.encoders.hfgi_compact import CompactInversion
 from toonify.models.identity import Identity
 from toonify.training.core.loop import require_positive, same_batches
+from toonify.training.core.schedule import ema_decay, set_rate, update_ema, warmup_cosine
 from toonify.training.hfgi.data import HFGIBatch, HFGIData, perspective
 from toonify.utils.tensors import to_uint8
 
@@ -98,10 +98,8 @@ class HFGITrainer:
 
     def step(self) -> dict[str, Tensor]:
         """Learn from one batch; nothing changes when a loss is not finite."""
-        at = self.step_count / self.config.steps
-        rate = max(0.02, 0.5 * (1 + math.cos(math.pi * at)))
-        for group in self.optimizer.param_groups:
-            group["lr"] = self.config.lr * rate * min(1.0, (self.step_count + 1) / _WARM_UP)
+        factor = warmup_cosine(self.step_count, self.config.steps, warmup=_WARM_UP, floor=0.02)
+        set_rate(self.optimizer, self.config.lr * factor)
         batch = self.data.draw(self.config.batch_size, self.random).to(self.device)
         losses = self._losses(batch)
         loss = torch.stack(
@@ -115,11 +113,11 @@ class HFGITrainer:
         nn.utils.clip_grad_norm_(self.networks.parameters(), 1.0)
         self.optimizer.step()
         self.step_count += 1
-        decay = min(_DECAY, (self.step_count + 1) / (self.step_count + 10))
-        with torch.no_grad():
-            own = dict(self.networks.named_parameters())
-            for name, kept in self.average.named_parameters():
-                kept.lerp_(own[name], 1 - decay)
+        update_ema(
+            dict(self.average.named_parameters()),
+            dict(self.networks.named_parameters()),
+            ema_decay(self.step_count, _DECAY),
+        )
         return told
 
     def _losses(self, batch: HFGIBatch) -> dict[str, Tensor]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -18,6 +17,7 @@ from torch.utils.data import DataLoader, IterableDataset
 from toonify.faces.parsing import ATTRIBUTES, GLASSES, LABELS
 from toonify.models.parsing import WIDTHS, ParsingNetwork
 from toonify.training.core.loop import require_positive
+from toonify.training.core.schedule import ema_decay, update_ema, warmup_cosine
 from toonify.training.parsing.compose import SIDE, compose
 from toonify.training.parsing.faces import LabeledFaces
 from toonify.training.parsing.labels import IGNORED
@@ -208,17 +208,11 @@ class ParsingTrainer:
         return new
 
     def _rate(self) -> float:
-        done = self._steps / self.config.steps
-        return min(1.0, (self._steps + 1) / 60) * (0.02 + 0.49 * (1 + math.cos(math.pi * done)))
+        return warmup_cosine(self._steps, self.config.steps, warmup=60, floor=0.02)
 
-    @torch.no_grad()
     def _update_ema(self) -> None:
-        decay = min(EMA, (self._steps + 1) / (self._steps + 20))
-        for name, value in self.network.state_dict().items():
-            if value.dtype.is_floating_point:
-                self.ema[name].lerp_(value, 1 - decay)
-            else:
-                self.ema[name].copy_(value)
+        decay = ema_decay(self._steps, EMA, rampup=20)
+        update_ema(self.ema, self.network.state_dict(), decay)
 
 
 def label_loss(logits: Tensor, labels: Tensor, weights: Tensor) -> Tensor:

@@ -2,20 +2,10 @@
 
 from __future__ import annotations
 
-import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from toonify.models.base import Generator
 from toonify.training.styleganex.warps import warped
-
-
-@torch.no_grad()
-def deviation_of_w(generator: Generator, *, seed: int = 0) -> Tensor:
-    """(w_dim,) standard deviation of each number of w."""
-    width = int(generator.config().get("z_dim", generator.w_dim))
-    z = torch.randn(2000, width, generator=torch.Generator().manual_seed(seed))
-    return generator.mapping(z.to(generator.w_avg.device)).std(dim=0)
 
 
 def code_loss(codes: Tensor, latents: Tensor, deviation: Tensor) -> Tensor:

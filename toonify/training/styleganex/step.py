@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import math
 from collections.abc import Callable
 from dataclasses import asdict, replace
 from typing import Any
@@ -19,12 +18,14 @@ from toonify.models.encoders.styleganex import StyleGANEXEncoder, composite
 from toonify.models.generators.stylegan2 import StyleGAN2Layers
 from toonify.models.generators.styleganex import StyleGANEXGenerator
 from toonify.models.identity import Identity
+from toonify.models.latents import w_deviation
 from toonify.models.layer_swap import tensor_resolutions
 from toonify.training.core.loop import same_batches
 from toonify.training.core.patches import PatchDiscriminator, discriminator_loss, generator_losses
+from toonify.training.core.schedule import ema_decay, update_ema, warmup_cosine
 from toonify.training.styleganex.batch import FrameBatch, FrameConfig, FrameSource, at_size
 from toonify.training.styleganex.crops import telling_crops
-from toonify.training.styleganex.hints import code_loss, deviation_of_w, feature_loss
+from toonify.training.styleganex.hints import code_loss, feature_loss
 from toonify.training.styleganex.tasks import Task
 from toonify.training.styleganex.warps import random_warp, unwarped, warped
 from toonify.utils.tensors import to_uint8
@@ -98,7 +99,7 @@ class FrameTrainer:
         self.patch_optimizer = torch.optim.Adam(
             self.patches.parameters(), lr=2e-4, betas=(0.5, 0.99)
         )
-        self._deviation = deviation_of_w(generator)
+        self._deviation = w_deviation(generator, samples=2000)
         self._hinted = self._hints
         self._run: Callable[..., tuple[Tensor, Tensor | None]] = self._generate
         if config.compiled:
@@ -305,25 +306,21 @@ class FrameTrainer:
 
     @torch.no_grad()
     def _average(self) -> None:
-        decay = min(self.config.ema, (self.step_count + 1) / (self.step_count + 10))
-        pairs = [(self.average, self.encoder)]
+        decay = ema_decay(self.step_count, self.config.ema)
+        pairs: list[tuple[nn.Module, nn.Module]] = [(self.average, self.encoder)]
         if self.base_average is not self.base:
-            pairs.append((self.base_average, self.base))  # type: ignore[arg-type]
+            pairs.append((self.base_average, self.base))
         for average, module in pairs:
-            named = dict(module.named_parameters())
-            for name, kept in average.named_parameters():
-                kept.lerp_(named[name], 1 - decay)
+            update_ema(dict(average.named_parameters()), dict(module.named_parameters()), decay)
             own = dict(module.named_buffers())
             for name, buffer in average.named_buffers():
                 buffer.copy_(own[name])
 
     def _set_rate(self) -> None:
         """A hundred steps of warm-up, then a cosine down to a fiftieth."""
-        at = self.step_count / self.config.steps
-        factor = max(0.02, 0.5 * (1 + math.cos(math.pi * at)))
+        factor = warmup_cosine(self.step_count, self.config.steps, warmup=100, floor=0.02)
         for group in self.optimizer.param_groups:
-            rate = self.config.lr * factor * min(1.0, (self.step_count + 1) / 100)
-            group["lr"] = rate * group.get("scale", 1.0)
+            group["lr"] = self.config.lr * factor * group.get("scale", 1.0)
 
     def finite(self) -> bool:
         """Whether every weight in training is."""
