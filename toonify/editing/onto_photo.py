@@ -16,6 +16,7 @@ import numpy as np
 
 from toonify.faces.alignment import Alignment, unit_to_photo
 from toonify.faces.types import RGB, Points, f32
+from toonify.utils.optical_flow import optical_flow
 
 SIZE = 256  # of the fields
 REACH = (0.47, 0.56)  # half axes of the ellipse that an edit may change, in crop sides
@@ -56,7 +57,7 @@ def measure_change(before: RGB, after: RGB, head: Points | None = None) -> Chang
     mask = _reach()
     if head is not None:
         mask = mask * f32(cv2.resize(head, (SIZE, SIZE), interpolation=cv2.INTER_LINEAR))
-    flow = _flow(before, after) * mask[..., None]
+    flow = optical_flow(before, after, longest=LONGEST, smooth=MOVES_SMOOTH) * mask[..., None]
     y, x = np.mgrid[:SIZE, :SIZE].astype(np.float32)
     moved = f32(
         cv2.remap(
@@ -134,17 +135,6 @@ def _reach() -> Points:
     at = np.clip((1 - radius) / SOFT, 0, 1)
     edge = np.clip((0.5 - np.abs(axis)) / 0.04, 0, 1)  # nothing changes on the crop's border
     return f32(at * at * (3 - 2 * at) * edge[None, :] * edge[:, None])
-
-
-def _flow(before: RGB, after: RGB) -> Points:
-    """(S, S, 2) px: where in `before` each pixel of `after` comes from."""
-    gray = [cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY) for picture in (after, before)]
-    finder = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
-    flow = f32(finder.calc(gray[0], gray[1], None))  # type: ignore[call-overload]
-    length = np.hypot(flow[..., 0], flow[..., 1])
-    limit = LONGEST * SIZE
-    flow *= np.minimum(1, limit / np.maximum(length, 1e-6))[..., None]
-    return _soft(flow, MOVES_SMOOTH)
 
 
 def _soft(field: Points, sides: float) -> Points:

@@ -74,7 +74,8 @@ def test_a_perspective_moves_corners_inwards_at_most_as_published():
     seen = perspective(grid.expand(32, -1, -1, -1), torch.Generator().manual_seed(0))
     moved = (seen - grid).abs().amax(dim=1)
     assert 0 < moved.max() <= 0.16
-    assert (moved.flatten(1).max(dim=1).values < 1e-4).sum() < 12, "nine of ten are moved"
+    still = int((moved.flatten(1).max(dim=1).values < 1e-4).sum())
+    assert 4 < still < 24, "six of ten are moved"
     still = perspective(grid, torch.Generator().manual_seed(0), share=0)
     assert torch.allclose(still, grid, atol=1e-4)
 

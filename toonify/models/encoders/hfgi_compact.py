@@ -2,10 +2,11 @@
 
 As published, what a rendering lacks of the photograph, the distortion map, is aligned to the
 rendering that is wanted (§3.3) and consulted (§3.2): scales and shifts of the generator's
-activations between a block's two convolutions. Three things differ, so that two networks of 1.4
+activations between a block's two convolutions. Four things differ, so that two networks of 1.4
 million numbers in all, serve after an hour of training:
 
 - they work on 4×4 pixels at once (pixel unshuffle), without batch statistics;
+- the map is first moved by the optical flow between the two renderings, measured without a network;
 - the alignment network sees the rendering that the map lies on too, and answers with where each
   pixel comes from, how much of it stays and what is added, instead of painting the map anew;
 - activations at 128×128 are fused beside those at 64×64, and the consultation sees the rendering.
@@ -16,6 +17,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -25,9 +27,12 @@ from toonify.models.base import Encoder, Generator
 from toonify.models.encoders.hfgi import SIZE, at_size
 from toonify.models.generators.hybrid import JUNCTION, HybridGenerator
 from toonify.models.layers import fast_layout
+from toonify.utils.optical_flow import optical_flow
+from toonify.utils.tensors import to_arrays
 
 FOLD = 4  # pixels of the picture on each side of one of the networks' points
 REACH = 0.4  # longest way of the flow, in the coordinates of grid_sample (2 across)
+LONGEST, SMOOTH = 0.15, 0.011  # of the flow that is measured, in sides
 KEPT = 3.0  # logit of what stays of the map before anything is learnt
 
 
@@ -103,6 +108,16 @@ def warped(images: Tensor, flow: Tensor) -> Tensor:
     grid = F.affine_grid(identity, list(images.shape), align_corners=False)
     grid = grid + flow.permute(0, 2, 3, 1)
     return F.grid_sample(images, grid, padding_mode="border", align_corners=False)
+
+
+def moved_along(pictures: Tensor, source: Tensor, wanted: Tensor) -> Tensor:
+    """`pictures` (B, C, S, S) moved as `source` has to move to become `wanted` (B, 3, S, S)."""
+    fields = [
+        optical_flow(before, after, longest=LONGEST, smooth=SMOOTH)
+        for before, after in zip(to_arrays(source), to_arrays(wanted), strict=True)
+    ]
+    flow = torch.from_numpy(np.stack(fields)).permute(0, 3, 1, 2).to(pictures)
+    return warped(pictures, flow * (2 / source.shape[-1]))
 
 
 class CompactConsultation(nn.Module):
@@ -256,5 +271,8 @@ class CompactInversion(nn.Module):
         """
         source = self.rendered(w_plus)[1].float()
         shallow, wanted = self.rendered(edit)
-        aligned, _ = self.networks.align(photo - source, source, wanted.float())
-        return self.fused(edit, shallow, aligned, wanted.float())
+        wanted = wanted.float()
+        both = torch.cat((photo - source, source), dim=1)
+        distortion, source = moved_along(both, source, wanted).chunk(2, dim=1)
+        aligned, _ = self.networks.align(distortion, source, wanted)
+        return self.fused(edit, shallow, aligned, wanted)

@@ -177,7 +177,7 @@ def with_foreign_things(batch: HFGIBatch, random: torch.Generator) -> HFGIBatch:
 
 
 def perspective(
-    images: Tensor, random: torch.Generator, *, scale: float = 0.15, share: float = 0.9
+    images: Tensor, random: torch.Generator, *, scale: float = 0.15, share: float = 0.6
 ) -> Tensor:
     """Images (B, C, S, S), each seen in a random perspective with probability `share`.
 

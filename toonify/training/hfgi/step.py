@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from toonify.metrics.lpips import PerceptualLoss
-from toonify.models.encoders.hfgi_compact import CompactInversion
+from toonify.models.encoders.hfgi_compact import CompactInversion, moved_along
 from toonify.models.identity import Identity
 from toonify.training.core.loop import require_positive, same_batches
 from toonify.training.core.schedule import ema_decay, set_rate, update_ema, warmup_cosine
@@ -139,7 +139,8 @@ class HFGITrainer:
             both = torch.where(
                 batch.edited[:, None, None, None], both, perspective(both, self.random)
             )
-            distortion, source = both.chunk(2, dim=1)
+            source = both[:, 3:]
+            distortion, source = moved_along(both, source, wanted).chunk(2, dim=1)
         with self._arithmetic():
             aligned, _ = model.networks.align(distortion, source, wanted)
             image = model.fused(edit, shallow, aligned, wanted)
