@@ -87,6 +87,31 @@ def test_a_photo_is_inverted_in_one_pass(run, tmp_path, networks, trained):
         assert picture.size == (256, 256)
 
 
+def test_the_default_bundle_brings_the_person_back(run, tmp_path, monkeypatch):
+    monkeypatch.setattr("toonify.metrics.lpips.PerceptualLoss", PlainLoss)
+    command = ["invert", ASTRONAUT, "-o", tmp_path / "out", "--method", "hfgi", "--offline"]
+    result = run(*command, "--json")
+    assert result.status == 0, result.err
+    told = result.records[-1]
+    assert told["hfgi"]["mae"] < 0.4 * told["encoded"]["mae"]
+
+
+def test_an_edit_with_details_keeps_the_photo(run, tmp_path):
+    photo = np.asarray(Image.open(ASTRONAUT).convert("RGB"))
+
+    def edited(*options):
+        target = tmp_path / "edited.png"
+        command = ["edit", ASTRONAUT, "-o", target, "--method", "hfgi", "--offline"]
+        result = run(*command, "--direction", "smile", *options)
+        assert result.status == 0, result.err
+        return np.asarray(Image.open(target).convert("RGB"))
+
+    assert np.array_equal(edited("--strength", 0), photo)
+    changed = (edited("--strength", -2) != photo).any(axis=2)
+    assert changed[80:180, 180:270].mean() > 0.4, "the face"
+    assert not changed[300:].any() and not changed[:, :60].any(), "shuttle, flag and suit stay"
+
+
 def test_networks_that_are_missing_are_named(run, tmp_path, networks):
     encoder, generator = networks
     command = ["invert", ASTRONAUT, "-o", tmp_path / "o", "--method", "hfgi", "--offline"]
