@@ -32,7 +32,7 @@ INVERSION = ("inversion_generator", "inversion_encoder")  # faces, and what find
 # The small networks that the portrait styles are drawn from
 PORTRAIT = ("face_mesh", "iris", "person_matte", "parsing")
 HFGI = "hfgi"  # keeps photographs' details in what the inversion generator renders
-EXTRAS = (*FRAMES, *INVERSION, HFGI)
+EXTRAS = FRAMES + INVERSION
 
 
 @dataclass(frozen=True)
@@ -295,7 +295,7 @@ def write_manifest(
     Args:
         about: top-level entries (name, description, license, defaults, …).
         files: part → {"file", "license", "source", …}; generator, encoder, characters, and any of
-            `EXTRAS`.
+            `EXTRAS`, and `HFGI`.
     """
     listed = {
         part: {**entry, "sha256": file_sha256(folder / entry["file"])}
@@ -347,7 +347,7 @@ def write_bundle(
     Args:
         encoder: a checkpoint, or the name or folder of a bundle.
         licence: of the parts, for the manifest.
-        extras: part → checkpoint, of `EXTRAS`; `HFGI` goes with `INVERSION`.
+        extras: part → checkpoint, of `EXTRAS`, and of `HFGI` beside `INVERSION`.
 
     Returns:
         the characters' names.
