@@ -96,8 +96,9 @@ def evaluate(
         bundles: shipped bundles' names, or bundles' folders.
         drawings: folders of a character's drawings, for KID and FID: one for all bundles, or one
             for each.
-        styles, characters: names, separated by commas or not, or "all"; all where neither is
-            given.
+        styles: names, separated by commas or not, or "all"; all of both kinds where neither
+            styles nor characters are named.
+        characters: likewise.
         limit: take the first so many photographs.
         level: m of cross-domain style mixing, 0 (all character) to num_ws (all photograph).
         aligned: photographs are square FFHQ crops already.
@@ -111,8 +112,8 @@ def evaluate(
 
     Example:
         >>> found = evaluate("photos/", styles=["ink"])
-        >>> found.report["bundles"][0]["overall"]["lineup"]["descriptor"]
-        0.68
+        >>> (bundle,) = found.report["bundles"]
+        >>> bundle["overall"].keys()
     """
     given = [photos] if isinstance(photos, (str, os.PathLike)) else list(photos)
     names = [os.fspath(bundle) for bundle in bundles]

@@ -78,8 +78,8 @@ def invert(
 
     Example:
         >>> found = invert("me.jpg", steps=0)
-        >>> found.latents.w_plus.shape, found.likeness["encoded"]["mae"]
-        (torch.Size([1, 14, 512]), 0.21)
+        >>> found.latents.w_plus.shape, list(found.likeness)
+        (torch.Size([1, 14, 512]), ['encoded'])
     """
     model = load_face_model(
         encoder, generator, gradients=bool(steps) or bool(pti_steps), device=device, dtype=dtype

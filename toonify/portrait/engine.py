@@ -141,7 +141,8 @@ class PortraitEngine:
         Args:
             photo: (H, W, 3) uint8 RGB, or what `analyze` gave.
             faces: those in it, where they are known already.
-            memory, people: see `analyze`.
+            memory: see `analyze`.
+            people: likewise.
         """
         chosen = self.style(style)
         measured = (

@@ -122,11 +122,14 @@ def convert_video(
         style: whole frames in it; the default.
         character: who people become: "mina", everybody; "mina,jun", in the order they appear;
             "left=mina,right=jun", by place; "1=mina,2=jun", by number.
-        level, trgb, color: of style mixing; None for the bundle's own.
+        level: m of cross-domain style mixing; None for the bundle's own.
+        trgb: replace the tRGB styles by the character's; None for the bundle's own.
+        color: how far they are replaced, 0 to 1; None for the bundle's own.
         background: of a style: "draw", "keep" or an RGB color.
         smooth: 0..1, of landmarks, codes and outlines through time; 0 is each frame alone.
         largest: only the largest face becomes a character.
-        start, end: seconds of the clip.
+        start: where to begin, seconds.
+        end: where to stop, seconds; None for the whole clip.
         fps: frames a second; None for those it has, with their own timestamps.
         max_size: longest side, px; larger clips are shrunk.
         codec: "auto", "h264", "hevc", "vp9", "av1", "prores", "ffv1", "hardware", or an encoder's
@@ -147,8 +150,8 @@ def convert_video(
 
     Example:
         >>> report = convert_video("dance.mp4", "dance-ink.mp4", style="ink")
-        >>> report.frames, report.people[0]["style"]
-        (250, 'ink')
+        >>> report.frames, report.fps
+        (250, 4.9)
     """
     characters = [character] if isinstance(character, str) else list(character or ())
     if isinstance(engine, Engine):

@@ -92,7 +92,8 @@ def train_encoder(
             is empty; None generates them as they are needed.
         held_out: faces that are only validated on.
         kimg: thousand faces to show.
-        batch_size, lr: None for the variant's own.
+        batch_size: faces a step; None for the variant's own.
+        lr: AdamW's learning rate; None for the variant's own.
         snapshot_kimg: thousand faces between snapshots; `keep`: so many of their encoders stay.
         weights: of the losses.
         resume: go on from the last snapshot in the folder.

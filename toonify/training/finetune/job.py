@@ -99,7 +99,8 @@ def finetune(
         output: folder of the run.
         encoder: whose codes inversions start from; None: from the average latent.
         discriminator: for the adversarial stage to start from; a fresh one when None.
-        paired, adversarial: options of the stages; their defaults when None.
+        paired: options of that stage; its defaults when None.
+        adversarial: likewise.
         resume: go on from the last snapshot in the folder.
         processes: that share the adversarial stage on this machine; on CUDA one a GPU.
         display: opens a display, given its first line, and gives what is called with (stage, done,
