@@ -20,7 +20,8 @@ class FakeStudio:
     """Draws a flat colour; `gate` holds it back, `drawn` is what it was asked for."""
 
     looks = (Look("ink", "style"), Look("mina", "character"))
-    levels = 8
+    engines = ("cdsm", "styleganex")
+    levels, level, color = 8, 6, 1.0
 
     def __init__(self):
         self.gate = threading.Event()
@@ -40,7 +41,7 @@ class FakeStudio:
 
     def check(self, wish):
         self.kind(wish.look)
-        if not 0 <= wish.level <= self.levels:
+        if wish.level is not None and not 0 <= wish.level <= self.levels:
             raise UsageError(f"level {wish.level} is out of range")
 
     def draw(self, photo, wish):

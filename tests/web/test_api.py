@@ -259,3 +259,13 @@ def test_a_client_that_hangs_up_is_not_drawn_for(serve, studio):
     studio.gate.set()
     assert waiting.finished.wait(20) and waiting.state == "canceled"
     assert blocking.finished.wait(20)
+
+
+def test_engines(client, studio):
+    assert client.get("/api/engines").json() == ["cdsm", "styleganex"]
+    form = {"look": "mina", "engine": "styleganex"}
+    assert client.post("/api/pictures", files={"file": photo()}, data=form).status_code == 200
+    _, wish = studio.drawn[0]
+    assert wish.engine == "styleganex" and wish.level is None, "as the bundle says"
+    form["engine"] = "crayons"
+    assert refused(client.post("/api/pictures", files={"file": photo()}, data=form), 422)

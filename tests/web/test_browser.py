@@ -11,6 +11,8 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
+from tests.clips import ffmpeg
+
 pytest.importorskip("gradio")
 sync = pytest.importorskip("playwright.sync_api")
 CHROMIUM = (
@@ -144,6 +146,36 @@ def test_an_example(visit):
     page.locator("button.gallery-item").first.click()
     shown_photo(page, ".jpg")
     page.locator("#draw").click()
+    status(page, "Drawn as")
+
+
+def test_a_clip(visit, tmp_path):
+    face = Path(__file__).parents[2] / "examples" / "faces" / "01.jpg"
+    ffmpeg("-loop", 1, "-t", 0.5, "-i", face, "-vf", "scale=160:160", tmp_path / "clip.mp4")
+    (tmp_path / "letter.mp4").write_text("Dear Sir or Madam")
+    page = visit()
+    page.get_by_role("tab", name="Clip").click()
+
+    def draw(path, text):
+        with page.expect_response(lambda answer: "/gradio_api/upload" in answer.url):
+            page.locator("#clip input[type=file]").first.set_input_files(path)
+        page.locator("#clip video").wait_for()
+        page.locator("#draw-clip").click()
+        page.locator("#clip-status").get_by_text(text).wait_for()
+
+    draw(tmp_path / "clip.mp4", "Drawn as")
+    assert page.locator("#drawn-clip video").get_attribute("src")
+    page.locator("#clip button[aria-label=Clear], #clip button[title=Clear]").first.click()
+    draw(tmp_path / "letter.mp4", "not a video")
+
+
+def test_a_character_by_another_engine(visit):
+    page = visit()
+    add(page, ASTRONAUT)
+    shown_photo(page)
+    page.get_by_role("button", name="Characters: how much of you").first.click()
+    page.get_by_label("as the head stands in the picture").first.check()
+    page.locator(".looks .thumbnail-item").last.click()
     status(page, "Drawn as")
 
 

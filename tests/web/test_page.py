@@ -81,7 +81,7 @@ def test_what_is_not_a_photo_is_told_and_removed(page):
 def test_a_photo_is_drawn(page, studio):
     _, client = page
     path = upload(client, "me.png", photo(format="PNG"))
-    slider, text, download = call(client, "_draw", file(path), None, 6, 1, False, True)
+    slider, text, download = call(client, "_draw", file(path), None, "cdsm", 6, 1, False, True)
     assert text == "Drawn as ink." and len(slider) == 2
     drawn = client.get(f"/gradio_api/file={download['value']['path']}").content
     assert Image.open(io.BytesIO(drawn)).mode == "RGBA"
@@ -89,10 +89,10 @@ def test_a_photo_is_drawn(page, studio):
 
 def test_a_look_that_is_picked_is_drawn_where_there_is_a_photo(page, studio):
     _, client = page
-    updates = call(client, "_draw_if_there", None, None, 6, 1, False, False)
+    updates = call(client, "_draw_if_there", None, None, "cdsm", 6, 1, False, False)
     assert updates == [{"__type__": "update"}] * 3, "all stays as it is"
     path = upload(client, "me.png", photo(format="PNG"))
-    assert call(client, "_draw_if_there", file(path), None, 6, 1, False, False)
+    assert call(client, "_draw_if_there", file(path), None, "cdsm", 6, 1, False, False)
     assert len(studio.drawn) == 1
 
 
@@ -100,7 +100,7 @@ def test_a_look_that_is_picked_is_drawn_where_there_is_a_photo(page, studio):
 def test_values_that_no_slider_gives(page, studio, wrong):
     _, client = page
     path = upload(client, "me.png", photo(format="PNG"))
-    _, text, _ = call(client, "_draw", file(path), None, *wrong, False, False)
+    _, text, _ = call(client, "_draw", file(path), None, "cdsm", *wrong, False, False)
     assert "no number" in text or "out of range" in text
 
 
@@ -113,7 +113,7 @@ def test_no_other_file_of_the_machine_is_opened_and_none_fetched(
     secret = tmp_path / "secret.png"
     secret.write_bytes(photo(format="PNG"))
     for path in (str(secret), "https://toons.example/x.png", "data:image/png;base64,AAAA"):
-        body = [file(path, url=path), None, 6, 1, False, False]
+        body = [file(path, url=path), None, "cdsm", 6, 1, False, False]
         with contextlib.suppress(AssertionError):  # an event that failed
             assert "Add a photo first" in str(call(client, "_draw", *body))
     assert not studio.drawn and not looked_up

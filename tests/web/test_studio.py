@@ -18,12 +18,27 @@ def studio(tmp_path_factory):
 
 def test_looks(studio):
     assert [(look.name, look.kind) for look in studio.looks] == [(n, "character") for n in NAMES]
-    assert studio.levels == 8
+    assert studio.levels == 8 and studio.engines == ("cdsm",)
     assert studio.preview(NAMES[0]).shape == (256, 256, 3)
     with pytest.raises(UsageError, match="Did you mean 'mina'"):
         studio.check(Wish(look="minna"))
     for wrong in (Wish(look="mina", level=9), Wish(look="mina", color=1.5)):
         with pytest.raises(UsageError, match="out of range"):
+            studio.check(wrong)
+
+
+def test_characters_are_drawn_by_the_engine_that_is_asked_for():
+    studio = Studio.open("default")
+    assert studio.engines == ("cdsm", "styleganex"), "the bundle's own first"
+    look = next(look.name for look in studio.looks if look.kind == "character")
+    photo = example_photos()[0]
+    own, cdsm, frames = (
+        studio.draw(photo, Wish(look=look, engine=name, whole=True)).rgb
+        for name in (None, "cdsm", "styleganex")
+    )
+    assert np.array_equal(own, cdsm) and not np.array_equal(own, frames)
+    for wrong in (Wish(look=look, engine="adain"), Wish(look=studio.looks[0].name, engine="cdsm")):
+        with pytest.raises(UsageError, match="engine"):
             studio.check(wrong)
 
 

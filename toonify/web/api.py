@@ -17,7 +17,6 @@ from pydantic import BaseModel
 from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
 
-from toonify.cdsm import DEFAULT_LEVEL
 from toonify.errors import ToonifyError
 from toonify.media.images import encode_image
 from toonify.web.files import PrivateFolder, forgotten, take_clip, take_photo
@@ -30,11 +29,26 @@ _POLL = 0.1  # seconds between looks at an order, and at whether its client is s
 _TYPES = {"png": "image/png", "webp": "image/webp", "jpeg": "image/jpeg"}
 
 LookName = Annotated[str, Form(description="A style or character, see /api/looks.")]
-Level = Annotated[
-    int,
-    Form(description="Of a character: 0 is the character itself, more keeps more of the photo."),
+EngineName = Annotated[
+    Literal["cdsm", "styleganex"] | None,
+    Form(description="Of a character: what draws it, see /api/engines. Default: the bundle's own."),
 ]
-Color = Annotated[float, Form(ge=0, le=1, description="Of a character: how much of its colors.")]
+Level = Annotated[
+    int | None,
+    Form(
+        description="Of a character drawn by cdsm: 0 is the character itself, more keeps more of"
+        " the photo. Default: as the bundle says."
+    ),
+]
+Color = Annotated[
+    float | None,
+    Form(
+        ge=0,
+        le=1,
+        description="Of a character drawn by cdsm: how much of its colors. Default: as the bundle"
+        " says.",
+    ),
+]
 
 
 class LookInfo(BaseModel):
@@ -191,6 +205,10 @@ def router(studio: Studio, line: Line, folder: PrivateFolder, limits: Limits) ->
     async def limits_of_server() -> dict[str, float]:
         return limits.public()
 
+    @api.get("/engines", summary="What draws characters, the default first")
+    async def engines() -> list[str]:
+        return list(studio.engines)
+
     @api.get("/looks", summary="Styles and characters", responses=_problems(*_COMMON[:1]))
     async def looks() -> list[LookInfo]:
         return [
@@ -222,15 +240,23 @@ def router(studio: Studio, line: Line, folder: PrivateFolder, limits: Limits) ->
         request: Request,
         file: Annotated[UploadFile, File(description="The photograph.")],
         look: LookName,
-        level: Level = DEFAULT_LEVEL,
-        color: Color = 1.0,
+        engine: EngineName = None,
+        level: Level = None,
+        color: Color = None,
         whole: Annotated[
             bool, Form(description="The whole picture, not the largest face's portrait.")
         ] = False,
         transparent: Annotated[bool, Form(description="Without background (PNG, WebP).")] = False,
         format: Annotated[Literal["png", "webp", "jpeg"], Form()] = "png",
     ) -> Response:
-        wish = Wish(look=look, level=level, color=color, whole=whole, transparent=transparent)
+        wish = Wish(
+            look=look,
+            engine=engine,
+            level=level,
+            color=color,
+            whole=whole,
+            transparent=transparent,
+        )
         studio.check(wish)
         photo = await run_in_threadpool(take_photo, await file.read(), limits)
         order = line.add(_client(request), "photo", photo_work(studio, photo, wish))
@@ -251,10 +277,11 @@ def router(studio: Studio, line: Line, folder: PrivateFolder, limits: Limits) ->
         response: Response,
         file: Annotated[UploadFile, File(description="The clip.")],
         look: LookName,
-        level: Level = DEFAULT_LEVEL,
-        color: Color = 1.0,
+        engine: EngineName = None,
+        level: Level = None,
+        color: Color = None,
     ) -> ClipInfo:
-        wish = Wish(look=look, level=level, color=color)
+        wish = Wish(look=look, engine=engine, level=level, color=color)
         studio.check(wish)
         source = folder.new_file(file.filename)
         try:

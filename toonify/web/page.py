@@ -39,6 +39,7 @@ _CSS = """
 .status p {min-height: 1.4em; color: var(--body-text-color-subdued)}
 footer {display: none !important}
 """
+_ENGINES = {"cdsm": "upright, as a portrait", "styleganex": "as the head stands in the picture"}
 _POLL = 0.2  # seconds between looks at an order
 # Without gradio's own reading of values: it would open uploads before anything is known of them.
 _QUIET: dict[str, Any] = {
@@ -118,7 +119,7 @@ class Page:
                     api_visibility="private",
                 )
                 look, gallery = self._looks()
-                level, color = self._character_options()
+                engine, level, color = self._character_options()
                 with gr.Row():
                     whole = gr.Checkbox(label="Whole picture")
                     clear = gr.Checkbox(label="Transparent background")
@@ -134,7 +135,7 @@ class Page:
                 status = gr.Markdown(elem_classes="status", elem_id="status")
                 download = gr.DownloadButton("Download PNG", interactive=False, elem_id="download")
         photo.upload(self._intake, photo, [photo, status], **_QUIET)
-        inputs = [photo, look, level, color, whole, clear]
+        inputs = [photo, look, engine, level, color, whole, clear]
         outputs = [slider, status, download]
         button.click(self._draw, inputs, outputs, **_QUIET)
         picked = gallery.select(self._pick, None, look, **_QUIET)
@@ -151,7 +152,7 @@ class Page:
                     buttons=[],
                 )
                 look, gallery = self._looks()
-                level, color = self._character_options()
+                engine, level, color = self._character_options()
                 button = gr.Button("Draw", variant="primary", elem_id="draw-clip")
                 stop = gr.Button("Stop", variant="secondary")
             with gr.Column():
@@ -161,7 +162,7 @@ class Page:
                 status = gr.Markdown(elem_classes="status", elem_id="clip-status")
         gallery.select(self._pick, None, look, **_QUIET)
         drawing = button.click(
-            self._draw_clip, [clip, look, level, color], [result, status], **_QUIET
+            self._draw_clip, [clip, look, engine, level, color], [result, status], **_QUIET
         )
         stop.click(lambda: "Stopped.", None, status, cancels=[drawing], **_QUIET)
 
@@ -185,25 +186,62 @@ class Page:
         )
         return chosen, gallery
 
-    def _character_options(self) -> tuple[gr.Slider, gr.Slider]:
+    def _character_options(self) -> tuple[gr.Radio, gr.Slider, gr.Slider]:
+        engines = self.studio.engines
         with gr.Accordion("Characters: how much of you", open=False):
+            engine = gr.Radio(
+                [(_ENGINES[name], name) for name in engines],
+                value=engines[0],
+                label="Drawn",
+                visible=len(engines) > 1,
+            )
             level = gr.Slider(
                 0,
                 self.studio.levels,
-                value=Wish(look="").level,
+                value=self.studio.level,
                 step=1,
                 label="Likeness",
-                info="0 is the character itself; more keeps more of the photo.",
+                info="Of the upright head: 0 is the character itself; more keeps more of the"
+                " photo.",
                 buttons=[],
             )
             color = gr.Slider(
-                0, 1, value=1.0, step=0.05, label="The character's colors", buttons=[]
+                0,
+                1,
+                value=self.studio.color,
+                step=0.05,
+                label="The character's colors",
+                buttons=[],
             )
-        return level, color
+        return engine, level, color
 
     def _pick(self, event: gr.SelectData) -> str:
         """The look whose picture was clicked."""
         return self.studio.looks[event.index].name
+
+    def _wish(
+        self,
+        look: str,
+        engine: Any,
+        level: Any,
+        color: Any,
+        *,
+        whole: Any = False,
+        transparent: Any = False,
+    ) -> Wish:
+        """What a browser says; Problem where it is something that no slider or box gives."""
+        mine = self.studio.kind(look) == "character" and isinstance(engine, str)
+        try:
+            return Wish(
+                look=look,
+                engine=engine if mine else None,
+                level=int(level),
+                color=float(color),
+                whole=whole is True,
+                transparent=transparent is True,
+            )
+        except (TypeError, ValueError, OverflowError) as error:
+            raise Problem(422, "the level or color is no number.") from error
 
     def _own(self, upload: Upload) -> Path | None:
         """Where an upload of this page lies; None for any other file that a client may name."""
@@ -233,6 +271,7 @@ class Page:
         self,
         upload: Upload,
         look: str,
+        engine: str,
         level: float,
         color: float,
         whole: bool,
@@ -243,13 +282,16 @@ class Page:
         if not upload:
             yield gr.skip(), gr.skip(), gr.skip()
             return
-        async for update in self._draw(upload, look, level, color, whole, transparent, request):
+        async for update in self._draw(
+            upload, look, engine, level, color, whole, transparent, request
+        ):
             yield update
 
     async def _draw(
         self,
         upload: Upload,
         look: str,
+        engine: str,
         level: float,
         color: float,
         whole: bool,
@@ -262,7 +304,7 @@ class Page:
             yield gr.skip(), "Add a photo first.", gr.skip()
             return
         try:
-            wish = _wish(look, level, color, whole=whole, transparent=transparent)
+            wish = self._wish(look, engine, level, color, whole=whole, transparent=transparent)
             self.studio.check(wish)
             photo = await asyncio.to_thread(take_photo, own, self.limits)
             order = self.line.add(_client(request), "photo", photo_work(self.studio, photo, wish))
@@ -282,7 +324,13 @@ class Page:
             yield gr.skip(), problem.detail, gr.skip()
 
     async def _draw_clip(
-        self, upload: Upload, look: str, level: float, color: float, request: gr.Request
+        self,
+        upload: Upload,
+        look: str,
+        engine: str,
+        level: float,
+        color: float,
+        request: gr.Request,
     ) -> AsyncIterator[tuple[Any, ...]]:
         """Updates of (video, status)."""
         own = self._own(upload)
@@ -290,7 +338,7 @@ class Page:
             yield gr.skip(), "Add a clip first."
             return
         try:
-            wish = _wish(look, level, color)
+            wish = self._wish(look, engine, level, color)
             self.studio.check(wish)
             await asyncio.to_thread(take_clip, own, self.limits)
             # a copy of its own: the visitor may want the same clip in another look
@@ -340,22 +388,6 @@ class Page:
         if order.progress:
             return f"Drawing, {order.progress:.0%} done …"
         return "Drawing …"
-
-
-def _wish(
-    look: str, level: Any, color: Any, *, whole: Any = False, transparent: Any = False
-) -> Wish:
-    """What a browser says; Problem where it is something that no slider or box gives."""
-    try:
-        return Wish(
-            look=look,
-            level=int(level),
-            color=float(color),
-            whole=whole is True,
-            transparent=transparent is True,
-        )
-    except (TypeError, ValueError, OverflowError) as error:
-        raise Problem(422, "the level or color is no number.") from error
 
 
 def _same_size(before: RGB, after: RGB) -> RGB:

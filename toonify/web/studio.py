@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache, partial
 from pathlib import Path
-from typing import Literal, Protocol
+from typing import Any, Literal, Protocol
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from toonify.cdsm import DEFAULT_LEVEL
+from toonify.bundle import FRAMES, Defaults, bundle_defaults, has_parts, preferred_engine
 from toonify.engine import Toonifier
+from toonify.engines.mixing import MixingEngine
+from toonify.engines.registry import load_engine
 from toonify.errors import InputError, UsageError
 from toonify.faces.matte import drawing_matte
 from toonify.media.images import read_image
@@ -42,15 +45,18 @@ class Wish:
 
     Attributes:
         look: a style or character.
-        level: of a character: first layer taken from it, 0 to `Studio.levels`.
-        color: of a character: how much of its colours, 0 to 1.
+        engine: of a character: one of `Studio.engines`; None for the bundle's own.
+        level: of a character: first layer taken from it, 0 to `Studio.levels`; None as the bundle
+            says. An engine that doesn't mix has no part for it, nor for `color`.
+        color: of a character: how much of its colours, 0 to 1; None as the bundle says.
         whole: the whole picture, not the largest face's portrait.
         transparent: without background.
     """
 
     look: str
-    level: int = DEFAULT_LEVEL
-    color: float = 1.0
+    engine: str | None = None
+    level: int | None = None
+    color: float | None = None
     whole: bool = False
     transparent: bool = False
 
@@ -80,14 +86,41 @@ class Drawer(Protocol):
 
 
 class CharacterDrawer:
-    """The characters of a bundle, by cross-domain style mixing."""
+    """The characters of a bundle.
 
-    def __init__(self, toonifier: Toonifier) -> None:
-        self.toonifier = toonifier
+    Args:
+        toonifier: has the bundle's table.
+        engines: what makes each engine, by name, the bundle's own first; called once, when it is
+            first needed.
+        defaults: of the bundle.
+    """
+
+    def __init__(
+        self,
+        toonifier: Toonifier,
+        engines: Mapping[str, Callable[[], MixingEngine[Any]]],
+        defaults: Defaults,
+    ) -> None:
+        self.toonifier, self.defaults = toonifier, defaults
+        self._engines = {name: cache(make) for name, make in engines.items()}
 
     @property
     def looks(self) -> Sequence[Look]:
         return [Look(name, "character") for name in self.toonifier.characters]
+
+    @property
+    def engines(self) -> tuple[str, ...]:
+        """Names, the bundle's own first."""
+        return tuple(self._engines)
+
+    def engine(self, wish: Wish) -> MixingEngine[Any]:
+        """What draws a wish."""
+        own = self.defaults
+        return self._engines[wish.engine or self.engines[0]]().mixing(
+            level=own.level if wish.level is None else wish.level,
+            trgb=own.trgb,
+            color=own.color if wish.color is None else wish.color,
+        )
 
     def preview(self, name: str) -> RGB:
         """The picture of its table, or the first example drawn."""
@@ -96,22 +129,20 @@ class CharacterDrawer:
 
     def draw(self, photo: RGB, wish: Wish) -> Picture:
         """The largest face as a portrait, or every face within the photograph."""
-        faces = self.toonifier.faces_of(photo, largest=not wish.whole)
-        drawn = self.toonifier.stylize_crops(
-            [face.image for face in faces], [wish.look], level=wish.level, color=wish.color
-        )
+        engine = self.engine(wish)
+        faces = engine.detect(photo, largest=not wish.whole)
+        if not faces:
+            raise InputError("no face found", hint="Use a picture with a visible face.")
+        regions = [engine.region(photo, face) for face in (faces if wish.whole else faces[:1])]
+        drawn = [np.asarray(toon) for (toon,) in engine.draw_regions(regions, [wish.look])]
         if wish.whole:
-            result = photo
-            for alignment, (toon,) in reversed(list(zip(faces, drawn, strict=True))):
-                result = self.toonifier.paste(result, toon, alignment)
-            return Picture(result, None, photo)
-        toon = drawn[0][0]
+            return Picture(engine.paste_all(photo, regions, drawn), None, photo)
         alpha = None
         if wish.transparent:
-            matte = drawing_matte(toon)
+            matte = drawing_matte(drawn[0])
             if matte is not None:
                 alpha = np.rint(matte * 255).astype(np.uint8)
-        return Picture(toon, alpha, faces[0].image)
+        return Picture(drawn[0], alpha, regions[0].image)
 
 
 class StyleDrawer:
@@ -148,12 +179,13 @@ class Studio:
     """Everything that a bundle offers.
 
     Args:
-        drawers: in the order in which their looks are shown.
-        toonifier: draws clips.
+        styles: draws the looks that are shown first; None where the bundle has none.
+        characters: draws the others.
     """
 
-    def __init__(self, drawers: Sequence[Drawer], toonifier: Toonifier) -> None:
-        self._toonifier = toonifier
+    def __init__(self, styles: StyleDrawer | None, characters: CharacterDrawer) -> None:
+        self._characters = characters
+        drawers: list[Drawer] = [characters] if styles is None else [styles, characters]
         self._drawers: dict[str, Drawer] = {}
         looks: list[Look] = []
         for drawer in drawers:
@@ -171,10 +203,15 @@ class Studio:
             ModelError: it can't be loaded. UsageError: it offers nothing to draw.
         """
         toonifier = Toonifier.from_bundle(bundle, device=device, dtype=dtype)
-        drawers: list[Drawer] = []
-        if toonifier.styles:
-            drawers.append(StyleDrawer(toonifier.portraits))
-        studio = cls([*drawers, CharacterDrawer(toonifier)], toonifier)
+        defaults = bundle_defaults(bundle)
+        engines: dict[str, Callable[[], MixingEngine[Any]]] = {"cdsm": toonifier.engine}
+        if has_parts(bundle, FRAMES):
+            load: Any = partial(load_engine, "styleganex", bundle, device=device, dtype=dtype)
+            engines["styleganex"] = load
+        own = preferred_engine(bundle)
+        engines = {own: engines[own], **engines}
+        styles = StyleDrawer(toonifier.portraits) if toonifier.styles else None
+        studio = cls(styles, CharacterDrawer(toonifier, engines, defaults))
         if not studio.looks:
             raise UsageError(
                 f"the bundle {bundle} has neither styles nor characters",
@@ -185,7 +222,22 @@ class Studio:
     @property
     def levels(self) -> int:
         """The highest level: everything is the photograph's but for the colours."""
-        return self._toonifier.generator.num_ws
+        return self._characters.toonifier.generator.num_ws
+
+    @property
+    def engines(self) -> tuple[str, ...]:
+        """What characters can be drawn by, the bundle's own first."""
+        return self._characters.engines
+
+    @property
+    def level(self) -> int:
+        """The level that the bundle names."""
+        return self._characters.defaults.level
+
+    @property
+    def color(self) -> float:
+        """The share of a character's colors that the bundle names."""
+        return self._characters.defaults.color
 
     def kind(self, name: str) -> Kind:
         """Of a look.
@@ -217,10 +269,14 @@ class Studio:
 
     def check(self, wish: Wish) -> None:
         """Raise UsageError for an unknown look or options out of range."""
+        if wish.engine is not None and self.kind(wish.look) == "style":
+            raise UsageError("`engine` is of characters", hint="Leave it out, or take a character.")
         self.kind(wish.look)
-        if not 0 <= wish.level <= self.levels:
+        if wish.engine is not None and wish.engine not in self.engines:
+            raise unknown_name("engine", wish.engine, self.engines)
+        if wish.level is not None and not 0 <= wish.level <= self.levels:
             raise UsageError(f"level {wish.level} is out of range", hint=f"Use 0 to {self.levels}.")
-        if not 0 <= wish.color <= 1:
+        if wish.color is not None and not 0 <= wish.color <= 1:
             raise UsageError(f"color {wish.color} is out of range", hint="Use 0 to 1.")
 
     def draw_clip(
@@ -242,9 +298,9 @@ class Studio:
         self.check(wish)
         engine: Engine
         if self.kind(wish.look) == "style":
-            engine = StyleEngine(self._toonifier.portraits, wish.look)
+            engine = StyleEngine(self._characters.toonifier.portraits, wish.look)
         else:
-            engine = self._toonifier.engine(level=wish.level, color=wish.color)
+            engine = self._characters.engine(wish)
         options = Options(characters=(wish.look,), span=Span(max_size=max_size), resume=False)
         return convert(source, output, engine, options, progress=progress).frames_with_faces
 
