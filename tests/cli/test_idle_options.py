@@ -18,6 +18,11 @@ from toonify.checkpoints import load_generator
         ("edit p.png -o e.png --direction sefa-1 --hfgi-network p.png", "--hfgi-network"),
         ("edit p.png -o e.png --direction sefa-1 --frame whole --method flow", "--method"),
         ("edit p.png -o e.png --direction sefa-1 --frame face --method hfgi", "--method"),
+        (
+            "edit p.png -o e.png --frame whole --direction yaw --keep-background",
+            "--keep-background",
+        ),
+        ("edit p.png -o e.png --attribute-strip --no-keep-background", "--keep-background"),
         ("invert p.png -o i --hfgi-network p.png", "--hfgi-network"),
         ("invert p.png -o i --method hfgi --steps 5", "--steps"),
         ("invert p.png -o i --method hfgi --pti", "--pti"),

@@ -10,7 +10,13 @@ import typer
 
 from toonify.bundle import model_files
 from toonify.cli.common import Settings, complain, examples, refuse_given, settings_of
-from toonify.cli.hfgi import EditMethod, EditMethodOption, HFGINetworkOption, check_edit_method
+from toonify.cli.hfgi import (
+    EditMethod,
+    EditMethodOption,
+    HFGINetworkOption,
+    KeepBackgroundOption,
+    check_edit_method,
+)
 from toonify.cli.inverting import (
     EncoderOption,
     Framing,
@@ -128,6 +134,7 @@ def edit(
     ] = None,
     method: EditMethodOption = EditMethod.flow,
     hfgi_network: HFGINetworkOption = None,
+    keep_background: KeepBackgroundOption = None,
     steps: Annotated[
         int | None,
         typer.Option(
@@ -148,7 +155,12 @@ def edit(
     from toonify.bundle import INVERSION, has_parts, is_bundle
     from toonify.editing.edits import layer_range, mixed
     from toonify.editing.named import shipped_directions
-    from toonify.editing.photo_edits import FIT_STEPS, MIX_LAYERS, edited_pictures
+    from toonify.editing.photo_edits import (
+        FIT_STEPS,
+        MIX_LAYERS,
+        edited_pictures,
+        keeps_background,
+    )
     from toonify.inversion.reading import PhotoReader
 
     settings = settings_of(ctx)
@@ -177,7 +189,8 @@ def edit(
         if mix is None:
             refuse_given(ctx, "is of a --direction or --mix", "layers")
     if attribute_strip:
-        refuse_given(ctx, "has no effect with --attribute-strip", "strength", "layers")
+        idle = ("strength", "layers", "keep_background")
+        refuse_given(ctx, "has no effect with --attribute-strip", *idle)
     present(source)
     present(mix)
     sides = [] if fit is None else [_side(folder) for folder in fit]
@@ -261,7 +274,14 @@ def edit(
             w_plus = mixed(w_plus, photos.face_codes(mix).to(w_plus), chosen)
         region: Region = about.region if about else "head"
         pictures = edited_pictures(
-            editor, w_plus, vector, strengths, touched, region=region, progress=settings.progress
+            editor,
+            w_plus,
+            vector,
+            strengths,
+            touched,
+            region=region,
+            keep_background=keeps_background(direction, keep_background),
+            progress=settings.progress,
         )
         if len(pictures) > 1:
             pictures = [_small(picture) for picture in pictures]
@@ -316,6 +336,7 @@ def _attribute_sheet(settings: Settings, editor: PhotoEditor, named: NamedDirect
     import numpy as np
 
     from toonify.editing.edits import labeled, layer_range, moved, strip
+    from toonify.editing.photo_edits import keeps_background
 
     if named is None:
         raise ModelError("this installation has no named directions", hint="Install toonify again.")
@@ -329,7 +350,9 @@ def _attribute_sheet(settings: Settings, editor: PhotoEditor, named: NamedDirect
             for value in ATTRIBUTE_STEPS:
                 layers = layer_range(about.layers, num_ws)
                 codes = moved(editor.w_plus, named.vectors[name], value, layers)
-                row.append(_small(editor.edited(codes, region=about.region), STRIP_SIDE // 2))
+                kept = keeps_background(name, None)
+                picture = editor.edited(codes, region=about.region, keep_background=kept)
+                row.append(_small(picture, STRIP_SIDE // 2))
             rows.append(labeled(strip(row), name))
     return np.concatenate(rows)
 

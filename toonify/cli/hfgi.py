@@ -70,10 +70,22 @@ EditMethodOption = Annotated[
 ]
 
 
+KeepBackgroundOption = Annotated[
+    bool | None,
+    typer.Option(
+        "--keep-background/--no-keep-background",
+        help="Leave what is behind the head as it is, and continue it where the head has been.",
+        show_default="with yaw and pitch",
+    ),
+]
+
+
 def check_edit_method(
     ctx: typer.Context, method: EditMethod, network: Path | None, *, onto_photo: bool
 ) -> None:
     """UsageError for a method that has nothing to do, or options of another one."""
+    if not onto_photo:
+        refuse_given(ctx, "is of --frame photo", "keep_background")
     if method is not EditMethod.hfgi:
         refuse_given(ctx, "is of --method hfgi", "hfgi_network")
         if not onto_photo:

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import cached_property
 
 import cv2
 import numpy as np
 import torch
 from torch import Tensor
 
+from toonify.editing.background import KeptBackground
 from toonify.editing.named import NamedDirections, Region
 from toonify.editing.onto_photo import apply_change, measure_change
 from toonify.errors import InputError
 from toonify.faces import FaceDetector, align
+from toonify.faces.parsing import FaceParser
 from toonify.faces.types import RGB, Points, f32
 from toonify.inversion.fitting import FitSettings, fit_face
 from toonify.inversion.hfgi import DetailedFace, DetailModel
@@ -73,12 +76,16 @@ class PhotoEditor:
         self._before = self._render(self.w_plus)
         self._parsed = self._parse(self.w_plus)
 
-    def edited(self, w_plus: Tensor, *, region: Region = "head") -> RGB:
+    def edited(
+        self, w_plus: Tensor, *, region: Region = "head", keep_background: bool = False
+    ) -> RGB:
         """The photograph with its face as `w_plus` (1, num_ws, w_dim) has it.
 
         Args:
             w_plus: `self.w_plus`, edited.
             region: what may change.
+            keep_background: leave what is behind the head as it is, and continue it where the
+                head has been, see `KeptBackground`.
         """
         after = self._render(w_plus)
         mask = face_region() if region == "face" else None
@@ -86,7 +93,13 @@ class PhotoEditor:
         if parsed is not None and self._parsed is not None:
             either = np.maximum(parsed, self._parsed)  # before or after the edit
             mask = grown(either[1] if region == "hair" else f32(either[1:].sum(0).clip(0, 1)))
-        return apply_change(self.rgb, self.alignment, measure_change(self._before, after, mask))
+        change = measure_change(self._before, after, mask)
+        edited = apply_change(self.rgb, self.alignment, change)
+        return self._background(edited) if keep_background else edited
+
+    @cached_property
+    def _background(self) -> KeptBackground:
+        return KeptBackground(self.rgb, self.alignment, FaceParser())
 
     @torch.inference_mode()
     def _render(self, w_plus: Tensor) -> RGB:

@@ -22,6 +22,7 @@ from toonify.utils.progress import Progress, no_progress
 from toonify.utils.tensors import RGB
 
 MIX_LAYERS = "8-"  # that another photograph gives: colors and light
+TURNING = ("yaw", "pitch")  # directions that move a head's outline far
 FIT_STEPS = 15  # of w+ to a face, where its details don't come from HFGI
 
 Method = Literal["flow", "hfgi"]
@@ -37,6 +38,7 @@ def edit(
     method: Method = "flow",
     hfgi_network: str | os.PathLike[str] | None = None,
     steps: int | None = None,
+    keep_background: bool | None = None,
     encoder: str = "default",
     device: str = "auto",
     dtype: str = "auto",
@@ -60,6 +62,8 @@ def edit(
         method: "flow" measures the edit on renderings fitted to the face in `steps`; "hfgi" on
             renderings that have the photograph's details (Wang et al., 2022).
         hfgi_network: of "hfgi"; None for the bundle's.
+        keep_background: keep what is behind the head, see `KeptBackground`; None for the
+            directions that turn it.
         encoder: what reads the face: a file, registry name, or bundle.
 
     Returns:
@@ -107,9 +111,21 @@ def edit(
         w_plus = mixed(w_plus, reader.face_codes(Path(mix)).to(w_plus), chosen)
     region = about.region if about else "head"
     (picture,) = edited_pictures(
-        editor, w_plus, vector, [strength], touched, region=region, progress=progress
+        editor,
+        w_plus,
+        vector,
+        [strength],
+        touched,
+        region=region,
+        keep_background=keeps_background(direction, keep_background),
+        progress=progress,
     )
     return picture
+
+
+def keeps_background(direction: str | None, wish: bool | None) -> bool:
+    """Whether what is behind the head is kept: as wished, else where a direction turns it."""
+    return direction in TURNING if wish is None else wish
 
 
 def edited_pictures(
@@ -120,6 +136,7 @@ def edited_pictures(
     layers: range,
     *,
     region: Region = "head",
+    keep_background: bool = False,
     progress: Progress = no_progress,
 ) -> list[RGB]:
     """A photograph at several strengths of a direction; see `PhotoEditor.edited`.
@@ -133,6 +150,7 @@ def edited_pictures(
     with progress("editing") as bar:
         for done, value in enumerate(strengths):
             codes = w_plus if direction is None else moved(w_plus, direction, value, layers)
-            pictures.append(editor.edited(codes, region=region))
+            picture = editor.edited(codes, region=region, keep_background=keep_background)
+            pictures.append(picture)
             bar(done + 1, len(strengths))
     return pictures

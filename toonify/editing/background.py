@@ -1,0 +1,94 @@
+"""The photograph's background behind an edited head, so that no trace of the old outline stays.
+
+HFGI-SF fuses a person of the edit and a background of the first inversion by StyleFusion's
+FusionNet (arXiv 2107.07437). Its training was never published; here the parser's masks compose the
+pixels (ours): where there was background and is background, the photograph's own pixels; where the
+head has left, what lies around is continued; elsewhere the edit.
+"""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+
+from toonify.faces.alignment import Alignment, align, unit_to_photo
+from toonify.faces.parsing import LABELS, FaceParser
+from toonify.faces.types import RGB, Points, f32
+
+BEHIND = ("background", "person")  # labels of what an edited head stands before
+CROP = 256  # px that the parser sees
+GROWN = 0.02  # by which the person is widened, in sides of the crop
+EDGE = (0.15, 0.5)  # probabilities between which the person begins
+FILLED = 128  # px of the crop that what lies behind is continued at: nobody knows its details
+
+
+class KeptBackground:
+    """One photograph's background, around its face's crop.
+
+    Args:
+        rgb: (H, W, 3) uint8.
+        alignment: the face's crop.
+        parser: tells person and background apart.
+    """
+
+    def __init__(self, rgb: RGB, alignment: Alignment, parser: FaceParser) -> None:
+        self._rgb, self._alignment, self._parser = rgb, alignment, parser
+        to_photo = unit_to_photo(alignment)
+        corners = np.array([[0, 0], [1, 0], [0, 1], [1, 1]]) @ to_photo[:, :2].T + to_photo[:, 2]
+        height, width = rgb.shape[:2]
+        x0, y0 = (int(v) for v in np.clip(np.floor(corners.min(0)), 0, [width, height]))
+        x1, y1 = (int(v) for v in np.clip(np.ceil(corners.max(0)) + 1, 0, [width, height]))
+        self.area = np.s_[y0:y1, x0:x1]
+        self._size = (x1 - x0, y1 - y0)
+        self._to_area = to_photo.copy()
+        self._to_area[:, 2] -= [x0, y0]
+        self._before = _grown(self._person(alignment.image))
+        self._fill = self._placed(f32(_continued(alignment.image, self._before)))
+
+    def __call__(self, edited: RGB) -> RGB:
+        """`edited`, the photograph with an edited face (H, W, 3) uint8, before this background."""
+        if min(self._size) < 2:
+            return edited
+        crop = align(edited, self._alignment.face, CROP).image
+        head = self._placed(_step(_grown(self._person(crop)), *EDGE))[..., None]
+        been = self._placed(_step(self._before, *EDGE))[..., None]
+        out = edited.copy()
+        area, photo = f32(edited[self.area]), f32(self._rgb[self.area])
+        changed = (edited[self.area] != self._rgb[self.area]).any(axis=2)
+        behind = photo + (self._fill - photo) * been
+        composed = behind + (area - behind) * head
+        out[self.area][changed] = np.clip(np.rint(composed), 0, 255).astype(np.uint8)[changed]
+        return out
+
+    def _person(self, crop: RGB) -> Points:
+        """(128, 128) probability that it is the person."""
+        labels = self._parser(crop)
+        return f32(1 - labels[..., [LABELS.index(name) for name in BEHIND]].sum(axis=2))
+
+    def _placed(self, field: Points) -> Points:
+        """A field of the crop where the crop lies."""
+        matrix = self._to_area.copy()
+        matrix[:, :2] /= field.shape[0]
+        matrix[:, 2] += matrix[:, :2] @ [0.5, 0.5]
+        border = cv2.BORDER_REPLICATE
+        return f32(cv2.warpAffine(field, matrix, self._size, borderMode=border))
+
+
+def _grown(person: Points) -> Points:
+    size = max(3, round(2 * GROWN * person.shape[0])) | 1
+    return f32(cv2.dilate(person, cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (size, size))))
+
+
+def _continued(crop: RGB, person: Points) -> RGB:
+    """The crop (S, S, 3) without the person, small."""
+    small = cv2.resize(crop, (FILLED, FILLED), interpolation=cv2.INTER_AREA)
+    hole = cv2.resize(person, (FILLED, FILLED)) > 0.15
+    if hole.all():
+        return np.asarray(small, np.uint8)
+    filled = cv2.inpaint(small, hole.astype(np.uint8), 5, cv2.INPAINT_TELEA)
+    return np.asarray(cv2.GaussianBlur(filled, (0, 0), 0.8), np.uint8)
+
+
+def _step(x: Points, low: float, high: float) -> Points:
+    at = np.clip((x - low) / (high - low), 0, 1)
+    return f32(at * at * (3 - 2 * at))
