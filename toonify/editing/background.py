@@ -50,7 +50,7 @@ class KeptBackground:
         if min(self._size) < 2:
             return edited
         crop = align(edited, self._alignment.face, CROP).image
-        head = self._placed(_step(_grown(self._person(crop)), *EDGE))[..., None]
+        head = self._placed(_step(self._person(crop), *EDGE))[..., None]
         been = self._placed(_step(self._before, *EDGE))[..., None]
         out = edited.copy()
         area, photo = f32(edited[self.area]), f32(self._rgb[self.area])
