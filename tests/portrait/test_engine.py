@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from toonify.errors import InputError, UsageError
-from toonify.portrait import STYLES, PortraitEngine, bundle_styles, render
+from toonify.portrait import STYLES, PortraitEngine, bundle_styles, render, skin
 from toonify.portrait.subject import CHEEKS
 
 PHOTO = Path(__file__).parents[2] / "examples" / "astronaut.png"
@@ -116,3 +116,33 @@ def test_what_is_no_picture_is_refused(engine, photo):
         engine.stylize(photo[:9, :9], "ink")
     with pytest.raises(UsageError, match="ink"):
         engine.style("imk")
+
+
+def face_window(measured):
+    """The photograph's window of its one head, the drawing of it at the same size, and its face."""
+    (subject,) = measured.subjects
+    (x, y), scale = subject.offset, subject.scale
+    drawing = PortraitEngine.from_bundle("default").draw(measured, "ink")
+    picture = render(drawing, size=measured.rgb.shape[1::-1])
+    matrix = np.float32([[scale, 0, x], [0, scale, y]])
+    size = subject.rgb.shape[1::-1]
+    drawn = cv2.warpAffine(picture, matrix, size, flags=cv2.WARP_INVERSE_MAP | cv2.INTER_LINEAR)
+    return lightness(subject.rgb), lightness(drawn), subject.face
+
+
+def test_the_planes_of_the_face_are_drawn(measured, monkeypatch):
+    def likeness():
+        photo, drawn, face = face_window(measured)
+        u = face.unit
+        middle = np.rint(face.points[[6, 4, 98, 327, 205, 425, 17]]).astype(int)
+        (x0, y0), (x1, y1) = middle.min(0), middle.max(0)
+        bands = [
+            cv2.GaussianBlur(p, (0, 0), 2.5 * u) - cv2.GaussianBlur(p, (0, 0), 11 * u)
+            for p in (photo, drawn)
+        ]
+        return np.corrcoef(*[band[y0:y1, x0:x1].ravel() for band in bands])[0, 1]
+
+    drawn = likeness()
+    monkeypatch.setattr(skin, "DEEP", ())
+    monkeypatch.setattr(skin, "RAISED", ())
+    assert drawn > likeness() + 0.03

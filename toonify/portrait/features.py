@@ -5,9 +5,9 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
-from toonify.portrait.fields import Field, Lab, blur, f32, to_rgb, weighted_mean
+from toonify.portrait.fields import Field, Lab, blur, f32, fill_from, to_rgb, weighted_mean
 from toonify.portrait.scene import Head
-from toonify.portrait.shapes import Ring, cut, ellipse, raster_mask, spline, stroke
+from toonify.portrait.shapes import Ring, cut, ellipse, raster_mask, ring_area, spline, stroke
 from toonify.portrait.subject import (
     BROWS,
     INNER_LOWER,
@@ -17,6 +17,7 @@ from toonify.portrait.subject import (
     Eye,
 )
 
+FAINT = 7.0  # how much darker than skin a brow is, up to which it has no silhouette
 SHUT = 0.22  # height over width of an eye's contour, up to which it may be shut
 
 
@@ -51,7 +52,10 @@ def paint_nose(head: Head) -> None:
     base = spline(np.stack([p[97], p[2] + head.face.down * 1.0 * u, p[326]]), 16)
     head.add([stroke(base, np.array([0.2, 0.6, 0.2]) * w * 0.8)], fold)
 
-    # the bridge, on the side that is turned away or in shade
+    # the bridge, on the side that is turned away; from the front its planes show it
+    if abs(yaw) < 12:
+        return
+
     def side_tone(i: tuple[int, ...]) -> float:
         q = np.clip(np.rint(p[list(i)]).astype(int), 0, [lum.shape[1] - 1, lum.shape[0] - 1])
         return float(lum[q[:, 1], q[:, 0]].mean())
@@ -168,8 +172,28 @@ def paint_teeth(head: Head, mouth: list[Ring], inner: Field) -> None:
     head.add(rings, to_rgb(white), clip=mouth)
 
 
+def brow_shape(head: Head, axis: Field, normal: Field, color: Field) -> list[Ring]:
+    """The silhouette of a brow: what is nearer to its color than to the skin around it.
+
+    Args:
+        axis: (N, 2), along the mesh's brow; `normal`: (N, 2).
+        color: CIELAB of the brow.
+    """
+    u = head.unit
+    band = np.vstack([axis - normal * 9.5 * u, (axis + normal * 9.5 * u)[::-1]])
+    zone = blur(f32(raster_mask([band], head.size)) / 255, 1.2 * u)
+    around = blur(zone, 5 * u) * (1 - zone)
+    around = around * np.clip(head.parts.skin * 2 - 1, 0, 1)
+    lum = head.flow.average(blur(head.lab[..., 0], 0.9 * u))
+    skin = fill_from(lum, f32(np.clip(around * 4, 0, 1)), 7 * u, 20 * u)
+    dark = (skin - lum) / np.maximum(skin - float(color[0]), 5.0)
+    hidden = np.maximum(head.parts.cover, head.parts.lenses)
+    level = np.minimum((dark - 0.45) * 12, np.minimum((zone - 0.5) * 8, (0.4 - hidden) * 20))
+    return cut(f32(level), area=30 * u * u)
+
+
 def paint_brows(head: Head) -> None:
-    """A stroke along the mesh's brow, as thick and as dark as the photograph's is there."""
+    """The brow's own silhouette; a faint one is a stroke, as dark as the photograph's is there."""
     p, u, lab = head.face.points, head.unit, head.lab
     lum = blur(lab[..., 0], 1.0)
     kernel = np.hanning(9) / np.hanning(9).sum()
@@ -211,8 +235,13 @@ def paint_brows(head: Head) -> None:
         base = head.palette.skin
         color[0] = np.clip(color[0] - 3, 6, base[0] - 9)
         mix = np.clip(0.35 + 0.65 * dark.max(1).mean() / 12, 0.3, 1)
+        drawn = [stroke(line, width)]
+        if float(dark.max(1).mean()) > FAINT:
+            seen = brow_shape(head, f32(line), f32(normal), f32(color))
+            if sum(abs(ring_area(ring)) for ring in seen) > 0.5 * abs(ring_area(drawn[0])):
+                drawn = seen
         color = f32(base + (color - base) * mix)
-        head.add([stroke(line, width)], to_rgb(color))
+        head.add(drawn, to_rgb(color))
 
 
 def iris_color(lab: Lab, eye: Eye) -> Field:

@@ -46,7 +46,7 @@ def paint_hair(head: Head, hair: Field, mask: Field | None = None) -> None:
     fine = blur(filled, 1.0)
     both = head.flow.average(np.dstack([fine, fine - blur(filled, 2.6)]))
     tone = f32(0.75 * both[..., 0] + 0.25 * blur(both[..., 0], 9 * u))
-    tone = blur(tone, 1.0)
+    tone = blur(tone, max(1.0, 1.8 * u))
     memory = head.memory.sub("hair" if mask is head.parts.hair else "beard")
     cuts = list(memory.average("cuts", weighted_quantile(tone, inside, [0.16, 0.45, 0.8])))
     means, _ = tone_colors(lab, tone, inside, cuts, memory=memory)
@@ -69,7 +69,7 @@ def paint_hair(head: Head, hair: Field, mask: Field | None = None) -> None:
     if style.paper:
         colors = [f32([100 - (100 - c[0]) * 0.8, *(c[1:] * 0.95)]) for c in colors]
     paint_tones(
-        head.add, hair, tone, cuts, colors, area=14 * u * u, softness=style.softness * 0.3 * u
+        head.add, hair, tone, cuts, colors, area=45 * u * u, softness=style.softness * 0.3 * u
     )
     dark = colors[0].copy()
     dark[0] = max(dark[0] * 0.6, 4)
@@ -81,7 +81,7 @@ def paint_hair(head: Head, hair: Field, mask: Field | None = None) -> None:
     scale = float(np.sqrt(weighted_mean((detail**2)[..., None], inside)[0])) + 0.15
     z = detail / scale
     edge = np.minimum(hair - 0.5, 4)
-    head.add(cut(f32(np.minimum(edge, (-z - 1.35) * 2)), area=9 * u * u), to_rgb(dark))
+    head.add(cut(f32(np.minimum(edge, (-z - 1.5) * 2)), area=28 * u * u), to_rgb(dark))
     light = colors[3].copy()
     light[0] = min(light[0] + 6, 97)
-    head.add(cut(f32(np.minimum(edge - 1, (z - 1.9) * 2)), area=9 * u * u), to_rgb(light))
+    head.add(cut(f32(np.minimum(edge - 1, (z - 2.0) * 2)), area=28 * u * u), to_rgb(light))

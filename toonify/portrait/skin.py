@@ -23,11 +23,15 @@ from toonify.portrait.subject import BROWS, LIP_LOWER, LIP_UPPER, NOSE_WING
 from toonify.portrait.tones import paint_tones, stretch, tone_colors, tone_cuts
 
 SHADE = (5.0, 11.0)  # sigmas, in px of a unit face, that light and shade are smoothed with
+RELIEF = (1.6, 11.0)  # sigmas between which the planes of a face show
+SPREAD = 0.6  # a step of relief, in standard deviations over the face, at least
+DEEP, RAISED = (1.0, 2.4), (1.4,)  # steps from what is around it, where a plane is drawn
+FOREHEAD = 0.6  # of the relief, above the brows
 MARK = 6.0  # how much darker than around it a mark is, at least
 
 
-def feature_mask(head: Head, grow: float = 1.0) -> Field:
-    """1 over eyes, brows, lips and nostrils, where the skin's own tone can't be read."""
+def feature_mask(head: Head, grow: float = 1.0, *, nose: bool = True) -> Field:
+    """1 over eyes, brows, lips and (`nose`) nostrils, where the skin's own tone can't be read."""
     p, u = head.face.points, head.unit
     mask = np.zeros(head.lab.shape[:2], np.uint8)
 
@@ -41,7 +45,7 @@ def feature_mask(head: Head, grow: float = 1.0) -> Field:
         ring(np.vstack([eye.upper, eye.lower[::-1]]), 10)
         ring(np.vstack([p[list(upper)], p[list(lower)][::-1]]), 8)
     ring(np.vstack([p[list(LIP_UPPER)], p[list(LIP_LOWER)][::-1]]), 6)
-    for wing in NOSE_WING:
+    for wing in NOSE_WING if nose else ():
         ring(p[list(wing)], 10, closed=False)
     return f32(f32(mask) / 255)
 
@@ -98,6 +102,7 @@ def paint_skin(head: Head, skin: Field, oval: Field) -> None:
     head.palette = Palette(drawn, to_rgb(ink), to_rgb(fold))
     if style.blush:
         paint_blush(head, base)
+    paint_relief(head, skin, oval, base)
 
 
 def natural(color: Field) -> Field:
@@ -129,6 +134,38 @@ def screen(head: Head, skin: Field, shade: Field, cuts: list[float], colors: lis
     amount = np.where(shade < cuts[0] + 2, 0.28 + 0.55 * dark, 0)
     level = np.minimum(f32((blur(amount, 0.6) - 1 + grid) * 10), skin - 1.5)
     head.add(cut(level, area=2), to_rgb(colors[0] - f32([6, -3, -2])))
+
+
+def paint_relief(head: Head, skin: Field, oval: Field, base: Field) -> None:
+    """The planes of a face, which make it that person's: what lies deeper than around it (beside
+    the nose, under lips and brows, along folds) a step darker, what stands out a step lighter."""
+    lab, u, parts = head.lab, head.unit, head.parts
+    clean = np.clip(parts.skin * 2 - 1, 0, 1) * (1 - feature_mask(head, 0.5, nose=False))
+    clean = clean * np.clip(1 - parts.hair * 2, 0, 1) * np.clip(1 - parts.beard * 1.5, 0, 1)
+    clean = f32(clean * np.clip(1 - (parts.glasses + parts.lenses) * 2, 0, 1))
+    lum = fill_from(blur(lab[..., 0], 0.8 * u), clean, 2.5 * u, 9 * u)
+    fine, coarse = RELIEF
+    relief = head.flow.average(blur(lum, fine * u)) - blur(lum, coarse * u)
+    off = np.minimum(skin - 3 * u, (0.35 - np.maximum(parts.hair, parts.cover)) * 20)
+    off = np.minimum(off, (0.3 - np.maximum(parts.lenses, parts.beard)) * 20)
+    off = f32(np.minimum(off, (blur(oval, 2 * u) - 0.4) * 20))
+    # Hard light makes deep valleys: a share of the face is drawn, not all beyond one depth.
+    own = f32(clean * (off > 0))
+    spread = float(np.sqrt(weighted_mean((relief**2)[..., None], own)[0]))
+    step = max(0.9 + 0.028 * float(base[0]), SPREAD * spread)
+    step = float(head.memory.sub("skin").average("relief", [step], share=0.2)[0])
+    # A forehead tells little of a person, and much of a lamp.
+    brows = head.face.points[[i for upper, _ in BROWS for i in upper]].mean(0)
+    yy, xx = np.mgrid[: head.size[1], : head.size[0]].astype(np.float32)
+    below = (xx - brows[0]) * head.face.down[0] + (yy - brows[1]) * head.face.down[1]
+    relief = relief * (FOREHEAD + (1 - FOREHEAD) * smoothstep(below, -16 * u, 0))
+    for levels, sign, color in (
+        (DEEP, -1, head.palette.fold),
+        (RAISED, 1, to_rgb([min(float(base[0]) + 17, 97), base[1] * 0.9, base[2] * 0.95])),
+    ):
+        for level in levels:
+            rings = cut(f32(np.minimum(off, (sign * relief - level * step) * 2)), area=40 * u * u)
+            head.add(rings, color, opacity=0.34, blur=head.style.softness * 0.35 * u)
 
 
 def paint_blush(head: Head, base: Field) -> None:
