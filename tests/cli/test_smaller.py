@@ -38,3 +38,16 @@ def test_impossible(large: Path, tmp_path: Path, resolution: str) -> None:
     result = CliRunner().invoke(app, command)
     assert result.exit_code != 0
     assert not small.exists()
+
+
+def test_networks_are_exported(run, bundle, tmp_path):
+    out = tmp_path / "out"
+    command = ["export", "-o", out, "--bundle", bundle, "--format", "torchscript"]
+    result = run(*command, "--character", "mina", "--no-networks", "--json")
+    assert result.status == 0, result.err
+    (record,) = result.records
+    assert record["name"] == "mina" and record["largest_difference"] < 1e-4
+    assert sorted(path.name for path in out.iterdir()) == ["export.json", "mina.pt"]
+    for idle in (["--no-networks"], ["--level", "2"]):
+        refused = run(*command, *idle)
+        assert refused.status == 2 and refused.err.count("\n") == 1

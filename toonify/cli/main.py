@@ -49,6 +49,7 @@ COMMANDS = tuple(
         ("edit", "Edit a face: directions, style mixing, another generator."),
         ("translate", "Faces from few pixels, a sketch or a mask; whole photos."),
         ("bundle", "Put a bundle together to ship."),
+        ("export", "Write a bundle's networks for another runtime."),
         ("evaluate", "Measure a bundle, or two side by side, on photos."),
         ("lut", "Character tables: list, show, merge, remove."),
         ("models", "Checkpoints: list, pull, convert, verify."),

@@ -41,7 +41,8 @@ def suits(x: Tensor) -> bool:
         and len(x) > 0
         and not torch.is_grad_enabled()
         and compute_dtype(x) in (torch.float32, torch.bfloat16)
-        and torch.compiler.is_compiling() is False
+        and not torch.compiler.is_compiling()
+        and not torch.jit.is_tracing()
     )
 
 

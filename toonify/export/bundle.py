@@ -1,0 +1,238 @@
+"""A bundle's generator, encoder and characters for another runtime."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from toonify import __version__
+from toonify.bundle import Bundle, bundle_defaults, model_files
+from toonify.errors import InputError, ModelError
+from toonify.export.formats import SUFFIXES, Format, answering, check_format, converted
+from toonify.export.networks import CharacterNetwork, EncoderNetwork, GeneratorNetwork
+from toonify.names import choose_names
+from toonify.utils.atomic import write_bytes
+from toonify.utils.outputs import InputFiles, check_output
+from toonify.utils.progress import Progress, no_progress
+
+MANIFEST = "export.json"
+TOLERANCE = 1e-3  # of values in [-1, 1]; what is further from the reference is not written
+
+
+@dataclass(frozen=True, kw_only=True)
+class Exported:
+    """One network that was written.
+
+    Attributes:
+        name: "encoder", "generator", or a character's.
+        files: its files.
+        error: largest difference to the reference, in the same units as the output.
+    """
+
+    name: str
+    files: tuple[Path, ...]
+    error: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Part:
+    network: nn.Module
+    example: Tensor
+    input: str
+    output: str
+    about: dict[str, Any]
+
+
+def export_bundle(
+    output: str | os.PathLike[str],
+    *,
+    bundle: str | os.PathLike[str] = "default",
+    format: Format = "onnx",
+    characters: Sequence[str] = (),
+    networks: bool = True,
+    level: int | None = None,
+    progress: Progress = no_progress,
+) -> list[Exported]:
+    """Write a bundle's networks for another runtime, each compared with the reference.
+
+    ENCODER maps aligned faces to w+, GENERATOR w+ to pictures, and a character's network maps
+    aligned faces to its drawings: all of cross-domain style mixing in one. export.json tells
+    shapes, value ranges, hashes, source and license. Noise maps are fixed, so answers are too.
+
+    Args:
+        output: folder; files of an earlier export are replaced, others never.
+        bundle: a shipped bundle's name, or a bundle's folder.
+        format: "onnx", "openvino" or "torchscript"; float32, one face at a time.
+        characters: names, separated by commas or not, or "all"; none when empty.
+        networks: encoder and generator too.
+        level: m of cross-domain style mixing, for the characters; None for the bundle's own.
+
+    Raises:
+        UsageError: a package that the format needs is not installed, an unknown name, or an output
+            that is not ours.
+        InputError: the folder can't be written.
+        ModelError: the bundle can't be loaded, or a network not converted, or its answers differ.
+
+    Example:
+        >>> (mina,) = export_bundle("web/", characters=["mina"], networks=False)
+        >>> mina.files, mina.error < 1e-4
+        ((PosixPath('web/mina.onnx'),), True)
+    """
+    check_format(format)
+    folder = Path(output)
+    loaded = Bundle.load(bundle)
+    names = choose_names("character", characters, loaded.table.names) if characters else ()
+    parts = _parts(loaded, names, networks, level, bundle)
+    reads = InputFiles(model_files(bundle))
+    earlier = _written(folder)
+    check_output(folder / MANIFEST, reads, folder=folder)
+    for file in (f"{name}{end}" for name in parts for end in SUFFIXES[format]):
+        ours = file in earlier and earlier[file] == _sha(folder / file)
+        check_output(folder / file, reads, named=ours, folder=folder)
+    told: dict[str, Any] = {}
+    exported = []
+    with progress("networks") as update:
+        for done, (name, part) in enumerate(parts.items()):
+            update(done, len(parts))
+            files = converted(part.network, part.example, format, names=(part.input, part.output))
+            error, shape = _difference(part, files, format)
+            if not error <= TOLERANCE:
+                raise ModelError(f"{name} answers differently as {format}: by {error:.2g}")
+            try:
+                for end, data in files.items():
+                    write_bytes(folder / f"{name}{end}", data)
+            except OSError as problem:
+                raise InputError(
+                    f"can't write {folder}: {problem.strerror or problem}"
+                ) from problem
+            told[name] = {
+                "files": {f"{name}{e}": hashlib.sha256(d).hexdigest() for e, d in files.items()},
+                "input": {"name": part.input, "shape": list(part.example.shape)},
+                "output": {"name": part.output, "shape": list(shape)},
+                **part.about,
+                "largest_difference": float(f"{error:.3g}"),
+            }
+            paths = tuple(folder / f"{name}{end}" for end in files)
+            exported.append(Exported(name=name, files=paths, error=error))
+        update(len(parts), len(parts))
+    _tell(folder, bundle, format, loaded.manifest, told)
+    return exported
+
+
+def _parts(
+    loaded: Bundle,
+    names: Sequence[str],
+    networks: bool,
+    level: int | None,
+    bundle: str | os.PathLike[str],
+) -> dict[str, _Part]:
+    """What is exported, by name."""
+    generator, encoder, parts = loaded.generator, loaded.encoder, {}
+    for network in (generator, encoder):
+        network.eval().requires_grad_(False)
+    random = torch.Generator().manual_seed(0)
+    size = encoder.input_size
+    face = torch.rand(1, 3, size, size, generator=random) * 2 - 1
+    faces = {"range": [-1, 1], "colors": "RGB", "aligned": "FFHQ"}
+    if networks:
+        parts["encoder"] = _Part(
+            network=EncoderNetwork(encoder, generator).eval(),
+            example=face,
+            input="face",
+            output="w_plus",
+            about={"reads": faces},
+        )
+        z = torch.randn(1, generator.z_dim, generator=random)
+        w_plus = generator.mapping(z)[:, None].repeat(1, generator.num_ws, 1)
+        parts["generator"] = _Part(
+            network=GeneratorNetwork(generator).eval(),
+            example=w_plus.detach(),
+            input="w_plus",
+            output="picture",
+            about={"draws": {"range": [-1, 1], "colors": "RGB"}},
+        )
+    own = bundle_defaults(bundle)
+    for name in names:
+        mixed = CharacterNetwork(
+            encoder,
+            generator,
+            loaded.table[name].w_plus,
+            level=own.level if level is None else level,
+            trgb=own.trgb,
+            color=own.color,
+        )
+        parts[name] = _Part(
+            network=mixed.eval(),
+            example=face,
+            input="face",
+            output="drawing",
+            about={"reads": faces, "draws": faces, "level": mixed.level},
+        )
+    return parts
+
+
+def _difference(
+    part: _Part, files: dict[str, bytes], format: Format
+) -> tuple[float, tuple[int, ...]]:
+    """Largest difference to the reference, on what was traced and on another input, and the
+    output's shape."""
+    ask, apart, shape = answering(files, format), 0.0, ()
+    for value in (part.example, part.example.flip(-1) * 0.5):
+        with torch.no_grad():
+            wanted = part.network(value).numpy()
+        apart = max(apart, float(np.abs(ask(value.numpy()) - wanted).max()))
+        shape = wanted.shape
+    return apart, shape
+
+
+def _tell(
+    folder: Path,
+    bundle: str | os.PathLike[str],
+    format: Format,
+    manifest: dict[str, Any],
+    networks: dict[str, Any],
+) -> None:
+    about = {
+        "toonify": __version__,
+        "format": format,
+        "bundle": os.path.basename(os.path.normpath(bundle)),
+        "source": {
+            name: file.get("source", "")
+            for name, file in (manifest.get("files") or {}).items()
+            if name in ("generator", "encoder", "characters") and isinstance(file, dict)
+        },
+        "license": manifest.get("license", ""),
+        "networks": networks,
+    }
+    try:
+        write_bytes(folder / MANIFEST, (json.dumps(about, indent=1) + "\n").encode())
+    except OSError as error:
+        raise InputError(f"can't write {folder}: {error.strerror or error}") from error
+
+
+def _written(folder: Path) -> dict[str, str]:
+    """Hashes of an earlier export's files."""
+    try:
+        about = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
+        files: dict[str, str] = {}
+        for network in about["networks"].values():
+            files |= network["files"]
+        return files if "toonify" in about else {}
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return {}
+
+
+def _sha(path: Path) -> str | None:
+    try:
+        return hashlib.sha256(path.read_bytes()).hexdigest() if path.is_file() else None
+    except OSError:
+        return None
