@@ -6,6 +6,7 @@ import pytest
 from PIL import Image
 
 from tests.clips import frame_hashes
+from tests.fake_engine import FakeEngine
 from tests.video.people import PAINT, SIDE, Artist, folder_of, frame
 from toonify.errors import InputError, UsageError
 from toonify.media.images import write_image
@@ -304,7 +305,49 @@ def test_a_clip_is_drawn_by_a_call(tmp_path):
         "000001.png",
         "000002.png",
     ]
-    for wrong in ({"style": "ink", "character": "mina"}, {"character": "nobody"}, {"end": -1.0}):
-        with pytest.raises(ValueError):
-            convert_video(frames, tmp_path / "new", bundle=bundle, **wrong)
+
+
+@pytest.mark.parametrize(
+    "wrong, text",
+    [
+        ({"style": "ink", "character": "mina"}, "`style` or a `character`"),
+        ({"character": "nobody"}, "nobody"),
+        ({"end": -1.0}, "`start` and `end`"),
+        ({"start": float("nan")}, "`start` and `end`"),
+        ({"fps": 0}, "`fps` 0"),
+        ({"fps": float("nan")}, "`fps` nan"),
+        ({"max_size": 0}, "`max_size` 0 is out of range"),
+        ({"smooth": 5}, "`smooth` 5 is out of range. Give 0 to 1"),
+        ({"smooth": float("nan")}, "`smooth` nan"),
+        ({"crf": 400}, "`crf` 400"),
+        ({"character": "mina", "background": "keep"}, "`background` is of styles"),
+        ({"engine": FakeEngine(), "level": 3}, "its own `level`"),
+        ({"engine": FakeEngine(), "background": "keep"}, "its own `background`"),
+        ({"engine": "mixing"}, "not drawn by mixing"),
+    ],
+)
+def test_a_call_that_can_not_be_drawn(tmp_path, wrong, text):
+    from tests.tiny_bundle import write_bundle
+
+    bundle = write_bundle(tmp_path / "tiny")
+    frames = folder_of(tmp_path / "in", walk(2))
+    with pytest.raises(UsageError) as failed:
+        convert_video(frames, tmp_path / "new", bundle=bundle, **wrong)
+    assert text in str(failed.value)
+    assert not (tmp_path / "new").exists()
+
+
+@pytest.mark.parametrize(
+    "wrong, text",
+    [
+        ({"level": 3}, "`level`, `trgb` and `color` are of characters"),
+        ({"largest": True}, "draws everybody"),
+        ({"background": "sparkle"}, "sparkle"),
+        ({"background": "transparent"}, "not transparent"),
+    ],
+)
+def test_a_style_that_can_not_be_drawn(tmp_path, wrong, text):
+    frames = folder_of(tmp_path / "in", walk(2))
+    with pytest.raises(UsageError, match=text):
+        convert_video(frames, tmp_path / "new", style="ink", **wrong)
     assert not (tmp_path / "new").exists()

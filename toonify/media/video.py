@@ -18,10 +18,13 @@ from toonify.media.ffmpeg import Process, has_filter
 from toonify.media.images import iter_images, read_image
 from toonify.media.nut import NutError, NutReader, Stream
 from toonify.media.probe import MAX_PIXELS, Clip, probe, source_arguments
+from toonify.utils.arguments import check_range
 
 Pixels = NDArray[Any]  # (H, W, 3 or 4), uint8 or uint16
 AHEAD = 4  # frames decoded before they are asked for
 LARGE = 2048 * 1152  # px from which they are fewer, for memory's sake
+FASTEST = 1000  # frames a second
+SMALLEST = 16  # px, a longest side
 STALLED = 180.0  # seconds without a frame after which decoding is given up
 # What ffmpeg may take: as much whatever the clip, and frames of its size, in bytes a pixel.
 DECODER, FRAMES = 1 << 30, 48 * 4
@@ -74,8 +77,11 @@ class Span:
     max_size: int | None = None
 
     def __post_init__(self) -> None:
-        if self.start < 0 or (self.end is not None and self.end <= self.start):
+        if not self.start >= 0 or (self.end is not None and not self.end > self.start):
             raise UsageError("the clip would end before it starts", hint="Check `start` and `end`.")
+        if self.fps is not None and not 0 < self.fps <= FASTEST:
+            raise UsageError(f"`fps` {self.fps} is no frame rate", hint="Give 25, say.")
+        check_range("max_size", self.max_size, SMALLEST, 1 << 16)
 
 
 class VideoReader:

@@ -14,7 +14,7 @@ from toonify.engines.registry import default_engine, load_engine
 from toonify.errors import UsageError
 from toonify.media.video import Span
 from toonify.names import choose_names
-from toonify.portrait.backgrounds import Background
+from toonify.portrait.backgrounds import Background, parse_background
 from toonify.portrait.catalog import bundle_styles
 from toonify.video.conversion import Options, Progress, Report, convert
 
@@ -48,14 +48,16 @@ def clip_engine(
         UsageError: what does not go together, or an unknown style.
         ModelError: the bundle can't be loaded, or has no networks for this engine.
     """
+    if style is not None and (character or engine in DRAWS_PEOPLE):
+        raise UsageError(
+            "a clip is drawn in a style or as characters, not both",
+            hint="Name a `style` or a `character`.",
+        )
     if engine == "auto":
         engine = default_engine(bundle, style=style is not None, character=character)
     if engine in DRAWS_PEOPLE:
-        if style is not None:
-            raise UsageError(
-                "a clip is drawn in a style or as characters, not both",
-                hint="Name a `style` or a `character`.",
-            )
+        if background != "draw":
+            raise UsageError("`background` is of styles", hint="Name a `style`.")
         own = bundle_defaults(bundle)
         return load_engine(
             engine,
@@ -67,6 +69,13 @@ def clip_engine(
         )
     if engine != "portrait":
         raise UsageError(f"clips are not drawn by {engine} here", hint="Give an engine itself.")
+    if (level, trgb, color) != (None, None, None):
+        raise UsageError(
+            "`level`, `trgb` and `color` are of characters, and a style is drawn",
+            hint="Leave them out, or name a `character`.",
+        )
+    if isinstance(background, str):
+        background = parse_background(background)
     if background == "transparent":
         raise UsageError(
             "clips are not transparent", hint="Take a color as `background`: '#00ff00'."
@@ -118,14 +127,15 @@ def convert_video(
     Args:
         source: a clip, or a folder of frames.
         output: .mp4, .mov, .mkv, .webm, .gif, or a folder for frames as PNG.
-        engine: "auto", "portrait", "cdsm", "styleganex", or an engine that was made before.
+        engine: "auto", "portrait", "cdsm", "styleganex", or an engine that was made before, which
+            has its own style, level, trgb, color, background, landmarks and min_face.
         style: whole frames in it; the default.
         character: who people become: "mina", everybody; "mina,jun", in the order they appear;
             "left=mina,right=jun", by place; "1=mina,2=jun", by number.
         level: m of cross-domain style mixing; None for the bundle's own.
         trgb: replace the tRGB styles by the character's; None for the bundle's own.
         color: how far they are replaced, 0 to 1; None for the bundle's own.
-        background: of a style: "draw", "keep" or an RGB color.
+        background: of a style: "draw", "keep", or a color, "#00ff00" or (0, 255, 0).
         smooth: 0..1, of landmarks, codes and outlines through time; 0 is each frame alone.
         largest: only the largest face becomes a character.
         start: where to begin, seconds.
@@ -155,6 +165,17 @@ def convert_video(
     """
     characters = [character] if isinstance(character, str) else list(character or ())
     if isinstance(engine, Engine):
+        given = {
+            "style": style is not None,
+            "level": level is not None,
+            "trgb": trgb is not None,
+            "color": color is not None,
+            "background": background != "draw",
+            "landmarks": landmarks != "auto",
+            "min_face": min_face is not None,
+        }
+        for name in (name for name, there in given.items() if there):
+            raise UsageError(f"this engine has its own `{name}`", hint="Leave it out.")
         drawing = engine
     else:
         drawing = clip_engine(
@@ -172,11 +193,11 @@ def convert_video(
             dtype=dtype,
             offline=offline,
         )
+    if largest and drawing.kind == "style":
+        raise UsageError("a style draws everybody in a clip", hint="Leave `largest` out.")
     options = Options(
         characters=characters,
-        span=Span(
-            start=start, end=end, fps=None if fps is None else Fraction(fps), max_size=max_size
-        ),
+        span=Span(start=start, end=end, fps=_rate(fps), max_size=max_size),
         smooth=smooth,
         largest=largest,
         codec=codec,
@@ -189,3 +210,10 @@ def convert_video(
     )
     tell = progress or (lambda done, total: None)
     return convert(Path(source), Path(output), drawing, options, progress=tell)
+
+
+def _rate(fps: Fraction | float | None) -> Fraction | None:
+    try:
+        return None if fps is None else Fraction(fps)
+    except (ValueError, OverflowError) as error:  # NaN, infinite
+        raise UsageError(f"`fps` {fps} is no frame rate", hint="Give 25, say.") from error

@@ -22,6 +22,7 @@ from toonify.media.mux import Plan, assemble, plan_tracks
 from toonify.media.probe import Clip
 from toonify.media.timeline import jumps, straightened
 from toonify.media.video import Pixels, Reader, Span, open_clip, open_reader
+from toonify.utils.arguments import check_range
 from toonify.utils.links import real_path
 from toonify.utils.marks import read_mark
 from toonify.utils.outputs import InputFiles, check_output, is_ours
@@ -65,6 +66,10 @@ class Options:
     resume: bool = True
     keep_partial: bool = False
     identity: dict[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        check_range("smooth", self.smooth, 0, 1)
+        check_range("crf", self.crf, 0, 63)
 
 
 @dataclass
