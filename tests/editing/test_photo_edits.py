@@ -5,6 +5,7 @@ import pytest
 
 from tests.tiny_bundle import add_frame_parts, write_bundle
 from toonify import edit, invert
+from toonify.errors import UsageError
 from toonify.media.images import read_image
 
 ASTRONAUT = Path(__file__).parents[2] / "examples" / "astronaut.png"
@@ -37,3 +38,36 @@ def test_a_photograph_is_inverted(bundle, tmp_path):
     assert found.reconstruction.ndim == 3 and found.likeness["encoded"]["mae"] > 0
     found.latents.save(tmp_path / "me.safetensors", {})
     assert (tmp_path / "me.safetensors").is_file()
+
+
+@pytest.mark.parametrize(
+    "wrong, text",
+    [
+        ({"method": "hgfi"}, "no method 'hgfi'"),
+        ({"hfgi_network": "networks.safetensors"}, "`hfgi_network` is of"),
+        ({"strength": float("nan")}, "`strength` nan is out of range"),
+        ({"strength": 1e9}, "Give -20 to 20"),
+        ({"steps": -1}, "`steps` -1"),
+    ],
+)
+def test_options_that_do_not_fit_an_edit(wrong, text):
+    with pytest.raises(UsageError, match=text):
+        edit(ASTRONAUT, "sefa-1", **wrong)
+
+
+@pytest.mark.parametrize(
+    "wrong, text",
+    [
+        ({"method": "hgfi"}, "no method 'hgfi'"),
+        ({"hfgi_network": "networks.safetensors"}, "`hfgi_network` is of"),
+        ({"frame": "square"}, "no frame 'square'"),
+        ({"steps": -1}, "`steps` -1"),
+        ({"pti_steps": -1}, "`pti_steps` -1"),
+        ({"method": "hfgi", "frame": "whole"}, "one pass"),
+        ({"method": "hfgi", "steps": 100}, "one pass"),
+        ({"method": "hfgi", "pti_steps": 100}, "one pass"),
+    ],
+)
+def test_options_that_do_not_fit_an_inversion(wrong, text):
+    with pytest.raises(UsageError, match=text):
+        invert(ASTRONAUT, **wrong)

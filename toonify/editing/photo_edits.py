@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Literal
+from typing import Literal, get_args
 
 from torch import Tensor
 
@@ -16,8 +16,9 @@ from toonify.editing.photo_editor import PhotoEditor
 from toonify.engine import Photo, as_photo
 from toonify.errors import UsageError
 from toonify.inversion.fitting import FitSettings
-from toonify.inversion.hfgi import load_details
+from toonify.inversion.hfgi import check_method, load_details
 from toonify.inversion.reading import PhotoReader, load_face_model
+from toonify.utils.arguments import check_range
 from toonify.utils.progress import Progress, no_progress
 from toonify.utils.tensors import RGB
 
@@ -55,13 +56,14 @@ def edit(
         photo: (H, W, 3) uint8 RGB, a PIL image, or a file.
         direction: a name of `toonify edit --list`, "sefa-1" and on (Shen & Zhou, 2021), or
             "FILE" or "FILE:NAME" of directions.
-        strength: how far; -3 to 3 look natural. Named directions say their unit.
+        strength: how far, -20 to 20; -3 to 3 look natural. Named directions say their unit.
         mix: another photograph, whose `layers` are taken.
         layers: of w+ that move or are mixed, "0-5", "8-"; None for the direction's own, and for
             those of color and light when mixing.
         method: "flow" measures the edit on renderings fitted to the face in `steps`; "hfgi" on
             renderings that have the photograph's details (Wang et al., 2022).
         hfgi_network: of "hfgi"; None for the bundle's.
+        steps: of the fit to the face, 0 to 500; None for 15, and 0 with "hfgi".
         keep_background: keep what is behind the head, see `KeptBackground`; None for the
             directions that turn it.
         encoder: what reads the face: a file, registry name, or bundle.
@@ -70,7 +72,8 @@ def edit(
         (H, W, 3) uint8.
 
     Raises:
-        UsageError: neither a direction nor another photograph, or an unknown name.
+        UsageError: neither a direction nor another photograph, an unknown name, a number out of
+            range, or options of another method.
         InputError: an unreadable file, or no face. ModelError: networks that can't be loaded.
 
     Example:
@@ -79,6 +82,9 @@ def edit(
     """
     if direction is None and mix is None:
         raise UsageError("nothing is changed", hint="Name a `direction`, or a photo to `mix`.")
+    check_method(method, get_args(Method), hfgi_network)
+    check_range("strength", strength, -20, 20)
+    check_range("steps", steps, 0, 500)
     rgb = as_photo(photo)
     model = load_face_model(encoder, gradients=True, device=device, dtype=dtype)
     reader = PhotoReader(model, "face", offline=offline)

@@ -7,6 +7,8 @@ that the details come along. One pass, no optimisation.
 
 from __future__ import annotations
 
+import os
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Protocol
 
@@ -15,14 +17,23 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from toonify.checkpoints.hfgi import load_compact_hfgi, load_hfgi
-from toonify.errors import ModelError
+from toonify.errors import ModelError, UsageError
 from toonify.inversion.model import FaceModel
 from toonify.models.encoders.hfgi import SIZE
 from toonify.models.encoders.hfgi_compact import CompactInversion
+from toonify.names import unknown_name
 
 _HINT = (
     "Train some with `toonify train-encoder --task hfgi`, or give HFGI's own ckpt.pt as `encoder`."
 )
+
+
+def check_method(method: str, known: Sequence[str], network: str | os.PathLike[str] | None) -> None:
+    """Raise UsageError for a method that there isn't, or HFGI's network with another one."""
+    if method not in known:
+        raise unknown_name("method", method, known)
+    if network is not None and method != "hfgi":
+        raise UsageError('`hfgi_network` is of the `method` "hfgi"', hint="Leave it out.")
 
 
 class DetailModel(Protocol):

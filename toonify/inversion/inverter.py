@@ -5,17 +5,23 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
+from typing import Literal, get_args
 
+from toonify.errors import UsageError
 from toonify.inversion import optimize
 from toonify.inversion.frames import Framing
-from toonify.inversion.hfgi import DetailedFace, DetailModel, load_details
+from toonify.inversion.hfgi import DetailedFace, DetailModel, check_method, load_details
 from toonify.inversion.latents import Latents
 from toonify.inversion.reading import PhotoReader, load_face_model
 from toonify.metrics import lpips
 from toonify.models.base import Generator
+from toonify.names import unknown_name
+from toonify.utils.arguments import check_range
 from toonify.utils.progress import Progress, no_progress
 from toonify.utils.tensors import RGB, to_rgb, to_tensor
+
+STEPS = 500  # of the published schedule
+MOST_STEPS = 100_000
 
 Method = Literal["refine", "hfgi"]
 
@@ -48,7 +54,7 @@ def invert(
     frame: Framing | None = None,
     method: Method = "refine",
     hfgi_network: str | os.PathLike[str] | None = None,
-    steps: int = 500,
+    steps: int | None = None,
     pti_steps: int = 0,
     seed: int = 0,
     device: str = "auto",
@@ -69,10 +75,12 @@ def invert(
         frame: "whole" (the default of "refine"), "face" for 256 px around the eyes at training
             size (that of "hfgi"), or "aligned" for a photograph that is an aligned face.
         hfgi_network: of "hfgi"; None for the bundle's.
-        steps: that refine the encoder's answer; 0 for none. They need LPIPS's weights.
+        steps: that refine the encoder's answer; 0 for none, None for 500, and none with "hfgi".
+            They need LPIPS's weights.
         pti_steps: that tune a copy of the generator to the photograph.
 
     Raises:
+        UsageError: an unknown name, a number out of range, or options of another method.
         InputError: an unreadable file, or no face in it. ModelError: networks that can't be
             loaded, or that don't fit each other.
 
@@ -81,6 +89,19 @@ def invert(
         >>> found.latents.w_plus.shape, list(found.likeness)
         (torch.Size([1, 14, 512]), ['encoded'])
     """
+    check_method(method, get_args(Method), hfgi_network)
+    check_range("steps", steps, 0, MOST_STEPS)
+    check_range("pti_steps", pti_steps, 0, MOST_STEPS)
+    if frame is not None and frame not in get_args(Framing):
+        raise unknown_name("frame", frame, get_args(Framing))
+    if method == "hfgi":
+        if frame == "whole" or steps or pti_steps:
+            raise UsageError(
+                '"hfgi" inverts an aligned face in one pass',
+                hint="Leave `frame` whole, `steps` and `pti_steps` out.",
+            )
+        steps = 0
+    steps = STEPS if steps is None else steps
     model = load_face_model(
         encoder, generator, gradients=bool(steps) or bool(pti_steps), device=device, dtype=dtype
     )
