@@ -128,7 +128,7 @@ class HFGIData:
 
 
 def relit(batch: HFGIBatch, random: torch.Generator) -> HFGIBatch:
-    """Exposure, colours and contrast of other cameras, the same for photo and target."""
+    """Exposure, colors and contrast of other cameras, the same for photo and target."""
     count = len(batch.photos)
 
     def uniform(low: float, high: float, channels: int = 1) -> Tensor:
