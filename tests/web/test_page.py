@@ -4,6 +4,7 @@ import contextlib
 import io
 import json
 import re
+from types import SimpleNamespace
 
 import pytest
 from PIL import Image
@@ -85,6 +86,18 @@ def test_a_photo_is_drawn(page, studio):
     assert text == "Drawn as ink." and len(slider) == 2
     drawn = client.get(f"/gradio_api/file={download['value']['path']}").content
     assert Image.open(io.BytesIO(drawn)).mode == "RGBA"
+
+
+def test_what_is_drawn_into_the_picture_is_shown_as_a_whole(page, studio):
+    from toonify.web.page import Page
+
+    _, client = page
+    path = upload(client, "me.png", photo(format="PNG"))
+    for engine in ("cdsm", "styleganex"):
+        wish = Page._wish(SimpleNamespace(studio=studio), "mina", engine, 6, 1)
+        assert (wish.engine, wish.whole) == (engine, engine == "styleganex")
+    call(client, "_draw", file(path), None, "styleganex", 6, 1, False, False)
+    assert studio.drawn[0][1].engine is None, "a style has no engine to choose"
 
 
 def test_a_look_that_is_picked_is_drawn_where_there_is_a_photo(page, studio):

@@ -231,13 +231,15 @@ class Page:
     ) -> Wish:
         """What a browser says; Problem where it is something that no slider or box gives."""
         mine = self.studio.kind(look) == "character" and isinstance(engine, str)
+        # a part of the picture around an untilted head is no portrait: its edges are mirrored
+        frames = mine and engine == "styleganex"
         try:
             return Wish(
                 look=look,
                 engine=engine if mine else None,
                 level=int(level),
                 color=float(color),
-                whole=whole is True,
+                whole=whole is True or frames,
                 transparent=transparent is True,
             )
         except (TypeError, ValueError, OverflowError) as error:
