@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 JOBS ?= auto
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test fuzz lint format docs dist train-default clean
+.PHONY: help demo test fuzz lint format docs lock dist train-default clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -34,6 +34,11 @@ format: $(VENV)/.stamp-dev  ## apply the style
 
 docs: $(VENV)/.stamp-docs  ## build the guides and the API reference, into site/
 	$(BIN)/python -m mkdocs build --strict
+
+lock: $(VENV)/.stamp-dev  ## renew requirements-ci.txt, the hashed versions that public CI installs
+	$(BIN)/python -m pip install --quiet uv
+	$(BIN)/uv pip compile pyproject.toml --extra dev --python-version 3.11 --universal \
+		--generate-hashes --no-header --no-emit-index-url --quiet --upgrade -o requirements-ci.txt
 
 dist: $(VENV)/.stamp-dev  ## build the packages to publish, into dist/, and check them
 	$(BIN)/python -m pip install --quiet build twine
