@@ -50,11 +50,17 @@ def warped(
     """
     grid = F.affine_grid(_inverse(theta), list(images.shape), align_corners=False)
     mode = "nearest" if nearest else "bilinear"
-    return F.grid_sample(images, grid.to(images), mode, padding, align_corners=False)
+    return _sampled(images, grid, mode, padding)
 
 
 def unwarped(images: Tensor, theta: Tensor, size: int) -> Tensor:
     """The aligned faces (B, C, size, size) within frames, `theta` being face → frame."""
     shape = [len(images), images.shape[1], size, size]
     grid = F.affine_grid(theta.float(), shape, align_corners=False)
-    return F.grid_sample(images, grid.to(images), padding_mode="border", align_corners=False)
+    return _sampled(images, grid, "bilinear", "border")
+
+
+def _sampled(images: Tensor, grid: Tensor, mode: str, padding: str) -> Tensor:
+    """In float32: in half precision places are rounded to whole pixels."""
+    found = F.grid_sample(images.float(), grid.float(), mode, padding, align_corners=False)
+    return found.to(images.dtype)
