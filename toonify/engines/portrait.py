@@ -13,10 +13,10 @@ from toonify.engines.base import Drawing, Engine, Placed
 from toonify.faces import Alignment, Face, FaceDetector, get_detector
 from toonify.faces.alignment import aligned_face
 from toonify.faces.types import RGB, Points, f32
-from toonify.portrait.analysis import Analysis, similarity
+from toonify.portrait.analysis import Analysis
 from toonify.portrait.backgrounds import Background, fitted, resized
 from toonify.portrait.catalog import style_networks
-from toonify.portrait.engine import CROP_LOOSE, PortraitEngine, compose
+from toonify.portrait.engine import PortraitEngine, compose
 from toonify.portrait.memory import Memory
 
 Document = Literal["svg", "pdf"]
@@ -114,7 +114,7 @@ class StyleEngine(Engine):
 
     def region(self, rgb: RGB, face: Face) -> Alignment:
         """The upright portrait of a face, looser than FFHQ's crop."""
-        matrix = similarity(face, CROP_INPUT, CROP_LOOSE)
+        matrix = self.portraits.crop_matrix(rgb, face, size=CROP_INPUT)
         return Alignment(self.portraits.crop(rgb, face, size=CROP_INPUT), matrix, face)
 
     def encode(self, regions: Sequence[Alignment]) -> Points:

@@ -49,6 +49,9 @@ class Analysis:
     memory: Steady = NO_MEMORY
 
 
+MOST_SHIFT = 0.15  # of an FFHQ crop's side, that a portrait moves into its photograph
+
+
 def similarity(face: Face, size: int, loose: float) -> NDArray[np.float64]:
     """(2, 3): px of an upright crop around a face, `loose` FFHQ crops wide, -> photo px."""
     quad = ffhq_quad(face).astype(np.float64)
@@ -56,6 +59,28 @@ def similarity(face: Face, size: int, loose: float) -> NDArray[np.float64]:
     right, down = (quad[3] - quad[0]) * loose / size, (quad[1] - quad[0]) * loose / size
     origin = center - (right + down) * (size - 1) / 2
     return np.stack([right, down, origin], 1)
+
+
+def portrait_square(
+    face: Face, size: int, photo: tuple[int, int], *, loose: float
+) -> NDArray[np.float64]:
+    """(2, 3): px of a portrait around a face -> photo px, within the photograph where it can be.
+
+    Args:
+        photo: (height, width) of the photograph.
+        loose: side of the portrait in FFHQ crops, where there is room; at least one of them.
+    """
+    quad = ffhq_quad(face).astype(np.float64)
+    across, down = quad[3] - quad[0], quad[1] - quad[0]
+    side = float(np.hypot(*across))
+    reach = float(np.abs(across).sum()) / 2  # half of what an FFHQ crop takes of the photograph
+    loose = float(np.clip(min(photo) / (2 * reach), 1.0, loose))
+    room = np.array([photo[1], photo[0]], np.float64)
+    center, half = quad.mean(0), np.minimum(reach * loose, room / 2)
+    inside = np.clip(center, half, room - half)
+    center += np.clip(inside - center, -MOST_SHIFT * side, MOST_SHIFT * side)
+    right, below = across * loose / size, down * loose / size
+    return np.stack([right, below, center - (right + below) * (size - 1) / 2], 1)
 
 
 def sample(rgb: RGB, matrix: NDArray[np.float64], size: tuple[int, int]) -> RGB:
