@@ -15,7 +15,7 @@ import numpy as np
 import published
 import pytest
 import torch
-from safetensors.torch import save_file
+from safetensors.torch import save, save_file
 
 from toonify.bundle import Bundle
 from toonify.checkpoints import load_encoder, load_generator
@@ -93,6 +93,10 @@ def test_weights_of_other_kinds_are_refused(tmp_path: Path, dtype: torch.dtype) 
     tiny = MobileGenerator(resolution=32, channels=(4, 4, 4), w_dim=4)
     tensors = {name: value.clone() for name, value in tiny.state_dict().items()}
     tensors["conv1.bias"] = torch.zeros(4, dtype=dtype)
+    try:
+        save({"x": tensors["conv1.bias"]})
+    except KeyError:
+        pytest.skip(f"this safetensors writes no {dtype}")
     message = refused(load_generator, ours(tmp_path / "x.safetensors", tiny.config(), tensors))
     assert str(dtype).removeprefix("torch.") in message
 

@@ -48,7 +48,8 @@ class _ArrayUnpickler(pickle.Unpickler):
         if (module, name) not in self._ALLOWED:
             raise pickle.UnpicklingError(f"{module}.{name} is not a NumPy array")
         if name == "_reconstruct":
-            return np._core.multiarray._reconstruct  # type: ignore[attr-defined]
+            core = getattr(np, "_core", None) or np.core  # NumPy 2, and 1
+            return core.multiarray._reconstruct
         return getattr(np, name)
 
 
