@@ -96,7 +96,7 @@ OVER_INPUTS = {
         "bundle --generator x/g.safetensors --table x/t.safetensors -o x",
         "bundle --generator x/g.safetensors --table x/t.safetensors -o x/a.png",
     ],
-    ("export", "--output"): ["export -o x/a.png {bundle}", "export -o own --bundle own"],
+    ("export", "--output"): ["export -o x/a.png {bundle}", "export -o other/link.png {bundle}"],
     ("evaluate", "--output"): ["evaluate x -o x --aligned {bundle}"],
     ("benchmark", "--output"): [
         "benchmark x/a.png -o other/hard.png",

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from toonify import __version__
 from toonify.bundle import Bundle, bundle_defaults, model_files
-from toonify.errors import InputError, ModelError
+from toonify.errors import InputError, ModelError, UsageError
 from toonify.export.formats import SUFFIXES, Format, answering, check_format, converted
 from toonify.export.networks import CharacterNetwork, EncoderNetwork, GeneratorNetwork
 from toonify.names import choose_names
@@ -89,6 +89,8 @@ def export_bundle(
     """
     check_format(format)
     folder = Path(output)
+    if os.path.lexists(folder) and not folder.is_dir():
+        raise UsageError(f"{folder} is a file", hint="Give a folder as `output`.")
     loaded = Bundle.load(bundle)
     names = choose_names("character", characters, loaded.table.names) if characters else ()
     parts = _parts(loaded, names, networks, level, bundle)
