@@ -293,3 +293,21 @@ def test_failures_are_one_line_with_their_mend(run, faces, networks, arguments, 
     assert result.status == status and words in result.err
     assert len(result.err.splitlines()) == 1
     assert not (faces / "out").exists() and not Path("a.png").exists()
+
+
+def test_an_edited_photo_keeps_date_and_opacity(run, whole_bundle, tmp_path):
+    photo = Image.open(ASTRONAUT).convert("RGBA")
+    photo.putalpha(Image.new("L", photo.size, 128))
+    exif = Image.Exif()
+    exif[306] = "2026:11:26 19:00:00"
+    photo.save(tmp_path / "me.png", exif=exif)
+    edit = ["edit", tmp_path / "me.png", "--direction", "sefa-1", "--encoder", whole_bundle]
+    edit += ["--steps", 0]
+    assert run(*edit, "-o", tmp_path / "a.png").status == 0
+    with Image.open(tmp_path / "a.png") as edited:
+        assert edited.getexif()[306] == exif[306] and edited.getpixel((5, 5))[3] == 128
+    assert run(*edit, "-o", tmp_path / "b.png", "--strip").status == 0
+    with Image.open(tmp_path / "b.png") as edited:
+        assert 306 not in edited.getexif()
+    idle = run(*edit, "-o", tmp_path / "c.png", "--strip", "--range", "-1:1")
+    assert idle.status == 2 and "--strip" in idle.err

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
     from toonify.inversion.hfgi import DetailModel
     from toonify.inversion.latents import Latents
     from toonify.inversion.reading import PhotoReader
+    from toonify.media.images import Image
 
 EPILOG = examples(
     "toonify edit me.jpg -o smiling.jpg --direction smile --strength 2",
@@ -144,6 +146,10 @@ def edit(
             show_default="15, 0 with --method hfgi",
         ),
     ] = None,
+    drop_metadata: Annotated[
+        bool,
+        typer.Option("--strip", help="The picture says nothing of the photo: no date, no camera."),
+    ] = False,
 ) -> None:
     """Edit a face: move along a direction, mix styles, or render with another generator.
 
@@ -162,6 +168,7 @@ def edit(
         keeps_background,
     )
     from toonify.inversion.reading import PhotoReader
+    from toonify.media.images import read_image
 
     settings = settings_of(ctx)
     if list_:
@@ -214,6 +221,8 @@ def edit(
             )
     onto_photo = place is Place.photo and source is not None
     check_edit_method(ctx, method, hfgi_network, onto_photo=onto_photo)
+    if not onto_photo or span is not None or attribute_strip:
+        refuse_given(ctx, "is of one edited photo", "drop_metadata")
     if attribute_strip and place is not Place.photo:
         raise UsageError("--attribute-strip edits a photo", hint="Leave --frame out.")
     photo_given = any(p is not None and p.suffix != ".safetensors" for p in (source, mix))
@@ -285,7 +294,10 @@ def edit(
         )
         if len(pictures) > 1:
             pictures = [_small(picture) for picture in pictures]
-    _write(output, pictures)
+    photo = read_image(source) if onto_photo and len(pictures) == 1 else None
+    if photo is not None and drop_metadata:
+        photo = replace(photo, metadata=photo.metadata.stripped())
+    _write(output, pictures, photo)
     record = {"source": str(source), "output": str(output), "pictures": len(pictures)}
     settings.result(record | {"strengths": strengths}, f"{source} -> {output}")
 
@@ -388,14 +400,23 @@ def _pictures(
     return pictures
 
 
-def _write(output: Path, pictures: list[Any]) -> None:
+def _write(output: Path, pictures: list[Any], photo: Image | None = None) -> None:
+    """Write one picture, a strip or an animation.
+
+    Args:
+        photo: what the one picture is an edit of, whose opacity and metadata it keeps.
+    """
     from toonify.editing.edits import strip, write_animation
     from toonify.media.images import write_image
 
     if output.suffix.lower() == ".gif":
         write_animation(output, pictures)
+    elif len(pictures) > 1:
+        write_image(output, strip(pictures))
+    elif photo is None:
+        write_image(output, pictures[0])
     else:
-        write_image(output, pictures[0] if len(pictures) == 1 else strip(pictures))
+        write_image(output, pictures[0], alpha=photo.alpha, metadata=photo.metadata)
 
 
 def _fitting(latents: Latents, num_ws: int) -> Latents:
