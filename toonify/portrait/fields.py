@@ -167,13 +167,13 @@ class Streamlines:
     def average(self, field: Field) -> Field:
         """`field` (H, W) or (H, W, C <= 4) averaged along the lines."""
         for maps in self._maps.values():
-            total = field
+            total = f32(field * np.float32(2))  # nearer samples count more, as under a Gaussian
             for first, second in maps:
                 sample = cv2.remap(
                     field, first, second, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE
                 )
                 total = f32(cv2.add(total, sample))
-            field = f32(total * np.float32(1 / (1 + len(maps))))
+            field = f32(total * np.float32(1 / (2 + len(maps))))
         return field
 
 
