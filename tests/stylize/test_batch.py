@@ -307,7 +307,7 @@ def test_names_by_a_pattern(engine, tmp_path):
     photo(tmp_path / "in/b.jpg")
     batch = Batch(engine, Options(characters=("mina",), name=NameTemplate("{character}{ext}")))
     with pytest.raises(UsageError, match="would both become"):
-        batch.check(plan([str(tmp_path / "in")], str(tmp_path / "out2")))
+        batch.targets.check_all(plan([str(tmp_path / "in")], str(tmp_path / "out2")))
 
 
 def test_memory_is_bounded_by_megapixels(engine, tmp_path, monkeypatch):

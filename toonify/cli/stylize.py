@@ -277,6 +277,7 @@ def run(ctx: typer.Context, asked: Asked) -> None:
     jobs = photos_of(asked, plan)
     check_written(asked, plan, jobs)
     reads = _reads(asked, jobs)
+    together = _together(settings, asked, plan)
     names, drawing, recipe = _engine(ctx, settings, asked, plan)
     if asked.to_stdout and len(names) > 1:
         raise UsageError("stdout takes one drawing", hint="Give -o FOLDER for several.")
@@ -296,13 +297,13 @@ def run(ctx: typer.Context, asked: Asked) -> None:
         format=plan.kind,
         strip=asked.strip,
         quality=asked.quality,
-        batch_size=_together(settings, asked, plan),
+        batch_size=together,
         name=name_template(asked.name),
         fail_fast=asked.fail_fast,
         max_failures=asked.max_failures,
     )
     batch = Batch(drawing, options, inputs=reads, sheet_rows=asked.sheet is not None)
-    batch.check(jobs)
+    batch.targets.check_all(jobs)
     with ExitStack() as stack:
         if asked.cluster is not None:
             drawn = _on_cluster(stack, asked, jobs, batch, options, recipe)
@@ -404,9 +405,11 @@ def _engine(
 
 def _together(settings: Settings, asked: Asked, plan: Plan) -> int:
     """How many faces are drawn together; styles are drawn, and written, one by one."""
-    tuned = bool(asked.character) or not plan.styles or asked.batch_size != "auto"
-    given = batch_size_of(asked.batch_size, settings, asked.bundle) if tuned else 1
-    return 1 if plan.whole or asked.cluster is not None else given
+    people = bool(asked.character) or not plan.styles
+    if asked.cluster is not None or (asked.batch_size == "auto" and not people):
+        return 1
+    given = batch_size_of(asked.batch_size, settings, asked.bundle)
+    return 1 if plan.whole else given
 
 
 def _on_cluster(
@@ -432,7 +435,7 @@ def _on_cluster(
         folder=os.getcwd(),
     )
     pool = stack.enter_context(RayPool(asked.cluster, PhotoWorker, orders, workers=asked.workers))
-    return draw_on(pool, jobs, chunk=CHUNK, given_up=given_up, fresh=batch.is_fresh)
+    return draw_on(pool, jobs, chunk=CHUNK, given_up=given_up, fresh=batch.targets.is_fresh)
 
 
 def _told(

@@ -129,3 +129,8 @@ class Result:
     def entry(self) -> dict[str, Any]:
         """Its line in a manifest, where what an earlier run drew is as good as drawn now."""
         return self.record() | ({"status": "ok"} if self.status == "skipped" else {})
+
+
+def is_rule(name: str) -> bool:
+    """Whether what stands for a character casts one per person."""
+    return "=" in name

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from toonify.engines.base import Engine
+from toonify.stylize.options import is_rule
 
 if TYPE_CHECKING:
     from toonify.engines.portrait import StyleEngine
@@ -39,12 +40,12 @@ class EngineRecipe:
             UsageError: options out of range, or neither styles nor characters are drawn.
             ModelError: the bundle can't be loaded, or has no networks for this engine.
         """
-        people = None if self.people is None else self.make_people()
+        people = None if self.people is None else self._people(self.people)
         if self.style_options is None:
             if people is None:
                 raise ValueError("a recipe draws styles, characters or both")
             return people
-        styles = self.make_styles(people)
+        styles = self._styles(people)
         if people is None:
             return styles
         from toonify.engines.combined import CombinedEngine
@@ -58,15 +59,14 @@ class EngineRecipe:
 
         return engine.people if isinstance(engine, CombinedEngine) else engine
 
-    def make_people(self) -> Engine:
-        """What draws characters; see `make`."""
+    def _people(self, name: str) -> Engine:
+        """What draws characters."""
         from toonify.engines.registry import load_engine
 
-        assert self.people is not None
-        return load_engine(self.people, self.bundle, **self.people_options)
+        return load_engine(name, self.bundle, **self.people_options)
 
-    def make_styles(self, people: Engine | None = None) -> StyleEngine:
-        """What draws styles, with the detector of `people` where that is given; see `make`."""
+    def _styles(self, people: Engine | None) -> StyleEngine:
+        """What draws styles, with the detector of `people` where there is one."""
         from toonify.engines.portrait import StyleEngine
 
         detector = None if people is None else people.detector
@@ -75,8 +75,6 @@ class EngineRecipe:
 
 def drawing_identity(engine: Engine, name: str) -> Any:
     """What drawings under a name, or by rules that cast a character per person, depend on."""
-    from toonify.stylize.batch import is_rule
-
     if not is_rule(name):
         return engine.identity(name)
     people = EngineRecipe.people_of(engine)
