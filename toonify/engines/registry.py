@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import importlib
 import os
-from dataclasses import dataclass
 from typing import Any
 
 from toonify.bundle import preferred_engine
@@ -12,46 +11,12 @@ from toonify.engines.base import Engine
 from toonify.names import unknown_name
 from toonify.portrait.catalog import bundle_styles
 
-
-@dataclass(frozen=True)
-class EngineInfo:
-    """What is known of an engine without importing it.
-
-    Attributes:
-        home: "module:class"; the class has `from_bundle(bundle, **options)`.
-        about: one line for help.
-        finds_faces: it draws people; otherwise whole pictures, whatever they show.
-    """
-
-    home: str
-    about: str
-    finds_faces: bool = True
-
-    def load(self, bundle: str | os.PathLike[str], **options: Any) -> Engine:
-        """Import the class and make the engine."""
-        module, _, name = self.home.partition(":")
-        kind = getattr(importlib.import_module(module), name)
-        engine: Engine = kind.from_bundle(bundle, **options)
-        return engine
-
-
-_TRANSFER = "toonify.engines.style_transfer"
-ENGINES: dict[str, EngineInfo] = {
-    "portrait": EngineInfo(
-        "toonify.engines.portrait:StyleEngine", "styles that keep the person, by program"
-    ),
-    "cdsm": EngineInfo(
-        "toonify.engines.cdsm:CdsmEngine", "characters, by style mixing on each face's crop"
-    ),
-    "styleganex": EngineInfo(
-        "toonify.engines.styleganex:StyleGANEXEngine", "characters, drawn into the whole frame"
-    ),
-    "adain": EngineInfo(
-        f"{_TRANSFER}:AdaINEngine", "in the manner of any picture", finds_faces=False
-    ),
-    "wct2": EngineInfo(
-        f"{_TRANSFER}:WCT2Engine", "the colors and light of any photo", finds_faces=False
-    ),
+ENGINES = {  # name → "module:class"; the class has `from_bundle(bundle, **options)`
+    "portrait": "toonify.engines.portrait:StyleEngine",
+    "cdsm": "toonify.engines.cdsm:CdsmEngine",
+    "styleganex": "toonify.engines.styleganex:StyleGANEXEngine",
+    "adain": "toonify.engines.style_transfer:AdaINEngine",
+    "wct2": "toonify.engines.style_transfer:WCT2Engine",
 }
 
 
@@ -96,4 +61,6 @@ def load_engine(
     """
     if name not in ENGINES:
         raise unknown_name("engine", name, list(ENGINES))
-    return ENGINES[name].load(bundle, **options)
+    module, _, kind = ENGINES[name].partition(":")
+    engine: Engine = getattr(importlib.import_module(module), kind).from_bundle(bundle, **options)
+    return engine
