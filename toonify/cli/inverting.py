@@ -10,11 +10,10 @@ import typer
 
 from toonify.cli.common import Settings
 from toonify.errors import InputError
+from toonify.inversion import FACE_GENERATOR
 
 if TYPE_CHECKING:
     from toonify.inversion.model import FaceModel
-
-FACE_GENERATOR = "ffhq-mobile"  # for bundles without a generator of faces
 
 
 class Framing(StrEnum):

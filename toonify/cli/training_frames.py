@@ -8,23 +8,21 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from toonify.cli.common import Settings, complain
+from toonify.cli.common import Settings
 from toonify.cli.live import training_display
 from toonify.cli.training_drawings import drawn_faces
-from toonify.errors import ModelError, UsageError
+from toonify.errors import UsageError
 from toonify.utils.links import real_path
 
 if TYPE_CHECKING:
     import torch
     from torch import Tensor
 
-    from toonify.metrics.lpips import PerceptualLoss
     from toonify.models.encoders.styleganex import StyleGANEXEncoder
     from toonify.models.generators.stylegan2 import StyleGAN2Layers
-    from toonify.models.identity import Identity
     from toonify.training.encoders.data import EncoderData
     from toonify.training.styleganex.batch import FrameSource
-    from toonify.training.styleganex.tasks import FrameWeights, Task
+    from toonify.training.styleganex.tasks import Task
 
     FaceData = Callable[[StyleGAN2Layers], EncoderData]
 
@@ -145,6 +143,7 @@ def train(
     from toonify.models.generators.stylegan2 import StyleGAN2Layers
     from toonify.training.core.report import reporting
     from toonify.training.core.runs import RunFolder
+    from toonify.training.encoders.faces import load_judges
     from toonify.training.styleganex.batch import FrameConfig
     from toonify.training.styleganex.compose import CROP
     from toonify.training.styleganex.tasks import TASKS, new_frame_encoder
@@ -187,7 +186,14 @@ def train(
     chosen = {name: value for name, value in options.weights.items() if value is not None}
     weights = replace(task.weights, **chosen)
     precision = training_dtype(settings.dtype, device)
-    perceptual, identity, weights = _judges(weights, network.w_avg.device, precision)
+    perceptual, identity = load_judges(
+        network.w_avg.device,
+        precision,
+        trunk="vgg" if weights.lpips else None,
+        identity=bool(weights.identity),
+    )
+    if identity is None:
+        weights = replace(weights, identity=0.0)
     batch = options.batch_size or 4
     config = FrameConfig(
         steps=max(1, round(options.kimg * 1000 / batch)),
@@ -264,25 +270,6 @@ def _loaded(
             f"{start} is no encoder of this generator for {task.name}", hint="Leave --start out."
         )
     return encoder
-
-
-def _judges(
-    weights: FrameWeights, device: torch.device, dtype: torch.dtype
-) -> tuple[PerceptualLoss | None, Identity | None, FrameWeights]:
-    """The losses' networks; without the face descriptor its term is left out."""
-    from toonify.checkpoints import load_identity
-    from toonify.metrics.lpips import PerceptualLoss
-
-    perceptual, identity = None, None
-    if weights.lpips:
-        perceptual = PerceptualLoss("vgg", dtype=dtype).to(device)
-    if weights.identity:
-        try:
-            identity = load_identity(device=device, dtype=dtype)
-        except ModelError as error:
-            complain(f"the identity term is left out: {error}")
-            weights = replace(weights, identity=0.0)
-    return perceptual, identity, weights
 
 
 def _source(

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from toonify.bundle import model_files
 from toonify.cli.common import Settings, complain, note_others
 from toonify.cli.live import training_display
-from toonify.errors import ModelError, UsageError
+from toonify.errors import UsageError
 from toonify.utils.links import real_path
 from toonify.utils.outputs import InputFiles, check_run_folder
 
@@ -56,12 +56,11 @@ def train_hfgi(settings: Settings, options: HFGIOptions) -> None:
     """Train and tell."""
     import torch
 
-    from toonify.checkpoints import load_identity
     from toonify.checkpoints.hfgi import save_compact_hfgi
-    from toonify.metrics.lpips import PerceptualLoss
     from toonify.training.core.loop import run_trainer
     from toonify.training.core.report import reporting
     from toonify.training.core.runs import RunFolder
+    from toonify.training.encoders.faces import load_judges
     from toonify.training.hfgi.step import HFGIConfig, HFGITrainer, HFGIWeights
 
     _check(options)
@@ -76,14 +75,12 @@ def train_hfgi(settings: Settings, options: HFGIOptions) -> None:
     weights = HFGIWeights(**{k: v for k, v in options.weights.items() if v is not None})
     device = model.generator.w_avg.device
     precision = torch.bfloat16 if options.bfloat16 else torch.float32
-    perceptual, identity = None, None
-    if weights.lpips:
-        perceptual = PerceptualLoss("alex", dtype=precision).to(device)
-    if weights.identity:
-        try:
-            identity = load_identity(device=device, dtype=precision)
-        except ModelError as error:
-            complain(f"the identity term is left out: {error}")
+    perceptual, identity = load_judges(
+        device,
+        precision,
+        trunk="alex" if weights.lpips else None,
+        identity=bool(weights.identity),
+    )
     config = HFGIConfig(
         steps=max(1, round(options.kimg * 1000 / options.batch_size)),
         batch_size=options.batch_size,
@@ -132,11 +129,6 @@ def _check(options: HFGIOptions) -> None:
     """UsageError for options that don't go together."""
     if options.codes_by is None:
         raise UsageError("whose w+ is rendered?", hint="Add --codes-by ENCODER, default say.")
-    if options.photos is None and (options.aligned or options.photo_share):
-        flag = "--aligned" if options.aligned else "--photo-share"
-        raise UsageError(f"{flag} needs photographs", hint="Name their folder with --photos.")
-    if options.pairs is None and options.pair_count is not None:
-        raise UsageError("--pair-count is of --pairs", hint="Name their folder with --pairs.")
     if options.pairs is None and options.photos is None:
         raise UsageError(
             "there is nothing to learn from",

@@ -17,6 +17,7 @@ from toonify.errors import ModelError, UsageError
 from toonify.inversion.latents import fit_codes
 from toonify.metrics import lpips
 from toonify.models.base import Generator
+from toonify.models.identity import Identity
 from toonify.training.data.latent_samples import PairSet, sample_pairs
 from toonify.training.data.photos import load_photos
 from toonify.training.encoders.data import EncoderData, FreshPairs, Pairs, StoredPairs
@@ -26,18 +27,42 @@ from toonify.utils.progress import Progress, no_progress
 log = logging.getLogger(__name__)
 
 
+def load_judges(
+    device: torch.device, dtype: torch.dtype, *, trunk: lpips.Net | None, identity: bool
+) -> tuple[lpips.PerceptualLoss | None, Identity | None]:
+    """The networks that losses compare pictures by.
+
+    Args:
+        trunk: of LPIPS; None leaves it out.
+        identity: the face descriptor too; where its weights aren't there it is left out, with a
+            word in the log.
+
+    Raises:
+        ModelError: LPIPS's weights are not there.
+    """
+    perceptual = None
+    if trunk is not None:
+        perceptual = lpips.PerceptualLoss(trunk, dtype=dtype).to(device)
+    if not identity:
+        return perceptual, None
+    try:
+        return perceptual, load_identity(device=device, dtype=dtype)
+    except ModelError as error:
+        log.warning("the identity term is left out: %s", error)
+        return perceptual, None
+
+
 def encoder_loss(generator: Generator, weights: EncoderWeights, bfloat16: bool) -> EncoderLoss:
-    """The losses' networks; without the face descriptor its term is left out."""
-    device, dtype = generator.w_avg.device, torch.bfloat16 if bfloat16 else torch.float32
-    perceptual, descriptor = None, None
-    if weights.lpips:
-        perceptual = lpips.PerceptualLoss("alex", dtype=dtype).to(device)
-    if weights.identity:
-        try:
-            descriptor = load_identity(device=device, dtype=dtype)
-        except ModelError as error:
-            log.warning("the identity term is left out: %s", error)
-            weights = dataclasses.replace(weights, identity=0.0)
+    """The losses with their networks; without the face descriptor its term is left out."""
+    dtype = torch.bfloat16 if bfloat16 else torch.float32
+    perceptual, descriptor = load_judges(
+        generator.w_avg.device,
+        dtype,
+        trunk="alex" if weights.lpips else None,
+        identity=bool(weights.identity),
+    )
+    if descriptor is None:
+        weights = dataclasses.replace(weights, identity=0.0)
     return EncoderLoss(
         generator, weights, perceptual=perceptual, identity=descriptor, bfloat16=bfloat16
     )
