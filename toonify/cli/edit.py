@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from toonify.inversion.latents import Latents
     from toonify.inversion.reading import PhotoReader
     from toonify.media.images import Image
+    from toonify.utils.tensors import RGB
 
 EPILOG = examples(
     "toonify edit me.jpg -o smiling.jpg --direction smile --strength 2",
@@ -258,6 +259,7 @@ def edit(
         raise UsageError("--range needs a direction", hint="Add --direction smile, say.")
     assert source is not None
     chosen = layer_range(layers, num_ws, MIX_LAYERS)
+    photo: Image | None = None
     if place is not Place.photo:
         latents = _fitting(photos.latents(source), num_ws)
         if mix is not None:
@@ -272,7 +274,11 @@ def edit(
             details = load_details(model, encoder, hfgi_network)
         if steps is None:
             steps = FIT_STEPS if details is None else 0
-        editor = _editor(settings, photos, source, named, steps, details)
+        photo = read_image(source)
+        try:
+            editor = _editor(settings, photos, photo.flat, named, steps, details)
+        except InputError as error:
+            raise InputError(f"{source}: {error}") from error
         if attribute_strip:
             _write(output, [_attribute_sheet(settings, editor, named)])
             record = {"source": str(source), "output": str(output), "pictures": 1}
@@ -294,10 +300,9 @@ def edit(
         )
         if len(pictures) > 1:
             pictures = [_small(picture) for picture in pictures]
-    photo = read_image(source) if onto_photo and len(pictures) == 1 else None
     if photo is not None and drop_metadata:
         photo = replace(photo, metadata=photo.metadata.stripped())
-    _write(output, pictures, photo)
+    _write(output, pictures, photo if len(pictures) == 1 else None)
     record = {"source": str(source), "output": str(output), "pictures": len(pictures)}
     settings.result(record | {"strengths": strengths}, f"{source} -> {output}")
 
@@ -316,31 +321,25 @@ def _print_names(settings: Settings) -> None:
 def _editor(
     settings: Settings,
     photos: PhotoReader,
-    source: Path,
+    rgb: RGB,
     named: NamedDirections | None,
     steps: int,
     details: DetailModel | None,
 ) -> PhotoEditor:
-    """The photo read and its face fitted."""
+    """A photo's face, fitted."""
     from toonify.editing.photo_editor import PhotoEditor
     from toonify.inversion.fitting import FitSettings
-    from toonify.media.images import read_image
 
-    rgb = read_image(source).flat
-    fit = FitSettings(steps=steps)
-    try:
-        with settings.progress("reading the face") as bar:
-            return PhotoEditor(
-                photos.model,
-                rgb,
-                photos.detector,
-                directions=named,
-                fit=fit,
-                details=details,
-                progress=bar,
-            )
-    except InputError as error:
-        raise InputError(f"{source}: {error}") from error
+    with settings.progress("reading the face") as bar:
+        return PhotoEditor(
+            photos.model,
+            rgb,
+            photos.detector,
+            directions=named,
+            fit=FitSettings(steps=steps),
+            details=details,
+            progress=bar,
+        )
 
 
 def _attribute_sheet(settings: Settings, editor: PhotoEditor, named: NamedDirections | None) -> Any:

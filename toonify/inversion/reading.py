@@ -12,6 +12,7 @@ from toonify.checkpoints import load_encoder, load_generator, load_networks
 from toonify.device import pick_device, pick_dtype
 from toonify.errors import InputError, ModelError
 from toonify.faces import FaceDetector, align, get_detector
+from toonify.inversion import FACE_GENERATOR
 from toonify.inversion.frames import AlignedInput, Framing, prepare_input
 from toonify.inversion.latents import Latents, fit_codes
 from toonify.inversion.model import FaceModel
@@ -21,8 +22,6 @@ from toonify.models.encoders.psp import INPUT_SIZE
 from toonify.models.encoders.styleganex import StyleGANEXEncoder
 from toonify.models.generators.stylegan2 import StyleGAN2Layers
 from toonify.utils.tensors import to_tensor
-
-FACE_GENERATOR = "ffhq-mobile"  # for bundles without a generator of faces
 
 
 def load_face_model(
