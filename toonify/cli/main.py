@@ -194,9 +194,9 @@ def _run(argv: Sequence[str], *, debug: bool) -> int:
         status = _usage(error, debug)
     except MemoryError:
         status = _fail("out of memory", 1, debug)
-    except OSError as error:
-        status = _fail(_system_says(error), 1, debug)
     except Exception as error:
+        if isinstance(error, OSError) and error.errno is not None:
+            return _fail(_system_says(error), 1, debug)
         detail = f"{type(error).__name__}: {error}"
         hint = "" if debug else " This is a bug in toonify; --debug shows where."
         status = _fail(f"{detail.rstrip('.')}.{hint}", 1, debug)
@@ -205,7 +205,7 @@ def _run(argv: Sequence[str], *, debug: bool) -> int:
 
 def _system_says(error: OSError) -> str:
     """A refusal of the operating system that no command has put into words of its own."""
-    reason = error.strerror or str(error) or type(error).__name__
+    reason = error.strerror or str(error)
     names = [os.fsdecode(name) for name in (error.filename, error.filename2) if name is not None]
     shown = " and ".join(name if len(name) <= 200 else f"{name[:200]}…" for name in names)
     return f"{shown}: {reason}" if shown else reason

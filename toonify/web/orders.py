@@ -171,7 +171,7 @@ class Line:
                 if self._orders and self._orders[0] is order:
                     self._orders.popleft()
             if order.state == "failed":
-                log.info("an order failed: %s", order.error, exc_info=order.error)
+                log.debug("an order failed: %s", order.error, exc_info=order.error)
 
     def close(self) -> None:
         """Cancel everything and end the thread."""
