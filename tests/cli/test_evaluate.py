@@ -279,3 +279,10 @@ def test_as_a_function_it_writes_nothing_unasked(bundle, photos, tmp_path, measu
     ]  # fmt: skip
     with pytest.raises(ValueError, match="nobody"):
         evaluate(photos, bundles=[bundle], characters=["nobody"])
+
+
+def test_what_can_not_be_evaluated(bundle, photos):
+    with pytest.raises(ValueError, match="limit"):
+        evaluate(photos, bundles=[bundle], limit=-2)
+    with pytest.raises(ValueError, match="'inc'"):
+        evaluate(photos, styles="inc")

@@ -30,6 +30,7 @@ from toonify.names import choose_names
 from toonify.portrait.catalog import bundle_styles
 from toonify.portrait.engine import PortraitEngine
 from toonify.stylize.jobs import plan
+from toonify.utils.arguments import check_range
 from toonify.utils.links import real_path
 from toonify.utils.outputs import InputFiles, check_output
 from toonify.utils.progress import Progress, no_progress
@@ -70,8 +71,8 @@ def evaluate(
     *,
     bundles: Sequence[PathLike] = ("default",),
     drawings: Sequence[PathLike] = (),
-    styles: Sequence[str] = (),
-    characters: Sequence[str] = (),
+    styles: str | Sequence[str] = (),
+    characters: str | Sequence[str] = (),
     limit: int | None = None,
     level: int = 6,
     aligned: bool = False,
@@ -115,6 +116,8 @@ def evaluate(
         >>> (bundle,) = found.report["bundles"]
         >>> bundle["overall"].keys()
     """
+    check_range("limit", limit, 1, float("inf"))
+    styles, characters = ([x] if isinstance(x, str) else x for x in (styles, characters))
     given = [photos] if isinstance(photos, (str, os.PathLike)) else list(photos)
     names = [os.fspath(bundle) for bundle in bundles]
     folders = [Path(folder) for folder in drawings]
