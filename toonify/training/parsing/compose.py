@@ -50,8 +50,12 @@ class Layer:
     labels: Labels
 
 
-def compose(faces: LabeledFaces, rng: np.random.Generator) -> Sample:
-    """One random picture."""
+def compose(faces: LabeledFaces, rng: np.random.Generator, *, camera: bool = True) -> Sample:
+    """One random picture.
+
+    Args:
+        camera: what a poor camera does to it is done; False leaves it as the scene was.
+    """
     number = faces.pick(rng)
     face = faces[number]
     rgb, labels = face.rgb, face.labels.copy()
@@ -104,8 +108,11 @@ def compose(faces: LabeledFaces, rng: np.random.Generator) -> Sample:
     if rng.random() < 0.5:
         picture, result = picture[:, ::-1], result[:, ::-1]
     picture = relight(np.ascontiguousarray(picture), rng)
-    out = damage(np.clip(picture, 0, 255), rng)
     result = np.ascontiguousarray(result)
+    if not camera:
+        whole = np.clip(np.rint(picture), 0, 255).astype(np.uint8)
+        return Sample(whole, result, attributes)
+    out = damage(np.clip(picture, 0, 255), rng)
     if rng.random() < 0.2:
         _cut_off(out, result, rng)
     return Sample(out, result, attributes)
