@@ -109,9 +109,10 @@ def measure_photo(engine: Toonifier, photo: Path, character: str, *, runs: int) 
 def measure_portrait(bundle: str, photo: Path, *, runs: int) -> Iterator[Timing]:
     """The portrait program's steps; nothing where the bundle offers no styles."""
     from toonify.media.images import read_image
-    from toonify.portrait.engine import PortraitEngine, bundle_styles
+    from toonify.portrait.catalog import program_styles
+    from toonify.portrait.engine import PortraitEngine
 
-    if not bundle_styles(bundle):
+    if not program_styles(bundle):
         return
     engine = PortraitEngine.from_bundle(bundle)
     rgb = read_image(photo).rgb

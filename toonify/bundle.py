@@ -32,6 +32,7 @@ INVERSION = ("inversion_generator", "inversion_encoder")  # faces, and what find
 # The small networks that the portrait styles are drawn from
 PORTRAIT = ("face_mesh", "iris", "person_matte", "parsing")
 HFGI = "hfgi"  # keeps photographs' details in what the inversion generator renders
+UNET = "unet_"  # and a style: the network that draws it
 EXTRAS = FRAMES + INVERSION
 
 
@@ -295,7 +296,7 @@ def write_manifest(
     Args:
         about: top-level entries (name, description, license, defaults, …).
         files: part → {"file", "license", "source", …}; generator, encoder, characters, and any of
-            `EXTRAS`, and `HFGI`.
+            `EXTRAS`, `HFGI`, and `UNET` with a style's name.
     """
     listed = {
         part: {**entry, "sha256": file_sha256(folder / entry["file"])}
@@ -347,7 +348,8 @@ def write_bundle(
     Args:
         encoder: a checkpoint, or the name or folder of a bundle.
         licence: of the parts, for the manifest.
-        extras: part → checkpoint, of `EXTRAS`, and of `HFGI` beside `INVERSION`.
+        extras: part → checkpoint, of `EXTRAS`, of `HFGI` beside `INVERSION`, and of `UNET` with a
+            style's name.
 
     Returns:
         the characters' names.
@@ -366,6 +368,7 @@ def write_bundle(
         save_generator,
     )
     from toonify.checkpoints.hfgi import load_compact_hfgi, save_compact_hfgi
+    from toonify.checkpoints.translators import load_unet, save_unet
     from toonify.lut import CharacterTable
 
     extras = extras or {}
@@ -391,6 +394,8 @@ def write_bundle(
                     networks = load_compact_hfgi(path)
                     networks.check(load_generator(extras[INVERSION[0]]))
                     save_compact_hfgi(networks, target, dtype=torch.float16)
+                elif part.startswith(UNET):
+                    save_unet(load_unet(path), target, dtype=torch.int8)
                 elif part.endswith("generator"):
                     save_generator(load_generator(path), target, dtype=torch.float16)
                 else:

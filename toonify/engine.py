@@ -19,6 +19,7 @@ from toonify.lut import CharacterTable
 from toonify.models.base import Encoder, Generator
 from toonify.portrait import PortraitEngine, bundle_styles
 from toonify.portrait.backgrounds import Background
+from toonify.portrait.catalog import is_style_file, program_styles, style_name
 
 Photo = np.ndarray | PILImage | str | os.PathLike[str]
 
@@ -247,7 +248,8 @@ class Toonifier:
         Args:
             image: (H, W, 3) uint8 RGB, a PIL image or a file's path, or a list of them.
             character: a name of `characters`.
-            style: a name of `styles`; the first one where no character is named.
+            style: a name of `styles`, or a network's file (`toonify finetune --objective
+                pix2pix`); the first one where no character is named.
             level: m of cross-domain style mixing, 0 (all character) to num_ws (all photo).
             trgb: replace the tRGB styles by the character's.
             color: how far they are replaced, 0 to 1. All three: None for the bundle's own.
@@ -272,8 +274,7 @@ class Toonifier:
             raise UsageError("a drawing has a character or a style", hint="Name one of them.")
         photos = [as_photo(photo) for photo in (image if isinstance(image, list) else [image])]
         if character is None:
-            engine = self.portraits
-            drawings = [engine.stylize(photo, style, background=background) for photo in photos]
+            drawings = [self._in_style(photo, style, background) for photo in photos]
             return drawings if isinstance(image, list) else drawings[0]
         own = self._defaults
         options = {
@@ -296,6 +297,26 @@ class Toonifier:
                 whole = self._engine.paste_all(photo, row, crops_drawn) if paste else crops_drawn[0]
                 results.append(np.asarray(whole))
         return results if isinstance(image, list) else results[0]
+
+    def _in_style(self, photo: np.ndarray, style: str | None, background: Background) -> np.ndarray:
+        """A photograph drawn by the program, or by the network of a style that it doesn't draw."""
+        if style is None or not (is_style_file(style) or style in self._network_styles()):
+            return self.portraits.stylize(photo, style, background=background)
+        from toonify.engines.unet import UNetEngine
+
+        networks = UNetEngine.from_bundle(
+            self._bundle or "default",
+            style,
+            detector=self.detector,
+            background=background,
+            device=str(self.device),
+        )
+        (drawn,) = networks.draw_image(photo, [style_name(style)])
+        return np.asarray(drawn)
+
+    def _network_styles(self) -> set[str]:
+        """Styles that only networks draw."""
+        return set(self.styles) - set(() if self._bundle is None else program_styles(self._bundle))
 
     def faces_of(self, photo: np.ndarray, *, largest: bool = False) -> list[Alignment]:
         """FFHQ crops of all faces of a photograph, or of the largest one.

@@ -40,6 +40,14 @@ def bundle(
         Path | None,
         typer.Option(help="What keeps details in inversions, of `train-encoder --task hfgi`."),
     ] = None,
+    style_network: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NAME=FILE",
+            help="A style and the network that draws it, of `finetune --objective pix2pix`; repeat"
+            " it for several.",
+        ),
+    ] = None,
     license: Annotated[
         str, typer.Option("--licence", "--license", help="Licence to note in the manifest.")
     ] = "unknown",
@@ -54,7 +62,7 @@ def bundle(
         raise UsageError(f"{output} is a link that leads nowhere", hint="Choose another -o.")
     if output.exists() and any(output.iterdir() if output.is_dir() else [output]):
         raise UsageError(f"{output} exists already", hint="Choose another -o.")
-    given = {
+    given: dict[str, Path | None] = {
         "frame_generator": frame_generator,
         "frame_encoder": frame_encoder,
         "inversion_generator": inversion_generator,
@@ -70,6 +78,7 @@ def bundle(
         raise UsageError(
             "--hfgi is of one inversion generator", hint="Give --inversion-generator too."
         )
+    given |= _style_networks(style_network or [])
     names = write_bundle(
         output,
         generator=generator,
@@ -80,3 +89,21 @@ def bundle(
     )
     record = {"path": str(output), "characters": list(names)}
     settings_of(ctx).result(record, f"{output}: {', '.join(names)}")
+
+
+def _style_networks(entries: list[str]) -> dict[str, Path | None]:
+    """Parts of a bundle by what --style-network says."""
+    from toonify.portrait.catalog import network_part
+
+    parts: dict[str, Path | None] = {}
+    for entry in entries:
+        name, _, file = entry.partition("=")
+        if not name.isidentifier() or not file:
+            raise UsageError(
+                f"--style-network {entry!r} is no NAME=FILE",
+                hint="Give studio=runs/studio/style.safetensors, a name of letters and digits.",
+            )
+        if network_part(name) in parts:
+            raise UsageError(f"--style-network names {name} twice", hint="Leave one out.")
+        parts[network_part(name)] = Path(file)
+    return parts

@@ -20,6 +20,7 @@ from toonify.cli.common import (
 )
 from toonify.cli.engines import (
     PEOPLE,
+    STYLES,
     ColorOption,
     EngineName,
     EngineOption,
@@ -133,12 +134,14 @@ def _engine(
     if style and character:
         raise UsageError("a camera is drawn in a style or as characters", hint="Name one of them.")
     check_engine(engine, styles=bool(style), characters=bool(character))
-    names = choose_styles(style or (), character or (), bundle, other=engine in PEOPLE)
+    names = choose_styles(
+        style or (), character or (), bundle, other=engine in PEOPLE, engine=engine.value
+    )
     if len(names) > 1:
         raise UsageError("a camera is drawn in one style", hint="Name one of them.")
     drawing = clip_engine(
         bundle,
-        engine="auto" if names else engine.value,
+        engine="auto" if names and engine not in STYLES else engine.value,
         style=names[0] if names else None,
         character=not names,
         level=level,

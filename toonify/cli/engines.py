@@ -19,6 +19,7 @@ class EngineName(StrEnum):
 
     auto = "auto"
     portrait = "portrait"
+    unet = "unet"
     cdsm = "cdsm"
     styleganex = "styleganex"
     adain = "adain"
@@ -27,14 +28,16 @@ class EngineName(StrEnum):
 
 TRANSFER = (EngineName.adain, EngineName.wct2)
 PEOPLE = (EngineName.cdsm, EngineName.styleganex)
+STYLES = (EngineName.portrait, EngineName.unet)
 
 EngineOption = Annotated[
     EngineName,
     typer.Option(
         "--engine",
-        help="What draws: portrait styles, cdsm characters on each face's crop, styleganex"
-        " characters into the whole frame, adain in the manner of --style-image, wct2 in the"
-        " colors and light of one. Default: what the bundle names.",
+        help="What draws: portrait styles by program, unet by a network, cdsm characters"
+        " on each face's crop, styleganex characters into the whole frame, adain in the"
+        " manner of --style-image, wct2 in the colors and light of one. Default: what the bundle"
+        " names.",
         show_default=False,
     ),
 ]
@@ -75,9 +78,9 @@ def check_engine(
         raise UsageError(
             f"--engine {engine.value} takes no --style-image", hint="Leave one of them out."
         )
-    if engine is EngineName.portrait and characters:
+    if engine in STYLES and characters:
         raise UsageError(
-            "--engine portrait draws styles, not characters", hint="Leave one of them out."
+            f"--engine {engine.value} draws styles, not characters", hint="Leave one of them out."
         )
     if engine in PEOPLE and styles and not characters:
         raise UsageError(

@@ -7,19 +7,26 @@ from contextlib import contextmanager
 from enum import StrEnum
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, cast
 
 import typer
 
-from toonify.cli.common import Settings, examples, note_others, settings_of
+from toonify.cli.common import Settings, examples, note_others, refuse_given, settings_of
 from toonify.cli.live import KeepOption, training_display
 from toonify.cli.projecting import EncoderOption
+from toonify.errors import UsageError
 
 if TYPE_CHECKING:
-    from toonify.training.finetune.run import Progress
+    from toonify.training.finetune.run import Objective, Progress
 
 _SHARPEN = 0.1
 _UNITS = {"inverting": "drawings", "pairs": "steps", "adversarial": "kimg"}
+# of face generators alone: pix2pix trains a network from photographs to drawings
+_OF_GENERATORS = (
+    *("encoder", "freeze_below", "compiled", "kimg", "augment", "augment_p", "ada_target"),
+    *("mirror", "r1", "path_length", "style_mixing", "ema", "discriminator", "freeze_d"),
+    "processes",
+)
 
 EPILOG = examples(
     "toonify finetune --data drawings/ --base prior.safetensors --encoder default -o runs/cast",
@@ -27,6 +34,7 @@ EPILOG = examples(
     "toonify finetune --data drawings/ --base ffhq-mobile -o runs/cast --objective both --kimg 40",
     "toonify finetune --data drawings/ --base ffhq.pkl --discriminator ffhq.pkl --freeze-d 4"
     " -o runs/cast --objective adversarial --augment bgc --processes 4",
+    "toonify finetune --data studio/ --objective pix2pix -o runs/studio",
     "torchrun --nnodes 2 --nproc_per_node 8 … -m toonify finetune --data drawings/ …",
 )
 
@@ -37,6 +45,7 @@ class ObjectiveName(StrEnum):
     paired = "paired"
     adversarial = "adversarial"
     both = "both"
+    pix2pix = "pix2pix"
 
 
 class AugmentName(StrEnum):
@@ -59,21 +68,32 @@ class AugmentName(StrEnum):
 def finetune(
     ctx: typer.Context,
     data: Annotated[
-        Path, typer.Option(help="Folder of drawings; each sub-folder is one character.")
-    ],
-    base: Annotated[
-        str, typer.Option(help="Face generator: a checkpoint, a registry name, or a bundle.")
+        Path,
+        typer.Option(
+            help="Folder of drawings; each sub-folder is one character. For pix2pix photos/ and"
+            " drawings/, of the same names."
+        ),
     ],
     output: Annotated[Path, typer.Option("-o", "--output", help="Folder of the run.")],
     objective: Annotated[
         ObjectiveName,
         typer.Option(
             help="paired: each drawing with the face it could be of, minutes on a laptop;"
-            " adversarial: StyleGAN2-ADA's recipe, for a GPU; both: one after the other."
+            " adversarial: StyleGAN2-ADA's recipe, for a GPU; both: one after the other; pix2pix: a"
+            " style of your own, from photos with their drawings."
         ),
     ] = ObjectiveName.paired,
+    base: Annotated[
+        str | None,
+        typer.Option(
+            help="Face generator: a checkpoint, a registry name, or a bundle. For pix2pix a style's"
+            " network to start from: a file, or a style of the default bundle.",
+            show_default="of pix2pix a fresh network",
+        ),
+    ] = None,
     steps: Annotated[
-        int | None, typer.Option(min=1, help="Steps on pairs.", show_default="1500")
+        int | None,
+        typer.Option(min=1, help="Steps on pairs.", show_default="1500, 6000 of pix2pix"),
     ] = None,
     kimg: Annotated[
         float | None,
@@ -86,12 +106,14 @@ def finetune(
     keep: KeepOption = 10,
     batch_size: Annotated[
         int | None,
-        typer.Option(min=1, help="Drawings a step.", show_default="4 on pairs, 8 adversarial"),
+        typer.Option(min=1, help="Drawings a step.", show_default="4 on pairs, else 8"),
     ] = None,
     lr: Annotated[
         float | None,
         typer.Option(
-            min=0.0, help="Learning rate.", show_default="0.003 on pairs, 0.002 adversarial"
+            min=0.0,
+            help="Learning rate.",
+            show_default="0.003 on pairs, 0.002 adversarial, 0.0008 pix2pix",
         ),
     ] = None,
     freeze_below: Annotated[
@@ -189,15 +211,33 @@ def finetune(
         bool, typer.Option("--resume", help="Go on from the last snapshot in the folder.")
     ] = False,
 ) -> None:
-    """Fine-tune a face generator on drawings.
+    """Fine-tune a face generator on drawings, or teach a style from photos with their drawings.
 
     Snapshots, metrics.jsonl and previews go into the folder's pairs/ and adversarial/, the result
     is its generator.safetensors; report.html shows how it goes. Ctrl-C finishes the step and
     keeps a snapshot. To resume, repeat the options; --kimg, --steps, --lr, --r1 and the number of
-    processes may change.
+    processes may change. What pix2pix learns is style.safetensors: `toonify stylize --style FILE`.
     """
+    if objective is ObjectiveName.pix2pix:
+        refuse_given(ctx, "is of face generators, not of --objective pix2pix", *_OF_GENERATORS)
+        _learn_style(
+            settings_of(ctx),
+            data,
+            base,
+            output,
+            steps,
+            snapshot,
+            keep,
+            batch_size,
+            lr,
+            sharpen,
+            resume,
+        )
+        return
+    if base is None:
+        raise UsageError("no face generator to start from", hint="Give --base ffhq-mobile, say.")
+    _suggest_pix2pix(data)
     from toonify.device import pick_device, pick_dtype, training_dtype
-    from toonify.errors import UsageError
     from toonify.training.finetune.adversarial import FinetuneConfig
     from toonify.training.finetune.job import finetune as run
     from toonify.training.finetune.paired import PairedConfig
@@ -232,7 +272,7 @@ def finetune(
         data,
         base,
         output,
-        objective=objective.value,
+        objective=cast("Objective", objective.value),
         encoder=encoder,
         discriminator=discriminator,
         paired=PairedConfig(
@@ -262,6 +302,66 @@ def finetune(
     settings.result(record, f"{done.generator}, {page}")
 
 
+def _learn_style(
+    settings: Settings,
+    data: Path,
+    base: str | None,
+    output: Path,
+    steps: int | None,
+    snapshot: float,
+    keep: int,
+    batch_size: int | None,
+    lr: float | None,
+    sharpen: float | None,
+    resume: bool,
+) -> None:
+    """`--objective pix2pix`."""
+    from toonify.device import pick_device, training_dtype
+    from toonify.training.pix2pix.step import Pix2PixConfig
+    from toonify.training.pix2pix.train import base_network, train_pix2pix
+
+    import torch  # isort: skip
+
+    together = batch_size or Pix2PixConfig.batch_size
+    bfloat16 = training_dtype(settings.dtype, pick_device(settings.device)) == torch.bfloat16
+    given = _given(steps=steps, batch_size=batch_size, lr=lr, sharpen=sharpen)
+    config = Pix2PixConfig(
+        snapshot=max(1, round(snapshot * 1000 / together)),
+        keep=keep,
+        bfloat16=bfloat16,
+        seed=settings.seed,
+        **given,
+    )
+    with training_display(settings, {"pix2pix": "steps"}) as show:
+
+        def update(row: dict[str, float]) -> None:
+            done = int(row["step"])
+            show("pix2pix", done, config.steps, row)
+            if settings.json and done % 10 == 0:
+                record = {"stage": "pix2pix", "done": done, "total": config.steps, **row}
+                settings.result(record, "")
+
+        made = train_pix2pix(
+            data,
+            output,
+            base=None if base is None else base_network(base),
+            config=config,
+            resume=resume,
+            device=settings.device,
+            progress=update,
+        )
+    record = {"path": str(made), "objective": "pix2pix", "report": str(output / "report.html")}
+    settings.result(record, f"{made}, {output / 'report.html'}")
+
+
+def _suggest_pix2pix(data: Path) -> None:
+    """Say what pairs of photographs and drawings are for, which the other objectives can't use."""
+    if (data / "photos").is_dir() and (data / "drawings").is_dir():
+        raise UsageError(
+            f"{data} holds photos with their drawings", hint="Add --objective pix2pix."
+        )
+
+
 @contextmanager
 def _display(settings: Settings, opening: str) -> Iterator[Progress]:
     """How the training goes, on stderr, and with --json on stdout."""
@@ -280,8 +380,6 @@ def _given(**options: Any) -> dict[str, Any]:
 
 
 def _refuse_idle(objective: ObjectiveName, options: dict[str, Any], without: ObjectiveName) -> None:
-    from toonify.errors import UsageError
-
     flags = {"r1_weight": "r1", "path_weight": "path-length", "ema_kimg": "ema"}
     if objective == without and (given := _given(**options)):
         name = next(iter(given))

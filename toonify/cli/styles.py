@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from toonify.errors import UsageError
+from toonify.errors import ModelError, UsageError
 from toonify.names import choose_names
 
 if TYPE_CHECKING:
@@ -17,7 +18,8 @@ StyleOption = Annotated[
     list[str] | None,
     typer.Option(
         help="Style to draw people in as they are; repeat it, or separate with commas, or say all."
-        " Default: the bundle's first, where no --character is named."
+        " Also a network's file, of `toonify finetune --objective pix2pix`. Default: the bundle's"
+        " first, where no --character is named."
     ),
 ]
 BackgroundOption = Annotated[
@@ -53,33 +55,54 @@ def choose_characters(
 
 
 def choose_styles(
-    asked: Sequence[str], characters: Sequence[str], bundle: str, *, other: bool = False
+    asked: Sequence[str],
+    characters: Sequence[str],
+    bundle: str,
+    *,
+    other: bool = False,
+    engine: str = "auto",
 ) -> tuple[str, ...]:
-    """The styles to draw; none where a character is meant.
+    """The styles to draw, names and files of networks; none where a character is meant.
 
     Args:
         asked: as for `choose_names`.
         characters: those that were asked for.
         bundle: offers styles or doesn't.
         other: the command line says by some other option that it wants no style.
+        engine: "unet" knows those of networks alone.
 
     Raises:
         UsageError: an unknown style, or the bundle offers none.
-        ModelError: there is no such bundle.
+        ModelError: there is no such bundle, or no such file of a network.
     """
-    from toonify.portrait.catalog import bundle_styles
+    from toonify.portrait.catalog import bundle_styles, is_style_file, network_styles
 
     if not asked and (characters or other):
         return ()
-    known = bundle_styles(bundle)
+    files = tuple(item for item in asked if is_style_file(item))
+    for file in files:
+        if not Path(file).is_file():
+            raise ModelError(
+                f"there is no file {file}",
+                hint="Name a style, or style.safetensors of `toonify finetune`.",
+            )
+    asked = [item for item in asked if item not in files]
+    if files and not asked:
+        return files
+    known = network_styles(bundle) if engine == "unet" else bundle_styles(bundle)
     if not known:
+        if engine == "unet":
+            raise UsageError(
+                f"no network of the bundle {bundle} draws a style",
+                hint="Give a file of `toonify finetune --objective pix2pix` as --style.",
+            )
         if asked:
             raise UsageError(
                 f"the bundle {bundle} offers no styles",
                 hint="Name one of its characters, or use the default bundle.",
             )
         return ()
-    return choose_names("style", asked, known)
+    return (*choose_names("style", asked, known), *files)
 
 
 def refuse_character_options(level: int | None, trgb: bool | None, color: float | None) -> None:

@@ -330,7 +330,7 @@ def _reads(asked: Asked, jobs: Sequence[Job]) -> InputFiles:
     reads = InputFiles(
         [
             *(job.source for job in jobs),
-            *model_files(asked.bundle, asked.style_network),
+            *model_files(asked.bundle, asked.style_network, *asked.style),
             *(asked.files_from, asked.watch, asked.region),
             *asked.style_image,
         ]
@@ -379,7 +379,9 @@ def _engine(
         asked.bundle,
         people=plan.people if people else None,
         people_options={"device": settings.device, "dtype": settings.dtype, **mixing, **finding},
+        styles=plan.styled_by or "portrait",
         style_options={
+            **({"styles": plan.style_sources} if plan.styled_by == "unet" else {}),
             "background": chosen_background(asked.background),
             "max_size": asked.max_size,
             "document": document(plan.kind),

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import typer
 
 from toonify.cli.common import Settings, check_cluster, complain, refuse_given
-from toonify.cli.engines import PEOPLE, EngineName, check_engine, defaults_of
+from toonify.cli.engines import PEOPLE, STYLES, EngineName, check_engine, defaults_of
 from toonify.cli.style_transfer import refuse_transfer_options
 from toonify.cli.styles import choose_styles, document, refuse_character_options
 from toonify.errors import InputError, ToonifyError, UsageError
@@ -115,6 +115,8 @@ class Plan:
 
     Attributes:
         styles: names of the styles; none with style pictures.
+        style_sources: the same, files for those that a network's file draws.
+        styled_by: name of the engine of styles.
         people: name of the engine of characters.
         defaults: of the bundle.
         whole: photographs are drawn as they are.
@@ -124,6 +126,8 @@ class Plan:
     """
 
     styles: tuple[str, ...]
+    style_sources: tuple[str, ...]
+    styled_by: str
     people: str
     defaults: Defaults
     whole: bool
@@ -144,6 +148,9 @@ def planned(ctx: typer.Context, settings: Settings, asked: Asked) -> Plan:
         UsageError: options that exclude each other, or change nothing in their company.
         ModelError: there is no such bundle.
     """
+    from toonify.engines.registry import style_engine
+    from toonify.portrait.catalog import style_name
+
     check_cluster(ctx, asked.cluster, asked.workers, ONE_MACHINE)
     if asked.cluster is not None and (STREAM in asked.inputs or asked.output == STREAM):
         raise UsageError("--cluster reads and writes files", hint="Leave - out.")
@@ -158,9 +165,16 @@ def planned(ctx: typer.Context, settings: Settings, asked: Asked) -> Plan:
         pictures=pictures,
     )
     other = asked.engine in PEOPLE
-    styles = (
-        () if pictures else choose_styles(asked.style, asked.character, asked.bundle, other=other)
+    sources = choose_styles(
+        asked.style,
+        asked.character,
+        asked.bundle,
+        other=other or pictures,
+        engine=asked.engine.value,
     )
+    styles = tuple(map(style_name, sources))
+    engine = asked.engine.value if asked.engine in STYLES else "auto"
+    styled_by = style_engine(sources, asked.bundle, engine=engine) if styles else ""
     defaults = defaults_of(asked.bundle)
     people = asked.engine.value if other else defaults.engine
     people = people if people in PEOPLE else "cdsm"
@@ -182,6 +196,8 @@ def planned(ctx: typer.Context, settings: Settings, asked: Asked) -> Plan:
     same = asked.format is Format.same or (asked.format is None and photos)
     return Plan(
         styles=styles,
+        style_sources=sources,
+        styled_by=styled_by,
         people=people,
         defaults=defaults,
         whole=whole,
@@ -215,6 +231,11 @@ def check_written(asked: Asked, plan: Plan, jobs: Sequence[Job]) -> None:
     if shapes and (asked.character or not plan.styles):
         raise UsageError(
             f"characters are pixels, no shapes for {plan.kind}", hint="Name a --style."
+        )
+    if shapes and plan.styled_by == "unet":
+        raise UsageError(
+            f"a network draws pixels, no shapes for {plan.kind}",
+            hint="Take a style of --engine portrait.",
         )
     if shapes and asked.sheet is not None:
         raise UsageError(

@@ -34,6 +34,7 @@ from toonify.cli.common import (
 )
 from toonify.cli.engines import (
     PEOPLE,
+    STYLES,
     ColorOption,
     EngineName,
     EngineOption,
@@ -206,10 +207,11 @@ def video(
         fps=_rate(fps),
         max_size=max_size,
     )
+    from toonify.faces.no_faces import NoFaces
     from toonify.video import Options, clip_engine
     from toonify.video import preview as draw_preview
 
-    reads = InputFiles([*inputs, *model_files(bundle, checkpoint)])
+    reads = InputFiles([*inputs, *model_files(bundle, checkpoint, *(style or ()))])
     places = None if clips is None else targets(clips, output)
     check_output(output, reads, named=True)
     pictures = style_image or []
@@ -219,7 +221,13 @@ def video(
         )
     check_engine(engine, styles=bool(style), characters=bool(character), pictures=bool(pictures))
     other = engine in PEOPLE or checkpoint is not None
-    styles = choose_styles(style or (), character or (), bundle, other=other or bool(pictures))
+    styles = choose_styles(
+        style or (),
+        character or (),
+        bundle,
+        other=other or bool(pictures),
+        engine=engine.value,
+    )
     largest = faces is Faces.largest
     drawing: Engine
     make: Callable[[], Engine] | None = None
@@ -248,13 +256,18 @@ def video(
         refuse_character_options(level, trgb, color)
         if largest:
             raise UsageError("a style draws everybody in a clip", hint="Leave --faces out.")
+        if len(styles) > 1:
+            raise UsageError("a clip is drawn in one style", hint="Make one clip for each.")
         make = partial(
             clip_engine,
             bundle,
-            style=",".join(styles),
+            engine=engine.value if engine in STYLES else "auto",
+            style=styles[0],
             background=chosen_background(background),
             landmarks=landmarks.value,
             min_face=min_face,
+            device=settings.device,
+            dtype=settings.dtype,
             offline=settings.offline,
         )
         drawing = make()
@@ -306,14 +319,16 @@ def video(
         keep_partial=keep_partial,
         identity=drawing.describe(),
     )
-    drawn_as_scenes = bool(styles or pictures)
+    looked = drawing.detector.name != NoFaces.name
+    scenes = "no face found, drawn as scenes" if looked else "whole frames"
+    alone = scenes if styles or pictures else ""
     with ExitStack() as stack:
         draw: Draw = _drawing_here(settings, drawing, options)
         if cluster is not None:
             assert make is not None
             draw = _drawing_on_cluster(stack, cluster, workers, make, options)
         if clips is not None and places is not None:
-            failed = _draw_several(settings, clips, places, draw, options, reads, drawn_as_scenes)
+            failed = _draw_several(settings, clips, places, draw, options, reads, alone)
             if failed:
                 complain(f"{failed} of {len(clips)} clips failed")
             raise typer.Exit(1 if failed else 0)
@@ -326,7 +341,7 @@ def video(
             raise
     if isinstance(report, ToonifyError):
         raise report
-    settings.result(report.record(), _line(report, drawn=drawn_as_scenes))
+    settings.result(report.record(), _line(report, alone=alone))
     if report.damaged:
         complain(f"{source} is damaged: what could be read, {report.frames} frames, was drawn")
     raise typer.Exit(1 if report.damaged else 0)
@@ -378,7 +393,7 @@ def _draw_several(
     draw: Draw,
     options: Options,
     reads: InputFiles,
-    drawn: bool,
+    alone: str,
 ) -> int:
     """Draw clips that are not there yet; gives how many failed, each of which was named."""
     from toonify.video.several import Ledger
@@ -402,7 +417,7 @@ def _draw_several(
             continue
         assert isinstance(plan, dict)
         ledger.note(place, plan)
-        settings.result(report.record(), _line(report, drawn=drawn))
+        settings.result(report.record(), _line(report, alone=alone))
         if report.damaged:
             complain(f"{clip} is damaged: what could be read, {report.frames} frames, was drawn")
             failed += 1
@@ -451,9 +466,10 @@ def _rate(text: str | None) -> Fraction | None:
     return rate
 
 
-def _line(report: Report, *, drawn: bool = False) -> str:
+def _line(report: Report, *, alone: str = "") -> str:
+    """What became of a clip; `alone` is said of frames without people where they are drawn too."""
     small = f"faces below {report.min_face:.0f} px are not looked for (--min-face)"
-    if report.frames_with_faces == 0 and not drawn:
+    if report.frames_with_faces == 0 and not alone:
         found = f"no face found, {report.frames} frames as they were"
         found += f"; {small}" if report.min_face else ""
         return f"{report.source} -> {report.output}: {found}"
@@ -461,7 +477,7 @@ def _line(report: Report, *, drawn: bool = False) -> str:
     if report.resumed:
         parts.append(f"{report.resumed} from an earlier run")
     people = [f"person {p['person']} as {p.get('character') or p['style']}" for p in report.people]
-    parts.append("; ".join(people) or "no face found, drawn as scenes")
+    parts.append("; ".join(people) or alone)
     if report.steadiness:
         parts.append(
             f"steadiness {report.steadiness['after']:.2f} (the clip's own"

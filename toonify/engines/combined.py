@@ -6,7 +6,6 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from toonify.engines.base import Drawing, Engine
-from toonify.engines.portrait import StyleEngine
 from toonify.faces import Alignment, Face, FaceDetector
 from toonify.faces.types import RGB, Points
 
@@ -21,7 +20,7 @@ class CombinedEngine(Engine):
 
     name = "combined"
 
-    def __init__(self, styles: StyleEngine, people: Engine) -> None:
+    def __init__(self, styles: Engine, people: Engine) -> None:
         self.styles, self.people = styles, people
 
     @property
@@ -36,7 +35,7 @@ class CombinedEngine(Engine):
 
     def identity(self, character: str) -> dict[str, Any]:
         """Of the engine that draws this name; a style's portrait depends on the crop too."""
-        if character in self.styles.portraits.styles:
+        if character in self.styles.characters:
             return self.styles.identity(character) | {"beside_characters": True}
         return self.people.identity(character)
 
@@ -62,7 +61,7 @@ class CombinedEngine(Engine):
         """Each region by the engine that draws its name."""
         drawn: list[RGB] = []
         for row, name in enumerate(characters):
-            engine = self.styles if name in self.styles.portraits.styles else self.people
+            engine = self.styles if name in self.styles.characters else self.people
             drawn += engine.render([regions[row]], codes[row : row + 1], [name])
         return drawn
 
@@ -85,7 +84,7 @@ class CombinedEngine(Engine):
         draw: Callable[[Engine, Sequence[str]], list[list[Drawing]]],
         characters: Sequence[str],
     ) -> list[list[Drawing]]:
-        styles = [name for name in characters if name in self.styles.portraits.styles]
+        styles = [name for name in characters if name in self.styles.characters]
         others = [name for name in characters if name not in styles]
         self.people.batch_size = self.batch_size
         rows = []

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import importlib
 import os
+from collections.abc import Sequence
 from typing import Any
 
 from toonify.bundle import preferred_engine
 from toonify.engines.base import Engine
+from toonify.errors import UsageError
 from toonify.names import unknown_name
-from toonify.portrait.catalog import bundle_styles
+from toonify.portrait.catalog import bundle_styles, is_style_file, network_styles, program_styles
 
 ENGINES = {  # name → "module:class"; the class has `from_bundle(bundle, **options)`
     "portrait": "toonify.engines.portrait:StyleEngine",
+    "unet": "toonify.engines.unet:UNetEngine",
     "cdsm": "toonify.engines.cdsm:CdsmEngine",
     "styleganex": "toonify.engines.styleganex:StyleGANEXEngine",
     "adain": "toonify.engines.style_transfer:AdaINEngine",
@@ -39,6 +42,37 @@ def default_engine(
     if style or (not character and bundle_styles(bundle)):
         return "portrait"
     return preferred_engine(bundle)
+
+
+def style_engine(
+    styles: Sequence[str], bundle: str | os.PathLike[str] = "default", *, engine: str = "auto"
+) -> str:
+    """What draws these styles: "portrait", the program, or "unet", a network for each.
+
+    Args:
+        styles: names, or files of networks.
+        engine: "auto" takes the program wherever it draws all of them.
+
+    Raises:
+        UsageError: none draws all of them.
+    """
+    program, networks = program_styles(bundle), network_styles(bundle)
+    drawn = [style for style in styles if style in program]
+    learnt = [style for style in styles if style in networks or is_style_file(style)]
+    if engine in ("auto", "portrait") and len(drawn) == len(styles):
+        return "portrait"
+    if engine in ("auto", "unet") and len(learnt) == len(styles):
+        return "unet"
+    others = [style for style in styles if style not in (learnt if engine == "unet" else drawn)]
+    if engine == "auto":
+        raise UsageError(
+            f"no engine draws all of {', '.join(styles)}", hint="Draw them in separate runs."
+        )
+    known = networks if engine == "unet" else program
+    raise UsageError(
+        f"{engine} does not draw {others[0]}",
+        hint=f"It draws: {', '.join(known) or 'nothing of this bundle'}.",
+    )
 
 
 def load_engine(

@@ -23,6 +23,7 @@ from toonify.engines.base import Drawing, Engine, FrameCompositor, Placed
 from toonify.engines.regions import PersonLabels, region_mask
 from toonify.errors import InputError, ModelError, UsageError
 from toonify.faces import Alignment, FaceDetector, align
+from toonify.faces.no_faces import NoFaces
 from toonify.faces.types import RGB, Face, Points, f32
 from toonify.media.images import read_image
 from toonify.models.style_transfer.adain import match_colors
@@ -42,27 +43,6 @@ GUIDE_RADIUS, GUIDE_EPSILON = 4, 1e-3  # of leading a photographic result back t
 
 RegionMask = Callable[[RGB], Points]
 LabelMap = Callable[[RGB], NDArray[np.uint8]]
-
-
-class NoFaces(FaceDetector):
-    """Looks for no faces."""
-
-    name = "none"
-
-    def detect(self, rgb: RGB, *, quick: bool = False) -> list[Face]:
-        """None."""
-        return []
-
-    def follow(self, rgb: RGB, face: Face) -> None:
-        """Nobody is followed."""
-
-    def detect_largest(self, rgb: RGB) -> list[Face]:
-        """None."""
-        return []
-
-    def smallest(self, longest: float, *, quick: bool = False) -> float:
-        """0: none is looked for."""
-        return 0.0
 
 
 class StyleTransferEngine(Engine):

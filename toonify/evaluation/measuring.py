@@ -13,6 +13,7 @@ from typing import Any
 from toonify.bundle import model_files
 from toonify.device import pick_device, pick_dtype
 from toonify.engine import Toonifier
+from toonify.engines.unet import UNetEngine
 from toonify.errors import UsageError
 from toonify.evaluation.metrics import Features
 from toonify.evaluation.probes import Probes
@@ -21,13 +22,14 @@ from toonify.evaluation.run import (
     BundleSubject,
     CombinedSubject,
     Finder,
+    NetworkSubject,
     StyleSubject,
     Subject,
     evaluate_photos,
 )
 from toonify.evaluation.summary import drawing_features, summarise
 from toonify.names import choose_names
-from toonify.portrait.catalog import bundle_styles
+from toonify.portrait.catalog import bundle_styles, is_style_file, program_styles, style_name
 from toonify.portrait.engine import PortraitEngine
 from toonify.stylize.jobs import plan
 from toonify.utils.arguments import check_range
@@ -97,8 +99,8 @@ def evaluate(
         bundles: shipped bundles' names, or bundles' folders.
         drawings: folders of a character's drawings, for KID and FID: one for all bundles, or one
             for each.
-        styles: names, separated by commas or not, or "all"; all of both kinds where neither
-            styles nor characters are named.
+        styles: names, separated by commas or not, or "all", and files of networks; all of both
+            kinds where neither styles nor characters are named.
         characters: likewise.
         limit: take the first so many photographs.
         level: m of cross-domain style mixing, 0 (all character) to num_ws (all photograph).
@@ -214,9 +216,11 @@ def _subjects(
     """What finds faces, and each bundle with those of its styles and characters that are asked
     for: all, where none is named."""
     everything = not styles and not characters
+    files = [style for style in styles if is_style_file(style)]
+    styles = [style for style in styles if style not in files]
     offered = {label: bundle_styles(name) for label, name in bundles}
     known = tuple(dict.fromkeys(name for names in offered.values() for name in names))
-    if styles and not known:
+    if styles and not known and not files:
         raise UsageError("there is no style in these bundles", hint="Name one of `characters`.")
     chosen = known if everything else choose_names("style", styles, known) if styles else ()
     toonifiers: dict[str, Toonifier] = {}
@@ -234,7 +238,16 @@ def _subjects(
     finder: Finder | None = None
     for label, name in bundles:
         parts: list[Subject] = []
-        drawn = [one for one in chosen if one in offered[label]]
+        program = program_styles(name)
+        learnt = [one for one in chosen if one in offered[label] and one not in program]
+        if learnt or files:
+            networks = UNetEngine.from_bundle(
+                name, styles=[*learnt, *files], device=device, dtype=dtype, offline=offline
+            )
+            titles = [style_name(one) for one in (*learnt, *files)]
+            parts.append(NetworkSubject(label, networks, titles))
+            finder = finder or networks
+        drawn = [one for one in chosen if one in program]
         if drawn:
             portraits = PortraitEngine.from_bundle(name, offline=offline)
             parts.append(StyleSubject(label, portraits, drawn))

@@ -12,6 +12,7 @@ import numpy as np
 
 from toonify.cdsm import DEFAULT_LEVEL
 from toonify.engine import Toonifier
+from toonify.engines.unet import UNetEngine
 from toonify.errors import InputError, ModelError, ToonifyError, UsageError
 from toonify.evaluation.heads import measure_head
 from toonify.evaluation.metrics import Features
@@ -98,6 +99,21 @@ class StyleSubject:
     def draw(self, code: Any, character: str) -> np.ndarray:
         drawing = self.portraits.draw(code, character)
         return render(drawing, size=(self.resolution, self.resolution))
+
+
+class NetworkSubject:
+    """Styles that networks draw."""
+
+    def __init__(self, label: str, engine: UNetEngine, styles: Sequence[str]) -> None:
+        self.label, self.engine, self.characters = label, engine, tuple(styles)
+        self.resolution = 512
+
+    def encode(self, crop: np.ndarray) -> Any:
+        return crop
+
+    def draw(self, code: Any, character: str) -> np.ndarray:
+        (drawn,) = self.engine.draw_image(code, [character])
+        return np.asarray(drawn)
 
 
 class CombinedSubject:

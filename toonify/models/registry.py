@@ -11,7 +11,7 @@ from torch import nn
 
 from toonify.errors import ModelError
 
-Role = Literal["generator", "encoder", "discriminator", "style", "hfgi"]
+Role = Literal["generator", "encoder", "discriminator", "style", "hfgi", "translator"]
 
 
 @dataclass(frozen=True)
@@ -53,6 +53,7 @@ ARCHITECTURES: dict[str, Architecture] = {
     "adain": Architecture("style", "style_transfer.adain:AdaINNetwork"),
     "cascade-style": Architecture("style", "style_transfer.cascade:CascadeStyleNetwork"),
     "wct2": Architecture("style", "style_transfer.wct2:WCT2"),
+    "unet": Architecture("translator", "unet:UNet"),
     "hfgi": Architecture("hfgi", "encoders.hfgi_compact:CompactHFGI"),
 }
 

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import os
+from pathlib import Path
 
-from toonify.bundle import PORTRAIT, bundle_folder, read_manifest
+from toonify.bundle import PORTRAIT, UNET, bundle_folder, read_manifest
 from toonify.portrait.styles import STYLES
 
+SUFFIX = ".safetensors"  # of a network's file that is named as a style
 
-def bundle_styles(bundle: str | os.PathLike[str] = "default") -> tuple[str, ...]:
-    """Names of the styles a bundle offers, its default first; empty where it has none."""
+
+def program_styles(bundle: str | os.PathLike[str] = "default") -> tuple[str, ...]:
+    """Names of the styles that the portrait program draws on a bundle's small networks, its
+    default first; empty where it has none."""
     manifest = read_manifest(bundle_folder(bundle))
     listed, files = manifest.get("styles"), manifest.get("files")
     if not isinstance(listed, list) or not isinstance(files, dict):
@@ -23,6 +27,39 @@ def bundle_styles(bundle: str | os.PathLike[str] = "default") -> tuple[str, ...]
         names.remove(str(first))
         names.insert(0, str(first))
     return tuple(names)
+
+
+def network_styles(bundle: str | os.PathLike[str] = "default") -> tuple[str, ...]:
+    """Names of the styles that a network of the bundle draws, in the manifest's order."""
+    files = read_manifest(bundle_folder(bundle)).get("files")
+    parts = files if isinstance(files, dict) else {}
+    return tuple(str(part)[len(UNET) :] for part in parts if str(part).startswith(UNET))
+
+
+def bundle_styles(bundle: str | os.PathLike[str] = "default") -> tuple[str, ...]:
+    """Names of all styles a bundle offers, its default first: the program's, then those that a
+    network alone draws."""
+    drawn = program_styles(bundle)
+    return (*drawn, *(name for name in network_styles(bundle) if name not in drawn))
+
+
+def network_part(style: str) -> str:
+    """What a style's network is called in a manifest."""
+    return UNET + style
+
+
+def is_style_file(style: str) -> bool:
+    """Whether what stands for a style is a network's file."""
+    return style.endswith(SUFFIX)
+
+
+def style_name(style: str) -> str:
+    """A style's name; of a network's file its own, or its folder's where that is style."""
+    if not is_style_file(style):
+        return style
+    path = Path(style)
+    folder = Path(os.path.abspath(path)).parent.name
+    return folder if path.stem == "style" and folder else path.stem
 
 
 def style_networks(bundle: str | os.PathLike[str] = "default") -> dict[str, str]:

@@ -17,7 +17,7 @@ from toonify.faces.person import PersonMatte
 from toonify.names import unknown_name
 from toonify.portrait.analysis import MAX_UPSAMPLING, Analysis, Analyzer
 from toonify.portrait.backgrounds import Background, resized
-from toonify.portrait.catalog import bundle_styles
+from toonify.portrait.catalog import program_styles
 from toonify.portrait.memory import Memory
 from toonify.portrait.program import draw_picture
 from toonify.portrait.shapes import Drawing, render, render_alpha
@@ -70,7 +70,7 @@ class PortraitEngine:
         Raises:
             ModelError: the bundle offers no styles, or its files are missing or damaged.
         """
-        styles = bundle_styles(bundle)
+        styles = program_styles(bundle)
         if not styles:
             raise ModelError(
                 f"the bundle {bundle} offers no styles",

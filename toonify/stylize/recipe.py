@@ -4,13 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from toonify.engines.base import Engine
 from toonify.stylize.options import is_rule
-
-if TYPE_CHECKING:
-    from toonify.engines.portrait import StyleEngine
 
 
 @dataclass(frozen=True)
@@ -22,7 +19,8 @@ class EngineRecipe:
         people: key of `toonify.engines.registry.ENGINES` that draws characters, or whole pictures;
             None where styles alone are drawn.
         people_options: of that engine.
-        style_options: of `StyleEngine.from_bundle`; None where no style is drawn.
+        style_options: of the engine that draws styles; None where no style is drawn.
+        styles: key of `ENGINES` of that engine.
 
     Example:
         >>> EngineRecipe("default", "cdsm", {"level": 4}).make()
@@ -32,6 +30,7 @@ class EngineRecipe:
     people: str | None = None
     people_options: Mapping[str, Any] = field(default_factory=dict)
     style_options: Mapping[str, Any] | None = None
+    styles: str = "portrait"
 
     def make(self) -> Engine:
         """Load the networks.
@@ -65,12 +64,12 @@ class EngineRecipe:
 
         return load_engine(name, self.bundle, **self.people_options)
 
-    def _styles(self, people: Engine | None) -> StyleEngine:
+    def _styles(self, people: Engine | None) -> Engine:
         """What draws styles, with the detector of `people` where there is one."""
-        from toonify.engines.portrait import StyleEngine
+        from toonify.engines.registry import load_engine
 
         detector = None if people is None else people.detector
-        return StyleEngine.from_bundle(self.bundle, detector=detector, **self.style_options or {})
+        return load_engine(self.styles, self.bundle, detector=detector, **self.style_options or {})
 
 
 def drawing_identity(engine: Engine, name: str) -> Any:

@@ -10,15 +10,16 @@ from typing import Any
 
 from toonify.bundle import bundle_defaults
 from toonify.engines.base import Engine
-from toonify.engines.registry import default_engine, load_engine
+from toonify.engines.registry import default_engine, load_engine, style_engine
 from toonify.errors import UsageError
+from toonify.faces.no_faces import NoFaces
 from toonify.media.video import Span
 from toonify.names import choose_names
 from toonify.portrait.backgrounds import Background, parse_background
-from toonify.portrait.catalog import bundle_styles
+from toonify.portrait.catalog import is_style_file, network_styles, program_styles
 from toonify.video.conversion import Options, Progress, Report, convert
 
-DRAWS_PEOPLE = ("cdsm", "styleganex")
+DRAWS_PEOPLE, DRAWS_STYLES = ("cdsm", "styleganex"), ("portrait", "unet")
 
 
 def clip_engine(
@@ -36,8 +37,9 @@ def clip_engine(
     """What draws a clip in one style, or people as characters.
 
     Args:
-        engine: "auto", "portrait", "cdsm" or "styleganex".
-        style: draws whole frames in it; the bundle's first where no character is asked for.
+        engine: "auto", "portrait", "unet", "cdsm" or "styleganex".
+        style: draws whole frames in it, a name or a network's file; the bundle's
+            first where no character is asked for.
         character: people are drawn as characters.
         background: of a style; clips are not transparent.
         level, trgb, color: of characters; None for the bundle's own.
@@ -55,6 +57,7 @@ def clip_engine(
         )
     if engine == "auto":
         engine = default_engine(bundle, style=style is not None, character=character)
+        engine = clip_style_engine(bundle, style) if engine == "portrait" else engine
     if engine in DRAWS_PEOPLE:
         if background != "draw":
             raise UsageError("`background` is of styles", hint="Name a `style`.")
@@ -67,7 +70,7 @@ def clip_engine(
             color=own.color if color is None else color,
             **options,
         )
-    if engine != "portrait":
+    if engine not in DRAWS_STYLES:
         raise UsageError(f"clips are not drawn by {engine} here", hint="Give an engine itself.")
     if (level, trgb, color) != (None, None, None):
         raise UsageError(
@@ -80,12 +83,31 @@ def clip_engine(
         raise UsageError(
             "clips are not transparent", hint="Take a color as `background`: '#00ff00'."
         )
-    named = choose_names("style", [style] if style else (), bundle_styles(bundle))
-    if len(named) > 1:
-        raise UsageError("a clip is drawn in one style", hint="Make one clip for each.")
-    for name in ("device", "dtype", "batch_size"):  # the program needs no networks of this kind
+    chosen = style
+    if style is None or not is_style_file(style):
+        known = network_styles(bundle) if engine == "unet" else program_styles(bundle)
+        if not known:
+            raise UsageError(f"{engine} draws no style of this bundle", hint="Name another engine.")
+        chosen, *more = choose_names("style", [style] if style else (), known)
+        if more:
+            raise UsageError("a clip is drawn in one style", hint="Make one clip for each.")
+    options.pop("batch_size", None)  # of characters alone
+    if engine == "unet":  # draws without looking for anybody
+        for name in ("landmarks", "min_face", "offline"):
+            options.pop(name, None)
+        return load_engine(
+            engine, bundle, style=chosen, background=background, detector=NoFaces(), **options
+        )
+    for name in ("device", "dtype"):  # the program needs no networks of this kind
         options.pop(name, None)
-    return load_engine(engine, bundle, style=named[0], background=background, **options)
+    return load_engine(engine, bundle, style=chosen, background=background, **options)
+
+
+def clip_style_engine(bundle: str | os.PathLike[str], style: str | None) -> str:
+    """What draws clips in a style where no engine is named: "unet" or "portrait"."""
+    if style is not None:
+        return style_engine([style], bundle)
+    return "portrait" if program_styles(bundle) else "unet"
 
 
 def convert_video(
@@ -127,8 +149,8 @@ def convert_video(
     Args:
         source: a clip, or a folder of frames.
         output: .mp4, .mov, .mkv, .webm, .gif, or a folder for frames as PNG.
-        engine: "auto", "portrait", "cdsm", "styleganex", or an engine that was made before, which
-            has its own style, level, trgb, color, background, landmarks and min_face.
+        engine: "auto", "portrait", "unet", "cdsm", "styleganex", or an engine that was made before,
+            which has its own style, level, trgb, color, background, landmarks and min_face.
         style: whole frames in it; the default.
         character: who people become: "mina", everybody; "mina,jun", in the order they appear;
             "left=mina,right=jun", by place; "1=mina,2=jun", by number.

@@ -1,0 +1,200 @@
+"""Styles that networks draw: pictures, clips, bundles, the command line."""
+
+import itertools
+import json
+import shutil
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from tests.models.test_unet import tiny
+from tests.tiny_bundle import write_bundle
+from toonify import Toonifier, load_engine
+from toonify.bundle import write_bundle as put_together
+from toonify.checkpoints.translators import save_unet
+from toonify.engines.registry import style_engine
+from toonify.engines.unet import UNetEngine
+from toonify.errors import ModelError, UsageError
+from toonify.faces.no_faces import NoFaces
+from toonify.portrait.catalog import bundle_styles, network_styles, style_name
+from toonify.video.clips import clip_engine
+
+
+@pytest.fixture(scope="module")
+def network(tmp_path_factory):
+    path = tmp_path_factory.mktemp("runs") / "studio" / "style.safetensors"
+    path.parent.mkdir()
+    save_unet(tiny(), path)
+    return path
+
+
+@pytest.fixture(scope="module")
+def styled(tmp_path_factory, network):
+    """A bundle whose only styles are networks'."""
+    source = write_bundle(tmp_path_factory.mktemp("bundles") / "plain")
+    folder = source.parent / "styled"
+    put_together(
+        folder,
+        generator=source / "generator.safetensors",
+        encoder=str(source),
+        table=source / "characters.safetensors",
+        extras={"unet_studio": network},
+    )
+    return folder
+
+
+@pytest.fixture
+def engine(network):
+    return UNetEngine({"studio": network}, detector=NoFaces(), device="cpu", dtype="float32")
+
+
+PHOTO = np.random.default_rng(0).integers(0, 255, (40, 60, 3), np.uint8)
+
+
+def test_pictures_keep_their_size(engine):
+    (drawn,) = engine.draw_image(PHOTO, ["studio"])
+    assert drawn.shape == PHOTO.shape and drawn.dtype == np.uint8
+    with torch.no_grad():
+        x = torch.from_numpy(PHOTO).permute(2, 0, 1)[None].float() / 127.5 - 1
+        wanted = ((tiny()(x)[0].clamp(-1, 1) + 1) * 127.5).permute(1, 2, 0).numpy()
+    assert np.abs(drawn - wanted).max() <= 1
+    engine.max_size = 30
+    assert engine.draw_image(PHOTO, ["studio"])[0].shape == (20, 30, 3)
+    large = np.zeros((700, 900, 3), np.uint8)
+    engine.max_size = None
+    assert engine.draw_image(large, ["studio"])[0].shape == large.shape
+    with pytest.raises(UsageError, match="no style 'ink'"):
+        engine.draw_image(PHOTO, ["ink"])
+
+
+def test_backgrounds(network):
+    def matte(rgb):
+        return np.repeat(np.float32([[0, 1]]), 30, axis=1).repeat(rgb.shape[0], axis=0)
+
+    def drawn(background):
+        engine = UNetEngine(
+            {"studio": network},
+            detector=NoFaces(),
+            background=background,
+            matte=matte,
+            dtype="float32",
+        )
+        return engine.draw_image(PHOTO, ["studio"])[0]
+
+    kept, clear, red = drawn("keep"), drawn("transparent"), drawn((255, 0, 0))
+    assert np.array_equal(kept[:, :25], PHOTO[:, :25])
+    assert clear.shape == (40, 60, 4) and clear[0, 0, 3] == 0 and clear[0, -1, 3] == 255
+    assert (red[:, :25] == (255, 0, 0)).all()
+    assert np.array_equal(kept[:, 35:], red[:, 35:])
+
+
+def test_still_parts_of_a_clip_don_t_follow_noise(engine):
+    rng = np.random.default_rng(1)
+    still = np.full((32, 32, 3), 120, np.uint8)
+    frames = [np.uint8(np.clip(still + rng.normal(0, 2, still.shape), 0, 255)) for _ in range(6)]
+
+    def flicker(smooth):
+        compositor = engine.compositor(smooth)
+        drawn = [np.float32(compositor.compose(frame, [])) for frame in frames]
+        return np.mean([np.abs(a - b).mean() for a, b in itertools.pairwise(drawn)])
+
+    assert flicker(0.5) < 0.7 * flicker(0)
+    # what moves is drawn where it is
+    compositor = engine.compositor(1.0)
+    compositor.compose(still, [])
+    moved = np.full_like(still, 220)
+    (alone,) = engine.draw_image(moved, ["studio"])
+    assert np.array_equal(compositor.compose(moved, []), alone)
+
+
+def test_a_clip_goes_on_from_its_state(engine):
+    frames = [np.uint8(PHOTO // 2 + step) for step in range(3)]
+    whole = engine.compositor(0.5)
+    drawn = [whole.compose(frame, []) for frame in frames]
+    first = engine.compositor(0.5)
+    first.compose(frames[0], [])
+    second = engine.compositor(0.5)
+    second.restore(first.state())
+    assert np.array_equal(second.compose(frames[1], []), drawn[1])
+
+
+def test_bundles_offer_their_networks_styles(styled, network):
+    assert network_styles(styled) == bundle_styles(styled) == ("studio",)
+    assert style_engine(["studio"], styled) == "unet" == style_engine([str(network)], "default")
+    assert style_engine(["ink"], "default") == "portrait"
+    with pytest.raises(UsageError, match="unet does not draw wash"):
+        style_engine(["wash"], engine="unet")
+    with pytest.raises(UsageError, match="no engine draws all"):
+        style_engine(["ink", str(network)])
+    engine = load_engine("unet", styled, detector=NoFaces())
+    assert engine.characters == ("studio",)
+    assert isinstance(clip_engine(styled, style="studio"), UNetEngine)
+    size = (styled / "unet_studio.safetensors").stat().st_size
+    assert size < network.stat().st_size
+    toon = Toonifier.from_bundle(styled)
+    assert toon.styles == ("studio",)
+    assert toon.stylize(PHOTO, style="studio").shape == PHOTO.shape
+
+
+def test_a_damaged_network_is_refused(styled, tmp_path):
+    shutil.copytree(styled, tmp_path / "b")
+    with (tmp_path / "b/unet_studio.safetensors").open("ab") as file:
+        file.write(b"x")
+    with pytest.raises(ModelError, match="SHA-256"):
+        load_engine("unet", tmp_path / "b")
+
+
+def test_names_of_files():
+    assert style_name("runs/studio/style.safetensors") == "studio"
+    assert style_name("mine.safetensors") == "mine" and style_name("ink") == "ink"
+
+
+def test_the_command_line(run_cli, network, styled, tmp_path):
+    photo = tmp_path / "p.png"
+    Image.fromarray(PHOTO).save(photo)
+    status, out, err = run_cli(
+        "--json", "stylize", photo, "-o", tmp_path / "a.png", "--style", network
+    )
+    assert status == 0, err
+    assert Image.open(tmp_path / "a.png").size == (60, 40)
+    assert json.loads(out)["outputs"][0]["style"] == "studio"
+    status, _, err = run_cli("stylize", photo, "-o", tmp_path / "b.png", "--bundle", styled)
+    assert status == 0, err
+    with Image.open(tmp_path / "b.png") as picture:
+        assert picture.size == (60, 40)
+    for more, code, said in (
+        (["--style", "gone.safetensors"], 3, "gone.safetensors"),
+        (["--style", network, "--character", "mina", "--engine", "unet"], 2, "not characters"),
+        (["--style", "comic", "--engine", "unet", "--bundle", styled], 2, "comic"),
+        (["--style", network, "-o", tmp_path / "c.svg"], 2, "pixels"),
+        (["--style", f"ink,{network}"], 3, "there is no file"),
+        (["--style", "ink", "--style", network], 2, "separate runs"),
+    ):
+        status, _, err = run_cli("stylize", photo, "-o", tmp_path / "c.png", *more)
+        assert status == code and said in err and err.count("\n") == 1, err
+    assert not (tmp_path / "c.png").exists()
+
+
+def test_clips(run_cli, network, tmp_path):
+    frames = tmp_path / "frames"
+    frames.mkdir()
+    for number in range(3):
+        Image.fromarray(np.roll(PHOTO, number, axis=1)).save(frames / f"{number:06d}.png")
+    status, out, err = run_cli("video", frames, "-o", tmp_path / "out", "--style", network)
+    assert status == 0, err
+    assert "3 frames" in out and "whole frames" in out
+    drawn = sorted((tmp_path / "out").glob("*.png"))
+    assert len(drawn) == 3 and Image.open(drawn[0]).size == (60, 40)
+
+
+@pytest.fixture
+def run_cli(capsys):
+    from toonify.cli.main import main
+
+    def run(*arguments):
+        status = main([str(argument) for argument in arguments])
+        return status, *capsys.readouterr()
+
+    return run

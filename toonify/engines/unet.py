@@ -1,0 +1,310 @@
+"""Styles drawn by a network: whole frames, in one pass, whoever is in them."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import torch
+
+from toonify.bundle import bundle_folder, check_part, part_path, read_manifest
+from toonify.checkpoints.translators import load_unet
+from toonify.device import pick_device, pick_dtype
+from toonify.engines.base import Drawing, Engine, Placed
+from toonify.errors import InputError, ModelError, UsageError
+from toonify.faces import Alignment, Face, FaceDetector, get_detector
+from toonify.faces.person import PersonMatte
+from toonify.faces.types import RGB, Points, f32
+from toonify.models.unet import UNet
+from toonify.names import unknown_name
+from toonify.portrait.backgrounds import Background, fitted, resized
+from toonify.portrait.catalog import is_style_file, network_part, network_styles, style_name
+from toonify.utils.hashing import file_sha256
+from toonify.utils.tensors import to_float, to_rgb
+
+WORK = 640  # px, longest side that the network sees: faces there are as large as in training
+SMALLEST = 16  # px
+CROP_INPUT, CROP_SIDE = 512, 512  # px of a portrait, before and after
+# levels of 255 by which a pixel may differ from the frame before as noise does, and as motion does
+NOISE, MOTION = 3.0, 14.0
+
+
+class UNetEngine(Engine):
+    """Draws in styles that networks have learnt (`toonify finetune --objective pix2pix`).
+
+    Args:
+        files: style → its network's file; the first is `characters`' first.
+        detector: finds faces for portraits, and says whether there are any.
+        background: see `PortraitEngine.stylize`.
+        max_size: longer side of drawings, px at most; of a portrait, its side.
+        matte: tells people from their background; None where it is drawn.
+        device: "auto", "cpu", "cuda", ….
+        dtype: "auto", "float32", "bfloat16" or "float16".
+        about: whatever else drawings depend on, JSON-able.
+
+    Example:
+        >>> engine = UNetEngine.from_bundle("default", "ink")
+        >>> (drawn,) = engine.draw_image(rgb, ["ink"], faces=[])
+    """
+
+    name = "unet"
+    kind = "style"
+    whole_image = True
+    keeps_code = True
+
+    def __init__(
+        self,
+        files: Mapping[str, Path],
+        *,
+        detector: FaceDetector,
+        background: Background = "draw",
+        max_size: int | None = None,
+        matte: PersonMatte | None = None,
+        device: str | torch.device = "auto",
+        dtype: str = "auto",
+        about: Any = None,
+    ) -> None:
+        self._files, self._detector, self._matte = dict(files), detector, matte
+        self.background, self.max_size, self._about = background, max_size, about
+        self.device = pick_device(device)
+        self.dtype = pick_dtype(dtype, self.device)
+        self._networks: dict[str, UNet] = {}
+
+    @classmethod
+    def from_bundle(
+        cls,
+        bundle: str | os.PathLike[str] = "default",
+        style: str | None = None,
+        *,
+        styles: Sequence[str] = (),
+        detector: FaceDetector | None = None,
+        landmarks: str = "auto",
+        offline: bool = True,
+        min_face: float | None = None,
+        background: Background = "draw",
+        document: str | None = None,
+        **options: Any,
+    ) -> UNetEngine:
+        """On a bundle's networks, and on one from a file; `options` as of the class.
+
+        Args:
+            style: the one that `characters` names first: of the bundle's that a network draws, or
+                a network's file; the bundle's first when None.
+            styles: several of these.
+            document: must be None: networks draw pixels.
+
+        Raises:
+            ModelError: the bundle offers no such network, or a file is missing or damaged.
+            UsageError: an unknown style.
+        """
+        if document is not None:
+            raise UsageError(
+                f"a network draws pixels, no shapes for {document}",
+                hint="Take one of the styles that the program draws.",
+            )
+        known = bundled_networks(bundle)
+        files: dict[str, Path] = {}
+        for wanted in (*([style] if style is not None else []), *styles):
+            if not is_style_file(wanted) and wanted not in known:
+                raise unknown_name("style of a network", wanted, list(known))
+            files[style_name(wanted)] = known.get(wanted, Path(wanted))
+        files |= {name: path for name, path in known.items() if name not in files}
+        if not files:
+            raise ModelError(
+                f"the bundle {bundle} has no network that draws a style",
+                hint="Name a file of `toonify finetune --objective pix2pix` as the style.",
+            )
+        if detector is None:
+            detector = get_detector(landmarks, offline=offline, min_face=min_face)
+        matte = None
+        if background != "draw":
+            folder = bundle_folder(bundle)
+            matte = PersonMatte(part_path(folder, read_manifest(folder), "person_matte"))
+        about = {"landmarks": landmarks, "min_face": min_face}
+        return cls(
+            files, detector=detector, background=background, matte=matte, about=about, **options
+        )
+
+    @property
+    def characters(self) -> tuple[str, ...]:
+        """Names of the styles, the chosen one first."""
+        return tuple(self._files)
+
+    @property
+    def detector(self) -> FaceDetector:
+        """What finds faces for portraits; drawing itself looks for none."""
+        return self._detector
+
+    def identity(self, character: str) -> dict[str, Any]:
+        """The network and the options."""
+        return {
+            "network": file_sha256(self._file(character)),
+            "background": self.background,
+            "max_size": self.max_size,
+            "dtype": str(self.dtype),
+        }
+
+    def describe(self) -> dict[str, Any]:
+        """All that a clip's frames depend on beside the picture."""
+        style = self.characters[0]
+        return {"engine": self.name, **self.settings(), "drawing": {style: self.identity(style)}}
+
+    def settings(self) -> dict[str, Any]:
+        """What faces are found by."""
+        return {"finding": self._about}
+
+    def region(self, rgb: RGB, face: Face) -> Alignment:
+        """The upright portrait of a face, looser than FFHQ's crop."""
+        from toonify.portrait.analysis import sample
+        from toonify.portrait.engine import PortraitEngine
+
+        matrix = PortraitEngine.crop_matrix(rgb, face, size=CROP_INPUT)
+        return Alignment(sample(rgb, matrix, (CROP_INPUT, CROP_INPUT)), matrix, face)
+
+    def encode(self, regions: Sequence[Alignment]) -> Points:
+        """(N, 1) of nothing: styles need no code."""
+        return f32(np.zeros((len(regions), 1)))
+
+    def render(
+        self, regions: Sequence[Alignment], codes: Points, characters: Sequence[str]
+    ) -> list[RGB]:
+        """The portraits, each drawn in its style."""
+        side = self.max_size or CROP_SIDE
+        return [
+            self._composed(region.image, name, (side, side))
+            for region, name in zip(regions, characters, strict=True)
+        ]
+
+    def draw_image(
+        self, rgb: RGB, characters: Sequence[str], *, faces: Sequence[Face] = ()
+    ) -> list[Drawing]:
+        """The whole picture, whoever is in it."""
+        size = fitted((rgb.shape[1], rgb.shape[0]), self.max_size)
+        return [self._composed(rgb, name, size) for name in characters]
+
+    def draw_aligned(self, images: Sequence[RGB], characters: Sequence[str]) -> list[list[Drawing]]:
+        """FFHQ crops as pictures, at their own size."""
+        return [self.draw_image(image, characters) for image in images]
+
+    def compositor(self, smooth: float) -> UNetCompositor:
+        """Draws whole frames."""
+        return UNetCompositor(self, smooth)
+
+    def draw(self, photo: Points, style: str) -> RGB:
+        """One pass of a style's network.
+
+        Args:
+            photo: (H, W, 3) in 0..255.
+
+        Raises:
+            UsageError: an unknown style.
+            InputError: a picture of less than 16 px.
+        """
+        if min(photo.shape[:2]) < SMALLEST:
+            raise InputError(f"a picture of {photo.shape[1]}x{photo.shape[0]} px is too small")
+        network = self._network(style)
+        pixels = torch.from_numpy(np.ascontiguousarray(photo)).permute(2, 0, 1)[None]
+        x = to_float(pixels).to(self.device).contiguous(memory_format=torch.channels_last)
+        mixed = torch.autocast(self.device.type, self.dtype, enabled=self.dtype != torch.float32)
+        with torch.inference_mode(), mixed:
+            return to_rgb(network(x))
+
+    def _composed(self, rgb: RGB, style: str, size: tuple[int, int]) -> RGB:
+        """A picture at its work size drawn, then `size`, over the asked background."""
+        small = resized(rgb, fitted((rgb.shape[1], rgb.shape[0]), WORK))
+        return self.behind(rgb, resized(self.draw(f32(small), style), size))
+
+    def behind(self, rgb: RGB, drawn: RGB) -> RGB:
+        """A drawing with the background that was asked for."""
+        if self._matte is None:
+            return drawn
+        size = (drawn.shape[1], drawn.shape[0])
+        alpha = cv2.resize(self._matte(rgb), size, interpolation=cv2.INTER_LINEAR)
+        if self.background == "transparent":
+            opacity = np.rint(np.clip(alpha, 0, 1) * 255).astype(np.uint8)
+            drawn = drawn.copy()
+            drawn[opacity == 0] = 0
+            return np.dstack([drawn, opacity])
+        if self.background == "keep":
+            back = f32(resized(rgb, size))
+        else:
+            back = np.empty(drawn.shape, np.float32)
+            back[:] = self.background
+        mixed = back + (f32(drawn) - back) * f32(alpha)[..., None]
+        return np.clip(np.rint(mixed), 0, 255).astype(np.uint8)
+
+    def _file(self, style: str) -> Path:
+        if style not in self._files:
+            raise unknown_name("style", style, list(self._files))
+        return self._files[style]
+
+    def _network(self, style: str) -> UNet:
+        if style not in self._networks:
+            self._networks[style] = load_unet(self._file(style), device=self.device)
+        return self._networks[style]
+
+
+class UNetCompositor:
+    """Draws the frames of a clip, in order.
+
+    What a camera's noise does to still parts would flicker in the drawing: before it is drawn, each
+    pixel that changes no more than noise is averaged with the frames before.
+
+    Args:
+        smooth: 0 takes each frame for itself, 1 averages most.
+    """
+
+    scenes = True  # frames without people are drawn too
+
+    def __init__(self, engine: UNetEngine, smooth: float) -> None:
+        self._engine, self._smooth = engine, smooth
+        self._before: Points | None = None
+
+    def compose(self, rgb: RGB, items: list[Placed]) -> RGB:
+        """A frame (H, W, 3) uint8 as a drawing of the same size."""
+        engine = self._engine
+        small = f32(resized(rgb, fitted((rgb.shape[1], rgb.shape[0]), WORK)))
+        if self._smooth:
+            small = self._steady(small)
+        drawn = engine.draw(small, engine.characters[0])
+        return engine.behind(rgb, resized(drawn, (rgb.shape[1], rgb.shape[0])))
+
+    def _steady(self, frame: Points) -> Points:
+        before = self._before
+        if before is not None and before.shape == frame.shape:
+            change = np.abs(frame - before).max(axis=2)
+            moved = np.clip((cv2.blur(change, (7, 7)) - NOISE) / (MOTION - NOISE), 0, 1)
+            share = f32(moved + (1 - moved) * (1 - 0.85 * self._smooth**0.5))[..., None]
+            frame = f32(before + (frame - before) * share)
+        self._before = frame
+        return frame
+
+    def forget(self, keep: set[int]) -> None:
+        """Nothing is remembered of people."""
+
+    def state(self) -> dict[str, np.ndarray]:
+        """The averaged frame before, to go on from."""
+        return {} if self._before is None else {"before": self._before}
+
+    def restore(self, arrays: Mapping[str, np.ndarray]) -> None:
+        """Go on from `state()`."""
+        self._before = f32(arrays["before"]) if "before" in arrays else None
+
+
+def bundled_networks(bundle: str | os.PathLike[str] = "default") -> dict[str, Path]:
+    """Style → file of the network that draws it; a bundle's, hashes checked.
+
+    Raises:
+        ModelError: there is no such bundle, or files are missing or damaged.
+    """
+    folder = bundle_folder(bundle)
+    manifest = read_manifest(folder)
+    files = {}
+    for style in network_styles(bundle):
+        check_part(folder, manifest, network_part(style))
+        files[style] = part_path(folder, manifest, network_part(style))
+    return files

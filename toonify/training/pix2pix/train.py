@@ -1,0 +1,127 @@
+"""From a folder of pairs to a network that draws their style."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from dataclasses import asdict
+from pathlib import Path
+
+import torch
+
+from toonify.checkpoints.translators import load_unet, save_unet
+from toonify.device import pick_device
+from toonify.engines.unet import bundled_networks
+from toonify.models.unet import UNet
+from toonify.names import unknown_name
+from toonify.training.core.loop import Progress, run_trainer
+from toonify.training.core.report import reporting
+from toonify.training.core.runs import RunFolder
+from toonify.training.pix2pix.pairs import PairFolder
+from toonify.training.pix2pix.step import Pix2PixConfig, Pix2PixTrainer
+from toonify.utils.links import real_path
+from toonify.utils.outputs import InputFiles, check_output, check_run_folder
+
+STYLE = "style.safetensors"
+
+
+def train_pix2pix(
+    data: str | os.PathLike[str],
+    output: str | os.PathLike[str],
+    *,
+    base: str | os.PathLike[str] | None = None,
+    config: Pix2PixConfig | None = None,
+    resume: bool = False,
+    device: str = "auto",
+    progress: Progress | None = None,
+) -> Path:
+    """Train a network that draws photographs in the manner of a folder's drawings.
+
+    Snapshots, metrics.jsonl, previews and report.html go into the output's folder, the network is
+    its style.safetensors, written at every snapshot.
+
+    Args:
+        data: holds `photos/` and `drawings/` of equal names; drawings lie exactly over their
+            photographs.
+        output: folder of the run.
+        base: such a network's file to go on from; a fresh one when None.
+        config: options; the defaults when None.
+        resume: go on from the last snapshot in the folder.
+        progress: called after every step with the losses.
+
+    Returns:
+        the network's file.
+
+    Raises:
+        UsageError: options that don't fit, or a run in the folder without `resume`.
+        InputError: no pairs. ModelError: `base` can't be loaded.
+        Diverged: training is no longer finite; the last snapshot stays.
+        KeyboardInterrupt: after Ctrl-C, once a snapshot is kept.
+
+    Example:
+        >>> made = train_pix2pix("studio/", "runs/studio", base=base_network("ink"))
+    """
+    config = config or Pix2PixConfig()
+    data, output = Path(data), Path(output)
+    reads = InputFiles([data, *([Path(base)] if base else [])])
+    check_run_folder(output, reads)
+    made = output / STYLE
+    begun = (output / "snapshot.pt").is_file()
+    check_output(made, reads, named=begun, folder=output)
+    pairs = PairFolder(data, crop=config.crop)
+    pairs.read(0)
+    trainer = Pix2PixTrainer(config, _start(base, config.seed).to(pick_device(device)), pairs)
+    with _reporting(output, data, len(pairs), config) as refresh:
+
+        def told(row: dict[str, float]) -> None:
+            if progress:
+                progress(row)
+            refresh()
+
+        run_trainer(
+            trainer,
+            RunFolder(output),
+            steps=config.steps,
+            snapshot=config.snapshot,
+            resume=resume,
+            progress=told,
+            kept=lambda: save_unet(trainer.average, made),
+            keep=config.keep,
+            model=STYLE,
+        )
+    return made
+
+
+def base_network(name: str | os.PathLike[str]) -> Path:
+    """The file of a network to start from: itself, or that of a style of the default bundle.
+
+    Raises:
+        UsageError: no such style.
+    """
+    path = Path(name)
+    if path.is_file():
+        return path
+    known = bundled_networks()
+    if str(name) not in known:
+        raise unknown_name("network to start from", str(name), list(known))
+    return known[str(name)]
+
+
+def _start(base: str | os.PathLike[str] | None, seed: int) -> UNet:
+    if base is not None:
+        return load_unet(Path(base))
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        return UNet()
+
+
+def _reporting(
+    output: Path, data: Path, pairs: int, config: Pix2PixConfig
+) -> AbstractContextManager[Callable[[], None]]:
+    return reporting(
+        output,
+        title=f"finetune --objective pix2pix: {real_path(output).name}",
+        config={"data": data, **asdict(config)},
+        facts={"pairs": pairs},
+    )
