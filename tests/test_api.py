@@ -29,6 +29,7 @@ PUBLIC = {
     "load_generator",
     "project",
     "train_encoder",
+    "train_pix2pix",
 }
 EXAMPLES = (
     "Bundle",
@@ -44,6 +45,7 @@ EXAMPLES = (
     "load_generator",
     "project",
     "train_encoder",
+    "train_pix2pix",
 )
 STYLIZE = (
     "self, image, *, character, style, level, trgb, color, aligned, paste, background, batch_size"

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from toonify.training.characters.projecting import project
     from toonify.training.encoders.job import train_encoder
     from toonify.training.finetune.job import finetune
+    from toonify.training.pix2pix.train import train_pix2pix
     from toonify.video.clips import convert_video
 
 __version__ = "0.1.0"
@@ -34,6 +35,7 @@ _HOMES = {
     "invert": "toonify.inversion.inverter",
     "train_encoder": "toonify.training.encoders.job",
     "finetune": "toonify.training.finetune.job",
+    "train_pix2pix": "toonify.training.pix2pix.train",
     "project": "toonify.training.characters.projecting",
     "convert_video": "toonify.video.clips",
     "Bundle": "toonify.bundle",
@@ -73,6 +75,7 @@ __all__ = [
     "load_generator",
     "project",
     "train_encoder",
+    "train_pix2pix",
 ]
 
 
