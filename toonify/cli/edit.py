@@ -328,7 +328,7 @@ def _editor(
 ) -> PhotoEditor:
     """A photo's face, fitted."""
     from toonify.editing.photo_editor import PhotoEditor
-    from toonify.inversion.fitting import FitSettings
+    from toonify.editing.photo_edits import fit_settings
 
     with settings.progress("reading the face") as bar:
         return PhotoEditor(
@@ -336,7 +336,7 @@ def _editor(
             rgb,
             photos.detector,
             directions=named,
-            fit=FitSettings(steps=steps),
+            fit=fit_settings(photos.model, steps, settings.dtype),
             details=details,
             progress=bar,
         )

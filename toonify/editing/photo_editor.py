@@ -62,13 +62,9 @@ class PhotoEditor:
         self.rgb, self.model, self.directions = rgb, model, directions
         self.alignment = align(rgb, faces[0], CROP)
         photo = to_tensor(self.alignment.image).to(model.device)
+        start = model.face_codes(photo)
         self.w_plus = fit_face(
-            model.generator,
-            model.face_encoder,
-            photo,
-            model.face_codes(photo),
-            fit,
-            progress=progress,
+            model.generator, model.face_encoder, photo, start, fit, progress=progress
         )
         self._detailed: DetailedFace | None = None
         if details is not None:

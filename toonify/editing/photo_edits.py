@@ -17,7 +17,9 @@ from toonify.engine import Photo, as_photo
 from toonify.errors import UsageError
 from toonify.inversion.fitting import FitSettings
 from toonify.inversion.hfgi import check_method, load_details
+from toonify.inversion.model import FaceModel
 from toonify.inversion.reading import PhotoReader, load_face_model
+from toonify.tuning import choose_dtype
 from toonify.utils.arguments import check_range
 from toonify.utils.progress import Progress, no_progress
 from toonify.utils.tensors import RGB
@@ -27,6 +29,12 @@ TURNING = ("yaw", "pitch")  # directions that move a head's outline far
 FIT_STEPS = 15  # of w+ to a face, where its details don't come from HFGI
 
 Method = Literal["flow", "hfgi"]
+
+
+def fit_settings(model: FaceModel, steps: int, dtype: str) -> FitSettings:
+    """How a face is fitted, in the dtype that is fast here; float16's gradients would underflow."""
+    name = "bfloat16" if dtype == "float16" else dtype
+    return FitSettings(steps=steps, dtype=choose_dtype(name, model.device, model.generator))
 
 
 def edit(
@@ -107,7 +115,7 @@ def edit(
             rgb,
             reader.detector,
             directions=named,
-            fit=FitSettings(steps=steps),
+            fit=fit_settings(model, steps, dtype),
             details=details,
             progress=bar,
         )

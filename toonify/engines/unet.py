@@ -13,7 +13,7 @@ import torch
 
 from toonify.bundle import bundle_folder, check_part, part_path, read_manifest
 from toonify.checkpoints.translators import load_unet
-from toonify.device import pick_device, pick_dtype
+from toonify.device import pick_device
 from toonify.engines.base import Drawing, Engine, Placed
 from toonify.errors import InputError, ModelError, UsageError
 from toonify.faces import Alignment, Face, FaceDetector, get_detector
@@ -23,6 +23,7 @@ from toonify.models.unet import UNet
 from toonify.names import unknown_name
 from toonify.portrait.backgrounds import Background, fitted, resized
 from toonify.portrait.catalog import is_style_file, network_part, network_styles, style_name
+from toonify.tuning import choose_dtype
 from toonify.utils.hashing import file_sha256
 from toonify.utils.tensors import to_float, to_rgb
 
@@ -71,7 +72,7 @@ class UNetEngine(Engine):
         self._files, self._detector, self._matte = dict(files), detector, matte
         self.background, self.max_size, self._about = background, max_size, about
         self.device = pick_device(device)
-        self.dtype = pick_dtype(dtype, self.device)
+        self._dtype = dtype
         self._networks: dict[str, UNet] = {}
 
     @classmethod
@@ -133,6 +134,11 @@ class UNetEngine(Engine):
     def characters(self) -> tuple[str, ...]:
         """Names of the styles, the chosen one first."""
         return tuple(self._files)
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """What networks compute in: "auto" is what is fast on this machine."""
+        return choose_dtype(self._dtype, self.device, self._network(self.characters[0]))
 
     @property
     def detector(self) -> FaceDetector:
@@ -209,7 +215,8 @@ class UNetEngine(Engine):
         network = self._network(style)
         pixels = torch.from_numpy(np.ascontiguousarray(photo)).permute(2, 0, 1)[None]
         x = to_float(pixels).to(self.device).contiguous(memory_format=torch.channels_last)
-        mixed = torch.autocast(self.device.type, self.dtype, enabled=self.dtype != torch.float32)
+        dtype = self.dtype
+        mixed = torch.autocast(self.device.type, dtype, enabled=dtype != torch.float32)
         with torch.inference_mode(), mixed:
             return to_rgb(network(x))
 
