@@ -145,6 +145,8 @@ READING = {
     ("align", "--anchor"), ("finetune", "--data"),
     ("train-encoder", "--photos"), ("train-encoder", "--pairs"), ("train-encoder", "--drawings"),
     ("train-encoder", "--parser"), ("train-encoder", "--cutouts"), ("distill", "--pairs"),
+    ("finetune", "--config"), ("train-encoder", "--config"), ("train-style", "--config"),
+    ("distill", "--config"),
     ("invert", "--hfgi-network"), ("edit", "--hfgi-network"),
     ("build-lut", "--photos"), ("edit", "--mix"), ("edit", "--fit"), ("translate", "--parser"),
     ("bundle", "--generator"), ("bundle", "--table"), ("bundle", "--frame-generator"),

@@ -213,7 +213,7 @@ def refuse_given(ctx: typer.Context, why: str, *names: str) -> None:
     flags = {param.name: param.opts[0] for param in ctx.command.params}
     for name in names:
         source = ctx.get_parameter_source(name)
-        if source is not None and source.name == "COMMANDLINE":
+        if source is not None and source.name in ("COMMANDLINE", "DEFAULT_MAP"):
             raise UsageError(f"{flags[name]} {why}", hint="Leave it out.")
 
 

@@ -13,6 +13,7 @@ import typer
 
 from toonify.bundle import model_files
 from toonify.cli.common import Settings, complain, examples, settings_of
+from toonify.cli.config_file import ConfigOption
 from toonify.cli.live import KeepOption, training_display
 from toonify.errors import UsageError
 from toonify.utils.links import real_path
@@ -113,6 +114,7 @@ def distill(
     resume: Annotated[
         bool, typer.Option("--resume", help="Go on from the last snapshot in the folder.")
     ] = False,
+    config: ConfigOption = None,
 ) -> None:
     """Teach StyleGAN2's layers what a compact generator computes, in the same W.
 
@@ -168,15 +170,15 @@ def distill(
         resume=resume,
     )
     if layout is Layout.hybrid:
-        config, learn = job.hybrid(width or 320)
+        chosen, learn = job.hybrid(width or 320)
     else:
         shape = {
             "resolution": resolution or 256,
             "channel_base": channel_base or 8192,
             "channel_max": channel_max or 256,
         }
-        config, learn = job.stylegan2(shape, pairs, pair_count or 10000, sharpen)
-    options = {"teacher": teacher, "layout": layout.value, "start": start, "pairs": pairs, **config}
+        chosen, learn = job.stylegan2(shape, pairs, pair_count or 10000, sharpen)
+    options = {"teacher": teacher, "layout": layout.value, "start": start, "pairs": pairs, **chosen}
     facts = {"device": device}
     title = f"distill: {real_path(output).name}"
     with (
@@ -185,7 +187,7 @@ def distill(
     ):
 
         def report(row: dict[str, float]) -> None:
-            show("distill", int(row["step"]), int(config["steps"]), row)
+            show("distill", int(row["step"]), int(chosen["steps"]), row)
             refresh()
             if settings.json:
                 settings.result(row, "")

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any, cast
 import typer
 
 from toonify.cli.common import Settings, examples, note_others, refuse_given, settings_of
+from toonify.cli.config_file import ConfigOption
 from toonify.cli.live import KeepOption, training_display
 from toonify.cli.projecting import EncoderOption
 from toonify.errors import UsageError
@@ -210,6 +211,7 @@ def finetune(
     resume: Annotated[
         bool, typer.Option("--resume", help="Go on from the last snapshot in the folder.")
     ] = False,
+    config: ConfigOption = None,
 ) -> None:
     """Fine-tune a face generator on drawings, or teach a style from photos with their drawings.
 

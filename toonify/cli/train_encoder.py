@@ -13,6 +13,7 @@ import typer
 
 from toonify.bundle import model_files
 from toonify.cli.common import Settings, examples, note_others, refuse_given, settings_of
+from toonify.cli.config_file import ConfigOption
 from toonify.cli.live import KeepOption, training_display
 from toonify.cli.training_frames import FrameOptions
 from toonify.cli.training_frames import check as check_frames
@@ -249,6 +250,7 @@ def train_encoder(
     resume: Annotated[
         bool, typer.Option("--resume", help="Go on from the last snapshot in the folder.")
     ] = False,
+    config: ConfigOption = None,
 ) -> None:
     """Train an encoder from aligned faces to w+, or one of StyleGANEX's.
 

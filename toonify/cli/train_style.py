@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from toonify.cli.common import examples, settings_of
+from toonify.cli.config_file import ConfigOption
 from toonify.utils.outputs import InputFiles, check_output, check_run_folder
 
 EPILOG = examples(
@@ -39,6 +40,7 @@ def train_style(
     style_weight: Annotated[float, typer.Option(help="Of the style loss.")] = 10.0,
     snapshot: Annotated[int, typer.Option(min=1, help="Steps between snapshots.")] = 1000,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with the run.")] = False,
+    config: ConfigOption = None,
 ) -> None:
     """Train AdaIN's decoder (arXiv 1703.06868) on any photos and any pictures.
 
