@@ -160,6 +160,16 @@ def open_picture(file: BinaryIO, name: str) -> pil.Image:
     return image
 
 
+def read_metadata(source: Source) -> Metadata:
+    """What a picture says about itself; its pixels are not decoded.
+
+    Raises:
+        InputError: not a picture, or too large.
+    """
+    with opened(source) as (file, name), open_picture(file, name) as image:
+        return Metadata.of(image)
+
+
 def decode(source: Source) -> Decoded:
     """Read a picture; of an animation or a multi-page file the first.
 

@@ -1,0 +1,135 @@
+"""A photograph, sketch or mask translated by one call, as `toonify translate` does."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import get_args
+
+from torch import Tensor
+
+from toonify.errors import UsageError
+from toonify.inversion.frames import Framing
+from toonify.inversion.reading import PhotoReader, load_face_model
+from toonify.inversion.translation import (
+    Task,
+    check_encoder,
+    load_parser,
+    mask_tensor,
+    read_mask,
+    sketch_tensor,
+    translate_drawing,
+    translate_frame,
+)
+from toonify.media.images import read_image
+from toonify.names import unknown_name
+from toonify.utils.arguments import check_range
+from toonify.utils.tensors import RGB, to_rgb
+
+OFFICIAL: dict[Task, str] = {
+    "super-resolution": "styleganex-sr",
+    "sketch": "styleganex-sketch2face",
+    "mask": "styleganex-mask2face",
+    "edit": "styleganex-edit-age",
+}
+DRAWINGS: tuple[Task, ...] = ("sketch", "mask")
+
+
+def translate(
+    source: Path,
+    task: Task,
+    *,
+    checkpoint: str | None = None,
+    generator: str | None = None,
+    samples: int = 1,
+    factor: int | None = None,
+    parser: Path | None = None,
+    strength: float = 1.0,
+    framing: Framing = "whole",
+    seed: int = 0,
+    device: str = "auto",
+    dtype: str = "auto",
+    offline: bool = True,
+) -> Iterator[RGB]:
+    """Make a face of few pixels, a sketch or a mask, or another one of a photograph.
+
+    Args:
+        source: a photograph, a sketch of dark lines on white, or a mask of CelebAMask-HQ's labels.
+        checkpoint: StyleGANEX of this task, a file or registry name; None for the official one.
+        generator: another StyleGAN2 that renders.
+        samples: different faces of one sketch or mask.
+        factor: lower the photograph's resolution first by so much, for super-resolution.
+        parser: of masks: the source is a photograph, labelled by `load_parser(parser)`.
+        strength: of an edit; negative turns it round.
+        framing: how much of a photograph is taken.
+        seed: of the samples.
+
+    Returns:
+        `samples` pictures (H, W, 3) uint8, made as they are asked for.
+
+    Raises:
+        UsageError: options of another task, or numbers out of range; nothing is loaded for them.
+        InputError: an unreadable source, or a photograph without a face.
+        ModelError: networks that can't be loaded, or are of another task.
+
+    Example:
+        >>> (large,) = translate(Path("small.jpg"), "super-resolution")
+    """
+    check_options(task, samples=samples, factor=factor, parser=parser, strength=strength)
+    if checkpoint is None and task not in OFFICIAL:
+        raise UsageError(f"{task} has no official network", hint="Name a `checkpoint`.")
+    name = checkpoint or OFFICIAL[task]
+    model = load_face_model(name, generator, device=device, dtype=dtype)
+    check_encoder(model, task)
+    reader = PhotoReader(model, framing, offline=offline)
+    images = _translated(reader, source, task, samples, factor, parser, strength, seed)
+    return (to_rgb(image) for image in images)
+
+
+def check_options(
+    task: Task,
+    *,
+    samples: int = 1,
+    factor: int | None = None,
+    parser: Path | None = None,
+    strength: float = 1.0,
+) -> None:
+    """UsageError for options of another task, or numbers out of range."""
+    if task not in get_args(Task):
+        raise unknown_name("task", task, get_args(Task))
+    if samples != 1 and task not in DRAWINGS:
+        raise UsageError(f"{task} has one answer", hint="Leave `samples` out.")
+    if strength != 1 and task != "edit":
+        raise UsageError("`strength` belongs to edit", hint="Leave it out.")
+    if factor is not None and task != "super-resolution":
+        raise UsageError("`factor` belongs to super-resolution", hint="Leave it out.")
+    if parser is not None and task != "mask":
+        raise UsageError("`parser` belongs to masks", hint="Add `task` mask, or leave it out.")
+    check_range("samples", samples, 1, 100)
+    check_range("factor", factor, 4, 64)
+
+
+def _translated(
+    reader: PhotoReader,
+    source: Path,
+    task: Task,
+    samples: int,
+    factor: int | None,
+    parser: Path | None,
+    strength: float,
+    seed: int,
+) -> Iterator[Tensor]:
+    model = reader.model
+    if task == "super-resolution" or task == "edit" or task == "toonify":
+        aligned = reader.prepare_input(source, lower=factor)
+        yield translate_frame(model, aligned, task, strength=strength)
+        return
+    if task == "sketch":
+        drawing = sketch_tensor(read_image(source).flat)
+    elif parser is not None:
+        aligned = reader.prepare_input(source)
+        seen = aligned.face if aligned.frame is None else aligned.frame
+        drawing = mask_tensor(load_parser(parser)(seen))
+    else:
+        drawing = mask_tensor(read_mask(source))
+    yield from translate_drawing(model, drawing, task, samples=samples, seed=seed)
