@@ -16,7 +16,6 @@ from examples.characters.draw import NAMES, draw
 from examples.default_bundle.drawn_pairs import ANCHORS, Measures, pose_of, read_poses
 from toonify.checkpoints import load_encoder, load_generator, load_identity, save_generator
 from toonify.checkpoints.download import pull
-from toonify.cli.training_frames import HINT_SHARE, character_codes
 from toonify.faces.person import PersonMatte, fill_behind, hair_matte
 from toonify.metrics.lpips import PerceptualLoss
 from toonify.models.encoders.styleganex import StyleGANEXEncoder
@@ -36,6 +35,7 @@ from toonify.training.encoders.pose_reader import PoseReader
 from toonify.training.styleganex.batch import FrameConfig
 from toonify.training.styleganex.compose import CROP, Scene
 from toonify.training.styleganex.cutouts import INDEX, CutoutSet, write_faces, write_index
+from toonify.training.styleganex.job import HINT_SHARE, character_codes
 from toonify.training.styleganex.sources import ComposedFrames, FaceFrames
 from toonify.training.styleganex.tasks import TASKS, new_frame_encoder
 from toonify.training.styleganex.train import train_frames

@@ -31,7 +31,7 @@ def trained(tmp_path):
 
 def test_it_is_trained_on_edits_and_photographs_and_goes_on(run, tmp_path, networks, monkeypatch):
     monkeypatch.setattr("toonify.metrics.lpips.PerceptualLoss", PlainLoss)
-    monkeypatch.setattr("toonify.cli.training_hfgi.PAIRS", 10)
+    monkeypatch.setattr("toonify.training.hfgi.job.PAIRS", 10)
     monkeypatch.setenv("TOONIFY_OFFLINE", "1")
     people = tmp_path / "people"
     people.mkdir()

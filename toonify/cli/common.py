@@ -20,7 +20,7 @@ from toonify.utils.text import json_line, visible
 GLOBAL_VALUES = ("--device", "--dtype", "--seed", "--max-pixels")
 GLOBAL_FLAGS = ("--quiet", "--json", "--offline", "--download", "--debug", "--follow-links")
 _PARAMETER = re.compile(r"`([a-z][a-z0-9_]*)`")
-_SHORT = {"output": "-o"}
+_FLAGS = {"output": "-o", "compiled": "--compile"}
 _DEVICE = re.compile(r"auto|cpu|mps|cuda(:\d+)?")
 
 
@@ -189,7 +189,7 @@ def complain(message: str) -> None:
 def with_options(text: str) -> str:
     """A text of the library as the command line says it: `batch_size` is --batch-size."""
     return _PARAMETER.sub(
-        lambda match: _SHORT.get(match[1]) or "--" + match[1].replace("_", "-"), text
+        lambda match: _FLAGS.get(match[1]) or "--" + match[1].replace("_", "-"), text
     )
 
 

@@ -11,19 +11,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from toonify.bundle import model_files
 from toonify.cli.common import Settings, examples, note_others, refuse_given, settings_of
 from toonify.cli.config_file import ConfigOption
 from toonify.cli.live import KeepOption, training_display
-from toonify.cli.training_frames import FrameOptions
-from toonify.cli.training_frames import check as check_frames
-from toonify.cli.training_frames import train as train_frames
-from toonify.cli.training_hfgi import OTHER_TASKS, HFGIOptions, train_hfgi
-from toonify.utils.outputs import InputFiles, check_run_folder
 
 if TYPE_CHECKING:
-    from toonify.models.base import Generator
-    from toonify.training.encoders.data import EncoderData
+    from toonify.training.encoders.job import EncoderResult
     from toonify.training.encoders.variants import Variant
 
 EPILOG = examples(
@@ -75,6 +68,13 @@ class SizeName(StrEnum):
     ir18 = "18"
     ir24 = "24"
     ir50 = "50"
+
+
+NOT_HFGI = (
+    *("variant", "size", "steps", "code", "features", "l1", "w_norm", "adversarial", "flicker"),
+    *("train_from", "drawings", "parser", "direction", "strength", "toon", "cutouts"),
+    *("cutout_count", "table", "compiled"),
+)  # options of other tasks
 
 
 def _weight(term: str, default: str | None = None) -> Any:
@@ -259,12 +259,12 @@ def train_encoder(
     reconstruction), report.html and encoder.safetensors go into the folder. Ctrl-C finishes the
     step and keeps a snapshot.
     """
-    from toonify.device import pick_device, pick_dtype
     from toonify.errors import UsageError
-    from toonify.training.encoders.faces import check_faces, face_data
-    from toonify.training.encoders.job import check_architecture
-    from toonify.training.encoders.job import train_encoder as run
+    from toonify.training.encoders import job
+    from toonify.training.encoders.faces import check_faces
     from toonify.training.encoders.losses import EncoderWeights
+    from toonify.training.hfgi.job import HFGIJob, train_hfgi
+    from toonify.training.styleganex.job import FrameJob, check_job, train_frame_encoder
 
     settings = settings_of(ctx)
     if settings.dtype == "float16":
@@ -272,75 +272,54 @@ def train_encoder(
     chosen: Variant | None = variant.value if variant else None
     width = size.value if size else None
     if task is TaskName.face:
-        check_architecture(start, chosen, width, steps)
+        job.check_architecture(start, chosen, width, steps)
     elif variant or steps:
         raise UsageError("--variant and --steps are of --task face", hint="Leave them out.")
     check_faces(photos, aligned, photo_share, pairs, pair_count)
     image_weights = {"l2": l2, "lpips": lpips, "identity": identity, "w_norm": w_norm}
-    bfloat16 = str(pick_dtype(settings.dtype, pick_device(settings.device))) != "torch.float32"
-
-    def data_for(network: Generator) -> EncoderData:
-        return face_data(
-            network,
-            output,
-            photos=photos,
-            aligned=aligned,
-            pairs=pairs,
-            pair_count=6000 if pair_count is None else pair_count,
-            photo_share=0.5 if photo_share is None else photo_share,
-            held_out=held_out,
-            bfloat16=bfloat16,
-            seed=settings.seed,
-            progress=settings.progress,
-        )
-
+    networks: dict[str, Any] = {
+        "device": settings.device,
+        "dtype": settings.dtype,
+        "display": partial(_display, settings, "encoder" if task is TaskName.face else task.value),
+        "progress": settings.progress,
+    }
+    shared: dict[str, Any] = {
+        "generator": generator,
+        "output": output,
+        "start": start,
+        "photos": photos,
+        "aligned": aligned,
+        "photo_share": photo_share,
+        "pairs": pairs,
+        "pair_count": pair_count,
+        "held_out": held_out,
+        "kimg": kimg,
+        "lr": lr,
+        "snapshot_kimg": snapshot,
+        "keep": keep,
+        "resume": resume,
+        "seed": settings.seed,
+    }
     if task is TaskName.hfgi:
-        refuse_given(ctx, "is of other tasks", *OTHER_TASKS)
-        hfgi = HFGIOptions(
-            generator=generator,
-            output=output,
-            codes_by=codes_by,
-            faces=faces,
-            start=start,
-            photos=photos,
-            aligned=aligned,
-            pairs=pairs,
-            pair_count=pair_count,
-            photo_share=photo_share,
-            held_out=held_out,
-            kimg=kimg,
-            batch_size=batch_size or 8,
-            lr=lr,
-            snapshot=snapshot,
-            keep=keep,
-            weights={name: image_weights[name] for name in ("l2", "lpips", "identity")}
-            | {"align": align},
-            bfloat16=bfloat16,
-            resume=resume,
+        refuse_given(ctx, "is of other tasks", *NOT_HFGI)
+        weights = {"l2": l2, "lpips": lpips, "identity": identity, "align": align}
+        hfgi = HFGIJob(
+            **shared, codes_by=codes_by, faces=faces, batch_size=batch_size or 8, weights=weights
         )
-        train_hfgi(settings, hfgi)
+        note_others(photos)
+        _tell(settings, train_hfgi(hfgi, **networks), {"task": "hfgi"})
         return
     refuse_given(ctx, "is of --task hfgi", "align")
-    frames = FrameOptions(
+    frame_weights = {"code": code, "l1": l1, "adversarial": adversarial, "flicker": flicker}
+    frames = FrameJob(
+        **shared,
         task=task.value,
-        generator=generator,
-        output=output,
-        size=size.value if size else None,
-        start=start,
-        kimg=kimg,
+        size=width,
         batch_size=batch_size,
-        lr=lr,
-        snapshot=snapshot,
-        keep=keep,
-        weights=image_weights
-        | {"code": code, "l1": l1, "adversarial": adversarial, "flicker": flicker},
+        weights=image_weights | frame_weights,
         train_from=train_from,
         compiled=compiled,
-        resume=resume,
         drawings=drawings,
-        photos=photos,
-        pairs=pairs,
-        aligned=aligned,
         parser=parser,
         direction=direction,
         strength=strength,
@@ -351,53 +330,37 @@ def train_encoder(
         cutout_count=cutout_count,
         table=table,
     )
-    check_frames(frames)
-    named = (generator, start, codes_by, faces, toon, table)
-    reads = [photos, pairs, drawings, parser, cutouts, *model_files(*named)]
-    check_run_folder(output, InputFiles(reads))
+    check_job(frames)
     note_others(photos, drawings)
     if task is not TaskName.face:
-        train_frames(settings, frames, data_for)
+        done = train_frame_encoder(frames, offline=settings.offline, **networks)
+        _tell(settings, done, {"task": task.value})
         return
     given = {name: value for name, value in image_weights.items() if value is not None}
-    done = run(
-        generator,
-        output,
+    done = job.train_encoder(
+        **shared,
         variant=chosen,
         size=width,
         residual_steps=steps,
-        start=start,
-        photos=photos,
-        aligned=aligned,
-        photo_share=photo_share,
-        pairs=pairs,
-        pair_count=pair_count,
-        held_out=held_out,
-        kimg=kimg,
         batch_size=batch_size,
-        lr=lr,
-        snapshot_kimg=snapshot,
-        keep=keep,
         weights=EncoderWeights(code=1.0 if code is None else code, features=features, **given),
-        resume=resume,
-        seed=settings.seed,
-        device=settings.device,
-        dtype=settings.dtype,
-        display=partial(_display, settings),
-        progress=settings.progress,
+        **networks,
     )
-    page = str(done.report)
-    record = {"path": str(done.encoder), "variant": done.architecture, "report": page}
-    settings.result(record, f"{done.encoder}, {page}")
+    _tell(settings, done, {"variant": done.architecture})
+
+
+def _tell(settings: Settings, done: EncoderResult, about: dict[str, str]) -> None:
+    record = {"path": str(done.encoder), **about, "report": str(done.report)}
+    settings.result(record, f"{done.encoder}, {done.report}")
 
 
 @contextmanager
-def _display(settings: Settings) -> Iterator[Callable[[dict[str, float], int], None]]:
+def _display(settings: Settings, name: str) -> Iterator[Callable[[dict[str, float], int], None]]:
     """How the training goes, on stderr, and with --json on stdout."""
     with training_display(settings) as show:
 
         def update(row: dict[str, float], steps: int) -> None:
-            show("encoder", int(row["step"]), steps, row)
+            show(name, int(row["step"]), steps, row)
             if settings.json:
                 settings.result(row, "")
 

@@ -1,0 +1,417 @@
+"""Training StyleGANEX's encoders of whole frames from files (arXiv 2303.06146)."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from toonify.bundle import locate, model_files
+from toonify.checkpoints import download, load_encoder, load_generator
+from toonify.device import pick_device, training_dtype
+from toonify.editing.directions import find_direction
+from toonify.engine import Toonifier
+from toonify.errors import UsageError
+from toonify.faces import person
+from toonify.inversion.latents import fit_codes
+from toonify.lut import CharacterTable
+from toonify.models.encoders.styleganex import MATTE_AT, StyleGANEXEncoder
+from toonify.models.generators.stylegan2 import StyleGAN2Layers
+from toonify.names import unknown_name
+from toonify.training.core.report import reporting
+from toonify.training.core.runs import RunFolder
+from toonify.training.core.weights import chosen_weights
+from toonify.training.data.latent_samples import draw_codes, render
+from toonify.training.encoders.data import EncoderData
+from toonify.training.encoders.faces import check_faces, face_data, face_reader, load_judges
+from toonify.training.encoders.job import Display, EncoderResult, no_display
+from toonify.training.styleganex import sources
+from toonify.training.styleganex.batch import FrameConfig, FrameSource
+from toonify.training.styleganex.compose import CROP, Scene
+from toonify.training.styleganex.cutouts import INDEX, CutoutSet
+from toonify.training.styleganex.drawn_faces import drawn_faces
+from toonify.training.styleganex.making import make_cutouts
+from toonify.training.styleganex.tasks import SIZES, TASKS, Task, new_frame_encoder
+from toonify.training.styleganex.train import train_frames
+from toonify.utils.links import real_path
+from toonify.utils.outputs import InputFiles, check_run_folder
+from toonify.utils.progress import Progress, no_progress
+
+FACES = "ffhq-mobile"  # whom cutouts are made of
+HINT_SHARE = 0.3  # of the steps of an inversion, in which generated faces' latents are learnt
+COARSE_SHARE = 0.4  # of the steps of cutouts, in which more of them can be seen
+
+
+@dataclass(frozen=True, kw_only=True)
+class FrameJob:
+    """What an encoder of whole frames is trained for, and from; None is the task's own.
+
+    Attributes:
+        task: a name of `TASKS`.
+        generator: whose frames it reads: a file, registry name or bundle, of StyleGAN2's layout.
+        output: folder of the run.
+        size: "12", "24" or "50", layers of the IR-SE body.
+        start: an encoder to go on from.
+        kimg, batch_size, lr: thousand frames, frames a step, AdamW's learning rate.
+        snapshot_kimg: thousand frames between snapshots; `keep`: so many encoders stay.
+        weights: loss term → weight; terms that are left out, or None, have the task's.
+        train_from: resolution from which the generator's layers learn too.
+        compiled: through torch.compile.
+        photos, aligned, pairs, pair_count, photo_share, held_out: see `face_data`.
+        drawings: folder of sketches or label maps, named as the photographs.
+        parser: what makes label maps: "default" or an ONNX network.
+        direction, strength: of video-edit.
+        faces: generator whose frames become the drawings of the same codes, or cutouts.
+        toon: bundle that draws the cutouts' heads; `table`: another table of their characters.
+        codes_by: encoder of faces that gives w+, so that the first feature alone is learnt.
+        cutouts: folder of people cut out; filled with `cutout_count` where it is empty.
+        resume: go on from the last snapshot in the folder.
+        seed: of everything random.
+    """
+
+    task: str
+    generator: str
+    output: Path
+    size: str | None = None
+    start: str | None = None
+    kimg: float = 80.0
+    batch_size: int | None = None
+    lr: float | None = None
+    snapshot_kimg: float = 4.0
+    keep: int = 0
+    weights: Mapping[str, float | None] = field(default_factory=dict)
+    train_from: int | None = None
+    compiled: bool = False
+    resume: bool = False
+    photos: Path | None = None
+    aligned: bool = False
+    photo_share: float | None = None
+    pairs: Path | None = None
+    pair_count: int | None = None
+    held_out: int = 32
+    drawings: Path | None = None
+    parser: Path | None = None
+    direction: str | None = None
+    strength: float = 1.0
+    faces: str | None = None
+    toon: str | None = None
+    codes_by: str | None = None
+    cutouts: Path | None = None
+    cutout_count: int = 3000
+    table: str | None = None
+    seed: int = 0
+
+    def inputs(self) -> InputFiles:
+        """The files that the training reads."""
+        named = (self.generator, self.start, self.codes_by, self.faces, self.toon, self.table)
+        folders = (self.photos, self.pairs, self.drawings, self.parser, self.cutouts)
+        return InputFiles([*folders, *model_files(*named)])
+
+
+def check_job(options: FrameJob) -> None:
+    """UsageError for options of other tasks, or missing ones."""
+    task = options.task
+    if task == "face":
+        alone = ("l1", "adversarial", "flicker")
+        given = [f"`{name}`" for name in alone if options.weights.get(name) is not None]
+        given += ["`train_from`"] if options.train_from is not None else []
+        given += ["`compiled`"] if options.compiled else []
+        if given:
+            raise UsageError(
+                f"{given[0]} is of StyleGANEX's tasks", hint="Add `task`, or leave it out."
+            )
+    elif options.size is not None and options.size not in SIZES:
+        raise UsageError(
+            f"`size` {options.size} is of psp and restyle", hint="Choose 12, 24 or 50."
+        )
+    still = ("face", "inversion", "super-resolution", "sketch", "mask")
+    belongs = {
+        "`photos`": (options.photos, still),
+        "`codes_by`": (options.codes_by, ("inversion",)),
+        "`code`": (options.weights.get("code"), ("face", "inversion")),
+        "`pairs`": (options.pairs, still),
+        "`drawings`": (options.drawings, ("sketch", "mask")),
+        "`parser`": (options.parser, ("mask",)),
+        "`direction`": (options.direction, ("video-edit",)),
+        "`faces`": (options.faces, ("video-toonify",)),
+        "`toon`": (options.toon, ("video-toonify",)),
+        "`cutouts`": (options.cutouts, ("video-toonify",)),
+        "`table`": (options.table, ("video-toonify",)),
+    }
+    for name, (value, tasks) in belongs.items():
+        if value is not None and task not in tasks:
+            raise UsageError(f"{name} is of {' and '.join(tasks)}", hint="Leave it out.")
+    if options.strength != 1 and task != "video-edit":
+        raise UsageError("`strength` is of video-edit", hint="Leave it out.")
+    if options.cutouts is None and (options.toon or options.table):
+        raise UsageError("`toon` and `table` go with `cutouts`", hint="Add `cutouts` FOLDER.")
+    if options.drawings is not None and not options.aligned:
+        raise UsageError(
+            "photographs that are found and turned upright don't fit their drawings",
+            hint="Give FFHQ crops and their drawings, and add `aligned`.",
+        )
+    if options.start is not None and options.size is not None:
+        raise UsageError("`start` brings its own size", hint="Leave `size` out.")
+    if task == "mask" and (options.drawings is None) == (options.parser is None):
+        raise UsageError(
+            "masks come from a folder or from a parsing network",
+            hint="Give `drawings` FOLDER or `parser` default.",
+        )
+    if task == "video-edit" and options.direction is None:
+        raise UsageError("an edit has a direction", hint="Add `direction`, sefa-1 say.")
+    if task == "video-toonify":
+        if options.cutouts is None and options.faces is None:
+            raise UsageError(
+                "frames are toonified by `cutouts` or, from codes alone, by `faces`",
+                hint="Give `cutouts` FOLDER `toon` BUNDLE, or `faces` GENERATOR.",
+            )
+        if options.cutouts is not None and options.toon is None and options.table is None:
+            raise UsageError("whose characters?", hint="Add `toon` BUNDLE or `table` TABLE.")
+
+
+def train_frame_encoder(
+    options: FrameJob,
+    *,
+    device: str = "auto",
+    dtype: str = "auto",
+    offline: bool = True,
+    display: Display = no_display,
+    progress: Progress = no_progress,
+) -> EncoderResult:
+    """Train an encoder of whole frames, and the generator's layers where it is asked for.
+
+    Snapshots, metrics.jsonl, previews, report.html and encoder.safetensors go into the folder.
+
+    Args:
+        display: opens a display of the training.
+
+    Raises:
+        UsageError: options that don't go together, or a run in the folder without `resume`.
+        InputError: no photographs, or a drawing that is missing.
+        ModelError: networks that can't be loaded.
+        Diverged: training is no longer finite; the last snapshot stays.
+        KeyboardInterrupt: after Ctrl-C, once a snapshot is kept.
+
+    Example:
+        >>> train_frame_encoder(FrameJob(task="inversion", generator="g.pt", output=Path("run")))
+    """
+    if options.task not in TASKS:
+        raise unknown_name("task", options.task, list(TASKS))
+    if dtype == "float16":
+        raise UsageError("float16 is too coarse to train in", hint="Use `dtype` bfloat16.")
+    check_job(options)
+    check_faces(
+        options.photos, options.aligned, options.photo_share, options.pairs, options.pair_count
+    )
+    check_run_folder(options.output, options.inputs())
+    place = pick_device(device)
+    task = TASKS[options.task]
+    kind = "frame" if task.name == "video-toonify" else "inversion"
+    draws = options.cutouts is not None
+    heads = not draws and options.codes_by is None  # else w+ is a character's, or another's
+    RunFolder(options.output).start(resume=options.resume)  # before minutes of preparation
+    network = load_generator(locate(options.generator, f"{kind}_generator"), device=place)
+    if not isinstance(network, StyleGAN2Layers):
+        raise UsageError(
+            "whole frames need a generator of StyleGAN2's layout",
+            hint="Make one of it: toonify distill.",
+        )
+    if options.start is None:
+        size = options.size or "12"
+        encoder = new_frame_encoder(
+            task,
+            network,
+            size=size,
+            heads=heads,
+            crop=CROP if draws else 256,
+            seed=options.seed,
+        )
+        rate = 1e-4 if size == "50" else 1e-3
+    else:
+        start = locate(options.start, f"{kind}_encoder")
+        encoder, rate = _loaded(start, task, network, heads=heads), 1e-4
+    # what is rendered to learn from must not move with the layers that learn
+    teacher = network if options.train_from is None else copy.deepcopy(network)
+    precision = training_dtype(dtype, place)
+    bfloat16 = precision == torch.bfloat16
+    source = _source(options, teacher, bfloat16, progress, device, dtype, offline)
+    if task.has_direction:
+        direction = find_direction(options.direction or "", network, None)
+        encoder.direction.copy_(direction * options.strength)
+    weights = chosen_weights(task.weights, options.weights)
+    perceptual, identity = load_judges(
+        network.w_avg.device,
+        precision,
+        trunk="vgg" if weights.lpips else None,
+        identity=bool(weights.identity),
+    )
+    if identity is None:
+        weights = replace(weights, identity=0.0)
+    batch = options.batch_size or 4
+    config = FrameConfig(
+        steps=max(1, round(options.kimg * 1000 / batch)),
+        batch_size=batch,
+        lr=rate if options.lr is None else options.lr,
+        weights=weights,
+        train_from=options.train_from,
+        compiled=options.compiled,
+        coarse_share=COARSE_SHARE if draws else 0.0,
+        hint_share=HINT_SHARE if _hinted(options, source) and weights.code else 0.0,
+        bfloat16=bfloat16,
+        snapshot=max(1, round(options.snapshot_kimg * 1000 / batch)),
+        keep=options.keep,
+        seed=options.seed,
+    )
+    listed = {k: v for k, v in vars(options).items() if k != "weights"} | asdict(config)
+    facts = {"encoder": encoder.config()["channels"], "device": place}
+    title = f"train-encoder, {task.name}: {real_path(options.output).name}"
+    with (
+        reporting(options.output, title=title, config=listed, facts=facts) as refresh,
+        display() as show,
+    ):
+
+        def report(row: dict[str, float]) -> None:
+            show(row, config.steps)
+            refresh()
+
+        train_frames(
+            task,
+            encoder,
+            network,
+            source,
+            options.output,
+            config,
+            perceptual=perceptual,
+            identity=identity,
+            resume=options.resume,
+            progress=report,
+        )
+    return EncoderResult(
+        encoder=options.output / "encoder.safetensors",
+        report=options.output / "report.html",
+        architecture=str(encoder.config()["architecture"]),
+    )
+
+
+def _hinted(options: FrameJob, source: FrameSource) -> bool:
+    """Whether there is something to learn before pictures: not where an encoder goes on."""
+    return options.start is None and isinstance(source, sources.FaceFrames) and source.has_latents
+
+
+def _loaded(
+    start: str, task: Task, generator: StyleGAN2Layers, *, heads: bool
+) -> StyleGANEXEncoder:
+    encoder = load_encoder(start, device=generator.w_avg.device)
+    matte = bool(task.fusions) and not heads
+    wanted = MATTE_AT + 1 if matte else task.fusions
+    if (
+        not isinstance(encoder, StyleGANEXEncoder)
+        or encoder.label_channels != task.labels
+        or encoder.has_direction != task.has_direction
+        or len(encoder.net.fusion) != min(wanted, len(generator.fusion_channels))
+        or encoder.heads != heads
+        or encoder.has_matte != matte
+        or encoder.num_ws != generator.num_ws
+        or encoder.feature_channels != generator.channels[4]
+    ):
+        raise UsageError(
+            f"{start} is no encoder of this generator for {task.name}", hint="Leave `start` out."
+        )
+    return encoder
+
+
+def _source(
+    options: FrameJob,
+    generator: StyleGAN2Layers,
+    bfloat16: bool,
+    progress: Progress,
+    device: str,
+    dtype: str,
+    offline: bool,
+) -> FrameSource:
+    """Where frames come from."""
+
+    def data() -> EncoderData:
+        return face_data(
+            generator,
+            options.output,
+            photos=options.photos,
+            aligned=options.aligned,
+            pairs=options.pairs,
+            pair_count=6000 if options.pair_count is None else options.pair_count,
+            photo_share=0.5 if options.photo_share is None else options.photo_share,
+            held_out=options.held_out,
+            bfloat16=bfloat16,
+            seed=options.seed,
+            progress=progress,
+        )
+
+    if options.task == "inversion":
+        reader = face_reader(options.codes_by, generator)
+        return sources.FaceFrames(data(), codes=reader)
+    if options.task == "super-resolution":
+        return sources.FaceFrames(data(), factors=(4, 64))
+    if options.task in ("sketch", "mask"):
+        return drawn_faces(
+            data(), masks=options.task == "mask", drawings=options.drawings, parser=options.parser
+        )
+    if options.task == "video-edit":
+        direction = find_direction(options.direction or "", generator, None)
+        rows = direction if direction.ndim == 2 else direction.expand(generator.num_ws, -1)
+        return sources.EditFrames(generator, rows, strength=options.strength)
+    if options.cutouts is None:
+        return sources.ToonPairs(_generated(options, generator))
+    if not (options.cutouts / INDEX).is_file():
+        _make_cutouts(options, progress, device, dtype, offline)
+    cutouts = CutoutSet(options.cutouts)
+    codes = character_codes(options.table or options.toon or "", cutouts.characters, generator)
+    scene = Scene(scale=max(1, generator.resolution // 256))
+    return sources.ComposedFrames(cutouts, codes, scene)
+
+
+def character_codes(table: str, characters: tuple[str, ...], generator: StyleGAN2Layers) -> Tensor:
+    """w+ (C, num_ws, w_dim) of characters in a table, a file's or a bundle's."""
+    known = CharacterTable.load(locate(table, "characters"))
+    codes = [fit_codes(known[name].w_plus[None].float(), generator.num_ws) for name in characters]
+    return torch.cat(codes).to(generator.w_avg)
+
+
+def _make_cutouts(
+    options: FrameJob, progress: Progress, device: str, dtype: str, offline: bool
+) -> None:
+    if options.toon is None or options.cutouts is None:
+        raise UsageError(
+            f"{options.cutouts} holds no cutouts", hint="Add `toon` BUNDLE to make some."
+        )
+    toonifier = Toonifier.from_bundle(options.toon, device=device, dtype=dtype)
+    faces = load_generator(locate(options.faces or FACES, "generator"), device=toonifier.device)
+    matte = person.PersonMatte(download.obtain("person-matte", offline=offline))
+    with progress("cutouts") as bar:
+        make_cutouts(
+            faces,
+            toonifier,
+            matte,
+            options.cutouts,
+            options.cutout_count,
+            seed=options.seed,
+            progress=bar,
+        )
+
+
+def _generated(options: FrameJob, generator: StyleGAN2Layers) -> sources.Sampler:
+    """Faces of one generator and what another makes of the same codes, as published."""
+    faces = load_generator(
+        locate(options.faces or FACES, "generator"), device=generator.w_avg.device
+    )
+
+    @torch.no_grad()
+    def sample(count: int, random: torch.Generator) -> tuple[Tensor, Tensor]:
+        codes = draw_codes(faces, count, random, mixed=0.0)
+        drawn = render(generator, fit_codes(codes, generator.num_ws), size=generator.resolution)
+        return render(faces, codes, size=256), drawn
+
+    return sample
