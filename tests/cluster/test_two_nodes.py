@@ -12,11 +12,13 @@ import sys
 import time
 from pathlib import Path
 
+import numpy as np
 import pytest
 from PIL import Image
 
 from tests.clips import ffmpeg, sound
 from tests.tiny_bundle import write_bundle
+from toonify.media.video import Span, open_clip, open_reader
 
 pytest.importorskip("ray")
 pytestmark = pytest.mark.slow
@@ -144,3 +146,30 @@ def test_clips(cluster, bundle, tmp_path, monkeypatch):
     assert records == local and len(records) == 3, "each once, in order"
     again = alone("video", *options[:-1], "out")
     assert [record["status"] for record in again] == ["skipped"] * 3, "as on one machine"
+
+
+def test_one_long_clip(cluster, bundle, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    moving = "[0]scale=144:144,crop=128:128:x=n/40:y=4"
+    still = ("-loop", 1, "-framerate", 20, "-t", 20, "-i", FACES[0], *sound(seconds=20))
+    ffmpeg(*still, "-filter_complex", moving, "-pix_fmt", "yuv420p", "in.mp4")
+    options = ("in.mp4", "--bundle", bundle, "--character", "mina")
+    (local,) = alone("video", *options, "-o", "alone.mp4")
+
+    def both_parts_are_begun():
+        return all(Path(f"toon.mp4.parts/00000{number}.json").exists() for number in (0, 5))
+
+    (record,) = with_a_loss(cluster, both_parts_are_begun, "video", *options, "-o", "toon.mp4")
+    assert record["frames"] == local["frames"] == 400, "each once"
+    assert record["frames_with_faces"] == local["frames_with_faces"]
+    assert [person["character"] for person in record["people"]] == ["mina"]
+    assert not Path("toon.mp4.parts").exists()
+    shown = [read_frames(name) for name in ("alone.mp4", "toon.mp4")]
+    assert np.abs(shown[0][:240] - shown[1][:240]).max() == 0, "the first part is the same"
+    assert np.abs(shown[0] - shown[1]).mean() < 2
+
+
+def read_frames(path):
+    """(N, H, W, 3) of a clip."""
+    clip = open_clip(Path(path))
+    return np.stack([frame.rgb for frame in open_reader(Path(path), clip, Span())]).astype(int)

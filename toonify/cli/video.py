@@ -326,7 +326,7 @@ def video(
         draw: Draw = _drawing_here(settings, drawing, options)
         if cluster is not None:
             assert make is not None
-            draw = _drawing_on_cluster(stack, cluster, workers, make, options)
+            draw = _drawing_on_cluster(stack, cluster, workers, drawing, make, options)
         if clips is not None and places is not None:
             failed = _draw_several(settings, clips, places, draw, options, reads, alone)
             if failed:
@@ -368,20 +368,19 @@ def _drawing_on_cluster(
     stack: ExitStack,
     address: str,
     workers: int | None,
+    engine: Engine,
     make: Callable[[], Engine],
     options: Options,
 ) -> Draw:
-    """Draws clips on many machines, each on one of them."""
-    from toonify.cluster.clips import CHUNK, ClipJob, ClipOrders, ClipWorker, given_up
+    """Draws clips on many machines: each on one of them, or a few long ones in parts."""
+    from toonify.cluster.clips import ClipOrders, ClipWorker, draw_clips
     from toonify.cluster.ray_pool import RayPool
-    from toonify.cluster.schedule import draw_on
 
     orders = ClipOrders(make=make, folder=os.getcwd(), options=options)
 
     def draw(pairs: Iterable[tuple[Path, Path]]) -> Iterator[Report | ToonifyError]:
         pool = stack.enter_context(RayPool(address, ClipWorker, orders, workers=workers))
-        jobs = (ClipJob(source, target) for source, target in pairs)
-        yield from draw_on(pool, jobs, chunk=CHUNK, given_up=given_up)
+        yield from draw_clips(pool, pairs, engine, options)
 
     return draw
 

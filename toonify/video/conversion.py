@@ -35,6 +35,7 @@ BLOCK = 8  # frames drawn together
 LARGE = 1920 * 1088  # px from which they are fewer, for memory's sake
 HUGE = 4096 * 2304  # px from which one at a time is drawn
 SEGMENT = 48  # frames that are lost at most when the run is killed
+WARM_UP = SEGMENT  # frames; averages through time keep a 30th of a millionth of what was before
 
 Progress = Callable[[int, int | None], None]
 
@@ -52,6 +53,8 @@ class Options:
         side_by_side: the original at the left of the result.
         resume: go on with unfinished work of the same command.
         keep_partial: when interrupted, leave what is done as a playable file.
+        parts: segments of `SEGMENT` frames that one worker draws, each part begun anew after a
+            second of warming up; 0 draws the clip from front to back. See `video.parts`.
         identity: whatever else the drawing depends on (the bundle, the level, …), JSON-able.
     """
 
@@ -65,6 +68,7 @@ class Options:
     side_by_side: bool = False
     resume: bool = True
     keep_partial: bool = False
+    parts: int = 0
     identity: dict[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -161,7 +165,7 @@ def convert(
         encoding = choose_encoding(
             output, clip, codec=options.codec, crf=options.crf, pixels=options.pixels, alpha=alpha
         )
-        plan = _plan(source, options, encoding)
+        plan = plan_of(source, options, encoding)
         with ResumeState(output, plan, resume=options.resume, patience=patience) as resume_state:
             notes: list[str] = []
             if reader is None:
@@ -169,7 +173,7 @@ def convert(
                 clip, notes = straightened(clip, resume_state.folder)
                 reader = open_reader(source, clip, options.span)
             tracks = plan_tracks(clip, encoding, options.span, resume_state.folder)
-            run = _Run(
+            run = Run(
                 source, output, engine, options, clip, encoding, resume_state, assignment, tracks
             )
             try:
@@ -197,7 +201,8 @@ def _block(pixels: int) -> int:
     return BLOCK // 2 if pixels <= HUGE else 1
 
 
-def _plan(source: Path, options: Options, encoding: Encoding) -> dict[str, Any]:
+def plan_of(source: Path, options: Options, encoding: Encoding) -> dict[str, Any]:
+    """All that a clip's result depends on, JSON-able."""
     span = options.span
     return {
         "toonify": __version__,
@@ -210,12 +215,13 @@ def _plan(source: Path, options: Options, encoding: Encoding) -> dict[str, Any]:
         "largest": options.largest,
         "side_by_side": options.side_by_side,
         "segment": SEGMENT,
+        **({"parts": options.parts} if options.parts else {}),
         **options.identity,
     }
 
 
-class _Run:
-    """One call of `convert`."""
+class Run:
+    """One call of `convert`, or one part of a clip."""
 
     def __init__(
         self,
@@ -244,7 +250,7 @@ class _Run:
                     reader = stack.enter_context(
                         closing(open_reader(self.source, self.clip, self.options.span))
                     )
-                more = self._fill(gap, reader, progress)
+                more = self.fill(gap, reader, progress)
                 if not more:
                     raise InputError(
                         f"{self.source} ends sooner than when its work was begun",
@@ -256,21 +262,33 @@ class _Run:
         report.min_face = self.engine.detector.smallest(max(reader.size))
         return report
 
-    def _fill(self, gap: Gap, reader: Reader, progress: Progress) -> int:
-        """Draw a gap, and go on as far as nothing is there; gives how many frames."""
+    def fill(self, gap: Gap, reader: Reader, progress: Progress, *, stop: int | None = None) -> int:
+        """Draw a gap, and go on as far as nothing is there; gives how many frames.
+
+        A gap in the middle of a clip without the state before it begins anew: `WARM_UP` frames
+        ahead are drawn, and not written, so that what is averaged through time has settled.
+
+        Args:
+            stop: number of the segment before which to stop; None for the clip's end.
+        """
         resume_state, number = self.resume_state, gap.begin
         pipeline = self._pipeline(reader)
-        self.frames = self.with_faces = 0
+        self.frames = begin = gap.begin * SEGMENT
+        self.with_faces = 0
+        first = max(begin - WARM_UP, 0)
         if gap.state is not None:
             values, arrays = gap.state
             self.frames, self.with_faces = int(values["frames"]), int(values["with_faces"])
             pipeline.restore(values["pipeline"], arrays)
-        begin = self.frames
+            first = begin = self.frames
         progress(begin, reader.expected)
         writer: SegmentWriter | None = None
-        blocks = pipeline.run(frame for frame in reader if frame.index >= begin)
+        blocks = pipeline.run(frame for frame in reader if frame.index >= first)
         try:
             for block in blocks:
+                if block[0].frame.index < begin:
+                    pipeline.forget_counts()
+                    continue
                 if writer is None:
                     writer = SegmentWriter(
                         resume_state.segment(number),
@@ -289,7 +307,7 @@ class _Run:
                     pipeline.temporal_consistency.pause()
                     self._save(number, pipeline, reader.damaged)
                     number += 1
-                    if number > gap.missing and resume_state.known(number):
+                    if number == stop or (number > gap.missing and resume_state.known(number)):
                         break
         finally:
             blocks.close()

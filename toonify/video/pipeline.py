@@ -272,6 +272,11 @@ class Pipeline:
                 break
         return value / (FADE + 1)
 
+    def forget_counts(self) -> None:
+        """Count from here on who is drawn, and compare from here on how steadily."""
+        self.people = {}
+        self.temporal_consistency = TemporalConsistency()
+
     def state(self) -> tuple[dict[str, Any], dict[str, np.ndarray]] | None:
         """What a later run needs to go on after the blocks given out: JSON-able values, and
         arrays. None when there is nothing left to do."""

@@ -51,14 +51,23 @@ class ResumeState:
         plan: all that the result depends on, JSON-able; work on another plan is thrown away.
         resume: go on with what is there.
         patience: seconds to wait for another run that is at work in it.
+        part: numbers of the segments that are drawn here while others draw the rest; the folder
+            was made, and is held, by whoever shared the work out.
 
     Raises:
         InputError: it can't be made, or another run is at work in it.
     """
 
     def __init__(
-        self, output: Path, plan: dict[str, Any], *, resume: bool = True, patience: float = 0
+        self,
+        output: Path,
+        plan: dict[str, Any],
+        *,
+        resume: bool = True,
+        patience: float = 0,
+        part: range | None = None,
     ) -> None:
+        self.part = part
         self.folder = output.with_name(f"{output.name}.parts")
         self.output, self._plan, self._resume = output, plan, resume
         self._patience = patience
@@ -67,6 +76,14 @@ class ResumeState:
         self._lock = FileLock(self.folder.with_name(f".{self.folder.name}.lock"))
 
     def __enter__(self) -> ResumeState:
+        if self.part is not None:
+            if not self._same_plan():
+                raise InputError(
+                    f"{self.folder} is not the work that this part is of",
+                    hint="Have all machines the same files under the same paths?",
+                )
+            self._inspect()
+            return self
         try:
             self.folder.parent.mkdir(parents=True, exist_ok=True)
             self._lock.acquire(timeout=self._patience)
@@ -102,7 +119,8 @@ class ResumeState:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        self._unlock()
+        if self.part is None:
+            self._unlock()
 
     def _unlock(self) -> None:
         self._lock.release()
@@ -142,27 +160,47 @@ class ResumeState:
         """Number of the clip's last segment, None until it is known."""
         return next((number for number, last in self._whole.items() if last), None)
 
+    @property
+    def count(self) -> int:
+        """How many segments are whole."""
+        return len(self._whole)
+
+    def after(self, part: range) -> dict[str, Any] | None:
+        """The values saved behind a part's last segment; None where not all of it is there."""
+        end = self.end
+        stop = part.stop if end is None else min(part.stop, end + 1)
+        if stop <= part.start or not all(
+            number in self._whole for number in range(part.start, stop)
+        ):
+            return None
+        state = self.load(stop - 1)
+        return None if state is None else state[0]
+
     def _first_missing(self) -> int:
-        number = 0
+        number = 0 if self.part is None else self.part.start
         while number in self._whole:
             number += 1
         return number
 
     def next_gap(self) -> Gap | None:
         """What is to be drawn next; None when all is there."""
-        missing = self._first_missing()
-        if self.end is not None and missing > self.end:
-            state = self.load(self.end)
-            if state is not None:
+        missing, first = self._first_missing(), 0
+        if self.part is not None:
+            first = self.part.start
+            if missing >= self.part.stop or (self.end is not None and missing > self.end):
+                return None
+        elif self.end is not None and missing > self.end:
+            if self.load(self.end) is not None:
                 return None
             missing = self.end  # the report is in its state
             del self._whole[missing]
             self.redrawn.append(missing)
         begin = missing
-        while begin and (state := self.load(begin - 1)) is None:
+        state: State | None = None
+        while begin > first and (state := self.load(begin - 1)) is None:
             begin -= 1
             self.redrawn.append(begin)
-        return Gap(begin, missing, state if begin else None)
+        return Gap(begin, missing, state if begin > first else None)
 
     def known(self, number: int) -> bool:
         """Whether a segment is there and whole."""
@@ -188,7 +226,8 @@ class ResumeState:
             write_durably(self._state(number), file.getvalue())
             write_durably(self._record(number), json.dumps(record).encode())
             old = number - KEPT
-            if old >= 0 and (old + 1) % KEPT_EVERY:
+            first = 0 if self.part is None else self.part.start
+            if old >= first and (old + 1) % KEPT_EVERY:
                 self._state(old).unlink(missing_ok=True)
         except OSError as error:
             raise InputError(
@@ -228,6 +267,8 @@ class ResumeState:
             if not record.stem.isdecimal():
                 continue
             number = int(record.stem)
+            if self.part is not None and number not in self.part:
+                continue  # another worker's
             try:
                 about = json.loads(record.read_bytes())
                 whole = about["sha256"] == file_sha256(self.segment(number))
