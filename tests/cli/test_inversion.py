@@ -85,7 +85,7 @@ def test_named_directions_are_listed_and_shown_all_at_once(run, tmp_path, monkey
     result = run("edit", "--list", "--json")
     names = [record["name"] for record in result.records]
     assert result.status == 0 and "smile" in names and all(r["unit"] for r in result.records)
-    monkeypatch.setattr("toonify.cli.edit.ATTRIBUTE_STEPS", (2.0,))
+    monkeypatch.setattr("toonify.editing.job.ATTRIBUTE_STEPS", (2.0,))
     sheet = tmp_path / "sheet.png"
     command = ["edit", ASTRONAUT, "-o", sheet, "--attribute-strip", "--steps", 0]
     result = run(*command)

@@ -5,7 +5,7 @@ import pytest
 
 from tests.editing.test_onto_photo import FACE, photograph
 from toonify.editing.background import KeptBackground
-from toonify.editing.photo_edits import keeps_background
+from toonify.editing.job import keeps_background
 from toonify.faces import align
 from toonify.faces.parsing import LABELS
 

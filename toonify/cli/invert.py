@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -29,7 +27,6 @@ from toonify.cli.inverting import (
     FramingOption,
     GeneratorOption,
     load_model,
-    present,
 )
 from toonify.errors import InputError, ModelError, ToonifyError, UsageError
 from toonify.utils.atomic import write_text
@@ -82,6 +79,7 @@ def invert(
     """
     from toonify.inversion.inverter import invert_detailed, invert_photo
     from toonify.inversion.reading import PhotoReader
+    from toonify.stylize.jobs import photographs
 
     settings = settings_of(ctx)
     frame = inverted_framing(ctx, method, frame, hfgi_network)
@@ -182,29 +180,6 @@ def _write_curves(stem: Path, curves: dict[str, list[float]]) -> str:
     picture = stem.with_name(f"{stem.name}-loss.png")
     write_image(picture, loss_curve(joined, f"{stem.name}: {title}"))
     return str(picture)
-
-
-def photographs(inputs: list[Path], note: Callable[[str], None] = lambda line: None) -> list[Path]:
-    """Files as they are, and the photographs of folders, see `toonify.stylize.jobs.plan`.
-
-    Args:
-        note: gets a line on what a folder holds that is left out.
-
-    Raises:
-        InputError: a folder has none, or no file is there.
-    """
-    from toonify.stylize.jobs import plan
-
-    paths: list[Path] = []
-    for item in inputs:
-        if os.path.isdir(item):
-            jobs = plan([str(item)], None, note=note)
-            paths += [job.source for job in jobs if job.source is not None]
-        else:
-            paths.append(item)
-    if not any(path.exists() for path in paths):
-        present(paths[0])
-    return paths
 
 
 def output_stems(paths: list[Path], folder: Path) -> list[Path]:

@@ -117,7 +117,7 @@ class UNetEngine(Engine):
         if not files:
             raise ModelError(
                 f"the bundle {bundle} has no network that draws a style",
-                hint="Name a file of `toonify finetune --objective pix2pix` as the style.",
+                hint="Name the file that a training with `objective` pix2pix left as the style.",
             )
         if detector is None:
             detector = get_detector(landmarks, offline=offline, min_face=min_face)

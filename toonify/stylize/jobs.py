@@ -124,6 +124,29 @@ def plan(
     return mirrored(pairs, folder, suffix) + unreadable
 
 
+def photographs(
+    inputs: Sequence[Path], note: Callable[[str], None] = lambda line: None
+) -> list[Path]:
+    """Files as they are, and the photographs of folders, see `plan`.
+
+    Args:
+        note: gets a line on what a folder holds that is left out.
+
+    Raises:
+        InputError: a folder has none, or no file is there.
+    """
+    paths: list[Path] = []
+    for item in inputs:
+        if item.is_dir():
+            jobs = plan([str(item)], None, note=note)
+            paths += [job.source for job in jobs if job.source is not None]
+        else:
+            paths.append(item)
+    if not any(path.exists() for path in paths):
+        raise InputError(f"no such file: {paths[0]}", hint="Check the name.")
+    return paths
+
+
 def folder_jobs(
     path: Path, output: Path | None, *, recursive: bool = False, suffix: str = ".png"
 ) -> list[Job]:

@@ -1,0 +1,391 @@
+"""Edits of a photograph or of latents: what `edit` and `toonify edit` ask for, and its pictures."""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal, get_args
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from toonify.bundle import INVERSION, has_parts, is_bundle, model_files
+from toonify.editing.directions import find_direction, fit_direction
+from toonify.editing.edits import labeled, layer_range, mixed, moved, strip, write_animation
+from toonify.editing.named import NamedDirection, NamedDirections, shipped_directions
+from toonify.editing.photo_editor import PhotoEditor
+from toonify.engine import Photo, as_photo
+from toonify.errors import InputError, ModelError, UsageError
+from toonify.inversion.fitting import FitSettings
+from toonify.inversion.frames import resize
+from toonify.inversion.hfgi import check_method, load_details
+from toonify.inversion.latents import fit_codes
+from toonify.inversion.model import FaceModel
+from toonify.inversion.reading import PhotoReader, load_face_model
+from toonify.media.images import Image, read_image, write_image
+from toonify.names import unknown_name
+from toonify.stylize.jobs import photographs
+from toonify.tuning import choose_dtype
+from toonify.utils.arguments import check_range
+from toonify.utils.outputs import InputFiles
+from toonify.utils.progress import Progress, no_progress
+from toonify.utils.tensors import RGB, to_rgb
+
+log = logging.getLogger(__name__)
+
+MIX_LAYERS = "8-"  # that another photograph gives: colors and light
+TURNING = ("yaw", "pitch")  # directions that move a head's outline far
+FIT_STEPS = 15  # of w+ to a face, where its details don't come from HFGI
+STRIP_SIDE = 512  # px, the longer side of a strip's photographs
+ATTRIBUTE_STEPS = (-3.0, -1.5, 0.0, 1.5, 3.0)  # strengths of an attribute sheet
+LATENTS = ".safetensors"  # of files that `toonify invert` writes
+
+Method = Literal["flow", "hfgi"]
+Frame = Literal["photo", "whole", "face", "aligned"]
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class EditJob:
+    """What is edited, how, and by which networks.
+
+    Attributes:
+        source: a photograph, or a file of latents; None where a direction is learnt alone.
+        direction: a name, "sefa-1" and on, FILE or FILE:NAME; see `find_direction`.
+        strengths: how far along it, a picture each.
+        fit: folders of photographs with and without what the direction is learnt of instead.
+        mix: photograph or latents whose `layers` are taken.
+        layers: entries of w+ that change, see `layer_range`; None for the direction's own, and
+            for those of color and light when mixing.
+        frame: "photo" carries the edit over to the photograph's own pixels; the others render
+            anew: whole frames, 256 px around the eyes, or a face that is aligned already. None
+            for "photo", and "whole" of latents or with a `generator`.
+        method: what a photograph's edit is measured on, see `edit`.
+        hfgi_network: of "hfgi"; None for the bundle's.
+        steps: of the fit to a photograph's face; None for 15, and 0 with "hfgi".
+        keep_background: keep what is behind the head; None for the directions that turn it.
+        encoder: what reads faces: a file, registry name, or bundle.
+        generator: what renders in place of the encoder's own.
+    """
+
+    source: Photo | None = None
+    direction: str | None = None
+    strengths: Sequence[float] = (1.0,)
+    fit: tuple[Path, Path] | None = None
+    mix: Path | None = None
+    layers: str | None = None
+    frame: Frame | None = None
+    method: Method = "flow"
+    hfgi_network: Path | None = None
+    steps: int | None = None
+    keep_background: bool | None = None
+    encoder: str = "default"
+    generator: str | None = None
+    device: str = "auto"
+    dtype: str = "auto"
+    offline: bool = True
+
+    @property
+    def path(self) -> Path | None:
+        """The source where it is a file."""
+        return Path(self.source) if isinstance(self.source, (str, os.PathLike)) else None
+
+    @property
+    def of_latents(self) -> bool:
+        """Whether latents are edited, which have no photograph."""
+        return self.path is not None and self.path.suffix == LATENTS
+
+    @property
+    def place(self) -> Frame:
+        """`frame`, or what stands for None."""
+        if self.frame is not None:
+            return self.frame
+        return "whole" if self.of_latents or self.generator is not None else "photo"
+
+    @property
+    def onto_photo(self) -> bool:
+        """Whether a photograph's own pixels are edited."""
+        return self.source is not None and self.place == "photo"
+
+    def inputs(self) -> InputFiles:
+        """The files that it reads."""
+        file = None if self.direction is None else self.direction.rpartition(":")[0]
+        reads = [self.path, self.mix, self.direction, file or None, self.hfgi_network]
+        inputs = InputFiles([*reads, *model_files(self.encoder, self.generator)])
+        for folder in self.fit or ():
+            for photo in _side(folder):
+                inputs.add(photo)
+        return inputs
+
+    def check(self) -> None:
+        """UsageError for options that don't go together, or numbers out of range."""
+        if self.fit is not None and self.direction is not None:
+            raise UsageError("`fit` and `direction` exclude each other", hint="Take one.")
+        if len(self.strengths) != 1 and self.direction is None and self.fit is None:
+            raise UsageError("several `strengths` need a `direction`", hint="Name one.")
+        if self.frame is not None and self.frame not in get_args(Frame):
+            raise unknown_name("frame", self.frame, get_args(Frame))
+        check_method(self.method, get_args(Method), self.hfgi_network)
+        check_range("steps", self.steps, 0, 500)
+        if not self.onto_photo:
+            return
+        if self.of_latents:
+            raise UsageError(
+                "latents have no photo to edit", hint="Give the photo, or `frame` whole."
+            )
+        if self.generator is not None:
+            raise UsageError(
+                "another `generator` draws the whole picture", hint="Leave `frame` photo out."
+            )
+
+
+@dataclass(frozen=True, eq=False)
+class Edited:
+    """Pictures of an edit, one a strength.
+
+    Attributes:
+        pictures: each (H, W, 3) uint8.
+        photo: the file whose own pixels were edited; None where faces were rendered anew.
+    """
+
+    pictures: list[RGB]
+    photo: Image | None = None
+
+    def write(self, path: Path, *, drop_metadata: bool = False) -> None:
+        """Write the picture, with the photo's opacity and metadata; several as a strip or GIF."""
+        if path.suffix.lower() == ".gif":
+            write_animation(path, self.pictures)
+        elif len(self.pictures) > 1:
+            write_image(path, strip(self.pictures))
+        elif self.photo is None:
+            write_image(path, self.pictures[0])
+        else:
+            about = self.photo.metadata
+            metadata = about.stripped() if drop_metadata else about
+            write_image(path, self.pictures[0], alpha=self.photo.alpha, metadata=metadata)
+
+
+def edited(job: EditJob, progress: Progress = no_progress) -> Edited:
+    """The pictures of an edit.
+
+    Raises:
+        UsageError: options that don't go together, or a direction that isn't there.
+        InputError: an unreadable file, or no face. ModelError: networks that can't be loaded.
+
+    Example:
+        >>> job = EditJob(source="me.jpg", direction="yaw", strengths=(-2, 0, 2))
+        >>> edited(job).write(Path("strip.png"))
+    """
+    job.check()
+    if job.source is None:
+        raise UsageError("nothing to edit", hint="Give a photo as `source`.")
+    reader = _reader(job)
+    num_ws = reader.model.generator.num_ws
+    named = shipped_directions()
+    about = None if named is None else named.about.get(job.direction or "")
+    touched = layer_range(job.layers or (about.layers if about else None), num_ws)
+    chosen = layer_range(job.layers, num_ws, MIX_LAYERS)
+    vector = None
+    if job.fit is not None:
+        vector = _learnt(reader, job.fit, progress)
+    elif job.direction is not None:
+        looked_at = touched if job.layers else None
+        vector = find_direction(job.direction, reader.model.generator, looked_at, named)
+    if not job.onto_photo:
+        return Edited(_rendered(job, reader, vector, touched, chosen, progress))
+    rgb, photo = _photo(job)
+    editor = _editor(job, reader, rgb, named, progress)
+    w_plus = editor.w_plus
+    if job.mix is not None:
+        w_plus = mixed(w_plus, reader.face_codes(job.mix).to(w_plus), chosen)
+    kept = keeps_background(job.direction, job.keep_background)
+    pictures = []
+    with progress("editing") as bar:
+        for done, value in enumerate(job.strengths):
+            codes = w_plus if vector is None else moved(w_plus, vector, value, touched)
+            region = about.region if about else "head"
+            pictures.append(editor.edited(codes, region=region, keep_background=kept))
+            bar(done + 1, len(job.strengths))
+    if len(pictures) > 1:
+        pictures = [_small(picture) for picture in pictures]
+    return Edited(pictures, photo)
+
+
+def attribute_sheet(job: EditJob, progress: Progress = no_progress) -> RGB:
+    """A photograph along each named direction, `ATTRIBUTE_STEPS` in a row, one below the other.
+
+    Args:
+        job: of a photograph; its direction, strengths and layers don't matter.
+
+    Raises: as `edited`; ModelError where there are no named directions.
+    """
+    job.check()
+    if job.frame not in (None, "photo"):
+        raise UsageError("an attribute sheet edits a photo", hint="Leave `frame` out.")
+    reader = _reader(job)
+    rgb, _ = _photo(job)
+    named = shipped_directions()
+    editor = _editor(job, reader, rgb, named, progress)
+    if named is None:
+        raise ModelError("this installation has no named directions", hint="Install toonify again.")
+    named.check(reader.model.generator)
+    rows = []
+    with progress("directions") as bar:
+        for done, (name, about) in enumerate(named.about.items()):
+            bar(done, len(named.about))
+            rows.append(_row(editor, name, named.vectors[name], about))
+    return np.concatenate(rows)
+
+
+def learnt_direction(job: EditJob, progress: Progress = no_progress) -> Tensor:
+    """The direction that `job.fit` shows, (num_ws, w_dim); see `fit_direction`."""
+    job.check()
+    if job.fit is None:
+        raise UsageError("nothing to learn from", hint="Name two folders as `fit`.")
+    return _learnt(_reader(job), job.fit, progress)
+
+
+def keeps_background(direction: str | None, wish: bool | None) -> bool:
+    """Whether what is behind the head is kept: as wished, else where a direction turns it."""
+    return direction in TURNING if wish is None else wish
+
+
+def fit_settings(model: FaceModel, steps: int, dtype: str) -> FitSettings:
+    """How a face is fitted, in the dtype that is fast here; float16's gradients would underflow."""
+    name = "bfloat16" if dtype == "float16" else dtype
+    return FitSettings(steps=steps, dtype=choose_dtype(name, model.device, model.generator))
+
+
+def _reader(job: EditJob) -> PhotoReader:
+    """The networks that it takes; what is carried over to a photo is measured on the face."""
+    photos = job.source is not None and not job.of_latents
+    photos = photos or (job.mix is not None and job.mix.suffix != LATENTS)
+    encodes, generator = photos or job.fit is not None, job.generator
+    bundled = is_bundle(job.encoder) and has_parts(job.encoder, INVERSION)
+    if not encodes and generator is None and bundled:
+        generator = job.encoder  # what the latents were inverted with
+    model = load_face_model(
+        job.encoder if encodes else None,
+        generator,
+        gradients=job.place == "photo",
+        device=job.device,
+        dtype=job.dtype,
+    )
+    return PhotoReader(model, "face" if job.place == "photo" else job.place, offline=job.offline)
+
+
+def _photo(job: EditJob) -> tuple[RGB, Image | None]:
+    """Its pixels, and all of a file."""
+    if job.path is not None:
+        photo = read_image(job.path)
+        return photo.flat, photo
+    if job.source is None:
+        raise UsageError("nothing to edit", hint="Give a photo as `source`.")
+    return as_photo(job.source), None
+
+
+def _editor(
+    job: EditJob,
+    reader: PhotoReader,
+    rgb: RGB,
+    named: NamedDirections | None,
+    progress: Progress,
+) -> PhotoEditor:
+    """A photo's face, fitted."""
+    details = None
+    if job.method == "hfgi":
+        details = load_details(reader.model, job.encoder, job.hfgi_network)
+    steps = job.steps
+    if steps is None:
+        steps = FIT_STEPS if details is None else 0
+    try:
+        with progress("reading the face") as bar:
+            return PhotoEditor(
+                reader.model,
+                rgb,
+                reader.detector,
+                directions=named,
+                fit=fit_settings(reader.model, steps, job.dtype),
+                details=details,
+                progress=bar,
+            )
+    except InputError as error:
+        if job.path is None:
+            raise
+        raise InputError(f"{job.path}: {error}") from error
+
+
+def _rendered(
+    job: EditJob,
+    reader: PhotoReader,
+    vector: Tensor | None,
+    touched: range,
+    chosen: range,
+    progress: Progress,
+) -> list[RGB]:
+    """Pictures that the generator makes of the edited latents."""
+    model = reader.model
+    if job.path is None:
+        raise UsageError("only files are rendered anew", hint="Leave `frame` photo.")
+    latents = reader.latents(job.path)
+    latents = latents.with_codes(fit_codes(latents.w_plus, model.generator.num_ws))
+    if job.mix is not None:
+        other = fit_codes(reader.latents(job.mix).w_plus, model.generator.num_ws)
+        latents = latents.with_codes(mixed(latents.w_plus, other, chosen))
+    if vector is None:
+        return [to_rgb(model.render(latents))]
+    pictures = []
+    with progress("rendering") as bar:
+        for done, value in enumerate(job.strengths):
+            codes = moved(latents.w_plus, vector, value, touched)
+            pictures.append(to_rgb(model.render(latents.with_codes(codes))))
+            bar(done + 1, len(job.strengths))
+    return pictures
+
+
+def _row(editor: PhotoEditor, name: str, vector: Tensor, about: NamedDirection) -> RGB:
+    """A labelled strip of one named direction."""
+    row = []
+    layers = layer_range(about.layers, editor.model.generator.num_ws)
+    for value in ATTRIBUTE_STEPS:
+        codes = moved(editor.w_plus, vector, value, layers)
+        kept = keeps_background(name, None)
+        picture = editor.edited(codes, region=about.region, keep_background=kept)
+        row.append(_small(picture, STRIP_SIDE // 2))
+    return labeled(strip(row), name)
+
+
+def _small(picture: RGB, side: int = STRIP_SIDE) -> RGB:
+    """A picture with a longer side of at most `side` px."""
+    height, width = picture.shape[:2]
+    scale = min(1.0, side / max(height, width))
+    return resize(picture, max(1, round(height * scale)), max(1, round(width * scale)))
+
+
+def _side(folder: Path) -> list[Path]:
+    """The photos of one of `fit`'s folders."""
+    if not folder.is_dir():
+        raise UsageError(f"{folder} is not a folder", hint="Give `fit` POSITIVE/ NEGATIVE/.")
+    return photographs([folder])
+
+
+def _learnt(reader: PhotoReader, folders: tuple[Path, Path], progress: Progress) -> Tensor:
+    """The direction from the second folder's photos to the first's."""
+    sides = []
+    for folder in folders:
+        paths = _side(folder)
+        codes = []
+        with progress(folder.name) as bar:
+            for done, path in enumerate(paths):
+                bar(done, len(paths))
+                try:
+                    codes.append(reader.latents(path).w_plus.cpu())
+                except InputError as error:
+                    log.warning("left out: %s", error)
+        if not codes:
+            raise InputError(f"no usable photo in {folder}")
+        sides.append(torch.cat(codes))
+    return fit_direction(*sides)
