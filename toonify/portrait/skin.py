@@ -27,7 +27,8 @@ RELIEF = (1.6, 11.0)  # sigmas between which the planes of a face show
 SPREAD = 0.6  # a step of relief, in standard deviations over the face, at least
 DEEP, RAISED = (1.0, 2.4), (1.4,)  # steps from what is around it, where a plane is drawn
 FOREHEAD = 0.6  # of the relief, above the brows
-MARK = 6.0  # how much darker than around it a mark is, at least
+MARK = 6.0  # how much darker than around it a mark is, at least,
+CORE = 16.0  # and how much more where it is drawn in its own color
 
 
 def feature_mask(head: Head, grow: float = 1.0, *, nose: bool = True) -> Field:
@@ -154,11 +155,7 @@ def paint_relief(head: Head, skin: Field, oval: Field, base: Field) -> None:
     spread = float(np.sqrt(weighted_mean((relief**2)[..., None], own)[0]))
     step = max(0.9 + 0.028 * float(base[0]), SPREAD * spread)
     step = float(head.memory.sub("skin").average("relief", [step], share=0.2)[0])
-    # A forehead tells little of a person, and much of a lamp.
-    brows = head.face.points[[i for upper, _ in BROWS for i in upper]].mean(0)
-    yy, xx = np.mgrid[: head.size[1], : head.size[0]].astype(np.float32)
-    below = (xx - brows[0]) * head.face.down[0] + (yy - brows[1]) * head.face.down[1]
-    relief = relief * (FOREHEAD + (1 - FOREHEAD) * smoothstep(below, -16 * u, 0))
+    relief = relief * _forehead(head)
     for levels, sign, color in (
         (DEEP, -1, head.palette.fold),
         (RAISED, 1, to_rgb([min(float(base[0]) + 17, 97), base[1] * 0.9, base[2] * 0.95])),
@@ -166,6 +163,14 @@ def paint_relief(head: Head, skin: Field, oval: Field, base: Field) -> None:
         for level in levels:
             rings = cut(f32(np.minimum(off, (sign * relief - level * step) * 2)), area=40 * u * u)
             head.add(rings, color, opacity=0.34, blur=head.style.softness * 0.35 * u)
+
+
+def _forehead(head: Head) -> Field:
+    """1, but `FOREHEAD` above the brows, which tells little of a person, and much of a lamp."""
+    brows = head.face.points[[i for upper, _ in BROWS for i in upper]].mean(0)
+    yy, xx = np.mgrid[: head.size[1], : head.size[0]].astype(np.float32)
+    below = (xx - brows[0]) * head.face.down[0] + (yy - brows[1]) * head.face.down[1]
+    return f32(FOREHEAD + (1 - FOREHEAD) * smoothstep(below, -16 * head.unit, 0))
 
 
 def paint_blush(head: Head, base: Field) -> None:
@@ -190,20 +195,26 @@ def paint_marks(head: Head, skin: Field) -> None:
     dark = f32(cv2.morphologyEx(lum, cv2.MORPH_CLOSE, kernel)) - lum
     dark = head.flow.average(dark)
     base = float(head.palette.skin[0])
+    seen = dark * _forehead(head)
     features = blur(feature_mask(head, 0.9), 1.5 * u)
     least = MARK + 0.07 * base
     frames = smoothstep(blur(parts.glasses, 1.5 * u), 0.12, 0.5)
     off = np.minimum(skin - 3 * u, (0.35 - np.maximum(parts.hair, parts.cover)) * 20)
     off = np.minimum(off, (0.3 - parts.lenses) * 20)
-    level = dark - least - 40 * smoothstep(features, 0.25, 0.7)
+    level = seen - least - 40 * smoothstep(features, 0.25, 0.7)
     level = np.minimum(level, np.minimum(off, (0.4 - parts.beard) * 20))
     level = np.minimum(level, (0.3 - frames) * 20)
     if (level > 0).any():
-        strong = f32((level > 0).astype(np.float32) * np.clip((dark - least) / 10, 0.1, 1))
-        color = weighted_mean(lab, strong)
-        color[0] = min(float(color[0]) - 4, base - 16)
-        deep = float(np.percentile(dark[level > 0], 75)) > 22
-        head.add(cut(f32(level), area=22 * u * u), to_rgb(color) if deep else head.palette.fold)
+        skin_color = head.palette.skin
+        depth = float(np.clip(0.3 * base, 8, 19))  # a step on dark skin is a smaller one
+        fold = to_rgb([max(base - depth, 5), skin_color[1] + 4, skin_color[2] + 2])
+        head.add(cut(f32(level), area=22 * u * u), fold)
+        # Moles and the depth of a fold in their own color; the rest of a fold is shade.
+        core = f32(np.minimum(level, seen - least - CORE))
+        if (core > 0).any():
+            color = weighted_mean(lab, f32(core > 0))
+            color[0] = min(float(color[0]) - 4, base - 16)
+            head.add(cut(core, area=14 * u * u), to_rgb(color))
     paint_frames(head, dark, lum, frames, off)
 
 
@@ -239,12 +250,12 @@ def paint_lenses(head: Head) -> None:
         return
     region = signed_distance(blur(smoothstep(lenses, 0.3, 0.7), 1.6 * u))
     inside = f32(np.clip(lenses * 2 - 1, 0, 1))
-    tone = blur(lab[..., 0], 2.0 * u)
+    tone = blur(lab[..., 0], 3.5 * u)  # what glass mirrors is told by a few shapes
     memory = head.memory.sub("lenses")
     cuts = list(memory.average("cuts", weighted_quantile(tone, inside, [0.55, 0.9])))
     colors, _ = tone_colors(lab, tone, inside, cuts, memory=memory)
     colors[0][0] = min(colors[0][0], 26)
     colors[1][0] = min(colors[1][0], colors[0][0] + 16)
     colors[2][0] = min(colors[2][0], colors[1][0] + 24)
-    paint_tones(head.add, region, tone, cuts, colors, area=50 * u * u, min_distance=2 * u)
+    paint_tones(head.add, region, tone, cuts, colors, area=140 * u * u, min_distance=2 * u)
     head.add(cut(outline(region, max(head.pen, 2.0 * u))), to_rgb([8, 2, 2]))
