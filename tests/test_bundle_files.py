@@ -18,6 +18,7 @@ from toonify.bundle import (
     FRAMES,
     HFGI,
     INVERSION,
+    STYLEMAP,
     Bundle,
     has_parts,
     is_bundle,
@@ -27,7 +28,10 @@ from toonify.bundle import (
 from toonify.bundle import write_bundle as write
 from toonify.checkpoints import file_sha256, save_encoder, save_generator
 from toonify.checkpoints.hfgi import load_compact_hfgi, save_compact_hfgi
+from toonify.checkpoints.stylemap import load_stylemap, save_stylemap
+from toonify.editing.local_edits import find_stylemap
 from toonify.errors import InputError, ModelError
+from toonify.models.generators.stylemap import StyleMapGAN
 
 
 @pytest.fixture(scope="module")
@@ -57,6 +61,19 @@ def test_what_keeps_details_goes_with_its_generator(source: Path, tmp_path: Path
     with pytest.raises(ModelError, match="another generator"):
         write(tmp_path / "wrong", **parts | {"extras": made})
     assert not (tmp_path / "wrong").exists()
+
+
+def test_what_mixes_faces_is_stored_in_eight_bits(source: Path, tmp_path: Path) -> None:
+    made = tmp_path / "stylemap.safetensors"
+    network = StyleMapGAN(size=64, map_size=32, widths={32: 24, 64: 16}, mapping=False)
+    save_stylemap(network, made)
+    write(tmp_path / "mine", **parts_of(source) | {"extras": {STYLEMAP: made}})
+    stored = tmp_path / "mine" / "stylemap.safetensors"
+    assert stored.stat().st_size < 0.5 * made.stat().st_size
+    assert load_stylemap(stored).config() == network.config()
+    assert find_stylemap(tmp_path / "mine") == stored
+    with pytest.raises(ModelError, match="holds no StyleMapGAN"):
+        find_stylemap(source)
 
 
 def test_a_bundle_of_three_parts(source: Path, tmp_path: Path) -> None:

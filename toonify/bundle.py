@@ -33,6 +33,7 @@ INVERSION = ("inversion_generator", "inversion_encoder")  # faces, and what find
 PORTRAIT = ("face_mesh", "iris", "person_matte", "parsing")
 HFGI = "hfgi"  # keeps photographs' details in what the inversion generator renders
 UNET = "unet_"  # and a style: the network that draws it
+STYLEMAP = "stylemap"  # gives a photograph parts of other faces
 EXTRAS = FRAMES + INVERSION
 
 
@@ -296,7 +297,7 @@ def write_manifest(
     Args:
         about: top-level entries (name, description, license, defaults, …).
         files: part → {"file", "license", "source", …}; generator, encoder, characters, and any of
-            `EXTRAS`, `HFGI`, and `UNET` with a style's name.
+            `EXTRAS`, `HFGI`, `STYLEMAP`, and `UNET` with a style's name.
     """
     listed = {
         part: {**entry, "sha256": file_sha256(folder / entry["file"])}
@@ -348,8 +349,8 @@ def write_bundle(
     Args:
         encoder: a checkpoint, or the name or folder of a bundle.
         licence: of the parts, for the manifest.
-        extras: part → checkpoint, of `EXTRAS`, of `HFGI` beside `INVERSION`, and of `UNET` with a
-            style's name.
+        extras: part → checkpoint, of `EXTRAS`, of `HFGI` beside `INVERSION`, of `STYLEMAP`, and of
+            `UNET` with a style's name. The last two are stored in 8 bits.
 
     Returns:
         the characters' names.
@@ -368,6 +369,7 @@ def write_bundle(
         save_generator,
     )
     from toonify.checkpoints.hfgi import load_compact_hfgi, save_compact_hfgi
+    from toonify.checkpoints.stylemap import load_stylemap, save_stylemap
     from toonify.checkpoints.translators import load_unet, save_unet
     from toonify.lut import CharacterTable
 
@@ -396,6 +398,8 @@ def write_bundle(
                     save_compact_hfgi(networks, target, dtype=torch.float16)
                 elif part.startswith(UNET):
                     save_unet(load_unet(path), target, dtype=torch.int8)
+                elif part == STYLEMAP:
+                    save_stylemap(load_stylemap(path), target, dtype=torch.int8)
                 elif part.endswith("generator"):
                     save_generator(load_generator(path), target, dtype=torch.float16)
                 else:

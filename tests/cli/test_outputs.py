@@ -87,6 +87,15 @@ OVER_INPUTS = {
         "edit x/a.png -o x/v.safetensors --direction x/v.safetensors:age",
         "edit --fit x x -o x/v.safetensors --encoder x/v.safetensors",
     ],
+    ("train-stylemap", "--output"): [
+        "train-stylemap --photos x -o x/a.png",
+        "train-stylemap --photos run -o run",
+    ],
+    ("local-edit", "--output"): [
+        "local-edit x/a.png --from x/b.png --part eyes -o x/b.png",
+        "local-edit x/a.png --from x/b.png --part eyes -o other/link.png",
+        "local-edit x/a.png --from x/b.png --part x/sheet.png -o x/sheet.png",
+    ],
     ("translate", "--output"): [
         "translate x/a.png -o x/a.png --task toonify",
         "translate x/a.png -o other/link.png --task sketch",
@@ -131,6 +140,7 @@ OVER_OTHERS = [
     "train-encoder --task hfgi --generator default --codes-by default --pairs new -o theirs",
     "distill default -o theirs",
     "train-style --content x --style x -o theirs",
+    "train-stylemap --photos x --aligned -o theirs",
     "build-lut drawings --generator default -o theirs/table.safetensors",
     "invert x/a.png -o theirs",
     "translate x/a.png -o theirs/s.png --task sketch --samples 2",
@@ -141,6 +151,8 @@ OVER_OTHERS = [
 READING = {
     ("stylize", "--watch"), ("stylize", "--style-image"), ("stylize", "--style-network"),
     ("video", "--style-image"), ("video", "--style-network"),
+    ("local-edit", "--from"), ("train-stylemap", "--photos"),
+    ("train-stylemap", "--config"), ("bundle", "--stylemap"),
     ("train-style", "--content"), ("train-style", "--style"), ("train-style", "--encoder"),
     ("align", "--anchor"), ("finetune", "--data"),
     ("train-encoder", "--photos"), ("train-encoder", "--pairs"), ("train-encoder", "--drawings"),
@@ -168,7 +180,8 @@ def place(tmp_path, monkeypatch, bundle):
         Image.new("RGB", (64, 64), "red").save(base / f"theirs/{name}.png")
     for name in ("m.jsonl", "notes.txt", "summary.txt", "report.json", "report.html", "a-loss.csv"):
         (base / "theirs" / name).write_text("my own words\n")
-    (base / "theirs/hfgi.safetensors").write_bytes(b"theirs")
+    for name in ("hfgi", "stylemap"):
+        (base / f"theirs/{name}.safetensors").write_bytes(b"theirs")
     for name in ("generator", "encoder"):
         (base / f"theirs/{name}.safetensors").write_bytes(b"theirs")
         shutil.copy(bundle / f"{name}.safetensors", base / f"run/{name}.safetensors")

@@ -8,7 +8,9 @@ from seeded import seeded_array
 from seeded_more import seeded_image
 
 from tests.models.test_style_transfer import assert_answers, seeded
-from toonify.checkpoints.stylemap import load_stylemap
+from tests.tiny_bundle import tiny_generator
+from toonify.checkpoints import save_generator
+from toonify.checkpoints.stylemap import load_stylemap, save_stylemap
 from toonify.editing.stylemap import (
     local_edit,
     mixed_by_mask,
@@ -17,7 +19,7 @@ from toonify.editing.stylemap import (
     transplanted,
 )
 from toonify.errors import ModelError
-from toonify.models.generators.stylemap import StyleMapEncoder, StyleMapGenerator
+from toonify.models.generators.stylemap import StyleMapEncoder, StyleMapGAN, StyleMapGenerator
 
 TOLERANCE = 1e-4  # of an array's largest value, for images
 
@@ -93,23 +95,61 @@ def test_sizes_follow_the_arguments():
     assert stylemap.shape == (2, 64, 8, 8)
     picture = generator(stylemap)
     assert picture.shape == (2, 3, 32, 32) and encoder(picture).shape == stylemap.shape
-    assert generator.config()["widths"] == {"8": 6, "16": 5, "32": 4}
+
+
+def test_a_mask_need_not_be_square():
+    torch.manual_seed(0)
+    one, other = torch.randn(2, 1, 64, 4, 8)
+    mask = -torch.ones(1, 32, 16)
+    mask[:, 8:16, 2:4] = 1
+    mixed = mixed_by_mask(one, other, mask)
+    assert torch.equal(mixed[..., 1, 1], other[..., 1, 1])
+    assert (mixed != one).any(1).sum() == 1
 
 
 @pytest.mark.parametrize("small", [False, True])
 def test_a_published_checkpoint_loads_whole(tmp_path, small):
     torch.manual_seed(0)
-    widths = {8: 6, 16: 5, 32: 4}
-    generator = StyleMapGenerator(size=32, widths=widths, small=small)
-    encoder = StyleMapEncoder(size=32, widths=widths)
-    contents = {"g_ema": generator.state_dict(), "e_ema": encoder.state_dict()}
+    network = StyleMapGAN(size=32, map_size=8, widths={8: 6, 16: 5, 32: 4}, small=small)
+    contents = {
+        "g_ema": network.generator.state_dict(),
+        "e_ema": {f"module.{k}": v for k, v in network.encoder.state_dict().items()},
+    }
     path = tmp_path / "stylemap.pt"
     torch.save(contents, path)
-    loaded, reader = load_stylemap(path)
-    assert loaded.config() == generator.config()
-    for ours, theirs in ((loaded, generator), (reader, encoder)):
-        for name, value in theirs.state_dict().items():
-            assert torch.equal(ours.state_dict()[name], value)
+    loaded = load_stylemap(path)
+    assert loaded.config() == network.config()
+    for name, value in network.state_dict().items():
+        assert torch.equal(loaded.state_dict()[name], value)
     torch.save({"g_ema": contents["g_ema"]}, path)
     with pytest.raises(ModelError, match="no e_ema"):
         load_stylemap(path)
+
+
+@pytest.mark.parametrize("mapping", [False, True])
+def test_ours_is_kept_whole(tmp_path, mapping):
+    torch.manual_seed(0)
+    network = StyleMapGAN(
+        size=32, map_size=16, widths={16: 6, 32: 4, 64: 2}, mapping=mapping
+    ).eval()
+    path = tmp_path / "stylemap.safetensors"
+    save_stylemap(network, path)
+    loaded = load_stylemap(path)
+    assert loaded.config() == network.config()
+    assert loaded.config()["widths"] == {"16": 6, "32": 4}, "those in use"
+    photo = torch.randn(1, 3, 32, 32)
+    torch.testing.assert_close(loaded(photo), network(photo))
+    if not mapping:
+        with pytest.raises(ModelError, match="no mapping network"):
+            loaded.generator.mapping(torch.randn(1, 64))
+
+
+def test_files_of_other_networks_are_refused(tmp_path):
+    with pytest.raises(ModelError, match="no such file"):
+        load_stylemap(tmp_path / "gone.safetensors")
+    save_generator(tiny_generator(), tmp_path / "g.safetensors")
+    with pytest.raises(ModelError, match=r"holds a generator .* stylemap weights were expected"):
+        load_stylemap(tmp_path / "g.safetensors")
+    torch.save({"g_ema": {"input.input": torch.zeros(1, 4, 4, 4)}, "e_ema": {}}, tmp_path / "s.pt")
+    with pytest.raises(ModelError, match="of another network"):
+        load_stylemap(tmp_path / "s.pt")

@@ -1,20 +1,27 @@
-"""StyleMapGAN's published checkpoints."""
+"""StyleMapGAN from files: the published checkpoints, and ours of `toonify train-stylemap`."""
 
 from __future__ import annotations
 
+import os
+from collections.abc import Mapping
 from pathlib import Path
 
-from torch import Tensor, nn
+import torch
+from torch import Tensor
 
 from toonify.checkpoints import formats
+from toonify.checkpoints.safetensors_io import write_safetensors
 from toonify.errors import ModelError, ToonifyError
-from toonify.models.generators.stylemap import StyleMapEncoder, StyleMapGenerator
+from toonify.models.generators.stylemap import STYLE_CHANNELS, StyleMapGAN
 
 _HINT = "Give a checkpoint of StyleMapGAN, with g_ema and e_ema."
 
 
-def load_stylemap(path: Path) -> tuple[StyleMapGenerator, StyleMapEncoder]:
-    """Generator and encoder (their running averages) of a published file, evaluated and frozen.
+def load_stylemap(path: Path, *, device: str | torch.device = "cpu") -> StyleMapGAN:
+    """Generator and encoder (their running averages), float32, evaluated and frozen.
+
+    Args:
+        path: of `toonify train-stylemap`, or a published .pt.
 
     Raises:
         ModelError: missing, damaged, or of another method.
@@ -22,45 +29,54 @@ def load_stylemap(path: Path) -> tuple[StyleMapGenerator, StyleMapEncoder]:
     with formats.naming(path):
         if not path.is_file():
             raise ModelError("there is no such file", hint="Check the name.")
-        contents = formats.read_torch(path)
-        found = []
-        for name in ("g_ema", "e_ema"):
-            part = contents.get(name) if isinstance(contents, dict) else None
-            if not isinstance(part, dict):
-                raise ModelError(f"it holds no {name}", hint=_HINT)
-            found.append(
-                {
-                    str(key).removeprefix("module."): value.float()
-                    for key, value in part.items()
-                    if isinstance(value, Tensor)
-                }
-            )
-        state, encoder_state = found
-        try:
-            first = state["decoder.input.input"]
-            map_size, widths = first.shape[2], {first.shape[2]: first.shape[1]}
-            at = map_size
-            while f"decoder.convs.{len(widths) - 1}.conv1.conv.weight" in state:
-                weight = state[f"decoder.convs.{len(widths) - 1}.conv1.conv.weight"]
-                at *= 2
-                widths[at] = weight.shape[1]
-            small = at > map_size and state["decoder.conv1.conv.gamma.weight"].shape[1] == 64
-            generator = StyleMapGenerator(
-                size=at, map_size=map_size, small=small and first.shape[1] != 64, widths=widths
-            )
-            encoder = StyleMapEncoder(size=at, map_size=map_size, widths=widths)
-            parts: tuple[tuple[nn.Module, dict[str, Tensor]], ...] = (
-                (generator, state),
-                (encoder, encoder_state),
-            )
-            for network, tensors in parts:
-                network.load_state_dict(tensors)
-                network.eval().requires_grad_(False)
-                if not all(bool(value.isfinite().all()) for value in tensors.values()):
-                    raise ModelError("it holds weights that are not finite", hint=_HINT)
-        except ToonifyError:
-            raise
-        except (KeyError, IndexError, RuntimeError) as error:
-            line = (str(error).strip().splitlines() or ["?"])[-1].strip()
-            raise ModelError(f"it is of another network ({line:.120})", hint=_HINT) from error
-    return generator, encoder
+        if path.suffix == ".safetensors":
+            network = formats.build("stylemap", formats.read_checkpoint(path), StyleMapGAN)
+        else:
+            network = _published(path)
+    return network.eval().requires_grad_(False).to(device)
+
+
+def save_stylemap(
+    network: StyleMapGAN,
+    path: str | os.PathLike[str],
+    *,
+    metadata: Mapping[str, str] | None = None,
+    dtype: torch.dtype | None = None,
+) -> None:
+    """Write both, whole or not at all; InputError where the file can't be written."""
+    write_safetensors(
+        network.state_dict(), path, config=network.config(), metadata=metadata, dtype=dtype
+    )
+
+
+def _published(path: Path) -> StyleMapGAN:
+    contents = formats.read_torch(path)
+    tensors = {}
+    for role, name in (("generator", "g_ema"), ("encoder", "e_ema")):
+        part = contents.get(name) if isinstance(contents, dict) else None
+        if not isinstance(part, dict):
+            raise ModelError(f"it holds no {name}", hint=_HINT)
+        for key, value in part.items():
+            if isinstance(value, Tensor):
+                tensors[f"{role}.{str(key).removeprefix('module.')}"] = value.float()
+    decoder = "generator.decoder"
+    try:
+        first = tensors[f"{decoder}.input.input"]
+        map_size, widths = first.shape[2], {first.shape[2]: first.shape[1]}
+        at = map_size
+        while f"{decoder}.convs.{len(widths) - 1}.conv1.conv.weight" in tensors:
+            weight = tensors[f"{decoder}.convs.{len(widths) - 1}.conv1.conv.weight"]
+            at *= 2
+            widths[at] = weight.shape[1]
+        styles = tensors[f"{decoder}.conv1.conv.gamma.weight"].shape[1]
+        small = at > map_size and styles == STYLE_CHANNELS and first.shape[1] != STYLE_CHANNELS
+        network = StyleMapGAN(size=at, map_size=map_size, small=small, widths=widths)
+        network.load_state_dict(tensors)
+    except ToonifyError:
+        raise
+    except (KeyError, IndexError, RuntimeError) as error:
+        line = (str(error).strip().splitlines() or ["?"])[-1].strip()
+        raise ModelError(f"it is of another network ({line:.120})", hint=_HINT) from error
+    if not all(bool(value.isfinite().all()) for value in tensors.values()):
+        raise ModelError("it holds weights that are not finite", hint=_HINT)
+    return network

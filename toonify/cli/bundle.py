@@ -48,6 +48,10 @@ def bundle(
             " it for several.",
         ),
     ] = None,
+    stylemap: Annotated[
+        Path | None,
+        typer.Option(help="What `local-edit` mixes faces by, of `train-stylemap`."),
+    ] = None,
     license: Annotated[
         str, typer.Option("--licence", "--license", help="Licence to note in the manifest.")
     ] = "unknown",
@@ -68,6 +72,7 @@ def bundle(
         "inversion_generator": inversion_generator,
         "inversion_encoder": inversion_encoder,
         "hfgi": hfgi,
+        "stylemap": stylemap,
     }
     for kind in ("frame", "inversion"):
         if (given[f"{kind}_generator"] is None) != (given[f"{kind}_encoder"] is None):

@@ -17,9 +17,10 @@ def mixed_by_mask(source: Tensor, reference: Tensor, mask: Tensor) -> Tensor:
     """Source (1, C, h, w) with the reference where the mask reaches.
 
     Args:
-        mask: (1, H, W) of -1 and more; a place counts where any pixel of it is above -1.
+        mask: (1, H, W) of -1 and more, H and W multiples of the map's; a place counts where any
+            pixel of it is above -1.
     """
-    size = mask.shape[1] // source.shape[2]
+    size = (mask.shape[1] // source.shape[2], mask.shape[2] // source.shape[3])
     reached = F.max_pool2d(mask[:, None], size) > -1
     return torch.where(reached, reference, source)
 

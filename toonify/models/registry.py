@@ -11,7 +11,9 @@ from torch import nn
 
 from toonify.errors import ModelError
 
-Role = Literal["generator", "encoder", "discriminator", "style", "hfgi", "translator"]
+Role = Literal[
+    "generator", "encoder", "discriminator", "style", "hfgi", "translator", "stylemap"
+]
 
 
 @dataclass(frozen=True)
@@ -54,6 +56,7 @@ ARCHITECTURES: dict[str, Architecture] = {
     "cascade-style": Architecture("style", "style_transfer.cascade:CascadeStyleNetwork"),
     "wct2": Architecture("style", "style_transfer.wct2:WCT2"),
     "unet": Architecture("translator", "unet:UNet"),
+    "stylemap": Architecture("stylemap", "generators.stylemap:StyleMapGAN"),
     "hfgi": Architecture("hfgi", "encoders.hfgi_compact:CompactHFGI"),
 }
 

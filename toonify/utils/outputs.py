@@ -22,6 +22,7 @@ RUN_FILES = (  # of a training
     "codes.safetensors",
     "style.safetensors",
     "hfgi.safetensors",
+    "stylemap.safetensors",
     "report.html",
     "adversarial/generator.safetensors",
     "adversarial/discriminator.safetensors",

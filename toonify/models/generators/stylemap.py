@@ -8,6 +8,7 @@ are.
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from itertools import pairwise
 from typing import Any
 
@@ -15,10 +16,13 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from toonify.errors import ModelError
 from toonify.models.layers import BLUR_TAPS, SQRT2, EqualLinear, leaky, pixel_norm
 
 STYLE_CHANNELS = 64
 MAPPING_LAYERS = 8
+# Channels of the light design, which two CPU cores train in an hour
+LIGHT_WIDTHS = {8: 128, 16: 96, 32: 64, 64: 32, 128: 16, 256: 8, 512: 8}
 WIDTHS = {4: 512, 8: 512, 16: 512, 32: 512, 64: 256, 128: 128, 256: 64, 512: 32, 1024: 16}
 
 
@@ -185,14 +189,18 @@ class StyleMapDecoder(nn.Module):
 
 
 class StyleMapGenerator(nn.Module):
-    """Mapping of z to a stylemap, and its decoder.
+    """Mapping of z to a stylemap, where there is one, and its decoder.
 
     Args:
         size: height and width of pictures.
         map_size: of the stylemap, 8 by default.
         channel_multiplier: on widths from 64×64 on; 2 as published.
         small: stylemaps of all layers have 64 channels (the published `small_generator`).
+        widths: channels at each resolution, instead of the multiplied ones.
+        mapping: whether z is mapped; without, stylemaps are encoded from pictures alone.
     """
+
+    mapping_z: nn.Sequential | None
 
     def __init__(
         self,
@@ -202,27 +210,21 @@ class StyleMapGenerator(nn.Module):
         channel_multiplier: int = 2,
         small: bool = False,
         widths: dict[int, int] | None = None,
+        mapping: bool = True,
     ) -> None:
         super().__init__()
         self.size, self.map_size, self.small = size, map_size, small
         self.widths = stylemap_widths(channel_multiplier) if widths is None else dict(widths)
+        self.mapping_z = self._mapping_network() if mapping else None
+        self.decoder = StyleMapDecoder(size, map_size, self.widths, small=small)
+
+    def _mapping_network(self) -> nn.Sequential:
         layers: list[nn.Module] = [nn.Identity()]
         for index in range(MAPPING_LAYERS):
             last = index == MAPPING_LAYERS - 1
-            taken = STYLE_CHANNELS * (map_size**2 if last else 1)
+            taken = STYLE_CHANNELS * (self.map_size**2 if last else 1)
             layers.append(EqualLinear(STYLE_CHANNELS, taken, lr_multiplier=0.01, activate=True))
-        self.mapping_z = nn.Sequential(*layers)
-        self.decoder = StyleMapDecoder(size, map_size, self.widths, small=small)
-
-    def config(self) -> dict[str, Any]:
-        """Constructor arguments, JSON-able, with "architecture": "stylemap"."""
-        return {
-            "architecture": "stylemap",
-            "size": self.size,
-            "map_size": self.map_size,
-            "small": self.small,
-            "widths": {str(at): width for at, width in self.widths.items()},
-        }
+        return nn.Sequential(*layers)
 
     def mapping(
         self, z: Tensor, *, mean: Tensor | None = None, truncation_psi: float = 1.0
@@ -238,7 +240,15 @@ class StyleMapGenerator(nn.Module):
         return flat.view(len(z), STYLE_CHANNELS, self.map_size, self.map_size)
 
     def flat(self, z: Tensor) -> Tensor:
-        """z (B, 64) → (B, 64·S²)."""
+        """z (B, 64) → (B, 64·S²).
+
+        Raises:
+            ModelError: the generator has no mapping network.
+        """
+        if self.mapping_z is None:
+            raise ModelError(
+                "this StyleMapGAN has no mapping network", hint="Encode pictures instead of z."
+            )
         return self.mapping_z(pixel_norm(z))
 
     def forward(self, stylemap: Tensor) -> Tensor:
@@ -288,6 +298,58 @@ class StyleMapEncoder(nn.Module):
         for block in self.convs:
             x = block(x)
         return self.final_conv(x)
+
+
+class StyleMapGAN(nn.Module):
+    """Generator and encoder that were trained together, in one file.
+
+    Args:
+        size, map_size, small, widths, mapping: as `StyleMapGenerator`'s; widths may have strings
+            for keys, as JSON does.
+
+    Example:
+        >>> network = StyleMapGAN(size=128, map_size=16, widths=LIGHT_WIDTHS, mapping=False)
+        >>> network(torch.zeros(1, 3, 128, 128)).shape
+        torch.Size([1, 3, 128, 128])
+    """
+
+    def __init__(
+        self,
+        *,
+        size: int,
+        map_size: int,
+        widths: Mapping[Any, int],
+        small: bool = False,
+        mapping: bool = True,
+    ) -> None:
+        super().__init__()
+        table = {int(at): int(width) for at, width in widths.items()}
+        table = {at: width for at, width in table.items() if map_size <= at <= size}
+        self.generator = StyleMapGenerator(
+            size=size, map_size=map_size, small=small, widths=table, mapping=mapping
+        )
+        self.encoder = StyleMapEncoder(size=size, map_size=map_size, widths=table)
+
+    @property
+    def size(self) -> int:
+        """Height and width of pictures."""
+        return self.generator.size
+
+    def config(self) -> dict[str, Any]:
+        """Constructor arguments, JSON-able, with "architecture": "stylemap"."""
+        generator = self.generator
+        return {
+            "architecture": "stylemap",
+            "size": generator.size,
+            "map_size": generator.map_size,
+            "small": generator.small,
+            "widths": {str(at): width for at, width in generator.widths.items()},
+            "mapping": generator.mapping_z is not None,
+        }
+
+    def forward(self, image: Tensor) -> Tensor:
+        """(B, 3, R, R) in [-1, 1] → its reconstruction, not clamped."""
+        return self.generator(self.encoder(image))
 
 
 def stylemap_widths(channel_multiplier: int) -> dict[int, int]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 
 import torch
 import torch.nn.functional as F
@@ -62,3 +63,27 @@ def augment_photos(images: Tensor, *, generator: torch.Generator) -> Tensor:
     inside = inside[:, None] & (uniform(0, 1) < 0.25)
     x = torch.where(inside, uniform(0, 1, batch, 3, 1, 1), x)
     return x.clamp(0, 1) * 2 - 1
+
+
+def other_camera(count: int, random: torch.Generator) -> Callable[[Tensor], Tensor]:
+    """Exposure, color, contrast and saturation as another camera has them, drawn for each image.
+
+    Args:
+        random: source of every random number, on the CPU.
+
+    Returns:
+        a function of images (count, 3, H, W) in [-1, 1] on the CPU, the same for all it is given.
+    """
+
+    def uniform(low: float, high: float, channels: int = 1) -> Tensor:
+        return torch.empty(count, channels, 1, 1).uniform_(low, high, generator=random)
+
+    gamma, color = torch.exp(uniform(-0.35, 0.35)), torch.exp(uniform(-0.12, 0.12, 3))
+    gain, saturation = torch.exp(uniform(-0.15, 0.15)), uniform(0.3, 1.4)
+
+    def change(images: Tensor) -> Tensor:
+        x = ((images + 1) / 2).clamp(1e-4, 1) ** gamma * color * gain
+        gray = x.mean(1, keepdim=True)
+        return (gray + (x - gray) * saturation).clamp(0, 1) * 2 - 1
+
+    return change

@@ -10,6 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from toonify.errors import UsageError
+from toonify.training.data.photo_augment import other_camera
 from toonify.training.data.photos import PhotoSet
 from toonify.training.encoders.data import resized
 from toonify.training.hfgi.pairs import SIZE, EditPairs
@@ -129,19 +130,7 @@ class HFGIData:
 
 def relit(batch: HFGIBatch, random: torch.Generator) -> HFGIBatch:
     """Exposure, colors and contrast of other cameras, the same for photo and target."""
-    count = len(batch.photos)
-
-    def uniform(low: float, high: float, channels: int = 1) -> Tensor:
-        return torch.empty(count, channels, 1, 1).uniform_(low, high, generator=random)
-
-    gamma, color = torch.exp(uniform(-0.35, 0.35)), torch.exp(uniform(-0.12, 0.12, 3))
-    gain, saturation = torch.exp(uniform(-0.15, 0.15)), uniform(0.3, 1.4)
-
-    def change(images: Tensor) -> Tensor:
-        x = ((images + 1) / 2).clamp(1e-4, 1) ** gamma * color * gain
-        gray = x.mean(1, keepdim=True)
-        return (gray + (x - gray) * saturation).clamp(0, 1) * 2 - 1
-
+    change = other_camera(len(batch.photos), random)
     photos = change(batch.photos)
     targets = torch.where(batch.edited[:, None, None, None], change(batch.targets), photos)
     return replace(batch, photos=photos, targets=targets)

@@ -1,0 +1,359 @@
+"""Parts of one person's face in another's photograph, by stylemaps (StyleMapGAN, arXiv 2104.14754).
+
+Both aligned faces are encoded, their stylemaps mixed by the part's mask (section 3.4) and decoded.
+What the network can't render is added back (ours): outside the part the photograph's own detail,
+within it the other face's. The photograph changes in the part and a narrow band around it alone.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import numpy as np
+import torch
+from torch import Tensor
+
+from toonify import bundle as bundles
+from toonify.checkpoints.stylemap import load_stylemap
+from toonify.device import pick_device
+from toonify.editing.face_parts import PARTS, SIDE, part_mask, skin_mask, widened
+from toonify.editing.stylemap import local_edit
+from toonify.engine import Photo, as_photo
+from toonify.errors import InputError, ModelError
+from toonify.faces import Alignment, FaceDetector, align, get_detector
+from toonify.faces.alignment import unit_to_photo
+from toonify.faces.parsing import FaceParser, Parsing
+from toonify.faces.types import RGB, Points, f32
+from toonify.media.images import FORMATS, read_image
+from toonify.models.generators.stylemap import StyleMapGAN
+from toonify.names import unknown_name
+from toonify.utils.arguments import check_range
+from toonify.utils.tensors import check_finite, to_tensor
+
+LARGEST = 1024  # px of the crop that details are taken at
+BLEND = 0.05  # width of the band around a part in which it passes into the photograph, in sides
+SOFT = 0.012  # softness of the part's own edge, in sides
+CONTRAST = (0.7, 1.4)  # limits of the factor by which skin's contrast follows the photograph's
+LEAST_SKIN = 0.01  # share of a crop from which skin has a tone
+
+
+@dataclass(frozen=True, eq=False)
+class AlignedFace:
+    """The largest face of a picture.
+
+    Attributes:
+        alignment: its crop, of any size.
+        parsing: what the crop shows.
+    """
+
+    alignment: Alignment
+    parsing: Parsing
+
+
+class LocalEditor:
+    """A network, and what finds faces and their parts; one instance a thread.
+
+    Args:
+        network: encoder and generator.
+        detector: finds faces; the package's default when None.
+    """
+
+    def __init__(self, network: StyleMapGAN, detector: FaceDetector | None = None) -> None:
+        self.network, self.detector = network, detector or get_detector()
+        self.parser = FaceParser()
+        self.device = next(network.parameters()).device
+
+    def face(self, rgb: RGB, size: int | None = None) -> AlignedFace:
+        """The largest face of (H, W, 3), as large as it is there or `size`.
+
+        Raises:
+            InputError: no face in it.
+        """
+        faces = self.detector.detect_largest(rgb)
+        if not faces:
+            raise InputError("no face found", hint="Use a picture with a visible face.")
+        alignment = align(rgb, faces[0], SIDE)
+        parsing = self.parser.parse(alignment.image)
+        if size is None:
+            side = float(np.hypot(*alignment.matrix[:, 0])) * SIDE
+            size = int(np.clip(round(side), SIDE, LARGEST))
+        if size != SIDE:
+            alignment = align(rgb, faces[0], size)
+        return AlignedFace(alignment, parsing)
+
+    def edited(
+        self,
+        rgb: RGB,
+        face: AlignedFace,
+        reference: AlignedFace,
+        mask: Points,
+        *,
+        own_color: Points | None = None,
+        strength: float = 1.0,
+        move: tuple[float, float] = (0.0, 0.0),
+    ) -> RGB:
+        """A copy of a photograph (H, W, 3) with what another face has under a mask.
+
+        Args:
+            face: of the photograph.
+            reference: its crop as large as the face's.
+            mask: (256, 256) in {0, 1} of the photograph's crop.
+            own_color: (256, 256) in 0..1, where the reference is not brought to the
+                photograph's skin tone; None: nowhere.
+            strength: how far the part goes from the photograph's towards the reference.
+            move: (x, y) by which the reference is shifted first, in sides of the crop.
+        """
+        crop, size = face.alignment.image, face.alignment.image.shape[0]
+        other = in_tone(reference, face, own_color)
+        if move != (0.0, 0.0):
+            shift = np.array([[1, 0, move[0] * size], [0, 1, move[1] * size]])
+            other = np.asarray(
+                cv2.warpAffine(other, shift, (size, size), borderMode=cv2.BORDER_REFLECT), np.uint8
+            )
+        source, taken = self._encoded(crop), self._encoded(other)
+        placed = _resized(mask, self.network.size) * 2 - 1
+        with torch.inference_mode():
+            made = [
+                self.network.generator(source),
+                self.network.generator(taken),
+                local_edit(
+                    self.network.generator,
+                    source,
+                    source + strength * (taken - source),
+                    torch.from_numpy(placed)[None].to(self.device),
+                ),
+            ]
+        before, there, mixed = (self._levels(picture, size) for picture in made)
+        lacking, detail = f32(crop) - before, f32(other) - there
+        share = strength * _resized(_soft(mask, SOFT), size)[..., None]
+        edit = mixed - before + share * (detail - lacking)
+        band = _resized(_soft(widened(mask, BLEND / 2), BLEND / 4), size)
+        return _put_back(rgb, face.alignment, f32(edit * (band * _edge(size))[..., None]))
+
+    def _encoded(self, crop: RGB) -> Tensor:
+        size = self.network.size
+        small = cv2.resize(crop, (size, size), interpolation=cv2.INTER_AREA)
+        with torch.inference_mode():
+            return self.network.encoder(to_tensor(np.asarray(small, np.uint8)).to(self.device))
+
+    def _levels(self, picture: Tensor, size: int) -> Points:
+        """A network's (1, 3, R, R) in levels, (size, size, 3)."""
+        check_finite(picture)
+        levels = f32((picture[0].float() * 127.5 + 127.5).permute(1, 2, 0).cpu().numpy())
+        return f32(cv2.resize(levels, (size, size), interpolation=cv2.INTER_CUBIC))
+
+
+def edit_part(
+    photo: Photo,
+    reference: Photo,
+    part: str | os.PathLike[str],
+    strength: float = 1.0,
+    *,
+    at: Sequence[float] | None = None,
+    network: str | os.PathLike[str] = "default",
+    device: str = "auto",
+    offline: bool = True,
+) -> RGB:
+    """Give the largest face of a photograph a part of another person's.
+
+    Args:
+        photo: (H, W, 3) uint8 RGB, a PIL image, or a file.
+        reference: likewise, whose part is taken.
+        part: a name of `PARTS`, or the file of a mask: of the photograph's size, white where the
+            other face is taken.
+        strength: how far the part goes towards the other's, -1 to 2; 0 is the photograph.
+        at: (x, y) px of the photograph where the part's middle is put; None for its own place.
+        network: a file of `toonify train-stylemap`, a published StyleMapGAN, or a bundle.
+
+    Returns:
+        (H, W, 3) uint8. Away from the part it is the photograph itself.
+
+    Raises:
+        UsageError: an unknown part, or a strength out of range.
+        InputError: an unreadable file, no face, a part that the other face lacks, or a mask that
+            is empty, of another size, or beside the face.
+        ModelError: a network that can't be loaded or is of another kind.
+
+    Example:
+        >>> hers = edit_part("me.jpg", "friend.jpg", "eyes")
+        >>> half = edit_part("me.jpg", "friend.jpg", "hair", 0.5)
+    """
+    check_range("strength", strength, -1, 2)
+    rgb, other = as_photo(photo), as_photo(reference)
+    drawn = None
+    if str(part) not in PARTS:
+        drawn = read_mask(part, rgb.shape[:2])
+    place = pick_device(device)
+    editor = LocalEditor(
+        load_stylemap(find_stylemap(network), device=place),
+        get_detector(device=str(place), offline=offline),
+    )
+    face = _found(editor, rgb, photo, "photo")
+    taken = _found(editor, other, reference, "reference", face.alignment.image.shape[0])
+    own, move = None, (0.0, 0.0)
+    if drawn is not None:
+        mask = _of_crop(drawn, face.alignment)
+    else:
+        name = str(part)
+        theirs = part_mask(name, taken.parsing, taken.alignment)
+        if theirs is None:
+            what = _named(reference, "reference")
+            raise InputError(f"{what}: no {name} to take", hint="Choose another part or picture.")
+        mask = theirs
+        if not PARTS[name].skin:
+            own = _soft(theirs, SOFT)
+        if at is None:
+            mine = part_mask(name, face.parsing, face.alignment)
+            mask = mask if mine is None else np.maximum(mask, mine)
+    if at is not None:
+        mask, move = _moved(mask, face.alignment, at)
+    return editor.edited(rgb, face, taken, mask, own_color=own, strength=strength, move=move)
+
+
+def find_stylemap(name: str | os.PathLike[str]) -> Path:
+    """The file of a bundle's StyleMapGAN, or the file that was named.
+
+    Raises:
+        ModelError: the bundle has none, or a damaged one.
+    """
+    if not bundles.is_bundle(str(name)):
+        return Path(name)
+    folder = bundles.bundle_folder(name)
+    if not bundles.has_parts(folder, (bundles.STYLEMAP,)):
+        raise ModelError(
+            f"the bundle {name} holds no StyleMapGAN",
+            hint="Train one with `toonify train-stylemap` and name it.",
+        )
+    manifest = bundles.read_manifest(folder)
+    bundles.check_part(folder, manifest, bundles.STYLEMAP)
+    return bundles.part_path(folder, manifest, bundles.STYLEMAP)
+
+
+def read_mask(path: str | os.PathLike[str], shape: tuple[int, ...]) -> Points:
+    """(H, W) in {0, 1} of a picture, white where the other face is taken.
+
+    Args:
+        shape: (H, W) that it must have.
+
+    Raises:
+        UsageError: no picture's name and no part's. InputError: unreadable, empty or of another
+            size.
+    """
+    if Path(path).suffix.lower() not in FORMATS:
+        raise unknown_name("part", str(path), tuple(PARTS))
+    rgb = read_image(path).flat
+    if rgb.shape[:2] != tuple(shape):
+        found, wanted = (f"{w}x{h}" for h, w in (rgb.shape[:2], shape))
+        raise InputError(
+            f"the mask {path} is {found}, the photo {wanted}", hint="Draw it over the photo."
+        )
+    mask = f32(rgb.mean(axis=2) > 127)
+    if not mask.any():
+        raise InputError(f"the mask {path} is empty", hint="Paint white what is to change.")
+    return mask
+
+
+def in_tone(reference: AlignedFace, face: AlignedFace, keep: Points | None = None) -> RGB:
+    """The reference's crop (S, S, 3) with its skin in the tone of another face's.
+
+    Args:
+        keep: (256, 256) in 0..1, where colors stay; None: nowhere.
+    """
+    crop = reference.alignment.image
+    found = []
+    for one in (reference, face):
+        image = one.alignment.image
+        where = _resized(skin_mask(one.parsing), image.shape[0]) > 0.7
+        if where.mean() < LEAST_SKIN:
+            return crop
+        colors = _lab(image)[where]
+        found.append((colors.mean(axis=0), colors.std(axis=0)))
+    (mean, deviation), (wanted, spread) = found
+    factor = np.clip(spread / np.maximum(deviation, 1e-3), *CONTRAST)
+    lab = f32((_lab(crop) - mean) * factor + wanted)
+    toned = f32(cv2.cvtColor(lab, cv2.COLOR_LAB2RGB).clip(0, 1) * 255)
+    if keep is not None:
+        toned = toned + _resized(keep, crop.shape[0])[..., None] * (f32(crop) - toned)
+    return np.asarray(np.rint(toned), np.uint8)
+
+
+def _lab(rgb: RGB) -> Points:
+    return f32(cv2.cvtColor(f32(rgb) / 255, cv2.COLOR_RGB2LAB))
+
+
+def _found(
+    editor: LocalEditor, rgb: RGB, source: Photo, what: str, size: int | None = None
+) -> AlignedFace:
+    try:
+        return editor.face(rgb, size)
+    except InputError as error:
+        raise InputError(f"{_named(source, what)}: {error.message}", hint=error.hint) from error
+
+
+def _named(source: Photo, what: str) -> str:
+    return os.fspath(source) if isinstance(source, (str, os.PathLike)) else f"the {what}"
+
+
+def _of_crop(mask: Points, alignment: Alignment) -> Points:
+    """A photograph's mask (H, W) in its face's crop, (256, 256)."""
+    matrix = unit_to_photo(alignment)
+    matrix[:, :2] /= SIDE
+    matrix[:, 2] += matrix[:, :2] @ [0.5, 0.5]
+    flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
+    found = f32(cv2.warpAffine(mask, matrix, (SIDE, SIDE), flags=flags) > 0.5)
+    if not found.any():
+        raise InputError("the mask lies beside the face", hint="Paint white over the face.")
+    return found
+
+
+def _moved(
+    mask: Points, alignment: Alignment, at: Sequence[float]
+) -> tuple[Points, tuple[float, float]]:
+    """A mask (256, 256) with its middle at (x, y) px of the photograph, and the way there."""
+    y, x = np.nonzero(mask)
+    middle = np.array([x.mean(), y.mean()]) / SIDE
+    point = alignment.to_crop(f32([at]))[0] / alignment.image.shape[0]
+    move = (float(point[0] - middle[0]), float(point[1] - middle[1]))
+    shift = np.array([[1, 0, move[0] * SIDE], [0, 1, move[1] * SIDE]])
+    moved = f32(cv2.warpAffine(mask, shift, (SIDE, SIDE)) > 0.5)
+    if not moved.any():
+        raise InputError("`at` lies beside the face", hint="Give px of the photo near the face.")
+    return moved, move
+
+
+def _put_back(rgb: RGB, alignment: Alignment, edit: Points) -> RGB:
+    """The photograph with an edit of its crop (S, S, 3) added, in levels."""
+    size = edit.shape[0]
+    height, width = rgb.shape[:2]
+    corners = alignment.to_photo(f32([[0, 0], [size, 0], [0, size], [size, size]]))
+    x0, y0 = (int(v) for v in np.clip(np.floor(corners.min(0)), 0, [width, height]))
+    x1, y1 = (int(v) for v in np.clip(np.ceil(corners.max(0)) + 1, 0, [width, height]))
+    out = rgb.copy()
+    if x1 - x0 < 2 or y1 - y0 < 2:
+        return out
+    matrix = alignment.matrix.copy()
+    matrix[:, 2] -= [x0, y0]
+    added = cv2.warpAffine(edit, matrix, (x1 - x0, y1 - y0), flags=cv2.INTER_CUBIC)
+    area = out[y0:y1, x0:x1]
+    area[:] = np.clip(np.rint(f32(area) + added), 0, 255).astype(np.uint8)
+    return out
+
+
+def _edge(size: int) -> Points:
+    """(size, size): falls to 0 towards the crop's border."""
+    at = (np.arange(size, dtype=np.float32) + 0.5) / size
+    ramp = np.clip(np.minimum(at, 1 - at) / 0.03, 0, 1)
+    return f32(np.outer(ramp, ramp))
+
+
+def _soft(mask: Points, sides: float) -> Points:
+    return f32(cv2.GaussianBlur(mask, (0, 0), sides * mask.shape[0]))
+
+
+def _resized(mask: Points, size: int) -> Points:
+    how = cv2.INTER_AREA if size < mask.shape[0] else cv2.INTER_LINEAR
+    return f32(cv2.resize(mask, (size, size), interpolation=how))
