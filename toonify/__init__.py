@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from toonify.bundle import Bundle
     from toonify.checkpoints import load_encoder, load_generator
+    from toonify.editing.local_edits import edit_part
     from toonify.editing.photo_edits import edit
     from toonify.engine import Toonifier
     from toonify.engines.registry import load_engine
@@ -32,6 +33,7 @@ logging.getLogger(__name__).addHandler(logging.NullHandler())  # callers choose 
 
 _HOMES = {
     "edit": "toonify.editing.photo_edits",
+    "edit_part": "toonify.editing.local_edits",
     "invert": "toonify.inversion.inverter",
     "train_encoder": "toonify.training.encoders.job",
     "finetune": "toonify.training.finetune.job",
@@ -67,6 +69,7 @@ __all__ = [
     "UsageError",
     "convert_video",
     "edit",
+    "edit_part",
     "evaluate",
     "finetune",
     "invert",

@@ -13,6 +13,7 @@ from toonify.faces.parsing import LABELS, Parsing
 from toonify.faces.types import Points, f32
 
 SIDE = 256  # px of the masks
+FACE = ((0.5, 0.56), (0.36, 0.42))  # center and half axes of where a crop's own face is, in sides
 
 
 @dataclass(frozen=True)
@@ -20,7 +21,8 @@ class FacePart:
     """What a name stands for.
 
     Attributes:
-        labels: of `faces.parsing.LABELS`; the nose, which has none, lies between eyes and mouth.
+        labels: of `faces.parsing.LABELS`, but for hair within the crop's own face. The nose has
+            none: it lies between eyes and mouth.
         around: by which the labels are widened, in sides of the crop.
         least: share of the crop that it covers where there is one.
         skin: it lies in skin, whose tone follows the photograph's.
@@ -37,7 +39,7 @@ PARTS = {
     "brows": FacePart(("brow",), 0.02, 0.002),
     "nose": FacePart((), 0.012, 0.0),
     "mouth": FacePart(("lips", "mouth"), 0.03, 0.004),
-    "hair": FacePart(("hair",), 0.012, 0.02, skin=False),
+    "hair": FacePart(("hair",), 0.004, 0.04, skin=False),
     "glasses": FacePart(("glasses", "sunglasses"), 0.012, 0.006, skin=False),
     "beard": FacePart(("beard",), 0.015, 0.01),
 }
@@ -54,10 +56,16 @@ def part_mask(name: str, parsing: Parsing, alignment: Alignment) -> Points | Non
     part = PARTS[name]
     if not part.labels:
         return widened(_nose(alignment), part.around)
+    if name == "beard" and parsing.beard < 0.5:
+        return None
+    if name == "eyes" and share_of(parsing, "sunglasses").mean() > PARTS["glasses"].least:
+        return None
     which = [LABELS.index(label) for label in part.labels]
-    labels = parsing.resized((SIDE, SIDE))
-    seen = _without_specks(np.isin(labels.argmax(axis=2), which))
-    if seen.mean() < part.least or (name == "beard" and parsing.beard < 0.5):
+    seen = np.isin(parsing.resized((SIDE, SIDE)).argmax(axis=2), which)
+    if name != "hair":
+        seen = seen & _own_face()
+    seen = _without_specks(seen)
+    if seen.mean() < part.least:
         return None
     mask = f32(seen)
     if name == "glasses":  # rims are parsed, lenses only where they are dark
@@ -66,15 +74,22 @@ def part_mask(name: str, parsing: Parsing, alignment: Alignment) -> Points | Non
     return widened(mask, part.around)
 
 
-def skin_mask(parsing: Parsing) -> Points:
-    """(256, 256) probability of bare skin."""
-    return f32(parsing.resized((SIDE, SIDE))[..., LABELS.index("skin")])
+def share_of(parsing: Parsing, *labels: str) -> Points:
+    """(256, 256) probability of some of `LABELS`, "skin" say."""
+    return f32(parsing.resized((SIDE, SIDE))[..., [LABELS.index(x) for x in labels]].sum(axis=2))
 
 
 def widened(mask: Points, sides: float) -> Points:
     """A mask (S, S), grown by a share of its side."""
     size = 2 * max(1, round(sides * mask.shape[0])) + 1
     return f32(cv2.dilate(mask, cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (size, size))))
+
+
+def _own_face() -> NDArray[np.bool_]:
+    """(256, 256): not where somebody else looks into the crop."""
+    (x, y), (across, along) = FACE
+    axis = (np.arange(SIDE) + 0.5) / SIDE
+    return np.asarray(np.hypot((axis[None, :] - x) / across, (axis[:, None] - y) / along) < 1, bool)
 
 
 def _without_specks(seen: NDArray[np.bool_]) -> NDArray[np.bool_]:

@@ -7,6 +7,7 @@ within it the other face's. The photograph changes in the part and a narrow band
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -20,7 +21,7 @@ from torch import Tensor
 from toonify import bundle as bundles
 from toonify.checkpoints.stylemap import load_stylemap
 from toonify.device import pick_device
-from toonify.editing.face_parts import PARTS, SIDE, part_mask, skin_mask, widened
+from toonify.editing.face_parts import PARTS, SIDE, part_mask, share_of, widened
 from toonify.editing.stylemap import local_edit
 from toonify.engine import Photo, as_photo
 from toonify.errors import InputError, ModelError
@@ -34,10 +35,13 @@ from toonify.names import unknown_name
 from toonify.utils.arguments import check_range
 from toonify.utils.tensors import check_finite, to_tensor
 
+log = logging.getLogger(__name__)
 LARGEST = 1024  # px of the crop that details are taken at
 BLEND = 0.05  # width of the band around a part in which it passes into the photograph, in sides
 SOFT = 0.012  # softness of the part's own edge, in sides
-CONTRAST = (0.7, 1.4)  # limits of the factor by which skin's contrast follows the photograph's
+GAIN = (0.5, 2.0)  # limits of the factors that bring skin to the photograph's tone
+TURNED = 0.35  # of `turning`, from which faces differ too much to go together
+FILLED = 128  # px of the crop that what lies behind hair is continued at
 LEAST_SKIN = 0.01  # share of a crop from which skin has a tone
 
 
@@ -89,31 +93,19 @@ class LocalEditor:
         self,
         rgb: RGB,
         face: AlignedFace,
-        reference: AlignedFace,
+        other: RGB,
         mask: Points,
-        *,
-        own_color: Points | None = None,
         strength: float = 1.0,
-        move: tuple[float, float] = (0.0, 0.0),
     ) -> RGB:
         """A copy of a photograph (H, W, 3) with what another face has under a mask.
 
         Args:
             face: of the photograph.
-            reference: its crop as large as the face's.
+            other: (S, S, 3), the other face's crop, as large as the face's.
             mask: (256, 256) in {0, 1} of the photograph's crop.
-            own_color: (256, 256) in 0..1, where the reference is not brought to the
-                photograph's skin tone; None: nowhere.
-            strength: how far the part goes from the photograph's towards the reference.
-            move: (x, y) by which the reference is shifted first, in sides of the crop.
+            strength: how far the part goes from the photograph's towards the other's.
         """
         crop, size = face.alignment.image, face.alignment.image.shape[0]
-        other = in_tone(reference, face, own_color)
-        if move != (0.0, 0.0):
-            shift = np.array([[1, 0, move[0] * size], [0, 1, move[1] * size]])
-            other = np.asarray(
-                cv2.warpAffine(other, shift, (size, size), borderMode=cv2.BORDER_REFLECT), np.uint8
-            )
         source, taken = self._encoded(crop), self._encoded(other)
         placed = _resized(mask, self.network.size) * 2 - 1
         with torch.inference_mode():
@@ -194,24 +186,26 @@ def edit_part(
     )
     face = _found(editor, rgb, photo, "photo")
     taken = _found(editor, other, reference, "reference", face.alignment.image.shape[0])
-    own, move = None, (0.0, 0.0)
+    if abs(turning(taken) - turning(face)) > TURNED:
+        log.warning("the faces look into different directions: the part will not fit well")
+    theirs = in_tone(taken, face)
     if drawn is not None:
         mask = _of_crop(drawn, face.alignment)
     else:
         name = str(part)
-        theirs = part_mask(name, taken.parsing, taken.alignment)
-        if theirs is None:
+        found = part_mask(name, taken.parsing, taken.alignment)
+        if found is None:
             what = _named(reference, "reference")
             raise InputError(f"{what}: no {name} to take", hint="Choose another part or picture.")
-        mask = theirs
         if not PARTS[name].skin:
-            own = _soft(theirs, SOFT)
-        if at is None:
-            mine = part_mask(name, face.parsing, face.alignment)
-            mask = mask if mine is None else np.maximum(mask, mine)
+            theirs = _blended(theirs, taken.alignment.image, _soft(found, SOFT))
+        mine = part_mask(name, face.parsing, face.alignment) if at is None else None
+        mask = found if mine is None else np.maximum(found, mine)
+        if name == "hair" and at is None:
+            theirs = _before_the_photo(theirs, taken, face, mask)
     if at is not None:
-        mask, move = _moved(mask, face.alignment, at)
-    return editor.edited(rgb, face, taken, mask, own_color=own, strength=strength, move=move)
+        mask, theirs = _moved(mask, theirs, face.alignment, at)
+    return editor.edited(rgb, face, theirs, mask, strength)
 
 
 def find_stylemap(name: str | os.PathLike[str]) -> Path:
@@ -257,32 +251,25 @@ def read_mask(path: str | os.PathLike[str], shape: tuple[int, ...]) -> Points:
     return mask
 
 
-def in_tone(reference: AlignedFace, face: AlignedFace, keep: Points | None = None) -> RGB:
-    """The reference's crop (S, S, 3) with its skin in the tone of another face's.
-
-    Args:
-        keep: (256, 256) in 0..1, where colors stay; None: nowhere.
-    """
+def in_tone(reference: AlignedFace, face: AlignedFace) -> RGB:
+    """The reference's crop (S, S, 3) with its skin in the tone of another face's."""
     crop = reference.alignment.image
     found = []
     for one in (reference, face):
         image = one.alignment.image
-        where = _resized(skin_mask(one.parsing), image.shape[0]) > 0.7
+        where = _resized(share_of(one.parsing, "skin"), image.shape[0]) > 0.7
         if where.mean() < LEAST_SKIN:
             return crop
-        colors = _lab(image)[where]
-        found.append((colors.mean(axis=0), colors.std(axis=0)))
-    (mean, deviation), (wanted, spread) = found
-    factor = np.clip(spread / np.maximum(deviation, 1e-3), *CONTRAST)
-    lab = f32((_lab(crop) - mean) * factor + wanted)
-    toned = f32(cv2.cvtColor(lab, cv2.COLOR_LAB2RGB).clip(0, 1) * 255)
-    if keep is not None:
-        toned = toned + _resized(keep, crop.shape[0])[..., None] * (f32(crop) - toned)
-    return np.asarray(np.rint(toned), np.uint8)
+        found.append(f32(image)[where].mean(axis=0))
+    gain = np.clip(found[1] / np.maximum(found[0], 1), *GAIN)
+    return np.asarray(np.rint((f32(crop) * gain).clip(0, 255)), np.uint8)
 
 
-def _lab(rgb: RGB) -> Points:
-    return f32(cv2.cvtColor(f32(rgb) / 255, cv2.COLOR_RGB2LAB))
+def turning(face: AlignedFace) -> float:
+    """Where a face's nose lies between its eyes, 0 in the middle; positive to the right."""
+    left, right, tip = face.alignment.face_in_crop.points5[:3]
+    across = right - left
+    return float((tip - (left + right) / 2) @ across / (across @ across))
 
 
 def _found(
@@ -311,18 +298,48 @@ def _of_crop(mask: Points, alignment: Alignment) -> Points:
 
 
 def _moved(
-    mask: Points, alignment: Alignment, at: Sequence[float]
-) -> tuple[Points, tuple[float, float]]:
-    """A mask (256, 256) with its middle at (x, y) px of the photograph, and the way there."""
+    mask: Points, other: RGB, alignment: Alignment, at: Sequence[float]
+) -> tuple[Points, RGB]:
+    """A mask (256, 256) with its middle at (x, y) px of the photograph, and the crop it is of."""
     y, x = np.nonzero(mask)
-    middle = np.array([x.mean(), y.mean()]) / SIDE
     point = alignment.to_crop(f32([at]))[0] / alignment.image.shape[0]
-    move = (float(point[0] - middle[0]), float(point[1] - middle[1]))
-    shift = np.array([[1, 0, move[0] * SIDE], [0, 1, move[1] * SIDE]])
-    moved = f32(cv2.warpAffine(mask, shift, (SIDE, SIDE)) > 0.5)
+    way = point - np.array([x.mean(), y.mean()]) / SIDE
+
+    def shifted(image: Points | RGB, border: int) -> np.ndarray:
+        size = image.shape[0]
+        matrix = np.array([[1, 0, way[0] * size], [0, 1, way[1] * size]])
+        return cv2.warpAffine(image, matrix, (size, size), borderMode=border)
+
+    moved = f32(shifted(mask, cv2.BORDER_CONSTANT) > 0.5)
     if not moved.any():
         raise InputError("`at` lies beside the face", hint="Give px of the photo near the face.")
-    return moved, move
+    return moved, np.asarray(shifted(other, cv2.BORDER_REFLECT), np.uint8)
+
+
+def _before_the_photo(other: RGB, taken: AlignedFace, face: AlignedFace, mask: Points) -> RGB:
+    """Another head (S, S, 3) before what the photograph shows around its own.
+
+    What lies behind hair that goes is nobody's to know: its surroundings are continued there.
+    """
+    head = share_of(taken.parsing, "hair", "skin", "ear", "brow", "eye", "glasses")
+    crop = face.alignment.image
+    gone = widened(f32(mask * (share_of(face.parsing, "hair") > 0.15)), 0.01)
+    # faces and necks are not continued into the background
+    person = 1 - share_of(face.parsing, "background", "person", "object", "clothes")
+    small = cv2.resize(crop, (FILLED, FILLED), interpolation=cv2.INTER_AREA)
+    hole = _resized(np.maximum(gone, person), FILLED) > 0.15
+    if not hole.all():
+        filled = cv2.inpaint(small, hole.astype(np.uint8), 5, cv2.INPAINT_TELEA)
+        large = cv2.resize(filled, crop.shape[:2], interpolation=cv2.INTER_CUBIC)
+        crop = _blended(crop, np.asarray(large, np.uint8), _soft(gone, SOFT / 2))
+    return _blended(crop, other, f32(np.clip((head - 0.3) / 0.4, 0, 1)))
+
+
+def _blended(below: RGB, above: RGB, share: Points) -> RGB:
+    """One picture over another, by a mask of any size."""
+    weight = _resized(share, below.shape[0])[..., None]
+    mixed = f32(below) + weight * (f32(above) - f32(below))
+    return np.asarray(np.rint(mixed), np.uint8)
 
 
 def _put_back(rgb: RGB, alignment: Alignment, edit: Points) -> RGB:

@@ -11,9 +11,7 @@ from torch import nn
 
 from toonify.errors import ModelError
 
-Role = Literal[
-    "generator", "encoder", "discriminator", "style", "hfgi", "translator", "stylemap"
-]
+Role = Literal["generator", "encoder", "discriminator", "style", "hfgi", "translator", "stylemap"]
 
 
 @dataclass(frozen=True)
