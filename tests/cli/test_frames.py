@@ -147,6 +147,43 @@ def test_a_photo_without_a_face_and_other_tasks(run, whole_bundle, photo, tmp_pa
     assert not (tmp_path / "a.png").exists()
 
 
+def test_small_photos_are_enlarged_without_a_checkpoint(run, whole_bundle, photo, tmp_path):
+    image = Image.open(photo).resize((160, 64))
+    image.putalpha(Image.new("L", image.size, 128))
+    image.save(tmp_path / "small.png")
+    command = ["translate", tmp_path / "small.png", "--task", "super-resolution"]
+    command += ["--bundle", whole_bundle]
+    out = tmp_path / "large.png"
+    result = run("--json", *command, "-o", out)
+    assert result.status == 0, result.err
+    (record,) = result.records
+    with Image.open(out) as large:
+        assert record["faces"] == 1 and record["times"] > 4
+        assert abs(large.height - 64 * record["times"]) < 2 and large.getpixel((5, 5))[3] == 128
+    assert run(*command, "-o", tmp_path / "face.png", "--frame", "face").status == 0
+    assert Image.open(tmp_path / "face.png").width < Image.open(out).width / 1.5
+    assert run(*command, "-o", tmp_path / "crop.png", "--frame", "aligned").status == 0
+    assert Image.open(tmp_path / "crop.png").size == (256, 256)
+
+
+@pytest.mark.parametrize(
+    ("options", "status", "said"),
+    [
+        (["--generator", "default"], 2, "--generator is of a --checkpoint"),
+        (["--style", "ink"], 2, "--style is of a bundle's toonify"),
+        (["--bundle", "SMALL"], 3, "models pull styleganex-sr"),
+        (["--frame", "aligned"], 1, "256 px across already"),
+        (["--factor", "32"], 1, "too few to tell whose it is"),
+    ],
+)
+def test_photos_that_are_not_enlarged(run, bundle, photo, tmp_path, options, status, said):
+    out = tmp_path / "a.png"
+    options = [bundle if option == "SMALL" else option for option in options]
+    result = run("translate", photo, "-o", out, "--task", "super-resolution", *options)
+    assert result.status == status and said in result.err and result.err.count("\n") == 1
+    assert not out.exists()
+
+
 def test_an_official_checkpoint_draws_a_whole_frame(run, photo, checkpoint, tmp_path):
     out = tmp_path / "toon.png"
     command = ["translate", photo, "-o", out, "--task", "toonify", "--checkpoint", checkpoint]

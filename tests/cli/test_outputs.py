@@ -100,6 +100,7 @@ OVER_INPUTS = {
         "translate x/a.png -o x/a.png --task toonify",
         "translate x/a.png -o other/link.png --task sketch",
         "translate x/b-1.png -o x/b.png --task sketch --samples 2",
+        "translate x/a.png -o x/a.png --task super-resolution",
     ],
     ("bundle", "--output"): [
         "bundle --generator x/g.safetensors --table x/t.safetensors -o x",

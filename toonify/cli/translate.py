@@ -8,16 +8,17 @@ from typing import Annotated, Any
 
 import typer
 
-from toonify.bundle import model_files
+from toonify.bundle import INVERSION, has_parts, model_files
 from toonify.cli.common import BundleOption, examples, refuse_given, settings_of
 from toonify.cli.inverting import Framing, FramingOption, present
 from toonify.errors import UsageError
 from toonify.utils.outputs import InputFiles, check_output
 
 EPILOG = examples(
-    "toonify models pull styleganex-sr",
     "toonify translate small.jpg -o large.png --task super-resolution",
-    "toonify translate photo.jpg -o again.png --task super-resolution --factor 32",
+    "toonify translate photo.jpg -o again.png --task super-resolution --factor 8",
+    "toonify models pull styleganex-sr",
+    "toonify translate small.jpg -o large.png --task super-resolution --checkpoint styleganex-sr",
     "toonify translate sketch.png -o faces/face.png --task sketch --samples 4",
     "toonify translate mask.png -o face.png --task mask",
     "toonify translate photo.jpg -o toon.png --task toonify --character mina",
@@ -49,7 +50,7 @@ def translate(
         str | None,
         typer.Option(
             help="StyleGANEX of this task, a file or a registry name.",
-            show_default="the official one; toonify: the bundle's",
+            show_default="the official one; super-resolution and toonify: the bundle's networks",
         ),
     ] = None,
     bundle: BundleOption = "default",
@@ -99,9 +100,12 @@ def translate(
 
     A sketch has dark lines on white. A mask has the 19 labels of CelebAMask-HQ, as grey or palette
     values 0-18 or in StyleGANEX's colours. The answer is four times as large as SOURCE with the
-    official checkpoints, whose faces have their eyes about 64 px apart.
+    official checkpoints, whose faces have their eyes about 64 px apart. Super-resolution by the
+    bundle needs no checkpoint: every face gets details from the generator that its pixels bear
+    out, the largest 256 px across, and the rest of SOURCE is enlarged as it is.
     """
     from toonify.inversion import translate as t
+    from toonify.inversion.super_resolution import enlarge_photo
     from toonify.media.decoding import read_metadata
     from toonify.media.images import FORMATS, write_image
     from toonify.stylize.whole import draw_whole
@@ -133,6 +137,18 @@ def translate(
         record["faces"] = drawn.faces
         if drawn.style is not None:
             record["style"] = drawn.style
+        settings.result(record, f"{source} -> {output}")
+        return
+    if task is Task.super_resolution and checkpoint is None and has_parts(bundle, INVERSION):
+        if generator is not None:
+            raise UsageError("--generator is of a --checkpoint", hint="Leave it out, or add one.")
+        check_output(output, InputFiles([source, *model_files(bundle)]), named=True)
+        with settings.progress(source.name) as bar:
+            enlarged = enlarge_photo(
+                source, bundle, framing=frame.value, factor=factor, progress=bar, **networks
+            )
+        enlarged.write(output, strip=strip)
+        record |= {"faces": enlarged.faces, "times": enlarged.times}
         settings.result(record, f"{source} -> {output}")
         return
     targets = [output]

@@ -48,6 +48,7 @@ def fit_face(
     w_plus: Tensor,
     settings: FitSettings | None = None,
     *,
+    side: int | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> Tensor:
     """Move w+ (1, num_ws, w_dim) until the generator's face lies on the photograph's.
@@ -56,6 +57,8 @@ def fit_face(
         encoder: a `CompactEncoder` compares pictures by its own features too; others by bands
             alone.
         photo: aligned face (1, 3, H, W) in [-1, 1].
+        side: px that an enlarged photograph has had: the rendering is compared at as few
+            (PULSE, arXiv 2003.03808); None where it has all of its pixels.
         progress: called with (step, steps).
     """
     settings = settings or FitSettings()
@@ -75,6 +78,8 @@ def fit_face(
         with torch.autocast(photo.device.type, settings.dtype, enabled=low):
             image = generator.synthesize(generator.styles(moved))
         image = _sized(image.float())
+        if side is not None:
+            image = lowered(image, side)
         loss = _distance(_bands(image), bands, weights)
         if judge is not None:
             with torch.autocast(photo.device.type, settings.dtype, enabled=low):
@@ -109,6 +114,12 @@ class _Adam:
         mean = self.mean / (1 - first**self.steps)
         square = self.square / (1 - second**self.steps)
         self.weight -= rate * mean / (square.sqrt() + 1e-8)
+
+
+def lowered(images: Tensor, side: int) -> Tensor:
+    """Images (B, C, H, W) as if they had been `side` px across and were enlarged again."""
+    small = F.interpolate(images, size=(side, side), mode="area")
+    return F.interpolate(small, size=images.shape[2:], mode="bicubic", align_corners=False)
 
 
 def _sized(image: Tensor) -> Tensor:
