@@ -116,7 +116,7 @@ def test_every_face_is_redrawn_and_an_aligned_one_without_a_detector(model):
     enlarge(
         model,
         small_photo(rgb, "whole", Found(count=2)),
-        fit=FitSettings(FitSettings(steps=0)),
+        fit=FitSettings(steps=0),
         progress=lambda *done: seen.append(done),
     )
     assert seen == [(1, 2), (2, 2)]
