@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor
@@ -94,3 +95,19 @@ def test_another_generator_is_timed_beside_ours(engine):
 def test_what_is_no_callable_is_said(name):
     with pytest.raises(UsageError, match=r"callable|imported"):
         benchmark.load_callable(name)
+
+
+def test_growth_is_drawn_as_one_picture():
+    from xml.etree import ElementTree
+
+    from benchmarks.growth import crowd, drawn
+
+    curve = ([1.0, 2.0, 4.0], [0.5, 0.7, 1.3])
+    page = ElementTree.fromstring(
+        drawn({"area": {"ink": curve, "bram": curve}, "batch": {"a": curve}})
+    )
+    inner = [part for part in page if part.tag.endswith("svg")]
+    assert len(inner) == 2 and inner[0].get("y") != inner[1].get("y")
+    faces = [np.full((8, 8, 3), shade, np.uint8) for shade in (10, 90)]
+    picture = crowd(faces, 3)
+    assert picture[100, 100, 0] == 10 and picture[100, 900, 0] == 90 and picture[900, 900, 0] == 200
