@@ -170,11 +170,13 @@ class Defaults:
     Attributes:
         engine: that draws its characters; None where it doesn't say.
         style: one of its styles; None for the first.
+        clips: the engine that draws clips in a style that both know, "portrait" or "unet".
         level, trgb, color: of cross-domain style mixing.
     """
 
     engine: str | None = None
     style: str | None = None
+    clips: str | None = None
     level: int = 6
     trgb: bool = True
     color: float = 1.0
@@ -190,7 +192,8 @@ def bundle_defaults(name: str | os.PathLike[str] = "default") -> Defaults:
     if not isinstance(said, dict):
         return Defaults()
     kinds: dict[str, Any] = {
-        "engine": str, "style": str, "level": int, "trgb": bool, "color": (int, float),
+        "engine": str, "style": str, "clips": str,
+        "level": int, "trgb": bool, "color": (int, float),
     }  # fmt: skip
     known = {option: said[option] for option in kinds if option in said}
     for option, value in known.items():

@@ -57,8 +57,9 @@ def test_pictures_keep_their_size(engine):
     (drawn,) = engine.draw_image(PHOTO, ["studio"])
     assert drawn.shape == PHOTO.shape and drawn.dtype == np.uint8
     with torch.no_grad():
-        x = torch.from_numpy(PHOTO).permute(2, 0, 1)[None].float() / 127.5 - 1
-        wanted = ((tiny()(x)[0].clamp(-1, 1) + 1) * 127.5).permute(1, 2, 0).numpy()
+        x = torch.from_numpy(np.pad(PHOTO, ((16, 16), (16, 16), (0, 0)), mode="reflect"))
+        whole = tiny()(x.permute(2, 0, 1)[None].float() / 127.5 - 1)[0, :, 16:-16, 16:-16]
+        wanted = ((whole.clamp(-1, 1) + 1) * 127.5).permute(1, 2, 0).numpy()
     assert np.abs(drawn - wanted).max() <= 1
     engine.max_size = 30
     assert engine.draw_image(PHOTO, ["studio"])[0].shape == (20, 30, 3)
@@ -136,6 +137,24 @@ def test_bundles_offer_their_networks_styles(styled, network):
     toon = Toonifier.from_bundle(styled)
     assert toon.styles == ("studio",)
     assert toon.stylize(PHOTO, style="studio").shape == PHOTO.shape
+
+
+def test_a_bundle_says_what_draws_its_clips(styled, tmp_path, monkeypatch):
+    from toonify.portrait import catalog
+    from toonify.video import clips
+
+    folder = tmp_path / "both"
+    shutil.copytree(styled, folder)
+    for module in (catalog, clips):  # a style that both draw
+        monkeypatch.setattr(module, "program_styles", lambda bundle: ("studio", "ink"))
+    monkeypatch.setattr("toonify.engines.registry.program_styles", lambda bundle: ("studio", "ink"))
+    assert clips.clip_style_engine(folder, None) == "portrait"
+    manifest = json.loads((folder / "manifest.json").read_text())
+    manifest["defaults"] = {"clips": "unet"}
+    (folder / "manifest.json").write_text(json.dumps(manifest))
+    assert clips.clip_style_engine(folder, None) == "unet"
+    assert clips.clip_style_engine(folder, "studio") == "unet"
+    assert clips.clip_style_engine(folder, "ink") == "portrait"
 
 
 def test_a_damaged_network_is_refused(styled, tmp_path):

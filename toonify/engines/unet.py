@@ -28,7 +28,8 @@ from toonify.utils.hashing import file_sha256
 from toonify.utils.tensors import to_float, to_rgb
 
 WORK = 640  # px, longest side that the network sees: faces there are as large as in training
-SMALLEST = 16  # px
+SMALLEST = 17  # px
+MARGIN = 16  # px that a picture is continued by
 CROP_INPUT, CROP_SIDE = 512, 512  # px of a portrait, before and after
 # levels of 255 by which a pixel may differ from the frame before as noise does, and as motion does
 NOISE, MOTION = 3.0, 14.0
@@ -208,17 +209,21 @@ class UNetEngine(Engine):
 
         Raises:
             UsageError: an unknown style.
-            InputError: a picture of less than 16 px.
+            InputError: a picture of less than 17 px.
         """
         if min(photo.shape[:2]) < SMALLEST:
             raise InputError(f"a picture of {photo.shape[1]}x{photo.shape[0]} px is too small")
         network = self._network(style)
-        pixels = torch.from_numpy(np.ascontiguousarray(photo)).permute(2, 0, 1)[None]
+        # what convolutions see beyond a picture's edge would show along it
+        edges = (MARGIN, MARGIN)
+        wider = np.pad(f32(photo), (edges, edges, (0, 0)), mode="reflect")
+        pixels = torch.from_numpy(wider).permute(2, 0, 1)[None]
         x = to_float(pixels).to(self.device).contiguous(memory_format=torch.channels_last)
         dtype = self.dtype
         mixed = torch.autocast(self.device.type, dtype, enabled=dtype != torch.float32)
         with torch.inference_mode(), mixed:
-            return to_rgb(network(x))
+            drawn = to_rgb(network(x))
+        return np.ascontiguousarray(drawn[MARGIN:-MARGIN, MARGIN:-MARGIN])
 
     def _composed(self, rgb: RGB, style: str, size: tuple[int, int]) -> RGB:
         """A picture at its work size drawn, then `size`, over the asked background."""

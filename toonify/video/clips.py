@@ -16,7 +16,7 @@ from toonify.faces.no_faces import NoFaces
 from toonify.media.video import Span
 from toonify.names import choose_names
 from toonify.portrait.backgrounds import Background, parse_background
-from toonify.portrait.catalog import is_style_file, network_styles, program_styles
+from toonify.portrait.catalog import bundle_styles, is_style_file, network_styles, program_styles
 from toonify.video.conversion import Options, Progress, Report, convert
 
 DRAWS_PEOPLE, DRAWS_STYLES = ("cdsm", "styleganex"), ("portrait", "unet")
@@ -104,10 +104,14 @@ def clip_engine(
 
 
 def clip_style_engine(bundle: str | os.PathLike[str], style: str | None) -> str:
-    """What draws clips in a style where no engine is named: "unet" or "portrait"."""
-    if style is not None:
-        return style_engine([style], bundle)
-    return "portrait" if program_styles(bundle) else "unet"
+    """What draws clips in a style where no engine is named: "unet" or "portrait".
+
+    Where both can, the bundle's manifest says which (`defaults`: clips), else the program does.
+    """
+    wanted = style or next(iter(bundle_styles(bundle)), "")
+    if bundle_defaults(bundle).clips == "unet" and wanted in network_styles(bundle):
+        return "unet"
+    return style_engine([wanted], bundle)
 
 
 def convert_video(
