@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from toonify.errors import UsageError
 
 if TYPE_CHECKING:
     import torch
+
+DTYPES = ("auto", "float32", "bfloat16", "float16")
 
 
 def pick_device(name: str | torch.device = "auto") -> torch.device:
@@ -28,9 +31,9 @@ def pick_device(name: str | torch.device = "auto") -> torch.device:
         return torch.device("cpu")
     try:
         device = torch.device(name)
-    except RuntimeError as error:
+    except (RuntimeError, TypeError) as error:
         raise UsageError(
-            f"unknown device {name!r}", hint="Choose auto, cpu, cuda, cuda:N or mps."
+            f"unknown device {name!r}", hint="Choose `device` auto, cpu, cuda, cuda:N or mps."
         ) from error
     present = {
         "cpu": True,
@@ -40,6 +43,10 @@ def pick_device(name: str | torch.device = "auto") -> torch.device:
     if not present.get(device.type, False):
         raise UsageError(f"there is no device {name!r} here", hint="Use `device` auto.")
     return device
+
+
+def _choices(known: Iterable[str]) -> str:
+    return f"Choose `dtype` auto, {', '.join(known)}."
 
 
 def training_dtype(name: str, device: torch.device) -> torch.dtype:
@@ -60,7 +67,7 @@ def training_dtype(name: str, device: torch.device) -> torch.dtype:
         return torch.float32 if slower else torch.bfloat16
     known = {"bfloat16": torch.bfloat16, "float32": torch.float32}
     if name not in known:
-        raise UsageError(f"unknown dtype {name!r}", hint=f"Choose auto, {', '.join(known)}.")
+        raise UsageError(f"unknown dtype {name!r}", hint=_choices(known))
     return known[name]
 
 
@@ -76,7 +83,7 @@ def pick_dtype(name: str, device: torch.device) -> torch.dtype:
     if name == "auto":
         return torch.float16 if device.type == "cuda" else torch.float32
     if name not in known:
-        raise UsageError(f"unknown dtype {name!r}", hint=f"Choose auto, {', '.join(known)}.")
+        raise UsageError(f"unknown dtype {name!r}", hint=_choices(known))
     if name == "float16" and device.type == "cpu":
         raise UsageError("float16 is not computed on the CPU", hint="Use `dtype` bfloat16.")
     return known[name]

@@ -141,7 +141,8 @@ def find_direction(
         number = text.removeprefix("sefa-")
         if not number.isdigit() or not 1 <= int(number) <= generator.w_dim:
             raise UsageError(
-                f"there is no direction {text!r}", hint=f"Take sefa-1 to sefa-{generator.w_dim}."
+                f"there is no direction {text!r}",
+                hint=f"Take `direction` sefa-1 to sefa-{generator.w_dim}.",
             )
         return sefa(generator, layers)[int(number) - 1]
     path, name = Path(text), ""

@@ -25,7 +25,7 @@ def layer_range(text: str | None, num_ws: int, default: str = "") -> range:
     Raises:
         UsageError: not such a range, or outside the generator's.
     """
-    text = text or default or "0-"
+    text = str(text or default or "0-")
     first, dash, last = text.partition("-")
     if first.isdigit() and (last.isdigit() or not last):
         start = int(first)

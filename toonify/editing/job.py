@@ -27,10 +27,9 @@ from toonify.inversion.latents import fit_codes
 from toonify.inversion.model import FaceModel
 from toonify.inversion.reading import PhotoReader, load_face_model
 from toonify.media.images import Image, read_image, write_image
-from toonify.names import unknown_name
 from toonify.stylize.jobs import photographs
 from toonify.tuning import choose_dtype
-from toonify.utils.arguments import check_range
+from toonify.utils.arguments import check_choice, check_range
 from toonify.utils.outputs import InputFiles
 from toonify.utils.progress import Progress, no_progress
 from toonify.utils.tensors import RGB, to_rgb
@@ -126,10 +125,9 @@ class EditJob:
             raise UsageError("`fit` and `direction` exclude each other", hint="Take one.")
         if len(self.strengths) != 1 and self.direction is None and self.fit is None:
             raise UsageError("several `strengths` need a `direction`", hint="Name one.")
-        if self.frame is not None and self.frame not in get_args(Frame):
-            raise unknown_name("frame", self.frame, get_args(Frame))
+        check_choice("frame", self.frame, get_args(Frame))
         check_method(self.method, get_args(Method), self.hfgi_network)
-        check_range("steps", self.steps, 0, 500)
+        check_range("steps", self.steps, 0, 500, whole=True)
         if not self.onto_photo:
             return
         if self.of_latents:

@@ -22,6 +22,7 @@ from toonify.faces import Alignment, Face, FaceDetector, get_detector
 from toonify.faces.types import RGB, Points, f32
 from toonify.lut import CharacterTable
 from toonify.tuning import choose_dtype
+from toonify.utils.arguments import check_range
 
 T = TypeVar("T")
 
@@ -53,6 +54,11 @@ class MixingModel(ABC):
         for network in self._networks.values():
             network.eval().requires_grad_(False)
             network.to(self.device).to(memory_format=torch.channels_last)
+
+    @property
+    def num_ws(self) -> int:
+        """Entries of w+, the highest level of mixing."""
+        return int(self._networks["generator"].num_ws)  # type: ignore[arg-type]
 
     @property
     @abstractmethod
@@ -122,6 +128,11 @@ class MixingEngine(Engine, Generic[M]):
             return get_detector(landmarks, device=device, offline=offline, min_face=min_face)
 
         self._find = find
+
+    def check_mixing(self) -> None:
+        """Raise UsageError for a level or blend of colors that the model doesn't have."""
+        check_range("level", self.level, 0, self.model.num_ws, whole=True)
+        check_range("color", self.color, 0, 1)
 
     def mixing(self, *, level: int, trgb: bool = True, color: float = 1.0) -> Self:
         """The same engine with other options of mixing; networks and detector are shared."""

@@ -118,14 +118,17 @@ def evaluate(
         >>> (bundle,) = found.report["bundles"]
         >>> bundle["overall"].keys()
     """
-    check_range("limit", limit, 1, float("inf"))
+    check_range("limit", limit, 1, whole=True)
+    check_range("level", level, 0, whole=True)
+    if not bundles:
+        raise UsageError("there is nothing to evaluate", hint='Name `bundles`, "default" say.')
     styles, characters = ([x] if isinstance(x, str) else x for x in (styles, characters))
     given = [photos] if isinstance(photos, (str, os.PathLike)) else list(photos)
     names = [os.fspath(bundle) for bundle in bundles]
     folders = [Path(folder) for folder in drawings]
     if len(folders) not in (0, 1, len(names)):
         raise UsageError(
-            f"{len(folders)} folders of drawings for {len(names)} bundles",
+            f"{len(folders)} folders of `drawings` for {len(names)} bundles",
             hint="Give one for all, or one for each.",
         )
     jobs = plan([os.fspath(photo) for photo in given], None, recursive=recursive, note=log.warning)
@@ -257,6 +260,7 @@ def _subjects(
             drawn = [one for one in wanted if one in toonifier.characters]
             finder = finder or toonifier
             if drawn:
+                check_range("level", level, 0, toonifier.generator.num_ws)
                 parts.append(BundleSubject(label, toonifier, drawn, level=level))
         if not parts:
             raise UsageError(

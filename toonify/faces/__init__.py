@@ -8,8 +8,9 @@ from toonify.errors import UsageError
 from toonify.faces.alignment import Alignment, align, ffhq_quad, paste_back
 from toonify.faces.landmarks import FaceAlignmentDetector, weights_path
 from toonify.faces.mtcnn import MTCNNDetector
-from toonify.faces.tiling import TiledDetector
+from toonify.faces.tiling import LEAST, TiledDetector
 from toonify.faces.types import Face, FaceDetector
+from toonify.utils.arguments import check_range
 
 DETECTORS = ("auto", "mtcnn", "face-alignment")
 
@@ -44,6 +45,7 @@ def get_detector(
         UsageError: unknown name.
         ModelError: the detector's weights are missing.
     """
+    check_range("min_face", min_face, LEAST)
     if name == "auto":
         # a cache that may not be looked into holds nothing for us, which `os.path` says quietly
         name = "face-alignment" if os.path.isfile(weights_path()) else "mtcnn"
@@ -52,4 +54,6 @@ def get_detector(
     if name == "face-alignment":
         detector = FaceAlignmentDetector(device=device, offline=offline)
         return TiledDetector(detector, min_face=min_face)
-    raise UsageError(f"unknown face detector {name!r}", hint=f"Use one of {', '.join(DETECTORS)}.")
+    raise UsageError(
+        f"unknown face detector {name!r}", hint=f"Use `landmarks` {', '.join(DETECTORS)}."
+    )

@@ -21,7 +21,7 @@ from toonify.errors import ModelError, UsageError
 from toonify.inversion.model import FaceModel
 from toonify.models.encoders.hfgi import SIZE
 from toonify.models.encoders.hfgi_compact import CompactInversion
-from toonify.names import unknown_name
+from toonify.utils.arguments import check_choice
 
 _HINT = (
     "Train some with `toonify train-encoder --task hfgi`, or give HFGI's own ckpt.pt as `encoder`."
@@ -30,8 +30,7 @@ _HINT = (
 
 def check_method(method: str, known: Sequence[str], network: str | os.PathLike[str] | None) -> None:
     """Raise UsageError for a method that there isn't, or HFGI's network with another one."""
-    if method not in known:
-        raise unknown_name("method", method, known)
+    check_choice("method", method, known)
     if network is not None and method != "hfgi":
         raise UsageError('`hfgi_network` is of the `method` "hfgi"', hint="Leave it out.")
 

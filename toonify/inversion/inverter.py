@@ -16,7 +16,7 @@ from toonify.inversion.reading import PhotoReader, load_face_model
 from toonify.metrics import lpips
 from toonify.models.base import Generator
 from toonify.names import unknown_name
-from toonify.utils.arguments import check_range
+from toonify.utils.arguments import check_choice, check_range
 from toonify.utils.progress import Progress, no_progress
 from toonify.utils.tensors import RGB, to_rgb, to_tensor
 
@@ -90,8 +90,10 @@ def invert(
         (torch.Size([1, 14, 512]), ['encoded'])
     """
     check_method(method, get_args(Method), hfgi_network)
-    check_range("steps", steps, 0, MOST_STEPS)
-    check_range("pti_steps", pti_steps, 0, MOST_STEPS)
+    check_choice("frame", frame, get_args(Framing))
+    check_range("steps", steps, 0, MOST_STEPS, whole=True)
+    check_range("pti_steps", pti_steps, 0, MOST_STEPS, whole=True)
+    check_range("seed", seed, whole=True)
     if frame is not None and frame not in get_args(Framing):
         raise unknown_name("frame", frame, get_args(Framing))
     if method == "hfgi":

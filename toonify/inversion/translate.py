@@ -22,8 +22,7 @@ from toonify.inversion.translation import (
     translate_frame,
 )
 from toonify.media.images import read_image
-from toonify.names import unknown_name
-from toonify.utils.arguments import check_range
+from toonify.utils.arguments import check_choice, check_range
 from toonify.utils.tensors import RGB, to_rgb
 
 OFFICIAL: dict[Task, str] = {
@@ -95,8 +94,7 @@ def check_options(
     strength: float = 1.0,
 ) -> None:
     """UsageError for options of another task, or numbers out of range."""
-    if task not in get_args(Task):
-        raise unknown_name("task", task, get_args(Task))
+    check_choice("task", task, get_args(Task))
     if samples != 1 and task not in DRAWINGS:
         raise UsageError(f"{task} has one answer", hint="Leave `samples` out.")
     if strength != 1 and task != "edit":
@@ -105,8 +103,8 @@ def check_options(
         raise UsageError("`factor` belongs to super-resolution", hint="Leave it out.")
     if parser is not None and task != "mask":
         raise UsageError("`parser` belongs to masks", hint="Add `task` mask, or leave it out.")
-    check_range("samples", samples, 1, 100)
-    check_range("factor", factor, 4, 64)
+    check_range("samples", samples, 1, 100, whole=True)
+    check_range("factor", factor, 4, 64, whole=True)
 
 
 def _translated(

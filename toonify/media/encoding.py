@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 
+import av
 import numpy as np
 
 from toonify.errors import UsageError
@@ -129,6 +130,8 @@ def choose_encoding(
         )
     if crf is not None and default_crf is None:
         raise UsageError(f"{codec} has no `crf`", hint="Leave `crf` out.")
+    if pixels is not None:
+        _check_format(pixels)
     quality = default_crf if crf is None else crf
     chosen = pixels or _pixels(codec, suffix, deep=deep, alpha=alpha)
     if codec == "prores":
@@ -140,6 +143,16 @@ def choose_encoding(
         arguments += FRUGAL.get(encoder, ())
     filters, tags = _colors(clip, chosen)
     return Encoding(suffix, codec, chosen, (*arguments, *tags), filters, alpha)
+
+
+def _check_format(pixels: str) -> None:
+    """UsageError unless ffmpeg knows this pixel format."""
+    try:
+        av.VideoFormat(pixels)
+    except ValueError as error:
+        raise UsageError(
+            f"`pix_fmt` {pixels!r} is no pixel format", hint="Give yuv420p, say."
+        ) from error
 
 
 def _codec(codec: str, suffix: str, *, deep: bool, alpha: bool) -> str:
@@ -155,7 +168,7 @@ def _codec(codec: str, suffix: str, *, deep: bool, alpha: bool) -> str:
         prefix = codec.partition("_")[2]
         if codec not in CODECS and prefix not in ("nvenc", "videotoolbox", "qsv", "amf"):
             raise UsageError(
-                f"unknown codec {codec!r}", hint=f"Use one of auto, {', '.join(known)}, hardware."
+                f"unknown codec {codec!r}", hint=f"Use `codec` auto, {', '.join(known)}, hardware."
             )
         return codec
     if alpha and suffix == ".mov":

@@ -18,7 +18,7 @@ from toonify.media.ffmpeg import Process, has_filter
 from toonify.media.images import iter_images, read_image
 from toonify.media.nut import NutError, NutReader, Stream
 from toonify.media.probe import MAX_PIXELS, Clip, probe, source_arguments
-from toonify.utils.arguments import check_range
+from toonify.utils.arguments import check_number, check_range
 
 Pixels = NDArray[Any]  # (H, W, 3 or 4), uint8 or uint16
 AHEAD = 4  # frames decoded before they are asked for
@@ -77,11 +77,13 @@ class Span:
     max_size: int | None = None
 
     def __post_init__(self) -> None:
+        check_number("start", self.start)
+        check_number("end", self.end)
         if not self.start >= 0 or (self.end is not None and not self.end > self.start):
             raise UsageError("the clip would end before it starts", hint="Check `start` and `end`.")
         if self.fps is not None and not 0 < self.fps <= FASTEST:
             raise UsageError(f"`fps` {self.fps} is no frame rate", hint="Give 25, say.")
-        check_range("max_size", self.max_size, SMALLEST, 1 << 16)
+        check_range("max_size", self.max_size, SMALLEST, 1 << 16, whole=True)
 
 
 class VideoReader:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from toonify.bundle import bundle_defaults
+from toonify.device import DTYPES, pick_device
 from toonify.engines.base import Engine
 from toonify.engines.registry import default_engine, load_engine, style_engine
 from toonify.errors import UsageError
@@ -17,6 +18,7 @@ from toonify.media.video import Span
 from toonify.names import choose_names
 from toonify.portrait.backgrounds import Background, parse_background
 from toonify.portrait.catalog import bundle_styles, is_style_file, network_styles, program_styles
+from toonify.utils.arguments import check_choice
 from toonify.video.conversion import Options, Progress, Report, convert
 
 DRAWS_PEOPLE, DRAWS_STYLES = ("cdsm", "styleganex"), ("portrait", "unet")
@@ -59,10 +61,12 @@ def clip_engine(
         engine = default_engine(bundle, style=style is not None, character=character)
         engine = clip_style_engine(bundle, style) if engine == "portrait" else engine
     if engine in DRAWS_PEOPLE:
+        from toonify.engines.mixing import MixingEngine  # styles are drawn without torch
+
         if background != "draw":
             raise UsageError("`background` is of styles", hint="Name a `style`.")
         own = bundle_defaults(bundle)
-        return load_engine(
+        people = load_engine(
             engine,
             bundle,
             level=own.level if level is None else level,
@@ -70,8 +74,13 @@ def clip_engine(
             color=own.color if color is None else color,
             **options,
         )
+        if isinstance(people, MixingEngine) and (level, color) != (None, None):
+            people.check_mixing()
+        return people
     if engine not in DRAWS_STYLES:
-        raise UsageError(f"clips are not drawn by {engine} here", hint="Give an engine itself.")
+        raise UsageError(
+            f"clips are not drawn by {engine} here", hint="Name an `engine` that draws them."
+        )
     if (level, trgb, color) != (None, None, None):
         raise UsageError(
             "`level`, `trgb` and `color` are of characters, and a style is drawn",
@@ -190,6 +199,9 @@ def convert_video(
         (250, 4.9)
     """
     characters = [character] if isinstance(character, str) else list(character or ())
+    check_choice("dtype", dtype, DTYPES)
+    if device != "auto":  # also where a style is drawn without torch
+        pick_device(device)
     if isinstance(engine, Engine):
         given = {
             "style": style is not None,
@@ -241,5 +253,5 @@ def convert_video(
 def _rate(fps: Fraction | float | None) -> Fraction | None:
     try:
         return None if fps is None else Fraction(fps)
-    except (ValueError, OverflowError) as error:  # NaN, infinite
+    except (ValueError, OverflowError, TypeError) as error:  # NaN, infinite, no number
         raise UsageError(f"`fps` {fps} is no frame rate", hint="Give 25, say.") from error

@@ -73,7 +73,7 @@ class Options:
 
     def __post_init__(self) -> None:
         check_range("smooth", self.smooth, 0, 1)
-        check_range("crf", self.crf, 0, 63)
+        check_range("crf", self.crf, 0, 63, whole=True)
 
 
 @dataclass

@@ -137,7 +137,7 @@ def test_who_can_learn_further() -> None:
 
 @pytest.mark.parametrize("name", ["steps", "batch_size", "coarse_batch", "lr", "snapshot"])
 def test_options_are_positive(name: str) -> None:
-    with pytest.raises(UsageError, match=f"{name} must be positive, not 0"):
+    with pytest.raises(UsageError, match=f"`{name}` must be positive, not 0"):
         config(**{name: 0})
 
 

@@ -248,7 +248,7 @@ def test_a_preview_shows_what_came_of_the_held_out_frames(name: str) -> None:
 
 @pytest.mark.parametrize("name", ["steps", "batch_size", "lr", "snapshot"])
 def test_options_are_positive(name: str) -> None:
-    with pytest.raises(UsageError, match=f"{name} must be positive, not 0"):
+    with pytest.raises(UsageError, match=f"`{name}` must be positive, not 0"):
         FrameConfig(weights=PLAIN, **{name: 0})
 
 

@@ -27,6 +27,7 @@ from toonify.models.base import Encoder, Generator
 from toonify.training.characters.jobs import Projector
 from toonify.training.characters.sheet import SampleFace
 from toonify.training.data.drawings import Drawings, load_drawings, prepare
+from toonify.utils.arguments import check_positive, check_range
 from toonify.utils.tensors import to_tensor
 
 log = logging.getLogger(__name__)
@@ -67,6 +68,12 @@ class ProjectorOptions:
     def __post_init__(self) -> None:
         if self.start not in (None, "average") and self.encoder is None:
             raise UsageError(f"`start` {self.start} needs an encoder", hint="Name an `encoder`.")
+        check_positive("steps", self.steps, whole=True)
+        check_positive("batch_size", self.batch_size, whole=True)
+        check_positive("lr", self.lr)
+        check_positive("k", self.k, whole=True)
+        check_range("patience", self.patience, 0, whole=True)
+        check_range("seed", self.seed, whole=True)
 
     def load(self) -> Projector:
         """Networks and loss on the device.

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from toonify.errors import Diverged, ToonifyError, UsageError
 from toonify.training.core.runs import RunFolder, interruptible
+from toonify.utils.arguments import check_positive
 
 Progress = Callable[[dict[str, float]], None]
 
@@ -51,10 +52,10 @@ class Trainer(Protocol):
 
 
 def require_positive(config: object, *names: str) -> None:
-    """UsageError unless these options are above 0."""
+    """UsageError unless these options are above 0, and whole where their default is."""
     for name in names:
-        if not getattr(config, name) > 0:
-            raise UsageError(f"{name} must be positive, not {getattr(config, name)}")
+        whole = isinstance(getattr(type(config), name, None), int)
+        check_positive(name, getattr(config, name), whole=whole)
 
 
 def same_batches(config: dict[str, Any], batch_size: int) -> None:

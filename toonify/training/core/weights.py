@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from dataclasses import fields, replace
 from typing import TYPE_CHECKING, TypeVar
 
-from toonify.errors import UsageError
 from toonify.names import unknown_name
+from toonify.utils.arguments import check_range
 
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
@@ -23,7 +22,7 @@ def chosen_weights(default: Weights, chosen: Mapping[str, float | None]) -> Weig
         chosen: term → weight, 0 and above; None leaves a term at its default.
 
     Raises:
-        UsageError: a term that isn't one, or a weight below 0 or not finite.
+        UsageError: a term that isn't one, or a weight below 0.
     """
     known = [field.name for field in fields(default)]
     for name, value in chosen.items():
@@ -31,6 +30,5 @@ def chosen_weights(default: Weights, chosen: Mapping[str, float | None]) -> Weig
             continue
         if name not in known:
             raise unknown_name("loss term", name, known)
-        if not 0 <= value < math.inf:
-            raise UsageError(f"`{name}` {value} is no weight", hint="Give 0 or more.")
+        check_range(name, value, 0)
     return replace(default, **{k: v for k, v in chosen.items() if v is not None})

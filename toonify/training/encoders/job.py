@@ -5,9 +5,9 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import cast
+from typing import cast, get_args
 
 import torch
 
@@ -22,6 +22,7 @@ from toonify.training.core.runs import RunFolder
 from toonify.training.encoders import train, variants
 from toonify.training.encoders.faces import check_faces, encoder_loss, face_data
 from toonify.training.encoders.losses import EncoderWeights
+from toonify.utils.arguments import check_choice, check_range
 from toonify.utils.links import real_path
 from toonify.utils.outputs import InputFiles, check_run_folder
 from toonify.utils.progress import Progress as Bars
@@ -112,6 +113,15 @@ def train_encoder(
     folder = Path(output)
     people = None if photos is None else Path(photos)
     stored = None if pairs is None else Path(pairs)
+    check_choice("variant", variant, get_args(variants.Variant))
+    for name, value in (("batch_size", batch_size), ("residual_steps", residual_steps)):
+        check_range(name, value, 1, whole=True)
+    check_range("pair_count", pair_count, 1, whole=True)
+    check_range("held_out", held_out, 1, whole=True)
+    check_range("photo_share", photo_share, 0, 1)
+    config = train.EncoderConfig(
+        kimg=kimg, lr=1e-3 if lr is None else lr, snapshot_kimg=snapshot_kimg, keep=keep, seed=seed
+    )
     if dtype == "float16":
         raise UsageError("float16 is too coarse to train in", hint="Use `dtype` bfloat16.")
     check_architecture(start, variant, size, residual_steps)
@@ -144,13 +154,10 @@ def train_encoder(
         seed=seed,
         progress=progress,
     )
-    config = train.EncoderConfig(
-        kimg=kimg,
+    config = replace(
+        config,
         batch_size=batch_size or (32 if small else 8),
         lr=rate if lr is None else lr,
-        snapshot_kimg=snapshot_kimg,
-        keep=keep,
-        seed=seed,
     )
     given = {"generator": generator, "start": start, "photos": photos, "pairs": pairs}
     options = {**given, **asdict(config), "weights": asdict(loss.weights)}

@@ -18,6 +18,7 @@ from toonify.models.identity import Identity
 from toonify.training.data.latent_samples import draw_codes
 from toonify.training.encoders.data import SIZE, Batch, resized
 from toonify.training.encoders.pose_reader import PoseReader
+from toonify.utils.arguments import check_range
 
 FEATURES = 16  # resolution of the activations that cross-domain style mixing hands on
 
@@ -43,6 +44,10 @@ class EncoderWeights:
     lpips: float = 0.8
     identity: float = 0.1
     w_norm: float = 0.005
+
+    def __post_init__(self) -> None:
+        for name, weight in vars(self).items():
+            check_range(name, weight, 0)
 
     @property
     def images(self) -> bool:

@@ -19,7 +19,7 @@ from torch import Tensor, nn
 
 from toonify.checkpoints import save_encoder
 from toonify.errors import Diverged, ToonifyError, UsageError
-from toonify.training.core.loop import same_batches
+from toonify.training.core.loop import require_positive, same_batches
 from toonify.training.core.runs import RunFolder, interruptible
 from toonify.training.core.schedule import set_rate, warmup_cosine
 from toonify.training.data.photo_augment import augment_photos
@@ -34,6 +34,7 @@ from toonify.training.encoders.variants import (
     refine,
     residual_steps,
 )
+from toonify.utils.arguments import check_range
 
 Progress = Callable[[dict[str, float]], None]
 _WARM_UP = 100  # optimiser steps
@@ -63,9 +64,9 @@ class EncoderConfig:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        for name in ("kimg", "batch_size", "lr", "snapshot_kimg"):
-            if not getattr(self, name) > 0:
-                raise UsageError(f"{name} must be positive, not {getattr(self, name)}")
+        require_positive(self, "kimg", "batch_size", "lr", "snapshot_kimg", "log_every")
+        check_range("keep", self.keep, 0, whole=True)
+        check_range("seed", self.seed, whole=True)
 
     @property
     def steps(self) -> int:

@@ -19,7 +19,6 @@ from toonify.checkpoints import save_discriminator, save_generator
 from toonify.errors import Diverged, UsageError
 from toonify.models.base import Generator
 from toonify.models.discriminators import StyleGAN2Discriminator
-from toonify.training.augment import PRESETS
 from toonify.training.core.distributed import World
 from toonify.training.core.runs import RunFolder, interruptible
 from toonify.training.finetune.adversarial_config import FinetuneConfig
@@ -177,11 +176,6 @@ def check_fits(
         raise UsageError(
             f"a batch of {config.batch_size} can't be shared by {world.size} processes",
             hint=f"Give a `batch_size` that {world.size} divides.",
-        )
-    if config.augment not in ("off", *PRESETS):
-        raise UsageError(
-            f"unknown augmentation {config.augment!r}",
-            hint=f"Choose off or one of {', '.join(PRESETS)}.",
         )
     if drawings.ndim != 4 or drawings.shape[1:] != (3, size, size) or not len(drawings):
         raise UsageError(

@@ -5,6 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from toonify.errors import UsageError
+from toonify.training.augment.pipe import PRESETS
+from toonify.training.core.loop import require_positive
+from toonify.utils.arguments import check_positive, check_range
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -74,16 +77,22 @@ class FinetuneConfig:
     bfloat16: bool = False
 
     def __post_init__(self) -> None:
-        for name in ("kimg", "batch_size", "lr", "snapshot_kimg", "r1_interval", "path_interval"):
-            if not getattr(self, name) > 0:
-                raise UsageError(f"{name} must be positive, not {getattr(self, name)}")
-        for name in ("augment_p", "style_mixing", "code_share"):
-            value = getattr(self, name)
-            if value is not None and not 0 <= value <= 1:
-                raise UsageError(f"{name} is a probability, in 0 to 1, not {value}")
-        for name in ("r1_weight", "path_weight", "freeze_d"):
-            if (getattr(self, name) or 0) < 0:
-                raise UsageError(f"{name} can't be negative")
+        require_positive(self, "kimg", "batch_size", "lr", "snapshot_kimg", "log_every")
+        require_positive(self, "r1_interval", "path_interval", "ada_interval")
+        require_positive(self, "ada_kimg", "ema_kimg", "discriminator_max")
+        check_positive("discriminator_base", self.discriminator_base, whole=True)
+        for name in ("augment_p", "style_mixing", "code_share", "ema_rampup"):
+            check_range(name, getattr(self, name), 0, 1)
+        for name in ("r1_weight", "path_weight"):
+            check_range(name, getattr(self, name), 0)
+        for name in ("freeze_below", "freeze_d", "code_level", "keep"):
+            check_range(name, getattr(self, name), 0, whole=True)
+        check_range("seed", self.seed, whole=True)
+        if self.augment not in ("off", *PRESETS):
+            raise UsageError(
+                f"unknown augmentation {self.augment!r}",
+                hint=f"Choose `augment` off or one of {', '.join(PRESETS)}.",
+            )
 
 
 # These may change between a run and its resumption; everything else must stay.

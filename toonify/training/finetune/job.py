@@ -18,7 +18,6 @@ from toonify.device import pick_device
 from toonify.errors import UsageError
 from toonify.faces import MTCNNDetector
 from toonify.metrics import lpips
-from toonify.names import unknown_name
 from toonify.training.characters.projecting import starting_codes
 from toonify.training.core.distributed import World, joined, launch
 from toonify.training.core.report import reporting
@@ -27,6 +26,7 @@ from toonify.training.data.drawings import Drawings, load_drawings
 from toonify.training.finetune import run
 from toonify.training.finetune.adversarial import FinetuneConfig
 from toonify.training.finetune.paired import PairedConfig
+from toonify.utils.arguments import check_choice, check_range
 from toonify.utils.links import real_path
 from toonify.utils.outputs import InputFiles, check_run_folder
 from toonify.utils.progress import Progress as Bars
@@ -116,8 +116,9 @@ def finetune(
         >>> done = finetune("drawings/", "ffhq-mobile", "runs/cast", encoder="default")
         >>> generator = load_generator(done.generator)
     """
-    if objective not in run.OBJECTIVES:
-        raise unknown_name("objective", objective, run.OBJECTIVES)
+    check_choice("objective", objective, run.OBJECTIVES)
+    check_range("processes", processes, 1, whole=True)
+    pick_device(device)
     job = _Job(
         data=Path(data),
         base=base,

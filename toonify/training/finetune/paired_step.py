@@ -14,9 +14,11 @@ from toonify.errors import UsageError
 from toonify.metrics.lpips import PerceptualLoss
 from toonify.models.base import Generator
 from toonify.models.layer_swap import tensor_resolutions
+from toonify.training.core.loop import require_positive
 from toonify.training.core.optim import rms_scaled_adam
 from toonify.training.core.patches import PatchDiscriminator, discriminator_loss, generator_losses
 from toonify.training.core.schedule import ema_decay, update_ema, warmup_cosine
+from toonify.utils.arguments import check_range
 from toonify.utils.tensors import to_uint8
 
 G = TypeVar("G", bound=Generator)
@@ -72,6 +74,15 @@ class PairedConfig:
     snapshot: int = 100
     keep: int = 0
     seed: int = 0
+
+    def __post_init__(self) -> None:
+        require_positive(self, "steps", "batch_size", "lr", "snapshot", "perceptual_size")
+        for name in ("freeze_below", "level", "keep"):
+            check_range(name, getattr(self, name), 0, whole=True)
+        for name in ("style_jitter", "sharpen"):
+            check_range(name, getattr(self, name), 0)
+        check_range("ema", self.ema, 0, 1)
+        check_range("seed", self.seed, whole=True)
 
 
 class PairedTrainer(Generic[G]):

@@ -21,7 +21,6 @@ from toonify.inversion.latents import fit_codes
 from toonify.lut import CharacterTable
 from toonify.models.encoders.styleganex import MATTE_AT, StyleGANEXEncoder
 from toonify.models.generators.stylegan2 import StyleGAN2Layers
-from toonify.names import unknown_name
 from toonify.training.core.report import reporting
 from toonify.training.core.runs import RunFolder
 from toonify.training.core.weights import chosen_weights
@@ -37,6 +36,7 @@ from toonify.training.styleganex.drawn_faces import drawn_faces
 from toonify.training.styleganex.making import make_cutouts
 from toonify.training.styleganex.tasks import SIZES, TASKS, Task, new_frame_encoder
 from toonify.training.styleganex.train import train_frames
+from toonify.utils.arguments import check_choice
 from toonify.utils.links import real_path
 from toonify.utils.outputs import InputFiles, check_run_folder
 from toonify.utils.progress import Progress, no_progress
@@ -199,8 +199,7 @@ def train_frame_encoder(
     Example:
         >>> train_frame_encoder(FrameJob(task="inversion", generator="g.pt", output=Path("run")))
     """
-    if options.task not in TASKS:
-        raise unknown_name("task", options.task, list(TASKS))
+    check_choice("task", options.task, list(TASKS))
     if dtype == "float16":
         raise UsageError("float16 is too coarse to train in", hint="Use `dtype` bfloat16.")
     check_job(options)
