@@ -64,7 +64,8 @@ def test_a_photograph_is_drawn_whole_and_stays_as_it_is(engine: Engine) -> None:
         assert (one != picture).any()
 
 
-def test_regions_are_drawn_under_every_name(engine: Engine) -> None:
+def test_regions_are_drawn_under_every_name(engine: Engine, monkeypatch) -> None:
+    monkeypatch.setattr("toonify.engines.style_transfer.CROP", 128)  # VGG takes seconds for 512
     regions = [engine.region(photo(seed=seed), aligned_face(160)) for seed in range(3)]
     rows = engine.draw_regions(regions, engine.characters[:2])
     assert len(rows) == 3 and all(len(row) == len(engine.characters[:2]) for row in rows)

@@ -29,7 +29,7 @@ def test_it_reads_what_the_code_decides_and_no_noise(
     generator: MobileGenerator, samples: tuple[torch.Tensor, torch.Tensor], tmp_path: Path
 ) -> None:
     codes, values = samples
-    reader, share = fit_pose_reader(generator, codes, values, ["yaw", "noise"], steps=200)
+    reader, share = fit_pose_reader(generator, codes, values, ["yaw", "noise"], steps=100)
     assert share["yaw"] > 0.9 and share["noise"] < 0.3
     w_plus = codes[-60:, None].expand(-1, generator.num_ws, -1)
     read = reader.read(generator, w_plus)
