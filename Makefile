@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 JOBS ?= auto
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test fuzz lint format docs lock dist train-default clean
+.PHONY: help demo test fuzz golden lint format docs lock dist train-default clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -21,6 +21,9 @@ test: $(VENV)/.stamp-dev  ## run the tests (JOBS=n processes at once)
 
 fuzz: $(VENV)/.stamp-fuzz  ## fuzz the parsers guided by coverage, SECONDS for each (60)
 	$(BIN)/python tests/fuzz/fuzz.py --seconds $(or $(SECONDS),60)
+
+golden: $(VENV)/.stamp-run  ## whether drawings are those of revision BASE (HEAD), pixel by pixel
+	$(BIN)/python -m benchmarks.golden --base $(or $(BASE),HEAD)
 
 lint: $(VENV)/.stamp-dev  ## check style and types
 	$(BIN)/ruff check .

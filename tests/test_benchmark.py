@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -14,6 +15,7 @@ from toonify import benchmark, tuning
 from toonify.benchmark import Timing, fastest
 from toonify.engine import Toonifier
 from toonify.errors import UsageError
+from toonify.media.images import write_image
 from toonify.models.base import Generator
 
 
@@ -111,3 +113,24 @@ def test_growth_is_drawn_as_one_picture():
     faces = [np.full((8, 8, 3), shade, np.uint8) for shade in (10, 90)]
     picture = crowd(faces, 3)
     assert picture[100, 100, 0] == 10 and picture[100, 900, 0] == 90 and picture[900, 900, 0] == 200
+
+
+def test_golden_pictures_are_compared_by_their_pixels(tmp_path):
+    from benchmarks.golden import compare, write_inputs
+
+    before, after = tmp_path / "before", tmp_path / "after"
+    for folder in (before, after):
+        (folder / "clip").mkdir(parents=True)
+        write_image(folder / "clip/1.png", np.full((8, 8, 3), 90, np.uint8))
+        write_image(folder / "a.png", np.full((8, 8, 3), 90, np.uint8))
+    assert all(one.same for one in compare(before, after))
+    changed = np.full((8, 8, 3), 90, np.uint8)
+    changed[:2, :4, 1] = 80
+    write_image(after / "a.png", changed)
+    write_image(after / "clip/1.png", changed[:4])
+    write_image(before / "gone.png", changed)
+    found = {str(one.path): str(one) for one in compare(before, after) if not one.same}
+    assert set(found) == {"a.png", "clip/1.png", "gone.png"}
+    assert "12.50% of the pixels differ, by 10 at most" in found["a.png"]
+    inputs = write_inputs(tmp_path / "inputs")
+    assert len(list(Path(inputs["clip"]).iterdir())) == 5 and Path(inputs["style"]).is_file()
