@@ -43,7 +43,7 @@ def test_a_photograph_is_inverted(bundle, tmp_path):
 @pytest.mark.parametrize(
     "wrong, text",
     [
-        ({"method": "hgfi"}, "no method 'hgfi'"),
+        ({"method": "hgfi"}, "no `method` 'hgfi'"),
         ({"hfgi_network": "networks.safetensors"}, "`hfgi_network` is of"),
         ({"strength": float("nan")}, "`strength` nan is out of range"),
         ({"strength": 1e9}, "Give -20 to 20"),
@@ -58,9 +58,9 @@ def test_options_that_do_not_fit_an_edit(wrong, text):
 @pytest.mark.parametrize(
     "wrong, text",
     [
-        ({"method": "hgfi"}, "no method 'hgfi'"),
+        ({"method": "hgfi"}, "no `method` 'hgfi'"),
         ({"hfgi_network": "networks.safetensors"}, "`hfgi_network` is of"),
-        ({"frame": "square"}, "no frame 'square'"),
+        ({"frame": "square"}, "no `frame` 'square'"),
         ({"steps": -1}, "`steps` -1"),
         ({"pti_steps": -1}, "`pti_steps` -1"),
         ({"method": "hfgi", "frame": "whole"}, "one pass"),
