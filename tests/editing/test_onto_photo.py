@@ -64,6 +64,35 @@ def test_a_head_mask_limits_the_edit():
     assert np.abs(change.added[128, 200]).max() == 0
 
 
+def test_skin_turns_neither_grey_nor_green():
+    """The rendering loses more red than the paler photograph has."""
+    rgb = np.full((240, 210, 3), (170, 140, 125), np.uint8)
+    alignment = align(rgb, FACE, 256)
+    before, after = (
+        np.full((SIZE, SIZE, 3), c, np.uint8) for c in ((200, 120, 90), (140, 140, 110))
+    )
+    skin = np.ones((64, 64), np.float32)
+    x, y = alignment.to_photo(np.float32([[128, 128]]))[0].round().astype(int)
+
+    def middle(**options):
+        change = measure_change(before, after, **options)
+        return apply_change(rgb, alignment, change)[y, x].astype(int)
+
+    grey, kept = middle(), middle(skin=skin)
+    assert grey[0] < grey[1], "as added, it is green"
+    assert kept[0] > kept[1] + 15 and kept[1] > kept[2], "the photograph's hue"
+    own = measure_change(before, before, skin=skin)
+    assert np.array_equal(apply_change(rgb, alignment, own), rgb)
+
+
+def test_skin_keeps_its_color_in_another_light():
+    rgb = np.full((240, 210, 3), (170, 140, 125), np.uint8)
+    alignment = align(rgb, FACE, 256)
+    change = measure_change(rendering(), rendering(lighter=-25), skin=np.ones((64, 64), np.float32))
+    x, y = alignment.to_photo(np.float32([[128, 128]]))[0].round().astype(int)
+    assert 12 < rgb[y, x, 1] - int(apply_change(rgb, alignment, change)[y, x, 1]) < 30
+
+
 def test_a_face_at_the_picture_s_edge():
     rgb = photograph()[90:, 80:]
     face = Face(FACE.box - 80, 1.0, FACE.points5 - np.float32([80, 90]))

@@ -25,6 +25,9 @@ LONGEST = 0.09  # way that anything may move, in sides
 MOVES_SMOOTH = 0.011  # smoothing of the flow, in sides
 NEW = (0.06, 0.18)  # change of detail, in [0, 1], from which and at which the rendering takes over
 LIGHT = 0.03  # sides, what counts as light instead of detail
+LEAST_COLOR = 0.9  # share of its saturation that skin keeps
+OTHER_COLOR = 0.25  # of it, how much of another hue may come to skin
+LUMA = f32(np.array([0.299, 0.587, 0.114]))  # of RGB (ITU-R BT.601)
 
 
 @dataclass(frozen=True, eq=False)
@@ -37,6 +40,7 @@ class Change:
         new: (S, S) in 0..1, where details are the rendering's.
         detail: (S, S, 3) float, the rendering's detail there, in levels.
         mask: (S, S) in 0..1, where anything changes.
+        skin: (S, S) in 0..1, where the photograph's own color stays; None for nowhere.
     """
 
     flow: Points
@@ -44,14 +48,19 @@ class Change:
     new: Points
     detail: Points
     mask: Points
+    skin: Points | None = None
 
 
-def measure_change(before: RGB, after: RGB, head: Points | None = None) -> Change:
+def measure_change(
+    before: RGB, after: RGB, head: Points | None = None, *, skin: Points | None = None
+) -> Change:
     """Two renderings (S, S, 3) uint8 of one face, before and after an edit → what changed.
 
     Args:
         head: (S', S') in 0..1, where an edit may change something beside the ellipse; None for the
             ellipse alone.
+        skin: (S', S') in 0..1, where an edit may make things lighter and darker, but neither grey
+            nor green; None for nowhere.
     """
     before, after = _sized(before), _sized(after)
     mask = _reach()
@@ -80,6 +89,7 @@ def measure_change(before: RGB, after: RGB, head: Points | None = None) -> Chang
         new=f32(new * mask),
         detail=detail,
         mask=mask,
+        skin=None if skin is None else f32(cv2.resize(skin, (SIZE, SIZE))),
     )
 
 
@@ -117,10 +127,32 @@ def apply_change(rgb: RGB, alignment: Alignment, change: Change) -> RGB:
     if new.max() > 0:
         redrawn = cv2.GaussianBlur(plain, (0, 0), max(side * LIGHT, 0.5)) + placed(change.detail)
         plain = plain + (redrawn - plain) * new
+    if change.skin is not None:
+        skin = np.clip(placed(change.skin), 0, 1)[..., None]
+        plain = plain + skin * _lost_color(moved, plain, max(side * LIGHT / 4, 0.5))
     mask = placed(change.mask) > 1e-3
     area = out[y0:y1, x0:x1]
     area[mask] = np.clip(np.rint(plain), 0, 255).astype(np.uint8)[mask]
     return out
+
+
+def _lost_color(before: Points, after: Points, sigma: float) -> Points:
+    """(H, W, 3) to add, so that nothing of a blur of `sigma` px turns grey or takes another hue.
+
+    A rendering's change of color is added to a photograph whose skin may be paler: what takes all
+    red from the one leaves the other green. So the color that `before` has in the light of `after`
+    is kept in part, and other hues are limited by it. 0 where nothing changes.
+    """
+    was, now = (f32(cv2.GaussianBlur(each, (0, 0), sigma)) for each in (before, after))
+    luma_was, luma_now = ((each @ LUMA)[..., None] for each in (was, now))
+    own = (was - luma_was) * np.clip(luma_now / np.maximum(luma_was, 1), 0, 1.25)
+    color = now - luma_now
+    length = np.maximum(np.linalg.norm(own, axis=2, keepdims=True), 1)
+    share = (color * own).sum(2, keepdims=True) / length**2
+    other = color - share * own
+    far = np.linalg.norm(other, axis=2, keepdims=True)
+    kept = np.minimum(1, OTHER_COLOR * length / np.maximum(far, 1e-3))
+    return f32(np.maximum(LEAST_COLOR - share, 0) * own - other * (1 - kept))
 
 
 def _sized(rgb: RGB) -> RGB:

@@ -85,11 +85,15 @@ class PhotoEditor:
         """
         after = self._render(w_plus)
         mask = face_region() if region == "face" else None
+        skin = None
         parsed = None if region == "face" else self._parse(w_plus)
         if parsed is not None and self._parsed is not None:
             either = np.maximum(parsed, self._parsed)  # before or after the edit
             mask = grown(either[1] if region == "hair" else f32(either[1:].sum(0).clip(0, 1)))
-        change = measure_change(self._before, after, mask)
+            if region == "head":  # where hair comes, its color does
+                bare = self._parsed[2:].sum(0).clip(0, 1) * (1 - parsed[1])
+                skin = f32(cv2.GaussianBlur(bare, (0, 0), 1))
+        change = measure_change(self._before, after, mask, skin=skin)
         edited = apply_change(self.rgb, self.alignment, change)
         return self._background(edited) if keep_background else edited
 
