@@ -65,6 +65,31 @@ class HeadPaster:
         return out
 
 
+def _textured(layer: RGB, area: RGB, hole: NDArray[np.bool_], sigma: float) -> RGB:
+    """A smooth filling with the grain of what is around the hole: each pixel takes the detail from
+    as far beyond the hole's border as it lies within."""
+    if not hole.any() or hole.all():
+        return layer
+    source = hole.astype(np.uint8)
+    _, nearest = cv2.distanceTransformWithLabels(
+        source, cv2.DIST_L2, cv2.DIST_MASK_5, labelType=cv2.DIST_LABEL_PIXEL
+    )
+    known_y, known_x = np.nonzero(~hole)
+    place = np.zeros(int(nearest.max()) + 1, np.int64)
+    place[nearest[known_y, known_x]] = np.arange(len(known_y))
+    y, x = np.nonzero(hole)
+    at = place[nearest[y, x]]
+    height, width = hole.shape
+    mirrored_y, mirrored_x = 2 * known_y[at] - y, 2 * known_x[at] - x
+    there = (mirrored_y >= 0) & (mirrored_y < height) & (mirrored_x >= 0) & (mirrored_x < width)
+    y, x, mirrored_y, mirrored_x = (v[there] for v in (y, x, mirrored_y, mirrored_x))
+    outside = ~hole[mirrored_y, mirrored_x]
+    detail = f32(area) - cv2.GaussianBlur(f32(area), (0, 0), sigma)
+    out = f32(layer)
+    out[y, x] += detail[mirrored_y, mirrored_x] * outside[:, None]
+    return np.clip(np.rint(out), 0, 255).astype(np.uint8)
+
+
 class _Window:
     """One person's part of the photograph, at the photograph's own resolution."""
 
@@ -94,6 +119,7 @@ class _Window:
         self.unit = subject.face.unit * ratio
         self.jaw = f32(subject.face.points[list(JAW)] @ matrix[:, :2].T + matrix[:, 2])
         self.down = subject.face.down
+        self._inner = self._edges(photo.shape[:2])
 
     def drawing(self, toon: RGB, mask: Field, alignment: Alignment) -> tuple[RGB, Field]:
         """The drawing and its opacity, turned into the window."""
@@ -117,6 +143,20 @@ class _Window:
             toon, to_photo, self.size, flags=cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE
         )
         return np.asarray(drawn, np.uint8), f32(cv2.warpAffine(mask, to_photo, self.size))
+
+    def _edges(self, shape: tuple[int, ...]) -> Field:
+        """1, fading to 0 at those sides of the window that are not the photograph's."""
+        x0, y0, x1, y1 = self.box
+        reach = max(40 * self.unit, 2.0)
+        x, y = (np.arange(length, dtype=np.float32) for length in self.size)
+        across, down = np.ones_like(x), np.ones_like(y)
+        if x0 > 0:
+            across *= smoothstep(x, 0, reach)
+        if x1 < shape[1]:
+            across *= smoothstep(x[::-1], 0, reach)
+        if y1 < shape[0]:
+            down *= smoothstep(y[::-1], 0, reach)
+        return f32(down[:, None] * across[None, :])
 
     def before(self) -> Field:
         """Opacity of what stands before a head: hands, things, hats."""
@@ -149,6 +189,7 @@ class _Window:
         filled = cv2.inpaint(np.asarray(picture, np.uint8), hole, 5, cv2.INPAINT_TELEA)
         filled = cv2.GaussianBlur(filled, (0, 0), 1.0)
         layer = cv2.resize(filled, self.size, interpolation=cv2.INTER_CUBIC)
+        layer = _textured(layer, area, cv2.resize(f32(hole), self.size) > 0.25, 6 * self.unit)
         share = blur(grown, 2.5 * self.unit)
         share = f32(np.clip(share * 1.6, 0, 1))
         area[:] = cv2.blendLinear(
@@ -173,7 +214,7 @@ class _Window:
         rgb = np.clip(cv2.cvtColor(f32(moved), cv2.COLOR_LAB2RGB), 0, 1) * 255
         # Strongest at the chin, gone two heads further down.
         fade = 1 - smoothstep(self._under_chin(), 60 * self.unit, 230 * self.unit)
-        share = blur(below, 1.5 * self.unit) * fade
+        share = blur(below, 1.5 * self.unit) * fade * self._inner
         area[:] = np.rint(area + (rgb - area) * share[..., None]).astype(np.uint8)
 
     def tint_hair(self, out: RGB, drawn: RGB, mask: Field) -> None:
@@ -190,7 +231,7 @@ class _Window:
         have = (lab * own[..., None]).sum((0, 1)) / float(own.sum())
         moved = lab + f32(want - have) * f32([HAIR_LIGHT, NECK_TINT, NECK_TINT])
         rgb = np.clip(cv2.cvtColor(f32(moved), cv2.COLOR_LAB2RGB), 0, 1) * 255
-        share = blur(own, 1.5 * self.unit)
+        share = blur(own, 1.5 * self.unit) * self._inner
         area[:] = np.rint(area + (rgb - area) * share[..., None]).astype(np.uint8)
 
     def _under_chin(self) -> Field:
