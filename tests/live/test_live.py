@@ -1,6 +1,9 @@
 """Sources, the newest frame, sinks and the renderer, on a file that plays in real time."""
 
 import http.client
+import socket
+import struct
+import sys
 import threading
 import time
 import urllib.request
@@ -13,7 +16,7 @@ from tests.clips import ffmpeg
 from tests.tiny_bundle import write_bundle
 from toonify.engines.cdsm import CdsmEngine
 from toonify.errors import InputError, UsageError
-from toonify.live import HttpSink, LiveSource, Session
+from toonify.live import HttpSink, LiveSource, Session, WindowSink
 from toonify.live.renderer import LiveRenderer
 from toonify.web.studio import example_photos
 
@@ -86,6 +89,49 @@ def test_it_stops_after_some_seconds(clip):
 def test_sources_that_are_not_there(name, said):
     with pytest.raises(InputError, match=said):
         LiveSource(name)
+
+
+@pytest.mark.parametrize("name", ["97", "gone.mp4", "rtsp://127.0.0.1:9/gone"])
+def test_one_line_says_so_and_not_what_was_tried(name, capfd):
+    with pytest.raises(InputError):
+        LiveSource(name)
+    assert capfd.readouterr().err == ""
+
+
+def test_a_text_file_named_jpg(tmp_path, capfd):
+    path = tmp_path / "text.jpg"
+    path.write_text("no picture\n" * 20)
+    viewer = Recorder()
+    with pytest.raises(InputError, match="text.jpg (gives no picture|can't be read)"):
+        Session(LiveSource(str(path)), viewer, viewer).run()
+    assert not viewer.shown and capfd.readouterr().err == ""
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="OpenCV draws with Qt on Linux")
+@pytest.mark.parametrize("display", [None, ":97"])
+def test_no_screen_for_a_window(display, monkeypatch, capfd):
+    monkeypatch.delenv("WAYLAND_DISPLAY", raising=False)
+    monkeypatch.delenv("DISPLAY", raising=False)
+    if display is not None:
+        monkeypatch.setenv("DISPLAY", display)
+    with pytest.raises(InputError, match=r"no window can be opened here\. Use `to` http"):
+        WindowSink()
+    assert capfd.readouterr().err == ""
+
+
+def test_viewers_that_hang_up_are_not_complained_of(capfd):
+    sink = HttpSink(0)
+    port = int(sink.address.split(":")[2].strip("/"))
+    try:
+        for said in (b"GET / HT", b"GET / HTTP/1.1\r\nhost: localhost\r\n\r\n"):
+            with socket.create_connection(("127.0.0.1", port)) as viewer:
+                viewer.sendall(said)
+                viewer.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        time.sleep(0.2)
+        assert b"/stream.mjpg" in urllib.request.urlopen(sink.address).read()
+    finally:
+        sink.close()
+    assert capfd.readouterr().err == ""
 
 
 def test_the_stream(clip):

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import errno
+import os
+import subprocess
+import sys
 import threading
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -16,6 +20,8 @@ from toonify.media.images import encode_image
 
 _BOUNDARY = "toonify-frame"
 _VIEWERS = 8  # of one stream
+_SCREEN = "import cv2; cv2.namedWindow('toonify'); cv2.destroyAllWindows()"
+_SCREEN_SECONDS = 60.0  # that opening a window may take
 _PAGE = (
     b"<!doctype html><meta name=viewport content='width=device-width'><title>toonify live</title>"
     b"<body style='margin:0;background:#111'>"
@@ -36,9 +42,15 @@ class Sink(Protocol):
 
 
 class WindowSink:
-    """A window on this machine's screen; q, Escape or its cross end it."""
+    """A window on this machine's screen; q, Escape or its cross end it.
+
+    Raises:
+        InputError: there is no screen.
+    """
 
     def __init__(self, title: str = "toonify") -> None:
+        if not _has_screen():
+            raise _no_window()
         self.title = title
         self._open = False
 
@@ -58,14 +70,31 @@ class WindowSink:
             cv2.imshow(self.title, cv2.cvtColor(rgb, cv2.COLOR_RGB2BGR))
             return cv2.waitKey(1) & 0xFF not in (ord("q"), 27)
         except cv2.error as error:
-            raise InputError(
-                "no window can be opened here", hint="Use `to` http, and a browser."
-            ) from error
+            raise _no_window() from error
 
     def close(self) -> None:
         """See `Sink`."""
         if self._open:
             cv2.destroyWindow(self.title)
+
+
+def _no_window() -> InputError:
+    return InputError("no window can be opened here", hint="Use `to` http, and a browser.")
+
+
+def _has_screen() -> bool:
+    """Whether a window can be opened. Qt, which OpenCV's wheels for Linux open windows with, ends
+    the process that finds no screen, so another one tries."""
+    if not sys.platform.startswith("linux"):
+        return True
+    if not (os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")):
+        return False
+    command = [sys.executable, "-c", _SCREEN]
+    try:
+        done = subprocess.run(command, capture_output=True, timeout=_SCREEN_SECONDS, check=False)
+    except subprocess.TimeoutExpired:
+        return False
+    return done.returncode == 0
 
 
 class VirtualCameraSink:
@@ -107,6 +136,12 @@ class VirtualCameraSink:
             self._camera.close()
 
 
+class _Server(ThreadingHTTPServer):
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        if not isinstance(sys.exception(), OSError):  # a viewer that hangs up is none
+            super().handle_error(request, client_address)
+
+
 class HttpSink:
     """A stream (multipart JPEG) on this machine alone, for browsers, OBS and ffmpeg.
 
@@ -114,7 +149,7 @@ class HttpSink:
         port: 0 takes a free one.
 
     Raises:
-        InputError: the port is taken.
+        InputError: the port is taken, or not for this user.
     """
 
     def __init__(self, port: int) -> None:
@@ -132,9 +167,11 @@ class HttpSink:
                 """Nothing: the terminal shows the frame rate."""
 
         try:
-            self._server = ThreadingHTTPServer(("127.0.0.1", port), Handler)
+            self._server = _Server(("127.0.0.1", port), Handler)
         except OSError as error:
-            raise InputError(f"port {port} is taken", hint="Name another `port`.") from error
+            taken = error.errno == errno.EADDRINUSE
+            said = "is taken" if taken else f"can't be listened on: {error.strerror or error}"
+            raise InputError(f"port {port} {said}", hint="Name another `port`.") from error
         self._server.daemon_threads = True
         self.address = f"http://127.0.0.1:{self._server.server_address[1]}/"
         threading.Thread(target=self._server.serve_forever, daemon=True).start()

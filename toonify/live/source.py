@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -45,7 +48,8 @@ class LiveSource:
     def __init__(self, name: str, *, max_size: int | None = None) -> None:
         self.name, self.max_size = name, max_size
         camera = name.isdecimal()
-        self._capture = cv2.VideoCapture(int(name) if camera else name)
+        with _quiet():
+            self._capture = cv2.VideoCapture(int(name) if camera else name)
         if not self._capture.isOpened():
             self._capture.release()
             if camera:
@@ -94,7 +98,8 @@ class LiveSource:
         """The newest frame beyond number `after`, waited for; None when there will be none.
 
         Raises:
-            InputError: nothing comes any more, though the source is still open.
+            InputError: nothing ever came (a text file named .jpg), or nothing comes any more,
+                though the source is still open.
         """
         with self._changed:
             came = self._changed.wait_for(
@@ -103,6 +108,8 @@ class LiveSource:
             )
             if self._newest is not None and self._newest.number > after:
                 return self._newest
+        if came and self._newest is None:
+            raise InputError(f"{self.name} gives no picture", hint="Check the file or address.")
         if not came:
             raise InputError(
                 f"{self.name} gave no frame for {_ASLEEP:g} s", hint="Check the camera."
@@ -113,3 +120,15 @@ class LiveSource:
         """Let the camera go."""
         self._over = True
         self._thread.join(timeout=5)
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Without what OpenCV and ffmpeg say on stderr of every way in which they tried to open it."""
+    os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")  # read when the first source is opened
+    before = cv2.utils.logging.getLogLevel()
+    cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
+    try:
+        yield
+    finally:
+        cv2.utils.logging.setLogLevel(before)
