@@ -102,7 +102,7 @@ def test_a_text_file_named_jpg(tmp_path, capfd):
     path = tmp_path / "text.jpg"
     path.write_text("no picture\n" * 20)
     viewer = Recorder()
-    with pytest.raises(InputError, match="text.jpg (gives no picture|can't be read)"):
+    with pytest.raises(InputError, match=r"text\.jpg (gives no picture|can't be read)"):
         Session(LiveSource(str(path)), viewer, viewer).run()
     assert not viewer.shown and capfd.readouterr().err == ""
 

@@ -9,11 +9,19 @@ pytest.importorskip("gradio")
 
 from starlette.testclient import TestClient
 
+from tests.clips import ffmpeg
 from toonify.errors import InputError, UsageError
 from toonify.names import unknown_name
 from toonify.web.limits import Limits
 from toonify.web.server import Server
 from toonify.web.studio import Look, Picture
+
+
+@pytest.fixture(scope="session")
+def clip(tmp_path_factory):
+    path = tmp_path_factory.mktemp("clip") / "clip.mp4"
+    ffmpeg("-f", "lavfi", "-i", "testsrc=s=64x48:r=10:d=2", "-pix_fmt", "yuv420p", path)
+    return path.read_bytes()
 
 
 class FakeStudio:
@@ -58,10 +66,13 @@ class FakeStudio:
 
     def draw_clip(self, source, output, wish, *, max_size, progress):
         self.began.set()
+        assert source.is_file()
+        (output.parent / "half").write_bytes(b"half a clip")
         for done in range(200):
             progress(done, 200)
             if self.gate.wait(0.05):
                 break
+        assert source.is_file() and (output.parent / "half").is_file()
         output.write_bytes(b"a clip")
         return 3
 

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tests.clips import ffmpeg
 from tests.web.conftest import photo
+from toonify.web.files import PREFIX
 
 
 def draw(client, data=None, look="mina", **fields):
@@ -87,7 +87,9 @@ def test_bad_requests(client, fields, data, status, said):
 
 
 def test_a_form_without_a_file(client):
-    assert "file: " in refused(client.post("/api/pictures", data={"look": "mina"}), 422)
+    assert "file: Send it" in refused(client.post("/api/pictures", data={"look": "mina"}), 422)
+    form = {"look": "mina", "file": "me.jpg"}
+    assert "file: Send it" in refused(client.post("/api/pictures", data=form), 422)
     assert refused(client.get("/api/nothing"), 404)
     assert refused(client.get("/api/pictures"), 405)
 
@@ -176,13 +178,6 @@ def test_the_api_is_described(client):
     assert set(answers["200"]["content"]) >= {"image/png", "image/webp", "image/jpeg"}
 
 
-@pytest.fixture(scope="module")
-def clip(tmp_path_factory):
-    path = tmp_path_factory.mktemp("clip") / "clip.mp4"
-    ffmpeg("-f", "lavfi", "-i", "testsrc=s=64x48:r=10:d=2", "-pix_fmt", "yuv420p", path)
-    return path.read_bytes()
-
-
 def order(client, data, look="mina"):
     return client.post("/api/clips", files={"file": ("../me.mp4", data)}, data={"look": look})
 
@@ -209,7 +204,7 @@ def test_clips_that_are_not_drawn(serve, studio, clip):
     server, client = serve(clip_seconds=1)
     assert "2.0 s long, 1 s are allowed" in refused(order(client, clip), 413)
     assert refused(order(client, b"Dear Sir or Madam"), 415)
-    assert "toonify-web" not in order(client, b"Dear Sir or Madam").text
+    assert PREFIX not in order(client, b"Dear Sir or Madam").text
     assert "no style or character" in refused(order(client, clip, look="rosa"), 422)
     assert refused(client.get("/api/clips/none"), 404)
     assert server.folder.files() == []
@@ -223,6 +218,36 @@ def test_a_dropped_clip_is_stopped(serve, studio, clip):
     assert client.delete(address).status_code == 204
     wait_until(lambda: len(server.line) == 0)
     assert server.folder.files() == []
+
+
+def test_nothing_of_a_clip_that_was_not_wanted_any_more_stays(serve, studio, clip):
+    """Neither half-drawn parts of the one that is worked on, nor the upload of one that waits."""
+    server, client = serve()
+    studio.gate.clear()
+    working = order(client, clip).headers["location"]
+    assert studio.began.wait(20)
+    waiting = order(client, clip).headers["location"]
+    assert len(server.folder.files()) == 3, "two uploads, and what is half drawn"
+    for address in (waiting, working):
+        assert client.delete(address).status_code == 204
+    wait_until(lambda: len(server.line) == 0)
+    assert list(server.folder.path.iterdir()) == []
+
+
+def test_what_an_order_needs_is_not_swept_away(serve, studio, clip):
+    server, client = serve(keep_seconds=0.0)
+    studio.gate.clear()
+    address = order(client, clip).headers["location"]
+    assert studio.began.wait(20)
+    waiting = order(client, clip).headers["location"]
+    time.sleep(0.05)
+    server.folder.sweep()
+    studio.gate.set()
+    for asked in (address, waiting):
+        wait_until(
+            lambda asked=asked: client.get(asked).json()["state"] not in ("waiting", "working")
+        )
+        assert client.get(asked).json()["state"] == "done"
 
 
 def test_files_are_forgotten(serve, studio, clip):

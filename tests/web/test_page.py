@@ -1,5 +1,6 @@
 """The page over HTTP, as its own script talks to it."""
 
+import asyncio
 import contextlib
 import io
 import json
@@ -11,6 +12,8 @@ from PIL import Image
 
 from tests.web.conftest import photo
 from tests.web.test_api import refused, wait_until
+from toonify.web.limits import Limits
+from toonify.web.server import Server
 
 
 @pytest.fixture
@@ -138,6 +141,61 @@ def test_uploads_are_bounded(page):
     _, client = page
     response = client.post("/gradio_api/upload", files={"files": ("a.mp4", bytes(400_000))})
     assert refused(response, 413)
+
+
+def test_clips_are_ordered_by_the_page(page, studio, clip):
+    _, client = page
+    path = upload(client, "me.mp4", clip)
+    video, text = call(client, "_draw_clip", file(path), None, "cdsm", 6, 1)
+    assert text == "Drawn as ink."
+    assert client.get(f"/gradio_api/file={video['path']}").content == b"a clip"
+
+
+def test_what_the_api_does_not_have_is_told_as_a_problem(page):
+    _, client = page
+    assert refused(client.get("/api/nothing"), 404)
+    assert refused(client.put("/api/pictures"), 405)
+    assert client.get("/api/health").status_code == 200
+
+
+def test_an_upload_that_breaks_off_leaves_nothing(page):
+    """What a browser has sent when its tab is closed."""
+    server, _ = page
+    own = set(server.folder.files())
+    head = b"--x\r\nContent-Disposition: form-data; name=files; filename=me.jpg\r\n\r\n"
+    came = [{"type": "http.request", "body": head + bytes(90_000), "more_body": True}]
+    seen = []
+
+    async def receive():
+        if came:
+            return came.pop(0)
+        seen.extend(set(server.folder.files()) - own)
+        return {"type": "http.disconnect"}
+
+    async def send(message):
+        """Nobody is there any more."""
+
+    scope = {
+        "type": "http",
+        "method": "POST",
+        "path": "/gradio_api/upload",
+        "query_string": b"",
+        "headers": [
+            (b"host", b"localhost"),
+            (b"content-type", b"multipart/form-data; boundary=x"),
+        ],
+    }
+    asyncio.run(server.app(scope, receive, send))
+    assert seen, "it had begun to be written"
+    assert set(server.folder.files()) == own
+
+
+def test_it_writes_nowhere_but_into_its_folder(tmp_path, monkeypatch, studio):
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    server = Server(studio, limits=Limits())
+    assert list(tmp_path.iterdir()) == [server.folder.path]
+    server.close()
+    assert not list(tmp_path.iterdir())
 
 
 def test_files_are_gone_when_it_ends_but_its_own_pictures_stay_till_then(page):

@@ -100,11 +100,7 @@ class TemporaryFolder:
         name = os.fsdecode(os.fsencode(self.target.name)[:60])
         self.path = self.target.parent / f".{name}.{secrets.token_hex(6)}.tmp"
         self.path.mkdir()
-        self._lock = -1
-        if fcntl is not None:
-            self._lock = os.open(self.path, os.O_RDONLY)
-            with contextlib.suppress(OSError):
-                fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        self._lock = locked(self.path)
 
     def commit(self) -> None:
         """Give the folder its name.
@@ -118,7 +114,7 @@ class TemporaryFolder:
         return self
 
     def __exit__(self, *error: object) -> None:
-        if self._lock >= 0:
+        if self._lock is not None:
             os.close(self._lock)
         shutil.rmtree(self.path, ignore_errors=True)
 
@@ -170,7 +166,7 @@ def sweep(folder: Path) -> None:
         with os.scandir(folder) as entries:
             left = [entry for entry in entries if _NAME.fullmatch(entry.name)]
         for entry in left:
-            if entry.is_symlink() or not _is_abandoned(entry):
+            if entry.is_symlink() or not is_abandoned(entry):
                 continue
             if entry.is_dir(follow_symlinks=False):
                 shutil.rmtree(entry.path, ignore_errors=True)
@@ -180,7 +176,23 @@ def sweep(folder: Path) -> None:
         return  # no more than untidy
 
 
-def _is_abandoned(entry: os.DirEntry[str]) -> bool:
+def locked(folder: Path) -> int | None:
+    """A folder's lock, held until this file descriptor is closed or the process ends; None where
+    the system has none."""
+    if fcntl is None:
+        return None
+    lock = os.open(folder, os.O_RDONLY)
+    with contextlib.suppress(OSError):  # a file system without locks
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    return lock
+
+
+def is_abandoned(entry: os.DirEntry[str]) -> bool:
+    """Whether whoever made and locked a file or folder has ended; never of one made just now.
+
+    Raises:
+        OSError: it can't be looked at.
+    """
     if time.time() - entry.stat(follow_symlinks=False).st_mtime < _AGE:
         return False
     if fcntl is None:

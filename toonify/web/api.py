@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
+import os
+import secrets
 import shutil
 from collections.abc import Awaitable, Callable
 from http import HTTPStatus
@@ -13,9 +14,11 @@ from typing import Annotated, Any, Literal
 from fastapi import APIRouter, FastAPI, File, Form, Request, Response, UploadFile
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import FileResponse
+from fastapi.routing import APIRoute
 from pydantic import BaseModel
 from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
+from starlette.routing import Match
 
 from toonify.errors import ToonifyError
 from toonify.media.images import encode_image
@@ -26,6 +29,7 @@ from toonify.web.problems import MEDIA_TYPE, Problem, problem_of
 from toonify.web.studio import Kind, Picture, Studio, Wish
 
 _POLL = 0.1  # seconds between looks at an order, and at whether its client is still there
+_METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
 _TYPES = {"png": "image/png", "webp": "image/webp", "jpeg": "image/jpeg"}
 
 LookName = Annotated[str, Form(description="A style or character, see /api/looks.")]
@@ -151,22 +155,37 @@ def photo_work(studio: Studio, photo: Any, wish: Wish) -> Callable[[Order], Pict
     return lambda order: studio.draw(photo, wish)
 
 
-def clip_work(studio: Studio, source: Path, wish: Wish, limits: Limits) -> Callable[[Order], Path]:
-    """The work of an order for a clip: a file beside its source, which is removed in the end."""
+def add_clip(
+    studio: Studio, line: Line, folder: PrivateFolder, client: str, source: Path, wish: Wish
+) -> Order:
+    """Put a clip in line; its result is a file beside it.
+
+    Args:
+        source: the upload, in `folder`. It goes when the order ends, in whatever way, and so does
+            what is half drawn.
+
+    Raises:
+        Problem: the line, or the client's share of it, is full.
+    """
+    unfinished = source.with_name(f"toon-{secrets.token_urlsafe(12)}")
 
     def work(order: Order) -> Path:
-        output = source.with_name(f"toon-{order.id}.mp4")
-        try:
-            order.check()
-            studio.draw_clip(
-                source, output, wish, max_size=limits.clip_side, progress=order.advance
-            )
-        finally:
-            with contextlib.suppress(OSError):
-                source.unlink()
+        unfinished.mkdir()
+        drawn = unfinished / "toon.mp4"
+        studio.draw_clip(
+            source, drawn, wish, max_size=folder.limits.clip_side, progress=order.advance
+        )
+        order.check()
+        output = unfinished.with_suffix(".mp4")
+        os.replace(drawn, output)
         return output
 
-    return work
+    folder.use(source, unfinished)
+    try:
+        return line.add(client, "clip", work, after=lambda: folder.drop(source, unfinished))
+    except BaseException:
+        folder.drop(source, unfinished)
+        raise
 
 
 async def outcome(order: Order, gone: Callable[[], Awaitable[bool]]) -> Any:
@@ -287,11 +306,10 @@ def router(studio: Studio, line: Line, folder: PrivateFolder, limits: Limits) ->
         try:
             await run_in_threadpool(_store, file, source)
             await run_in_threadpool(take_clip, source, limits)
-            work = clip_work(studio, source, wish, limits)
-            order = line.add(_client(request), "clip", work)
         except BaseException:
             source.unlink(missing_ok=True)
             raise
+        order = add_clip(studio, line, folder, _client(request), source, wish)
         clips.add(order)
         response.headers["location"] = f"/api/clips/{order.id}"
         return _info(order, line, clips)
@@ -328,6 +346,17 @@ def router(studio: Studio, line: Line, folder: PrivateFolder, limits: Limits) ->
     async def drop_clip(id: str) -> None:
         clips.drop(id)
 
+    @api.api_route("/{rest:path}", methods=list(_METHODS), include_in_schema=False)
+    async def nothing(request: Request) -> None:
+        """Else the page, which lies behind, would answer, and in its own way."""
+        if any(
+            route.matches(request.scope)[0] is Match.PARTIAL
+            for route in api.routes
+            if isinstance(route, APIRoute) and route.endpoint is not nothing
+        ):
+            raise HTTPException(HTTPStatus.METHOD_NOT_ALLOWED, "Method Not Allowed")
+        raise HTTPException(HTTPStatus.NOT_FOUND, "Not Found")
+
     return api
 
 
@@ -338,7 +367,8 @@ def answer_problems(app: FastAPI) -> None:
         if isinstance(error, RequestValidationError):
             first = error.errors()[0]
             where = ".".join(str(part) for part in first["loc"][1:]) or "the request"
-            problem = Problem(HTTPStatus.UNPROCESSABLE_ENTITY, f"{where}: {first['msg']}.")
+            said = "Send it as a file of the form" if where == "file" else first["msg"]
+            problem = Problem(HTTPStatus.UNPROCESSABLE_ENTITY, f"{where}: {said}.")
         elif isinstance(error, HTTPException):
             problem = Problem(error.status_code, f"{error.detail}.")
         else:

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import secrets
 import shutil
 import tempfile
+import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from http import HTTPStatus
 from pathlib import Path
 
@@ -18,24 +22,33 @@ from toonify.errors import InputError
 from toonify.media.decoding import open_picture, opened
 from toonify.media.images import read_image
 from toonify.media.probe import Clip, probe
+from toonify.utils.atomic import is_abandoned, locked
 from toonify.utils.links import real_path
 from toonify.web.limits import Limits
 from toonify.web.problems import Problem
 
 RGB = NDArray[np.uint8]
+PREFIX = "toonify-serve-"
 
 
 class PrivateFolder:
     """A temporary folder that nobody else can read; gone with everything in it on `close`.
+
+    What a server that was killed outright has left is removed by the next one.
 
     Args:
         limits: how long files stay, and how large they may be together.
     """
 
     def __init__(self, limits: Limits) -> None:
-        self.path = real_path(tempfile.mkdtemp(prefix="toonify-web-"))  # mode 0700
+        _remove_abandoned()
+        self.path = real_path(tempfile.mkdtemp(prefix=PREFIX))  # mode 0700
         self.limits = limits
+        self._lock = locked(self.path)
         self._kept: set[Path] = set()
+        self._used: set[Path] = set()
+        self._receiving = 0
+        self._counting = threading.Lock()
 
     def keep_all(self) -> None:
         """What lies in it by now stays until `close`."""
@@ -49,16 +62,50 @@ class PrivateFolder:
         """Whether no more uploads fit."""
         return sum(_size(path) for path in self.files()) >= self.limits.folder_bytes
 
+    def use(self, *paths: Path) -> None:
+        """Files, or folders with all in them, that an order needs: they stay until `drop`."""
+        self._used |= set(paths)  # a new set: another thread may be looking at the old one
+
+    def drop(self, *paths: Path) -> None:
+        """Remove them."""
+        self._used = self._used - set(paths)
+        for path in paths:
+            if path.is_dir():
+                shutil.rmtree(path, ignore_errors=True)
+            else:
+                with contextlib.suppress(OSError):
+                    path.unlink()
+
+    @contextmanager
+    def receiving(self) -> Iterator[None]:
+        """While an upload of the page comes in: what is left of those whose client has hung up is
+        removed once none comes in any more."""
+        with self._counting:
+            self._receiving += 1
+        try:
+            yield
+        finally:
+            with self._counting:
+                self._receiving -= 1
+                if not self._receiving:  # whole ones have been moved to folders of their own
+                    self.drop(*self.path.glob(f"{tempfile.gettempprefix()}*"))
+
     def sweep(self) -> None:
-        """Remove what has been there for too long."""
-        now = time.time()
+        """Remove what has been there for too long, and isn't needed by an order."""
+        now, used = time.time(), self._used
+
+        def is_old(path: Path) -> bool:
+            if path in used or not used.isdisjoint(path.parents):
+                return False
+            return now - path.stat().st_mtime > self.limits.keep_seconds
+
         for path in set(self.files()) - self._kept:
             with contextlib.suppress(OSError):
-                if now - path.stat().st_mtime > self.limits.keep_seconds:
+                if is_old(path):
                     path.unlink()
         for folder in sorted((p for p in self.path.rglob("*") if p.is_dir()), reverse=True):
             with contextlib.suppress(OSError):  # those that still hold something
-                if now - folder.stat().st_mtime > self.limits.keep_seconds:
+                if is_old(folder):
                     folder.rmdir()
 
     def new_file(self, name: str | None) -> Path:
@@ -74,6 +121,23 @@ class PrivateFolder:
     def close(self) -> None:
         """Remove it."""
         shutil.rmtree(self.path, ignore_errors=True)
+        if self._lock is not None:
+            os.close(self._lock)
+            self._lock = None
+
+
+def _remove_abandoned() -> None:
+    """Folders of servers that ended without removing them, killed for memory, say."""
+    if not hasattr(os, "getuid"):  # there is no telling those of servers that run
+        return
+    with contextlib.suppress(OSError), os.scandir(tempfile.gettempdir()) as entries:
+        for entry in entries:
+            if not entry.name.startswith(PREFIX) or not entry.is_dir(follow_symlinks=False):
+                continue
+            with contextlib.suppress(OSError):
+                mine = entry.stat(follow_symlinks=False).st_uid == os.getuid()
+                if mine and is_abandoned(entry):
+                    shutil.rmtree(entry.path, ignore_errors=True)
 
 
 def take_photo(source: bytes | Path, limits: Limits) -> RGB:

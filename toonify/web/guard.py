@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Mapping
+from contextlib import nullcontext
 from http import HTTPStatus
 from http.cookies import SimpleCookie
 from urllib.parse import parse_qsl, urlencode, urlsplit
 
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from toonify.web.files import PrivateFolder, too_large
@@ -17,7 +18,8 @@ from toonify.web.problems import MEDIA_TYPE, Problem
 
 COOKIE = "toonify_token"
 OPEN = ("/api/health",)  # answered without a token
-_UPLOADS = ("/gradio_api/upload", "/api/pictures", "/api/clips")
+_PAGE_UPLOAD = "/gradio_api/upload"
+_UPLOADS = (_PAGE_UPLOAD, "/api/pictures", "/api/clips")
 _FORM = 64_000  # bytes of a multipart form beside its file
 _HEADERS = {
     # Everything is served from here: a page that wants something else from outside gets nothing.
@@ -83,7 +85,9 @@ class Guard:
         except Problem as problem:
             await respond(problem, answer)
             return
-        await _Metered(self.app, self._allowed(request.url.path))(scope, receive, answer)
+        path = request.url.path
+        with self.folder.receiving() if path == _PAGE_UPLOAD else nullcontext():
+            await _Metered(self.app, self._allowed(path))(scope, receive, answer)
 
     def _check_origin(self, request: Request) -> None:
         host = request.headers.get("host", "")
@@ -179,7 +183,9 @@ class _Metered:
 
         try:
             await self.app(scope, metered, answer)
-        except Exception:
+        except Exception as error:
+            if not exceeded and isinstance(error, ClientDisconnect):
+                return  # there is nobody to be answered
             if not exceeded or begun:
                 raise
         if exceeded and not begun:

@@ -32,14 +32,21 @@ class Order:
         error: why it failed, when failed.
     """
 
-    def __init__(self, client: str, kind: str, work: Callable[[Order], Any], until: float) -> None:
+    def __init__(
+        self,
+        client: str,
+        kind: str,
+        work: Callable[[Order], Any],
+        until: float,
+        after: Callable[[], None],
+    ) -> None:
         self.id = secrets.token_urlsafe(12)
         self.client, self.kind = client, kind
         self.state: State = "waiting"
         self.progress = 0.0
         self.result: Any = None
         self.error: BaseException | None = None
-        self._work = work
+        self._work, self._after = work, after
         self._until = until
         self._stop = False
         self.finished = threading.Event()
@@ -70,17 +77,25 @@ class Order:
 
     def run(self) -> None:
         """Do the work; every outcome ends in a state."""
+        state: State = "failed"
         try:
             self.check()
             self.state = "working"
             self.result = self._work(self)
             self.check()
-            self.state = "done"
+            state = "done"
         except Canceled:
-            self.result, self.state = None, "canceled"
+            self.result, state = None, "canceled"
         except BaseException as error:
-            self.error, self.state = error, "failed"
+            self.error = error
+        self.end(state)
+
+    def end(self, state: State) -> None:
+        """It is finished, begun or not."""
+        try:
+            self._after()
         finally:
+            self.state = state
             self.finished.set()
 
 
@@ -110,8 +125,18 @@ class Line:
     def __len__(self) -> int:
         return len(self._orders)
 
-    def add(self, client: str, kind: str, work: Callable[[Order], Any]) -> Order:
+    def add(
+        self,
+        client: str,
+        kind: str,
+        work: Callable[[Order], Any],
+        *,
+        after: Callable[[], None] = lambda: None,
+    ) -> Order:
         """Take an order.
+
+        Args:
+            after: called once the order is finished, in whatever way, be it never begun.
 
         Raises:
             Problem: the line, or the client's share of it, is full.
@@ -132,7 +157,7 @@ class Line:
                     f"{self.length} orders are in line, more are not taken. Try again soon.",
                     retry_after=waiting,
                 )
-            order = Order(client, kind, work, time.monotonic() + self.seconds)
+            order = Order(client, kind, work, time.monotonic() + self.seconds, after)
             self._orders.append(order)
             self._changed.notify_all()
             return order
@@ -183,6 +208,5 @@ class Line:
             self._orders = deque(list(self._orders)[:1])
             self._changed.notify_all()
         for order in waiting:
-            order.state = "canceled"
-            order.finished.set()
+            order.end("canceled")
         self._thread.join(timeout=30)

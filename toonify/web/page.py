@@ -13,11 +13,11 @@ os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"  # read when it is imported: no
 import gradio as gr
 import numpy as np
 from fastapi import FastAPI
-from gradio import processing_utils
+from gradio import processing_utils, routes
 
 from toonify.errors import ToonifyError
 from toonify.media.images import RGB, encode_image, over_white, write_image
-from toonify.web.api import clip_work, photo_work
+from toonify.web.api import add_clip, photo_work
 from toonify.web.files import PrivateFolder, take_clip, take_photo
 from toonify.web.limits import Limits
 from toonify.web.orders import Line, Order
@@ -58,7 +58,8 @@ def mount(
     app: FastAPI, studio: Studio, line: Line, folder: PrivateFolder, limits: Limits
 ) -> FastAPI:
     """The page at / of `app`."""
-    os.environ["GRADIO_TEMP_DIR"] = str(folder.path)
+    # The first is read when uploads come, the second was when gradio was imported.
+    os.environ["GRADIO_TEMP_DIR"] = routes.DEFAULT_TEMP_DIR = str(folder.path)
     # Where a client names an address instead of an uploaded file, gradio would fetch it.
     processing_utils.async_ssrf_protected_download = _fetch_nothing
     page = Page(studio, line, folder, limits)
@@ -346,12 +347,8 @@ class Page:
             # a copy of its own: the visitor may want the same clip in another look
             source = self.folder.new_file(own.name)
             await asyncio.to_thread(source.write_bytes, own.read_bytes())
-            try:
-                work = clip_work(self.studio, source, wish, self.limits)
-                order = self.line.add(_client(request), "clip", work)
-            except BaseException:
-                source.unlink(missing_ok=True)
-                raise
+            client = _client(request)
+            order = add_clip(self.studio, self.line, self.folder, client, source, wish)
             async for text in self._waited(order):
                 yield gr.skip(), text
             yield str(order.result), f"Drawn as {look}."
