@@ -112,6 +112,38 @@ def test_several_clips_and_folders_of_clips(run, bundle, tmp_path):
         assert outcome.status == 2 and message in outcome.err
 
 
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [
+        (MemoryError(), "out of memory while drawing it"),
+        (RuntimeError("CUDA out of memory. Tried to"), "out of memory while drawing it"),
+        (OSError(28, "No space left on device", "x.nut"), "x.nut: No space left on device"),
+        (ZeroDivisionError("division by zero"), "This is a bug in toonify; --debug shows where"),
+    ],
+)
+def test_whatever_befalls_a_clip_the_next_is_drawn(
+    run, bundle, clip, tmp_path, monkeypatch, error, said
+):
+    from toonify.video import convert
+
+    def draw(source, *rest, **options):
+        if source.name == "a.mp4":
+            raise error
+        return convert(source, *rest, **options)
+
+    monkeypatch.setattr("toonify.video.convert", draw)
+    for name in ("a.mp4", "b.mp4"):
+        (tmp_path / name).write_bytes(clip.read_bytes())
+    clips = (tmp_path / "a.mp4", tmp_path / "b.mp4")
+    command = ("--character", "otto", "--bundle", bundle, "--json", "--quiet")
+    result = run("video", *clips, "-o", tmp_path / "out", *command)
+    assert result.status == 1 and len(result.records) == 1, result.err
+    assert said in result.err and "1 of 2 clips failed" in result.err
+    assert (tmp_path / "out" / "b.mp4").is_file()
+    alone = run("video", clips[0], "-o", tmp_path / "out.mp4", *command)
+    assert alone.status == 1 and said in alone.err and alone.err.count("\n") == 1
+
+
 def test_times():
     assert seconds("12.5", "--start") == 12.5
     assert seconds("1:02:03.5", "--end") == 3723.5

@@ -63,6 +63,21 @@ def test_a_clip_that_fails_never_stops_the_next(orders, source, tmp_path):
     assert report.frames == 60 and (tmp_path / "d.mp4").is_file()
 
 
+def test_a_clip_too_large_for_a_workers_memory_never_stops_the_next(
+    orders, source, tmp_path, monkeypatch
+):
+    def draw(clip, *rest, **options):
+        if clip.name == "large.mp4":
+            raise MemoryError
+        return convert(clip, *rest, **options)
+
+    monkeypatch.setattr("toonify.cluster.clips.convert", draw)
+    jobs = (ClipJob(Path("large.mp4"), Path("c.mp4")), ClipJob(source, Path("d.mp4")))
+    error, report = drawn(orders, *jobs)
+    assert isinstance(error, InputError) and "out of memory" in str(error)
+    assert report.frames == 60
+
+
 def test_other_networks_than_the_runs_are_refused(orders):
     other = replace(orders, options=replace(orders.options, identity={"engine": "another"}))
     with pytest.raises(ModelError, match="other networks"):

@@ -350,6 +350,7 @@ def video(
 def _drawing_here(settings: Settings, engine: Engine, options: Options) -> Draw:
     """Draws clips one after the other."""
     from toonify.video import convert
+    from toonify.video.several import failure_of
 
     def draw(pairs: Iterable[tuple[Path, Path]]) -> Iterator[Report | ToonifyError]:
         for source, target in pairs:
@@ -357,8 +358,8 @@ def _drawing_here(settings: Settings, engine: Engine, options: Options) -> Draw:
             try:
                 with _progress(settings) as progress:
                     result = convert(source, target, engine, options, progress=progress)
-            except ToonifyError as error:
-                result = error
+            except Exception as error:
+                result = failure_of(error)
             yield result
 
     return draw

@@ -19,6 +19,7 @@ from toonify.engines.base import Engine
 from toonify.errors import ToonifyError
 from toonify.video import Options, Report, convert
 from toonify.video.parts import PART, PartedClip, draw_part, parted
+from toonify.video.several import failure_of
 
 CHUNK = 1  # clips or parts a task
 PATIENCE = 60.0  # seconds that a worker which counts as lost may still hold its clip
@@ -72,8 +73,8 @@ class ClipWorker(Worker[ClipOrders]):
         for job in task.jobs:
             try:
                 results.append(self._drawn(job, PATIENCE if task.losses else 0))
-            except ToonifyError as error:
-                results.append(error)
+            except Exception as error:
+                results.append(failure_of(error))
         return results
 
     def _drawn(self, job: ClipJob | PartJob, patience: float) -> Report | None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import logging
 import os
 import socket
+import subprocess
+import sys
 from typing import Any
 
 from toonify.cluster.schedule import Task, WorkerLost
@@ -14,6 +16,7 @@ from toonify.errors import InputError, ToonifyError, UsageError
 LOCAL = "local"
 CORES = 4  # a worker without a GPU
 REACH_SECONDS = 5.0
+JOIN_SECONDS = 30.0
 START_SECONDS = 300.0  # without any worker
 MOST_STARTS = 3  # that fail one after the other
 STORE_BYTES = 100 << 20  # results are records: pictures go through the shared path
@@ -177,8 +180,19 @@ class RayPool:
         self.close()
 
 
+# Of whatever else listens there Ray tells on stderr, again and again, for minutes.
+_JOIN = """
+import logging, sys, ray
+try:
+    ray.init(address=sys.argv[1], logging_level=logging.ERROR, log_to_driver=False)
+except Exception as error:
+    print(str(error).strip().partition(chr(10))[0])
+    sys.exit(1)
+"""
+
+
 def _reach(address: str) -> None:
-    """Raises: InputError: nobody listens there."""
+    """Raises: InputError: nobody listens there, or something else than a Ray cluster's head."""
     host, _, port = address.rpartition(":")
     try:
         socket.create_connection((host.strip("[]"), int(port)), REACH_SECONDS).close()
@@ -187,6 +201,23 @@ def _reach(address: str) -> None:
             f"can't reach the cluster at {address}: {error.strerror or error}",
             hint="Is its head node running, and the port open?",
         ) from error
+    command = [sys.executable, "-c", _JOIN, address]
+    tries = {**os.environ, "RAY_NUM_REDIS_GET_RETRIES": "3"}
+    try:
+        joined = subprocess.run(
+            command, capture_output=True, text=True, env=tries, timeout=JOIN_SECONDS, check=False
+        )
+    except subprocess.TimeoutExpired as error:
+        raise InputError(
+            f"what listens at {address} doesn't answer as a Ray cluster within {JOIN_SECONDS:g} s",
+            hint="Give the port of the head node's `ray start --head`, which is 6379 as a rule.",
+        ) from error
+    if joined.returncode:
+        said = joined.stdout.strip() or "its check ended without a word"
+        raise InputError(
+            f"can't join the cluster at {address}: {said}",
+            hint="Is it the port of `ray start --head`, and of the same Ray and Python?",
+        )
 
 
 def _first_line(error: Exception) -> str:

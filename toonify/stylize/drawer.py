@@ -8,6 +8,7 @@ from toonify.engines.base import Drawing, Engine
 from toonify.errors import InputError, ModelError, UsageError
 from toonify.faces import Alignment
 from toonify.stylize.photo import Unit, Whole
+from toonify.utils.memory import is_shortage
 
 Row = Sequence[Drawing]  # a unit's drawings, one a name
 
@@ -47,7 +48,7 @@ class Drawer:
             if len(units) == 1:
                 return [_short_of_memory(error)]
             half = len(units) // 2
-            if _is_memory(error):
+            if is_shortage(error):
                 self.together = max(1, min(self.together, half))
             error.__traceback__ = None  # it would keep the failed batch's tensors
         return self._alike(units[:half], characters) + self._alike(units[half:], characters)
@@ -65,14 +66,9 @@ class Drawer:
         ]
 
 
-def _is_memory(error: Exception) -> bool:
-    text = f"{type(error).__name__} {error}".lower()
-    return isinstance(error, MemoryError) or "memory" in text or "alloc" in text
-
-
 def _short_of_memory(error: Exception) -> Exception:
     """The error as a line that helps, if memory was short."""
-    if not _is_memory(error):
+    if not is_shortage(error):
         return error
     return InputError(
         "out of memory while drawing it",

@@ -1,4 +1,4 @@
-"""Large arrays that reuse memory instead of asking the system for it each time."""
+"""Memory: kept for the next arrays instead of asked for each time, and running out of it."""
 
 from __future__ import annotations
 
@@ -26,3 +26,9 @@ def keep_freed_memory() -> bool:
     except (OSError, AttributeError):  # another C library, such as musl
         return False
     return bool(mallopt(_M_MMAP_MAX, 0)) and bool(mallopt(_M_TRIM_THRESHOLD, 2**31 - 1))
+
+
+def is_shortage(error: BaseException) -> bool:
+    """Whether memory ran out, of this machine or of its GPU: libraries say so in many ways."""
+    text = f"{type(error).__name__} {error}".lower()
+    return isinstance(error, MemoryError) or "memory" in text or "alloc" in text

@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import hashlib
 import json
+import logging
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from toonify.errors import InputError, UsageError
+from toonify.errors import InputError, ToonifyError, UsageError
 from toonify.media.encoding import SUFFIXES
 from toonify.media.images import IMAGE_SUFFIXES
 from toonify.media.scan import scan_images
 from toonify.utils.durable import write_durably
+from toonify.utils.memory import is_shortage
 from toonify.utils.outputs import InputFiles, check_output
+
+log = logging.getLogger(__name__)
 
 CLIP_SUFFIXES = (
     *(".mp4", ".mov", ".mkv", ".webm", ".avi", ".m4v", ".ts", ".mts", ".m2ts", ".mpg", ".mpeg"),
@@ -70,6 +74,29 @@ def targets(clips: Sequence[Path], folder: Path) -> list[Path]:
             "two clips have the same name", hint="Draw them into folders of their own."
         )
     return [folder / name for name in named]
+
+
+def failure_of(error: Exception) -> ToonifyError:
+    """What one clip among others is said to have failed of, whatever it was: they go on."""
+    if isinstance(error, ToonifyError):
+        return error
+    failure: ToonifyError
+    if is_shortage(error):
+        failure = InputError(
+            "out of memory while drawing it",
+            hint="Close other programs, draw it smaller (`max_size`), or take another `device`.",
+        )
+    elif isinstance(error, OSError) and error.errno is not None:
+        where = "" if error.filename is None else f"{error.filename}: "
+        failure = InputError(f"{where}{error.strerror or error}")
+    else:
+        log.debug("a clip failed", exc_info=error)
+        failure = ToonifyError(
+            f"{type(error).__name__}: {error}",
+            hint="This is a bug in toonify; `debug` shows where.",
+        )
+    failure.__cause__ = error
+    return failure
 
 
 class Ledger:

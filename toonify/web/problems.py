@@ -7,6 +7,7 @@ from http import HTTPStatus
 from typing import Any
 
 from toonify.errors import InputError, ModelError, ToonifyError, UsageError
+from toonify.utils.memory import is_shortage
 
 MEDIA_TYPE = "application/problem+json"
 
@@ -53,16 +54,16 @@ def problem_of(error: BaseException) -> Problem:
     """The answer to a failure of the library. What nobody expects says nothing of its inside."""
     if isinstance(error, Problem):
         return error
+    if is_shortage(error) and not isinstance(error, UsageError | InputError | ModelError):
+        return Problem(
+            HTTPStatus.SERVICE_UNAVAILABLE, "not enough memory for this. Try a smaller picture."
+        )
     if isinstance(error, UsageError | InputError):
         return Problem(HTTPStatus.UNPROCESSABLE_ENTITY, str(error))
     if isinstance(error, ModelError):
         return Problem(HTTPStatus.SERVICE_UNAVAILABLE, str(error))
     if isinstance(error, ToonifyError):
         return Problem(HTTPStatus.UNPROCESSABLE_ENTITY, str(error))
-    if isinstance(error, MemoryError):
-        return Problem(
-            HTTPStatus.SERVICE_UNAVAILABLE, "not enough memory for this. Try a smaller picture."
-        )
     return Problem(
         HTTPStatus.INTERNAL_SERVER_ERROR, "the drawing failed. The server's log says why."
     )
