@@ -50,7 +50,9 @@ def test_a_manifest_says_the_defaults(tmp_path: Path) -> None:
         path.write_text(json.dumps({**about, "defaults": defaults}), encoding="utf-8")
         return bundle_defaults(folder)
 
-    assert said({"level": 4, "trgb": False, "color": 0.5}) == Defaults(None, None, 4, False, 0.5)
+    mixing = {"level": 4, "trgb": False, "color": 0.5}
+    assert said(mixing) == Defaults(level=4, trgb=False, color=0.5)
+    assert said({"clips": "unet"}).clips == "unet"
     assert said({}) == said(3) == Defaults()
     for wrong in ({"level": "six"}, {"level": True}, {"trgb": 1}, {"engine": 3}):
         with pytest.raises(ModelError, match="the manifest of"):

@@ -128,7 +128,10 @@ def frames(tmp_path):
 
 
 def test_clips_are_drawn_in_a_style_by_default(run, frames, tmp_path):
-    result = run("video", frames, "-o", tmp_path / "out", "--json")
+    result = run("video", frames, "-o", tmp_path / "drawn", "--json")
+    assert result.status == 0 and result.records[0]["frames"] == 3, "by the bundle's network"
+    program = ("--engine", "portrait", "--json")
+    result = run("video", frames, "-o", tmp_path / "out", *program)
     assert result.status == 0 and result.records[0]["frames"] == 3
     assert all(abs(shade(path) - 51) < 30 for path in (tmp_path / "out").iterdir())
     result = run("video", frames, "-o", tmp_path / "out2", "--style", "wash", "--smooth", "0")

@@ -128,7 +128,7 @@ def test_bundles_offer_their_networks_styles(styled, network):
     with pytest.raises(UsageError, match="unet does not draw wash"):
         style_engine(["wash"], engine="unet")
     with pytest.raises(UsageError, match="no engine draws all"):
-        style_engine(["ink", str(network)])
+        style_engine(["wash", str(network)])
     engine = load_engine("unet", styled, detector=NoFaces())
     assert engine.characters == ("studio",)
     assert isinstance(clip_engine(styled, style="studio"), UNetEngine)
@@ -189,7 +189,7 @@ def test_the_command_line(run_cli, network, styled, tmp_path):
         (["--style", "comic", "--engine", "unet", "--bundle", styled], 2, "comic"),
         (["--style", network, "-o", tmp_path / "c.svg"], 2, "pixels"),
         (["--style", f"ink,{network}"], 3, "there is no file"),
-        (["--style", "ink", "--style", network], 2, "separate runs"),
+        (["--style", "wash", "--style", network], 2, "separate runs"),
     ):
         status, _, err = run_cli("stylize", photo, "-o", tmp_path / "c.png", *more)
         assert status == code and said in err and err.count("\n") == 1, err

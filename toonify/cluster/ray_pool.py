@@ -210,13 +210,13 @@ def _reach(address: str) -> None:
     except subprocess.TimeoutExpired as error:
         raise InputError(
             f"what listens at {address} doesn't answer as a Ray cluster within {JOIN_SECONDS:g} s",
-            hint="Give the port of the head node's `ray start --head`, which is 6379 as a rule.",
+            hint="Give the port of Ray's head node, which is 6379 as a rule.",
         ) from error
     if joined.returncode:
         said = joined.stdout.strip() or "its check ended without a word"
         raise InputError(
             f"can't join the cluster at {address}: {said}",
-            hint="Is it the port of `ray start --head`, and of the same Ray and Python?",
+            hint="Is it the port of Ray's head node, and of the same Ray and Python?",
         )
 
 

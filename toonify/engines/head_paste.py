@@ -146,7 +146,7 @@ class _Window:
 
     def _edges(self, shape: tuple[int, ...]) -> Field:
         """1, fading to 0 at those sides of the window that are not the photograph's."""
-        x0, y0, x1, y1 = self.box
+        x0, _, x1, y1 = self.box
         reach = max(40 * self.unit, 2.0)
         x, y = (np.arange(length, dtype=np.float32) for length in self.size)
         across, down = np.ones_like(x), np.ones_like(y)
@@ -188,7 +188,7 @@ class _Window:
             return
         filled = cv2.inpaint(np.asarray(picture, np.uint8), hole, 5, cv2.INPAINT_TELEA)
         filled = cv2.GaussianBlur(filled, (0, 0), 1.0)
-        layer = cv2.resize(filled, self.size, interpolation=cv2.INTER_CUBIC)
+        layer = np.asarray(cv2.resize(filled, self.size, interpolation=cv2.INTER_CUBIC), np.uint8)
         layer = _textured(layer, area, cv2.resize(f32(hole), self.size) > 0.25, 6 * self.unit)
         share = blur(grown, 2.5 * self.unit)
         share = f32(np.clip(share * 1.6, 0, 1))

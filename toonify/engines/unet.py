@@ -15,7 +15,7 @@ from toonify.bundle import bundle_folder, check_part, part_path, read_manifest
 from toonify.checkpoints.translators import load_unet
 from toonify.device import pick_device
 from toonify.engines.base import Drawing, Engine, Placed
-from toonify.errors import InputError, ModelError, UsageError
+from toonify.errors import ModelError, UsageError
 from toonify.faces import Alignment, Face, FaceDetector, get_detector
 from toonify.faces.person import PersonMatte
 from toonify.faces.types import RGB, Points, f32
@@ -28,7 +28,6 @@ from toonify.utils.hashing import file_sha256
 from toonify.utils.tensors import to_float, to_rgb
 
 WORK = 640  # px, longest side that the network sees: faces there are as large as in training
-SMALLEST = 17  # px
 MARGIN = 16  # px that a picture is continued by
 CROP_INPUT, CROP_SIDE = 512, 512  # px of a portrait, before and after
 # levels of 255 by which a pixel may differ from the frame before as noise does, and as motion does
@@ -209,10 +208,7 @@ class UNetEngine(Engine):
 
         Raises:
             UsageError: an unknown style.
-            InputError: a picture of less than 17 px.
         """
-        if min(photo.shape[:2]) < SMALLEST:
-            raise InputError(f"a picture of {photo.shape[1]}x{photo.shape[0]} px is too small")
         network = self._network(style)
         # what convolutions see beyond a picture's edge would show along it
         edges = (MARGIN, MARGIN)
