@@ -27,8 +27,9 @@ from toonify.bundle import (
 )
 from toonify.bundle import write_bundle as write
 from toonify.checkpoints import file_sha256, save_encoder, save_generator
-from toonify.checkpoints.hfgi import load_compact_hfgi, save_compact_hfgi
-from toonify.checkpoints.stylemap import load_stylemap, save_stylemap
+from toonify.checkpoints.hfgi import load_compact_hfgi
+from toonify.checkpoints.loading import save_network
+from toonify.checkpoints.stylemap import load_stylemap
 from toonify.editing.local_edits import find_stylemap
 from toonify.errors import InputError, ModelError
 from toonify.models.generators.stylemap import StyleMapGAN
@@ -54,10 +55,10 @@ def test_what_keeps_details_goes_with_its_generator(source: Path, tmp_path: Path
     made = {part: tmp_path / f"{part}.safetensors" for part in (*INVERSION, HFGI)}
     save_generator(tiny_hybrid(), made[INVERSION[0]])
     save_encoder(tiny_encoder(num_ws=14, w_dim=W_DIM), made[INVERSION[1]])
-    save_compact_hfgi(tiny_hfgi().networks, made[HFGI])
+    save_network(tiny_hfgi().networks, made[HFGI])
     write(tmp_path / "mine", **parts | {"extras": made})
     assert load_compact_hfgi(tmp_path / "mine" / "hfgi.safetensors").channels == {64: 8, 128: 8}
-    save_compact_hfgi(tiny_hfgi(128).networks, made[HFGI])
+    save_network(tiny_hfgi(128).networks, made[HFGI])
     with pytest.raises(ModelError, match="another generator"):
         write(tmp_path / "wrong", **parts | {"extras": made})
     assert not (tmp_path / "wrong").exists()
@@ -66,7 +67,7 @@ def test_what_keeps_details_goes_with_its_generator(source: Path, tmp_path: Path
 def test_what_mixes_faces_is_stored_in_eight_bits(source: Path, tmp_path: Path) -> None:
     made = tmp_path / "stylemap.safetensors"
     network = StyleMapGAN(size=64, map_size=32, widths={32: 24, 64: 16}, mapping=False)
-    save_stylemap(network, made)
+    save_network(network, made)
     write(tmp_path / "mine", **parts_of(source) | {"extras": {STYLEMAP: made}})
     stored = tmp_path / "mine" / "stylemap.safetensors"
     assert stored.stat().st_size < 0.5 * made.stat().st_size

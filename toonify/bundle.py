@@ -371,9 +371,10 @@ def write_bundle(
         save_encoder,
         save_generator,
     )
-    from toonify.checkpoints.hfgi import load_compact_hfgi, save_compact_hfgi
-    from toonify.checkpoints.stylemap import load_stylemap, save_stylemap
-    from toonify.checkpoints.translators import load_unet, save_unet
+    from toonify.checkpoints.hfgi import load_compact_hfgi
+    from toonify.checkpoints.loading import save_network
+    from toonify.checkpoints.stylemap import load_stylemap
+    from toonify.checkpoints.translators import load_unet
     from toonify.lut import CharacterTable
 
     extras = extras or {}
@@ -398,11 +399,11 @@ def write_bundle(
                 if part == HFGI:
                     networks = load_compact_hfgi(path)
                     networks.check(load_generator(extras[INVERSION[0]]))
-                    save_compact_hfgi(networks, target, dtype=torch.float16)
+                    save_network(networks, target, dtype=torch.float16)
                 elif part.startswith(UNET):
-                    save_unet(load_unet(path), target, dtype=torch.int8)
+                    save_network(load_unet(path), target, dtype=torch.int8)
                 elif part == STYLEMAP:
-                    save_stylemap(load_stylemap(path), target, dtype=torch.int8)
+                    save_network(load_stylemap(path), target, dtype=torch.int8)
                 elif part.endswith("generator"):
                     save_generator(load_generator(path), target, dtype=torch.float16)
                 else:

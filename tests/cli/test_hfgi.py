@@ -9,7 +9,8 @@ from PIL import Image
 from tests.cli.test_training import PlainLoss
 from tests.tiny_hfgi import tiny_encoder, tiny_hfgi, tiny_hybrid
 from toonify.checkpoints import save_encoder, save_generator
-from toonify.checkpoints.hfgi import load_compact_hfgi, save_compact_hfgi
+from toonify.checkpoints.hfgi import load_compact_hfgi
+from toonify.checkpoints.loading import save_network
 from toonify.inversion.latents import Latents
 
 ASTRONAUT = Path(__file__).parents[2] / "examples" / "astronaut.png"
@@ -25,7 +26,7 @@ def networks(tmp_path):
 
 @pytest.fixture
 def trained(tmp_path):
-    save_compact_hfgi(tiny_hfgi().networks, tmp_path / "h.safetensors")
+    save_network(tiny_hfgi().networks, tmp_path / "h.safetensors")
     return tmp_path / "h.safetensors"
 
 

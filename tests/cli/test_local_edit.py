@@ -10,7 +10,8 @@ from PIL import Image
 from tests.cli.test_training import PlainLoss
 from tests.tiny_bundle import tiny_generator
 from toonify.checkpoints import save_generator
-from toonify.checkpoints.stylemap import load_stylemap, save_stylemap
+from toonify.checkpoints.loading import save_network
+from toonify.checkpoints.stylemap import load_stylemap
 from toonify.models.generators.stylemap import StyleMapGAN
 
 ASTRONAUT = Path(__file__).parents[2] / "examples" / "astronaut.png"
@@ -21,7 +22,7 @@ def network(tmp_path):
     torch.manual_seed(0)
     path = tmp_path / "s.safetensors"
     made = StyleMapGAN(size=64, map_size=16, widths={16: 8, 32: 8, 64: 4}, mapping=False)
-    save_stylemap(made, path)
+    save_network(made, path)
     return path
 
 

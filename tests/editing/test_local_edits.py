@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from toonify.checkpoints.stylemap import save_stylemap
+from toonify.checkpoints.loading import save_network
 from toonify.editing.face_parts import PARTS, SIDE, part_mask, widened
 from toonify.editing.local_edits import LocalEditor, edit_part, in_tone, turning
 from toonify.errors import InputError, ModelError, UsageError
@@ -24,7 +24,7 @@ ASTRONAUT = Path(__file__).parents[2] / "examples" / "astronaut.png"
 def network(tmp_path_factory):
     torch.manual_seed(0)
     path = tmp_path_factory.mktemp("stylemap") / "s.safetensors"
-    save_stylemap(
+    save_network(
         StyleMapGAN(size=64, map_size=16, widths={16: 8, 32: 8, 64: 4}, mapping=False), path
     )
     return path

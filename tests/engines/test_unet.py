@@ -13,7 +13,7 @@ from tests.models.test_unet import tiny
 from tests.tiny_bundle import write_bundle
 from toonify import Toonifier, load_engine
 from toonify.bundle import write_bundle as put_together
-from toonify.checkpoints.translators import save_unet
+from toonify.checkpoints.loading import save_network
 from toonify.engines.registry import style_engine
 from toonify.engines.unet import UNetEngine
 from toonify.errors import ModelError, UsageError
@@ -26,7 +26,7 @@ from toonify.video.clips import clip_engine
 def network(tmp_path_factory):
     path = tmp_path_factory.mktemp("runs") / "studio" / "style.safetensors"
     path.parent.mkdir()
-    save_unet(tiny(), path)
+    save_network(tiny(), path)
     return path
 
 

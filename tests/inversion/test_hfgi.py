@@ -8,7 +8,7 @@ import torch
 
 from tests.tiny_hfgi import tiny_hfgi
 from toonify.checkpoints import save_encoder
-from toonify.checkpoints.hfgi import save_compact_hfgi
+from toonify.checkpoints.loading import save_network
 from toonify.errors import ModelError
 from toonify.inversion.hfgi import DetailedFace, load_details
 from toonify.inversion.model import FaceModel
@@ -26,7 +26,7 @@ def test_a_bundle_s_networks_are_taken_and_checked(tiny, tmp_path):
     model, networks = tiny
     folder = tmp_path / "mine"
     folder.mkdir()
-    save_compact_hfgi(networks, folder / "hfgi.safetensors")
+    save_network(networks, folder / "hfgi.safetensors")
     digest = file_sha256(folder / "hfgi.safetensors")
 
     def manifest(files):

@@ -6,7 +6,8 @@ import torch.nn.functional as F
 
 from tests.tiny_hfgi import W_DIM, tiny_encoder, tiny_hfgi, tiny_hybrid
 from toonify.checkpoints import save_encoder
-from toonify.checkpoints.hfgi import load_compact_hfgi, save_compact_hfgi
+from toonify.checkpoints.hfgi import load_compact_hfgi
+from toonify.checkpoints.loading import save_network
 from toonify.errors import ModelError
 from toonify.models.encoders.hfgi_compact import CompactInversion, warped
 from toonify.models.generators.mobile import MobileGenerator
@@ -66,7 +67,7 @@ def test_a_flow_fetches_from_where_it_points():
 def test_a_file_gives_back_what_was_saved(tmp_path):
     model = tiny_hfgi()
     path = tmp_path / "hfgi.safetensors"
-    save_compact_hfgi(model.networks, path)
+    save_network(model.networks, path)
     read = load_compact_hfgi(path)
     assert read.channels == {64: 8, 128: 8}
     for name, value in model.networks.state_dict().items():

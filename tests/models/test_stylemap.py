@@ -10,7 +10,8 @@ from seeded_more import seeded_image
 from tests.models.test_style_transfer import assert_answers, seeded
 from tests.tiny_bundle import tiny_generator
 from toonify.checkpoints import save_generator
-from toonify.checkpoints.stylemap import load_stylemap, save_stylemap
+from toonify.checkpoints.loading import save_network
+from toonify.checkpoints.stylemap import load_stylemap
 from toonify.editing.stylemap import (
     local_edit,
     mixed_by_mask,
@@ -133,7 +134,7 @@ def test_ours_is_kept_whole(tmp_path, mapping):
         size=32, map_size=16, widths={16: 6, 32: 4, 64: 2}, mapping=mapping
     ).eval()
     path = tmp_path / "stylemap.safetensors"
-    save_stylemap(network, path)
+    save_network(network, path)
     loaded = load_stylemap(path)
     assert loaded.config() == network.config()
     assert loaded.config()["widths"] == {"16": 6, "32": 4}, "those in use"

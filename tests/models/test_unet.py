@@ -3,7 +3,8 @@
 import pytest
 import torch
 
-from toonify.checkpoints.translators import load_unet, save_unet
+from toonify.checkpoints.loading import save_network
+from toonify.checkpoints.translators import load_unet
 from toonify.errors import ModelError
 from toonify.models.unet import UNet
 
@@ -35,7 +36,7 @@ def test_what_is_far_away_changes_nothing_at_first():
 )
 def test_files(tmp_path, dtype, error):
     network, path = tiny(), tmp_path / "style.safetensors"
-    save_unet(network, path, dtype=dtype)
+    save_network(network, path, dtype=dtype)
     again = load_unet(path)
     photo = torch.rand(1, 3, 24, 24) * 2 - 1
     with torch.no_grad():

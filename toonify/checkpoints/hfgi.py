@@ -6,15 +6,13 @@ The published `ckpt.pt` is encoder, generator, consultation and alignment; a fil
 
 from __future__ import annotations
 
-import os
-from collections.abc import Mapping
 from pathlib import Path
 
 import torch
 from torch import Tensor, nn
 
 from toonify.checkpoints import formats
-from toonify.checkpoints.safetensors_io import write_safetensors
+from toonify.checkpoints.loading import load_network
 from toonify.errors import ModelError
 from toonify.models.base import Encoder
 from toonify.models.encoders.hfgi import HFGI, AlignmentNetwork, ConsultationEncoder
@@ -51,22 +49,8 @@ def load_compact_hfgi(path: Path, *, device: str | torch.device = "cpu") -> Comp
     Raises:
         ModelError: missing, damaged, or of another kind.
     """
-    with formats.naming(path):
-        network = formats.build("hfgi", formats.read_checkpoint(path), CompactHFGI)
-    return network.requires_grad_(False).to(device).to(memory_format=torch.channels_last)
-
-
-def save_compact_hfgi(
-    networks: CompactHFGI,
-    path: str | os.PathLike[str],
-    *,
-    metadata: Mapping[str, str] | None = None,
-    dtype: torch.dtype | None = None,
-) -> None:
-    """Write them, whole or not at all; InputError where the file can't be written."""
-    write_safetensors(
-        networks.state_dict(), path, config=networks.config(), metadata=metadata, dtype=dtype
-    )
+    network = load_network("hfgi", path, CompactHFGI, device=device)
+    return network.requires_grad_(False).to(memory_format=torch.channels_last)
 
 
 def _fill(network: nn.Module, state: object, prefix: str) -> None:

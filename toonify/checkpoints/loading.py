@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, TypeVar, overload
+from typing import Any, Protocol, TypeVar, overload
 
 import torch
 from torch import nn
@@ -21,6 +21,18 @@ G = TypeVar("G", bound=Generator)
 E = TypeVar("E", bound=Encoder)
 M = TypeVar("M", bound=nn.Module)
 PathOrName = str | os.PathLike[str]
+
+
+class Configured(Protocol):
+    """A network that knows its constructor's arguments."""
+
+    def config(self) -> dict[str, Any]:
+        """Them, JSON-able, with an "architecture" key of the registry."""
+        ...
+
+    def state_dict(self) -> dict[str, Any]:
+        """Its tensors by name."""
+        ...
 
 
 @overload
@@ -49,7 +61,7 @@ def load_generator(
     if folder.is_dir():
         with formats.naming(folder):
             return formats.of_kind(load_mobile(folder), kind or Generator).to(device)
-    return _load("generator", path, kind or Generator, device)
+    return load_network("generator", path, kind or Generator, device=device)
 
 
 @overload
@@ -65,7 +77,7 @@ def load_encoder(
         >>> encoder = load_encoder("psp_ffhq_encode.pt")
         >>> w_plus = encoder.encode(faces)  # (B, 3, 256, 256) in [-1, 1] → (B, 18, 512)
     """
-    return _load("encoder", path, kind or Encoder, device)
+    return load_network("encoder", path, kind or Encoder, device=device)
 
 
 def load_networks(
@@ -90,7 +102,7 @@ def load_discriminator(
     path: PathOrName, *, device: str | torch.device = "cpu"
 ) -> StyleGAN2Discriminator:
     """StyleGAN2 discriminator; as `load_generator`."""
-    return _load("discriminator", path, StyleGAN2Discriminator, device)
+    return load_network("discriminator", path, StyleGAN2Discriminator, device=device)
 
 
 def save_generator(
@@ -109,7 +121,7 @@ def save_generator(
     Raises:
         InputError: the file can't be written.
     """
-    _save(generator, path, metadata, dtype)
+    save_network(generator, path, metadata=metadata, dtype=dtype)
 
 
 def save_encoder(
@@ -120,7 +132,7 @@ def save_encoder(
     dtype: torch.dtype | None = None,
 ) -> None:
     """Write an encoder; as `save_generator`."""
-    _save(encoder, path, metadata, dtype)
+    save_network(encoder, path, metadata=metadata, dtype=dtype)
 
 
 def save_discriminator(
@@ -131,21 +143,40 @@ def save_discriminator(
     dtype: torch.dtype | None = None,
 ) -> None:
     """Write a discriminator; as `save_generator`."""
-    _save(discriminator, path, metadata, dtype)
+    save_network(discriminator, path, metadata=metadata, dtype=dtype)
 
 
-def _save(
-    network: Any,
+def save_network(
+    network: Configured,
     path: str | os.PathLike[str],
-    metadata: Mapping[str, str] | None,
-    dtype: torch.dtype | None,
+    *,
+    metadata: Mapping[str, str] | None = None,
+    dtype: torch.dtype | None = None,
 ) -> None:
+    """Write a network of any role as safetensors, whole or not at all; as `save_generator`.
+
+    Example:
+        >>> save_network(UNet(), "ink.safetensors", dtype=torch.int8)
+    """
     write_safetensors(
         network.state_dict(), path, config=network.config(), metadata=metadata, dtype=dtype
     )
 
 
-def _load(role: Role, path: PathOrName, kind: type[M], device: str | torch.device) -> M:
+def load_network(
+    role: Role, path: PathOrName, kind: type[M], *, device: str | torch.device = "cpu"
+) -> M:
+    """The network of a role and class from a checkpoint, float32, in evaluation mode.
+
+    Args:
+        path: a file of any format that the package reads, or a name from the registry.
+
+    Raises:
+        ModelError: as `load_generator`'s.
+
+    Example:
+        >>> network = load_network("translator", "ink.safetensors", UNet)
+    """
     file = _locate(path)
     with formats.naming(file):
         return formats.build(role, formats.read_checkpoint(file), kind).to(device)

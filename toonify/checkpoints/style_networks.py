@@ -10,9 +10,8 @@ from typing import cast
 import torch
 from torch import Tensor, nn
 
-from toonify.checkpoints.safetensors_io import read_safetensors
-from toonify.errors import ModelError, ToonifyError
-from toonify.models import registry
+from toonify.checkpoints import formats
+from toonify.errors import ModelError
 from toonify.models.style_transfer.adain import AdaINNetwork
 from toonify.models.style_transfer.cascade import CascadeStyleNetwork
 from toonify.models.style_transfer.wct2 import WCT2
@@ -39,16 +38,11 @@ def load_style_network(path: Path) -> StyleNetwork:
     if path.is_dir():
         network = _published(path)
     else:
-        tensors, config, _ = read_safetensors(path)
-        if registry.role_of(config) != "style":
-            raise ModelError(f"{path} holds no network of style transfer", hint=_HINT)
-        try:
-            network = cast(StyleNetwork, registry.build(config, "style"))
-        except ToonifyError:
-            raise
-        except (TypeError, ValueError, IndexError, KeyError, RuntimeError) as error:
-            raise ModelError(f"{path} can't be built ({error})", hint=_HINT) from error
-        _fill(network, tensors, path)
+        with formats.naming(path):
+            checkpoint = formats.read_checkpoint(path)
+            if "style" not in checkpoint.roles:
+                raise ModelError("it holds no network of style transfer", hint=_HINT)
+            network = cast(StyleNetwork, formats.build("style", checkpoint))
     return network.eval().requires_grad_(False)
 
 

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Mapping
 from pathlib import Path
 
 import torch
 from torch import Tensor
 
 from toonify.checkpoints import formats
-from toonify.checkpoints.safetensors_io import write_safetensors
+from toonify.checkpoints.loading import load_network
 from toonify.errors import ModelError, ToonifyError
 from toonify.models.generators.stylemap import STYLE_CHANNELS, StyleMapGAN
 
@@ -30,23 +28,10 @@ def load_stylemap(path: Path, *, device: str | torch.device = "cpu") -> StyleMap
         if not path.is_file():
             raise ModelError("there is no such file", hint="Check the name.")
         if path.suffix == ".safetensors":
-            network = formats.build("stylemap", formats.read_checkpoint(path), StyleMapGAN)
+            network = load_network("stylemap", path, StyleMapGAN)
         else:
             network = _published(path)
     return network.eval().requires_grad_(False).to(device)
-
-
-def save_stylemap(
-    network: StyleMapGAN,
-    path: str | os.PathLike[str],
-    *,
-    metadata: Mapping[str, str] | None = None,
-    dtype: torch.dtype | None = None,
-) -> None:
-    """Write both, whole or not at all; InputError where the file can't be written."""
-    write_safetensors(
-        network.state_dict(), path, config=network.config(), metadata=metadata, dtype=dtype
-    )
 
 
 def _published(path: Path) -> StyleMapGAN:

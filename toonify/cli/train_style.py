@@ -46,7 +46,7 @@ def train_style(
 
     style.safetensors in the run's folder is written at every snapshot, for --style-network.
     """
-    from toonify.checkpoints.safetensors_io import write_safetensors
+    from toonify.checkpoints.loading import save_network
     from toonify.device import pick_device
     from toonify.training.core.loop import run_trainer
     from toonify.training.core.runs import RunFolder
@@ -77,7 +77,7 @@ def train_style(
     made = output / "style.safetensors"
 
     def keep() -> None:
-        write_safetensors(network.state_dict(), made, config=network.config())
+        save_network(network, made)
 
     with settings.progress("steps") as bar:
         run_trainer(

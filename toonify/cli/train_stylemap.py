@@ -122,7 +122,7 @@ def train_stylemap(
     """
     import torch
 
-    from toonify.checkpoints.stylemap import save_stylemap
+    from toonify.checkpoints.loading import save_network
     from toonify.device import pick_device, pick_dtype
     from toonify.metrics.lpips import PerceptualLoss
     from toonify.training.core.loop import run_trainer
@@ -177,7 +177,7 @@ def train_stylemap(
     made = output / MADE
 
     def write(path: Path) -> None:
-        save_stylemap(trainer.average, path, metadata={"kimg": f"{trainer.kimg:g}"})
+        save_network(trainer.average, path, metadata={"kimg": f"{trainer.kimg:g}"})
 
     facts = {"network": network.config(), "faces": len(faces), "device": device}
     title = f"train-stylemap: {real_path(output).name}"

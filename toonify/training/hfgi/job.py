@@ -11,7 +11,8 @@ import torch
 
 from toonify.bundle import locate, model_files
 from toonify.checkpoints import load_encoder, load_generator
-from toonify.checkpoints.hfgi import load_compact_hfgi, save_compact_hfgi
+from toonify.checkpoints.hfgi import load_compact_hfgi
+from toonify.checkpoints.loading import save_network
 from toonify.device import pick_device, pick_dtype
 from toonify.editing.named import shipped_directions
 from toonify.errors import UsageError
@@ -139,7 +140,7 @@ def train_hfgi(
     trainer = HFGITrainer(model, data, config, perceptual=perceptual, identity=identity)
 
     def write(path: Path) -> None:
-        save_compact_hfgi(trainer.average, path, metadata={"kimg": f"{trainer.kimg:g}"})
+        save_network(trainer.average, path, metadata={"kimg": f"{trainer.kimg:g}"})
 
     listed = {k: v for k, v in vars(options).items() if k != "weights"} | asdict(config)
     facts = {"networks": trainer.average.config(), "device": place}

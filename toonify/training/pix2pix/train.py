@@ -10,7 +10,8 @@ from pathlib import Path
 
 import torch
 
-from toonify.checkpoints.translators import load_unet, save_unet
+from toonify.checkpoints.loading import save_network
+from toonify.checkpoints.translators import load_unet
 from toonify.device import pick_device
 from toonify.engines.unet import bundled_networks
 from toonify.models.unet import UNet
@@ -86,7 +87,7 @@ def train_pix2pix(
             snapshot=config.snapshot,
             resume=resume,
             progress=told,
-            kept=lambda: save_unet(trainer.average, made),
+            kept=lambda: save_network(trainer.average, made),
             keep=config.keep,
             model=STYLE,
         )
