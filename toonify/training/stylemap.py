@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any, Literal
 
 import torch
@@ -19,8 +19,9 @@ from toonify.models.generators.stylemap import (
     StyleMapGAN,
     stylemap_widths,
 )
-from toonify.training.core.loop import require_positive, same_batches
+from toonify.training.core.loop import require_positive
 from toonify.training.core.losses import generator_logistic, r1_penalty
+from toonify.training.core.resumption import Parts, ResumableTrainer
 from toonify.training.core.schedule import ema_decay, set_rate, update_ema, warmup_cosine
 from toonify.training.data.photo_augment import other_camera
 from toonify.training.data.photos import PhotoSet
@@ -82,7 +83,7 @@ class StyleMapConfig:
         require_positive(self, "steps", "batch_size", "lr", "discriminator_lr", "r1_interval")
 
 
-class StyleMapTrainer:
+class StyleMapTrainer(ResumableTrainer[StyleMapConfig]):
     """The three networks in training; see `toonify.training.core.loop.Trainer`.
 
     One batch of reconstructions and one of sampled pictures serve all losses of a step. Sampled
@@ -131,12 +132,6 @@ class StyleMapTrainer:
         self._held_out, self._free = order[:kept], order[kept:]
         if not len(self._free):
             raise UsageError(f"{len(photos)} faces are too few", hint="Give more photographs.")
-        self.step_count = 0
-
-    @property
-    def kimg(self) -> float:
-        """Thousand faces learnt from."""
-        return self.step_count * self.config.batch_size / 1000
 
     def step(self) -> dict[str, Tensor]:
         """Learn from one batch; nothing changes when a loss is not finite."""
@@ -244,32 +239,18 @@ class StyleMapTrainer:
         shown = [real, self.average.generator(stylemap), self.average.generator(mixed)]
         return to_uint8(torch.cat(shown, dim=3))
 
-    def state_dict(self) -> dict[str, Any]:
+    def parts(self) -> Parts:
         return {
-            "network": self.network.state_dict(),
-            "average": self.average.state_dict(),
-            "discriminator": self.discriminator.state_dict(),
-            "optimizer": self.optimizer.state_dict(),
-            "d_optimizer": self.d_optimizer.state_dict(),
-            "random": self.random.get_state(),
-            "step": self.step_count,
-            "network_config": self.network.config(),
-            "config": asdict(self.config),
+            "network": self.network,
+            "average": self.average,
+            "discriminator": self.discriminator,
+            "optimizer": self.optimizer,
+            "d_optimizer": self.d_optimizer,
+            "random": self.random,
         }
 
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Raises KeyError, RuntimeError or ValueError when the state is of another run, and
-        UsageError when its batches are of another size."""
-        if state["network_config"] != self.network.config():
-            raise ValueError("the network is of another shape")
-        same_batches(state["config"], self.config.batch_size)
-        self.network.load_state_dict(state["network"])
-        self.average.load_state_dict(state["average"])
-        self.discriminator.load_state_dict(state["discriminator"])
-        self.optimizer.load_state_dict(state["optimizer"])
-        self.d_optimizer.load_state_dict(state["d_optimizer"])
-        self.random.set_state(state["random"])
-        self.step_count = state["step"]
+    def must_match(self) -> dict[str, Any]:
+        return {"network_config": self.network.config()}
 
 
 def new_stylemap(

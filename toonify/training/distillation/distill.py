@@ -9,9 +9,9 @@ last part crisp.
 from __future__ import annotations
 
 import copy
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, cast
+from typing import cast
 
 import torch
 import torch.nn.functional as F
@@ -23,8 +23,9 @@ from toonify.metrics.lpips import PerceptualLoss
 from toonify.models.base import Generator
 from toonify.models.generators.stylegan2 import StyleGAN2Generator, StyleGAN2Layers, channel_table
 from toonify.models.layers import EqualLinear
-from toonify.training.core.loop import Progress, require_positive, run_trainer, same_batches
+from toonify.training.core.loop import Progress, require_positive, run_trainer
 from toonify.training.core.patches import PatchDiscriminator, discriminator_loss, generator_losses
+from toonify.training.core.resumption import Parts, ResumableTrainer
 from toonify.training.core.runs import RunFolder
 from toonify.training.core.schedule import ema_decay, set_rate, update_ema, warmup_cosine
 from toonify.training.encoders.data import Pairs
@@ -149,7 +150,7 @@ def check_student(found: Generator, teacher: Generator) -> StyleGAN2Layers:
     return found
 
 
-class DistillTrainer:
+class DistillTrainer(ResumableTrainer[DistillConfig]):
     """The student, its running average, the patch discriminator, and their optimisers.
 
     Attributes:
@@ -172,7 +173,6 @@ class DistillTrainer:
         self.average = copy.deepcopy(student).eval().requires_grad_(False)
         self._averages = dict(self.average.named_parameters())
         self.random = torch.Generator().manual_seed(config.seed)
-        self.step_count = 0
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(config.seed)
             self.patches = PatchDiscriminator().to(self.device)
@@ -292,29 +292,15 @@ class DistillTrainer:
             targets = F.interpolate(targets, size=images.shape[-2:], mode="area")
         return to_uint8(torch.cat([targets, images], dim=3))
 
-    def state_dict(self) -> dict[str, Any]:
+    def parts(self) -> Parts:
         return {
-            "student": self.student.state_dict(),
-            "average": self.average.state_dict(),
-            "optimizer": self.optimizer.state_dict(),
-            "patches": self.patches.state_dict(),
-            "patch_optimizer": self.patch_optimizer.state_dict(),
-            "random": self.random.get_state(),
-            "step": self.step_count,
-            "config": asdict(self.config),
+            "student": self.student,
+            "average": self.average,
+            "optimizer": self.optimizer,
+            "patches": self.patches,
+            "patch_optimizer": self.patch_optimizer,
+            "random": self.random,
         }
-
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Raises KeyError, RuntimeError or ValueError when the state is of another run, and
-        UsageError when its batches are of another size."""
-        same_batches(state["config"], self.config.batch_size)
-        self.student.load_state_dict(state["student"])
-        self.average.load_state_dict(state["average"])
-        self.optimizer.load_state_dict(state["optimizer"])
-        self.patches.load_state_dict(state["patches"])
-        self.patch_optimizer.load_state_dict(state["patch_optimizer"])
-        self.random.set_state(state["random"])
-        self.step_count = state["step"]
 
 
 def partial_loss(images: list[Tensor], targets: Tensor) -> Tensor:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import copy
 import math
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -20,8 +20,9 @@ from toonify.models.base import Generator
 from toonify.models.generators.hybrid import JUNCTION, HybridGenerator
 from toonify.models.generators.mobile import MobileGenerator
 from toonify.models.layers import EqualConv2d
-from toonify.training.core.loop import Progress, require_positive, run_trainer, same_batches
+from toonify.training.core.loop import Progress, require_positive, run_trainer
 from toonify.training.core.optim import rms_scaled_adam
+from toonify.training.core.resumption import Parts, ResumableTrainer
 from toonify.training.core.runs import RunFolder
 from toonify.training.core.schedule import ema_decay, update_ema, warmup_cosine
 from toonify.training.data.latent_samples import draw_codes
@@ -142,7 +143,7 @@ def check_hybrid(found: Generator, teacher: Generator) -> HybridGenerator:
     return fresh
 
 
-class ShallowTrainer:
+class ShallowTrainer(ResumableTrainer[ShallowConfig]):
     """The student, its running average, and 1×1 convolutions that read the teacher's features.
 
     Attributes:
@@ -160,7 +161,6 @@ class ShallowTrainer:
             parameter.requires_grad_(learns and "to_rgb" not in name)
         self.student.to(memory_format=torch.channels_last)
         self.random = torch.Generator().manual_seed(config.seed)
-        self.step_count = 0
         self._measure()
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(config.seed)
@@ -302,27 +302,14 @@ class ShallowTrainer:
         x = self.average.features(self.average.styles(codes), resolution=COARSE)
         return self.teacher.from_features(self.readers[str(COARSE)](x), styles)
 
-    def state_dict(self) -> dict[str, Any]:
+    def parts(self) -> Parts:
         return {
-            "student": self.student.state_dict(),
-            "average": self.average.state_dict(),
-            "readers": self.readers.state_dict(),
-            "optimizer": self.optimizer.state_dict(),
-            "random": self.random.get_state(),
-            "step": self.step_count,
-            "config": asdict(self.config),
+            "student": self.student,
+            "average": self.average,
+            "readers": self.readers,
+            "optimizer": self.optimizer,
+            "random": self.random,
         }
-
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Raises KeyError, RuntimeError or ValueError when the state is of another run, and
-        UsageError when its batches are of another size."""
-        same_batches(state["config"], self.config.batch_size)
-        self.student.load_state_dict(state["student"])
-        self.average.load_state_dict(state["average"])
-        self.readers.load_state_dict(state["readers"])
-        self.optimizer.load_state_dict(state["optimizer"])
-        self.random.set_state(state["random"])
-        self.step_count = state["step"]
 
 
 def _after(resolution: int) -> int:

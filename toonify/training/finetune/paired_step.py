@@ -17,6 +17,7 @@ from toonify.models.layer_swap import tensor_resolutions
 from toonify.training.core.loop import require_positive
 from toonify.training.core.optim import rms_scaled_adam
 from toonify.training.core.patches import PatchDiscriminator, discriminator_loss, generator_losses
+from toonify.training.core.resumption import Parts, restore, states_of
 from toonify.training.core.schedule import ema_decay, update_ema, warmup_cosine
 from toonify.utils.arguments import check_range
 from toonify.utils.tensors import to_uint8
@@ -232,32 +233,30 @@ class PairedTrainer(Generic[G]):
             drawn = self.average.synthesize(self.average.styles(w_plus))
         return to_uint8(torch.cat([targets, drawn.float()], dim=3))
 
+    def _parts(self) -> Parts:
+        own: Parts = {
+            "generator": self.trained,
+            "average": self.average,
+            "optimizer": self.optimizer,
+            "random": self.random,
+        }
+        if self.patches is None:
+            return own
+        return {**own, "patches": self.patches, "patch_optimizer": self.patch_optimizer}
+
     def state_dict(self) -> dict[str, Any]:
-        state = {
-            "generator": self.trained.state_dict(),
-            "average": self.average.state_dict(),
-            "optimizer": self.optimizer.state_dict(),
-            "random": self.random.get_state(),
+        return {
+            **states_of(self._parts()),
             "deviation": self._deviation,
             "step": self.step_count,
             "config": asdict(self.config),
         }
-        if self.patches is not None:
-            state["patches"] = self.patches.state_dict()
-            state["patch_optimizer"] = self.patch_optimizer.state_dict()
-        return state
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Raises KeyError, RuntimeError or ValueError when the state is of another run."""
-        self.trained.load_state_dict(state["generator"])
-        self.average.load_state_dict(state["average"])
-        self.optimizer.load_state_dict(state["optimizer"])
-        self.random.set_state(state["random"])
+        restore(self._parts(), state)
         self._deviation = state["deviation"].to(self.device)
         self.step_count = state["step"]
-        if self.patches is not None:
-            self.patches.load_state_dict(state["patches"])
-            self.patch_optimizer.load_state_dict(state["patch_optimizer"])
 
 
 def detail_crop(

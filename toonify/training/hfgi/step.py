@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -13,7 +13,8 @@ from torch import Tensor, nn
 from toonify.metrics.lpips import PerceptualLoss
 from toonify.models.encoders.hfgi_compact import CompactInversion, moved_along
 from toonify.models.identity import Identity
-from toonify.training.core.loop import require_positive, same_batches
+from toonify.training.core.loop import require_positive
+from toonify.training.core.resumption import Parts, ResumableTrainer
 from toonify.training.core.schedule import ema_decay, set_rate, update_ema, warmup_cosine
 from toonify.training.hfgi.data import HFGIBatch, HFGIData, perspective
 from toonify.utils.tensors import to_uint8
@@ -62,7 +63,7 @@ class HFGIConfig:
         require_positive(self, "steps", "batch_size", "lr")
 
 
-class HFGITrainer:
+class HFGITrainer(ResumableTrainer[HFGIConfig]):
     """Alignment and consultation in training; see `toonify.training.core.loop.Trainer`.
 
     Attributes:
@@ -89,12 +90,6 @@ class HFGITrainer:
             self.networks.parameters(), lr=config.lr, betas=(0.9, 0.98), weight_decay=1e-3
         )
         self.random = torch.Generator().manual_seed(config.seed)
-        self.step_count = 0
-
-    @property
-    def kimg(self) -> float:
-        """Thousand faces learnt from."""
-        return self.step_count * self.config.batch_size / 1000
 
     def step(self) -> dict[str, Tensor]:
         """Learn from one batch; nothing changes when a loss is not finite."""
@@ -188,25 +183,13 @@ class HFGITrainer:
             rows.append(torch.cat([picture.float() for picture in shown], dim=3))
         return to_uint8(torch.cat(rows))
 
-    def state_dict(self) -> dict[str, Any]:
+    def parts(self) -> Parts:
         return {
-            "networks": self.networks.state_dict(),
-            "average": self.average.state_dict(),
-            "optimizer": self.optimizer.state_dict(),
-            "random": self.random.get_state(),
-            "step": self.step_count,
-            "networks_config": self.networks.config(),
-            "config": asdict(self.config),
+            "networks": self.networks,
+            "average": self.average,
+            "optimizer": self.optimizer,
+            "random": self.random,
         }
 
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Raises KeyError, RuntimeError or ValueError when the state is of another run, and
-        UsageError when its batches are of another size."""
-        if state["networks_config"] != self.networks.config():
-            raise ValueError("the networks are of another shape")
-        same_batches(state["config"], self.config.batch_size)
-        self.networks.load_state_dict(state["networks"])
-        self.average.load_state_dict(state["average"])
-        self.optimizer.load_state_dict(state["optimizer"])
-        self.random.set_state(state["random"])
-        self.step_count = state["step"]
+    def must_match(self) -> dict[str, Any]:
+        return {"networks_config": self.networks.config()}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -11,8 +11,9 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from toonify.models.unet import UNet
-from toonify.training.core.loop import require_positive, same_batches
+from toonify.training.core.loop import require_positive
 from toonify.training.core.patches import PatchDiscriminator, discriminator_loss, generator_losses
+from toonify.training.core.resumption import Parts, ResumableTrainer
 from toonify.training.core.schedule import ema_decay, set_rate, update_ema, warmup_cosine
 from toonify.training.pix2pix.pairs import PairFolder
 from toonify.utils.tensors import to_uint8
@@ -58,7 +59,7 @@ class Pix2PixConfig:
         require_positive(self, "steps", "batch_size", "crop", "lr", "snapshot")
 
 
-class Pix2PixTrainer:
+class Pix2PixTrainer(ResumableTrainer[Pix2PixConfig]):
     """A network in training and its running average; see `toonify.training.core.loop.Trainer`.
 
     Attributes:
@@ -73,7 +74,6 @@ class Pix2PixTrainer:
         self.average = copy.deepcopy(self.trained).eval().requires_grad_(False)
         self.device = next(self.trained.parameters()).device
         self.optimizer = torch.optim.Adam(self.trained.parameters(), lr=config.lr)
-        self.step_count = 0
         self.patches: PatchDiscriminator | None = None
         if config.sharpen > 0:
             with torch.random.fork_rng(devices=[]):
@@ -84,11 +84,6 @@ class Pix2PixTrainer:
             )
         shown = pairs.batch(min(_SHOWN, len(pairs)), seed=[config.seed, 0, 1])
         self._shown = [side.to(self.device) for side in shown]
-
-    @property
-    def kimg(self) -> float:
-        """Thousand crops learnt from."""
-        return self.step_count * self.config.batch_size / 1000
 
     def _autocast(self) -> torch.autocast:
         return torch.autocast(self.device.type, torch.bfloat16, enabled=self.config.bfloat16)
@@ -150,33 +145,14 @@ class Pix2PixTrainer:
             drawn = self.average(photos).float()
         return to_uint8(torch.cat([photos, targets, drawn], dim=3))
 
-    def state_dict(self) -> dict[str, Any]:
-        """Everything that an exact resumption needs."""
-        state = {
-            "network": self.trained.state_dict(),
-            "average": self.average.state_dict(),
-            "optimizer": self.optimizer.state_dict(),
-            "step": self.step_count,
-            "config": asdict(self.config),
-            "architecture": self.trained.config(),
-        }
-        if self.patches is not None:
-            state["patches"] = self.patches.state_dict()
-            state["patch_optimizer"] = self.patch_optimizer.state_dict()
-        return state
+    def parts(self) -> Parts:
+        own: Parts = {"network": self.trained, "average": self.average, "optimizer": self.optimizer}
+        if self.patches is None:
+            return own
+        return {**own, "patches": self.patches, "patch_optimizer": self.patch_optimizer}
 
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Raises KeyError, RuntimeError or ValueError when the state is of another run."""
-        same_batches(state["config"], self.config.batch_size)
-        if state["architecture"] != self.trained.config():
-            raise ValueError("another architecture")
-        self.trained.load_state_dict(state["network"])
-        self.average.load_state_dict(state["average"])
-        self.optimizer.load_state_dict(state["optimizer"])
-        self.step_count = state["step"]
-        if self.patches is not None:
-            self.patches.load_state_dict(state["patches"])
-            self.patch_optimizer.load_state_dict(state["patch_optimizer"])
+    def must_match(self) -> dict[str, Any]:
+        return {"architecture": self.trained.config()}
 
 
 def pixel_loss(drawn: Tensor, targets: Tensor) -> Tensor:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable
-from dataclasses import asdict, replace
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -20,8 +20,8 @@ from toonify.models.generators.styleganex import StyleGANEXGenerator
 from toonify.models.identity import Identity
 from toonify.models.latents import w_deviation
 from toonify.models.layer_swap import tensor_resolutions
-from toonify.training.core.loop import same_batches
 from toonify.training.core.patches import PatchDiscriminator, discriminator_loss, generator_losses
+from toonify.training.core.resumption import Parts, ResumableTrainer
 from toonify.training.core.schedule import ema_decay, update_ema, warmup_cosine
 from toonify.training.styleganex.batch import FrameBatch, FrameConfig, FrameSource, at_size
 from toonify.training.styleganex.crops import telling_crops
@@ -35,7 +35,7 @@ _RIM = 0.03  # of a frame's side, around what is to be drawn, where the drawing 
 _WARM_UP = 200  # steps in which the patch discriminator gains its say
 
 
-class FrameTrainer:
+class FrameTrainer(ResumableTrainer[FrameConfig]):
     """Encoder and generator, their running averages, and what judges them.
 
     Attributes:
@@ -92,7 +92,6 @@ class FrameTrainer:
             [group for group in groups if group["params"]], lr=config.lr, betas=(0.9, 0.99)
         )
         self.random = torch.Generator().manual_seed(config.seed)
-        self.step_count = 0
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(config.seed)
             self.patches = PatchDiscriminator().to(self.device)
@@ -107,11 +106,6 @@ class FrameTrainer:
             if perceptual is not None:
                 self.perceptual = copy.copy(perceptual)  # the caller's stays as it is
                 self.perceptual.features = torch.compile(perceptual.features)  # type: ignore[method-assign]
-
-    @property
-    def kimg(self) -> float:
-        """Thousand frames learnt from."""
-        return self.step_count * self.config.batch_size / 1000
 
     def _codes(self, batch: FrameBatch, encoder: StyleGANEXEncoder) -> Tensor:
         """w+ (B, num_ws, w_dim) that the batch is rendered with, before any editing."""
@@ -356,30 +350,17 @@ class FrameTrainer:
             rows.append(torch.cat(shown, dim=3))
         return to_uint8(torch.cat(rows))
 
-    def state_dict(self) -> dict[str, Any]:
+    def parts(self) -> Parts:
         return {
-            "encoder": self.encoder.state_dict(),
-            "average": self.average.state_dict(),
-            "base": self.base.state_dict(),
-            "base_average": self.base_average.state_dict(),
-            "optimizer": self.optimizer.state_dict(),
-            "patches": self.patches.state_dict(),
-            "patch_optimizer": self.patch_optimizer.state_dict(),
-            "random": self.random.get_state(),
-            "step": self.step_count,
-            "task": self.task.name,
-            "config": asdict(self.config),
+            "encoder": self.encoder,
+            "average": self.average,
+            "base": self.base,
+            "base_average": self.base_average,
+            "optimizer": self.optimizer,
+            "patches": self.patches,
+            "patch_optimizer": self.patch_optimizer,
+            "random": self.random,
         }
 
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Raises KeyError, RuntimeError or ValueError when the state is of another run, and
-        UsageError when its batches are of another size."""
-        if state["task"] != self.task.name:
-            raise ValueError(f"the run is of the task {state['task']}")
-        same_batches(state["config"], self.config.batch_size)
-        for name in ("encoder", "average", "base", "base_average", "patches"):
-            getattr(self, name).load_state_dict(state[name])
-        self.optimizer.load_state_dict(state["optimizer"])
-        self.patch_optimizer.load_state_dict(state["patch_optimizer"])
-        self.random.set_state(state["random"])
-        self.step_count = state["step"]
+    def must_match(self) -> dict[str, Any]:
+        return {"task": self.task.name}

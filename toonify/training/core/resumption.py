@@ -1,0 +1,106 @@
+"""What an exact resumption needs of a trainer, gathered and put back."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
+
+import torch
+
+from toonify.training.core.loop import same_batches
+
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
+
+    class TrainingConfig(DataclassInstance, Protocol):
+        """A trainer's options, a frozen dataclass."""
+
+        @property
+        def batch_size(self) -> int: ...
+
+
+Config = TypeVar("Config", bound="TrainingConfig")
+
+
+class Stateful(Protocol):
+    """A network or an optimizer."""
+
+    def state_dict(self) -> dict[str, Any]: ...
+
+    def load_state_dict(self, state_dict: dict[str, Any], /) -> Any: ...
+
+
+Parts = Mapping[str, Stateful | torch.Generator]
+
+
+def states_of(parts: Parts) -> dict[str, Any]:
+    """The state of each part, random generators' too, as a snapshot stores them."""
+    return {
+        name: part.get_state() if isinstance(part, torch.Generator) else part.state_dict()
+        for name, part in parts.items()
+    }
+
+
+def restore(parts: Parts, states: Mapping[str, Any]) -> None:
+    """Put back what `states_of` gathered.
+
+    Raises:
+        KeyError, RuntimeError, ValueError: a state is missing, or is of another part.
+    """
+    for name, part in parts.items():
+        if isinstance(part, torch.Generator):
+            part.set_state(states[name])
+        else:
+            part.load_state_dict(states[name])
+
+
+class ResumableTrainer(Generic[Config]):
+    """Base of trainers that take one batch of `config.batch_size` a step.
+
+    A subclass names its `parts`; `step`, `finite` and `preview` of
+    `toonify.training.core.loop.Trainer` remain to be written.
+
+    Attributes:
+        config: options.
+        step_count: steps done.
+    """
+
+    config: Config
+    step_count: int = 0
+
+    @property
+    def kimg(self) -> float:
+        """Thousand images learnt from."""
+        return self.step_count * self.config.batch_size / 1000
+
+    def parts(self) -> Parts:
+        """Networks, optimizers and random generators, by their names in the snapshot."""
+        raise NotImplementedError
+
+    def must_match(self) -> dict[str, Any]:
+        """What a run to resume must have in common with this one, besides its batches."""
+        return {}
+
+    def state_dict(self) -> dict[str, Any]:
+        """Everything that an exact resumption needs."""
+        return {
+            **states_of(self.parts()),
+            **self.must_match(),
+            "step": self.step_count,
+            "config": asdict(self.config),
+        }
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Go on from what `state_dict` gave.
+
+        Raises:
+            KeyError, RuntimeError, ValueError: the state is of another run.
+            UsageError: its batches are of another size.
+        """
+        for name, own in self.must_match().items():
+            if state[name] != own:
+                raise ValueError(f"the run to resume has another {name}")
+        same_batches(state["config"], self.config.batch_size)
+        restore(self.parts(), state)
+        self.step_count = state["step"]
