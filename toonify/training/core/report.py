@@ -11,7 +11,7 @@ import math
 import re
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from datetime import datetime
 from functools import lru_cache
 from pathlib import Path
@@ -21,11 +21,15 @@ from toonify.errors import ToonifyError, UsageError
 from toonify.reports.chart import curves
 from toonify.reports.page import Page, embedded
 from toonify.training.core.runs import METRICS, previews
+from toonify.utils.links import real_path
 
 REPORT = "report.html"
 _PREVIEWS = 12  # of a time line
 _LATEST, _EARLIER = 1400, 420  # pixels of a preview's width
 _EVERY = 60.0  # seconds between refreshments
+Metrics = dict[str, float]
+# opens a display of the training; what it gives is called with (row of metrics, steps in all)
+Display = Callable[[], AbstractContextManager[Callable[[Metrics, int], None]]]
 _AXES = ("kimg", "step")
 _TIMES = ("seconds", "seconds_left")
 _VALIDATION = re.compile("^(val|photo|pair)_")  # of a metric's name
@@ -112,6 +116,55 @@ def reporting(
                 write(status)
         raise
     write("finished")
+
+
+@contextmanager
+def no_display() -> Iterator[Callable[[Metrics, int], None]]:
+    """Nobody is told how the training goes."""
+    yield lambda row, steps: None
+
+
+def told(progress: Callable[[Metrics], None] | None) -> Display:
+    """A display that is a function of each step's row of metrics."""
+    if progress is None:
+        return no_display
+    return lambda: nullcontext(lambda row, steps: progress(row))
+
+
+@contextmanager
+def reported(
+    folder: Path,
+    *,
+    command: str,
+    steps: int,
+    config: Mapping[str, object],
+    facts: Mapping[str, object] | None = None,
+    display: Display = no_display,
+) -> Iterator[Callable[[Metrics], None]]:
+    """`reporting` and a display together, of a training of one stage.
+
+    Args:
+        command: what the report's title begins with, before the folder's name.
+        steps: planned, for the display.
+
+    Yields:
+        what `run_trainer` calls with each step's row of metrics.
+
+    Example:
+        >>> with reported(folder, command="distill", steps=1000, config={}) as report:
+        ...     run_trainer(trainer, RunFolder(folder), steps=1000, snapshot=250, progress=report)
+    """
+    title = f"{command}: {real_path(folder).name}"
+    with (
+        reporting(folder, title=title, config=config, facts=facts) as refresh,
+        display() as show,
+    ):
+
+        def report(row: Metrics) -> None:
+            show(row, steps)
+            refresh()
+
+        yield report
 
 
 def stages(folder: Path) -> list[Path]:

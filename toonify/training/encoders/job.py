@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import cast, get_args
@@ -17,25 +15,15 @@ from toonify.device import pick_device, pick_dtype
 from toonify.errors import UsageError
 from toonify.models.base import Generator
 from toonify.models.encoders.psp import SIZES
-from toonify.training.core.report import reporting
+from toonify.training.core.report import Display, no_display, reported
 from toonify.training.core.runs import RunFolder
 from toonify.training.encoders import train, variants
 from toonify.training.encoders.faces import check_faces, encoder_loss, face_data
 from toonify.training.encoders.losses import EncoderWeights
 from toonify.utils.arguments import check_choice, check_range
-from toonify.utils.links import real_path
 from toonify.utils.outputs import InputFiles, check_run_folder
 from toonify.utils.progress import Progress as Bars
 from toonify.utils.progress import no_progress
-
-# opens a display of the training; what it gives is called with (row of metrics, steps in all)
-Display = Callable[[], AbstractContextManager[Callable[[dict[str, float], int], None]]]
-
-
-@contextmanager
-def no_display() -> Iterator[Callable[[dict[str, float], int], None]]:
-    """Nobody is told how the training goes."""
-    yield lambda row, steps: None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -162,14 +150,14 @@ def train_encoder(
     given = {"generator": generator, "start": start, "photos": photos, "pairs": pairs}
     options = {**given, **asdict(config), "weights": asdict(loss.weights)}
     architecture = str(encoder.config()["architecture"])
-    title = f"train-encoder: {real_path(folder).name}"
-    facts = {"encoder": architecture, "device": place}
-    with reporting(folder, title=title, config=options, facts=facts) as refresh, display() as show:
-
-        def report(row: dict[str, float]) -> None:
-            show(row, config.steps)
-            refresh()
-
+    with reported(
+        folder,
+        command="train-encoder",
+        steps=config.steps,
+        config=options,
+        facts={"encoder": architecture, "device": place},
+        display=display,
+    ) as report:
         train.train_encoder(
             encoder, data, folder, config, loss=loss, resume=resume, progress=report
         )

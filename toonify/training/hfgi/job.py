@@ -20,16 +20,15 @@ from toonify.models.base import Generator
 from toonify.models.encoders.hfgi_compact import CompactHFGI, CompactInversion, fused_channels
 from toonify.models.generators.hybrid import HybridGenerator
 from toonify.training.core.loop import run_trainer
-from toonify.training.core.report import reporting
+from toonify.training.core.report import Display, no_display, reported
 from toonify.training.core.runs import RunFolder
 from toonify.training.core.weights import chosen_weights
 from toonify.training.data.photos import load_photos
 from toonify.training.encoders.faces import check_faces, load_judges
-from toonify.training.encoders.job import Display, EncoderResult, no_display
+from toonify.training.encoders.job import EncoderResult
 from toonify.training.hfgi.data import HFGIData
 from toonify.training.hfgi.pairs import EditPairs, known_directions, sample_edit_pairs
 from toonify.training.hfgi.step import HFGIConfig, HFGITrainer, HFGIWeights
-from toonify.utils.links import real_path
 from toonify.utils.outputs import InputFiles, check_run_folder
 from toonify.utils.progress import Progress, no_progress
 
@@ -143,17 +142,14 @@ def train_hfgi(
         save_network(trainer.average, path, metadata={"kimg": f"{trainer.kimg:g}"})
 
     listed = {k: v for k, v in vars(options).items() if k != "weights"} | asdict(config)
-    facts = {"networks": trainer.average.config(), "device": place}
-    title = f"train-encoder, hfgi: {real_path(options.output).name}"
-    with (
-        reporting(options.output, title=title, config=listed, facts=facts) as refresh,
-        display() as show,
-    ):
-
-        def report(row: dict[str, float]) -> None:
-            show(row, config.steps)
-            refresh()
-
+    with reported(
+        options.output,
+        command="train-encoder, hfgi",
+        steps=config.steps,
+        config=listed,
+        facts={"networks": trainer.average.config(), "device": place},
+        display=display,
+    ) as report:
         run_trainer(
             trainer,
             run,

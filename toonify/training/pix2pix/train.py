@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
-from contextlib import AbstractContextManager
 from dataclasses import asdict
 from pathlib import Path
 
@@ -17,11 +15,10 @@ from toonify.engines.unet import bundled_networks
 from toonify.models.unet import UNet
 from toonify.names import unknown_name
 from toonify.training.core.loop import Progress, run_trainer
-from toonify.training.core.report import reporting
+from toonify.training.core.report import reported, told
 from toonify.training.core.runs import RunFolder
 from toonify.training.pix2pix.pairs import PairFolder
 from toonify.training.pix2pix.step import Pix2PixConfig, Pix2PixTrainer
-from toonify.utils.links import real_path
 from toonify.utils.outputs import InputFiles, check_output, check_run_folder
 
 STYLE = "style.safetensors"
@@ -73,20 +70,21 @@ def train_pix2pix(
     pairs = PairFolder(data, crop=config.crop)
     pairs.read(0)
     trainer = Pix2PixTrainer(config, _start(base, config.seed).to(pick_device(device)), pairs)
-    with _reporting(output, data, len(pairs), config) as refresh:
-
-        def told(row: dict[str, float]) -> None:
-            if progress:
-                progress(row)
-            refresh()
-
+    with reported(
+        output,
+        command="finetune --objective pix2pix",
+        steps=config.steps,
+        config={"data": data, **asdict(config)},
+        facts={"pairs": len(pairs)},
+        display=told(progress),
+    ) as report:
         run_trainer(
             trainer,
             RunFolder(output),
             steps=config.steps,
             snapshot=config.snapshot,
             resume=resume,
-            progress=told,
+            progress=report,
             kept=lambda: save_network(trainer.average, made),
             keep=config.keep,
             model=STYLE,
@@ -115,14 +113,3 @@ def _start(base: str | os.PathLike[str] | None, seed: int) -> UNet:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         return UNet()
-
-
-def _reporting(
-    output: Path, data: Path, pairs: int, config: Pix2PixConfig
-) -> AbstractContextManager[Callable[[], None]]:
-    return reporting(
-        output,
-        title=f"finetune --objective pix2pix: {real_path(output).name}",
-        config={"data": data, **asdict(config)},
-        facts={"pairs": pairs},
-    )

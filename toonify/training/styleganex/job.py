@@ -21,13 +21,13 @@ from toonify.inversion.latents import fit_codes
 from toonify.lut import CharacterTable
 from toonify.models.encoders.styleganex import MATTE_AT, StyleGANEXEncoder
 from toonify.models.generators.stylegan2 import StyleGAN2Layers
-from toonify.training.core.report import reporting
+from toonify.training.core.report import Display, no_display, reported
 from toonify.training.core.runs import RunFolder
 from toonify.training.core.weights import chosen_weights
 from toonify.training.data.latent_samples import draw_codes, render
 from toonify.training.encoders.data import EncoderData
 from toonify.training.encoders.faces import check_faces, face_data, face_reader, load_judges
-from toonify.training.encoders.job import Display, EncoderResult, no_display
+from toonify.training.encoders.job import EncoderResult
 from toonify.training.styleganex import sources
 from toonify.training.styleganex.batch import FrameConfig, FrameSource
 from toonify.training.styleganex.compose import CROP, Scene
@@ -37,7 +37,6 @@ from toonify.training.styleganex.making import make_cutouts
 from toonify.training.styleganex.tasks import SIZES, TASKS, Task, new_frame_encoder
 from toonify.training.styleganex.train import train_frames
 from toonify.utils.arguments import check_choice
-from toonify.utils.links import real_path
 from toonify.utils.outputs import InputFiles, check_run_folder
 from toonify.utils.progress import Progress, no_progress
 
@@ -266,17 +265,14 @@ def train_frame_encoder(
         seed=options.seed,
     )
     listed = {k: v for k, v in vars(options).items() if k != "weights"} | asdict(config)
-    facts = {"encoder": encoder.config()["channels"], "device": place}
-    title = f"train-encoder, {task.name}: {real_path(options.output).name}"
-    with (
-        reporting(options.output, title=title, config=listed, facts=facts) as refresh,
-        display() as show,
-    ):
-
-        def report(row: dict[str, float]) -> None:
-            show(row, config.steps)
-            refresh()
-
+    with reported(
+        options.output,
+        command=f"train-encoder, {task.name}",
+        steps=config.steps,
+        config=listed,
+        facts={"encoder": encoder.config()["channels"], "device": place},
+        display=display,
+    ) as report:
         train_frames(
             task,
             encoder,
