@@ -20,7 +20,12 @@ from toonify.utils.text import json_line, visible
 GLOBAL_VALUES = ("--device", "--dtype", "--seed", "--max-pixels")
 GLOBAL_FLAGS = ("--quiet", "--json", "--offline", "--download", "--debug", "--follow-links")
 _PARAMETER = re.compile(r"`([a-z][a-z0-9_]*)`")
-_FLAGS = {"output": "-o", "compiled": "--compile", "snapshot_kimg": "--snapshot"}
+_FLAGS = {
+    "output": "-o",
+    "compiled": "--compile",
+    "snapshot_kimg": "--snapshot",
+    "coarse_share": "--coarse",
+}
 _DEVICE = re.compile(r"auto|cpu|mps|cuda(:\d+)?")
 
 

@@ -94,6 +94,24 @@ def training_display(
         yield update
 
 
+@contextmanager
+def steps_display(
+    settings: Settings, stage: str
+) -> Iterator[Callable[[dict[str, float], int], None]]:
+    """How a training of one stage goes, on stderr, and with --json a record a step on stdout.
+
+    Call what it gives with each step's row of metrics and the steps in all.
+    """
+    with training_display(settings) as show:
+
+        def update(row: dict[str, float], steps: int) -> None:
+            show(stage, int(row["step"]), steps, row)
+            if settings.json:
+                settings.result(row, "")
+
+        yield update
+
+
 def status_line(
     stage: str,
     done: int,

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from enum import StrEnum
 from functools import partial
 from pathlib import Path
@@ -13,7 +11,7 @@ import typer
 
 from toonify.cli.common import Settings, examples, note_others, refuse_given, settings_of
 from toonify.cli.config_file import ConfigOption
-from toonify.cli.live import KeepOption, training_display
+from toonify.cli.live import KeepOption, steps_display
 
 if TYPE_CHECKING:
     from toonify.training.encoders.job import EncoderResult
@@ -280,7 +278,9 @@ def train_encoder(
     networks: dict[str, Any] = {
         "device": settings.device,
         "dtype": settings.dtype,
-        "display": partial(_display, settings, "encoder" if task is TaskName.face else task.value),
+        "display": partial(
+            steps_display, settings, "encoder" if task is TaskName.face else task.value
+        ),
         "progress": settings.progress,
     }
     shared: dict[str, Any] = {
@@ -352,16 +352,3 @@ def train_encoder(
 def _tell(settings: Settings, done: EncoderResult, about: dict[str, str]) -> None:
     record = {"path": str(done.encoder), **about, "report": str(done.report)}
     settings.result(record, f"{done.encoder}, {done.report}")
-
-
-@contextmanager
-def _display(settings: Settings, name: str) -> Iterator[Callable[[dict[str, float], int], None]]:
-    """How the training goes, on stderr, and with --json on stdout."""
-    with training_display(settings) as show:
-
-        def update(row: dict[str, float], steps: int) -> None:
-            show(name, int(row["step"]), steps, row)
-            if settings.json:
-                settings.result(row, "")
-
-        yield update
