@@ -9,7 +9,6 @@ import typer
 
 from toonify.cli.common import examples, settings_of
 from toonify.cli.config_file import ConfigOption
-from toonify.utils.outputs import InputFiles, check_output, check_run_folder
 
 EPILOG = examples(
     "toonify train-style --content photos/ --style paintings/ -o runs/style",
@@ -46,48 +45,28 @@ def train_style(
 
     style.safetensors in the run's folder is written at every snapshot, for --style-network.
     """
-    from toonify.checkpoints.loading import save_network
-    from toonify.device import pick_device
-    from toonify.training.core.loop import run_trainer
-    from toonify.training.core.runs import RunFolder
-    from toonify.training.style_transfer import (
-        PictureFolder,
-        StyleTrainer,
-        StyleTrainSettings,
-        decoder_to_train,
-    )
+    from toonify.training.style_transfer import StyleTrainSettings
+    from toonify.training.style_transfer_job import train_style_network
 
     settings = settings_of(ctx)
-    reads = InputFiles([content, style, *([encoder] if encoder else [])])
-    check_run_folder(output, reads)
-    begun = (output / "snapshot.pt").is_file()
-    check_output(output / "style.safetensors", reads, named=begun, folder=output)
-    chosen = StyleTrainSettings(
-        steps=steps,
-        batch_size=batch_size,
-        crop=crop,
-        lr=lr,
-        style_weight=style_weight,
-        seed=settings.seed,
-    )
-    contents, styles = PictureFolder(content, crop=crop), PictureFolder(style, crop=crop)
-    network = decoder_to_train(encoder, [contents, styles], seed=settings.seed)
-    trainer = StyleTrainer(network.to(pick_device(settings.device)), contents, styles, chosen)
-    run = RunFolder(output)
-    made = output / "style.safetensors"
-
-    def keep() -> None:
-        save_network(network, made)
-
     with settings.progress("steps") as bar:
-        run_trainer(
-            trainer,
-            run,
-            steps=steps,
+        done = train_style_network(
+            content,
+            style,
+            output,
+            settings=StyleTrainSettings(
+                steps=steps,
+                batch_size=batch_size,
+                crop=crop,
+                lr=lr,
+                style_weight=style_weight,
+                seed=settings.seed,
+            ),
+            encoder=encoder,
             snapshot=snapshot,
             resume=resume,
+            device=settings.device,
             progress=lambda row: bar(int(row["step"]), steps),
-            kept=keep,
         )
-    record = {"output": str(made), "steps": trainer.step_count}
-    settings.result(record, f"{trainer.step_count} steps -> {made}")
+    record = {"output": str(done.network), "steps": done.steps}
+    settings.result(record, f"{done.steps} steps -> {done.network}")

@@ -2,22 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
 from enum import StrEnum
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from toonify.cli.common import complain, examples, note_others, settings_of
+from toonify.cli.common import examples, note_others, settings_of
 from toonify.cli.config_file import ConfigOption
-from toonify.cli.live import KeepOption, training_display
-from toonify.errors import UsageError
-from toonify.utils.links import real_path
-from toonify.utils.outputs import InputFiles, check_run_folder
+from toonify.cli.live import KeepOption, steps_display
 
-MADE = "stylemap.safetensors"
-SIZES = (64, 128, 256, 512)
 EPILOG = examples(
     "toonify train-stylemap --photos faces/ -o runs/stylemap",
     "toonify train-stylemap --photos ffhq/ --aligned --design full --size 256 --map-size 8"
@@ -120,89 +115,44 @@ def train_stylemap(
     stylemap.safetensors in the run's folder is their running average, for `local-edit --network`.
     Published weights of all losses are 1. Ctrl-C finishes the step and keeps a snapshot.
     """
-    import torch
-
-    from toonify.checkpoints.loading import save_network
-    from toonify.device import pick_device, pick_dtype
-    from toonify.metrics.lpips import PerceptualLoss
-    from toonify.training.core.loop import run_trainer
-    from toonify.training.core.report import reporting
-    from toonify.training.core.runs import RunFolder
-    from toonify.training.data.photos import load_photos
-    from toonify.training.stylemap import (
-        StyleMapConfig,
-        StyleMapTrainer,
-        StyleMapWeights,
-        new_stylemap,
-    )
+    from toonify.training.stylemap import StyleMapConfig, StyleMapWeights
+    from toonify.training.stylemap_job import StyleMapJob
+    from toonify.training.stylemap_job import train_stylemap as train
 
     settings = settings_of(ctx)
-    if settings.dtype == "float16":
-        raise UsageError("float16 is too coarse to train in", hint="Use --dtype bfloat16.")
-    if size not in SIZES or map_size not in (8, 16, 32):
-        raise UsageError(
-            f"--size {size} with --map-size {map_size} is no StyleMapGAN",
-            hint="Choose 64, 128, 256 or 512, and 8, 16 or 32.",
-        )
-    device = pick_device(settings.device)
-    dtype = pick_dtype(settings.dtype, device)
-    plan = StyleMapConfig(
-        steps=max(1, round(kimg * 1000 / batch_size)),
-        batch_size=batch_size,
-        lr=lr,
-        discriminator_lr=discriminator_lr,
-        beta1=beta1,
-        weights=StyleMapWeights(adversarial=adversarial, latent=latent, l2=l2, lpips=lpips),
-        r1_gamma=r1_gamma,
-        adversarial_from=round(adversarial_from * 1000 / batch_size),
-        augment=augment,
-        bfloat16=dtype != torch.float32,
-        seed=settings.seed,
+    job = StyleMapJob(
+        photos=photos,
+        output=output,
+        aligned=aligned,
+        size=size,
+        map_size=map_size,
+        design=design.value,
+        mapping=mapping,
+        lpips_net=lpips_net.value,
+        config=StyleMapConfig(
+            steps=max(1, round(kimg * 1000 / batch_size)),
+            batch_size=batch_size,
+            lr=lr,
+            discriminator_lr=discriminator_lr,
+            beta1=beta1,
+            weights=StyleMapWeights(adversarial=adversarial, latent=latent, l2=l2, lpips=lpips),
+            r1_gamma=r1_gamma,
+            adversarial_from=round(adversarial_from * 1000 / batch_size),
+            augment=augment,
+            seed=settings.seed,
+        ),
+        snapshot=max(1, round(snapshot * 1000 / batch_size)),
+        keep=keep,
+        resume=resume,
     )
-    check_run_folder(output, InputFiles([photos]))
-    run = RunFolder(output)
-    run.start(resume=resume)  # before minutes of preparation: is it free?
+    job.check()
     note_others(photos)
-    with settings.progress("photographs") as bar:
-        faces = load_photos(photos, output, size=size, aligned=aligned, progress=bar)
-    for name, reason in faces.skipped:
-        complain(f"{name} is left out: {reason}")
-    network = new_stylemap(
-        size=size, map_size=map_size, design=design.value, mapping=mapping, seed=settings.seed
+    done = train(
+        job,
+        device=settings.device,
+        dtype=settings.dtype,
+        display=partial(steps_display, settings, "stylemap"),
+        progress=settings.progress,
     )
-    perceptual = None
-    if lpips:
-        perceptual = PerceptualLoss(lpips_net.value, dtype=dtype).to(device)
-    trainer = StyleMapTrainer(network.to(device), faces, plan, perceptual=perceptual)
-    made = output / MADE
-
-    def write(path: Path) -> None:
-        save_network(trainer.average, path, metadata={"kimg": f"{trainer.kimg:g}"})
-
-    facts = {"network": network.config(), "faces": len(faces), "device": device}
-    title = f"train-stylemap: {real_path(output).name}"
-    with (
-        reporting(output, title=title, config=asdict(plan), facts=facts) as refresh,
-        training_display(settings) as show,
-    ):
-
-        def report(row: dict[str, float]) -> None:
-            show("stylemap", int(row["step"]), plan.steps, row)
-            refresh()
-            if settings.json:
-                settings.result(row, "")
-
-        run_trainer(
-            trainer,
-            run,
-            steps=plan.steps,
-            snapshot=max(1, round(snapshot * 1000 / batch_size)),
-            resume=resume,
-            progress=report,
-            kept=lambda: write(made),
-            keep=keep,
-            model=MADE,
-        )
-    page = output / "report.html"
-    record = {"path": str(made), "kimg": trainer.kimg, "report": str(page)}
-    settings.result(record, f"{made}, {page}")
+    record = {"path": str(done.network), "kimg": done.kimg, "report": str(done.report)}
+    settings.result(record, f"{done.network}, {done.report}")
