@@ -1,19 +1,15 @@
-"""What `invert`, `edit` and `translate` share: options, the loaded networks, their inputs."""
+"""What `invert`, `edit` and `translate` share: options and their inputs."""
 
 from __future__ import annotations
 
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
-from toonify.cli.common import Settings
 from toonify.errors import InputError
 from toonify.inversion import FACE_GENERATOR
-
-if TYPE_CHECKING:
-    from toonify.inversion.model import FaceModel
 
 
 class Framing(StrEnum):
@@ -58,14 +54,3 @@ def present(path: Path | None) -> None:
     """
     if path is not None and not path.exists():
         raise InputError(f"no such file: {path}", hint="Check the name.")
-
-
-def load_model(
-    settings: Settings, encoder: str | None, generator: str | None, *, gradients: bool = False
-) -> FaceModel:
-    """The networks, on the chosen device; see `load_face_model`."""
-    from toonify.inversion.reading import load_face_model
-
-    return load_face_model(
-        encoder, generator, gradients=gradients, device=settings.device, dtype=settings.dtype
-    )
