@@ -351,7 +351,7 @@ def write_bundle(
 
     Args:
         encoder: a checkpoint, or the name or folder of a bundle.
-        licence: of the parts, for the manifest.
+        license: of the parts, for the manifest.
         extras: part → checkpoint, of `EXTRAS`, of `HFGI` beside `INVERSION`, of `STYLEMAP`, and of
             `UNET` with a style's name. The last two are stored in 8 bits.
 

@@ -1,6 +1,7 @@
-"""Cross-domain style mixing: pure functions on StyleSpace.
+"""Cross-domain style mixing (arXiv 2205.12450): pure functions on StyleSpace.
 
-CDSM(w_f, w_c, m) = SM(R(s_f, s_c), s_c, m), DESIGN.md section 2. Styles are lists of (B, C_i)
+CDSM(w_f, w_c, m) = SM(R(s_f, s_c), s_c, m): s_f and s_c are the styles of the face's and of the
+character's w+, R replaces the tRGB styles, SM mixes from layer m on. Styles are lists of (B, C_i)
 tensors in the order of a generator's `layers`; a character's batch of one broadcasts.
 """
 

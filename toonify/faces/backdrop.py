@@ -21,7 +21,7 @@ class HeadPatch:
     """Background for where a head sticks out around its drawing.
 
     Args:
-        colours: (GRID, GRID, 3) uint8, FRAME of the crop.
+        colors: (GRID, GRID, 3) uint8, FRAME of the crop.
         weight: (GRID, GRID) float32, 0..1, where it is painted.
     """
 

@@ -41,7 +41,7 @@ class ProjectionSettings:
         loss_size: images are area-downsampled to this many pixels for the losses.
         pixel_weight: on the mean squared difference, beside LPIPS with weight 1.
         average_weight: on the mean squared distance from the average latent, in deviations.
-        optimise_noise: fit the noise maps too, with `noise_weight` on their autocorrelation.
+        optimize_noise: fit the noise maps too, with `noise_weight` on their autocorrelation.
         start_noise: deviations of noise added to a code that starts at the average, faded out
             over the first three quarters; codes of an encoder start without.
         patience: a plateau is this many steps without 0.5 % gain; it starts the ramp-down; 0 takes

@@ -28,7 +28,7 @@ from toonify.video.compositor import compositor_of
 from toonify.video.temporal_consistency import TemporalConsistency
 
 FADE = 3  # frames over which somebody appears or vanishes
-SURE = 3  # tracked_faces that make a person
+SURE = 3  # frames that somebody is seen in before they are drawn
 
 
 @dataclass(frozen=True, eq=False)
