@@ -1,4 +1,4 @@
-"""toonify: a photo goes in, a chosen cartoon character comes out.
+"""toonify: photographs and clips in, drawings of the same people out.
 
 The names below are the stable public API; they are imported on first use, so that
 `import toonify` is quick.

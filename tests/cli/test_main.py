@@ -2,39 +2,13 @@
 
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
 from toonify.cli import main as module
 from toonify.cli.common import hoist_globals
 from toonify.errors import InputError, ModelError, UsageError
-
-COMMANDS = (
-    "stylize",
-    "evaluate",
-    "train-encoder",
-    "train-style",
-    "distill",
-    "finetune",
-    "swap",
-    "invert",
-    "edit",
-    "translate",
-    "invert-character",
-    "build-lut",
-    "bundle",
-    "doctor",
-    "lut list",
-    "lut show",
-    "lut merge",
-    "lut remove",
-    "models list",
-    "models pull",
-    "models info",
-    "models convert",
-    "models verify",
-    "models path",
-)
 
 
 def test_global_options_move_to_the_front():
@@ -49,12 +23,20 @@ def test_global_options_move_to_the_front():
     assert hoist_globals(["x", "--", "--json"]) == ["x", "--", "--json"]
 
 
-@pytest.mark.parametrize("command", COMMANDS)
+@pytest.mark.parametrize("command", module.COMMANDS, ids=lambda command: command.name)
 def test_help_ends_with_examples(run, command):
-    result = run(*command.split(), "--help")
-    assert result.status == 0
-    tail = result.out.split("Examples:\n")[1].strip().splitlines()
-    assert tail and all("toonify" in line for line in tail)
+    below = getattr(command.load(), "commands", {})  # of `lut` and `models`
+    for words in [[command.name, name] for name in below] or [[command.name]]:
+        result = run(*words, "--help")
+        assert result.status == 0
+        tail = result.out.split("Examples:\n")[1].strip().splitlines()
+        assert tail[0].startswith("toonify ")
+
+
+def test_every_command_is_in_the_guide():
+    guide = (Path(__file__).parents[2] / "docs" / "cli.md").read_text(encoding="utf-8")
+    for command in module.COMMANDS:
+        assert f"| `{command.name}" in guide or f"`toonify {command.name} " in guide, command.name
 
 
 @pytest.mark.parametrize("command", module.COMMANDS, ids=lambda command: command.name)

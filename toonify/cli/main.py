@@ -32,7 +32,7 @@ _MODULES = {"live": "camera"}  # others are called as their commands
 COMMANDS = tuple(
     LazyCommand(name, f"toonify.cli.{_MODULES.get(name, name.replace('-', '_'))}", summary)
     for name, summary in (
-        ("stylize", "Turn photos of people into drawn characters."),
+        ("stylize", "Draw photos of people, as themselves or as characters."),
         ("video", "Draw the people of a clip."),
         ("live", "Draw what a camera sees, as it runs."),
         ("serve", "Offer the drawings on a page in the browser, and by HTTP."),
@@ -63,14 +63,14 @@ COMMANDS = tuple(
 app = typer.Typer(
     name="toonify",
     cls=lazy_group(COMMANDS),
-    help="A photo goes in, a chosen cartoon character comes out.",
+    help="Photos and clips of people go in, drawings come out.",
     no_args_is_help=True,
     add_completion=True,
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
     epilog=examples(
-        "toonify stylize me.jpg -o toon.png --character mina",
-        "toonify lut list",
+        "toonify stylize me.jpg -o toon.png",
+        "toonify video clip.mp4 -o toon.mp4",
         "toonify doctor",
     ).partition("\n\n")[2],
 )
