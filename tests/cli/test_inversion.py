@@ -186,6 +186,24 @@ def test_mixing_domain_transfer_and_animation(run, faces, networks):
         assert animation.n_frames == 4
 
 
+def test_generators_of_few_layers_edit_too(run, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    channels = {4: 8, 8: 8, 16: 8}
+    save_generator(tiny_stylegan2(resolution=16, channels=channels), "small.safetensors")
+    Latents(torch.zeros(1, 6, 16)).save("me.safetensors", {})
+    command = ["edit", "me.safetensors", "-o", "a.png", "--generator", "small.safetensors"]
+    assert run(*command, "--direction", "sefa-1", "--strength", 2).status == 0
+    assert size(Path("a.png")) == (16, 16)
+    for options, words in (
+        (["--direction", "smile"], "the generator has another W"),
+        (["--mix", "me.safetensors"], "--layers is needed here. Give one within 0-5"),
+        (["--mix", "me.safetensors", "--layers", "4-8"], "'4-8' is no range of layers"),
+    ):
+        result = run(*command, *options)
+        assert result.status == 2 and words in result.err and "None" not in result.err, result.err
+    assert run(*command, "--mix", "me.safetensors", "--layers", "3-").status == 0
+
+
 def test_a_direction_is_learnt_from_two_folders_and_used(run, faces, networks):
     aligned = ["--frame", "aligned", *networks]
     fit = ["--fit", faces / "light", faces / "dark"]

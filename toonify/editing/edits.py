@@ -25,16 +25,16 @@ def layer_range(text: str | None, num_ws: int, default: str = "") -> range:
     Raises:
         UsageError: not such a range, or outside the generator's.
     """
-    text = str(text or default or "0-")
+    given, text = text, str(text or default or "0-")
     first, dash, last = text.partition("-")
     if first.isdigit() and (last.isdigit() or not last):
         start = int(first)
         stop = (int(last) if last else num_ws - 1) if dash else start
         if start <= stop < num_ws:
             return range(start, stop + 1)
-    raise UsageError(
-        f"`layers` {text!r} is no range of layers", hint=f"Give e.g. 0-6 within 0-{num_ws - 1}."
-    )
+    wrong = f"`layers` {text!r} is no range of layers" if given else "`layers` is needed here"
+    middle = num_ws // 2
+    raise UsageError(wrong, hint=f"Give one within 0-{num_ws - 1}, such as {middle}-.")
 
 
 def moved(w_plus: Tensor, direction: Tensor, strength: float, layers: range) -> Tensor:

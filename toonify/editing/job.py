@@ -181,17 +181,19 @@ def edited(job: EditJob, progress: Progress = no_progress) -> Edited:
     if job.source is None:
         raise UsageError("nothing to edit", hint="Give a photo as `source`.")
     reader = _reader(job)
-    num_ws = reader.model.generator.num_ws
+    generator = reader.model.generator
     named = shipped_directions()
     about = None if named is None else named.about.get(job.direction or "")
-    touched = layer_range(job.layers or (about.layers if about else None), num_ws)
-    chosen = layer_range(job.layers, num_ws, MIX_LAYERS)
+    if named is not None and about is not None:
+        named.check(generator)  # before its layers are looked for
+    touched = layer_range(job.layers or (about.layers if about else None), generator.num_ws)
+    chosen = touched if job.mix is None else layer_range(job.layers, generator.num_ws, MIX_LAYERS)
     vector = None
     if job.fit is not None:
         vector = _learnt(reader, job.fit, progress)
     elif job.direction is not None:
         looked_at = touched if job.layers else None
-        vector = find_direction(job.direction, reader.model.generator, looked_at, named)
+        vector = find_direction(job.direction, generator, looked_at, named)
     if not job.onto_photo:
         return Edited(_rendered(job, reader, vector, touched, chosen, progress))
     rgb, photo = _photo(job)
