@@ -9,8 +9,9 @@ from toonify.faces import FaceDetector
 from toonify.portrait.analysis import Analysis
 from toonify.portrait.engine import PortraitEngine
 from toonify.portrait.shapes import Drawing, ellipse
+from toonify.portrait.styles import STYLES
 
-SHADES = {"ink": 0.2, "soft": 0.4, "comic": 0.6, "wash": 0.8}
+SHADES = {name: number / (len(STYLES) + 1) for number, name in enumerate(STYLES, 1)}
 
 
 class FakeDetector(FaceDetector):

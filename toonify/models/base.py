@@ -35,14 +35,16 @@ class LayerInfo:
 class Generator(nn.Module):
     """A generator of faces: z → w → w+ → styles → image.
 
-    A family is a subclass and a line in `toonify.models.registry`.
+    A family is a subclass and a line in `toonify.models.registry`. It gives `mapping`, `styles`,
+    `synthesize` and `config`; `features` too where encoders are trained on it, and
+    `mapping_weights` where it is distilled.
 
     Attributes:
         resolution: height and width of the image, px.
         z_dim, w_dim: lengths of z and of a row of w+.
         num_ws: rows of w+.
         layers: the modulated layers, in the order of `styles`.
-        w_avg: mean of w, (w_dim,).
+        w_avg: mean of w, (w_dim,), a buffer; estimated where a file lacks it.
 
     Example:
         >>> w = generator.mapping(torch.randn(4, generator.z_dim), truncation_psi=0.7)
