@@ -33,6 +33,7 @@ INVERSION = ("inversion_generator", "inversion_encoder")  # faces, and what find
 PORTRAIT = ("face_mesh", "iris", "person_matte", "parsing")
 HFGI = "hfgi"  # keeps photographs' details in what the inversion generator renders
 UNET = "unet_"  # and a style: the network that draws it
+ATTRIBUTES = "attributes"  # lets people through to the characters, at levels above 6
 STYLEMAP = "stylemap"  # gives a photograph parts of other faces
 EXTRAS = FRAMES + INVERSION
 

@@ -7,21 +7,34 @@ from collections.abc import Sequence
 from functools import cache
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
-from toonify.bundle import PORTRAIT, Bundle, has_parts
+from toonify.bundle import (
+    ATTRIBUTES,
+    PORTRAIT,
+    Bundle,
+    check_part,
+    has_parts,
+    part_path,
+)
 from toonify.cdsm import DEFAULT_LEVEL, cross_domain_styles
 from toonify.checkpoints import generator_hash
+from toonify.checkpoints.attributes import load_attribute_offsets
 from toonify.device import pick_device
 from toonify.engines.head_paste import HeadPaster
 from toonify.engines.mixing import MixingEngine, MixingModel
 from toonify.faces import Alignment, Face, align, paste_back
 from toonify.faces.alignment import silhouette_mask
+from toonify.faces.attributes import measure_attributes
 from toonify.faces.matte import drawing_matte
 from toonify.faces.occlusion import OcclusionMask
+from toonify.faces.parsing import FaceParser
 from toonify.faces.types import RGB, Points
 from toonify.lut import CharacterTable
+from toonify.models.attribute_offsets import FIRST, AttributeOffsets
+from toonify.models.attribute_vector import LENGTH
 from toonify.models.base import Encoder, Generator
 from toonify.tuning import kept_dtype
 from toonify.utils.tensors import to_arrays, to_tensor
@@ -34,6 +47,8 @@ class CdsmModel(MixingModel):
         generator: layer-swapped generator.
         encoder: photo → w+ of that generator.
         table: its characters.
+        attribute_offsets: what lets people through to characters at levels above 6; None mixes
+            the photograph's own styles up to any level, as published.
         device, dtype: as of `MixingModel`.
     """
 
@@ -45,11 +60,16 @@ class CdsmModel(MixingModel):
         generator: Generator,
         encoder: Encoder,
         table: CharacterTable,
+        attribute_offsets: AttributeOffsets | None = None,
         device: str | torch.device = "auto",
         dtype: str = "auto",
     ) -> None:
         super().__init__(generator, encoder, table, device=device, dtype=dtype)
         self.generator, self.encoder = generator, encoder
+        if attribute_offsets is not None:
+            attribute_offsets = attribute_offsets.eval().requires_grad_(False).to(self.device)
+            self._networks["attribute_offsets"] = attribute_offsets
+        self.attribute_offsets = attribute_offsets
 
     @classmethod
     def from_bundle(
@@ -70,6 +90,7 @@ class CdsmModel(MixingModel):
             generator=loaded.generator,
             encoder=loaded.encoder,
             table=loaded.table,
+            attribute_offsets=_offsets(loaded),
             device=chosen,
             dtype=kept_dtype(chosen, bundle) if dtype == "auto" else dtype,
         )
@@ -81,8 +102,14 @@ class CdsmModel(MixingModel):
 
     def _network_hashes(self) -> dict[str, str]:
         """The generator's is the table's: they were checked against each other."""
+        others = {k: n for k, n in self._networks.items() if k != "generator"}
         hashes = {"generator": self.table.generator_hash}
-        return hashes | {"encoder": generator_hash(self.encoder)}
+        return hashes | {name: generator_hash(network) for name, network in others.items()}
+
+    def lets_through(self, character: str, level: int) -> bool:
+        """Whether a level above 6 draws the person's attributes in the character's manner."""
+        offsets = self.attribute_offsets
+        return offsets is not None and level >= FIRST and character in offsets.characters
 
     def mixes_colors(self, level: int) -> bool:
         """Whether `trgb` and `color` change anything: with color layers below the level, from
@@ -108,16 +135,27 @@ class CdsmModel(MixingModel):
         level: int = DEFAULT_LEVEL,
         trgb: bool = True,
         color: float = 1.0,
+        attributes: Tensor | None = None,
     ) -> list[RGB]:
         """w+ (B, num_ws, w_dim) → B drawings, (R, R, 3) uint8.
+
+        Args:
+            attributes: (B, 17) of `FaceAttributes.vector`, what is drawn of the people where
+                `lets_through`; rows of w+ from 6 on are the character's then.
 
         Raises:
             UsageError: unknown character, or options out of range.
         """
         w_character = self.table[character].w_plus[None].to(self.device)
+        steered = attributes is not None and self.lets_through(character, level)
+        mixed = min(level, DEFAULT_LEVEL) if steered else level
         styles = cross_domain_styles(
-            self.generator, w_photo, w_character, level=level, trgb=trgb, color=color
+            self.generator, w_photo, w_character, level=mixed, trgb=trgb, color=color
         )
+        if steered:
+            assert self.attribute_offsets is not None and attributes is not None
+            attributes = attributes.to(self.device)
+            styles = self.attribute_offsets.steer(styles, attributes, character, level=level)
         with self.autocast():
             images = self.generator.synthesize(styles)
         return to_arrays(images)
@@ -145,6 +183,7 @@ class CdsmEngine(MixingEngine[CdsmModel]):
     ) -> None:
         super().__init__(model, **options)
         self._occlusion = OcclusionMask()
+        self._parser = cache(FaceParser)  # shared by copies with other options
 
         @cache
         def paster() -> HeadPaster | None:
@@ -174,12 +213,37 @@ class CdsmEngine(MixingEngine[CdsmModel]):
         """FFHQ crop of the face at the generator's resolution."""
         return align(rgb, face, self.model.generator.resolution)
 
-    def _codes(self, faces: Sequence[RGB]) -> Tensor:
-        return self.model.encode(faces)
+    def encode(self, regions: Sequence[Alignment]) -> Points:
+        """w+ (N, num_ws, w_dim); at levels that let people through, rows more for their
+        attributes."""
+        return super().encode(regions)
 
-    def _render(self, images: Sequence[RGB], w_plus: Tensor, character: str) -> list[RGB]:
+    def _codes(self, faces: Sequence[RGB]) -> Tensor:
+        w_plus = self.model.encode(faces)
+        if not any(self.model.lets_through(name, self.level) for name in self.characters):
+            return w_plus
+        w_dim = w_plus.shape[2]
+        rows = torch.nn.functional.pad(self._attributes(faces), (0, -LENGTH % w_dim))
+        return torch.cat([w_plus, rows.to(w_plus).view(len(rows), -1, w_dim)], dim=1)
+
+    def _attributes(self, faces: Sequence[RGB]) -> Tensor:
+        """What is seen of people in crops, (B, 17)."""
+        seen = [measure_attributes(face, self._parser()).vector() for face in faces]
+        return torch.from_numpy(np.stack(seen))
+
+    def _render(self, images: Sequence[RGB], codes: Tensor, character: str) -> list[RGB]:
+        w_plus, rest = codes.tensor_split([self.model.num_ws], dim=1)
+        attributes = None
+        if self.model.lets_through(character, self.level):
+            measured = rest.shape[1] > 0  # by an engine of such a level
+            attributes = rest.flatten(1)[:, :LENGTH] if measured else self._attributes(images)
         return self.model.render(
-            w_plus, character, level=self.level, trgb=self.trgb, color=self.color
+            w_plus,
+            character,
+            level=self.level,
+            trgb=self.trgb,
+            color=self.color,
+            attributes=attributes,
         )
 
     def paste(self, rgb: RGB, toon: RGB, region: Alignment) -> RGB:
@@ -199,6 +263,14 @@ class CdsmEngine(MixingEngine[CdsmModel]):
     def mask(self, matte: Points) -> Points:
         """Fading at the bottom."""
         return silhouette_mask(matte)
+
+
+def _offsets(bundle: Bundle) -> AttributeOffsets | None:
+    if not has_parts(bundle.folder, (ATTRIBUTES,)):
+        return None
+    check_part(bundle.folder, bundle.manifest, ATTRIBUTES)
+    path = part_path(bundle.folder, bundle.manifest, ATTRIBUTES)
+    return load_attribute_offsets(path, bundle.generator)
 
 
 def _resized(crop: RGB, size: int) -> Tensor:

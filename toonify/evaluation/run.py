@@ -12,6 +12,7 @@ import numpy as np
 
 from toonify.cdsm import DEFAULT_LEVEL
 from toonify.engine import Toonifier
+from toonify.engines.base import aligned_region
 from toonify.engines.unet import UNetEngine
 from toonify.errors import InputError, ModelError, ToonifyError, UsageError
 from toonify.evaluation.heads import measure_head
@@ -148,13 +149,15 @@ class BundleSubject:
     ) -> None:
         self.label, self.engine, self.characters = label, engine, tuple(characters)
         self.resolution = engine.generator.resolution
-        self._level, self._trgb = level, trgb
+        self._drawer = engine.engine(level=level, trgb=trgb)
 
     def encode(self, crop: np.ndarray) -> Any:
-        return self.engine.model.encode([crop])
+        region = aligned_region(crop)
+        return region, self._drawer.encode([region])
 
     def draw(self, code: Any, character: str) -> np.ndarray:
-        return self.engine.model.render(code, character, level=self._level, trgb=self._trgb)[0]
+        region, codes = code
+        return self._drawer.render([region], codes, [character])[0]
 
 
 @dataclass(frozen=True, eq=False)

@@ -11,7 +11,9 @@ from torch import nn
 
 from toonify.errors import ModelError
 
-Role = Literal["generator", "encoder", "discriminator", "style", "hfgi", "translator", "stylemap"]
+Role = Literal[
+    "generator", "encoder", "discriminator", "style", "hfgi", "translator", "stylemap", "attributes"
+]
 
 
 @dataclass(frozen=True)
@@ -55,6 +57,7 @@ ARCHITECTURES: dict[str, Architecture] = {
     "wct2": Architecture("style", "style_transfer.wct2:WCT2"),
     "unet": Architecture("translator", "unet:UNet"),
     "stylemap": Architecture("stylemap", "generators.stylemap:StyleMapGAN"),
+    "attribute-offsets": Architecture("attributes", "attribute_offsets:AttributeOffsets"),
     "hfgi": Architecture("hfgi", "encoders.hfgi_compact:CompactHFGI"),
 }
 

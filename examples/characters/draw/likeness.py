@@ -1,6 +1,7 @@
 """What a drawing takes from a person: colors, glasses, beard and hairdo, in a character's manner.
 
-Levels of style mixing above 6 let the person through step by step; these are their targets.
+Levels of style mixing above 6 let the person through step by step; these are their targets
+(`examples.default_bundle.attribute_offsets`).
 """
 
 from __future__ import annotations
@@ -27,6 +28,9 @@ _HAIRDOS = {
     "cloud": hairdos.zuri,
     "long": hairdos.mina,
 }
+HAIRDO_OF: dict[str, Hairdo] = {  # whose they are
+    "bram": "receding", "jun": "short", "kit": "curly", "zuri": "cloud", "mina": "long",
+}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -95,7 +99,7 @@ def _moved(tone: Color, base: Color, new: Color, *, tint: float = 1.0) -> Color:
     """The tone that is to `new` what `tone` is to `base`, in Lab: darker or lighter in proportion,
     so that shadows on dark skin and light on white hair stay within what can be shown. `tint` is
     how much of the difference in hue is kept: the shade of violet hair would make blond olive."""
-    (lightness, *ab), (from_l, *from_ab), (to_l, *to_ab) = (_lab(c) for c in (tone, base, new))
+    (lightness, *ab), (from_l, *from_ab), (to_l, *to_ab) = (to_lab(c) for c in (tone, base, new))
     if lightness < from_l:
         out = to_l * lightness / max(from_l, 1e-3)
     else:
@@ -106,7 +110,8 @@ def _moved(tone: Color, base: Color, new: Color, *, tint: float = 1.0) -> Color:
     return red, green, blue
 
 
-def _lab(color: Color) -> tuple[float, float, float]:
+def to_lab(color: Color) -> tuple[float, float, float]:
+    """RGB → CIELAB, L 0..100."""
     pixel = np.array([[color]], np.float32) / 255
     lightness, a, b = (float(v) for v in cv2.cvtColor(pixel, cv2.COLOR_RGB2LAB)[0, 0])
     return lightness, a, b

@@ -1,0 +1,73 @@
+"""What is seen of a person."""
+
+import cv2
+import numpy as np
+import pytest
+
+from toonify.faces.attributes import measure_attributes
+from toonify.faces.parsing import GLASSES, LABELS, Parsing
+from toonify.models.attribute_vector import HAIR, LENGTH, SHAPE, SKIN, WORN
+
+SIDE = 128
+
+
+class FakeParser:
+    """Sees a face in the middle and hair where it is told."""
+
+    def __init__(self, hair, *, glasses="none", beard=0.0, headwear=0.0):
+        self.labels = np.zeros((SIDE, SIDE, len(LABELS)), np.float32)
+        self.labels[..., 0] = 0.1
+        self.labels[50:100, 40:88, LABELS.index("skin")] = 1
+        for top, bottom, left, right in hair:
+            self.labels[top:bottom, left:right, LABELS.index("hair")] = 1
+        self.glasses, self.beard, self.headwear = glasses, beard, headwear
+
+    def parse(self, rgb, *, mirrored=None):
+        return Parsing(
+            labels=self.labels,
+            glasses={kind: float(kind == self.glasses) for kind in GLASSES},
+            beard=self.beard,
+            moustache=0.0,
+            headwear=self.headwear,
+        )
+
+
+def crop():
+    rgb = np.full((256, 256, 3), (30, 60, 200), np.uint8)
+    rgb[100:200, 80:176] = (120, 80, 60)
+    rgb[:80] = (20, 15, 10)
+    return rgb
+
+
+TOP, SIDES = (0, 40, 20, 108), [(40, 90, 0, 22), (40, 90, 106, 128)]
+
+
+@pytest.mark.parametrize(
+    ("hair", "hairdo"),
+    [
+        ([TOP], "short"),
+        ([(0, 10, 40, 80)], "receding"),
+        ([TOP, *SIDES], "cloud"),
+        ([TOP, *SIDES, (88, 128, 0, 30)], "long"),
+    ],
+)
+def test_hairdos_are_told_by_where_hair_is(hair, hairdo):
+    assert measure_attributes(crop(), FakeParser(hair)).hairdo == hairdo
+    assert measure_attributes(crop(), FakeParser(hair, headwear=0.9)).hairdo is None
+
+
+def test_colors_and_what_is_worn_stand_in_the_vector():
+    seen = measure_attributes(crop(), FakeParser([TOP], glasses="sun", beard=0.8))
+    skin = cv2.cvtColor(np.float32([[[120, 80, 60]]]) / 255, cv2.COLOR_RGB2LAB)[0, 0]
+    vector = seen.vector()
+    assert vector.shape == (LENGTH,) and vector.dtype == np.float32
+    assert vector[SKIN] == pytest.approx([*skin, 1], abs=0.2)
+    assert vector[HAIR][0] < 10 and vector[HAIR][3] == 1
+    assert vector[WORN].tolist() == pytest.approx([1, 1, 0.8, 0])
+    assert vector[SHAPE].tolist() == [0, 1, 0, 0, 0]
+
+
+def test_what_is_not_seen_is_zero():
+    seen = measure_attributes(crop(), FakeParser([], headwear=1))
+    assert seen.hair is None and seen.hairdo is None
+    assert not seen.vector()[HAIR].any() and not seen.vector()[SHAPE].any()
