@@ -40,8 +40,8 @@ from examples.default_bundle.drawn_pairs import (
 from toonify.bundle import bundle_folder
 from toonify.cdsm import DEFAULT_LEVEL, cross_domain_styles
 from toonify.checkpoints import load_encoder, load_generator
-from toonify.checkpoints.attributes import save_attribute_offsets
 from toonify.checkpoints.download import pull
+from toonify.checkpoints.loading import save_network
 from toonify.faces.attributes import FaceAttributes
 from toonify.faces.mesh import FaceMesh
 from toonify.lut import CharacterTable
@@ -369,7 +369,7 @@ def main() -> None:
     )
 
     def keep() -> None:
-        save_attribute_offsets(
+        save_network(
             trainer.averaged(),
             run / "attributes.safetensors",
             metadata={"source": "examples/default_bundle/attribute_offsets.py"},

@@ -6,7 +6,7 @@ import torch
 
 from tests.tiny_bundle import list_parts, write_bundle
 from toonify.bundle import ATTRIBUTES
-from toonify.checkpoints.attributes import save_attribute_offsets
+from toonify.checkpoints.loading import save_network
 from toonify.engines.base import aligned_region
 from toonify.engines.cdsm import CdsmEngine
 from toonify.errors import ModelError
@@ -28,7 +28,7 @@ def bundles(tmp_path_factory):
         widths=[generator.layers[layer].channels for layer in (2, 3)],
     )
     torch.nn.init.normal_(network.linear)
-    save_attribute_offsets(network, steered / f"{ATTRIBUTES}.safetensors")
+    save_network(network, steered / f"{ATTRIBUTES}.safetensors")
     list_parts(steered)
     return plain, steered
 
@@ -88,7 +88,7 @@ def test_offsets_of_another_generator_are_refused(bundles, tmp_path):
     network = AttributeOffsets(
         characters={KNOWN: OwnAttributes(skin=(90, 0, 0), hair=(10, 0, 0))}, layers=[2], widths=[9]
     )
-    save_attribute_offsets(network, folder / f"{ATTRIBUTES}.safetensors")
+    save_network(network, folder / f"{ATTRIBUTES}.safetensors")
     list_parts(folder)
     with pytest.raises(ModelError, match="not made for this generator"):
         CdsmEngine.from_bundle(folder)

@@ -5,7 +5,8 @@ from types import SimpleNamespace
 import pytest
 import torch
 
-from toonify.checkpoints.attributes import load_attribute_offsets, save_attribute_offsets
+from toonify.checkpoints.attributes import load_attribute_offsets
+from toonify.checkpoints.loading import save_network
 from toonify.errors import ModelError
 from toonify.faces.attributes import FaceAttributes
 from toonify.models.attribute_offsets import FEATURES, AttributeOffsets, OwnAttributes
@@ -92,7 +93,7 @@ def test_the_same_person_gives_no_offsets_and_layers_get_their_own():
 
 def test_files_hold_everything_and_belong_to_a_generator(tmp_path):
     network, path = offsets(), tmp_path / "a.safetensors"
-    save_attribute_offsets(network, path)
+    save_network(network, path)
 
     layers = [SimpleNamespace(channels=width) for width in (4, 5, 6, 7)]
     loaded = load_attribute_offsets(path, SimpleNamespace(layers=layers))
