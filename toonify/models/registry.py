@@ -53,6 +53,7 @@ ARCHITECTURES: dict[str, Architecture] = {
         "discriminator", "discriminators:StyleGAN2Discriminator"
     ),
     "adain": Architecture("style", "style_transfer.adain:AdaINNetwork"),
+    "adain-layerwise": Architecture("style", "style_transfer.layerwise:LayerwiseAdaIN"),
     "cascade-style": Architecture("style", "style_transfer.cascade:CascadeStyleNetwork"),
     "wct2": Architecture("style", "style_transfer.wct2:WCT2"),
     "unet": Architecture("translator", "unet:UNet"),
