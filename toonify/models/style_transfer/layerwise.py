@@ -39,7 +39,7 @@ class LayerwiseAdaIN(nn.Module):
 
     def __init__(self, *, widths: Sequence[int] = (16, 32, 64), blocks: int = 5) -> None:
         super().__init__()
-        self.widths, self.blocks_count = tuple(widths), blocks
+        self.widths, self.block_count = tuple(widths), blocks
         full, half, quarter = self.widths
         self.down = nn.ModuleList([_conv(3, full, 5), _conv(full, half, 3), _conv(half, quarter, 3)])
         self.blocks = nn.ModuleList(
@@ -59,7 +59,7 @@ class LayerwiseAdaIN(nn.Module):
         return {
             "architecture": "adain-layerwise",
             "widths": list(self.widths),
-            "blocks": self.blocks_count,
+            "blocks": self.block_count,
         }
 
     def reconstruct(self, style: Tensor) -> tuple[Tensor, StyleStatistics]:
