@@ -17,6 +17,7 @@ from toonify.models.style_transfer.adain import (
     statistics,
 )
 from toonify.models.style_transfer.cascade import CascadeStyleNetwork
+from toonify.models.style_transfer.layerwise import LayerwiseAdaIN
 from toonify.models.style_transfer.statistics import color_statistics, mixed_statistics, recolored
 from toonify.models.style_transfer.wct2 import WCT2, WavePool, WaveUnpool, common_labels, exchange
 
@@ -193,3 +194,50 @@ def test_recoloring_meets_mean_and_covariance():
     assert torch.allclose(covariance, wanted, atol=2e-3)
     gray = torch.full((1, 3, 8, 8), 0.5)
     assert recolored(gray, wanted_mean, wanted).isfinite().all()
+
+
+def layerwise():
+    torch.manual_seed(0)
+    return LayerwiseAdaIN(widths=(4, 6, 8), blocks=2).eval()
+
+
+def random_picture(height, width, seed=0):
+    random = np.random.default_rng(seed)
+    small = torch.from_numpy(random.random((1, 3, 6, 7), np.float32))
+    return torch.nn.functional.interpolate(small, (height, width), mode="bicubic").clamp(0, 1)
+
+
+def test_layerwise_results_have_the_style_s_colors_and_statistics():
+    network, content, style = layerwise(), random_picture(40, 52), 0.5 * random_picture(36, 44, 1)
+    with torch.no_grad():
+        described = network.describe(style)
+        drawn = network.transfer(content, described)
+        again, _ = network.reconstruct(content)
+        own = network.describe(content)
+    assert drawn.shape == content.shape and again.shape == content.shape
+    mean, covariance = color_statistics(drawn)
+    wanted_mean, wanted = color_statistics(style)
+    assert torch.allclose(mean, wanted_mean, atol=1e-3)
+    # whitened channels may hang together, so the covariance comes near, its size is the style's
+    assert float(covariance.trace()) == pytest.approx(float(wanted.trace()), rel=0.5)
+    assert len(described.features) == 3 + 2 * 2 + 2
+    assert not torch.allclose(own.features[3][0], described.features[3][0], atol=1e-3)
+
+
+def test_layerwise_alpha_leads_from_the_content_to_the_style():
+    network, content = layerwise(), random_picture(40, 52)
+    with torch.no_grad():
+        style = network.describe(random_picture(36, 44, 1) ** 2)
+        none, half, full = (network.render(content, style, alpha) for alpha in (0, 0.5, 1))
+    assert torch.equal(none, content) and torch.equal(full, network.transfer(content, style))
+    means = [float(x.mean()) for x in (none, half, full)]
+    assert min(means[0], means[2]) < means[1] < max(means[0], means[2])
+
+
+def test_layerwise_draws_the_smallest_pictures():
+    network = layerwise()
+    with torch.no_grad():
+        style = network.describe(random_picture(16, 16, 1))
+        for size in ((16, 16), (16, 40), (20, 16)):
+            drawn = network.transfer(random_picture(*size), style)
+            assert drawn.shape[2:] == size and bool(drawn.isfinite().all())

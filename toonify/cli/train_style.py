@@ -1,9 +1,9 @@
-"""`toonify train-style`: a decoder of style transfer from two folders."""
+"""`toonify train-style`: a network of style transfer from two folders."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -14,6 +14,7 @@ EPILOG = examples(
     "toonify train-style --content photos/ --style paintings/ -o runs/style",
     "toonify train-style --content photos/ --style paintings/ --encoder adain/ -o runs/style"
     " --resume",
+    "toonify train-style --content photos/ --style paintings/ --compact -o runs/small",
     "toonify stylize me.jpg -o painted.png --style-image painting.jpg"
     " --style-network runs/style/style.safetensors",
 )
@@ -32,41 +33,68 @@ def train_style(
             show_default="VGG-16 as of LPIPS, normalized",
         ),
     ] = None,
-    steps: Annotated[int, typer.Option(min=1)] = 160_000,
-    batch_size: Annotated[int, typer.Option(min=1, help="Pairs a step.")] = 8,
-    crop: Annotated[int, typer.Option(min=32, help="Side of the crops, px.")] = 256,
-    lr: Annotated[float, typer.Option(help="Adam's peak rate.")] = 1e-4,
-    style_weight: Annotated[float, typer.Option(help="Of the style loss.")] = 10.0,
+    compact: Annotated[
+        bool,
+        typer.Option(
+            "--compact",
+            help="Train a small network whole, that takes a style's statistics at every layer:"
+            " the bundle's kind, quick to learn and to draw.",
+        ),
+    ] = False,
+    steps: Annotated[
+        int | None, typer.Option(min=1, show_default="160000; 4000 with --compact")
+    ] = None,
+    batch_size: Annotated[
+        int | None,
+        typer.Option(min=1, help="Pairs a step.", show_default="8; 3 with --compact"),
+    ] = None,
+    crop: Annotated[
+        int | None,
+        typer.Option(min=32, help="Side of the crops, px.", show_default="256; 160 with --compact"),
+    ] = None,
+    lr: Annotated[
+        float | None,
+        typer.Option(help="Adam's peak rate.", show_default="1e-4; 1e-3 with --compact"),
+    ] = None,
+    style_weight: Annotated[
+        float | None,
+        typer.Option(help="Of the style loss.", show_default="10; 3 with --compact"),
+    ] = None,
     snapshot: Annotated[int, typer.Option(min=1, help="Steps between snapshots.")] = 1000,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with the run.")] = False,
     config: ConfigOption = None,
 ) -> None:
-    """Train AdaIN's decoder (arXiv 1703.06868) on any photos and any pictures.
+    """Train AdaIN's decoder (arXiv 1703.06868), or a small network, on any photos and pictures.
 
     style.safetensors in the run's folder is written at every snapshot, for --style-network.
     """
+    from toonify.training.layerwise_style import LayerwiseSettings
     from toonify.training.style_transfer import StyleTrainSettings
     from toonify.training.style_transfer_job import train_style_network
 
     settings = settings_of(ctx)
+    given: dict[str, Any] = {
+        "steps": steps,
+        "batch_size": batch_size,
+        "crop": crop,
+        "lr": lr,
+        "style_weight": style_weight,
+    }
+    kind = LayerwiseSettings if compact else StyleTrainSettings
+    chosen = kind(
+        seed=settings.seed, **{name: value for name, value in given.items() if value is not None}
+    )
     with settings.progress("steps") as bar:
         done = train_style_network(
             content,
             style,
             output,
-            settings=StyleTrainSettings(
-                steps=steps,
-                batch_size=batch_size,
-                crop=crop,
-                lr=lr,
-                style_weight=style_weight,
-                seed=settings.seed,
-            ),
+            settings=chosen,
             encoder=encoder,
             snapshot=snapshot,
             resume=resume,
             device=settings.device,
-            progress=lambda row: bar(int(row["step"]), steps),
+            progress=lambda row: bar(int(row["step"]), chosen.steps),
         )
     record = {"output": str(done.network), "steps": done.steps}
     settings.result(record, f"{done.steps} steps -> {done.network}")

@@ -69,6 +69,8 @@ class StyleJudge(nn.Module):
         first, *layers = [layer for layer in encoder if isinstance(layer, nn.Conv2d)]
         assert first.bias is not None
         self.depths, self.dtype = encoder.depths, dtype
+        self.color: Tensor
+        self.shift: Tensor
         self.register_buffer("color", first.weight.detach().clone())
         self.register_buffer("shift", first.bias.detach().clone())
         self.layers = nn.ModuleList(layers).to(dtype).to(memory_format=torch.channels_last)
@@ -115,17 +117,15 @@ def content_loss(found: list[Tensor], wanted: list[Tensor]) -> Tensor:
     """Squared error of relu4_1 and half of relu3_1's, each channel of each picture normalized."""
 
     def error(one: Tensor, two: Tensor) -> Tensor:
-        each = [
-            F.mse_loss(*(_normalized(part).float() for part in pair))
-            for pair in zip(one.split(1), two.split(1), strict=True)
-        ]
+        pairs = zip(one.split(1), two.split(1), strict=True)
+        each = [F.mse_loss(_normalized(a), _normalized(b)) for a, b in pairs]
         return torch.stack(each).mean()
 
     return error(found[3], wanted[3]) + 0.5 * error(found[2], wanted[2])
 
 
 def _normalized(feature: Tensor) -> Tensor:
-    return F.batch_norm(feature, None, None, training=True, eps=1e-3)
+    return F.batch_norm(feature, None, None, training=True, eps=1e-3).float()
 
 
 class LayerwiseTrainer:

@@ -163,6 +163,11 @@ class StyleTrainer:
         self._shown = contents.batch(ITEMS, shown), styles.batch(ITEMS, shown)
 
     @property
+    def average(self) -> AdaINNetwork:
+        """What is kept: the network itself."""
+        return self.network
+
+    @property
     def step_count(self) -> int:
         return self.steps_done
 

@@ -1,14 +1,19 @@
-"""A decoder of style transfer from two folders of pictures, into the folder of a run."""
+"""A network of style transfer from two folders of pictures, into the folder of a run."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
 
+import torch
+
 from toonify.checkpoints.loading import save_network
-from toonify.device import pick_device
+from toonify.device import pick_device, training_dtype
+from toonify.errors import UsageError
+from toonify.models.style_transfer.layerwise import LayerwiseAdaIN
 from toonify.training.core.loop import Progress, run_trainer
 from toonify.training.core.runs import RunFolder
+from toonify.training.layerwise_style import LayerwiseSettings, LayerwiseTrainer, style_judge
 from toonify.training.style_transfer import (
     PictureFolder,
     StyleTrainer,
@@ -40,7 +45,7 @@ def train_style_network(
     device: str = "auto",
     progress: Progress | None = None,
 ) -> StyleNetworkResult:
-    """Train AdaIN's decoder (Huang and Belongie, 2017, §6) on any photographs and pictures.
+    """Train AdaIN's decoder (Huang and Belongie, 2017, §6), or a small network, on any pictures.
 
     Snapshots, metrics.jsonl and previews go into the folder; the network is its
     style.safetensors, written at every snapshot.
@@ -49,8 +54,10 @@ def train_style_network(
         contents: folder of photographs.
         styles: folder of pictures whose manners are learnt.
         output: folder of the run.
-        settings: of the training; the published ones when None.
-        encoder: folder with the published `vgg_normalised.pth`; None for LPIPS's VGG-16.
+        settings: of the training; the published ones when None. `LayerwiseSettings` train a small
+            network with AdaIN at every layer.
+        encoder: folder with the published `vgg_normalised.pth`; None for LPIPS's VGG-16, which
+            alone judges a small network.
         snapshot: steps between snapshots.
         resume: go on from the last snapshot in the folder.
         progress: called after every step with the losses.
@@ -66,14 +73,26 @@ def train_style_network(
         >>> engine = load_engine("adain", images=["monet.jpg"], network=done.network)
     """
     settings = settings or StyleTrainSettings()
+    if encoder is not None and isinstance(settings, LayerwiseSettings):
+        raise UsageError("a small network is judged by VGG-16", hint="Leave out `encoder`.")
     made = output / MADE
     reads = InputFiles([contents, styles, *([encoder] if encoder else [])])
     check_run_folder(output, reads)
     begun = (output / "snapshot.pt").is_file()
     check_output(made, reads, named=begun, folder=output)
     photos, pictures = (PictureFolder(folder, crop=settings.crop) for folder in (contents, styles))
-    network = decoder_to_train(encoder, [photos, pictures], seed=settings.seed)
-    trainer = StyleTrainer(network.to(pick_device(device)), photos, pictures, settings)
+    place = pick_device(device)
+    trainer: StyleTrainer | LayerwiseTrainer
+    if isinstance(settings, LayerwiseSettings):
+        dtype = training_dtype("auto", place)
+        judge = style_judge(photos, pictures, dtype=dtype, seed=settings.seed).to(place)
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(settings.seed)
+            small = LayerwiseAdaIN().to(place)
+        trainer = LayerwiseTrainer(small, judge, photos, pictures, settings)
+    else:
+        network = decoder_to_train(encoder, [photos, pictures], seed=settings.seed)
+        trainer = StyleTrainer(network.to(place), photos, pictures, settings)
     run_trainer(
         trainer,
         RunFolder(output),
@@ -81,6 +100,6 @@ def train_style_network(
         snapshot=snapshot,
         resume=resume,
         progress=progress,
-        kept=lambda: save_network(network, made),
+        kept=lambda: save_network(trainer.average, made),
     )
     return StyleNetworkResult(network=made, steps=trainer.step_count)

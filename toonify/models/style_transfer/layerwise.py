@@ -41,7 +41,9 @@ class LayerwiseAdaIN(nn.Module):
         super().__init__()
         self.widths, self.block_count = tuple(widths), blocks
         full, half, quarter = self.widths
-        self.down = nn.ModuleList([_conv(3, full, 5), _conv(full, half, 3), _conv(half, quarter, 3)])
+        self.down = nn.ModuleList(
+            [_conv(3, full, 5), _conv(full, half, 3), _conv(half, quarter, 3)]
+        )
         self.blocks = nn.ModuleList(
             nn.ModuleList([_conv(quarter, quarter, 3), _conv(quarter, quarter, 3, gain=0.3)])
             for _ in range(blocks)
@@ -113,7 +115,9 @@ class LayerwiseAdaIN(nn.Module):
 
         for level, layer in enumerate(self.down):
             x = F.relu(normalized(_same(layer, x, stride=2 if level else 1)))
-        for first, second in self.blocks:  # type: ignore[misc]
+        for block in self.blocks:
+            assert isinstance(block, nn.ModuleList)
+            first, second = block
             x = x + normalized(_same(second, F.relu(normalized(_same(first, x)))))
         for layer in self.up:
             x = F.interpolate(x, scale_factor=2, mode="nearest")
