@@ -18,6 +18,9 @@ import numpy as np
 
 from toonify import tuning
 from toonify.errors import InputError, UsageError
+from toonify.media.images import encode_image, read_image
+from toonify.portrait.catalog import program_styles
+from toonify.portrait.engine import PortraitEngine
 
 if TYPE_CHECKING:
     import torch
@@ -91,8 +94,6 @@ def measure_photo(engine: Toonifier, photo: Path, character: str, *, runs: int) 
     Raises:
         InputError: the file is no picture, or shows no face.
     """
-    from toonify.media.images import encode_image, read_image
-
     rgb = read_image(photo).rgb
     yield _timing("read", lambda: read_image(photo), runs)
     faces = engine.detect(rgb)
@@ -108,10 +109,6 @@ def measure_photo(engine: Toonifier, photo: Path, character: str, *, runs: int) 
 
 def measure_portrait(bundle: str, photo: Path, *, runs: int) -> Iterator[Timing]:
     """The portrait program's steps; nothing where the bundle offers no styles."""
-    from toonify.media.images import read_image
-    from toonify.portrait.catalog import program_styles
-    from toonify.portrait.engine import PortraitEngine
-
     if not program_styles(bundle):
         return
     engine = PortraitEngine.from_bundle(bundle)

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from toonify.checkpoints import cache, registry
 from toonify.errors import InputError, ModelError, ToonifyError
 from toonify.utils.atomic import TemporaryFolder, write_text
 from toonify.utils.hashing import file_sha256
@@ -120,8 +121,6 @@ def bundle_folder(name: str | os.PathLike[str]) -> Path:
 
 def model_files(*names: str | os.PathLike[str] | None) -> list[Path]:
     """Files and folders that models are read from, given themselves or by a name."""
-    from toonify.checkpoints import cache, registry
-
     found = []
     for name in names:
         if name is None:

@@ -8,7 +8,11 @@ from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 from toonify import __version__
+from toonify.bundle import PARTS, Bundle, bundle_folder, check_part, read_manifest
+from toonify.checkpoints import cache, registry
+from toonify.device import pick_device, pick_dtype
 from toonify.errors import ToonifyError
+from toonify.tuning import GAIN, bfloat16_gain
 
 PACKAGES = (
     "torch",
@@ -70,9 +74,6 @@ def _ffmpeg() -> str | None:
 def _devices() -> dict[str, Any]:
     import torch
 
-    from toonify.device import pick_device, pick_dtype
-    from toonify.tuning import GAIN, bfloat16_gain
-
     chosen = pick_device("auto")
     dtype = str(pick_dtype("auto", chosen)).removeprefix("torch.")
     if chosen.type == "cpu" and bfloat16_gain() >= GAIN:
@@ -88,15 +89,11 @@ def _devices() -> dict[str, Any]:
 
 
 def _cache() -> dict[str, Any]:
-    from toonify.checkpoints import cache, registry
-
     held = [entry.name for entry in registry.entries() if cache.is_cached(entry)]
     return {"folder": str(cache.home()), "checkpoints": held}
 
 
 def _landmarks() -> str | None:
-    from toonify.checkpoints import cache, registry
-
     if cache.is_cached(registry.get("face-alignment")):
         return None
     return (
@@ -107,8 +104,6 @@ def _landmarks() -> str | None:
 
 def _bundle() -> dict[str, Any]:
     """Folder, files with verified hashes and characters of the default bundle, or its error."""
-    from toonify.bundle import PARTS, Bundle, bundle_folder, check_part, read_manifest
-
     record: dict[str, Any] = {"name": "default"}
     try:
         folder = bundle_folder("default")

@@ -13,9 +13,11 @@ from PIL.Image import Image as PILImage
 from toonify.bundle import Defaults, bundle_defaults
 from toonify.cdsm import DEFAULT_LEVEL
 from toonify.engines.cdsm import CdsmEngine, CdsmModel
+from toonify.engines.unet import UNetEngine
 from toonify.errors import InputError, ModelError, UsageError
 from toonify.faces import Alignment, Face, FaceDetector
 from toonify.lut import CharacterTable
+from toonify.media.images import read_image
 from toonify.models.base import Encoder, Generator
 from toonify.portrait import PortraitEngine, bundle_styles
 from toonify.portrait.backgrounds import Background
@@ -302,7 +304,6 @@ class Toonifier:
         """A photograph drawn by the program, or by the network of a style that it doesn't draw."""
         if style is None or not (is_style_file(style) or style in self._network_styles()):
             return self.portraits.stylize(photo, style, background=background)
-        from toonify.engines.unet import UNetEngine
 
         networks = UNetEngine.from_bundle(
             self._bundle or "default",
@@ -337,8 +338,6 @@ def as_photo(photo: Photo) -> np.ndarray:
         InputError: the file can't be read. UsageError: an array of another shape or type.
     """
     if isinstance(photo, (str, os.PathLike)):
-        from toonify.media.images import read_image
-
         return read_image(photo).rgb
     if not isinstance(photo, np.ndarray) and hasattr(photo, "convert"):
         photo = np.asarray(photo.convert("RGB"), np.uint8)

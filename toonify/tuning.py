@@ -18,6 +18,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from toonify.bundle import bundle_folder, read_manifest
 from toonify.checkpoints.cache import home
 from toonify.device import pick_dtype
 
@@ -104,8 +105,6 @@ def bundle_key(device: torch.device, bundle: str | os.PathLike[str]) -> str:
     Raises:
         ModelError: there is no such bundle.
     """
-    from toonify.bundle import bundle_folder, read_manifest
-
     listed = read_manifest(bundle_folder(bundle)).get("files")
     generator = listed.get("generator") if isinstance(listed, dict) else None
     digest = generator.get("sha256") if isinstance(generator, dict) else None

@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from toonify.checkpoints.download import obtain
 from toonify.errors import ModelError
 from toonify.models.identity import Identity
 
@@ -42,8 +43,6 @@ def load_identity(
             deliver them.
     """
     if path is None:
-        from toonify.checkpoints.download import obtain
-
         path = obtain("face-identity", offline=offline)
     folder = Path(path)
     network = Identity(dtype=dtype)

@@ -7,6 +7,7 @@ from typing import Any
 
 from toonify.checkpoints import formats
 from toonify.errors import ModelError
+from toonify.lut import CharacterTable
 
 
 def describe(path: Path) -> dict[str, Any]:
@@ -17,8 +18,6 @@ def describe(path: Path) -> dict[str, Any]:
     """
     record: dict[str, Any] = {"path": str(path), "bytes": path.stat().st_size}
     if path.suffix == ".safetensors":
-        from toonify.lut import CharacterTable
-
         try:
             table = CharacterTable.load(path)
         except ModelError:

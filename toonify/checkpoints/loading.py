@@ -11,6 +11,7 @@ import torch
 from torch import nn
 
 from toonify.checkpoints import formats
+from toonify.checkpoints.cache import resolve
 from toonify.checkpoints.openvino import load_mobile
 from toonify.checkpoints.safetensors_io import write_safetensors
 from toonify.models.base import Encoder, Generator
@@ -186,6 +187,5 @@ def _locate(path: PathOrName) -> Path:
     file = Path(path)
     if file.exists() or file.suffix or len(file.parts) != 1:
         return file
-    from toonify.checkpoints.cache import resolve
 
     return resolve(str(path))

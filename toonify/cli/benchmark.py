@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from toonify import tuning
 from toonify.bundle import model_files
 from toonify.cli.common import (
     BundleOption,
@@ -17,7 +18,11 @@ from toonify.cli.common import (
     make_parent,
     settings_of,
 )
+from toonify.cli.styles import choose_characters
+from toonify.device import pick_device, pick_dtype
 from toonify.errors import UsageError
+from toonify.utils import atomic
+from toonify.utils.outputs import InputFiles, check_output
 
 if TYPE_CHECKING:
     from toonify.benchmark import Timing
@@ -70,9 +75,6 @@ def benchmark(
     With a photo, `start` is a whole `toonify stylize` in a process of its own. Quiet machines give
     true figures; of a busy one compare figures of the same run only.
     """
-    from toonify.utils import atomic
-    from toonify.utils.outputs import InputFiles, check_output
-
     settings = settings_of(ctx)
     sizes = _numbers(batch_sizes)
     if photo is not None:
@@ -82,9 +84,6 @@ def benchmark(
         make_parent(output)
 
     from toonify import benchmark as measure
-    from toonify import tuning
-    from toonify.cli.styles import choose_characters
-    from toonify.device import pick_device, pick_dtype
     from toonify.engine import Toonifier
 
     if compare is not None:

@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from toonify.bundle import write_bundle
 from toonify.cli.common import examples, settings_of
 from toonify.errors import UsageError
 
@@ -60,8 +61,6 @@ def bundle(
 
     The parts are checked against each other first. `stylize --bundle FOLDER` then runs on it.
     """
-    from toonify.bundle import write_bundle
-
     if output.is_symlink() and not output.exists():
         raise UsageError(f"{output} is a link that leads nowhere", hint="Choose another -o.")
     if output.exists() and any(output.iterdir() if output.is_dir() else [output]):

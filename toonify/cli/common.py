@@ -14,6 +14,7 @@ from typing import Annotated, Any
 
 import typer
 
+from toonify.device import pick_device, pick_dtype
 from toonify.errors import InputError, ModelError, ToonifyError, UsageError
 from toonify.utils.text import json_line, visible
 
@@ -157,7 +158,6 @@ def batch_size_of(text: str, settings: Settings, bundle: str) -> int:
         UsageError: neither a number from 1 on nor auto.
     """
     if text == "auto":
-        from toonify.device import pick_device
         from toonify.tuning import choose_batch_size
 
         return choose_batch_size(pick_device(settings.device), bundle)
@@ -169,7 +169,6 @@ def batch_size_of(text: str, settings: Settings, bundle: str) -> int:
 def prepare_drawing(settings: Settings, bundle: str) -> None:
     """Before networks draw: as many threads as are fastest here, and a word where the dtype that
     was asked for is slow on this processor."""
-    from toonify.device import pick_device, pick_dtype
     from toonify.tuning import emulated, use_kept_threads
 
     device = pick_device(settings.device)

@@ -7,14 +7,13 @@ from typing import Any
 import typer
 
 from toonify.cli.common import complain, examples, settings_of
+from toonify.diagnosis import diagnose
 
 EPILOG = examples("toonify doctor", "toonify doctor --json")
 
 
 def doctor(ctx: typer.Context) -> None:
     """Check the installation. Exit status 3 if the default bundle can't be used."""
-    from toonify.diagnosis import diagnose
-
     report = diagnose()
     settings_of(ctx).result(report, "\n".join(_lines(report)))
     if not report["ok"]:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from toonify.bundle import bundle_defaults
 from toonify.errors import UsageError
 
 if TYPE_CHECKING:
@@ -90,8 +91,6 @@ def check_engine(
 
 def defaults_of(bundle: str) -> Defaults:
     """What the bundle's manifest says for options that are not given."""
-    from toonify.bundle import bundle_defaults
-
     return bundle_defaults(bundle)
 
 

@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from toonify.cli.common import BundleOption, examples, settings_of
+from toonify.errors import UsageError
 
 EPILOG = examples(
     "toonify export -o onnx/ --character all",
@@ -62,7 +63,6 @@ def export(
     Each is compared with what toonify itself computes; export.json tells shapes, value ranges,
     the largest difference, hashes, source and license.
     """
-    from toonify.errors import UsageError
     from toonify.export import export_bundle
 
     settings = settings_of(ctx)

@@ -15,6 +15,7 @@ from toonify.cli.common import Settings, examples, note_others, refuse_given, se
 from toonify.cli.config_file import ConfigOption
 from toonify.cli.live import KeepOption, training_display
 from toonify.cli.projecting import EncoderOption
+from toonify.device import pick_device, pick_dtype, training_dtype
 from toonify.errors import UsageError
 
 if TYPE_CHECKING:
@@ -239,7 +240,6 @@ def finetune(
     if base is None:
         raise UsageError("no face generator to start from", hint="Give --base ffhq-mobile, say.")
     _suggest_pix2pix(data)
-    from toonify.device import pick_device, pick_dtype, training_dtype
     from toonify.training.finetune.adversarial import FinetuneConfig
     from toonify.training.finetune.job import finetune as run
     from toonify.training.finetune.paired import PairedConfig
@@ -318,7 +318,6 @@ def _learn_style(
     resume: bool,
 ) -> None:
     """`--objective pix2pix`."""
-    from toonify.device import pick_device, training_dtype
     from toonify.training.pix2pix.step import Pix2PixConfig
     from toonify.training.pix2pix.train import base_network, train_pix2pix
 

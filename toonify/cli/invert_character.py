@@ -10,6 +10,7 @@ import typer
 from toonify.bundle import model_files
 from toonify.cli.common import complain, examples, note_others, settings_of
 from toonify.cli.live import training_display
+from toonify.cli.lut import save_table
 from toonify.cli.projecting import (
     BatchOption,
     EncoderOption,
@@ -63,7 +64,6 @@ def invert_character(
     OUT.inversions, with every drawing's loss (NAME.json) and reconstruction (NAME.png).
     """
     from toonify.checkpoints import generator_hash
-    from toonify.cli.lut import save_table
     from toonify.lut import CharacterTable, check_name
     from toonify.training.characters.build import make_character, provenance_of, store_of
     from toonify.training.characters.jobs import project_drawings

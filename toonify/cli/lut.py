@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from toonify.cli.common import examples, settings_of
+from toonify.bundle import bundle_folder, part_path, read_manifest
+from toonify.cli.common import examples, make_parent, settings_of
 from toonify.errors import UsageError
 from toonify.utils.outputs import InputFiles, check_output
 
@@ -28,8 +29,6 @@ Table = Annotated[
 
 def table_path(table: str) -> Path:
     """File of a table, given itself or the bundle it is part of."""
-    from toonify.bundle import bundle_folder, part_path, read_manifest
-
     if Path(table).is_file() or table.endswith(".safetensors"):
         return Path(table)
     folder = bundle_folder(table)
@@ -147,8 +146,6 @@ def save_table(table: CharacterTable, path: Path) -> None:
     Raises:
         UsageError: not a .safetensors path. InputError: it can't be written.
     """
-    from toonify.cli.common import make_parent
-
     if path.suffix != ".safetensors":
         raise UsageError(f"a table is a .safetensors file, not {path}", hint="Rename it.")
     make_parent(path)

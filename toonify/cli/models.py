@@ -9,7 +9,10 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from toonify.bundle import model_files
-from toonify.cli.common import complain, examples, settings_of
+from toonify.checkpoints import cache, registry
+from toonify.cli.common import complain, examples, make_parent, settings_of
+from toonify.errors import UsageError
+from toonify.utils.outputs import InputFiles, check_output
 
 if TYPE_CHECKING:
     from toonify.models.base import Generator
@@ -44,8 +47,6 @@ Names = Annotated[list[str], typer.Argument(help="Names from `toonify models lis
 @app.command("list", epilog=examples("toonify models list", "toonify models list --json"))
 def list_models(ctx: typer.Context) -> None:
     """List the known checkpoints and which of them are in the cache."""
-    from toonify.checkpoints import cache, registry
-
     settings = settings_of(ctx)
     for entry in registry.entries():
         cached = cache.is_cached(entry)
@@ -80,8 +81,6 @@ def pull(ctx: typer.Context, names: Names) -> None:
 @app.command(epilog=examples("toonify models path ffhq-mobile"))
 def path(ctx: typer.Context, name: Annotated[str, typer.Argument(help="Checkpoint.")]) -> None:
     """Print where a cached checkpoint is."""
-    from toonify.checkpoints import cache
-
     found = cache.resolve(name)
     settings_of(ctx).result({"name": name, "path": str(found)}, str(found))
 
@@ -94,8 +93,6 @@ def verify(
     ] = None,
 ) -> None:
     """Hash cached checkpoints against the known SHA-256. Exit status 3 if one has changed."""
-    from toonify.checkpoints import cache, registry
-
     settings = settings_of(ctx)
     chosen = [registry.get(name) for name in names or ()]
     failed = False
@@ -124,7 +121,6 @@ def info(
     name: Annotated[str, typer.Argument(help="A checkpoint's file, or a name from the registry.")],
 ) -> None:
     """Say what a checkpoint is: its source, licence, networks and sizes."""
-    from toonify.checkpoints import cache, registry
     from toonify.checkpoints.inspection import describe
 
     settings = settings_of(ctx)
@@ -181,9 +177,6 @@ def convert(
     import torch
 
     from toonify import checkpoints
-    from toonify.cli.common import make_parent
-    from toonify.errors import UsageError
-    from toonify.utils.outputs import InputFiles, check_output
 
     if output.suffix != ".safetensors":
         raise UsageError(f"{output} must be a .safetensors file", hint="Rename it.")
@@ -206,7 +199,6 @@ def convert(
 
 
 def _smaller(generator: Generator, resolution: int) -> Generator:
-    from toonify.errors import UsageError
     from toonify.models.generators.mobile import MobileGenerator
     from toonify.training.distillation.resolution_cut import cut, fit_head, teacher_sampler
 

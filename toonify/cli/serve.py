@@ -10,6 +10,7 @@ import typer
 
 from toonify.cli.common import BundleOption, examples, settings_of
 from toonify.errors import UsageError
+from toonify.web.limits import Limits
 
 TOKEN = "TOONIFY_TOKEN"
 
@@ -57,7 +58,6 @@ def serve(
         raise UsageError(
             f"serve needs the package {error.name}", hint="Run: pip install 'toonify-toolkit[web]'."
         ) from error
-    from toonify.web.limits import Limits
     from toonify.web.server import Server, is_loopback, listen
     from toonify.web.studio import Studio
 

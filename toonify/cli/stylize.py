@@ -65,6 +65,9 @@ from toonify.cli.stylize_options import (
     planned,
 )
 from toonify.errors import InputError, UsageError
+from toonify.stylize.manifest import Manifest
+from toonify.utils.outputs import InputFiles, check_output
+from toonify.utils.streams import write_binary
 
 if TYPE_CHECKING:
     from toonify.engines.base import Engine
@@ -325,8 +328,6 @@ def run(ctx: typer.Context, asked: Asked) -> None:
 
 def _reads(asked: Asked, jobs: Sequence[Job]) -> InputFiles:
     """All that the run reads; UsageError where one of its own files would replace any of it."""
-    from toonify.utils.outputs import InputFiles, check_output
-
     reads = InputFiles(
         [
             *(job.source for job in jobs),
@@ -453,7 +454,6 @@ def _told(
         How many failed, and whether the manifest or the sheet could not be written.
     """
     from toonify.reports.sheet import SheetWriter
-    from toonify.stylize.manifest import Manifest
 
     failed, unwritten = 0, False
     log = page = None
@@ -492,8 +492,6 @@ def _print(settings: Settings, result: Result, *, noted: bool) -> None:
     Args:
         noted: a word on the faces that were not found, too.
     """
-    from toonify.utils.streams import write_binary
-
     if result.error:
         complain(result.error)
     if result.note and noted:

@@ -16,6 +16,7 @@ from toonify.cli.engines import PEOPLE, STYLES, EngineName, check_engine, defaul
 from toonify.cli.style_transfer import refuse_transfer_options
 from toonify.cli.styles import choose_styles, document, refuse_character_options
 from toonify.errors import InputError, ToonifyError, UsageError
+from toonify.stylize.naming import NameTemplate
 
 if TYPE_CHECKING:
     from toonify.bundle import Defaults
@@ -309,8 +310,6 @@ def name_template(name: str | None) -> NameTemplate | None:
     Raises:
         UsageError: it is none.
     """
-    from toonify.stylize.naming import NameTemplate
-
     return None if name is None else NameTemplate(name)
 
 

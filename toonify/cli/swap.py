@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from toonify.bundle import model_files
+from toonify.bundle import locate, model_files
 from toonify.cli.common import complain, examples, make_parent, settings_of
 from toonify.errors import UsageError
 from toonify.utils.outputs import InputFiles, check_output
@@ -42,7 +42,6 @@ def swap(
     Poses and shapes come from the face generator, looks from its fine-tuned copy. The mapping
     network and the average latent are the face generator's. What is odd about the two is told.
     """
-    from toonify.bundle import locate
     from toonify.checkpoints import generator_hash, load_generator, save_generator
     from toonify.models.layer_swap import compare_parents, layer_swap, toon_share
 

@@ -12,6 +12,7 @@ import typer
 from toonify.cli.common import Settings, examples, note_others, refuse_given, settings_of
 from toonify.cli.config_file import ConfigOption
 from toonify.cli.live import KeepOption, steps_display
+from toonify.errors import UsageError
 
 if TYPE_CHECKING:
     from toonify.training.encoders.job import EncoderResult
@@ -257,7 +258,6 @@ def train_encoder(
     reconstruction), report.html and encoder.safetensors go into the folder. Ctrl-C finishes the
     step and keeps a snapshot.
     """
-    from toonify.errors import UsageError
     from toonify.training.encoders import job
     from toonify.training.encoders.faces import check_faces
     from toonify.training.encoders.losses import EncoderWeights

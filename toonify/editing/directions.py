@@ -9,10 +9,13 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from safetensors.torch import load_file
 from torch import Tensor
 from torch.nn import functional as F
 
+from toonify.checkpoints.cache import resolve
 from toonify.checkpoints.formats import read_torch
+from toonify.checkpoints.registry import entries
 from toonify.checkpoints.safetensors_io import write_safetensors
 from toonify.editing.named import NamedDirections
 from toonify.errors import InputError, UsageError
@@ -90,8 +93,6 @@ def _read(file: Path) -> Mapping[str, Tensor]:
     if file.stat().st_size > MOST_BYTES:
         raise ValueError(f"{file.stat().st_size >> 20} MB are too many")
     if file.suffix == ".safetensors":
-        from safetensors.torch import load_file
-
         return load_file(file)
     if file.suffix == ".npy":
         content = np.load(file, mmap_mode="r", allow_pickle=False)  # refuses more than is there
@@ -150,9 +151,6 @@ def find_direction(
         before, _, name = text.rpartition(":")
         path = Path(before)
     if not path.exists() and not path.suffix and len(path.parts) == 1:
-        from toonify.checkpoints.cache import resolve
-        from toonify.checkpoints.registry import entries
-
         if named is not None and text not in {entry.name for entry in entries()}:
             raise unknown_name("direction", text, sorted(named.vectors))
         path = resolve(str(path))

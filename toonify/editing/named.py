@@ -16,6 +16,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from toonify.bundle import bundle_folder, check_part, part_path, read_manifest
 from toonify.checkpoints.safetensors_io import read_safetensors, write_safetensors
 from toonify.errors import ModelError, UsageError
 from toonify.faces.types import Points, f32
@@ -122,8 +123,6 @@ def shipped_directions(bundle: str = "default") -> NamedDirections | None:
     Raises:
         ModelError: they are damaged.
     """
-    from toonify.bundle import bundle_folder, check_part, part_path, read_manifest
-
     folder = bundle_folder(bundle)
     manifest = read_manifest(folder)
     if PART not in (manifest.get("files") or {}):

@@ -18,6 +18,8 @@ from toonify.portrait.backgrounds import Background, fitted, resized
 from toonify.portrait.catalog import style_networks
 from toonify.portrait.engine import PortraitEngine, compose
 from toonify.portrait.memory import Memory
+from toonify.portrait.pdf import to_pdf
+from toonify.portrait.svg import to_svg
 
 Document = Literal["svg", "pdf"]
 CROP_INPUT = 640  # px, side of the crop that a portrait is drawn from
@@ -176,11 +178,8 @@ class StyleEngine(Engine):
             return compose(drawing, photo, background=self.background, size=size)
         behind = resized(photo, size)
         if self.document == "svg":
-            from toonify.portrait.svg import to_svg
-
             text = to_svg(drawing, background=self.background, photo=behind, size=size)
             return text.encode("utf-8")
-        from toonify.portrait.pdf import to_pdf
 
         return to_pdf(drawing, background=self.background, photo=behind, size=size)
 

@@ -11,7 +11,12 @@ from numpy.typing import NDArray
 
 from toonify.bundle import bundle_folder, check_part, part_path, read_manifest
 from toonify.errors import InputError, ModelError, UsageError
+from toonify.faces import align, get_detector
+from toonify.faces.alignment import unit_to_photo
+from toonify.faces.parsing import LABELS, FaceParser
+from toonify.faces.person import PersonMatte
 from toonify.faces.types import RGB, Points, f32
+from toonify.media.images import read_image
 
 CROP = 256  # px of a face's crop that is parsed
 OF_FACES = ("skin", "brow", "eye", "lips", "mouth", "glasses", "sunglasses", "beard", "ear")
@@ -26,8 +31,6 @@ class PersonMask:
     """
 
     def __init__(self, bundle: str | os.PathLike[str], *, inverted: bool = False) -> None:
-        from toonify.faces.person import PersonMatte
-
         self.inverted = inverted
         self._matte = PersonMatte(_part(bundle, "person_matte"))
 
@@ -40,17 +43,10 @@ class FaceMask:
     """(H, W, 3) → (H, W) in 0..1: faces and ears, without hair."""
 
     def __init__(self, bundle: str | os.PathLike[str], *, landmarks: str = "auto") -> None:
-        from toonify.faces import get_detector
-        from toonify.faces.parsing import FaceParser
-
         self._parser = FaceParser(_part(bundle, "parsing"))
         self._detector = get_detector(landmarks)
 
     def __call__(self, rgb: RGB) -> Points:
-        from toonify.faces import align
-        from toonify.faces.alignment import unit_to_photo
-        from toonify.faces.parsing import LABELS
-
         found = self._detector.detect(rgb)
         if not found:
             raise InputError("no face found", hint="Take another `region`.")
@@ -76,8 +72,6 @@ class GivenMask:
     """
 
     def __init__(self, path: Path) -> None:
-        from toonify.media.images import read_image
-
         picture = cv2.cvtColor(read_image(path).rgb, cv2.COLOR_RGB2GRAY)
         if picture.max() < 8:
             raise InputError(f"the mask {path} is empty", hint="Paint white where it shall act.")

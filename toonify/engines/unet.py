@@ -21,8 +21,10 @@ from toonify.faces.person import PersonMatte
 from toonify.faces.types import RGB, Points, f32
 from toonify.models.unet import UNet
 from toonify.names import unknown_name
+from toonify.portrait.analysis import sample
 from toonify.portrait.backgrounds import Background, fitted, resized
 from toonify.portrait.catalog import is_style_file, network_part, network_styles, style_name
+from toonify.portrait.engine import PortraitEngine
 from toonify.tuning import choose_dtype
 from toonify.utils.hashing import file_sha256
 from toonify.utils.tensors import to_float, to_rgb
@@ -165,9 +167,6 @@ class UNetEngine(Engine):
 
     def region(self, rgb: RGB, face: Face) -> Alignment:
         """The upright portrait of a face, looser than FFHQ's crop."""
-        from toonify.portrait.analysis import sample
-        from toonify.portrait.engine import PortraitEngine
-
         matrix = PortraitEngine.crop_matrix(rgb, face, size=CROP_INPUT)
         return Alignment(sample(rgb, matrix, (CROP_INPUT, CROP_INPUT)), matrix, face)
 

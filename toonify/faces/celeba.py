@@ -13,7 +13,9 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from toonify.bundle import bundle_folder, check_part, part_path, read_manifest
 from toonify.errors import InputError
+from toonify.faces import get_detector
 from toonify.faces.alignment import align, ffhq_quad
 from toonify.faces.mesh import FaceMesh
 from toonify.faces.parsing import LABELS, FaceParser
@@ -64,9 +66,6 @@ class HeadLabeler:
         Raises:
             ModelError: it has none, or they are damaged.
         """
-        from toonify.bundle import bundle_folder, check_part, part_path, read_manifest
-        from toonify.faces import get_detector
-
         folder = bundle_folder(bundle)
         manifest = read_manifest(folder)
         for part in ("parsing", "face_mesh", "iris"):

@@ -16,6 +16,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from toonify import bundle
 from toonify.checkpoints.hfgi import load_compact_hfgi, load_hfgi
 from toonify.errors import ModelError, UsageError
 from toonify.inversion.model import FaceModel
@@ -58,8 +59,6 @@ def load_details(model: FaceModel, encoder: str, network: Path | None = None) ->
     Raises:
         ModelError: there are none, or they are damaged, or another generator's.
     """
-    from toonify import bundle
-
     if network is None and not bundle.is_bundle(encoder):
         try:
             return load_hfgi(Path(encoder), device=model.device)

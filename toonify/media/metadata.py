@@ -7,6 +7,7 @@ upright already), embedded thumbnails of the photo, makers' private notes.
 from __future__ import annotations
 
 import contextlib
+import io
 import struct
 from dataclasses import dataclass, replace
 from functools import cache
@@ -160,8 +161,6 @@ def _resolution(dpi: Any) -> tuple[float, float] | None:
 
 
 def _is_srgb(icc: bytes) -> bool:
-    import io
-
     try:
         profile = ImageCms.ImageCmsProfile(io.BytesIO(icc))
         return "srgb" in ImageCms.getProfileDescription(profile).lower()

@@ -18,6 +18,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from toonify.checkpoints.download import obtain
 from toonify.errors import ModelError, ToonifyError
 
 Net = Literal["vgg", "alex"]
@@ -116,7 +117,6 @@ def find_trunk(net: Net) -> Path:
     cached = Path(torch.hub.get_dir()) / "checkpoints" / _TORCHVISION_FILE[net]
     if cached.is_file():
         return cached
-    from toonify.checkpoints.download import obtain
 
     return obtain(_REGISTRY_NAME[net])
 

@@ -7,6 +7,7 @@ from typing import Any
 import cv2
 import numpy as np
 from numpy.typing import NDArray
+from PIL import ImageColor
 
 from toonify.errors import UsageError
 
@@ -22,8 +23,6 @@ def parse_background(text: str) -> Background:
     Raises:
         UsageError: it is neither.
     """
-    from PIL import ImageColor
-
     if text in NAMES:
         return text
     try:

@@ -15,7 +15,7 @@ from toonify.faces.mesh import FaceMesh
 from toonify.faces.parsing import FaceParser
 from toonify.faces.person import PersonMatte
 from toonify.names import unknown_name
-from toonify.portrait.analysis import MAX_UPSAMPLING, Analysis, Analyzer
+from toonify.portrait.analysis import MAX_UPSAMPLING, Analysis, Analyzer, portrait_square, sample
 from toonify.portrait.backgrounds import Background, resized
 from toonify.portrait.catalog import program_styles
 from toonify.portrait.memory import Memory
@@ -181,15 +181,11 @@ class PortraitEngine:
 
     def crop(self, photo: RGB, face: Face, *, size: int = 512) -> RGB:
         """The upright portrait (size, size, 3) around one face, cut out of its photograph."""
-        from toonify.portrait.analysis import sample
-
         return sample(photo, self.crop_matrix(photo, face, size=size), (size, size))
 
     @staticmethod
     def crop_matrix(photo: RGB, face: Face, *, size: int = 512) -> NDArray[np.float64]:
         """(2, 3): px of `crop` -> px of the photograph."""
-        from toonify.portrait.analysis import portrait_square
-
         return portrait_square(face, size, photo.shape[:2], loose=CROP_LOOSE)
 
 

@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from toonify.engines.base import Engine
+from toonify.engines.combined import CombinedEngine
+from toonify.engines.registry import load_engine
 from toonify.stylize.options import is_rule
 
 
@@ -47,27 +49,20 @@ class EngineRecipe:
         styles = self._styles(people)
         if people is None:
             return styles
-        from toonify.engines.combined import CombinedEngine
 
         return CombinedEngine(styles, people)
 
     @staticmethod
     def people_of(engine: Engine) -> Engine:
         """The part of what `make` gave that draws characters."""
-        from toonify.engines.combined import CombinedEngine
-
         return engine.people if isinstance(engine, CombinedEngine) else engine
 
     def _people(self, name: str) -> Engine:
         """What draws characters."""
-        from toonify.engines.registry import load_engine
-
         return load_engine(name, self.bundle, **self.people_options)
 
     def _styles(self, people: Engine | None) -> Engine:
         """What draws styles, with the detector of `people` where there is one."""
-        from toonify.engines.registry import load_engine
-
         detector = None if people is None else people.detector
         return load_engine(self.styles, self.bundle, detector=detector, **self.style_options or {})
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from toonify.errors import UsageError
+from toonify.names import unknown_name
 
 SIDES = ("left", "middle", "right")
 
@@ -88,7 +89,5 @@ class CharacterAssignment:
 
 def _known(name: str, known: Sequence[str]) -> str:
     if name not in known:
-        from toonify.names import unknown_name
-
         raise unknown_name("character", name, known)
     return name

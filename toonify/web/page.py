@@ -8,6 +8,8 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
+import cv2
+
 os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"  # read when it is imported: nothing calls home
 
 import gradio as gr
@@ -390,8 +392,6 @@ class Page:
 
 
 def _same_size(before: RGB, after: RGB) -> RGB:
-    import cv2
-
     if before.shape == after.shape:
         return before
     size = (after.shape[1], after.shape[0])

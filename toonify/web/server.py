@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import errno
+import ipaddress
 import os
 import socket
 from collections.abc import AsyncIterator
@@ -134,8 +135,6 @@ def listen(host: str, port: int) -> socket.socket:
 
 def is_loopback(host: str) -> bool:
     """Whether only this machine reaches an address."""
-    import ipaddress
-
     if host.lower() == "localhost":
         return True
     with contextlib.suppress(ValueError):

@@ -14,7 +14,9 @@ from numpy.typing import NDArray
 
 from toonify.bundle import FRAMES, Defaults, bundle_defaults, has_parts, preferred_engine
 from toonify.engine import Toonifier
+from toonify.engines.base import Engine
 from toonify.engines.mixing import MixingEngine
+from toonify.engines.portrait import StyleEngine
 from toonify.engines.registry import load_engine
 from toonify.errors import InputError, UsageError
 from toonify.faces.matte import drawing_matte
@@ -22,6 +24,7 @@ from toonify.media.images import read_image
 from toonify.media.video import Span
 from toonify.names import unknown_name
 from toonify.portrait import PortraitEngine
+from toonify.video import Options, convert
 
 RGB = NDArray[np.uint8]
 Kind = Literal["style", "character"]
@@ -291,10 +294,6 @@ class Studio:
         Returns:
             frames with a face.
         """
-        from toonify.engines.base import Engine
-        from toonify.engines.portrait import StyleEngine
-        from toonify.video import Options, convert
-
         self.check(wish)
         engine: Engine
         if self.kind(wish.look) == "style":
