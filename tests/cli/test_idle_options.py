@@ -27,6 +27,16 @@ from toonify.checkpoints import load_generator
         ("invert p.png -o i --method hfgi --steps 5", "--steps"),
         ("invert p.png -o i --method hfgi --pti", "--pti"),
         ("invert p.png -o i --method hfgi --frame whole", "--frame"),
+        ("invert p.png -o i --box 0,0,40,40", "--box"),
+        ("edit p.png -o e.png --direction sefa-1 --box 0,0,40,40", "--box"),
+        ("edit i.safetensors -o e.png --mix p.png --domain any --box 0,0,40,40", "--box"),
+        ("edit p.png -o e.png --attribute-strip --domain any", "--attribute-strip"),
+        (
+            "edit p.png -o e.png --direction sefa-1 --domain any --keep-background",
+            "--keep-background",
+        ),
+        ("edit p.png -o e.png --direction sefa-1 --domain any --method hfgi", "--method"),
+        ("edit p.png -o e.png --direction sefa-1 --domain any --frame face", "--frame"),
         ("train-encoder --generator default -o r --align 1", "--align"),
         ("train-encoder --task hfgi --generator default -o r --size 18", "--size"),
         ("train-encoder --task hfgi --generator default -o r --flicker 1", "--flicker"),
@@ -56,6 +66,7 @@ from toonify.checkpoints import load_generator
 def test_they_are_refused(run, tmp_path, monkeypatch, command, option):
     monkeypatch.chdir(tmp_path)
     Image.fromarray(np.full((64, 64, 3), 128, np.uint8)).save("p.png")
+    (tmp_path / "i.safetensors").touch()
     (tmp_path / "c.mp4").touch()
     result = run(*command.split())
     assert result.status == 2 and option in result.err and result.err.count("\n") == 1

@@ -331,3 +331,120 @@ def test_an_edited_photo_keeps_date_and_opacity(run, whole_bundle, tmp_path):
         assert 306 not in edited.getexif()
     idle = run(*edit, "-o", tmp_path / "c.png", "--strip", "--range", "-1:1")
     assert idle.status == 2 and "--strip" in idle.err
+
+
+@pytest.fixture
+def things(tmp_path, monkeypatch):
+    """A generator of no faces, and a picture with something left of its middle."""
+
+    def never(*arguments, **options):
+        raise AssertionError("faces are looked for")
+
+    monkeypatch.setattr("toonify.inversion.reading.get_detector", never)
+    generator = tiny_stylegan2(seed=3)
+    save_generator(generator, tmp_path / "things.safetensors")
+    with torch.no_grad():
+        w_plus = generator.mapping(torch.randn(1, 16))[:, None].expand(-1, generator.num_ws, -1)
+        thing = generator(w_plus)[0].permute(1, 2, 0).numpy()
+    picture = np.full((80, 140, 3), 200, np.uint8)
+    picture[8:72, 20:84] = np.clip(thing * 127.5 + 127.5, 0, 255).astype(np.uint8)
+    Image.fromarray(picture).save(tmp_path / "picture.png")
+    return tmp_path
+
+
+def test_a_generator_of_anything_inverts_a_box_from_its_average_code(run, things):
+    options = ["--domain", "any", "--generator", things / "things.safetensors"]
+    command = ["invert", things / "picture.png", *options, "--json"]
+    result = run(*command, "-o", things / "out", "--box", "20,8,64,64", "--steps", "40")
+    assert result.status == 0, result.err
+    (record,) = result.records
+    assert record["refined"]["mse"] < 0.8 * record["encoded"]["mse"]
+    latents, _ = Latents.load(things / "out" / "picture.safetensors")
+    assert latents.feature is None and latents.w_plus.shape == (1, 10, 16)
+    assert size(things / "out" / "picture.png") == (64, 64)
+    middle = run(*command, "-o", things / "middle", "--steps", "0")
+    assert middle.status == 0 and middle.records[0]["encoded"] != record["encoded"]
+
+
+def test_whole_frames_of_anything_by_a_stylegan_ex_encoder(run, things, networks):
+    options = ["--domain", "any", "--box", "20,8,64,64", "--steps", "0", *networks]
+    result = run("invert", things / "picture.png", "-o", things / "out", *options)
+    assert result.status == 0, result.err
+    latents, _ = Latents.load(things / "out" / "picture.safetensors")
+    assert latents.frame_size == (320, 560), "the box is 256 pixels in it"
+
+
+@pytest.mark.parametrize(
+    ("options", "status", "words"),
+    [
+        (["--domain", "any"], 2, "--generator"),
+        (["--domain", "any", "--box", "1,2,3"], 2, "--box has 3 numbers"),
+        (["--domain", "any", "--box", "a,b,c,d"], 2, "no X,Y,W,H"),
+        (["--domain", "any", "--box", "0,0,4,4"], 2, "--box 4 is out of range"),
+        (["--box", "0,0,40,40"], 2, "--domain any"),
+        (["--domain", "any", "--frame", "face"], 2, "--frame"),
+        (["--domain", "any", "--method", "hfgi"], 2, "--method"),
+        (["--domain", "any", "--box", "0,0,400,40", "G"], 1, "140x80 px"),
+        (["--domain", "any", "--encoder", "E"], 3, "holds no generator"),
+    ],
+)
+def test_what_a_domain_does_not_have_is_refused_in_one_line(
+    run, things, bundle, options, status, words
+):
+    names = {
+        "G": ["--generator", things / "things.safetensors"],
+        "E": [bundle / "encoder.safetensors"],
+    }
+    options = [each for option in options for each in names.get(option, [option])]
+    result = run("invert", things / "picture.png", "-o", things / "out", "--steps", "0", *options)
+    assert result.status == status and words in result.err, result.err
+    assert result.err.count("\n") == 1 and not list(things.glob("out/*"))
+
+
+def test_what_is_in_a_box_is_edited_within_its_photo(run, things):
+    photo = np.asarray(Image.open(things / "picture.png"))
+    anything = ["--domain", "any", "--generator", things / "things.safetensors"]
+    boxed = [*anything, "--box", "20,8,64,64"]
+
+    def edited(name, *options):
+        command = ["edit", things / "picture.png", "-o", things / name, "--steps", 20, *options]
+        result = run(*command)
+        assert result.status == 0, result.err
+        return np.asarray(Image.open(things / name).convert("RGB"))
+
+    sefa = ["--direction", "sefa-1", "--strength"]
+    assert np.array_equal(edited("same.png", *boxed, *sefa, 0), photo)
+    changed = (edited("other.png", *boxed, *sefa, 3) != photo).any(axis=2)
+    assert changed[16:64, 30:74].mean() > 0.5
+    changed[8:72, 20:84] = False
+    assert not changed.any(), "the rest of the photo stays"
+    mixed = edited("mix.png", *boxed, "--mix", things / "picture.png", "--layers", "0-")
+    assert not np.array_equal(mixed, photo)
+    strip = edited("strip.png", *anything, "--direction", "sefa-2", "--range", "-1:1")
+    assert strip.shape == (80, 7 * 140 + 6 * 4, 3)
+
+    out = things / "out"
+    inverted = run("invert", things / "picture.png", "-o", out, "--steps", 2, *boxed)
+    assert inverted.status == 0, inverted.err
+    latents = ["edit", out / "picture.safetensors", "-o", out / "e.png", *sefa, 2, *anything]
+    assert run(*latents).status == 0 and size(out / "e.png") == (64, 64)
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (["--direction", "smile", "G"], "smile"),
+        (["--direction", "sefa-1"], "--generator"),
+        (["--direction", "sefa-1", "G", "--frame", "whole"], "--encoder"),
+        (["--fit", "F", "F", "G"], "--encoder"),
+    ],
+)
+def test_edits_that_a_domain_does_not_have(run, things, options, words):
+    folder = things / "folder"
+    folder.mkdir()
+    (things / "picture.png").rename(folder / "picture.png")
+    named = {"G": ["--generator", things / "things.safetensors"], "F": [folder]}
+    options = [each for option in options for each in named.get(option, [option])]
+    command = ["edit", folder / "picture.png", "-o", things / "e.png", "--domain", "any"]
+    result = run(*command, *options)
+    assert result.status == 2 and words in result.err and result.err.count("\n") == 1, result.err

@@ -7,9 +7,11 @@ import torch
 from tests.editing.test_onto_photo import FACE, photograph
 from tests.tiny_hfgi import tiny_hfgi
 from toonify.editing.photo_editor import PhotoEditor
-from toonify.errors import InputError
+from toonify.errors import InputError, UsageError
+from toonify.faces.subject import LargestFace, Square
 from toonify.inversion.fitting import FitSettings
 from toonify.inversion.model import FaceModel
+from toonify.utils.tensors import to_rgb
 
 
 class Finder:
@@ -27,7 +29,7 @@ def editor():
         torch.nn.init.normal_(layer.weight, std=0.3)
     model = FaceModel(details.generator, details.encoder)
     fit = FitSettings(steps=0)
-    return PhotoEditor(model, photograph(), Finder([FACE]), fit=fit, details=details)
+    return PhotoEditor(model, photograph(), LargestFace(Finder([FACE])), fit=fit, details=details)
 
 
 def test_no_edit_gives_the_photograph_to_the_bit(editor):
@@ -42,4 +44,31 @@ def test_an_edit_changes_the_face_alone(editor):
 
 def test_a_picture_without_a_face_is_refused(editor):
     with pytest.raises(InputError, match="no face found"):
-        PhotoEditor(editor.model, photograph(), Finder([]))
+        PhotoEditor(editor.model, photograph(), LargestFace(Finder([])))
+
+
+def test_an_edit_of_anything_reaches_all_of_its_square_and_no_further():
+    model = FaceModel(tiny_hfgi().generator)
+    photo = photograph()
+    fit = FitSettings.of_anything(model.generator, steps=0)
+    editor = PhotoEditor(model, photo, Square((40, 30, 64, 64)), fit=fit)
+    assert np.array_equal(editor.edited(editor.w_plus), photo)
+    changed = (editor.edited(editor.w_plus + 2.0) != photo).any(axis=2)
+    assert changed[32:92, 42:102].mean() > 0.9
+    changed[30:94, 40:104] = False
+    assert not changed.any()
+    with pytest.raises(UsageError, match="heads"):
+        editor.edited(editor.w_plus + 2.0, keep_background=True)
+
+
+def test_without_an_encoder_the_fit_finds_the_code_from_the_average():
+    generator = tiny_hfgi().generator
+    with torch.no_grad():
+        w = generator.mapping(torch.randn(1, generator.z_dim) * 2)
+        picture = generator(w[:, None].expand(-1, generator.num_ws, -1))
+    photo = to_rgb(picture)
+    fits = [FitSettings.of_anything(generator, steps=steps) for steps in (0, 60)]
+    editors = [PhotoEditor(FaceModel(generator), photo, Square(), fit=fit) for fit in fits]
+    near = [(generator(each.w_plus) - picture).abs().mean() for each in editors]
+    assert torch.equal(editors[0].w_plus[0, 0], generator.w_avg)
+    assert near[1] < 0.5 * near[0]

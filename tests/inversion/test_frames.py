@@ -5,6 +5,7 @@ import pytest
 import torch
 
 from toonify.errors import InputError
+from toonify.faces.subject import LargestFace, Square
 from toonify.faces.types import Face
 from toonify.inversion.frames import frame_face, lowered, pad_to_stride, prepare_input
 from toonify.utils.tensors import to_rgb, to_tensor
@@ -58,12 +59,27 @@ class Detector:
 )
 def test_what_makes_no_frame_is_said_with_its_mend(faces, words):
     with pytest.raises(InputError) as caught:
-        prepare_input(PHOTO, "whole", Detector(faces))
+        prepare_input(PHOTO, "whole", LargestFace(Detector(faces)))
     assert words in str(caught.value) and "Use" in str(caught.value)
 
 
+def test_a_square_is_256_pixels_in_its_frame():
+    aligned = prepare_input(PHOTO, "whole", Square((100, 50, 128, 128)))
+    assert aligned.frame.shape == (600, 800, 3)
+    at = aligned.frame[100:356, 200:456].astype(int)
+    assert np.abs(at - aligned.face).mean() < 12, "the same pixels, at the same size"
+    alone = prepare_input(PHOTO, "aligned", Square((100, 50, 128, 128)))
+    assert alone.frame is None and np.array_equal(alone.face, aligned.face)
+
+
+def test_a_frame_around_a_small_box_is_too_large():
+    with pytest.raises(InputError) as caught:
+        prepare_input(PHOTO, "whole", Square((0, 0, 16, 16)))
+    assert "the square at its size" in str(caught.value) and "`frame` aligned" in str(caught.value)
+
+
 def test_lowered_pictures_have_their_size_and_less_detail():
-    aligned = prepare_input(PHOTO, "whole", Detector([face(200, 150, 64)]), lower=32)
+    aligned = prepare_input(PHOTO, "whole", LargestFace(Detector([face(200, 150, 64)])), lower=32)
     assert aligned.frame.shape == PHOTO.shape
     assert aligned.frame.std() < 0.5 * PHOTO.std()
     assert np.array_equal(lowered(PHOTO, 4), PHOTO)

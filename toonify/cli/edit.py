@@ -16,7 +16,15 @@ from toonify.cli.hfgi import (
     KeepBackgroundOption,
     check_edit_method,
 )
-from toonify.cli.inverting import EncoderOption, GeneratorOption, present
+from toonify.cli.inverting import (
+    BoxOption,
+    DomainName,
+    DomainOption,
+    EncoderOption,
+    GeneratorOption,
+    parse_box,
+    present,
+)
 from toonify.errors import ModelError, UsageError
 from toonify.utils.outputs import check_output
 
@@ -30,6 +38,7 @@ EPILOG = examples(
     "toonify edit me.jpg -o mix.png --mix friend.jpg --layers 8-",
     "toonify edit me.jpg -o arcane.png --encoder styleganex-inversion --generator stylegan2-arcane",
     "toonify edit me.jpg -o smile.png --fit smiling/ serious/ --strength 1",
+    "toonify edit car.jpg -o red.jpg --domain any --generator cars.pkl --direction sefa-2",
 )
 FRAMES = {".gif": 16}  # of a range, by what is written
 STRIP_FRAMES = 7
@@ -103,15 +112,17 @@ def edit(
     list_: Annotated[
         bool, typer.Option("--list", help="Print the named directions and what strength 1 is.")
     ] = False,
-    encoder: EncoderOption = "default",
+    encoder: EncoderOption = None,
     generator: GeneratorOption = None,
+    domain: DomainOption = DomainName.faces,
+    box: BoxOption = None,
     frame: Annotated[
         Place | None,
         typer.Option(
             help="photo: the edit is carried over to the photo's own pixels, within the head."
             " Rendered anew instead: whole frames, 256 px around the eyes (face), or a photo that"
             " is an aligned face already.",
-            show_default="photo, or whole with --generator",
+            show_default="photo, or whole with --generator of faces",
         ),
     ] = None,
     method: EditMethodOption = EditMethod.flow,
@@ -123,7 +134,7 @@ def edit(
             min=0,
             max=500,
             help="Of the fit to the photo, with --frame photo.",
-            show_default="15, 0 with --method hfgi",
+            show_default="15, 0 with --method hfgi, 200 without an encoder",
         ),
     ] = None,
     drop_metadata: Annotated[
@@ -153,6 +164,8 @@ def edit(
         raise UsageError(
             "nothing to edit", hint="Give a photo; without one --fit writes -o FILE.safetensors."
         )
+    if attribute_strip and domain is DomainName.any:
+        raise UsageError("--attribute-strip is of --domain faces", hint="Take --direction sefa-1.")
     if attribute_strip and (fit or direction or mix or span or generator):
         raise UsageError(
             "--attribute-strip shows the named directions alone",
@@ -189,6 +202,8 @@ def edit(
         keep_background=keep_background,
         encoder=encoder,
         generator=generator,
+        domain=domain.value,
+        box=parse_box(box),
         device=settings.device,
         dtype=settings.dtype,
         offline=settings.offline,

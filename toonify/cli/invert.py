@@ -14,7 +14,16 @@ from toonify.cli.hfgi import (
     InvertMethodOption,
     inverted_framing,
 )
-from toonify.cli.inverting import EncoderOption, Framing, FramingOption, GeneratorOption
+from toonify.cli.inverting import (
+    BoxOption,
+    DomainName,
+    DomainOption,
+    EncoderOption,
+    Framing,
+    FramingOption,
+    GeneratorOption,
+    parse_box,
+)
 
 if TYPE_CHECKING:
     from toonify.inversion.job import SavedInversion
@@ -24,6 +33,7 @@ EPILOG = examples(
     "toonify invert photos/ -o inverted/ --steps 100",
     "toonify invert crop.png -o inverted/ --frame aligned --generator ffhq-mobile --pti",
     "toonify invert photos/ -o inverted/ --method hfgi",
+    "toonify invert street.jpg -o inverted/ --domain any --generator cars.pkl --box 40,90,300,160",
 )
 
 
@@ -34,8 +44,10 @@ def invert(
         Path,
         typer.Option("-o", "--output", help="Folder of the latents and pictures."),
     ],
-    encoder: EncoderOption = "default",
+    encoder: EncoderOption = None,
     generator: GeneratorOption = None,
+    domain: DomainOption = DomainName.faces,
+    box: BoxOption = None,
     frame: FramingOption = Framing.whole,
     method: InvertMethodOption = InvertMethod.refine,
     hfgi_network: HFGINetworkOption = None,
@@ -47,7 +59,7 @@ def invert(
     ] = False,
     pti_steps: Annotated[int, typer.Option(min=1, help="Steps of that.")] = 350,
 ) -> None:
-    """Find the latents that a generator renders a photo from.
+    """Find the latents that a generator of faces, or of anything else, renders a photo from.
 
     For NAME.jpg this writes NAME.safetensors (codes, first feature, noise maps), NAME.png (the
     reconstruction), NAME-loss.csv and NAME-loss.png, and with --pti NAME-generator.safetensors;
@@ -66,6 +78,8 @@ def invert(
         output=output,
         encoder=encoder,
         generator=generator,
+        domain=domain.value,
+        box=parse_box(box),
         frame=frame.value,
         method=method.value,
         hfgi_network=hfgi_network,

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from toonify.errors import InputError
+from toonify.errors import InputError, UsageError
 from toonify.inversion import FACE_GENERATOR
 
 
@@ -20,12 +20,38 @@ class Framing(StrEnum):
     aligned = "aligned"
 
 
+class DomainName(StrEnum):
+    """What photos show."""
+
+    faces = "faces"
+    any = "any"
+
+
+DomainOption = Annotated[
+    DomainName,
+    typer.Option(
+        "--domain",
+        help="any: photos of anything that --generator draws, cars say. No face is looked for; the"
+        " middle square is read, or the --box.",
+    ),
+]
+BoxOption = Annotated[
+    str | None,
+    typer.Option(
+        "--box",
+        help="Of --domain any: where in the photo it is, in px from the top left. The smallest"
+        " square around it is read.",
+        metavar="X,Y,W,H",
+        show_default="the middle square",
+    ),
+]
 EncoderOption = Annotated[
-    str,
+    str | None,
     typer.Option(
         "--encoder",
         help="What reads the photos: a StyleGANEX, pSp, e4e, ReStyle or compact encoder (file,"
         " registry name such as styleganex-inversion, or bundle).",
+        show_default="default; of --domain any none: codes start at the average",
     ),
 ]
 GeneratorOption = Annotated[
@@ -41,9 +67,26 @@ FramingOption = Annotated[
     typer.Option(
         "--frame",
         help="The whole photo, 256 px around the eyes at training size, or a photo that is an"
-        " aligned face already. Encoders other than StyleGANEX's take the face alone.",
+        " aligned face already. Encoders other than StyleGANEX's take the face alone. With --domain"
+        " any, whole has the square at 256 px, and aligned is the square alone.",
     ),
 ]
+
+
+def parse_box(text: str | None) -> tuple[int, ...] | None:
+    """The four numbers of --box.
+
+    Raises:
+        UsageError: they are none.
+    """
+    if text is None:
+        return None
+    try:
+        return tuple(int(part) for part in text.split(","))
+    except ValueError as error:
+        raise UsageError(
+            f"--box {text!r} is no X,Y,W,H", hint="Give e.g. 40,90,300,160."
+        ) from error
 
 
 def present(path: Path | None) -> None:

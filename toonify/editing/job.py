@@ -20,12 +20,18 @@ from toonify.editing.named import NamedDirection, NamedDirections, shipped_direc
 from toonify.editing.photo_editor import PhotoEditor
 from toonify.engine import Photo, as_photo
 from toonify.errors import InputError, ModelError, UsageError
-from toonify.inversion.fitting import FitSettings
+from toonify.faces.subject import Domain, check_domain, subject_of
+from toonify.inversion.fitting import FitSettings, fit_face
 from toonify.inversion.frames import resize
 from toonify.inversion.hfgi import check_method, load_details
 from toonify.inversion.latents import fit_codes
 from toonify.inversion.model import FaceModel
-from toonify.inversion.reading import PhotoReader, load_face_model
+from toonify.inversion.reading import (
+    DEFAULT_ENCODER,
+    PhotoReader,
+    encoder_of,
+    load_face_model,
+)
 from toonify.media.images import Image, read_image, write_image
 from toonify.stylize.jobs import photographs
 from toonify.tuning import choose_dtype
@@ -39,6 +45,7 @@ log = logging.getLogger(__name__)
 MIX_LAYERS = "8-"  # that another photograph gives: colors and light
 TURNING = ("yaw", "pitch")  # directions that move a head's outline far
 FIT_STEPS = 15  # of w+ to a face, where its details don't come from HFGI
+FAR_FIT_STEPS = 200  # where no encoder says where to start
 STRIP_SIDE = 512  # px, the longer side of a strip's photographs
 ATTRIBUTE_STEPS = (-3.0, -1.5, 0.0, 1.5, 3.0)  # strengths of an attribute sheet
 LATENTS = ".safetensors"  # of files that `toonify invert` writes
@@ -64,10 +71,15 @@ class EditJob:
             for "photo", and "whole" of latents or with a `generator`.
         method: what a photograph's edit is measured on, see `edit`.
         hfgi_network: of "hfgi"; None for the bundle's.
-        steps: of the fit to a photograph's face; None for 15, and 0 with "hfgi".
+        steps: of the fit to a photograph's face; None for 15, 0 with "hfgi", and 200 without an
+            encoder.
         keep_background: keep what is behind the head; None for the directions that turn it.
-        encoder: what reads faces: a file, registry name, or bundle.
+        encoder: what reads faces: a file, registry name, or bundle. None for the default bundle's,
+            and in the domain "any" for none: the fit starts at the generator's average.
         generator: what renders in place of the encoder's own.
+        domain: "faces", or "any" for a StyleGAN2 of anything: nothing is detected, the middle
+            square of the photograph is edited, or the `box` (see `Square`).
+        box: x, y, width, height of what the photograph shows, px.
     """
 
     source: Photo | None = None
@@ -81,8 +93,10 @@ class EditJob:
     hfgi_network: Path | None = None
     steps: int | None = None
     keep_background: bool | None = None
-    encoder: str = "default"
+    encoder: str | None = None
     generator: str | None = None
+    domain: Domain = "faces"
+    box: Sequence[int] | None = None
     device: str = "auto"
     dtype: str = "auto"
     offline: bool = True
@@ -102,7 +116,8 @@ class EditJob:
         """`frame`, or what stands for None."""
         if self.frame is not None:
             return self.frame
-        return "whole" if self.of_latents or self.generator is not None else "photo"
+        drawn = self.generator is not None and self.domain == "faces"
+        return "whole" if self.of_latents or drawn else "photo"
 
     @property
     def onto_photo(self) -> bool:
@@ -113,7 +128,8 @@ class EditJob:
         """The files that it reads."""
         file = None if self.direction is None else self.direction.rpartition(":")[0]
         reads = [self.path, self.mix, self.direction, file or None, self.hfgi_network]
-        inputs = InputFiles([*reads, *model_files(self.encoder, self.generator)])
+        models = model_files(encoder_of(self.domain, self.encoder), self.generator)
+        inputs = InputFiles([*reads, *models])
         for folder in self.fit or ():
             for photo in _side(folder):
                 inputs.add(photo)
@@ -128,15 +144,42 @@ class EditJob:
         check_choice("frame", self.frame, get_args(Frame))
         check_method(self.method, get_args(Method), self.hfgi_network)
         check_range("steps", self.steps, 0, 500, whole=True)
+        check_domain(self.domain, self.box)
+        if self.domain == "any":
+            self._check_any()
         if not self.onto_photo:
             return
         if self.of_latents:
             raise UsageError(
                 "latents have no photo to edit", hint="Give the photo, or `frame` whole."
             )
-        if self.generator is not None:
+        if self.generator is not None and self.domain == "faces":
             raise UsageError(
                 "another `generator` draws the whole picture", hint="Leave `frame` photo out."
+            )
+
+    def _check_any(self) -> None:
+        """UsageError for what other subjects than faces don't have, or need."""
+        face = {
+            "`frame` face": self.frame == "face",
+            "`method` hfgi": self.method == "hfgi",
+            "`keep_background`": self.keep_background is not None,
+        }
+        for name, given in face.items():
+            if given:
+                raise UsageError(f"{name} is of `domain` faces", hint="Leave it out.")
+        if self.of_latents and self.box is not None:
+            raise UsageError("latents have no photo for a `box`", hint="Leave it out.")
+        if self.encoder is not None:
+            return
+        if self.generator is None:
+            raise UsageError("nothing renders the photo", hint="Name a `generator` of its domain.")
+        if self.fit is not None:
+            raise UsageError("`fit` reads many photos", hint="Name an `encoder` of them.")
+        if self.source is not None and not (self.onto_photo or self.of_latents):
+            raise UsageError(
+                "nothing reads the photo to render it anew",
+                hint="Name an `encoder`, give the file of `toonify invert`, or `frame` photo.",
             )
 
 
@@ -182,7 +225,7 @@ def edited(job: EditJob, progress: Progress = no_progress) -> Edited:
         raise UsageError("nothing to edit", hint="Give a photo as `source`.")
     reader = _reader(job)
     generator = reader.model.generator
-    named = shipped_directions()
+    named = shipped_directions() if job.domain == "faces" else None
     about = None if named is None else named.about.get(job.direction or "")
     if named is not None and about is not None:
         named.check(generator)  # before its layers are looked for
@@ -190,7 +233,7 @@ def edited(job: EditJob, progress: Progress = no_progress) -> Edited:
     chosen = touched if job.mix is None else layer_range(job.layers, generator.num_ws, MIX_LAYERS)
     vector = None
     if job.fit is not None:
-        vector = _learnt(reader, job.fit, progress)
+        vector = _learnt(_others(reader, job), job.fit, progress)
     elif job.direction is not None:
         looked_at = touched if job.layers else None
         vector = find_direction(job.direction, generator, looked_at, named)
@@ -200,7 +243,7 @@ def edited(job: EditJob, progress: Progress = no_progress) -> Edited:
     editor = _editor(job, reader, rgb, named, progress)
     w_plus = editor.w_plus
     if job.mix is not None:
-        w_plus = mixed(w_plus, reader.face_codes(job.mix).to(w_plus), chosen)
+        w_plus = mixed(w_plus, _other_codes(job, reader, job.mix).to(w_plus), chosen)
     kept = keeps_background(job.direction, job.keep_background)
     pictures = []
     with progress("editing") as bar:
@@ -223,6 +266,8 @@ def attribute_sheet(job: EditJob, progress: Progress = no_progress) -> RGB:
     Raises: as `edited`; ModelError where there are no named directions.
     """
     job.check()
+    if job.domain != "faces":
+        raise UsageError("named directions are of `domain` faces", hint="Take `direction` sefa-1.")
     if job.frame not in (None, "photo"):
         raise UsageError("an attribute sheet edits a photo", hint="Leave `frame` out.")
     reader = _reader(job)
@@ -253,10 +298,13 @@ def keeps_background(direction: str | None, wish: bool | None) -> bool:
     return direction in TURNING if wish is None else wish
 
 
-def fit_settings(model: FaceModel, steps: int, dtype: str) -> FitSettings:
+def fit_settings(model: FaceModel, steps: int, dtype: str, domain: Domain = "faces") -> FitSettings:
     """How a face is fitted, in the dtype that is fast here; float16's gradients would underflow."""
     name = "bfloat16" if dtype == "float16" else dtype
-    return FitSettings(steps=steps, dtype=choose_dtype(name, model.device, model.generator))
+    chosen = choose_dtype(name, model.device, model.generator)
+    if domain == "any":
+        return FitSettings.of_anything(model.generator, steps=steps, dtype=chosen)
+    return FitSettings(steps=steps, dtype=chosen)
 
 
 def _reader(job: EditJob) -> PhotoReader:
@@ -264,17 +312,46 @@ def _reader(job: EditJob) -> PhotoReader:
     photos = job.source is not None and not job.of_latents
     photos = photos or (job.mix is not None and job.mix.suffix != LATENTS)
     encodes, generator = photos or job.fit is not None, job.generator
-    bundled = is_bundle(job.encoder) and has_parts(job.encoder, INVERSION)
+    encoder = encoder_of(job.domain, job.encoder)
+    bundled = encoder is not None and is_bundle(encoder) and has_parts(encoder, INVERSION)
     if not encodes and generator is None and bundled:
-        generator = job.encoder  # what the latents were inverted with
+        generator = encoder  # what the latents were inverted with
     model = load_face_model(
-        job.encoder if encodes else None,
+        encoder if encodes else None,
         generator,
+        domain=job.domain,
         gradients=job.place == "photo",
         device=job.device,
         dtype=job.dtype,
     )
-    return PhotoReader(model, "face" if job.place == "photo" else job.place, offline=job.offline)
+    subject = subject_of(job.domain, job.box)
+    framing = "face" if job.place == "photo" else job.place
+    return PhotoReader(model, framing, subject=subject, offline=job.offline)
+
+
+def _others(reader: PhotoReader, job: EditJob) -> PhotoReader:
+    """What reads other photographs than the source, whose box is its own."""
+    if job.box is None:
+        return reader
+    return PhotoReader(reader.model, reader.framing, subject=subject_of(job.domain))
+
+
+def _other_codes(job: EditJob, reader: PhotoReader, path: Path) -> Tensor:
+    """w+ (1, num_ws, w_dim) of another photograph; without an encoder it is fitted, too."""
+    others, model = _others(reader, job), reader.model
+    codes = others.face_codes(path)
+    if model.encoder is not None or path.suffix == LATENTS:
+        return codes
+    fit = fit_settings(model, _fit_steps(job), job.dtype, job.domain)
+    return fit_face(model.generator, None, others.face(path), codes, fit)
+
+
+def _fit_steps(job: EditJob) -> int:
+    if job.steps is not None:
+        return job.steps
+    if job.method == "hfgi":
+        return 0
+    return FAR_FIT_STEPS if encoder_of(job.domain, job.encoder) is None else FIT_STEPS
 
 
 def _photo(job: EditJob) -> tuple[RGB, Image | None]:
@@ -297,18 +374,16 @@ def _editor(
     """A photo's face, fitted."""
     details = None
     if job.method == "hfgi":
-        details = load_details(reader.model, job.encoder, job.hfgi_network)
-    steps = job.steps
-    if steps is None:
-        steps = FIT_STEPS if details is None else 0
+        details = load_details(reader.model, job.encoder or DEFAULT_ENCODER, job.hfgi_network)
     try:
-        with progress("reading the face") as bar:
+        what = "face" if job.domain == "faces" else "photo"
+        with progress(f"reading the {what}") as bar:
             return PhotoEditor(
                 reader.model,
                 rgb,
-                reader.detector,
+                reader.subject,
                 directions=named,
-                fit=fit_settings(reader.model, steps, job.dtype),
+                fit=fit_settings(reader.model, _fit_steps(job), job.dtype, job.domain),
                 details=details,
                 progress=bar,
             )
@@ -333,7 +408,7 @@ def _rendered(
     latents = reader.latents(job.path)
     latents = latents.with_codes(fit_codes(latents.w_plus, model.generator.num_ws))
     if job.mix is not None:
-        other = fit_codes(reader.latents(job.mix).w_plus, model.generator.num_ws)
+        other = fit_codes(_others(reader, job).latents(job.mix).w_plus, model.generator.num_ws)
         latents = latents.with_codes(mixed(latents.w_plus, other, chosen))
     if vector is None:
         return [to_rgb(model.render(latents))]

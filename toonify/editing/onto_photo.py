@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from toonify.faces.alignment import Alignment, unit_to_photo
+from toonify.faces.alignment import Crop, unit_to_photo
 from toonify.faces.types import RGB, Points, f32
 from toonify.utils.optical_flow import optical_flow
 
@@ -52,7 +52,12 @@ class Change:
 
 
 def measure_change(
-    before: RGB, after: RGB, head: Points | None = None, *, skin: Points | None = None
+    before: RGB,
+    after: RGB,
+    head: Points | None = None,
+    *,
+    skin: Points | None = None,
+    reach: Points | None = None,
 ) -> Change:
     """Two renderings (S, S, 3) uint8 of one face, before and after an edit → what changed.
 
@@ -61,9 +66,11 @@ def measure_change(
             ellipse alone.
         skin: (S', S') in 0..1, where an edit may make things lighter and darker, but neither grey
             nor green; None for nowhere.
+        reach: (256, 256) in 0..1, how far an edit of something else than a face may change it;
+            None for the ellipse around a head.
     """
     before, after = _sized(before), _sized(after)
-    mask = _reach()
+    mask = _reach() if reach is None else reach
     if head is not None:
         mask = mask * f32(cv2.resize(head, (SIZE, SIZE), interpolation=cv2.INTER_LINEAR))
     flow = optical_flow(before, after, longest=LONGEST, smooth=MOVES_SMOOTH) * mask[..., None]
@@ -93,7 +100,7 @@ def measure_change(
     )
 
 
-def apply_change(rgb: RGB, alignment: Alignment, change: Change) -> RGB:
+def apply_change(rgb: RGB, alignment: Crop, change: Change) -> RGB:
     """A copy of the photograph (H, W, 3) uint8 with the change where the face's crop lies."""
     out = rgb.copy()
     to_photo = unit_to_photo(alignment)

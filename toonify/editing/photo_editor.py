@@ -1,4 +1,5 @@
-"""Edits of a face within its photograph: read it, fit it, edit its rendering, carry that over."""
+"""Edits of a face, or whatever a generator draws, within its photograph: read it, fit it, edit its
+rendering, carry that over."""
 
 from __future__ import annotations
 
@@ -12,10 +13,11 @@ from torch import Tensor
 
 from toonify.editing.background import KeptBackground
 from toonify.editing.named import NamedDirections, Region
-from toonify.editing.onto_photo import apply_change, measure_change
-from toonify.errors import InputError
-from toonify.faces import FaceDetector, align
+from toonify.editing.onto_photo import SIZE, apply_change, measure_change
+from toonify.errors import UsageError
+from toonify.faces import Alignment
 from toonify.faces.parsing import FaceParser
+from toonify.faces.subject import Subject
 from toonify.faces.types import RGB, Points, f32
 from toonify.inversion.fitting import FitSettings, fit_face
 from toonify.inversion.hfgi import DetailedFace, DetailModel
@@ -28,14 +30,16 @@ FACE_CENTER, FACE_AXES = (0.5, 0.6), (0.29, 0.36)  # of the region "face", in si
 
 
 class PhotoEditor:
-    """One photograph and the largest face in it.
+    """One photograph and the largest face in it, or its square of another subject.
 
-    Nothing outside the head changes, and an edit of strength 0 gives the photograph itself.
+    Nothing outside the head or square changes, and an edit of strength 0 gives the photograph
+    itself.
 
     Args:
-        model: an encoder of aligned faces and its generator.
+        model: an encoder of aligned faces or squares and its generator; without an encoder the fit
+            starts at the average code.
         rgb: (H, W, 3) uint8.
-        detector: finds the face.
+        subject: finds the face or square.
         directions: whose parser limits edits to the head; None for an ellipse around it.
         fit: how w+ is fitted to the face.
         details: measure edits on renderings that have the photograph's details (HFGI), instead
@@ -49,18 +53,16 @@ class PhotoEditor:
         self,
         model: FaceModel,
         rgb: RGB,
-        detector: FaceDetector,
+        subject: Subject,
         *,
         directions: NamedDirections | None = None,
         fit: FitSettings | None = None,
         details: DetailModel | None = None,
         progress: Callable[[int, int], None] | None = None,
     ) -> None:
-        faces = detector.detect(rgb)
-        if not faces:
-            raise InputError("no face found", hint="Use a picture with a visible face.")
         self.rgb, self.model, self.directions = rgb, model, directions
-        self.alignment = align(rgb, faces[0], CROP)
+        self.alignment = subject.crop(rgb, CROP)
+        self._reach = subject.reach(self.alignment, rgb, SIZE)
         photo = to_tensor(self.alignment.image).to(model.device)
         start = model.face_codes(photo)
         self.w_plus = fit_face(
@@ -93,12 +95,14 @@ class PhotoEditor:
             if region == "head":  # where hair comes, its color does
                 bare = self._parsed[2:].sum(0).clip(0, 1) * (1 - parsed[1])
                 skin = f32(cv2.GaussianBlur(bare, (0, 0), 1))
-        change = measure_change(self._before, after, mask, skin=skin)
+        change = measure_change(self._before, after, mask, skin=skin, reach=self._reach)
         edited = apply_change(self.rgb, self.alignment, change)
         return self._background(edited) if keep_background else edited
 
     @cached_property
     def _background(self) -> KeptBackground:
+        if not isinstance(self.alignment, Alignment):
+            raise UsageError("backgrounds are kept behind heads alone", hint="Leave it out.")
         return KeptBackground(self.rgb, self.alignment, FaceParser())
 
     @torch.inference_mode()

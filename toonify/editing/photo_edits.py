@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from pathlib import Path
 
 from toonify.editing.job import EditJob, Method, edited
 from toonify.engine import Photo
 from toonify.errors import UsageError
+from toonify.faces.subject import Domain
 from toonify.utils.arguments import check_range
 from toonify.utils.progress import Progress, no_progress
 from toonify.utils.tensors import RGB
@@ -24,7 +26,10 @@ def edit(
     hfgi_network: str | os.PathLike[str] | None = None,
     steps: int | None = None,
     keep_background: bool | None = None,
-    encoder: str = "default",
+    encoder: str | None = None,
+    generator: str | None = None,
+    domain: Domain = "faces",
+    box: Sequence[int] | None = None,
     device: str = "auto",
     dtype: str = "auto",
     offline: bool = True,
@@ -47,10 +52,16 @@ def edit(
         method: "flow" measures the edit on renderings fitted to the face in `steps`; "hfgi" on
             renderings that have the photograph's details (Wang et al., 2022).
         hfgi_network: of "hfgi"; None for the bundle's.
-        steps: of the fit to the face, 0 to 500; None for 15, and 0 with "hfgi".
+        steps: of the fit to the face, 0 to 500; None for 15, 0 with "hfgi", and 200 without an
+            encoder.
         keep_background: keep what is behind the head, see `KeptBackground`; None for the
             directions that turn it.
-        encoder: what reads the face: a file, registry name, or bundle.
+        encoder: what reads the face: a file, registry name, or bundle. None for the default
+            bundle's, and in the domain "any" for none: the fit starts at the generator's average.
+        generator: of the domain "any", what draws its subject.
+        domain: "faces", or "any": nothing is detected, the middle square of the photograph is
+            edited, or the `box`.
+        box: x, y, width, height of what the photograph shows, px.
 
     Returns:
         (H, W, 3) uint8.
@@ -63,6 +74,7 @@ def edit(
     Example:
         >>> smiling = edit("me.jpg", "smile", 2)
         >>> in_her_light = edit("me.jpg", mix="friend.jpg")
+        >>> car = edit("car.jpg", "sefa-1", 2, domain="any", generator="cars.pkl")
     """
     if direction is None and mix is None:
         raise UsageError("nothing is changed", hint="Name a `direction`, or a photo to `mix`.")
@@ -79,6 +91,9 @@ def edit(
         steps=steps,
         keep_background=keep_background,
         encoder=encoder,
+        generator=generator,
+        domain=domain,
+        box=box,
         device=device,
         dtype=dtype,
         offline=offline,

@@ -20,18 +20,16 @@ FEATHER = 0.14  # width of the paste-back's soft edge, in crop sides
 
 
 @dataclass(frozen=True, eq=False)
-class Alignment:
-    """An aligned crop and where it comes from.
+class Crop:
+    """A square of a photo and where it comes from.
 
     Args:
         image: (size, size, 3) uint8 RGB.
         matrix: (2, 3) float64, crop px -> photo px, pixel centres at integers.
-        face: the face it was made from, in photo px.
     """
 
     image: RGB
     matrix: np.ndarray
-    face: Face
 
     def to_crop(self, points: Points) -> Points:
         """Photo points (N, 2) in crop px."""
@@ -41,6 +39,17 @@ class Alignment:
     def to_photo(self, points: Points) -> Points:
         """Crop points (N, 2) in photo px."""
         return f32(points @ self.matrix[:, :2].T + self.matrix[:, 2])
+
+
+@dataclass(frozen=True, eq=False)
+class Alignment(Crop):
+    """The crop of an aligned face.
+
+    Args:
+        face: the face it was made from, in photo px.
+    """
+
+    face: Face
 
     @property
     def face_in_crop(self) -> Face:
@@ -147,7 +156,7 @@ def silhouette_mask(matte: Points, feather: float = FEATHER) -> Points:
     return f32(matte * _neck_fade(matte.shape[0], feather))
 
 
-def unit_to_photo(alignment: Alignment) -> np.ndarray:
+def unit_to_photo(alignment: Crop) -> np.ndarray:
     """(2, 3) from the crop, 0..1 across and down, to photo px."""
     return _compose(alignment.matrix, _unit_to_px(alignment.image.shape[0]))
 

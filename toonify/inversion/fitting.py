@@ -1,4 +1,4 @@
-"""A quick fit of w+ to an aligned face, without any network beyond the bundle's own.
+"""A quick fit of w+ to an aligned face or another crop, by no network beyond the bundle's own.
 
 The published refinement (500 steps of LPIPS) takes minutes and VGG's weights. Moving an edit onto a
 photograph needs less: eyes, mouth and outline where they are in the photograph, and its light. A
@@ -16,6 +16,7 @@ from torch import Tensor
 
 from toonify.models.base import Encoder, Generator
 from toonify.models.encoders.compact import CompactEncoder
+from toonify.models.latents import w_deviation
 
 SIZE = 256  # pictures are compared at
 BANDS = 5  # of the Laplacian pyramid, beside what is left
@@ -33,12 +34,25 @@ class FitSettings:
     Attributes:
         steps: of Adam on w+; 0 leaves the encoder's answer.
         lr: its peak rate.
+        deviation: of W, mean over its numbers.
+        everywhere: pictures count the same everywhere, not in a face's ellipse above all.
         dtype: what networks compute in, under autocast; w+ itself is float32.
     """
 
     steps: int = 15
     lr: float = 0.06
+    deviation: float = DEVIATION
+    everywhere: bool = False
     dtype: torch.dtype = torch.float32
+
+    @classmethod
+    def of_anything(
+        cls, generator: Generator, *, steps: int, dtype: torch.dtype = torch.float32
+    ) -> FitSettings:
+        """For a generator of something else than faces: by its own W, all over its pictures."""
+        deviation = float(w_deviation(generator).mean())
+        lr = cls.lr * deviation / DEVIATION
+        return cls(steps=steps, lr=lr, deviation=deviation, everywhere=True, dtype=dtype)
 
 
 def fit_face(
@@ -63,7 +77,7 @@ def fit_face(
     """
     settings = settings or FitSettings()
     photo = _sized(photo.float())
-    weights = _face_weights(photo)
+    weights = _weights(photo, everywhere=settings.everywhere)
     judge = encoder if isinstance(encoder, CompactEncoder) else None
     with torch.no_grad():
         bands = _bands(photo)
@@ -88,7 +102,7 @@ def fit_face(
                 scale = wanted.std().clamp_min(1e-4)
                 own = own.float() / scale
                 loss = loss + FEATURE_WEIGHT * F.smooth_l1_loss(own, wanted / scale)
-        loss = loss + STRAY * ((moved - start) / DEVIATION).square().mean()
+        loss = loss + STRAY * ((moved - start) / settings.deviation).square().mean()
         (gradient,) = torch.autograd.grad(loss, moved)
         adam.step(gradient, rate)
         if progress:
@@ -128,12 +142,13 @@ def _sized(image: Tensor) -> Tensor:
     return F.interpolate(image, size=(SIZE, SIZE), mode="area")
 
 
-def _face_weights(photo: Tensor) -> list[Tensor]:
-    """The ellipse of the face at every band's size, 0.1 around it."""
+def _weights(photo: Tensor, *, everywhere: bool) -> list[Tensor]:
+    """The ellipse of the face at every band's size, 0.1 around it; 1 everywhere otherwise."""
     axis = (torch.arange(SIZE, device=photo.device) + 0.5) / SIZE
     y, x = axis[:, None], axis[None, :]
     radius = ((x - 0.5) / FACE[0]) ** 2 + ((y - 0.55) / FACE[1]) ** 2
-    weights = [(0.1 + 0.9 * torch.exp(-(radius**3)))[None, None]]
+    weight = torch.ones_like(radius) if everywhere else 0.1 + 0.9 * torch.exp(-(radius**3))
+    weights = [weight[None, None]]
     for _ in range(BANDS):
         weights.append(F.avg_pool2d(weights[-1], 2))
     return weights

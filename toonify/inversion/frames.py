@@ -12,7 +12,9 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from toonify.errors import InputError
-from toonify.faces import Face, FaceDetector, align
+from toonify.faces import Face, align
+from toonify.faces.alignment import Alignment, Crop
+from toonify.faces.subject import Subject
 from toonify.models.encoders.psp import INPUT_SIZE
 from toonify.models.encoders.styleganex import STRIDE
 
@@ -40,16 +42,17 @@ class AlignedInput:
 def prepare_input(
     rgb: RGB,
     framing: Framing,
-    detector: FaceDetector | None = None,
+    subject: Subject | None = None,
     *,
     lower: int | None = None,
 ) -> AlignedInput:
-    """Frame and face of a photograph (H, W, 3) uint8.
+    """Frame and face of a photograph (H, W, 3) uint8; of other subjects, frame and square.
 
     Args:
         framing: "whole" keeps the photograph whole, "face" 256 px around the eyes, "aligned"
-            takes it as an FFHQ-aligned face.
-        detector: finds the face; not needed for "aligned".
+            has no frame.
+        subject: finds the face or square; None with "aligned" takes the photograph as an
+            FFHQ-aligned face.
         lower: what comes back is as if super-resolution by this factor were to undo it.
 
     Raises:
@@ -57,13 +60,12 @@ def prepare_input(
     """
     if framing == "aligned":
         face = resize(rgb, INPUT_SIZE, INPUT_SIZE)
+        if subject is not None:
+            face = subject.crop(rgb, INPUT_SIZE).image
         return AlignedInput(lowered(face, lower) if lower else face, None)
-    if detector is None:
-        raise ValueError("a detector is needed to find the face")
-    faces = detector.detect(rgb)
-    if not faces:
-        raise InputError("no face found", hint="Use a picture with a visible face.")
-    aligned = frame_face(rgb, faces[0], framing)
+    if subject is None:
+        raise ValueError("a subject is needed to find the face")
+    aligned = frame_crop(rgb, subject.crop(rgb, INPUT_SIZE), framing)
     if not lower or aligned.frame is None:
         return aligned
     return AlignedInput(lowered(aligned.face, lower), lowered(aligned.frame, lower))
@@ -71,28 +73,38 @@ def prepare_input(
 
 def frame_face(rgb: RGB, face: Face, framing: Framing) -> AlignedInput:
     """`prepare_input` for a face found already."""
-    crop = align(rgb, face, INPUT_SIZE).image
-    left, right = face.points5[0], face.points5[1]
-    scale = EYE_DISTANCE / float(np.hypot(*(right - left)))
+    return frame_crop(rgb, align(rgb, face, INPUT_SIZE), framing)
+
+
+def frame_crop(rgb: RGB, crop: Crop, framing: Framing) -> AlignedInput:
+    """`prepare_input` for the 256x256 crop of a face, or of a square, 256 px in its frame too."""
+    if isinstance(crop, Alignment):
+        left, right = crop.face.points5[0], crop.face.points5[1]
+        scale = EYE_DISTANCE / float(np.hypot(*(right - left)))
+        x, y = (left + right) / 2
+        what, smaller = "face", "face"
+    else:
+        what, smaller = "square", "aligned"
+        scale = 1 / float(crop.matrix[0, 0])
+        x, y = crop.matrix @ [INPUT_SIZE / 2, INPUT_SIZE / 2, 1]
     top, bottom, start, stop = 0, rgb.shape[0], 0, rgb.shape[1]
     if framing == "face":
-        x, y = (left + right) / 2
         reach = REACH / scale
         top, bottom = max(0, round(y - reach)), min(bottom, round(y + reach))
         start, stop = max(0, round(x - reach)), min(stop, round(x + reach))
     height, width = round((bottom - top) * scale), round((stop - start) * scale)
     if framing == "whole" and height * width > MOST_PIXELS:
         raise InputError(
-            f"with the face at its size the frame would be {width}x{height} px",
-            hint="Use `frame` face.",
+            f"with the {what} at its size the frame would be {width}x{height} px",
+            hint=f"Use `frame` {smaller}.",
         )
     if min(height, width) < SMALLEST:
         raise InputError(
-            f"with the face at its size the frame is {width}x{height} px, at least {SMALLEST} "
+            f"with the {what} at its size the frame is {width}x{height} px, at least {SMALLEST} "
             "are needed",
-            hint="Use a picture that shows more around the face, or `frame` aligned.",
+            hint=f"Use a picture that shows more around the {what}, or `frame` aligned.",
         )
-    return AlignedInput(crop, resize(rgb[top:bottom, start:stop], height, width))
+    return AlignedInput(crop.image, resize(rgb[top:bottom, start:stop], height, width))
 
 
 def resize(rgb: RGB, height: int, width: int) -> RGB:

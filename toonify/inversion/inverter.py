@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal, get_args
 
 from toonify.errors import UsageError
+from toonify.faces.subject import Domain, check_domain, subject_of
 from toonify.inversion import optimize
 from toonify.inversion.frames import Framing
 from toonify.inversion.hfgi import DetailedFace, DetailModel, check_method, load_details
 from toonify.inversion.latents import Latents
-from toonify.inversion.reading import PhotoReader, load_face_model
+from toonify.inversion.reading import DEFAULT_ENCODER, PhotoReader, encoder_of, load_face_model
 from toonify.metrics import lpips
 from toonify.models.base import Generator
-from toonify.names import unknown_name
 from toonify.utils.arguments import check_choice, check_range
 from toonify.utils.progress import Progress, no_progress
 from toonify.utils.tensors import RGB, to_rgb, to_tensor
@@ -49,8 +50,10 @@ class InvertedPhoto:
 def invert(
     photo: str | os.PathLike[str],
     *,
-    encoder: str = "default",
+    encoder: str | None = None,
     generator: str | None = None,
+    domain: Domain = "faces",
+    box: Sequence[int] | None = None,
     frame: Framing | None = None,
     method: Method = "refine",
     hfgi_network: str | os.PathLike[str] | None = None,
@@ -70,8 +73,12 @@ def invert(
 
     Args:
         photo: its file.
-        encoder: what reads it: a file, registry name, or bundle.
+        encoder: what reads it: a file, registry name, or bundle. None for the default bundle's,
+            and in the domain "any" for none: codes start at the generator's average.
         generator: what renders; None for the encoder's own.
+        domain: "faces", or "any" for a StyleGAN2 of anything: nothing is detected, the middle
+            square of the photograph is inverted, or the `box` (see `Square`).
+        box: x, y, width, height of what the photograph shows, px.
         frame: "whole" (the default of "refine"), "face" for 256 px around the eyes at training
             size (that of "hfgi"), or "aligned" for a photograph that is an aligned face.
         hfgi_network: of "hfgi"; None for the bundle's.
@@ -94,8 +101,7 @@ def invert(
     check_range("steps", steps, 0, MOST_STEPS, whole=True)
     check_range("pti_steps", pti_steps, 0, MOST_STEPS, whole=True)
     check_range("seed", seed, whole=True)
-    if frame is not None and frame not in get_args(Framing):
-        raise unknown_name("frame", frame, get_args(Framing))
+    check_inversion(domain, box, frame, method, encoder, generator)
     if method == "hfgi":
         if frame == "whole" or steps or pti_steps:
             raise UsageError(
@@ -104,14 +110,21 @@ def invert(
             )
         steps = 0
     steps = STEPS if steps is None else steps
+    encoder = encoder_of(domain, encoder)
     model = load_face_model(
-        encoder, generator, gradients=bool(steps) or bool(pti_steps), device=device, dtype=dtype
+        encoder,
+        generator,
+        domain=domain,
+        gradients=bool(steps) or bool(pti_steps),
+        device=device,
+        dtype=dtype,
     )
     framing: Framing = frame or ("face" if method == "hfgi" else "whole")
-    reader = PhotoReader(model, framing, offline=offline)
+    reader = PhotoReader(model, framing, subject=subject_of(domain, box), offline=offline)
     if method == "hfgi":
         network = None if hfgi_network is None else Path(hfgi_network)
-        return invert_detailed(reader, load_details(model, encoder, network), Path(photo))
+        details = load_details(model, encoder or DEFAULT_ENCODER, network)
+        return invert_detailed(reader, details, Path(photo))
     loss = None
     if steps or pti_steps:
         loss = lpips.PerceptualLoss(dtype=model.dtype).to(model.device)
@@ -124,6 +137,26 @@ def invert(
         seed=seed,
         progress=progress,
     )
+
+
+def check_inversion(
+    domain: Domain,
+    box: Sequence[int] | None,
+    frame: Framing | None,
+    method: Method,
+    encoder: str | None,
+    generator: str | None,
+) -> None:
+    """UsageError for what a domain doesn't have, or needs."""
+    check_domain(domain, box)
+    if domain == "faces":
+        return
+    if frame == "face":
+        raise UsageError("`frame` face is of `domain` faces", hint="Take whole, or aligned.")
+    if method == "hfgi":
+        raise UsageError("`method` hfgi is of `domain` faces", hint="Leave it out.")
+    if encoder is None and generator is None:
+        raise UsageError("nothing renders the photo", hint="Name a `generator` of its domain.")
 
 
 def invert_photo(
@@ -148,13 +181,16 @@ def invert_photo(
     curves: dict[str, list[float]] = {}
     tuned: Generator | None = None
     if steps and loss:
+        refined = optimize.RefineSettings(steps=steps, seed=seed)
+        if model.encoder is None:
+            refined = optimize.RefineSettings.from_average(model.generator, steps=steps, seed=seed)
         with progress(photo.name) as bar:
             latents, curves["refine"] = optimize.refine(
                 model,
                 latents,
                 target,
                 loss=loss,
-                settings=optimize.RefineSettings(steps=steps, seed=seed),
+                settings=refined,
                 progress=lambda step, of, _: bar(step, of),
             )
         likeness["refined"] = optimize.likeness(model, latents, target, loss=loss)

@@ -10,17 +10,19 @@ from pathlib import Path
 from toonify.bundle import model_files
 from toonify.checkpoints import generator_hash, save_generator
 from toonify.errors import InputError, ModelError, ToonifyError, UsageError
+from toonify.faces.subject import Domain, subject_of
 from toonify.inversion.frames import Framing
 from toonify.inversion.hfgi import load_details
 from toonify.inversion.inverter import (
     STEPS,
     InvertedPhoto,
     Method,
+    check_inversion,
     invert_detailed,
     invert_photo,
 )
 from toonify.inversion.picture import loss_curve
-from toonify.inversion.reading import PhotoReader, load_face_model
+from toonify.inversion.reading import DEFAULT_ENCODER, PhotoReader, encoder_of, load_face_model
 from toonify.media.images import write_image
 from toonify.metrics import lpips
 from toonify.models.base import Generator
@@ -46,8 +48,10 @@ class InvertJob:
 
     photos: Sequence[Path]
     output: Path
-    encoder: str = "default"
+    encoder: str | None = None
     generator: str | None = None
+    domain: Domain = "faces"
+    box: Sequence[int] | None = None
     frame: Framing = "whole"
     method: Method = "refine"
     hfgi_network: Path | None = None
@@ -95,8 +99,9 @@ def invert_photos(job: InvertJob, progress: Progress = no_progress) -> Iterator[
         >>> [done.latents for done in invert_photos(job)]
         [PosixPath('inverted/me.safetensors')]
     """
+    check_inversion(job.domain, job.box, job.frame, job.method, job.encoder, job.generator)
     stems = output_stems(job.photos, job.output)
-    networks = model_files(job.encoder, job.generator)
+    networks = model_files(encoder_of(job.domain, job.encoder), job.generator)
     reads = InputFiles([*job.photos, job.hfgi_network, *networks])
     for stem in stems:
         for ending in ENDINGS:
@@ -126,8 +131,14 @@ def _loaded(
     """What inverts a photograph, and the generator that renders it."""
     steps = 0 if job.method == "hfgi" else job.steps
     optimized = bool(steps or job.pti_steps)
+    encoder = encoder_of(job.domain, job.encoder)
     model = load_face_model(
-        job.encoder, job.generator, gradients=optimized, device=job.device, dtype=job.dtype
+        encoder,
+        job.generator,
+        domain=job.domain,
+        gradients=optimized,
+        device=job.device,
+        dtype=job.dtype,
     )
     loss: lpips.PerceptualLoss | None = None
     try:
@@ -136,9 +147,10 @@ def _loaded(
         if optimized:
             raise
         log.warning("LPIPS is not told: %s", error)  # it is all that it would be for
-    reader = PhotoReader(model, job.frame, offline=job.offline)
+    subject = subject_of(job.domain, job.box)
+    reader = PhotoReader(model, job.frame, subject=subject, offline=job.offline)
     if job.method == "hfgi":
-        details = load_details(model, job.encoder, job.hfgi_network)
+        details = load_details(model, encoder or DEFAULT_ENCODER, job.hfgi_network)
         return lambda photo: invert_detailed(reader, details, photo, loss=loss), model.generator
     return lambda photo: invert_photo(
         reader,

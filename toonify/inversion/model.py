@@ -25,7 +25,8 @@ class FaceModel:
 
     Args:
         generator: of any family; a StyleGAN2 is refactored where frames are rendered.
-        encoder: of any family; None to render only.
+        encoder: of any family; None to render only, or to read the average code off everything,
+            from where photographs are refined.
         face_encoder: reads w+ off aligned faces where `encoder` has no heads for it.
         own_generator: what residual steps of the encoder of faces render with; `generator` when
             None.
@@ -94,14 +95,12 @@ class FaceModel:
 
     @torch.no_grad()
     def encode(self, aligned: AlignedInput) -> Latents:
-        """Step I: the encoder's answer.
+        """Step I: the encoder's answer, or the average code without one.
 
         Raises:
             ModelError: the encoder was trained for a translation, not to invert, or has no heads
                 and no other to give w+.
         """
-        if self.encoder is None:
-            raise ValueError("this model has no encoder")
         face = to_tensor(aligned.face).to(self.device)
         if not self.reads_frames:
             return Latents(self.face_codes(face))
@@ -119,6 +118,8 @@ class FaceModel:
 
     def face_codes(self, face: Tensor) -> Tensor:
         """w+ (1, num_ws, w_dim) of an aligned face (1, 3, 256, 256)."""
+        if self.encoder is None:
+            return self.generator.w_avg.float().expand(1, self.generator.num_ws, -1)
         reader = self.face_encoder
         if reader is None:
             raise ModelError(

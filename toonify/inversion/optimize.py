@@ -22,12 +22,13 @@ from toonify.inversion.noise_maps import NoiseMaps
 from toonify.metrics.lpips import PerceptualLoss
 from toonify.models.base import Generator
 from toonify.models.generators.styleganex import StyleGANEXGenerator
+from toonify.models.latents import w_deviation
 from toonify.utils.tensors import to_tensor
 
 Progress = Callable[[int, int, float], None]  # step, steps, loss
 
 RAMP_UP, RAMP_DOWN = 0.05, 0.25  # shares of the steps
-FREEDOM = 0.01  # of the deviation of W, noise added to the code, gone after three quarters
+FAR_RATE = 0.25  # deviations of W; 0.1 for FFHQ's
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,13 +39,22 @@ class RefineSettings:
         steps: of Adam on w+, f and the noise maps.
         lr: its peak rate.
         noise_weight: on the noise maps' autocorrelation, beside LPIPS with weight 1.
+        freedom: deviations of W of noise added to the code, gone after three quarters.
         seed: of everything random.
     """
 
     steps: int = 500
     lr: float = 0.05
     noise_weight: float = 1e3
+    freedom: float = 0.01
     seed: int = 0
+
+    @classmethod
+    def from_average(cls, generator: Generator, *, steps: int, seed: int = 0) -> RefineSettings:
+        """For codes that start at the average, as StyleGAN2's projector does (arXiv 1912.04958,
+        appendix D), in deviations of this generator's W."""
+        deviation = float(w_deviation(generator).mean())
+        return cls(steps=steps, lr=FAR_RATE * deviation, freedom=0.05, seed=seed)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -95,7 +105,7 @@ def refine(
         variables.append(feature)
     optimizer = torch.optim.Adam(variables)
     random = torch.Generator().manual_seed(settings.seed)
-    strength = FREEDOM * _deviation(model.generator, settings.seed)
+    strength = settings.freedom * _deviation(model.generator, settings.seed)
     with torch.no_grad():
         wanted = loss.features(target)
     losses = []

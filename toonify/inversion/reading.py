@@ -11,7 +11,8 @@ from toonify.bundle import INVERSION, has_parts, is_bundle, load_frame_parts, lo
 from toonify.checkpoints import load_encoder, load_generator, load_networks
 from toonify.device import pick_device, pick_dtype
 from toonify.errors import InputError, ModelError
-from toonify.faces import FaceDetector, align, get_detector
+from toonify.faces import get_detector
+from toonify.faces.subject import Domain, LargestFace, Subject
 from toonify.inversion import FACE_GENERATOR
 from toonify.inversion.frames import AlignedInput, Framing, prepare_input
 from toonify.inversion.latents import Latents, fit_codes
@@ -23,11 +24,19 @@ from toonify.models.encoders.styleganex import StyleGANEXEncoder
 from toonify.models.generators.stylegan2 import StyleGAN2Layers
 from toonify.utils.tensors import to_tensor
 
+DEFAULT_ENCODER = "default"  # of faces
+
+
+def encoder_of(domain: Domain, encoder: str | None) -> str | None:
+    """The encoder that is named, or a domain's own: faces have the default bundle's."""
+    return DEFAULT_ENCODER if encoder is None and domain == "faces" else encoder
+
 
 def load_face_model(
     encoder: str | None = "default",
     generator: str | None = None,
     *,
+    domain: Domain = "faces",
     gradients: bool = False,
     device: str = "auto",
     dtype: str = "auto",
@@ -37,6 +46,7 @@ def load_face_model(
     Args:
         encoder: a file, registry name or bundle; None where only latents are rendered.
         generator: likewise; None for the encoder's own.
+        domain: of "any", no generator of faces stands in for one that isn't named.
         gradients: latents or weights will be optimised, for which float16 underflows.
 
     Raises:
@@ -62,9 +72,9 @@ def load_face_model(
     if encoder is not None and reader is None:
         reader, own = load_networks(locate(encoder, "encoder"), device=place)
     if network is None:
-        if own is None and isinstance(reader, StyleGANEXEncoder):
+        if own is None and (domain == "any" or isinstance(reader, StyleGANEXEncoder)):
             raise ModelError(
-                f"{encoder} holds no generator",
+                "no generator is named" if encoder is None else f"{encoder} holds no generator",
                 hint="Give the one it was trained for as `generator`.",
             )
         network = load_generator(FACE_GENERATOR, device=place) if own is None else own
@@ -84,21 +94,30 @@ class PhotoReader:
         model: encoder and generator.
         framing: "whole" photographs, "face" for 256 px around the eyes at training size, or
             "aligned" faces. Encoders other than StyleGANEX's take the face alone.
+        subject: what finds the square in photographs that show something else than faces; there
+            "aligned" reads it alone. None for the largest face.
         offline: never fetch the detector's weights.
     """
 
     def __init__(
-        self, model: FaceModel, framing: Framing = "whole", *, offline: bool = True
+        self,
+        model: FaceModel,
+        framing: Framing = "whole",
+        *,
+        subject: Subject | None = None,
+        offline: bool = True,
     ) -> None:
         self.model, self.framing, self._offline = model, framing, offline
-        self._detector: FaceDetector | None = None
+        self._aligned = subject is None and framing == "aligned"
+        self._subject = subject
 
     @property
-    def detector(self) -> FaceDetector:
-        """Made on first use."""
-        if self._detector is None:
-            self._detector = get_detector(device=str(self.model.device), offline=self._offline)
-        return self._detector
+    def subject(self) -> Subject:
+        """The finder of faces is made on first use."""
+        if self._subject is None:
+            detector = get_detector(device=str(self.model.device), offline=self._offline)
+            self._subject = LargestFace(detector)
+        return self._subject
 
     def latents(self, path: Path) -> Latents:
         """Of a photo (step I) or a file written by `invert`."""
@@ -108,16 +127,19 @@ class PhotoReader:
             return Latents.load(path)[0]
         return self.read(path)[1]
 
+    def face(self, path: Path) -> Tensor:
+        """A photo's largest face, or its square, (1, 3, 256, 256) in [-1, 1]."""
+        try:
+            crop = self.subject.crop(read_image(path).flat, INPUT_SIZE)
+        except InputError as error:
+            raise InputError(f"{path}: {error}") from error
+        return to_tensor(crop.image).to(self.model.device)
+
     def face_codes(self, path: Path) -> Tensor:
         """w+ (1, num_ws, w_dim) of a photo's largest face, or of a file written by `invert`."""
         if path.suffix == ".safetensors":
             return fit_codes(self.latents(path).w_plus, self.model.generator.num_ws)
-        rgb = read_image(path).flat
-        faces = self.detector.detect(rgb)
-        if not faces:
-            raise InputError(f"{path}: no face found", hint="Use a picture with a visible face.")
-        crop = align(rgb, faces[0], INPUT_SIZE).image
-        return self.model.face_codes(to_tensor(crop).to(self.model.device))
+        return self.model.face_codes(self.face(path))
 
     def read(self, path: Path) -> tuple[AlignedInput, Latents]:
         """A photo's frame and face, and the encoder's answer."""
@@ -130,13 +152,12 @@ class PhotoReader:
         Args:
             lower: shrink them so that super-resolution by this factor would undo it.
         """
-
         rgb = read_image(path).flat
-        framing = self.framing
-        if framing == "whole" and not self.model.reads_frames:
-            framing = "face"  # the frame is of no use, so its limits don't apply
+        if self._aligned:
+            return prepare_input(rgb, "aligned", lower=lower)
+        # a frame that nothing reads has no limits
+        framing = self.framing if self.model.reads_frames else "aligned"
         try:
-            detector = None if framing == "aligned" else self.detector
-            return prepare_input(rgb, framing, detector, lower=lower)
+            return prepare_input(rgb, framing, self.subject, lower=lower)
         except InputError as error:
             raise InputError(f"{path}: {error}") from error
