@@ -32,6 +32,16 @@ def test_what_can_not_be_edited(bundle, tmp_path):
         edit(np.zeros((64, 64, 3), np.uint8), "sefa-1", encoder=bundle)
 
 
+@pytest.mark.parametrize(
+    "direction, text",
+    [("smiel", "Did you mean 'smile'"), ("older", "Known: age"), ("gone.npy", "no directions at")],
+)
+def test_no_network_is_loaded_for_a_direction_that_is_not_there(monkeypatch, direction, text):
+    monkeypatch.setattr("toonify.editing.job.load_face_model", None)
+    with pytest.raises(ValueError, match=text):
+        edit(ASTRONAUT, direction)
+
+
 def test_a_photograph_is_inverted(bundle, tmp_path):
     found = invert(ASTRONAUT, encoder=bundle, frame="aligned", steps=0)
     assert list(found.likeness) == ["encoded"] and found.generator is None and not found.curves

@@ -73,8 +73,7 @@ def read_directions(path: str | os.PathLike[str]) -> dict[str, Tensor]:
         InputError: missing, damaged, or without such arrays.
     """
     file = Path(path)
-    if not file.is_file():
-        raise InputError(f"no directions at {file}", hint="Check the name.")
+    _check_file(file)
     try:
         found = _read(file)
         directions = {name: _shaped(value) for name, value in found.items()}
@@ -87,6 +86,11 @@ def read_directions(path: str | os.PathLike[str]) -> dict[str, Tensor]:
     if not directions or not all(value.isfinite().all() for value in directions.values()):
         raise InputError(f"{file} holds no finite directions")
     return directions
+
+
+def _check_file(file: Path) -> None:
+    if not file.is_file():
+        raise InputError(f"no directions at {file}", hint="Check the name.")
 
 
 def _read(file: Path) -> Mapping[str, Tensor]:
@@ -119,6 +123,14 @@ def _shaped(value: Tensor) -> Tensor:
     return value.float()
 
 
+def check_direction(text: str, named: NamedDirections | None = None) -> None:
+    """Refuse what can't be a direction before any network is loaded; as `find_direction`."""
+    if text.startswith("sefa-") or (named is not None and text in named.vectors):
+        return
+    path, _ = _file_of(text, named)
+    _check_file(path)
+
+
 def find_direction(
     text: str,
     generator: Generator,
@@ -146,14 +158,7 @@ def find_direction(
                 hint=f"Take `direction` sefa-1 to sefa-{generator.w_dim}.",
             )
         return sefa(generator, layers)[int(number) - 1]
-    path, name = Path(text), ""
-    if not path.exists() and ":" in text:
-        before, _, name = text.rpartition(":")
-        path = Path(before)
-    if not path.exists() and not path.suffix and len(path.parts) == 1:
-        if named is not None and text not in {entry.name for entry in entries()}:
-            raise unknown_name("direction", text, sorted(named.vectors))
-        path = resolve(str(path))
+    path, name = _file_of(text, named)
     known = read_directions(path)
     if name not in known:
         if name or len(known) != 1:
@@ -168,6 +173,19 @@ def find_direction(
             hint="Use one made for this generator.",
         )
     return direction
+
+
+def _file_of(text: str, named: NamedDirections | None) -> tuple[Path, str]:
+    """The file that FILE, FILE:NAME or a registry name means, and NAME."""
+    path, name = Path(text), ""
+    if not path.exists() and ":" in text:
+        before, _, name = text.rpartition(":")
+        path = Path(before)
+    if not path.exists() and not path.suffix and len(path.parts) == 1:
+        if named is not None and text not in {entry.name for entry in entries()}:
+            raise unknown_name("direction", text, sorted(named.vectors))
+        path = resolve(str(path))
+    return path, name
 
 
 def fit_direction(positive: Tensor, negative: Tensor) -> Tensor:

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from toonify.bundle import INVERSION, has_parts, is_bundle, model_files
-from toonify.editing.directions import find_direction, fit_direction
+from toonify.editing.directions import check_direction, find_direction, fit_direction
 from toonify.editing.edits import labeled, layer_range, mixed, moved, strip, write_animation
 from toonify.editing.named import NamedDirection, NamedDirections, shipped_directions
 from toonify.editing.photo_editor import PhotoEditor
@@ -223,9 +223,11 @@ def edited(job: EditJob, progress: Progress = no_progress) -> Edited:
     job.check()
     if job.source is None:
         raise UsageError("nothing to edit", hint="Give a photo as `source`.")
+    named = shipped_directions() if job.domain == "faces" else None
+    if job.direction is not None:
+        check_direction(job.direction, named)
     reader = _reader(job)
     generator = reader.model.generator
-    named = shipped_directions() if job.domain == "faces" else None
     about = None if named is None else named.about.get(job.direction or "")
     if named is not None and about is not None:
         named.check(generator)  # before its layers are looked for
