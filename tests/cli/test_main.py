@@ -82,6 +82,11 @@ def test_wrong_usage_is_one_line_and_status_2(run, arguments):
     assert result.err.startswith("toonify: ") and result.err.count("\n") == 1
 
 
+def test_a_guess_ends_with_its_question_mark(run):
+    err = run("stylise", "me.jpg").err
+    assert "?." not in err and err.endswith(" See `toonify --help`.\n")
+
+
 def test_no_arguments_shows_the_help(run):
     result = run()
     assert result.status == 2 and "stylize" in result.out + result.err

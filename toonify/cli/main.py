@@ -226,8 +226,9 @@ def _usage(error: Exception, debug: bool) -> int:
     if type(error).__name__ == "NoArgsIsHelpError":
         error.show()  # type: ignore[attr-defined]
         return 2
-    message = str(error.format_message()).rstrip(".")  # type: ignore[attr-defined]
-    return _fail(f"{message}. See `{command} --help`.", 2, debug)
+    message = str(error.format_message()).removesuffix(".")  # type: ignore[attr-defined]
+    stop = "" if message.endswith("?") else "."
+    return _fail(f"{message}{stop} See `{command} --help`.", 2, debug)
 
 
 if __name__ == "__main__":
