@@ -276,6 +276,9 @@ def test_what_is_no_clip(tmp_path):
     plain.write_text("nothing to see here\n" * 50)
     with pytest.raises(InputError, match="not a video"):
         probe(plain)
+    Image.new("RGB", (8, 8)).save(tmp_path / "me.png")
+    with pytest.raises(InputError, match=r"not a video.*It is a picture: `toonify stylize`"):
+        probe(tmp_path / "me.png")
     empty = tmp_path / "b.mp4"
     empty.touch()
     with pytest.raises(InputError, match="is empty"):

@@ -24,6 +24,7 @@ CONTAINERS = (
 SAFE = {"format_whitelist": ",".join(CONTAINERS), "protocol_whitelist": "file"}
 PATIENT = {"analyzeduration": "120000000", "probesize": "100000000"}  # microseconds, bytes
 PLAYLISTS = (b"#EXTM3U", b"ffconcat", b"<?xml", b"<MPD", b"[playlist]")
+STILLS = (b"\xff\xd8\xff", b"\x89PNG", b"BM", b"II*\0", b"MM\0*")  # JPEG, PNG, BMP, TIFF
 MAX_PIXELS = 36_000_000  # of a frame: 8192x4320, the largest of 8K, and a little
 MAX_GIF_PIXELS = 16_000_000  # of one whose file can be as small as its number of frames
 HDR = ("smpte2084", "arib-std-b67")
@@ -187,7 +188,9 @@ def _unreadable(path: Path) -> InputError:
             f"{path} is cut off: the part that says where its frames are is missing",
             hint="Copy or export it again.",
         )
-    return InputError(f"{path} is not a video that can be read", hint="Give a clip.")
+    picture = head.startswith(STILLS)
+    hint = "It is a picture: `toonify stylize` draws it." if picture else "Give a clip."
+    return InputError(f"{path} is not a video that can be read", hint=hint)
 
 
 def _described(path: Path, container: Any) -> Clip:
