@@ -11,15 +11,20 @@ from tests.tiny_bundle import tiny_generator
 from tests.training.tiny_training import smooth_teacher
 from toonify.checkpoints import load_generator, save_generator
 from toonify.models.generators.mobile import MobileGenerator
-from toonify.training.distillation import least_squares_init as transplant
+from toonify.training.distillation import feature_distillation, least_squares_init
 
 SMALL = ["--layout", "stylegan2", "--resolution", 64, "--channel-base", 512]
 SMALL += ["--channel-max", 16, "--batch-size", 2]
 
 
 @pytest.fixture(autouse=True)
-def plain_loss(monkeypatch):
+def quick(monkeypatch):
+    """No network judges pictures, and layers begin from fits to few of them."""
     monkeypatch.setattr("toonify.metrics.lpips.PerceptualLoss", PlainLoss)
+    monkeypatch.setattr(least_squares_init, "CODES", {4: 64, 8: 64, 16: 64, 32: 64})
+    for module in (least_squares_init, feature_distillation):
+        monkeypatch.setattr(module, "PICTURES", 32)
+    monkeypatch.setattr(feature_distillation, "_MEASURED", 64)
 
 
 @pytest.fixture(scope="module")
@@ -94,8 +99,7 @@ def test_a_bundles_generators_are_meant_by_its_name(run, whole_bundle, tmp_path)
     assert torch.equal(found.mapper[0].weight, load_generator(teacher).mapper[0].weight)
 
 
-def test_the_teachers_later_layers_are_kept(run, tmp_path, monkeypatch):
-    monkeypatch.setattr(transplant, "CODES", {4: 64, 8: 64, 16: 64, 32: 64})
+def test_the_teachers_later_layers_are_kept(run, tmp_path):
     master, path = smooth_teacher(128, [16, 16, 16, 16, 8]), tmp_path / "teacher.safetensors"
     save_generator(master, path)
     command = ["distill", path, "-o", tmp_path / "run", "--width", 16, "--steps", 4]
