@@ -67,14 +67,15 @@ def test_the_default_bundle_inverts_and_edits_whole_photos_without_any_download(
 def test_an_edit_keeps_the_photo_and_changes_the_face_alone(run, tmp_path):
     photo = np.asarray(Image.open(ASTRONAUT).convert("RGB"))
 
-    def edited(name, *options):
-        command = ["edit", ASTRONAUT, "-o", tmp_path / name, "--steps", 1, "--offline", *options]
+    def edited(name, *options, steps=0):
+        command = ["edit", ASTRONAUT, "-o", tmp_path / name, "--offline", *options]
+        command += ["--steps", steps]
         result = run(*command)
         assert result.status == 0, result.err
         return np.asarray(Image.open(tmp_path / name).convert("RGB"))
 
     assert np.array_equal(edited("a.png", "--direction", "smile", "--strength", 0), photo)
-    older = edited("b.png", "--direction", "age", "--strength", 2)
+    older = edited("b.png", "--direction", "age", "--strength", 2, steps=1)
     changed = (older != photo).any(axis=2)
     assert changed[60:180, 160:290].mean() > 0.6, "the face"
     assert not changed[300:].any() and not changed[:, :60].any(), "shuttle, flag and suit stay"

@@ -56,7 +56,7 @@ def test_photographs_and_pairs(run, bundle, people, tmp_path, monkeypatch):
 
 def test_killed_and_resumed_is_as_if_never_killed(run, bundle, tmp_path):
     shared = ["train-encoder", "--generator", bundle, "--start", bundle, *CODES]
-    shared += ["--kimg", 0.2, "--batch-size", 4, "--snapshot", 0.04, "--device", "cpu"]
+    shared += ["--kimg", 0.12, "--batch-size", 4, "--snapshot", 0.04, "--device", "cpu"]
     assert run(*shared, "-o", tmp_path / "whole").status == 0
     out = tmp_path / "cut"
     command = [sys.executable, "-m", "toonify", *map(str, shared), "-o", str(out)]

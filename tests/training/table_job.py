@@ -1,16 +1,16 @@
-"""A build of a table as a process of its own, for tests that kill it: FOLDER OUT WORKERS PACE."""
+"""A build of a table; as a process (FOLDER OUT WORKERS) a slow one, for tests that kill it."""
 
-import json
 import os
 import sys
 import time
+from pathlib import Path
 
 import torch
 from torch import Tensor
 
 from tests.training.tiny_training import PixelDistance, tiny_generator
 from toonify.inversion.projector import ProjectionSettings
-from toonify.training.characters.build import build_table
+from toonify.training.characters.build import TableReport, build_table
 from toonify.training.characters.jobs import Projector
 
 
@@ -29,27 +29,25 @@ def load() -> Projector:
     return Projector(generator=tiny_generator("mobile"), loss=Deadly(), settings=settings)
 
 
-def main() -> None:
-    folder, out, workers, pace = sys.argv[1:]
+def build(folder: Path, out: Path, *, workers: int, slow: bool = False) -> TableReport:
+    """A table; `slow` waits for its end with any character but bram."""
     projector = load()
 
-    def slow(name: str, *rest: float) -> None:
-        if pace == "slow" and name != "bram":
+    def wait(name: str, *rest: float) -> None:
+        if slow and name != "bram":
             time.sleep(60)
 
-    report = build_table(
+    return build_table(
         folder,
         projector.generator,
         out,
         loss=projector.loss,
         settings=projector.settings,
-        workers=int(workers),
+        workers=workers,
         load=load,
-        progress=slow,
+        progress=wait,
     )
-    result = {"built": report.built, "reused": report.reused}
-    print(json.dumps(result | ({"failed": report.failed} if report.failed else {})))
 
 
 if __name__ == "__main__":
-    main()
+    build(Path(sys.argv[1]), Path(sys.argv[2]), workers=int(sys.argv[3]), slow=True)

@@ -14,6 +14,7 @@ import pytest
 import torch
 from PIL import Image
 
+from tests.training import table_job
 from tests.training.tiny_training import PixelDistance, tiny_generator
 from toonify.checkpoints import generator_hash
 from toonify.errors import InputError, ModelError
@@ -190,33 +191,23 @@ def test_a_full_disk_stops_at_once(
     assert len(done) == 1
 
 
-def start_job(folder: Path, out: Path, *, workers: int, slow: bool) -> subprocess.Popen:
-    command = [sys.executable, "-m", "tests.training.table_job", str(folder), str(out)]
-    environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": ".:tests"}
-    return subprocess.Popen(
-        [*command, str(workers), "slow" if slow else "fast"],
-        cwd=Path(__file__).parents[3],
-        env=environment,
-        stdout=subprocess.PIPE,
-        text=True,
-    )
-
-
 @pytest.mark.parametrize("workers", [1, pytest.param(2, marks=pytest.mark.slow)])
 def test_killed_and_run_again(characters: Path, tmp_path: Path, workers: int) -> None:
     """What was finished when the process was killed is not projected again."""
     out = tmp_path / "lut.safetensors"
-    first = start_job(characters, out, workers=workers, slow=True)
+    first = subprocess.Popen(
+        [sys.executable, "-m", "tests.training.table_job", characters, out, str(workers)],
+        cwd=Path(__file__).parents[3],
+        env={**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": ".:tests"},
+    )
     deadline = time.monotonic() + 300
     while not (tmp_path / "lut.inversions" / "bram.safetensors").exists():
         assert first.poll() is None and time.monotonic() < deadline
         time.sleep(0.02)
     os.kill(first.pid, signal.SIGKILL)
-    first.communicate()
-    second = start_job(characters, out, workers=workers, slow=False)
-    printed, _ = second.communicate(timeout=300)
-    assert second.returncode == 0
-    assert json.loads(printed) == {"built": ["mina"], "reused": ["bram"]}
+    first.wait()
+    second = table_job.build(characters, out, workers=workers)
+    assert second.built == ["mina"] and second.reused == ["bram"] and not second.failed
     assert CharacterTable.load(out).names == ("bram", "mina")
     assert not list(tmp_path.glob("**/.*"))
     alone = build_table(
@@ -235,10 +226,7 @@ def test_a_worker_s_failures(characters: Path, tmp_path: Path) -> None:
     (characters / "died").mkdir()
     Image.new("RGB", (32, 32)).save(characters / "died" / "0.png")
     (characters / "empty").mkdir()
-    out = tmp_path / "lut.safetensors"
-    job = start_job(characters, out, workers=2, slow=False)
-    printed, _ = job.communicate(timeout=300)
-    result = json.loads(printed)
-    assert result["built"] == ["bram", "mina"]
-    failed = dict(result["failed"])
+    report = table_job.build(characters, tmp_path / "lut.safetensors", workers=2)
+    assert report.built == ["bram", "mina"]
+    failed = dict(report.failed)
     assert "its process died" in failed["died"] and "no image" in failed["empty"]
