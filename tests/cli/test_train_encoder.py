@@ -101,3 +101,52 @@ def test_bad_input(run, bundle, tmp_path, monkeypatch, options, status, said):
     assert result.status == status and said in result.err, result.err
     assert result.err.count("\n") == 1
     assert not list(Path("run").glob("*"))
+
+
+@pytest.fixture
+def no_faces(monkeypatch):
+    """Nothing of faces may be asked for."""
+
+    def never(*arguments, **options):
+        raise AssertionError("faces are looked for")
+
+    monkeypatch.setattr("toonify.training.data.photos.get_detector", never)
+    monkeypatch.setattr("toonify.training.encoders.faces.load_identity", never)
+    monkeypatch.setattr("toonify.inversion.reading.get_detector", never)
+
+
+def test_an_encoder_of_anything_learns_of_middle_squares(
+    run, bundle, people, tmp_path, monkeypatch, no_faces
+):
+    monkeypatch.setattr("toonify.metrics.lpips.PerceptualLoss", PlainLoss)
+    wide = Image.new("RGB", (RESOLUTION * 4, RESOLUTION * 2), "white")
+    wide.paste("black", (RESOLUTION, 0, RESOLUTION * 3, RESOLUTION * 2))
+    wide.save(people / "wide.png")
+    out = tmp_path / "run"
+    anything = ["--domain", "any", "--generator", bundle]
+    command = ["train-encoder", *anything, "--start", bundle, "--photos", people, "-o", out]
+    command += ["--kimg", 0.012, "--batch-size", 4, "--held-out", 2, "--photo-share", 1]
+    result = run(*command, "--json")
+    assert result.status == 0, result.err
+    assert "photo_lpips" in result.records[-2] and "identity" not in result.records[-2]
+    names = json.loads((out / "photos.json").read_text())["names"]
+    assert not np.load(out / "photos.npy", mmap_mode="r")[names.index("wide.png")].any()
+    invert = ["invert", people / "wide.png", "-o", out, *anything, "--steps", 0, "--json"]
+    inverted = run(*invert, "--encoder", out / "encoder.safetensors")
+    assert inverted.status == 0 and "lpips" in inverted.records[0]["encoded"], inverted.err
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (["--aligned", "--photos", "."], "--aligned is of --domain faces"),
+        (["--identity", "0.1"], "--identity is of --domain faces"),
+        (["--task", "sketch"], "--task sketch is of --domain faces"),
+        (["--task", "hfgi", "--codes-by", "default"], "--domain"),
+    ],
+)
+def test_what_is_of_faces_is_refused(run, bundle, tmp_path, monkeypatch, options, said):
+    monkeypatch.chdir(tmp_path)
+    result = run("train-encoder", "--domain", "any", "--generator", bundle, "-o", "run", *options)
+    assert result.status == 2 and said in result.err and result.err.count("\n") == 1, result.err
+    assert not Path("run").exists()

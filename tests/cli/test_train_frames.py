@@ -330,3 +330,15 @@ def test_drawings_that_are_missing_are_named(run, generator, people):
     result = run(*command("mask", generator, people / "run", *options))
     assert result.status == 1 and "no drawing of 7.png" in result.err
     assert result.err.count("\n") == 1
+
+
+def test_frames_of_anything_are_learnt_without_a_face(run, generator, people, monkeypatch):
+    def never(*arguments, **options):
+        raise AssertionError("faces are looked for")
+
+    monkeypatch.setattr("toonify.training.data.photos.get_detector", never)
+    monkeypatch.setattr("toonify.training.encoders.faces.load_identity", never)
+    options = ["--domain", "any", "--photos", people / "people"]
+    result = run(*command("inversion", generator, people / "run", *options), "--json")
+    assert result.status == 0, result.err
+    assert "identity" not in result.records[1] and "l2" in result.records[1]

@@ -35,6 +35,14 @@ DomainOption = Annotated[
         " middle square is read, or the --box.",
     ),
 ]
+TrainingDomainOption = Annotated[
+    DomainName,
+    typer.Option(
+        "--domain",
+        help="any: the generator draws something else than faces. No face is looked for and no"
+        " loss is of faces; the pictures' middle squares are learnt.",
+    ),
+]
 BoxOption = Annotated[
     str | None,
     typer.Option(

@@ -11,6 +11,7 @@ import typer
 
 from toonify.cli.common import Settings, examples, note_others, refuse_given, settings_of
 from toonify.cli.config_file import ConfigOption
+from toonify.cli.inverting import DomainName, TrainingDomainOption
 from toonify.cli.live import KeepOption, steps_display
 from toonify.errors import UsageError
 
@@ -27,6 +28,7 @@ EPILOG = examples(
     " --aligned --photo-share 1 --kimg 4000 --batch-size 8 -o runs/restyle",
     "toonify train-encoder --task inversion --generator runs/face/generator.safetensors"
     " --photos people/ -o runs/inversion",
+    "toonify train-encoder --generator cars.pkl --domain any --photos cars/ -o runs/cars",
     "toonify train-encoder --task hfgi --generator default --codes-by default --faces ffhq-mobile"
     " --pairs runs/edits -o runs/hfgi",
     "toonify train-encoder --task sketch --generator face.safetensors --photos people/"
@@ -128,6 +130,7 @@ def train_encoder(
     aligned: Annotated[
         bool, typer.Option("--aligned", help="The photographs are FFHQ-aligned faces already.")
     ] = False,
+    domain: TrainingDomainOption = DomainName.faces,
     pairs: Annotated[
         Path | None,
         typer.Option(
@@ -251,7 +254,7 @@ def train_encoder(
     ] = False,
     config: ConfigOption = None,
 ) -> None:
-    """Train an encoder from aligned faces to w+, or one of StyleGANEX's.
+    """Train an encoder from aligned faces, or anything else, to w+, or one of StyleGANEX's.
 
     On photographs it learns from L2, LPIPS, identity and the length of w+; on generated faces
     from their codes and activations too. Snapshots, metrics.jsonl, previews (photograph beside
@@ -273,7 +276,7 @@ def train_encoder(
         job.check_architecture(start, chosen, width, steps)
     elif variant or steps:
         raise UsageError("--variant and --steps are of --task face", hint="Leave them out.")
-    check_faces(photos, aligned, photo_share, pairs, pair_count)
+    check_faces(photos, aligned, photo_share, pairs, pair_count, domain.value)
     image_weights = {"l2": l2, "lpips": lpips, "identity": identity, "w_norm": w_norm}
     networks: dict[str, Any] = {
         "device": settings.device,
@@ -301,6 +304,7 @@ def train_encoder(
         "seed": settings.seed,
     }
     if task is TaskName.hfgi:
+        refuse_given(ctx, "is of --task face and inversion", "domain")
         refuse_given(ctx, "is of other tasks", *NOT_HFGI)
         weights = {"l2": l2, "lpips": lpips, "identity": identity, "align": align}
         hfgi = HFGIJob(
@@ -311,6 +315,7 @@ def train_encoder(
         return
     refuse_given(ctx, "is of --task hfgi", "align")
     frame_weights = {"code": code, "l1": l1, "adversarial": adversarial, "flicker": flicker}
+    shared["domain"] = domain.value
     frames = FrameJob(
         **shared,
         task=task.value,

@@ -144,7 +144,7 @@ def check_box(box: Sequence[int]) -> Box:
     return x, y, width, height
 
 
-def check_domain(domain: str, box: Sequence[int] | None) -> None:
+def check_domain(domain: str, box: Sequence[int] | None = None) -> None:
     """UsageError for an unknown domain, or a box that can't be."""
     check_choice("domain", domain, get_args(Domain))
     if box is not None:

@@ -58,12 +58,13 @@ def load_photos(
     detector: FaceDetector | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> PhotoSet:
-    """The largest face of every photograph under `folder`, in FFHQ's alignment.
+    """The largest face of every photograph under `folder`, in FFHQ's alignment, or their middles.
 
     Args:
         cache: folder that keeps the crops; they are reused while no file's size or time changes.
         size: height and width of the crops.
-        aligned: the files are FFHQ-aligned crops already and are only resampled.
+        aligned: the files are FFHQ-aligned crops already, or show something else than faces: their
+            middle squares are only resampled.
         minimum: fewer faces than this are an error.
         detector: the package's default when None.
         progress: called with (files read, files in all).
@@ -85,7 +86,8 @@ def load_photos(
         _cut_all(folder, paths, cut, size, cache, key, progress)
         photos = _read(cache, key)
         assert photos is not None
-    check_enough(folder, len(photos), minimum, photos.skipped, what="faces")
+    what = "photographs" if aligned else "faces"
+    check_enough(folder, len(photos), minimum, photos.skipped, what=what)
     return photos
 
 

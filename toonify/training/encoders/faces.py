@@ -14,6 +14,7 @@ from torch.nn import functional as F
 from toonify.bundle import locate
 from toonify.checkpoints import load_encoder, load_identity
 from toonify.errors import ModelError, UsageError
+from toonify.faces.subject import Domain, check_domain
 from toonify.inversion.latents import fit_codes
 from toonify.metrics import lpips
 from toonify.models.base import Generator
@@ -74,8 +75,12 @@ def check_faces(
     photo_share: float | None,
     pairs: Path | None,
     pair_count: int | None,
+    domain: Domain = "faces",
 ) -> None:
-    """UsageError for options of faces that don't go together."""
+    """UsageError for options of faces, or a domain's pictures, that don't go together."""
+    check_domain(domain)
+    if aligned and domain == "any":
+        raise UsageError("`aligned` is of `domain` faces", hint="Leave it out.")
     if photos is None and (aligned or photo_share):
         raise UsageError(
             f"`{'aligned' if aligned else 'photo_share'}` needs photographs",

@@ -13,6 +13,7 @@ from toonify.bundle import locate, model_files
 from toonify.checkpoints import load_encoder, load_generator
 from toonify.device import pick_device, pick_dtype
 from toonify.errors import UsageError
+from toonify.faces.subject import Domain
 from toonify.models.base import Generator
 from toonify.models.encoders.psp import SIZES
 from toonify.training.core.report import Display, no_display, reported
@@ -45,6 +46,7 @@ def train_encoder(
     start: str | None = None,
     photos: str | os.PathLike[str] | None = None,
     aligned: bool = False,
+    domain: Domain = "faces",
     photo_share: float | None = None,
     pairs: str | os.PathLike[str] | None = None,
     pair_count: int | None = None,
@@ -76,6 +78,8 @@ def train_encoder(
         residual_steps: of ReStyle.
         start: an encoder to go on from, which brings its own architecture.
         photos: folder of photographs; `aligned`: they are FFHQ crops already.
+        domain: "faces", or "any" for a generator of something else: nothing is detected, the middle
+            square of each photograph is learnt, and the identity term has no part.
         photo_share: of a batch, 0..1; 0.5 where there are photographs.
         pairs: folder of generated faces and their codes, filled with `pair_count` (6000) where it
             is empty; None generates them as they are needed.
@@ -113,7 +117,7 @@ def train_encoder(
     if dtype == "float16":
         raise UsageError("float16 is too coarse to train in", hint="Use `dtype` bfloat16.")
     check_architecture(start, variant, size, residual_steps)
-    check_faces(people, aligned, photo_share, stored, pair_count)
+    check_faces(people, aligned, photo_share, stored, pair_count, domain)
     check_run_folder(folder, InputFiles([people, stored, *model_files(generator, start)]))
     RunFolder(folder).start(resume=resume)  # before minutes of preparation: is it free?
     place = pick_device(device)
@@ -128,12 +132,15 @@ def train_encoder(
         encoder = _loaded(start, inverted)
         rate = variants.LEARNING_RATES["50"]  # gently: it knows something already
     small = encoder.config()["architecture"] == "compact"
-    loss = encoder_loss(inverted, weights or EncoderWeights(), bfloat16)
+    weights = weights or EncoderWeights()
+    if domain == "any":
+        weights = replace(weights, identity=0.0)
+    loss = encoder_loss(inverted, weights, bfloat16)
     data = face_data(
         inverted,
         folder,
         photos=people,
-        aligned=aligned,
+        aligned=aligned or domain == "any",
         pairs=stored,
         pair_count=6000 if pair_count is None else pair_count,
         photo_share=0.5 if photo_share is None else photo_share,

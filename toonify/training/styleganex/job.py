@@ -17,6 +17,7 @@ from toonify.editing.directions import find_direction
 from toonify.engine import Toonifier
 from toonify.errors import UsageError
 from toonify.faces import person
+from toonify.faces.subject import Domain
 from toonify.inversion.latents import fit_codes
 from toonify.lut import CharacterTable
 from toonify.models.encoders.styleganex import MATTE_AT, StyleGANEXEncoder
@@ -61,6 +62,8 @@ class FrameJob:
         train_from: resolution from which the generator's layers learn too.
         compiled: through torch.compile.
         photos, aligned, pairs, pair_count, photo_share, held_out: see `face_data`.
+        domain: "any" for a generator of something else than faces, of "inversion": see
+            `train_encoder`.
         drawings: folder of sketches or label maps, named as the photographs.
         parser: what makes label maps: "default" or an ONNX network.
         direction, strength: of video-edit.
@@ -88,6 +91,7 @@ class FrameJob:
     resume: bool = False
     photos: Path | None = None
     aligned: bool = False
+    domain: Domain = "faces"
     photo_share: float | None = None
     pairs: Path | None = None
     pair_count: int | None = None
@@ -127,6 +131,10 @@ def check_job(options: FrameJob) -> None:
         raise UsageError(
             f"`size` {options.size} is of psp and restyle", hint="Choose 12, 24 or 50."
         )
+    if options.domain == "any" and task not in ("face", "inversion"):
+        raise UsageError(f"`task` {task} is of `domain` faces", hint="Take face or inversion.")
+    if options.domain == "any" and options.weights.get("identity"):
+        raise UsageError("`identity` is of `domain` faces", hint="Leave it out.")
     still = ("face", "inversion", "super-resolution", "sketch", "mask")
     belongs = {
         "`photos`": (options.photos, still),
@@ -203,7 +211,12 @@ def train_frame_encoder(
         raise UsageError("float16 is too coarse to train in", hint="Use `dtype` bfloat16.")
     check_job(options)
     check_faces(
-        options.photos, options.aligned, options.photo_share, options.pairs, options.pair_count
+        options.photos,
+        options.aligned,
+        options.photo_share,
+        options.pairs,
+        options.pair_count,
+        options.domain,
     )
     check_run_folder(options.output, options.inputs())
     place = pick_device(device)
@@ -241,6 +254,8 @@ def train_frame_encoder(
         direction = find_direction(options.direction or "", network, None)
         encoder.direction.copy_(direction * options.strength)
     weights = chosen_weights(task.weights, options.weights)
+    if options.domain == "any":
+        weights = replace(weights, identity=0.0)
     perceptual, identity = load_judges(
         network.w_avg.device,
         precision,
@@ -335,7 +350,7 @@ def _source(
             generator,
             options.output,
             photos=options.photos,
-            aligned=options.aligned,
+            aligned=options.aligned or options.domain == "any",
             pairs=options.pairs,
             pair_count=6000 if options.pair_count is None else options.pair_count,
             photo_share=0.5 if options.photo_share is None else options.photo_share,
