@@ -24,7 +24,7 @@ from toonify.lut import CharacterTable
 from toonify.models.discriminators import StyleGAN2Discriminator
 from toonify.models.generators.hybrid import HybridGenerator
 from toonify.models.generators.mobile import MobileGenerator
-from toonify.models.generators.stylegan2 import channel_table
+from toonify.models.generators.stylegan2 import StyleGAN2Generator, channel_table
 
 ASTRONAUT = Path(__file__).parents[2] / "examples" / "astronaut.png"
 
@@ -180,6 +180,33 @@ def test_options_are_refused_before_the_look_at_drawings(
     (tmp_path / "run").write_text("in the way")
     result = run(*command, "-o", tmp_path / "run")
     assert result.status == 2 and "is a file" in result.err
+
+
+def test_pictures_of_anything_are_learnt_without_a_look_for_faces(
+    run, drawings, tmp_path, monkeypatch
+):
+    def never(*arguments, **options):
+        raise AssertionError("faces are looked for")
+
+    monkeypatch.setattr("toonify.training.finetune.job.MTCNNDetector", never)
+    channels = channel_table(RESOLUTION, channel_max=8)
+    base = StyleGAN2Generator(
+        resolution=RESOLUTION, channels=channels, w_dim=16, z_dim=16, mapping_layers=2
+    )
+    save_generator(base, tmp_path / "things.safetensors")
+    command = ["finetune", "--data", drawings, "--base", tmp_path / "things.safetensors"]
+    command += ["--domain", "any", "--objective", "adversarial", "--kimg", "0.016"]
+    result = run(*command, "-o", tmp_path / "run")
+    assert result.status == 0, result.err
+    trained = load_generator(tmp_path / "run/generator.safetensors").state_dict()
+    moved = {name for name, value in base.state_dict().items() if not value.equal(trained[name])}
+    assert "conv1.weight" in moved, "its lowest layers learn, too"
+    below = run(*command, "-o", tmp_path / "below", "--freeze-below", "16")
+    assert below.status == 0, below.err
+    kept = load_generator(tmp_path / "below/generator.safetensors").state_dict()
+    assert kept["conv1.weight"].equal(base.state_dict()["conv1.weight"])
+    refused = run(*command[:3], "--objective", "pix2pix", "--domain", "any", "-o", tmp_path / "p")
+    assert refused.status == 2 and "--domain" in refused.err
 
 
 def test_options_of_pairs(run, drawings, prior, tmp_path):

@@ -13,6 +13,7 @@ import typer
 
 from toonify.cli.common import Settings, examples, note_others, refuse_given, settings_of
 from toonify.cli.config_file import ConfigOption
+from toonify.cli.inverting import DomainName, TrainingDomainOption
 from toonify.cli.live import KeepOption, training_display
 from toonify.cli.projecting import EncoderOption
 from toonify.device import pick_device, pick_dtype, training_dtype
@@ -25,7 +26,16 @@ _SHARPEN = 0.1
 _UNITS = {"inverting": "drawings", "pairs": "steps", "adversarial": "kimg"}
 # of face generators alone: pix2pix trains a network from photographs to drawings
 _OF_GENERATORS = (
-    *("encoder", "freeze_below", "compiled", "kimg", "augment", "augment_p", "ada_target"),
+    *(
+        "domain",
+        "encoder",
+        "freeze_below",
+        "compiled",
+        "kimg",
+        "augment",
+        "augment_p",
+        "ada_target",
+    ),
     *("mirror", "r1", "path_length", "style_mixing", "ema", "discriminator", "freeze_d"),
     "processes",
 )
@@ -36,6 +46,8 @@ EPILOG = examples(
     "toonify finetune --data drawings/ --base ffhq-mobile -o runs/cast --objective both --kimg 40",
     "toonify finetune --data drawings/ --base ffhq.pkl --discriminator ffhq.pkl --freeze-d 4"
     " -o runs/cast --objective adversarial --augment bgc --processes 4",
+    "toonify finetune --data toys/ --base cars.pkl --domain any -o runs/toys"
+    " --objective adversarial --kimg 40",
     "toonify finetune --data studio/ --objective pix2pix -o runs/studio",
     "torchrun --nnodes 2 --nproc_per_node 8 … -m toonify finetune --data drawings/ …",
 )
@@ -118,13 +130,15 @@ def finetune(
             show_default="0.003 on pairs, 0.002 adversarial, 0.0008 pix2pix",
         ),
     ] = None,
+    domain: TrainingDomainOption = DomainName.faces,
     freeze_below: Annotated[
-        int,
+        int | None,
         typer.Option(
             help="Layers of a lower resolution stay: the swap replaces them. 16 suits many"
-            " drawings of heads unlike a person's; swap at the same resolution then."
+            " drawings of heads unlike a person's; swap at the same resolution then.",
+            show_default="32, 4 with --domain any",
         ),
-    ] = 32,
+    ] = None,
     sharpen: Annotated[
         float | None,
         typer.Option(
@@ -214,7 +228,8 @@ def finetune(
     ] = False,
     config: ConfigOption = None,
 ) -> None:
-    """Fine-tune a face generator on drawings, or teach a style from photos with their drawings.
+    """Fine-tune a generator of faces, or of anything, on drawings; or teach a style from photos
+    with their drawings.
 
     Snapshots, metrics.jsonl and previews go into the folder's pairs/ and adversarial/, the result
     is its generator.safetensors; report.html shows how it goes. Ctrl-C finishes the step and
@@ -241,6 +256,7 @@ def finetune(
         raise UsageError("no face generator to start from", hint="Give --base ffhq-mobile, say.")
     _suggest_pix2pix(data)
     from toonify.training.finetune.adversarial import FinetuneConfig
+    from toonify.training.finetune.job import LOWEST
     from toonify.training.finetune.job import finetune as run
     from toonify.training.finetune.paired import PairedConfig
 
@@ -267,6 +283,8 @@ def finetune(
     if augment_p is not None and ada_target is not None:
         raise UsageError("a fixed --augment-p has no --ada-target", hint="Leave one out.")
     note_others(data)
+    if freeze_below is None and domain is DomainName.any:
+        freeze_below = LOWEST
     shared = {"freeze_below": freeze_below, "seed": settings.seed, "lr": lr}
     device = pick_device(settings.device)
     pairs = batch_size or PairedConfig.batch_size
@@ -293,6 +311,7 @@ def finetune(
             bfloat16=pick_dtype(settings.dtype, device) != torch.float32,
             **_given(batch_size=batch_size, **asked, **shared),
         ),
+        domain=domain.value,
         resume=resume,
         processes=processes,
         device=settings.device,

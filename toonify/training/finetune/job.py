@@ -17,6 +17,7 @@ from toonify.checkpoints import load_discriminator, load_encoder, load_generator
 from toonify.device import pick_device
 from toonify.errors import UsageError
 from toonify.faces import MTCNNDetector
+from toonify.faces.subject import Domain, check_domain
 from toonify.metrics import lpips
 from toonify.training.characters.projecting import starting_codes
 from toonify.training.core.distributed import World, joined, launch
@@ -33,6 +34,8 @@ from toonify.utils.progress import Progress as Bars
 from toonify.utils.progress import no_progress
 
 log = logging.getLogger(__name__)
+
+LOWEST = 4  # resolution of a generator's first layers
 
 # opens a display of the training, given its first line
 Display = Callable[[str], AbstractContextManager[run.Progress]]
@@ -64,6 +67,7 @@ class _Job:
     discriminator: str | None
     paired: PairedConfig
     adversarial: FinetuneConfig
+    domain: Domain
     resume: bool
     device: str
     display: Display
@@ -80,6 +84,7 @@ def finetune(
     discriminator: str | None = None,
     paired: PairedConfig | None = None,
     adversarial: FinetuneConfig | None = None,
+    domain: Domain = "faces",
     resume: bool = False,
     processes: int = 1,
     device: str = "auto",
@@ -101,6 +106,8 @@ def finetune(
         discriminator: for the adversarial stage to start from; a fresh one when None.
         paired: options of that stage; its defaults when None.
         adversarial: likewise.
+        domain: "faces", or "any" for a generator and pictures of something else: no face is looked
+            for, and the defaults of both stages train all resolutions.
         resume: go on from the last snapshot in the folder.
         processes: that share the adversarial stage on this machine; on CUDA one a GPU.
         display: opens a display, given its first line, and gives what is called with (stage, done,
@@ -118,7 +125,9 @@ def finetune(
     """
     check_choice("objective", objective, run.OBJECTIVES)
     check_range("processes", processes, 1, whole=True)
+    check_domain(domain)
     pick_device(device)
+    frozen = LOWEST if domain == "any" else PairedConfig.freeze_below
     job = _Job(
         data=Path(data),
         base=base,
@@ -126,8 +135,9 @@ def finetune(
         objective=objective,
         encoder=encoder,
         discriminator=discriminator,
-        paired=paired or PairedConfig(),
-        adversarial=adversarial or FinetuneConfig(),
+        paired=paired or PairedConfig(freeze_below=frozen),
+        adversarial=adversarial or FinetuneConfig(freeze_below=frozen),
+        domain=domain,
         resume=resume,
         device=device,
         display=display,
@@ -224,7 +234,7 @@ def _reporting(
 def _look_through(job: _Job, size: int) -> None:
     """Say what is odd about the drawings, before hours are spent on them."""
     with job.progress("checking") as bar:
-        detector = None if job.resume else MTCNNDetector()
+        detector = None if job.resume or job.domain == "any" else MTCNNDetector()
         report = check.check_drawings(job.data, size, detector=detector, progress=bar)
     for finding in report.warnings:
         if finding.severity == "error":  # a file that is left out
