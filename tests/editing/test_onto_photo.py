@@ -98,3 +98,18 @@ def test_a_face_at_the_picture_s_edge():
     face = Face(FACE.box - 80, 1.0, FACE.points5 - np.float32([80, 90]))
     out = apply_change(rgb, align(rgb, face, 256), measure_change(rendering(), rendering(8, 20)))
     assert out.shape == rgb.shape and (out != rgb).any()
+
+
+def test_a_square_of_anything_leaves_no_seam():
+    """Its background gets lighter all over, and a blob in its middle darker."""
+    reach = np.zeros((SIZE, SIZE), np.float32)
+    reach[20:-20, 20:-20] = 1
+    y, x = np.mgrid[:SIZE, :SIZE]
+    blob = np.exp(-((x - 128) ** 2 + (y - 128) ** 2) / 300)[..., None]
+    before = np.full((SIZE, SIZE, 3), 100, np.uint8)
+    after = np.clip(120 - 80 * np.repeat(blob, 3, axis=2), 0, 255).astype(np.uint8)
+    added = measure_change(before, after, reach=reach).added
+    assert np.abs(added[28:60, 28:228]).max() < 4, "the background stays"
+    assert added[128, 128].mean() < -60, "what is in the middle changes"
+    ends = np.ones((SIZE, SIZE), np.float32)  # the square is the whole photo
+    assert measure_change(before, after, reach=ends).added[5, 5].mean() > 15

@@ -54,7 +54,7 @@ def test_an_edit_of_anything_reaches_all_of_its_square_and_no_further():
     editor = PhotoEditor(model, photo, Square((40, 30, 64, 64)), fit=fit)
     assert np.array_equal(editor.edited(editor.w_plus), photo)
     changed = (editor.edited(editor.w_plus + 2.0) != photo).any(axis=2)
-    assert changed[32:92, 42:102].mean() > 0.9
+    assert changed[38:86, 48:96].mean() > 0.8
     changed[30:94, 40:104] = False
     assert not changed.any()
     with pytest.raises(UsageError, match="heads"):

@@ -24,6 +24,7 @@ SOFT = 0.28  # share of it over which changes fade out
 LONGEST = 0.09  # way that anything may move, in sides
 MOVES_SMOOTH = 0.011  # smoothing of the flow, in sides
 NEW = (0.06, 0.18)  # change of detail, in [0, 1], from which and at which the rendering takes over
+MEMBRANE = 32  # cells a side of what takes a seam away
 LIGHT = 0.03  # sides, what counts as light instead of detail
 LEAST_COLOR = 0.9  # share of its saturation that skin keeps
 OTHER_COLOR = 0.25  # of it, how much of another hue may come to skin
@@ -67,7 +68,9 @@ def measure_change(
         skin: (S', S') in 0..1, where an edit may make things lighter and darker, but neither grey
             nor green; None for nowhere.
         reach: (256, 256) in 0..1, how far an edit of something else than a face may change it;
-            None for the ellipse around a head.
+            None for the ellipse around a head. Nothing is known of what is subject there and what
+            background, so that a change of light and color that comes up to where `reach` ends is
+            taken back everywhere, as far as it goes on inwards.
     """
     before, after = _sized(before), _sized(after)
     mask = _reach() if reach is None else reach
@@ -85,6 +88,8 @@ def measure_change(
         )
     )
     added = f32(after) - moved
+    if reach is not None:
+        added = _seamless(added, reach)
     light = _soft(added, LIGHT)
     changed = np.abs(_soft(added - light, 0.006)).mean(2) / 255
     low, high = NEW
@@ -160,6 +165,26 @@ def _lost_color(before: Points, after: Points, sigma: float) -> Points:
     far = np.linalg.norm(other, axis=2, keepdims=True)
     kept = np.minimum(1, OTHER_COLOR * length / np.maximum(far, 1e-3))
     return f32(np.maximum(LEAST_COLOR - share, 0) * own - other * (1 - kept))
+
+
+def _seamless(added: Points, reach: Points) -> Points:
+    """(S, S, 3) less the membrane over its values where `reach` ends, which leaves no seam.
+
+    That is Poisson editing (Pérez et al., 2003), the membrane being the mean of the rim's values
+    by distance.
+    """
+    small = (MEMBRANE, MEMBRANE)
+    rim = cv2.resize(reach, small, interpolation=cv2.INTER_AREA) < 0.9
+    if not rim.any():
+        return added
+    values = cv2.resize(added, small, interpolation=cv2.INTER_AREA)[rim]
+    places = np.stack(np.nonzero(rim), axis=1)
+    y, x = np.mgrid[:MEMBRANE, :MEMBRANE].reshape(2, -1)
+    away = (y[:, None] - places[:, 0]) ** 2 + (x[:, None] - places[:, 1]) ** 2
+    weight = 1 / (away + 0.1) ** 1.5
+    membrane = weight @ values / weight.sum(axis=1, keepdims=True)
+    field = f32(membrane.reshape(*small, 3))
+    return f32(added - cv2.resize(field, (SIZE, SIZE), interpolation=cv2.INTER_LINEAR))
 
 
 def _sized(rgb: RGB) -> RGB:

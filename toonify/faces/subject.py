@@ -21,7 +21,7 @@ Domain = Literal["faces", "any"]
 Box = tuple[int, int, int, int]  # left, top, width and height in px of the picture
 
 SMALLEST = 16  # px of a box, each way
-FADE = 0.04  # sides of a square over which an edit ends, where the picture goes on
+FADE = 0.08  # sides of a square over which an edit ends, where the picture goes on
 
 
 class Subject(Protocol):
