@@ -92,7 +92,10 @@ def pictures(
 def ablate(arguments: argparse.Namespace) -> None:
     """The ablation itself."""
     out: Path = arguments.output
-    engine = Toonifier.from_bundle(arguments.bundle, dtype=arguments.dtype)
+    whole = Toonifier.from_bundle(arguments.bundle, dtype=arguments.dtype)
+    engine = Toonifier(  # mixing as published, without the offsets of levels above 6
+        generator=whole.generator, encoder=whole.encoder, table=whole.table, dtype=arguments.dtype
+    )
     names = arguments.characters.split(",")
     for name in names:
         _ = engine.table[name]

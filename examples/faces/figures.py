@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from toonify.engine import Toonifier
 from toonify.media.images import read_image
 from toonify.portrait import PortraitEngine, render
 
@@ -18,6 +19,8 @@ HERE = Path(__file__).parent
 TILE = 260
 HERO = ("01", "02", "03", "04", "12", "09")
 STYLES = ("05", "07", "10", "11")
+LEVELS, DRAWN_AS = (6, 8, 9, 10, 12), ("jun", "nana")
+PEOPLE = ("01", "04", "06", "08", "12")
 
 
 def tile(picture: np.ndarray) -> np.ndarray:
@@ -26,7 +29,8 @@ def tile(picture: np.ndarray) -> np.ndarray:
 
 
 def main(folder: Path) -> None:
-    """Write hero.jpg (people, and the same people drawn) and styles.jpg (every style)."""
+    """Write hero.jpg (people, and the same people drawn), styles.jpg (every style) and levels.jpg
+    (characters that let people through)."""
     engine = PortraitEngine.from_bundle("default")
     columns = []
     for name in HERO:
@@ -41,6 +45,16 @@ def main(folder: Path) -> None:
         drawn = [render(engine.draw(measured, s), size=(2 * TILE, 2 * TILE)) for s in engine.styles]
         rows.append(np.hstack([tile(picture) for picture in (photo, *drawn)]))
     Image.fromarray(np.vstack(rows)).save(folder / "styles.jpg", quality=90)
+    toonifier = Toonifier.from_bundle("default")
+    rows = []
+    for name in PEOPLE:
+        photo = read_image(HERE / f"{name}.jpg").rgb
+        row = [tile(photo)]
+        for level in LEVELS:
+            drawn = toonifier.stylize_crops([photo], DRAWN_AS, level=level)[0]
+            row += [tile(picture) for picture in drawn]
+        rows.append(np.hstack([row[0], *row[1::2], *row[2::2]]))
+    Image.fromarray(np.vstack(rows)).save(folder / "levels.jpg", quality=88)
 
 
 if __name__ == "__main__":

@@ -251,7 +251,7 @@ class StyleTransferEngine(Engine):
         return self.network.render(content, described, self.alpha)
 
     def _tensor(self, rgb: RGB) -> Tensor:
-        pixels = torch.from_numpy(np.ascontiguousarray(rgb)).permute(2, 0, 1)[None]
+        pixels = torch.from_numpy(np.array(rgb)).permute(2, 0, 1)[None]  # frames are read-only
         return (pixels.float() / 255).to(self.device)
 
 

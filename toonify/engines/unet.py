@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -137,7 +138,7 @@ class UNetEngine(Engine):
         """Names of the styles, the chosen one first."""
         return tuple(self._files)
 
-    @property
+    @cached_property
     def dtype(self) -> torch.dtype:
         """What networks compute in: "auto" is what is fast on this machine."""
         return choose_dtype(self._dtype, self.device, self._network(self.characters[0]))

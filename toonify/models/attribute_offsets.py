@@ -68,7 +68,7 @@ class AttributeOffsets(nn.Module):
         super().__init__()
         self.characters = {
             name: own if isinstance(own, OwnAttributes) else _own(own)
-            for name, own in characters.items()
+            for name, own in sorted(characters.items())  # files don't keep an order
         }
         self.layers, self.widths, self.hidden = tuple(layers), tuple(widths), hidden
         count, total = len(self.characters), sum(self.widths)
