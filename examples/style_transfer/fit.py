@@ -1,7 +1,8 @@
-"""The default bundle's networks of style transfer: VGG-16's first levels, led back by regression.
+"""The default bundle's network for `--engine wct2`: VGG-16's first levels, led back by regression.
 
 Nothing is trained by gradients: every decoder layer is the least-squares map from an encoder's
-features to those before them, measured on pictures of two folders. Two minutes of one core.
+features to those before them, measured on pictures of two folders. A minute of one core. The
+network for `--engine adain` is trained instead, by `toonify train-style --compact`.
 
 usage: python -m examples.style_transfer.fit PICTURES STYLES OUT
 PICTURES are any photographs, STYLES what examples.style_transfer.styles drew. VGG-16 is that of
@@ -19,15 +20,13 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from toonify.checkpoints.safetensors_io import write_safetensors
+from toonify.checkpoints.loading import save_network
 from toonify.metrics.lpips import find_trunk, read_trunk
-from toonify.models.style_transfer.cascade import CascadeStyleNetwork
 from toonify.models.style_transfer.wct2 import BANDS, WCT2, WavePool
 from toonify.training.style_transfer import PictureFolder, normalized_vgg16, style_samples
 
 CROP, COUNT, BATCH = 160, 48, 8
 DEPTHS = (2, 2)
-RANKS = (128, 64)
 RIDGE = 1e-4
 
 
@@ -53,8 +52,7 @@ def regress(pairs: Iterator[tuple[Tensor, Tensor]], scale: int, keep: float) -> 
         gram, cross = gram + x.T @ x, cross + x.T @ y
     gram, cross = gram.double(), cross.double()
     ridge = RIDGE * gram.diagonal().mean() * torch.eye(len(gram), dtype=gram.dtype)
-    solution = torch.linalg.solve(gram + ridge, cross)
-    regress.gram = gram  # type: ignore[attr-defined]
+    solution: Tensor = torch.linalg.solve(gram + ridge, cross)
     return solution
 
 
@@ -62,27 +60,6 @@ def set_convolution(layer: torch.nn.Conv2d, solution: Tensor) -> None:
     layer.weight.copy_(solution[:-1].T.reshape(layer.weight.shape))
     assert layer.bias is not None
     layer.bias.copy_(solution[-1])
-
-
-def low_rank(solution: Tensor, gram: Tensor, rank: int) -> tuple[Tensor, Tensor]:
-    """The map through the `rank` directions that its answers vary most in."""
-    _, vectors = torch.linalg.eigh(solution.T @ gram @ solution)
-    basis = vectors[:, -rank:]
-    return solution @ basis, basis
-
-
-def fit_cascade(network: CascadeStyleNetwork, pictures: Tensor) -> None:
-    def pairs(level: int) -> Iterator[tuple[Tensor, Tensor]]:
-        for part in pictures.split(BATCH):
-            found = [part, *network.encoder.features(part)]
-            yield found[level], found[level - 1]
-
-    for step, level, rank in zip(network.steps, (3, 2), network.ranks, strict=True):
-        solution = regress(pairs(level), 2, (0.6, 0.35)[3 - level])
-        gather, spread = low_rank(solution, regress.gram, rank)  # type: ignore[attr-defined]
-        set_convolution(step.gather, gather)
-        step.spread.weight.copy_(spread[:, :, None, None])
-    set_convolution(network.to_rgb, regress(pairs(1), 1, 0.1))
 
 
 def fit_wct2(network: WCT2, pictures: Tensor) -> None:
@@ -145,7 +122,6 @@ def main() -> None:
     parser.add_argument("pictures", type=Path)
     parser.add_argument("styles", type=Path)
     parser.add_argument("out", type=Path)
-    parser.add_argument("--only", choices=("style", "style_photo"))
     options = parser.parse_args()
     torch.manual_seed(0)
     folders = [PictureFolder(path, crop=CROP) for path in (options.pictures, options.styles)]
@@ -154,22 +130,10 @@ def main() -> None:
     pictures = torch.cat([folder.batch(COUNT, random) for folder in folders])
     trunk = read_trunk(find_trunk("vgg"), "vgg")
 
-    networks: dict[str, CascadeStyleNetwork | WCT2] = {}
-    if options.only != "style_photo":
-        cascade = CascadeStyleNetwork(widths=(64, 128, 256), depths=DEPTHS, ranks=RANKS)
-        encoder = normalized_vgg16(trunk, samples, depths=DEPTHS)
-        cascade.encoder.load_state_dict(encoder.state_dict())
-        fit_cascade(cascade, pictures)
-        networks["style"] = cascade
-    if options.only != "style":
-        wct2 = WCT2(unpooling="sum", depths=DEPTHS, colors=True)
-        wavelet_encoder(wct2, trunk, samples)
-        fit_wct2(wct2, pictures)
-        networks["style_photo"] = wct2
-    for name, network in networks.items():
-        path = options.out / f"{name}.safetensors"
-        state = network.state_dict()
-        write_safetensors(state, path, config=network.config(), dtype=torch.float16)
+    wct2 = WCT2(unpooling="sum", depths=DEPTHS, colors=True)
+    wavelet_encoder(wct2, trunk, samples)
+    fit_wct2(wct2, pictures)
+    save_network(wct2, options.out / "style_photo.safetensors", dtype=torch.float16)
 
 
 if __name__ == "__main__":

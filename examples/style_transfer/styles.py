@@ -3,7 +3,10 @@
 Brush strokes along flows, dots, mosaics, stained glass, hatching, woodcuts, washes, shards and
 flat shapes, in random palettes, over random compositions. No artist's picture is among them.
 
-usage: python -m examples.style_transfer.styles OUT [--count 400] [--size 384] [--seed 0]
+Given photographs, half of them are drawn over these, most in another palette, so that strokes
+follow what a picture shows.
+
+usage: python -m examples.style_transfer.styles OUT [--count 400] [--size 384] [--photos FOLDER]
 """
 
 from __future__ import annotations
@@ -17,7 +20,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from toonify.media.images import write_image
+from toonify.media.images import iter_images, read_image, write_image
+from toonify.training.style_transfer import random_crop
 
 Array = NDArray[np.float32]
 Random = np.random.Generator
@@ -227,9 +231,27 @@ MANNERS: tuple[Callable[[Random, Array], Array], ...] = (
 )  # fmt: skip
 
 
-def draw(rng: Random, size: int) -> NDArray[np.uint8]:
-    """One picture (size, size, 3); some manners go over another's result."""
-    picture = composition(rng, size)
+def repainted(rng: Random, photo: Array) -> Array:
+    """A photograph (size, size, 3) in [0, 1], three times of four in a palette by its lightness."""
+    if rng.random() < 0.25:
+        return photo
+    colors = palette(rng, int(rng.integers(3, 8)))
+    gray = photo.mean(2)
+    index = gray.argsort(axis=None).argsort().reshape(gray.shape) / gray.size * (len(colors) - 1)
+    low = np.floor(index).astype(int)
+    share = (index - low)[..., None]
+    mapped = colors[low] * (1 - share) + colors[np.minimum(low + 1, len(colors) - 1)] * share
+    return np.asarray(0.8 * mapped + 0.2 * photo, np.float32)
+
+
+def draw(rng: Random, size: int, photo: NDArray[np.uint8] | None = None) -> NDArray[np.uint8]:
+    """One picture (size, size, 3); some manners go over another's result.
+
+    Args:
+        photo: (size, size, 3) uint8, drawn over instead of a random composition.
+    """
+    given = None if photo is None else photo.astype(np.float32) / 255
+    picture = composition(rng, size) if given is None else repainted(rng, given)
     for _ in range(2 if rng.random() < 0.3 else 1):
         manner = MANNERS[int(rng.integers(len(MANNERS)))]
         picture = np.clip(manner(rng, np.ascontiguousarray(picture)), 0, 1).astype(np.float32)
@@ -242,11 +264,17 @@ def main() -> None:
     parser.add_argument("--count", type=int, default=400)
     parser.add_argument("--size", type=int, default=384)
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--photos", type=Path, help="folder; every other picture is drawn over one")
     options = parser.parse_args()
     options.out.mkdir(parents=True, exist_ok=True)
+    photos = sorted(iter_images(options.photos)) if options.photos else []
     for index in range(options.count):
         rng = np.random.default_rng([options.seed, index])
-        write_image(options.out / f"{index:04d}.jpg", draw(rng, options.size))
+        photo = None
+        if photos and index % 2:
+            rgb = read_image(photos[int(rng.integers(len(photos)))]).rgb
+            photo = random_crop(rgb, options.size, rng)
+        write_image(options.out / f"{index:04d}.jpg", draw(rng, options.size, photo))
 
 
 if __name__ == "__main__":

@@ -12,13 +12,13 @@ from toonify.engines.regions import GivenMask, region_mask
 from toonify.engines.style_transfer import StyleTransferEngine, led_back
 from toonify.errors import InputError, ModelError, UsageError
 from toonify.models.style_transfer.adain import AdaINNetwork
-from toonify.models.style_transfer.cascade import CascadeStyleNetwork
+from toonify.models.style_transfer.layerwise import LayerwiseAdaIN
 from toonify.models.style_transfer.wct2 import WCT2
 
 
-def cascade():
+def small_network():
     torch.manual_seed(0)
-    return CascadeStyleNetwork(widths=(6, 8, 10), depths=(2, 2), ranks=(5, 4)).eval()
+    return LayerwiseAdaIN(widths=(6, 8, 10), blocks=1).eval()
 
 
 def photo(height=50, width=70, seed=0):
@@ -28,35 +28,39 @@ def photo(height=50, width=70, seed=0):
 
 def test_results_have_the_photo_s_size_and_regions_leave_the_rest():
     rgb, style = photo(), photo(40, 40, 1)
-    engine = StyleTransferEngine(cascade(), [style])
+    engine = StyleTransferEngine(small_network(), [style])
     drawn = engine.stylize(rgb)
     assert drawn.shape == rgb.shape and (drawn != rgb).mean() > 0.5
-    assert StyleTransferEngine(cascade(), [style], max_size=35).stylize(rgb).shape == (25, 35, 3)
+    assert StyleTransferEngine(small_network(), [style], max_size=35).stylize(rgb).shape == (
+        25,
+        35,
+        3,
+    )
 
     def left(picture):
         mask = np.zeros(picture.shape[:2], np.float32)
         mask[:, :30] = 1
         return mask
 
-    part = StyleTransferEngine(cascade(), [style], region=left).stylize(rgb)
+    part = StyleTransferEngine(small_network(), [style], region=left).stylize(rgb)
     assert np.array_equal(part[:, 30:], rgb[:, 30:]) and np.array_equal(part[:, :30], drawn[:, :30])
 
 
 def test_shares_of_several_styles_count():
     rgb, one, two = photo(), photo(40, 40, 1), 255 - photo(40, 40, 2) // 3
-    alone = StyleTransferEngine(cascade(), [one]).stylize(rgb)
+    alone = StyleTransferEngine(small_network(), [one]).stylize(rgb)
     assert np.array_equal(
-        StyleTransferEngine(cascade(), [one, two], shares=[1, 0]).stylize(rgb), alone
+        StyleTransferEngine(small_network(), [one, two], shares=[1, 0]).stylize(rgb), alone
     )
-    mixed = StyleTransferEngine(cascade(), [one, two], shares=[1, 1]).stylize(rgb)
+    mixed = StyleTransferEngine(small_network(), [one, two], shares=[1, 1]).stylize(rgb)
     assert not np.array_equal(mixed, alone)
 
 
 def test_preserved_colors_stay():
     rgb = photo()
     red = photo(40, 40, 3) * np.uint8([1, 0, 0])
-    plain = StyleTransferEngine(cascade(), [red]).stylize(rgb).reshape(-1, 3).mean(0)
-    kept = StyleTransferEngine(cascade(), [red], preserve_color=True).stylize(rgb)
+    plain = StyleTransferEngine(small_network(), [red]).stylize(rgb).reshape(-1, 3).mean(0)
+    kept = StyleTransferEngine(small_network(), [red], preserve_color=True).stylize(rgb)
     wanted = rgb.reshape(-1, 3).mean(0)
     assert np.abs(kept.reshape(-1, 3).mean(0) - wanted).max() < np.abs(plain - wanted).max() / 2
 
@@ -77,7 +81,7 @@ def test_a_photographic_result_is_led_back_with_every_edge():
 )
 def test_pictures_that_are_no_style(style, words):
     with pytest.raises(InputError, match=words):
-        StyleTransferEngine(cascade(), [style])
+        StyleTransferEngine(small_network(), [style])
 
 
 def test_masks_of_another_shape_or_empty(tmp_path):

@@ -13,10 +13,10 @@ from torch import Tensor, nn
 from toonify.checkpoints import formats
 from toonify.errors import ModelError
 from toonify.models.style_transfer.adain import AdaINNetwork
-from toonify.models.style_transfer.cascade import CascadeStyleNetwork
+from toonify.models.style_transfer.layerwise import LayerwiseAdaIN
 from toonify.models.style_transfer.wct2 import WCT2
 
-StyleNetwork = AdaINNetwork | CascadeStyleNetwork | WCT2
+StyleNetwork = AdaINNetwork | LayerwiseAdaIN | WCT2
 PARTS = {"adain": "style", "wct2": "style_photo"}  # of a bundle, by engine
 _HINT = (
     "Give a .safetensors of ours, or a folder of the published files: vgg_normalised.pth and"

@@ -27,8 +27,10 @@ from toonify.faces.no_faces import NoFaces
 from toonify.faces.types import RGB, Face, Points, f32
 from toonify.media.images import read_image
 from toonify.models.style_transfer.adain import match_colors
+from toonify.models.style_transfer.layerwise import LayerwiseAdaIN
 from toonify.models.style_transfer.statistics import mixed_statistics
 from toonify.models.style_transfer.wct2 import WCT2
+from toonify.tuning import GAIN, bfloat16_gain
 from toonify.utils.hashing import file_sha256
 from toonify.utils.links import real_path
 
@@ -92,6 +94,7 @@ class StyleTransferEngine(Engine):
         self.alpha, self.preserve_color = alpha, preserve_color
         self.region_mask, self.labels, self.max_size = region, labels, max_size
         self.device, self._about = torch.device(device), about
+        self.dtype = _dtype(network, self.device)
         self.name = self.method  # type: ignore[misc]
         side = STYLE_SIDE if self.method == "adain" else WORK["wct2"]
         self._small = [_shrunk(style, shorter=side, stride=network.stride) for style in styles]
@@ -172,6 +175,7 @@ class StyleTransferEngine(Engine):
             "preserve_color": self.preserve_color,
             "max_size": self.max_size,
             "labels": self.labels is not None,
+            "dtype": str(self.dtype),
         }
 
     @property
@@ -215,7 +219,8 @@ class StyleTransferEngine(Engine):
             raise InputError(f"a picture of {rgb.shape[1]}x{rgb.shape[0]} px is too small")
         small = _shrunk(rgb, longer=WORK[self.method], stride=self.network.stride)
         content = self._tensor(small)
-        drawn = self._transfer(content, small)[:, :, : small.shape[0], : small.shape[1]]
+        with torch.autocast(self.device.type, self.dtype, enabled=self.dtype != torch.float32):
+            drawn = self._transfer(content, small)[:, :, : small.shape[0], : small.shape[1]]
         result = f32(drawn[0].float().clamp(0, 1).permute(1, 2, 0).cpu().numpy())
         if self.method == "wct2":
             out = result * 255 if self._exact(small, rgb) else led_back(small, result, rgb)
@@ -304,6 +309,13 @@ class _WholeFrames:
 
     def restore(self, arrays: Mapping[str, np.ndarray]) -> None:
         """Nothing is remembered."""
+
+
+def _dtype(network: StyleNetwork, device: torch.device) -> torch.dtype:
+    """bfloat16 where the processor has it, of networks trained in it; float32 of all others."""
+    layerwise = isinstance(network, LayerwiseAdaIN)
+    half = layerwise and device.type == "cpu" and bfloat16_gain() >= GAIN
+    return torch.bfloat16 if half else torch.float32
 
 
 def bundle_style_network(bundle: str | os.PathLike[str], method: Method) -> Path:

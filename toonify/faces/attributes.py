@@ -84,11 +84,11 @@ def _hairdo(seen: Parsing) -> Hairdo | None:
     """By the share of hair above the brows, beside the face and below the mouth."""
     if seen.headwear > 0.5:
         return None
-    hair = np.uint8(seen.map() == LABELS.index("hair"))
+    hair = np.asarray(seen.map() == LABELS.index("hair"), np.uint8)
     side = len(hair)
     count, which, stats, _ = cv2.connectedComponentsWithStats(hair)
     if count > 2:  # other people's hair is apart from it
-        hair = np.uint8(which == 1 + int(stats[1:, cv2.CC_STAT_AREA].argmax()))
+        hair = np.asarray(which == 1 + int(stats[1:, cv2.CC_STAT_AREA].argmax()), np.uint8)
     above, below = hair[: int(0.31 * side)].mean(), hair[int(0.69 * side) :].mean()
     beside = hair[int(0.39 * side) : int(0.62 * side)].mean()
     if below > 0.10:

@@ -54,7 +54,6 @@ ARCHITECTURES: dict[str, Architecture] = {
     ),
     "adain": Architecture("style", "style_transfer.adain:AdaINNetwork"),
     "adain-layerwise": Architecture("style", "style_transfer.layerwise:LayerwiseAdaIN"),
-    "cascade-style": Architecture("style", "style_transfer.cascade:CascadeStyleNetwork"),
     "wct2": Architecture("style", "style_transfer.wct2:WCT2"),
     "unet": Architecture("translator", "unet:UNet"),
     "stylemap": Architecture("stylemap", "generators.stylemap:StyleMapGAN"),
