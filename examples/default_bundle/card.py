@@ -28,6 +28,8 @@ SOURCES = {
     "face_mesh": "MediaPipe 0.10.21 (PyPI wheel, Google), face_landmark.tflite unchanged",
     "iris": "MediaPipe 0.10.21 (PyPI wheel, Google), iris_landmark.tflite unchanged",
     "person_matte": "MediaPipe 0.10.21 (PyPI wheel, Google), selfie_segmentation.tflite unchanged",
+    "attributes": "offsets in the generator's StyleSpace, learnt on drawings of examples/characters"
+    f" (ours, MIT) made to order for faces sampled from {PRIOR}",
     "characters": "drawings of examples/characters (ours, MIT), projected into the generator",
 }
 

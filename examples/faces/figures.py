@@ -54,7 +54,9 @@ def main(folder: Path) -> None:
             drawn = toonifier.stylize_crops([photo], DRAWN_AS, level=level)[0]
             row += [tile(picture) for picture in drawn]
         rows.append(np.hstack([row[0], *row[1::2], *row[2::2]]))
-    Image.fromarray(np.vstack(rows)).save(folder / "levels.jpg", quality=88)
+    sheet = Image.fromarray(np.vstack(rows))
+    sheet = sheet.resize((1760, 160 * len(rows)), Image.Resampling.LANCZOS)
+    sheet.save(folder / "levels.jpg", quality=84)
 
 
 if __name__ == "__main__":

@@ -48,7 +48,10 @@ TOP, SIDES = (0, 40, 20, 108), [(40, 90, 0, 22), (40, 90, 106, 128)]
         ([TOP], "short"),
         ([(0, 10, 40, 80)], "receding"),
         ([TOP, *SIDES], "cloud"),
-        ([TOP, *SIDES, (88, 128, 0, 30)], "long"),
+        ([TOP, *SIDES, (90, 106, 0, 22)], "cloud"),
+        ([TOP, *SIDES, (88, 128, 0, 30), (88, 128, 98, 128)], "long"),
+        ([TOP, (40, 128, 0, 22)], "long"),
+        ([TOP, (100, 128, 90, 128)], "short"),  # somebody else's, apart
     ],
 )
 def test_hairdos_are_told_by_where_hair_is(hair, hairdo):
