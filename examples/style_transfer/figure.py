@@ -21,7 +21,7 @@ ROOT = Path(__file__).parents[2]
 PEOPLE = ("01", "06", "08", "12")
 # manner and seed of its picture
 STYLES = (("strokes", 3), ("cells", 8), ("woodcut", 5), ("dots", 2), ("wash", 4), ("rings", 6))
-TILE = 256
+TILE = 192
 
 
 def style_picture(manner: str, seed: int) -> np.ndarray:
@@ -52,7 +52,7 @@ def main() -> None:
         style = style_picture(manner, seed)
         engine = StyleTransferEngine(network, [style])
         rows.append(np.hstack([tile(style), *(tile(engine.stylize(photo)) for photo in photos)]))
-    Image.fromarray(np.vstack(rows)).save(options.out, quality=86)
+    Image.fromarray(np.vstack(rows)).save(options.out, quality=80)
 
 
 if __name__ == "__main__":

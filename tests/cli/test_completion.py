@@ -38,7 +38,9 @@ def test_what_is_offered(words, offered):
 
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish", "powershell"])
 def test_scripts(shell):
-    script = toonify("--show-completion", shell)
+    # named, not detected: tests may run without a shell above them
+    asked = {"_TYPER_COMPLETE_TEST_DISABLE_SHELL_DETECTION": "1"}
+    script = toonify("--show-completion", shell, **asked)
     assert "_TOONIFY_COMPLETE" in script
     if shell != "powershell" and (program := shutil.which(shell)):
         subprocess.run([program, "-n"], input=script, text=True, check=True)
