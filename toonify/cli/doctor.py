@@ -28,6 +28,7 @@ def _lines(report: dict[str, Any]) -> list[str]:
     return [
         f"toonify   {report['toonify']} on Python {report['python']}, {report['platform']}",
         f"packages  {packages}",
+        f"extras    {_extras(report['extras'])}",
         f"ffmpeg    {report['ffmpeg'] or 'missing'}",
         f"GPU       {gpus}",
         f"device    {devices['chosen']} in {devices['dtype']}, {devices['cpu_threads']} threads",
@@ -35,6 +36,14 @@ def _lines(report: dict[str, Any]) -> list[str]:
         f"          {', '.join(report['cache']['checkpoints']) or 'empty'}",
         f"bundle    {bundle.get('folder', 'missing')}",
         *(f"          {part}: {state}" for part, state in bundle.get("files", {}).items()),
+        f"          styles: {', '.join(bundle.get('styles', ())) or 'none'}",
         f"          characters: {', '.join(bundle.get('characters', ())) or 'none'}",
         *(f"missing   {item}" for item in report["missing"]),
     ]
+
+
+def _extras(found: dict[str, bool]) -> str:
+    """Those that are installed, and the line that adds the others."""
+    here = ", ".join(name for name, there in found.items() if there) or "none"
+    others = ",".join(name for name, there in found.items() if not there)
+    return f"{here}; more: pip install 'toonify-toolkit[{others}]'" if others else here
