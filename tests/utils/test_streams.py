@@ -5,11 +5,16 @@ import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import pytest
 from PIL import Image
 
+from tests.tiny_bundle import write_bundle
 from toonify.utils.streams import Tolerant, tolerant_streams
+
+FACE = Path(__file__).parents[2] / "examples" / "faces" / "01.jpg"
+STYLIZE = f"{sys.executable} -m toonify --offline stylize"
 
 
 class Full(io.StringIO):
@@ -37,17 +42,10 @@ def test_letters_that_an_encoding_lacks_are_escaped():
 
 
 @pytest.fixture
-def command(tmp_path, bundle_of_tiny_networks):
-    Image.new("RGB", (64, 64), "grey").save(tmp_path / "a.png")
-    tool = f"{sys.executable} -m toonify --offline stylize --aligned"
-    return f"{tool} --bundle {bundle_of_tiny_networks}"
-
-
-@pytest.fixture(scope="module")
-def bundle_of_tiny_networks(tmp_path_factory):
-    from tests.tiny_bundle import write_bundle
-
-    return write_bundle(tmp_path_factory.mktemp("bundles") / "tiny")
+def command(tmp_path):
+    with Image.open(FACE) as face:
+        face.resize((128, 128)).save(tmp_path / "a.png")
+    return f"{STYLIZE} --style ink"  # it starts quickest: without torch
 
 
 @pytest.mark.skipif(os.name != "posix", reason="a POSIX shell")
@@ -82,10 +80,12 @@ def test_a_manifest_that_can_not_be_written_stops_no_drawing(tmp_path, command):
 
 @pytest.mark.skipif(os.name != "posix", reason="POSIX signals")
 @pytest.mark.parametrize("number", ["SIGTERM", "SIGINT"])
-def test_a_terminated_run_keeps_its_sheet_and_leaves_nothing_else(tmp_path, command, number):
+def test_a_terminated_run_keeps_its_sheet_and_leaves_nothing_else(tmp_path, number):
+    bundle = write_bundle(tmp_path / "tiny")
     (tmp_path / "in").mkdir()
     for i in range(40):
         Image.new("RGB", (64, 64), (i, 0, 0)).save(tmp_path / f"in/{i:02}.png")
+    command = f"{STYLIZE} --aligned --bundle {bundle}"
     line = f"{command} in -o o --batch-size 1 --sheet s.png --manifest m.jsonl"
     process = subprocess.Popen(line.split(), cwd=tmp_path, stderr=subprocess.PIPE)
     deadline = time.monotonic() + 120
