@@ -113,9 +113,9 @@ def test_one_character_a_photo() -> None:
     [
         ({"level": -1}, r"level is -1.*0 to 8"),
         ({"level": 9}, r"level is 9.*0 to 8"),
-        ({"color": 1.5}, r"colour blend is 1\.5.*0 to 1"),
-        ({"color": -0.1}, "colour blend"),
-        ({"color": float("nan")}, "colour blend"),
+        ({"color": 1.5}, r"color blend is 1\.5.*0 to 1"),
+        ({"color": -0.1}, "color blend"),
+        ({"color": float("nan")}, "color blend"),
     ],
 )
 def test_options_out_of_range(options: dict, message: str) -> None:

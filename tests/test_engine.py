@@ -199,8 +199,23 @@ def test_characters_and_mistakes(toon: Toonifier) -> None:
         toon.stylize(picture, character="mia")
     with pytest.raises(UsageError, match="level"):
         toon.stylize(picture, character="mina", level=99)
-    with pytest.raises(UsageError, match="colour"):
+    with pytest.raises(UsageError, match="color"):
         toon.stylize(picture, character="mina", color=2.0)
+
+
+@pytest.mark.parametrize(
+    ("options", "text"),
+    [
+        ({"character": "mina", "level": "6"}, "`level` '6' is no number"),
+        ({"character": "mina", "batch_size": 0}, "`batch_size` 0 is out of range"),
+        ({"character": "mina", "background": "keep"}, "`background` is of styles"),
+        ({"level": 3}, "`level`, `trgb` and `color` are of characters"),
+        ({"style": "ink", "trgb": False}, "`level`, `trgb` and `color` are of characters"),
+    ],
+)
+def test_options_are_never_passed_over(toon: Toonifier, options: dict, text: str) -> None:
+    with pytest.raises(UsageError, match=text):
+        toon.stylize(photo(160), **options)
 
 
 @pytest.mark.parametrize(
@@ -260,6 +275,11 @@ def test_styles_from_arrays_pil_images_and_paths(tmp_path):
     assert drawn.shape == pixels.shape
     clear = toon.stylize([pixels], style="comic", background="transparent")
     assert clear[0].shape == (*pixels.shape[:2], 4)
+    named, given = (toon.stylize(pixels[:256], background=c) for c in ("#00ff00", (0, 255, 0)))
+    assert np.array_equal(named, given) and (named[0, 0] == (0, 255, 0)).all()
+    for wrong in ("clear", (300, 0, 0), (1, 2), 7):
+        with pytest.raises(UsageError, match="no background"):
+            toon.stylize(pixels, background=wrong)
     with pytest.raises(UsageError, match="character or a style"):
         toon.stylize(pixels, style="ink", character="mina")
     with pytest.raises(InputError):

@@ -75,7 +75,7 @@ def cross_domain_styles(
     if not 0 <= level <= generator.num_ws:
         raise UsageError(f"the level is {level}", hint=f"Choose `level` 0 to {generator.num_ws}.")
     if not 0.0 <= color <= 1.0:
-        raise UsageError(f"the colour blend is {color}", hint="Choose `color` 0 to 1.")
+        raise UsageError(f"the color blend is {color}", hint="Choose `color` 0 to 1.")
     for code in (w_photo, w_character):
         if code.shape[1:] != (generator.num_ws, generator.w_dim):
             raise UsageError(

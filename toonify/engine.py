@@ -22,6 +22,7 @@ from toonify.models.base import Encoder, Generator
 from toonify.portrait import PortraitEngine, bundle_styles
 from toonify.portrait.backgrounds import Background
 from toonify.portrait.catalog import is_style_file, program_styles, style_name
+from toonify.utils.arguments import check_range
 
 Photo = np.ndarray | PILImage | str | os.PathLike[str]
 
@@ -195,9 +196,11 @@ class Toonifier:
         Raises:
             UsageError: unknown character, or options out of range.
         """
+        check_range("batch_size", batch_size, 1, whole=True)
         for name in characters:
             _ = self.table[name]
         engine = self._engine.mixing(level=level, trgb=trgb, color=color)
+        engine.check_mixing()
         engine.batch_size = batch_size
         return engine.draw_aligned(crops, characters)  # type: ignore[return-value]
 
@@ -252,20 +255,24 @@ class Toonifier:
             character: a name of `characters`.
             style: a name of `styles`, or a network's file (`toonify finetune --objective
                 pix2pix`); the first one where no character is named.
-            level: m of cross-domain style mixing, 0 (all character) to num_ws (all photo).
-            trgb: replace the tRGB styles by the character's.
-            color: how far they are replaced, 0 to 1. All three: None for the bundle's own.
+            level: of a character: m of cross-domain style mixing, 0 (all character) to num_ws (all
+                photo).
+            trgb: of a character: replace the tRGB styles by its own.
+            color: of a character: how far they are replaced, 0 to 1. All three: None for the
+                bundle's own.
             aligned: the pictures are FFHQ-aligned crops already.
             paste: draw every face within the photo; otherwise a character's result is the largest
                 face's portrait, (R, R, 3). Styles always draw the whole photo.
-            background: of a style: "draw", "keep", "transparent" or an RGB color.
+            background: of a style: "draw", "keep", "transparent" or a color, RGB or as CSS has it.
+            batch_size: of a character: crops that go through the networks together.
 
         Returns:
             uint8 RGB (with opacity where the background is transparent), a list for a list.
 
         Raises:
             InputError: no face found for a character, or an unreadable file. UsageError: not such
-                a picture, unknown name, or options out of range.
+                a picture, unknown name, options out of range, or of a style where a character is
+                drawn and the other way round.
 
         Example:
             >>> toon = Toonifier.from_bundle("default")
@@ -274,9 +281,19 @@ class Toonifier:
         """
         if character is not None and style is not None:
             raise UsageError("a drawing has a character or a style", hint="Name one of them.")
+        if character is None and (level, trgb, color) != (None, None, None):
+            raise UsageError(
+                "`level`, `trgb` and `color` are of characters, and a style is drawn",
+                hint="Leave them out, or name a `character`.",
+            )
+        if character is not None and background != "draw":
+            raise UsageError(
+                "`background` is of styles, and a character is drawn",
+                hint="Leave it out, or name a `style`.",
+            )
         photos = [as_photo(photo) for photo in (image if isinstance(image, list) else [image])]
         if character is None:
-            drawings = [self._in_style(photo, style, background) for photo in photos]
+            drawings = self._in_style(photos, style, background)
             return drawings if isinstance(image, list) else drawings[0]
         own = self._defaults
         options = {
@@ -300,11 +317,13 @@ class Toonifier:
                 results.append(np.asarray(whole))
         return results if isinstance(image, list) else results[0]
 
-    def _in_style(self, photo: np.ndarray, style: str | None, background: Background) -> np.ndarray:
-        """A photograph drawn by the program, or by the network of a style that it doesn't draw."""
+    def _in_style(
+        self, photos: Sequence[np.ndarray], style: str | None, background: Background
+    ) -> list[np.ndarray]:
+        """Photographs drawn by the program, or by the network of a style that it doesn't draw."""
         if style is None or not (is_style_file(style) or style in self._network_styles()):
-            return self.portraits.stylize(photo, style, background=background)
-
+            draw = self.portraits.stylize
+            return [draw(photo, style, background=background) for photo in photos]
         networks = UNetEngine.from_bundle(
             self._bundle or "default",
             style,
@@ -312,8 +331,8 @@ class Toonifier:
             background=background,
             device=str(self.device),
         )
-        (drawn,) = networks.draw_image(photo, [style_name(style)])
-        return np.asarray(drawn)
+        name = style_name(style)
+        return [np.asarray(networks.draw_image(photo, [name])[0]) for photo in photos]
 
     def _network_styles(self) -> set[str]:
         """Styles that only networks draw."""
@@ -346,7 +365,7 @@ def as_photo(photo: Photo) -> np.ndarray:
 
 
 def _check_photo(photo: object) -> None:
-    hint = "Give (H, W, 3) uint8 RGB."
+    hint = "Give (H, W, 3) uint8 RGB, a PIL image or a path."
     if not isinstance(photo, np.ndarray):
         raise UsageError(f"a picture is a {type(photo).__name__}, not an array", hint=hint)
     if photo.ndim != 3 or photo.shape[2] != 3 or photo.dtype != np.uint8 or not photo.size:

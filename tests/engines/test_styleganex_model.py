@@ -105,7 +105,7 @@ def test_what_can_not_be_drawn(toon: StyleGANEXModel) -> None:
         toon.render(pictures(1, (64, 60)), codes, "mina")
     with pytest.raises(UsageError, match="level is 11"):
         toon.render(pictures(1), codes, "mina", level=11)
-    with pytest.raises(UsageError, match="colour blend"):
+    with pytest.raises(UsageError, match="color blend"):
         toon.render(pictures(1), codes, "mina", color=1.5)
 
 

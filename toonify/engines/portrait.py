@@ -14,7 +14,7 @@ from toonify.faces import Alignment, Face, FaceDetector, get_detector
 from toonify.faces.alignment import aligned_face
 from toonify.faces.types import RGB, Points, f32
 from toonify.portrait.analysis import Analysis
-from toonify.portrait.backgrounds import Background, fitted, resized
+from toonify.portrait.backgrounds import Background, fitted, parse_background, resized
 from toonify.portrait.catalog import style_networks
 from toonify.portrait.engine import PortraitEngine, compose
 from toonify.portrait.memory import Memory
@@ -55,7 +55,7 @@ class StyleEngine(Engine):
         networks: Any = None,
         min_face: float | None = None,
     ) -> None:
-        self.portraits, self.background = portraits, background
+        self.portraits, self.background = portraits, parse_background(background)
         self.max_size, self.document, self._networks = max_size, document, networks
         self._min_face = min_face
         self.style = portraits.style(style).name

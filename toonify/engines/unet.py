@@ -23,7 +23,7 @@ from toonify.faces.types import RGB, Points, f32
 from toonify.models.unet import UNet
 from toonify.names import unknown_name
 from toonify.portrait.analysis import sample
-from toonify.portrait.backgrounds import Background, fitted, resized
+from toonify.portrait.backgrounds import Background, fitted, parse_background, resized
 from toonify.portrait.catalog import is_style_file, network_part, network_styles, style_name
 from toonify.portrait.engine import PortraitEngine
 from toonify.tuning import choose_dtype
@@ -73,7 +73,8 @@ class UNetEngine(Engine):
         about: Any = None,
     ) -> None:
         self._files, self._detector, self._matte = dict(files), detector, matte
-        self.background, self.max_size, self._about = background, max_size, about
+        self.background = parse_background(background)
+        self.max_size, self._about = max_size, about
         self.device = pick_device(device)
         self._dtype = dtype
         self._networks: dict[str, UNet] = {}
@@ -110,6 +111,7 @@ class UNetEngine(Engine):
                 f"a network draws pixels, no shapes for {document}",
                 hint="Take one of the styles that the program draws.",
             )
+        background = parse_background(background)
         known = bundled_networks(bundle)
         files: dict[str, Path] = {}
         for wanted in (*([style] if style is not None else []), *styles):

@@ -13,26 +13,33 @@ from toonify.errors import UsageError
 
 RGB = NDArray[np.uint8]
 NAMES = ("draw", "keep", "transparent")
-# "draw" (as everything else), "keep" (the photograph's), "transparent", or an RGB color, 0..255
+# "draw" (as everything else), "keep" (the photograph's), "transparent", or a color: RGB 0..255, or
+# what `parse_background` reads
 Background = str | tuple[int, int, int]
 
 
-def parse_background(text: str) -> Background:
-    """One of `NAMES`, or a color as CSS writes it: "white", "#fc0", "rgb(255, 204, 0)".
+def parse_background(background: Background) -> Background:
+    """One of `NAMES`, or a color: RGB, or as CSS writes it ("white", "#fc0", "rgb(255, 204, 0)").
+
+    Returns:
+        the name, or (red, green, blue), each 0..255.
 
     Raises:
         UsageError: it is neither.
     """
-    if text in NAMES:
-        return text
+    if isinstance(background, str) and background in NAMES:
+        return background
     try:
-        red, green, blue, *_ = ImageColor.getrgb(text)
-    except ValueError:
+        given = ImageColor.getrgb(background)[:3] if isinstance(background, str) else background
+        red, green, blue = given
+        if not all(0 <= level <= 255 for level in given):
+            raise ValueError
+    except (TypeError, ValueError):
         raise UsageError(
-            f"there is no background {text!r}",
+            f"there is no background {background!r}",
             hint="Use draw, keep, transparent or a color such as white or #ffcc00.",
         ) from None
-    return red, green, blue
+    return int(red), int(green), int(blue)
 
 
 def fitted(size: tuple[int, int], longest: int | None) -> tuple[int, int]:

@@ -16,7 +16,7 @@ from toonify.faces.parsing import FaceParser
 from toonify.faces.person import PersonMatte
 from toonify.names import unknown_name
 from toonify.portrait.analysis import MAX_UPSAMPLING, Analysis, Analyzer, portrait_square, sample
-from toonify.portrait.backgrounds import Background, resized
+from toonify.portrait.backgrounds import Background, parse_background, resized
 from toonify.portrait.catalog import program_styles
 from toonify.portrait.memory import Memory
 from toonify.portrait.program import draw_picture
@@ -168,7 +168,8 @@ class PortraitEngine:
         Args:
             photo: (H, W, 3) uint8 RGB.
             style: one of `styles`; the first by default.
-            background: "draw", "keep" (the photograph's), "transparent", or an RGB color.
+            background: "draw", "keep" (the photograph's), "transparent", or a color: RGB, or as
+                CSS writes it.
             size: (width, height) of the result; the photograph's by default.
             faces: those in it, where they are known already.
 
@@ -176,6 +177,7 @@ class PortraitEngine:
             (H, W, 3) uint8 RGB, or (H, W, 4) with opacity where the background is transparent.
         """
         check_photo(photo)
+        background = parse_background(background)
         drawing = self.draw(photo, style, faces=faces)
         return compose(drawing, photo, background=background, size=size)
 
@@ -224,11 +226,6 @@ def compose(
         return np.dstack([drawn, alpha])
     if background == "keep":
         behind = resized(photo, size)
-    elif isinstance(background, str):
-        raise UsageError(
-            f"there is no background {background!r}",
-            hint="Use draw, keep, transparent or a color.",
-        )
     else:
         behind = np.empty((size[1], size[0], 3), np.uint8)
         behind[:] = background

@@ -86,8 +86,7 @@ def clip_engine(
             "`level`, `trgb` and `color` are of characters, and a style is drawn",
             hint="Leave them out, or name a `character`.",
         )
-    if isinstance(background, str):
-        background = parse_background(background)
+    background = parse_background(background)
     if background == "transparent":
         raise UsageError(
             "clips are not transparent", hint="Take a color as `background`: '#00ff00'."
