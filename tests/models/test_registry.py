@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from toonify import Toonifier, load_encoder, load_generator
 from toonify.checkpoints import generator_hash, save_encoder, save_generator
-from toonify.errors import ModelError
+from toonify.errors import ModelError, UsageError
 from toonify.lut import Character, CharacterTable
 from toonify.models import registry
 from toonify.models.base import Encoder, Generator, LayerInfo, Noise
@@ -91,6 +91,15 @@ def test_other_kinds_and_unknown_names_are_refused(toy: None, tmp_path: Path) ->
             registry.build(config, "generator")
     with pytest.raises(ModelError, match="unknown encoder architecture 'toy'"):
         registry.build({"architecture": "toy", "resolution": 16}, "encoder")
+
+
+def test_what_a_family_lacks_is_said(toy: None) -> None:
+    generator = ToyGenerator(resolution=16)
+    styles = generator.styles(torch.zeros(1, generator.num_ws, generator.w_dim))
+    with pytest.raises(UsageError, match="a ToyGenerator shows no activations"):
+        generator.features(styles, resolution=8)
+    with pytest.raises(UsageError, match="a ToyGenerator can't be distilled"):
+        generator.mapping_weights()
 
 
 def test_every_name_is_a_network_of_its_role() -> None:

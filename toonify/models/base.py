@@ -86,8 +86,15 @@ class Generator(nn.Module):
     def features(
         self, styles: Sequence[Tensor], *, resolution: int, noise: Noise = "const"
     ) -> Tensor:
-        """Activations (B, C, resolution, resolution) after the block of that resolution."""
-        raise NotImplementedError
+        """Activations (B, C, resolution, resolution) after the block of that resolution.
+
+        Raises:
+            UsageError: the family doesn't show them.
+        """
+        raise UsageError(
+            f"a {type(self).__name__} shows no activations, which this takes",
+            hint="Choose a generator of another family.",
+        )
 
     def config(self) -> dict[str, Any]:
         """Constructor arguments, JSON-able, with an "architecture" key of the registry."""
