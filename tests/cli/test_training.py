@@ -69,6 +69,15 @@ def prior(tmp_path):
     return path
 
 
+@pytest.fixture
+def judge(tmp_path):
+    """A small discriminator's file."""
+    path = tmp_path / "judge.safetensors"
+    channels = channel_table(RESOLUTION, channel_max=4)
+    save_discriminator(StyleGAN2Discriminator(resolution=RESOLUTION, channels=channels), path)
+    return path
+
+
 def test_a_hybrid_is_not_fine_tuned(run, drawings, tmp_path):
     widths = {4: 8, 8: 8, 16: 8, 32: 8}
     sizes = {"w_dim": 16, "z_dim": 16, "mapping_layers": 1}
@@ -127,11 +136,8 @@ def test_own_characters_from_drawings_to_a_photo(run, drawings, prior, bundle, t
     assert Image.open(out).size == (RESOLUTION, RESOLUTION)
 
 
-def test_adversarial_options(run, drawings, prior, tmp_path):
+def test_adversarial_options(run, drawings, prior, judge, tmp_path):
     work = tmp_path / "run"
-    judge = tmp_path / "judge.safetensors"
-    channels = channel_table(RESOLUTION, channel_max=4)
-    save_discriminator(StyleGAN2Discriminator(resolution=RESOLUTION, channels=channels), judge)
     command = ["finetune", "--data", drawings, "--base", prior, "--freeze-below", "8"]
     command += ["--objective", "adversarial", "--kimg", "0.032", "--discriminator", judge]
     command += ["--freeze-d", "1", "--augment", "bgcfnc", "--augment-p", "0.5", "--no-mirror"]
@@ -224,9 +230,9 @@ def test_options_of_pairs(run, drawings, prior, tmp_path):
         assert refused.status == 2 and f"{flags[0]} has no part" in refused.err
 
 
-def test_processes_share_a_run(run, drawings, prior, tmp_path):
+def test_processes_share_a_run(run, drawings, prior, judge, tmp_path):
     command = ["finetune", "--data", drawings, "--base", prior, "--freeze-below", "8"]
-    command += ["--objective", "adversarial", "-o", tmp_path / "run"]
+    command += ["--objective", "adversarial", "--discriminator", judge, "-o", tmp_path / "run"]
     assert run(*command, "--kimg", "0.016").status == 0
     result = run(*command, "--kimg", "0.032", "--resume", "--processes", "2")
     assert result.status == 0, result.err

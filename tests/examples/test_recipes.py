@@ -26,6 +26,12 @@ def options(tmp_path_factory):
     return ["--character", "mina", "--bundle", str(folder)]
 
 
+@pytest.fixture(scope="module")
+def quick():
+    """Options that start without torch, for scripts of many runs."""
+    return ["--style", "ink"]
+
+
 @pytest.fixture
 def photos(tmp_path):
     folder = tmp_path / "my photos"
@@ -60,12 +66,12 @@ def drawn(folder):
 
 @posix
 @pytest.mark.skipif(shutil.which("make") is None, reason="there is no make")
-def test_make_redraws_only_what_changed(options, tmp_path):
+def test_make_redraws_only_what_changed(quick, tmp_path):
     shutil.copy(RECIPES / "Makefile", tmp_path)
     (tmp_path / "photos").mkdir()
     for number, face in enumerate(FACES[:2]):
         Image.open(face).resize((160, 160)).save(tmp_path / "photos" / f"{number}.jpg")
-    command = ["make", f"OPTIONS={' '.join(options)}"]
+    command = ["make", f"OPTIONS={' '.join(quick)}"]
     first = start(command, tmp_path)
     assert first.returncode == 0, first.stderr
     assert drawn(tmp_path / "toons") == ["0.jpg.png", "1.jpg.png"]
@@ -80,9 +86,9 @@ def test_make_redraws_only_what_changed(options, tmp_path):
 
 
 @posix
-def test_the_loop(options, photos, tmp_path):
+def test_the_loop(quick, photos, tmp_path):
     (photos / "letter.jpg").write_text("Dear Sir or Madam")
-    result = start([RECIPES / "loop.sh", photos, tmp_path / "toons", *options], tmp_path)
+    result = start([RECIPES / "loop.sh", photos, tmp_path / "toons", *quick], tmp_path)
     assert result.returncode == 1 and "1 failed" in result.stderr
     assert result.stdout == "no 0.jpg is drawn\nno 1.jpg is drawn\n"
     assert drawn(tmp_path / "toons") == ["no 0.png", "no 1.png"]
