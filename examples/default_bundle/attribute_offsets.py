@@ -294,7 +294,6 @@ class OffsetTrainer:
         self.steps_done = int(state["steps"])
 
 
-@torch.inference_mode()
 def photographs(
     run: Path,
     teacher: MobileGenerator,
@@ -320,7 +319,8 @@ def photographs(
         faces = faces.float() / 127.5 - 1
         if number % 2:
             faces = augment_photos(faces, generator=random)
-        rows.append(encoder.encode(encoder.resample(faces)))
+        with torch.inference_mode():
+            rows.append(encoder.encode(encoder.resample(faces)))
     codes = torch.cat(rows)
     return codes, read_poses(PoseReader.load(run / "reader.pt"), prior, codes)
 

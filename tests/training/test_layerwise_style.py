@@ -1,10 +1,8 @@
 """Training the small network of style transfer."""
 
-import cv2
 import numpy as np
 import pytest
 import torch
-from PIL import Image
 
 from toonify.errors import UsageError
 from toonify.models.style_transfer.adain import StyleEncoder
@@ -19,21 +17,7 @@ from toonify.training.layerwise_style import (
     moments,
     style_losses,
 )
-from toonify.training.style_transfer import PictureFolder
 from toonify.training.style_transfer_job import train_style_network
-
-
-@pytest.fixture
-def folders(tmp_path):
-    rng = np.random.default_rng(0)
-    found = []
-    for name in ("content", "style"):
-        (tmp_path / name).mkdir()
-        for index in range(3):
-            small = rng.integers(0, 255, (5, 6, 3)).astype(np.uint8)
-            Image.fromarray(cv2.resize(small, (60, 50))).save(tmp_path / name / f"{index}.png")
-        found.append(PictureFolder(tmp_path / name, crop=32))
-    return found
 
 
 def judge():

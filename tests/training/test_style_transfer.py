@@ -1,10 +1,8 @@
 """Training a decoder of style transfer."""
 
-import cv2
 import numpy as np
 import pytest
 import torch
-from PIL import Image
 
 from toonify.errors import InputError
 from toonify.models.style_transfer.adain import AdaINNetwork
@@ -17,20 +15,6 @@ from toonify.training.style_transfer import (
     normalized_vgg16,
     random_crop,
 )
-
-
-@pytest.fixture
-def folders(tmp_path):
-    rng = np.random.default_rng(0)
-    found = []
-    for name in ("content", "style"):
-        (tmp_path / name).mkdir()
-        for index in range(3):
-            small = rng.integers(0, 255, (5, 6, 3)).astype(np.uint8)
-            Image.fromarray(cv2.resize(small, (60, 50))).save(tmp_path / name / f"{index}.png")
-        (tmp_path / name / "broken.png").write_text("none")
-        found.append(PictureFolder(tmp_path / name, crop=32))
-    return found
 
 
 def trainer(folders, **options):

@@ -213,12 +213,8 @@ class CdsmEngine(MixingEngine[CdsmModel]):
         """FFHQ crop of the face at the generator's resolution."""
         return align(rgb, face, self.model.generator.resolution)
 
-    def encode(self, regions: Sequence[Alignment]) -> Points:
-        """w+ (N, num_ws, w_dim); at levels that let people through, rows more for their
-        attributes."""
-        return super().encode(regions)
-
     def _codes(self, faces: Sequence[RGB]) -> Tensor:
+        """w+, and at levels that let people through further rows for their attributes."""
         w_plus = self.model.encode(faces)
         if not any(self.model.lets_through(name, self.level) for name in self.characters):
             return w_plus

@@ -15,14 +15,17 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from toonify.errors import InputError
 from toonify.media.images import read_image
 from toonify.metrics.lpips import find_trunk, read_trunk
 from toonify.models.style_transfer.adain import StyleEncoder
 from toonify.models.style_transfer.layerwise import LayerwiseAdaIN
-from toonify.training.core.loop import require_positive, same_batches
+from toonify.training.core.loop import require_positive
+from toonify.training.core.resumption import Parts, ResumableTrainer
 from toonify.training.core.schedule import ema_decay, set_rate, warmup_cosine
 from toonify.training.style_transfer import (
     ITEMS,
+    TRIES,
     VGG16_DEPTHS,
     PictureFolder,
     StyleTrainSettings,
@@ -128,7 +131,7 @@ def _normalized(feature: Tensor) -> Tensor:
     return F.batch_norm(feature, None, None, training=True, eps=1e-3).float()
 
 
-class LayerwiseTrainer:
+class LayerwiseTrainer(ResumableTrainer[LayerwiseSettings]):
     """Trains the whole network; see `toonify.training.core.loop.Trainer`.
 
     Args:
@@ -141,36 +144,38 @@ class LayerwiseTrainer:
         judge: StyleJudge,
         contents: PictureFolder,
         styles: PictureFolder,
-        settings: LayerwiseSettings,
+        config: LayerwiseSettings,
     ) -> None:
-        self.network, self.judge, self.settings = network, judge, settings
+        self.network, self.judge, self.config = network, judge, config
         self.contents, self.styles = contents, styles
         self.average = LayerwiseAdaIN(widths=network.widths, blocks=network.block_count)
         self.average.load_state_dict(network.state_dict())
         self.average.requires_grad_(False)
-        self.optimizer = torch.optim.Adam(network.parameters(), lr=settings.lr, betas=(0.9, 0.99))
+        self.optimizer = torch.optim.Adam(network.parameters(), lr=config.lr, betas=(0.9, 0.99))
         self.device = next(network.parameters()).device
         self.average.to(self.device)
-        self.random = np.random.default_rng(settings.seed)
-        self.steps_done = 0
+        self.random = np.random.default_rng(config.seed)
         self._judged: dict[tuple[int, int], tuple[Tensor, list[Moments]]] = {}
-        shown = np.random.default_rng(settings.seed + 1)
+        shown = np.random.default_rng(config.seed + 1)
         self._shown = contents.batch(ITEMS, shown), styles.batch(ITEMS, shown)
 
-    @property
-    def step_count(self) -> int:
-        return self.steps_done
+    def parts(self) -> Parts:
+        return {
+            "network": self.network,
+            "average": self.average,
+            "optimizer": self.optimizer,
+            "random": self.random,
+        }
 
-    @property
-    def kimg(self) -> float:
-        return self.steps_done * self.settings.batch_size / 1000
+    def must_match(self) -> dict[str, Any]:
+        return {"architecture": self.network.config()}
 
     def _style(self, number: int, crop: int) -> tuple[Tensor, list[Moments]]:
         """A crop (1, 3, S, S) of a style, the same each time, and how it is judged."""
         if (number, crop) not in self._judged:
-            lot = np.random.default_rng([self.settings.seed, number, crop])
+            lot = np.random.default_rng([self.config.seed, number, crop])
             rgb = read_image(self.styles.paths[number]).rgb
-            picture = torch.from_numpy(random_crop(rgb, self.settings.crop, lot))
+            picture = torch.from_numpy(random_crop(rgb, self.config.crop, lot))
             image = picture.permute(2, 0, 1)[None].to(self.device)
             with torch.no_grad():
                 seen = [moments(feature) for feature in self.judge(image.float() / 255)]
@@ -180,11 +185,20 @@ class LayerwiseTrainer:
             self._judged[number, crop] = image, judged
         return self._judged[number, crop]
 
+    def _any_style(self) -> tuple[Tensor, list[Moments]]:
+        for last in reversed(range(TRIES)):
+            number, crop = self.random.integers(0, (len(self.styles.paths), CROPS)).tolist()
+            try:
+                return self._style(number, crop)
+            except InputError:  # damaged: another one
+                if not last:
+                    raise
+        raise AssertionError("unreachable")
+
     def step(self) -> dict[str, Tensor]:
-        settings, count = self.settings, self.settings.batch_size
+        config, count = self.config, self.config.batch_size
         content = self.contents.batch(count, self.random).to(self.device)
-        pairs = self.random.integers(0, (len(self.styles.paths), CROPS), (count, 2)).tolist()
-        given = [self._style(number, crop) for number, crop in pairs]
+        given = [self._any_style() for _ in range(count)]
         style = torch.cat([image for image, _ in given]).float() / 255
         wanted: list[Moments] = [
             (torch.cat(a), torch.cat(b), torch.cat(c).float())
@@ -211,21 +225,21 @@ class LayerwiseTrainer:
             "reconstruction": F.l1_loss(torch.cat(back), style),
         }
         total = (
-            settings.content_weight * losses["content"]
-            + settings.style_weight * losses["style"]
-            + settings.gram_weight * losses["gram"]
-            + settings.reconstruction * losses["reconstruction"]
+            config.content_weight * losses["content"]
+            + config.style_weight * losses["style"]
+            + config.gram_weight * losses["gram"]
+            + config.reconstruction * losses["reconstruction"]
         )
-        rate = warmup_cosine(self.steps_done, settings.steps, warmup=100, floor=0.05)
-        set_rate(self.optimizer, settings.lr * rate)
-        self.steps_done += 1
+        rate = warmup_cosine(self.step_count, config.steps, warmup=100, floor=0.05)
+        set_rate(self.optimizer, config.lr * rate)
+        self.step_count += 1
         if total.isfinite():
             self.optimizer.zero_grad(set_to_none=True)
             total.backward()
             norm = nn.utils.clip_grad_norm_(self.network.parameters(), 5.0)
             if norm.isfinite():
                 self.optimizer.step()
-            decay = ema_decay(self.steps_done, 0.998)
+            decay = ema_decay(self.step_count, 0.998)
             with torch.no_grad():
                 for kept, new in zip(
                     self.average.parameters(), self.network.parameters(), strict=True
@@ -246,27 +260,6 @@ class LayerwiseTrainer:
         ]
         shown = torch.cat([content, style, *made]).clamp(0, 1)
         return (shown * 255).round().to(torch.uint8).cpu()
-
-    def state_dict(self) -> dict[str, Any]:
-        return {
-            "network": self.network.state_dict(),
-            "average": self.average.state_dict(),
-            "optimizer": self.optimizer.state_dict(),
-            "random": self.random.bit_generator.state,
-            "steps": self.steps_done,
-            "batch_size": self.settings.batch_size,
-            "architecture": self.network.config(),
-        }
-
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        same_batches(state, self.settings.batch_size)
-        if state["architecture"] != self.network.config():
-            raise ValueError("another architecture")
-        self.network.load_state_dict(state["network"])
-        self.average.load_state_dict(state["average"])
-        self.optimizer.load_state_dict(state["optimizer"])
-        self.random.bit_generator.state = state["random"]
-        self.steps_done = int(state["steps"])
 
 
 def style_judge(

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
 
+import numpy as np
 import torch
 
 from toonify.training.core.loop import same_batches
@@ -31,15 +32,20 @@ class Stateful(Protocol):
     def load_state_dict(self, state_dict: dict[str, Any], /) -> Any: ...
 
 
-Parts = Mapping[str, Stateful | torch.Generator]
+Parts = Mapping[str, Stateful | torch.Generator | np.random.Generator]
 
 
 def states_of(parts: Parts) -> dict[str, Any]:
     """The state of each part, random generators' too, as a snapshot stores them."""
-    return {
-        name: part.get_state() if isinstance(part, torch.Generator) else part.state_dict()
-        for name, part in parts.items()
-    }
+
+    def state(part: Stateful | torch.Generator | np.random.Generator) -> Any:
+        if isinstance(part, torch.Generator):
+            return part.get_state()
+        if isinstance(part, np.random.Generator):
+            return part.bit_generator.state
+        return part.state_dict()
+
+    return {name: state(part) for name, part in parts.items()}
 
 
 def restore(parts: Parts, states: Mapping[str, Any]) -> None:
@@ -51,6 +57,8 @@ def restore(parts: Parts, states: Mapping[str, Any]) -> None:
     for name, part in parts.items():
         if isinstance(part, torch.Generator):
             part.set_state(states[name])
+        elif isinstance(part, np.random.Generator):
+            part.bit_generator.state = states[name]
         else:
             part.load_state_dict(states[name])
 
