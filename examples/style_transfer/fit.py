@@ -23,7 +23,8 @@ from torch import Tensor
 from toonify.checkpoints.loading import save_network
 from toonify.metrics.lpips import find_trunk, read_trunk
 from toonify.models.style_transfer.wct2 import BANDS, WCT2, WavePool
-from toonify.training.style_transfer import PictureFolder, normalized_vgg16, style_samples
+from toonify.training.style_transfer.pictures import PictureFolder, style_samples
+from toonify.training.style_transfer.vgg import normalized_vgg16
 
 CROP, COUNT, BATCH = 160, 48, 8
 DEPTHS = (2, 2)

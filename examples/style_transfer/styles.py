@@ -21,7 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from toonify.media.images import iter_images, read_image, write_image
-from toonify.training.style_transfer import random_crop
+from toonify.training.style_transfer.pictures import random_crop
 
 Array = NDArray[np.float32]
 Random = np.random.Generator

@@ -24,7 +24,7 @@ def seen(monkeypatch):
         found.update(options)
         raise KeyboardInterrupt
 
-    import toonify.training.style_transfer as training
+    import toonify.training.style_transfer.decoder as training
 
     monkeypatch.setattr(training, "StyleTrainSettings", settings)
     return found

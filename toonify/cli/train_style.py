@@ -68,9 +68,9 @@ def train_style(
 
     style.safetensors in the run's folder is written at every snapshot, for --style-network.
     """
-    from toonify.training.layerwise_style import LayerwiseSettings
-    from toonify.training.style_transfer import StyleTrainSettings
-    from toonify.training.style_transfer_job import train_style_network
+    from toonify.training.style_transfer.decoder import StyleTrainSettings
+    from toonify.training.style_transfer.job import train_style_network
+    from toonify.training.style_transfer.layerwise import LayerwiseSettings
 
     settings = settings_of(ctx)
     given: dict[str, Any] = {

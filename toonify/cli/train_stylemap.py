@@ -115,9 +115,9 @@ def train_stylemap(
     stylemap.safetensors in the run's folder is their running average, for `local-edit --network`.
     Published weights of all losses are 1. Ctrl-C finishes the step and keeps a snapshot.
     """
-    from toonify.training.stylemap import StyleMapConfig, StyleMapWeights
-    from toonify.training.stylemap_job import StyleMapJob
-    from toonify.training.stylemap_job import train_stylemap as train
+    from toonify.training.stylemap.job import StyleMapJob
+    from toonify.training.stylemap.job import train_stylemap as train
+    from toonify.training.stylemap.step import StyleMapConfig, StyleMapWeights
 
     settings = settings_of(ctx)
     job = StyleMapJob(

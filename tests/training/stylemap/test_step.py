@@ -9,7 +9,7 @@ from toonify.errors import UsageError
 from toonify.training.core.loop import run_trainer
 from toonify.training.core.runs import RunFolder
 from toonify.training.data.photos import PhotoSet
-from toonify.training.stylemap import (
+from toonify.training.stylemap.step import (
     StyleMapConfig,
     StyleMapTrainer,
     StyleMapWeights,

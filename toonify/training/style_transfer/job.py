@@ -13,13 +13,17 @@ from toonify.errors import UsageError
 from toonify.models.style_transfer.layerwise import LayerwiseAdaIN
 from toonify.training.core.loop import Progress, run_trainer
 from toonify.training.core.runs import RunFolder
-from toonify.training.layerwise_style import LayerwiseSettings, LayerwiseTrainer, style_judge
-from toonify.training.style_transfer import (
-    PictureFolder,
+from toonify.training.style_transfer.decoder import (
     StyleTrainer,
     StyleTrainSettings,
     decoder_to_train,
 )
+from toonify.training.style_transfer.layerwise import (
+    LayerwiseSettings,
+    LayerwiseTrainer,
+    style_judge,
+)
+from toonify.training.style_transfer.pictures import PictureFolder
 from toonify.utils.outputs import InputFiles, check_output, check_run_folder
 
 MADE = "style.safetensors"

@@ -8,13 +8,9 @@ from toonify.errors import InputError
 from toonify.models.style_transfer.adain import AdaINNetwork
 from toonify.training.core.loop import run_trainer
 from toonify.training.core.runs import RunFolder
-from toonify.training.style_transfer import (
-    PictureFolder,
-    StyleTrainer,
-    StyleTrainSettings,
-    normalized_vgg16,
-    random_crop,
-)
+from toonify.training.style_transfer.decoder import StyleTrainer, StyleTrainSettings
+from toonify.training.style_transfer.pictures import PictureFolder, random_crop
+from toonify.training.style_transfer.vgg import normalized_vgg16
 
 
 def trainer(folders, **options):

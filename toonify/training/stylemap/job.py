@@ -17,7 +17,7 @@ from toonify.training.core.loop import run_trainer
 from toonify.training.core.report import REPORT, Display, no_display, reported
 from toonify.training.core.runs import RunFolder
 from toonify.training.data.photos import load_photos
-from toonify.training.stylemap import Design, StyleMapConfig, StyleMapTrainer, new_stylemap
+from toonify.training.stylemap.step import Design, StyleMapConfig, StyleMapTrainer, new_stylemap
 from toonify.utils.outputs import InputFiles, check_run_folder
 from toonify.utils.progress import Progress, no_progress
 

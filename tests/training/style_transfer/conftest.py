@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from toonify.training.style_transfer import PictureFolder
+from toonify.training.style_transfer.pictures import PictureFolder
 
 
 @pytest.fixture

@@ -17,22 +17,19 @@ from torch import Tensor, nn
 
 from toonify.errors import InputError
 from toonify.media.images import read_image
-from toonify.metrics.lpips import find_trunk, read_trunk
 from toonify.models.style_transfer.adain import StyleEncoder
 from toonify.models.style_transfer.layerwise import LayerwiseAdaIN
 from toonify.training.core.loop import require_positive
 from toonify.training.core.resumption import Parts, ResumableTrainer
-from toonify.training.core.schedule import ema_decay, set_rate, warmup_cosine
-from toonify.training.style_transfer import (
-    ITEMS,
+from toonify.training.core.schedule import ema_decay, set_rate, update_ema, warmup_cosine
+from toonify.training.style_transfer.decoder import ITEMS, StyleTrainSettings
+from toonify.training.style_transfer.pictures import (
     TRIES,
-    VGG16_DEPTHS,
     PictureFolder,
-    StyleTrainSettings,
-    normalized_vgg16,
     random_crop,
     style_samples,
 )
+from toonify.training.style_transfer.vgg import lpips_vgg16
 
 CROPS = 2  # of each style
 KEPT = 2000  # crops of styles whose judgement is remembered, 0.7 MB each
@@ -239,12 +236,11 @@ class LayerwiseTrainer(ResumableTrainer[LayerwiseSettings]):
             norm = nn.utils.clip_grad_norm_(self.network.parameters(), 5.0)
             if norm.isfinite():
                 self.optimizer.step()
-            decay = ema_decay(self.step_count, 0.998)
-            with torch.no_grad():
-                for kept, new in zip(
-                    self.average.parameters(), self.network.parameters(), strict=True
-                ):
-                    kept.lerp_(new, 1 - decay)
+            update_ema(
+                dict(self.average.named_parameters()),
+                dict(self.network.named_parameters()),
+                ema_decay(self.step_count, 0.998),
+            )
         return {name: value.detach() for name, value in losses.items()}
 
     def finite(self) -> bool:
@@ -270,6 +266,4 @@ def style_judge(
     Raises:
         ModelError: its weights are nowhere (`toonify models pull lpips-vgg`).
     """
-    trunk = read_trunk(find_trunk("vgg"), "vgg")
-    samples = style_samples([contents, styles], 16, seed)
-    return StyleJudge(normalized_vgg16(trunk, samples, depths=VGG16_DEPTHS), dtype=dtype)
+    return StyleJudge(lpips_vgg16(style_samples([contents, styles], 16, seed)), dtype=dtype)

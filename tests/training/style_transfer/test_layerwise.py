@@ -9,7 +9,8 @@ from toonify.models.style_transfer.adain import StyleEncoder
 from toonify.models.style_transfer.layerwise import LayerwiseAdaIN
 from toonify.training.core.loop import run_trainer
 from toonify.training.core.runs import RunFolder
-from toonify.training.layerwise_style import (
+from toonify.training.style_transfer.job import train_style_network
+from toonify.training.style_transfer.layerwise import (
     LayerwiseSettings,
     LayerwiseTrainer,
     StyleJudge,
@@ -17,7 +18,6 @@ from toonify.training.layerwise_style import (
     moments,
     style_losses,
 )
-from toonify.training.style_transfer_job import train_style_network
 
 
 def judge():

@@ -1,0 +1,1 @@
+"""Joint training of StyleMapGAN's networks on a folder of faces."""
