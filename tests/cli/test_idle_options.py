@@ -14,6 +14,9 @@ from toonify.checkpoints import load_generator
     [
         ("edit p.png -o e.png --direction sefa-1 --range -1:1 --strength 5", "--strength"),
         ("edit p.png -o e.png --mix p.png --strength 4", "--strength"),
+        ("edit p.png --list", "SOURCE"),
+        ("edit --list -o e.png", "-o"),
+        ("edit --list --direction smile", "--direction"),
         ("edit p.png -o e.png --layers 0-3", "--layers"),
         ("edit p.png -o e.png --direction sefa-1 --hfgi-network p.png", "--hfgi-network"),
         ("edit p.png -o e.png --direction sefa-1 --frame whole --method flow", "--method"),

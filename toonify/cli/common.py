@@ -214,7 +214,10 @@ def refuse_given(ctx: typer.Context, why: str, *names: str) -> None:
     Raises:
         UsageError: one of them was given, be it with its default.
     """
-    flags = {param.name: param.opts[0] for param in ctx.command.params}
+    flags = {
+        param.name: param.opts[0].upper() if param.param_type_name == "argument" else param.opts[0]
+        for param in ctx.command.params
+    }
     for name in names:
         source = ctx.get_parameter_source(name)
         if source is not None and source.name in ("COMMANDLINE", "DEFAULT_MAP"):

@@ -156,6 +156,8 @@ def edit(
 
     settings = settings_of(ctx)
     if list_:
+        others = (param.name for param in ctx.command.params if param.name != "list_")
+        refuse_given(ctx, "has no effect with --list", *(name for name in others if name))
         _print_names(settings)
         return
     if output is None:
