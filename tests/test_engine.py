@@ -203,6 +203,17 @@ def test_characters_and_mistakes(toon: Toonifier) -> None:
         toon.stylize(picture, character="mina", color=2.0)
 
 
+def test_networks_of_other_shapes_are_refused_at_once() -> None:
+    generator, encoder, table = networks()
+    short = CompactEncoder(num_ws=4, w_dim=16, input_size=32, widths=(16, 16), depth=1)
+    with pytest.raises(ValueError, match=r"takes w\+ of \(8, 16\), the encoder's is \(4, 16\)"):
+        Toonifier(generator=generator, encoder=short, table=table)
+    other = CharacterTable(generator_hash="b")
+    other.add(Character(name="tall", w_plus=torch.zeros(18, 512), k=1))
+    with pytest.raises(ValueError, match=r"the table's are \(18, 512\)"):
+        Toonifier(generator=generator, encoder=encoder, table=other)
+
+
 @pytest.mark.parametrize(
     ("options", "text"),
     [
@@ -267,7 +278,9 @@ def test_from_a_bundle_in_both_precisions(tmp_path: Path) -> None:
 def test_styles_from_arrays_pil_images_and_paths(tmp_path):
     toon = Toonifier.from_bundle("default")
     assert toon.styles[0] == "ink" and "mina" in toon.characters
-    path = Path(__file__).parents[1] / "examples" / "astronaut.png"
+    path = tmp_path / "astronaut.png"
+    with Image.open(Path(__file__).parents[1] / "examples" / "astronaut.png") as picture:
+        picture.crop((96, 0, 352, 256)).save(path)
     drawn = toon.stylize(path)
     with Image.open(path) as picture:
         assert np.array_equal(drawn, toon.stylize(picture))
@@ -275,7 +288,7 @@ def test_styles_from_arrays_pil_images_and_paths(tmp_path):
     assert drawn.shape == pixels.shape
     clear = toon.stylize([pixels], style="comic", background="transparent")
     assert clear[0].shape == (*pixels.shape[:2], 4)
-    named, given = (toon.stylize(pixels[:256], background=c) for c in ("#00ff00", (0, 255, 0)))
+    named, given = (toon.stylize(pixels[:128], background=c) for c in ("#00ff00", (0, 255, 0)))
     assert np.array_equal(named, given) and (named[0, 0] == (0, 255, 0)).all()
     for wrong in ("clear", (300, 0, 0), (1, 2), 7):
         with pytest.raises(UsageError, match="no background"):

@@ -41,6 +41,10 @@ class Toonifier:
         offline: never fetch a detector's weights.
         min_face: height in px of the smallest faces that are looked for; None takes a 120th of a
             photograph's longest side, at least 24.
+
+    Raises:
+        UsageError: the encoder or a character is of another generator's shape; no such device or
+            dtype.
     """
 
     def __init__(

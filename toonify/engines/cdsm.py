@@ -25,6 +25,7 @@ from toonify.checkpoints.attributes import load_attribute_offsets
 from toonify.device import pick_device
 from toonify.engines.head_paste import HeadPaster
 from toonify.engines.mixing import MixingEngine, MixingModel
+from toonify.errors import UsageError
 from toonify.faces import Alignment, Face, align, paste_back
 from toonify.faces.alignment import silhouette_mask
 from toonify.faces.attributes import measure_attributes
@@ -50,6 +51,9 @@ class CdsmModel(MixingModel):
         attribute_offsets: what lets people through to characters at levels above 6; None mixes
             the photograph's own styles up to any level, as published.
         device, dtype: as of `MixingModel`.
+
+    Raises:
+        UsageError: the encoder's w+ or a character's is not of the generator's shape.
     """
 
     table: CharacterTable
@@ -64,6 +68,7 @@ class CdsmModel(MixingModel):
         device: str | torch.device = "auto",
         dtype: str = "auto",
     ) -> None:
+        _check_shapes(generator, encoder, table)
         super().__init__(generator, encoder, table, device=device, dtype=dtype)
         self.generator, self.encoder = generator, encoder
         if attribute_offsets is not None:
@@ -159,6 +164,20 @@ class CdsmModel(MixingModel):
         with self.autocast():
             images = self.generator.synthesize(styles)
         return to_arrays(images)
+
+
+def _check_shapes(generator: Generator, encoder: Encoder, table: CharacterTable) -> None:
+    wanted = (generator.num_ws, generator.w_dim)
+    serves = encoder.serves(generator.num_ws) and encoder.w_dim == generator.w_dim
+    misfits = [] if serves else [f"the encoder's is {(encoder.num_ws, encoder.w_dim)}"]
+    for name in table.names[:1]:  # a table's are all alike
+        shape = tuple(table[name].w_plus.shape)
+        misfits += [] if shape == wanted else [f"the table's are {shape}"]
+    if misfits:
+        raise UsageError(
+            f"the generator takes w+ of {wanted}, {misfits[0]}",
+            hint="Give the encoder and the table made for this generator.",
+        )
 
 
 class CdsmEngine(MixingEngine[CdsmModel]):
