@@ -54,6 +54,7 @@ def test_photographs_and_pairs(run, bundle, people, tmp_path, monkeypatch):
     assert run(*command, "--resume").status == 0
 
 
+@pytest.mark.slow  # in one process: tests/training/encoders/test_train.py
 def test_killed_and_resumed_is_as_if_never_killed(run, bundle, tmp_path):
     shared = ["train-encoder", "--generator", bundle, "--start", bundle, *CODES]
     shared += ["--kimg", 0.12, "--batch-size", 4, "--snapshot", 0.04, "--device", "cpu"]

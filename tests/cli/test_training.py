@@ -4,6 +4,7 @@ The perceptual loss is replaced by a plain one: its weights are not part of the 
 """
 
 import json
+import pickle
 import shutil
 from pathlib import Path
 
@@ -230,7 +231,21 @@ def test_options_of_pairs(run, drawings, prior, tmp_path):
         assert refused.status == 2 and f"{flags[0]} has no part" in refused.err
 
 
-def test_processes_share_a_run(run, drawings, prior, judge, tmp_path):
+@pytest.fixture
+def in_this_process(monkeypatch):
+    """Does here, once, what would be sent to so many processes."""
+    counts = []
+
+    def launch(work, count, *arguments):
+        counts.append(count)
+        work, *arguments = pickle.loads(pickle.dumps((work, *arguments)))
+        work(*arguments)
+
+    monkeypatch.setattr("toonify.training.finetune.job.launch", launch)
+    return counts
+
+
+def share_a_run(run, drawings, prior, judge, tmp_path):
     command = ["finetune", "--data", drawings, "--base", prior, "--freeze-below", "8"]
     command += ["--objective", "adversarial", "--discriminator", judge, "-o", tmp_path / "run"]
     assert run(*command, "--kimg", "0.016").status == 0
@@ -238,6 +253,16 @@ def test_processes_share_a_run(run, drawings, prior, judge, tmp_path):
     assert result.status == 0, result.err
     state = torch.load(tmp_path / "run/adversarial/snapshot.pt", weights_only=True)
     assert state["images"] == 32
+
+
+def test_processes_are_sent_the_run(run, drawings, prior, judge, tmp_path, in_this_process):
+    share_a_run(run, drawings, prior, judge, tmp_path)
+    assert in_this_process == [2]
+
+
+@pytest.mark.slow  # what two processes make of a run: tests/training/core/test_distributed.py
+def test_processes_share_a_run(run, drawings, prior, judge, tmp_path):
+    share_a_run(run, drawings, prior, judge, tmp_path)
 
 
 def test_invert_character_adds_to_a_table(run, drawings, prior, bundle, tmp_path):

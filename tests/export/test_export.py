@@ -26,7 +26,10 @@ def drawn(bundle, character, face, level):
         return loaded.generator.synthesize(styles).clamp(-1, 1).numpy()
 
 
-@pytest.mark.parametrize("format", ["onnx", "openvino", "torchscript"])
+SLOW = pytest.param("openvino", marks=pytest.mark.slow)
+
+
+@pytest.mark.parametrize("format", ["onnx", SLOW, "torchscript"])
 def test_a_character_draws_alike_everywhere(bundle, tmp_path, format):
     for package in formats.PACKAGES[format]:
         pytest.importorskip(package)

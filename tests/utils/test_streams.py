@@ -79,7 +79,7 @@ def test_a_manifest_that_can_not_be_written_stops_no_drawing(tmp_path, command):
 
 
 @pytest.mark.skipif(os.name != "posix", reason="POSIX signals")
-@pytest.mark.parametrize("number", ["SIGTERM", "SIGINT"])
+@pytest.mark.parametrize("number", ["SIGTERM", pytest.param("SIGINT", marks=pytest.mark.slow)])
 def test_a_terminated_run_keeps_its_sheet_and_leaves_nothing_else(tmp_path, number):
     bundle = write_bundle(tmp_path / "tiny")
     (tmp_path / "in").mkdir()

@@ -191,7 +191,8 @@ def test_a_full_disk_stops_at_once(
     assert len(done) == 1
 
 
-@pytest.mark.parametrize("workers", [1, pytest.param(2, marks=pytest.mark.slow)])
+@pytest.mark.slow  # of one that only crashes: test_resumes_after_a_crash
+@pytest.mark.parametrize("workers", [1, 2])
 def test_killed_and_run_again(characters: Path, tmp_path: Path, workers: int) -> None:
     """What was finished when the process was killed is not projected again."""
     out = tmp_path / "lut.safetensors"

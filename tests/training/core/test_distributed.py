@@ -50,6 +50,7 @@ def train(out: Path, **options: Any) -> None:
 
 
 def disagree() -> None:
+    logging.getLogger("toonify.somewhere").warning("a word from a process")
     with joined(CPU) as (world, _):
 
         def work() -> None:
@@ -97,9 +98,10 @@ def test_two_processes_train_as_one(tmp_path: Path) -> None:
     train(tmp_path / "two", resume=True)
 
 
-def test_failures_are_everyones() -> None:
+def test_failures_are_everyones_and_what_is_logged_is_logged_here(caplog) -> None:
     with pytest.raises(UsageError, match=r"^the drawings differ .* files and options\.$"):
         launch(disagree, 2)
+    assert caplog.messages == ["a word from a process"] * 2
 
 
 def test_a_killed_process_ends_the_run() -> None:
@@ -107,7 +109,7 @@ def test_a_killed_process_ends_the_run() -> None:
         launch(die, 1)
 
 
-@pytest.mark.parametrize("background", [False, True])
+@pytest.mark.parametrize("background", [pytest.param(False, marks=pytest.mark.slow), True])
 def test_interrupt_is_passed_on(tmp_path: Path, background: bool) -> None:
     """To processes of a shell's background job too, which ignore it at first."""
     before = signal.signal(signal.SIGINT, signal.SIG_IGN) if background else None
@@ -135,12 +137,3 @@ def test_alone() -> None:
     values = torch.arange(6)
     assert torch.equal(world.share(values), values)
     assert World(1, 2).share(values).tolist() == [1, 3, 5]
-
-
-def speak(word):
-    logging.getLogger("toonify.somewhere").warning("%s from a process", word)
-
-
-def test_what_processes_log_is_logged_here(caplog):
-    launch(speak, 2, "a word")
-    assert caplog.messages == ["a word from a process"] * 2

@@ -6,6 +6,7 @@ import torch
 
 from tests.cli.test_training import PlainLoss
 from toonify.errors import UsageError
+from toonify.models.generators.stylemap import StyleMapGAN
 from toonify.training.core.loop import run_trainer
 from toonify.training.core.runs import RunFolder
 from toonify.training.data.photos import PhotoSet
@@ -24,9 +25,14 @@ def faces(count=8):
     return PhotoSet(images, [str(i) for i in range(count)], [])
 
 
+def tiny(*, map_size=8, mapping=False, seed=0):
+    torch.manual_seed(seed)
+    widths = {8: 24, 16: 16, 32: 12}
+    return StyleMapGAN(size=32, map_size=map_size, widths=widths, mapping=mapping)
+
+
 def trainer(*, mapping=False, perceptual=None, seed=0, **options):
-    torch.manual_seed(0)
-    network = new_stylemap(size=32, map_size=8, mapping=mapping, seed=seed)
+    network = tiny(mapping=mapping, seed=seed)
     config = StyleMapConfig(**{"steps": 60, "batch_size": 4, "lr": 1e-2, "beta1": 0.9} | options)
     return StyleMapTrainer(network, faces(), config, perceptual=perceptual)
 
@@ -93,7 +99,7 @@ def test_a_resumed_run_ends_as_an_uninterrupted_one(tmp_path):
     for name, value in whole.average.state_dict().items():
         assert torch.equal(value, again.average.state_dict()[name]), name
     assert whole.preview().shape == (1, 3, 32, 96)
-    other = StyleMapTrainer(new_stylemap(size=32, map_size=16), faces(), whole.config)
+    other = StyleMapTrainer(tiny(map_size=16), faces(), whole.config)
     with pytest.raises(UsageError, match="of another run"):
         run_trainer(other, RunFolder(tmp_path / "cut"), steps=6, snapshot=3, resume=True)
     with pytest.raises(UsageError, match="batches of 4, not 2"):
@@ -113,4 +119,11 @@ def test_boxes_cover_a_part():
 
 def test_too_few_faces():
     with pytest.raises(UsageError, match="too few"):
-        StyleMapTrainer(new_stylemap(size=32, map_size=8), faces(1), StyleMapConfig())
+        StyleMapTrainer(tiny(), faces(1), StyleMapConfig())
+
+
+@pytest.mark.parametrize(("design", "width"), [("light", 16), ("small", 128), ("full", 256)])
+def test_designs_are_of_different_widths(design, width):
+    with torch.device("meta"):
+        network = new_stylemap(size=256, map_size=8, design=design)
+    assert network.generator.widths[128] == width
