@@ -34,7 +34,7 @@ def seeded_more(name: str, shape: tuple[int, ...]) -> np.ndarray | None:
     x = seeded_array(name, tuple(shape))
     if rule.startswith(("residue.", "grid_align.", "e4e.")):
         return _bottlenecks(rule, leaf, x)
-    if rule.startswith("fusion."):  # every layer: equalised, lr multiplier 0.01
+    if rule.startswith("fusion."):  # every layer: equalized, lr multiplier 0.01
         return x * np.float32(100.0 if leaf == "weight" else 10.0)
     if rule.startswith("stylemap."):
         return _stylemap(rule, leaf, x)
@@ -80,10 +80,10 @@ def _bottlenecks(rule: str, leaf: str, x: np.ndarray) -> np.ndarray:
             return np.float32(0.7) + np.float32(0.1) * x
         return np.float32(1.0) + np.float32(0.1) * x
     if rule.startswith("e4e.styles."):
-        if ".linear." in rule:  # equalised
+        if ".linear." in rule:  # equalized
             return x
         return x * np.float32(np.sqrt(2.0 / np.prod(x.shape[1:])))
-    if "condition_" in rule:  # equalised: the layer itself divides by sqrt(fan_in)
+    if "condition_" in rule:  # equalized: the layer itself divides by sqrt(fan_in)
         return x * np.float32(0.5 if rule.endswith(".2.weight") else 1.0)
     return x / np.float32(np.sqrt(np.prod(x.shape[1:])))
 
@@ -93,7 +93,7 @@ def _stylemap(rule: str, leaf: str, x: np.ndarray) -> np.ndarray:
         return x * np.float32(100.0 if leaf == "weight" else 10.0)
     if leaf == "bias":
         return np.float32(1.0 if ".gamma." in rule else 0.0) + np.float32(0.1) * x
-    return x  # equalised weights, the constant input
+    return x  # equalized weights, the constant input
 
 
 def _vgg(rule: str, leaf: str, x: np.ndarray) -> np.ndarray:

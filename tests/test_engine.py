@@ -17,7 +17,7 @@ from toonify.models.encoders.compact import CompactEncoder
 
 
 def face(x: float, y: float, size: float = 20.0) -> Face:
-    """A frontal face whose eyes are `size` px apart, centred on (x, y)."""
+    """A frontal face whose eyes are `size` px apart, centered on (x, y)."""
     points = [[-0.5, -0.4], [0.5, -0.4], [0, 0], [-0.4, 0.6], [0.4, 0.6]]
     return Face(
         box=np.array([x - size, y - size, x + size, y + size], np.float32),

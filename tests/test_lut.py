@@ -20,7 +20,7 @@ def character(name: str = "mina", **changes) -> Character:
         "w_plus": torch.randn(8, 16),
         "k": 50,
         "preview": np.arange(48, dtype=np.uint8).reshape(4, 4, 3),
-        "provenance": {"drawings": 61, "licence": "CC0", "von": "Zoë"},
+        "provenance": {"drawings": 61, "license": "CC0", "von": "Zoë"},
     }
     return Character(**(fields | changes))
 

@@ -47,7 +47,7 @@ class Bundle:
         generator: the layer-swapped generator.
         encoder: photo → w+ of that generator.
         table: its characters.
-        manifest: `manifest.json`: files with SHA-256, licences, sources and default options.
+        manifest: `manifest.json`: files with SHA-256, licenses, sources and default options.
         folder: where it was read from.
 
     Example:

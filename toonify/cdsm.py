@@ -28,7 +28,7 @@ def replace_to_rgb(
     """R: take every tRGB style from the character.
 
     Args:
-        color: how far, from 0 (the photo's own colours) to 1 (the character's).
+        color: how far, from 0 (the photo's own colors) to 1 (the character's).
     """
     return [
         torch.lerp(own, other, color) if layer.kind == "rgb" else own

@@ -46,7 +46,7 @@ class Character:
         w_plus: (num_ws, w_dim) float32, the mean of its drawings' projections.
         k: how many projections were averaged.
         preview: (H, W, 3) uint8 thumbnail of the code rendered, or None.
-        provenance: where it came from: drawings, steps, licence, …; JSON-able.
+        provenance: where it came from: drawings, steps, license, …; JSON-able.
     """
 
     name: str

@@ -29,7 +29,7 @@ from toonify.evaluation import (
     Subject,
     drawing_features,
     evaluate_photos,
-    summarise,
+    summarize,
 )
 from toonify.faces import align
 from toonify.media import read_image, write_image
@@ -69,7 +69,7 @@ def measure(
         progress=lambda done, total: say(f"photo {done} of {total}"),
     )
     suffix = probes.features.suffix if probes.features else ""
-    return {s.label: summarise(run, s, own) for s in subjects}, run, suffix
+    return {s.label: summarize(run, s, own) for s in subjects}, run, suffix
 
 
 def pictures(

@@ -60,7 +60,7 @@ def figures_table(rows: Mapping[str, Mapping[str, Any]], heading: str, suffix: s
     """Markdown, a line a row; columns that no row has are left out.
 
     Args:
-        rows: title → figures as `summarise` gives them.
+        rows: title → figures as `summarize` gives them.
         suffix: added to the names of KID and FID.
     """
 

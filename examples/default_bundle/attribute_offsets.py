@@ -74,7 +74,7 @@ FACES, STEPS, BATCH = 700, 1600, 2
 HELD_OUT = 6  # faces for previews
 # Adam's peak rate of the linear part, and the shares that the shared layer's two have of it
 LR, INNER, OUTER = 2e-3, 0.05, 0.05
-# CIELAB of hair: black, three browns, two blonds, ginger, grey, white, dark red
+# CIELAB of hair: black, three browns, two blonds, ginger, gray, white, dark red
 HAIR = (
     (12, 2, 2), (20, 5, 6), (30, 9, 12), (42, 10, 20), (58, 8, 28),
     (74, 4, 30), (45, 28, 36), (62, 1, 2), (86, 0, 3), (35, 25, 15),

@@ -32,7 +32,7 @@ RIDGE = 1e-4
 
 
 def patches(feature: Tensor) -> Tensor:
-    """(B, C, H, W) → a row a position, (B·H·W, 9C + 1): its 3×3 neighbourhood and 1."""
+    """(B, C, H, W) → a row a position, (B·H·W, 9C + 1): its 3×3 neighborhood and 1."""
     padded = F.pad(feature, (1, 1, 1, 1), mode="reflect")
     rows = F.unfold(padded, 3).transpose(1, 2).reshape(-1, 9 * feature.shape[1])
     return torch.cat([rows, torch.ones(len(rows), 1)], dim=1)

@@ -64,7 +64,7 @@ def composition(rng: Random, size: int) -> Array:
 
 
 def strokes(rng: Random, base: Array) -> Array:
-    """Brush strokes along a flow, large ones first, each of one slightly varied colour."""
+    """Brush strokes along a flow, large ones first, each of one slightly varied color."""
     size = len(base)
     out = base.copy()
     angle = noise(rng, size, size / rng.uniform(1, 5), 2) * rng.uniform(0.3, 2.5)
@@ -86,7 +86,7 @@ def strokes(rng: Random, base: Array) -> Array:
 
 
 def dots(rng: Random, base: Array) -> Array:
-    """Points of pure colours on a ground."""
+    """Points of pure colors on a ground."""
     size, radius = len(base), rng.uniform(1.5, 6)
     out = np.full_like(base, rng.uniform(0.1, 1))
     vary = rng.uniform(0.05, 0.3)
@@ -99,7 +99,7 @@ def dots(rng: Random, base: Array) -> Array:
 
 
 def cells(rng: Random, base: Array) -> Array:
-    """Voronoi cells in one colour each: mosaic, or stained glass with dark leading."""
+    """Voronoi cells in one color each: mosaic, or stained glass with dark leading."""
     size = len(base)
     count = int(rng.integers(60, 1500))
     seeds = np.ones((size, size), np.uint8)
@@ -152,7 +152,7 @@ def woodcut(rng: Random, base: Array) -> Array:
 
 
 def wash(rng: Random, base: Array) -> Array:
-    """Watercolour: translucent pools with darker rims and grain of the paper."""
+    """Watercolor: translucent pools with darker rims and grain of the paper."""
     size = len(base)
     out = np.full_like(base, 0.96)
     for _ in range(int(rng.integers(8, 30))):
@@ -199,7 +199,7 @@ def flat(rng: Random, base: Array) -> Array:
 
 
 def rings(rng: Random, base: Array) -> Array:
-    """Swirls: concentric strokes around several centres."""
+    """Swirls: concentric strokes around several centers."""
     size = len(base)
     out = base.copy()
     for _ in range(int(rng.integers(5, 25))):

@@ -73,7 +73,7 @@ def label_faces(run: Path, count: int) -> Path:
 
 
 def read_faces(folder: Path, parser: FaceParser | None = None) -> Iterator[LabeledFace]:
-    """Labelled faces, with the frames that a parser sees."""
+    """Labeled faces, with the frames that a parser sees."""
     for path in sorted(folder.glob("?????.npz")):
         with np.load(path) as arrays:
             face = LabeledFace(**{name: arrays[name] for name in arrays.files})

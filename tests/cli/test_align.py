@@ -63,7 +63,7 @@ def test_align_takes_points_and_speaks_json(run, drawings: Path, tmp_path: Path)
     ("arguments", "status", "message"),
     [
         (["drawings", "-o", "drawings/aligned"], 2, "lie in each other"),
-        (["drawings", "-o", "out", "--background", "mauvish"], 2, "no colour"),
+        (["drawings", "-o", "out", "--background", "mauvish"], 2, "no color"),
         (["drawings", "-o", "out", "--sheet", "out/sheet.png"], 2, "among the drawings"),
         (["drawings", "-o", "out", "--anchor", "eyes.json"], 1, "can't read"),
         (["nothing", "-o", "out"], 1, "not a folder"),

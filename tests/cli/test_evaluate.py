@@ -120,7 +120,7 @@ def test_two_bundles_on_the_same_photos(run, bundle, photos, tmp_path, measuring
 def test_bad_photos_are_named_and_the_rest_goes_on(run, bundle, photos, tmp_path, measuring):
     (photos / "cut.png").write_bytes(ASTRONAUT.read_bytes()[:20_000])
     (photos / "empty.jpg").touch()
-    Image.new("RGB", (200, 200), "grey").save(photos / "wall.png")
+    Image.new("RGB", (200, 200), "gray").save(photos / "wall.png")
     out = tmp_path / "report"
     result = run("evaluate", photos, "--bundle", bundle, "-o", out, "--character", "otto")
     assert result.status == 1
@@ -153,17 +153,17 @@ def test_interrupting_finishes_the_photo_in_hand(
 
 
 def test_aligned_crops(run, bundle, tmp_path, measuring):
-    Image.new("RGB", (64, 64), "grey").save(tmp_path / "crop.png")
+    Image.new("RGB", (64, 64), "gray").save(tmp_path / "crop.png")
     out = tmp_path / "report"
     one = run("evaluate", tmp_path / "crop.png", "--bundle", bundle, "-o", out, "--aligned")
     assert one.status == 0, one.err
-    Image.new("RGB", (64, 48), "grey").save(tmp_path / "crop.png")
+    Image.new("RGB", (64, 48), "gray").save(tmp_path / "crop.png")
     one = run("evaluate", tmp_path / "crop.png", "--bundle", bundle, "-o", out, "--aligned")
     assert one.status == 1 and "64x48" in one.err
 
 
 def test_no_photo_at_all_still_reports(run, bundle, tmp_path, measuring):
-    Image.new("RGB", (64, 64), "grey").save(tmp_path / "wall.png")
+    Image.new("RGB", (64, 64), "gray").save(tmp_path / "wall.png")
     out = tmp_path / "report"
     result = run("evaluate", tmp_path / "wall.png", "--bundle", bundle, "-o", out)
     assert result.status == 1 and "no face" in result.err

@@ -18,7 +18,7 @@ def test_list(run, home):
     put("psp-ffhq")
     records = {record["name"]: record for record in run("models", "list", "--json").records}
     assert records["psp-ffhq"]["cached"] and not records["e4e-ffhq"]["cached"]
-    assert records["e4e-ffhq"]["licence"]
+    assert records["e4e-ffhq"]["license"]
     assert "* psp-ffhq" in run("models", "list").out
 
 

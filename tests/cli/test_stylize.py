@@ -119,7 +119,7 @@ def test_bad_photos_are_named_and_the_rest_goes_on(run, bundle, tmp_path):
     (folder / "cut.png").write_bytes(ASTRONAUT.read_bytes()[:20_000])
     (folder / "empty.jpg").touch()
     (folder / "text.jpg").write_text("hello")
-    Image.new("RGB", (200, 200), "grey").save(folder / "wall.png")
+    Image.new("RGB", (200, 200), "gray").save(folder / "wall.png")
     missing = tmp_path / "missing.jpg"
     manifest = tmp_path / "m.jsonl"
     result = run(
@@ -180,7 +180,7 @@ def test_a_list_of_files_from_stdin(piped, bundle, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     for name in ("a b.png", "deep/c.png"):
         (tmp_path / name).parent.mkdir(exist_ok=True)
-        Image.new("RGB", (64, 64), "grey").save(name)
+        Image.new("RGB", (64, 64), "gray").save(name)
     options = ("--aligned", "-o", "out", "--bundle", bundle, "--name", "{stem}-{character}{ext}")
     status, _, err = piped(
         b"a b.png\0deep/c.png\0gone.png\0", "stylize", "--files-from", "-", "-0", *options

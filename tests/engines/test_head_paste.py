@@ -35,7 +35,7 @@ def test_own_hair_goes_and_the_body_stays(photo, paster):
     out = paster(photo, drawing(), align(photo, face, 256))
     assert out.shape == photo.shape
     assert np.abs(out[120:130, 218:228].astype(int) - (40, 160, 60)).max() < 12  # the drawing
-    # Above the drawing there was blond hair; now there is the grey wall behind it.
+    # Above the drawing there was blond hair; now there is the gray wall behind it.
     hair, wall = (18, 36), (205, 245)
     was = photo[hair[0] : hair[1], wall[0] : wall[1]].astype(float)
     now = out[hair[0] : hair[1], wall[0] : wall[1]].astype(float)

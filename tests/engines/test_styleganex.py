@@ -22,7 +22,7 @@ POINTS = np.float32([[-1, 0], [1, 0], [0, 1], [-0.8, 2], [0.8, 2]])
 
 
 def face_in(center: tuple[float, float], unit: float, turn: float = 0.0) -> Face:
-    """Its eyes are two units apart, their middle at `centre`; turned by degrees."""
+    """Its eyes are two units apart, their middle at `center`; turned by degrees."""
     angle = np.radians(turn)
     rotation = np.float32([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
     points = POINTS @ rotation.T * unit + np.float32(center)
@@ -77,7 +77,7 @@ def engine_of(*faces: Face, network: Network | None = None, **options) -> StyleG
 
 
 def photo(size: tuple[int, int] = (480, 640)) -> RGB:
-    """Soft and coloured everywhere."""
+    """Soft and colored everywhere."""
     random = np.random.default_rng(0)
     coarse = random.integers(60, 200, (12, 16, 3), dtype=np.uint8)
     return np.asarray(cv2.resize(coarse, size[::-1], interpolation=cv2.INTER_CUBIC))
@@ -193,7 +193,7 @@ def test_where_nothing_is_drawn_nothing_is_laid_in() -> None:
     region, toon = region_and_toon()
     assert not engine_of().matte(region, toon).any()
     faint = np.clip(toon.astype(int) + 6, 0, 255).astype(np.uint8)
-    assert not engine_of().matte(region, faint).any(), "nor where it is hardly another colour"
+    assert not engine_of().matte(region, faint).any(), "nor where it is hardly another color"
 
 
 def test_a_matte_is_the_drawing_without_holes() -> None:
@@ -204,7 +204,7 @@ def test_a_matte_is_the_drawing_without_holes() -> None:
     assert matte.shape == (SIDE, SIDE) and matte.dtype == np.float32
     larger = cv2.resize(toon, (2 * SIDE, 2 * SIDE), interpolation=cv2.INTER_CUBIC)
     assert engine_of().matte(region, larger).shape == (2 * SIDE, 2 * SIDE), "as the drawing"
-    assert matte[disc(SIDE, 0.29)].min() > 0.95, "an eye of the frame's own colour is no hole"
+    assert matte[disc(SIDE, 0.29)].min() > 0.95, "an eye of the frame's own color is no hole"
     assert matte[~disc(SIDE, 0.33)].max() < 0.05
     area = (matte > 0.5).sum() / disc(SIDE, 0.3).sum()
     assert 1 <= area < 1.12

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from toonify.errors import InputError
-from toonify.evaluation import MEASURES, Run, drawing_features, summarise
+from toonify.evaluation import MEASURES, Run, drawing_features, summarize
 from toonify.evaluation.gallery import Gallery
 from toonify.evaluation.summary import deviations
 from toonify.media.images import write_image
@@ -45,7 +45,7 @@ def some_run(count: int = 4) -> Run:
 
 
 def test_figures_of_each_character_and_of_all():
-    summary = summarise(some_run(), Subject())
+    summary = summarize(some_run(), Subject())
     mina, otto = summary["characters"]["mina"], summary["characters"]["otto"]
     assert mina["lpips"] == pytest.approx(0.65) and otto["lpips"] == pytest.approx(0.6)
     assert mina["correlation"]["smile"] == pytest.approx(1)
@@ -63,7 +63,7 @@ def test_distances_to_the_drawings():
     own = random.normal(size=(4, 8))
     run.features = {("tiny", "mina"): own, ("tiny", "otto"): own + 3}
     drawings = {"mina": random.normal(size=(30, 8)), "otto": random.normal(size=(30, 8))}
-    figures = summarise(run, Subject(), drawings)["characters"]
+    figures = summarize(run, Subject(), drawings)["characters"]
     assert figures["mina"]["kid"] < figures["otto"]["kid"]
     assert figures["mina"]["fid"] < figures["otto"]["fid"]
     assert figures["mina"]["drawings"] == 30
@@ -75,10 +75,10 @@ def test_what_was_not_measured_is_left_out():
         del row["measures"]
         for figures in row["drawings"]["tiny"].values():
             figures.clear()
-    summary = summarise(run, Subject())
+    summary = summarize(run, Subject())
     assert summary["characters"] == {"mina": {}, "otto": {}} and summary["overall"] == {}
     assert deviations(run, Subject())["mina"] == [{}] * 4
-    assert summarise(Run(), Subject())["seconds"] == {}
+    assert summarize(Run(), Subject())["seconds"] == {}
 
 
 def test_deviations_forgive_what_a_character_always_does():

@@ -84,7 +84,7 @@ def test_pose_extremes_keep_landmarks_on_the_drawing():
 
 
 def iris_center(picture: np.ndarray) -> np.ndarray:
-    """(2, 2) centres of kit's green irises, left and right, in 0..1."""
+    """(2, 2) centers of kit's green irises, left and right, in 0..1."""
     r, g, b = picture.astype(int).transpose(2, 0, 1)
     green = (g > r + 35) & (g > b + 20)
     y, x = np.nonzero(green)
@@ -104,7 +104,7 @@ def test_anchors_move_the_whole_drawing():
 
 
 def plain(name: str, pose: Pose, anchors: np.ndarray | None) -> np.ndarray:
-    """A drawing on black, so that only the character has colours."""
+    """A drawing on black, so that only the character has colors."""
     cut = draw(name, pose, size=256, anchors=anchors, with_alpha=True)
     return (cut[..., :3] * (cut[..., 3:] / 255)).astype(np.uint8)
 
@@ -114,7 +114,7 @@ def test_own_points_as_anchors_change_nothing(name):
     pose = Pose(yaw=12, pitch=-5, roll=3, smile=0.4)
     points = landmarks(name, replace(pose, smile=0.0))
     own = np.vstack([points[:2], points[3:].mean(0)])
-    # the mouth's centre lies in front of the corners' middle, by no more than this
+    # the mouth's center lies in front of the corners' middle, by no more than this
     assert difference(draw(name, pose, size=SIZE), draw(name, pose, size=SIZE, anchors=own)) < 4
 
 

@@ -36,7 +36,7 @@ def psnr(a: np.ndarray, b: np.ndarray) -> float:
 @pytest.mark.parametrize("angle", [0, 25, -90, 180])
 @pytest.mark.parametrize("size", [256, 100])
 def test_points_land_on_ffhq_positions(angle: float, size: int) -> None:
-    """With equal eye and eye-mouth distance d the crop's side is 4 d, its centre 0.1 d below the
+    """With equal eye and eye-mouth distance d the crop's side is 4 d, its center 0.1 d below the
     eyes: eyes at x 3/8 and 5/8, y 0.475; mouth at y 0.725."""
     face = face_at((250, 200), 25, angle)
     placed = align(photo(), face, size).to_crop(face.points5)
@@ -120,7 +120,7 @@ def test_crop_beyond_the_photo_is_filled_and_pasted_only_inside() -> None:
     crop = align(base, face, 256)
     assert crop.image.std() > 5  # reflected, not black
     corner = crop.image[-8:, :8].reshape(-1, 3)
-    assert corner.std(0).max() < 8  # faded towards one colour
+    assert corner.std(0).max() < 8  # faded towards one color
     out = paste_back(base, np.zeros((256, 256, 3), np.uint8), crop)
     assert out.shape == base.shape and out[370, 0:30].max() < 60
     assert np.array_equal(out[:200, 200:], base[:200, 200:])

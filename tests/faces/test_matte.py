@@ -19,7 +19,7 @@ def backdrop(size: int) -> np.ndarray:
 
 
 def drawing(size: int = 256, *, noise: float = 0.0, eye: bool = True) -> np.ndarray:
-    """A head with a neck that runs out of the bottom; its eye has the background's colour."""
+    """A head with a neck that runs out of the bottom; its eye has the background's color."""
     s = size / 256
     image = backdrop(size)
     truth = silhouette(size)

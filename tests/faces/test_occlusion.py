@@ -8,7 +8,7 @@ from toonify.faces.parsing import LABELS
 SKIN = LABELS.index("skin")
 
 
-class Labelled:
+class Labeled:
     """A parser that has seen a rectangle (x0, y0, x1, y1) of one label, and skin around it."""
 
     def __init__(self, label, box):
@@ -39,7 +39,7 @@ CROP = np.zeros((256, 256, 3), np.uint8)
     ],
 )
 def test_what_stands_before_a_face(label, box, stays):
-    mask = OcclusionMask(Labelled(label, box))(CROP)
+    mask = OcclusionMask(Labeled(label, box))(CROP)
     assert mask.shape == (256, 256) and mask.dtype == np.float32
     middle = mask[round(256 * (box[1] + box[3]) / 2), round(256 * (box[0] + box[2]) / 2)]
     assert middle > 0.95 if stays else mask.max() < 0.01

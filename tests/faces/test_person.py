@@ -1,4 +1,4 @@
-"""People and what is behind them: filled backgrounds, hair by its colour, the matte itself."""
+"""People and what is behind them: filled backgrounds, hair by its color, the matte itself."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def disc(height: int, width: int, radius: int) -> np.ndarray:
 
 
 def before(picture: np.ndarray, matte: np.ndarray, color=(250, 0, 0)) -> np.ndarray:
-    """Somebody of that colour before a picture."""
+    """Somebody of that color before a picture."""
     mixed = picture + (np.float32(color) - picture) * matte[..., None]
     return np.rint(mixed).astype(np.uint8)
 
@@ -55,7 +55,7 @@ def test_a_gradient_is_found_roughly_and_what_is_seen_stays() -> None:
 def test_pictures_that_are_covered_wholly_or_not_at_all() -> None:
     picture = np.random.default_rng(0).integers(0, 256, (40, 56, 3), dtype=np.uint8)
     assert np.array_equal(fill_behind(picture, np.zeros((40, 56), np.float32)), picture)
-    assert not fill_behind(picture, np.ones((40, 56), np.float32)).any(), "there is no colour"
+    assert not fill_behind(picture, np.ones((40, 56), np.float32)).any(), "there is no color"
 
 
 def test_a_single_sure_pixel_gives_all_its_color() -> None:

@@ -20,7 +20,7 @@ from toonify.media.decoding import parse_pixels
 
 
 def picture(height: int = 24, width: int = 40) -> np.ndarray:
-    """Smooth colours, different in every corner, so that a turn or flip shows."""
+    """Smooth colors, different in every corner, so that a turn or flip shows."""
     y, x = np.mgrid[0:height, 0:width]
     red, green = x * 255 // (width - 1), y * 255 // (height - 1)
     return np.dstack([red, green, 255 - red]).astype(np.uint8)
@@ -125,8 +125,8 @@ def test_palette_with_transparent_index() -> None:
 
 
 def test_embedded_profile_is_converted() -> None:
-    # A profile with the reds and greens exchanged would be exotic; Lab's white and grey suffice
-    # to tell that the conversion ran: gamma 1.0 RGB makes mid grey much lighter in sRGB.
+    # A profile with the reds and greens exchanged would be exotic; Lab's white and gray suffice
+    # to tell that the conversion ran: gamma 1.0 RGB makes mid gray much lighter in sRGB.
     linear = _gamma_one_profile()
     gray = np.full((8, 8, 3), 64, np.uint8)
     got = read_image(saved(pil.fromarray(gray), "PNG", icc_profile=linear))

@@ -399,7 +399,7 @@ def test_recordings_of_browsers_have_their_true_rate(tmp_path):
 
 @pytest.mark.parametrize("transfer", ["smpte2084", "arib-std-b67"])
 def test_hdr_is_tone_mapped(tmp_path, transfer):
-    """A picture in HDR's colours comes out as it was before; what is brighter is rolled off."""
+    """A picture in HDR's colors comes out as it was before; what is brighter is rolled off."""
     plain, source, output = tmp_path / "p.mkv", tmp_path / "a.mkv", tmp_path / "b.mp4"
     described = "setparams=colorspace=bt709:color_primaries=bt709:color_trc=bt709:range=tv"
     soft = f"scale=out_color_matrix=bt709:out_range=tv,gblur=4,format=yuv444p,{described}"

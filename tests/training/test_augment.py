@@ -115,7 +115,7 @@ def test_warping_agrees_with_the_picture() -> None:
 
 
 def test_color_keeps_places() -> None:
-    """A flat grey half and a flat half of another grey stay flat."""
+    """A flat gray half and a flat half of another gray stay flat."""
     images = torch.zeros(8, 3, 16, 16)
     images[..., 8:] = 0.5
     out = recolor(images, color(draws(8)))

@@ -1,4 +1,4 @@
-"""People of coloured squares, and an artist and a detector that know them."""
+"""People of colored squares, and an artist and a detector that know them."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def face_at(x: float, y: float) -> Face:
 
 
 class Detector(FaceDetector):
-    """Finds squares by their colour; one that is half covered is not found."""
+    """Finds squares by their color; one that is half covered is not found."""
 
     name = "squares"
 
@@ -74,7 +74,7 @@ class Detector(FaceDetector):
 
 
 class Artist(Engine):
-    """Draws one colour, with a code that is the mean colour of the crop."""
+    """Draws one color, with a code that is the mean color of the crop."""
 
     name = "squares"
     characters = tuple(PAINT)

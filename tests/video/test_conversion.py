@@ -16,7 +16,7 @@ from toonify.video.resume import ResumeState
 
 
 def painted(path, name):
-    """Where each frame of a folder is drawn in a character's colour: x of its middle, or None."""
+    """Where each frame of a folder is drawn in a character's color: x of its middle, or None."""
     places = []
     for file in sorted(path.iterdir()):
         rgb = np.asarray(Image.open(file)).astype(int)

@@ -35,7 +35,7 @@ class Counting(Artist):
 
 
 class Shaded(Artist):
-    """Draws in the mean colour that the code is."""
+    """Draws in the mean color that the code is."""
 
     def render(self, regions, codes, characters):
         return [np.full((SIDE, SIDE, 3), np.rint(code).astype(np.uint8)) for code in codes]
@@ -134,7 +134,7 @@ def test_a_restored_pipeline_goes_on_with_the_first_code(stop: int) -> None:
     for a, b in zip(whole, done, strict=True):
         assert np.array_equal(a.pixels, b.pixels)
     painted = [d.pixels[28, 38].tolist() for d in whole[4:]]
-    assert painted == [painted[0]] * len(painted), "the colour stays, whatever the light does"
+    assert painted == [painted[0]] * len(painted), "the color stays, whatever the light does"
     each = [d for part in pipeline_of(Shaded()).run(clip_of(pictures)) for d in part]
     assert each[40].pixels[28, 38].astype(int).sum() < each[4].pixels[28, 38].astype(int).sum()
 

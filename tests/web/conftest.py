@@ -25,7 +25,7 @@ def clip(tmp_path_factory):
 
 
 class FakeStudio:
-    """Draws a flat colour; `gate` holds it back, `drawn` is what it was asked for."""
+    """Draws a flat color; `gate` holds it back, `drawn` is what it was asked for."""
 
     looks = (Look("ink", "style"), Look("mina", "character"))
     engines = ("cdsm", "styleganex")

@@ -31,7 +31,7 @@ LIMITS = {
 }
 LARGEST = 1 << 16
 LONGEST, DEEPEST = 256, 4  # of lists and their nesting
-# What a file may lack (stored noises, the mean of w), and what initialisation makes besides.
+# What a file may lack (stored noises, the mean of w), and what initialization makes besides.
 SLACK_NUMBERS, SLACK_CALLS = 1 << 24, 512
 _FACTOR = 3
 

@@ -58,19 +58,19 @@ def load_identity(
 
 
 def _read(folder: Path) -> dict[str, Tensor]:
-    """Every tensor of the manifest; quantised ones are byte · scale + min."""
+    """Every tensor of the manifest; quantized ones are byte · scale + min."""
     (group,) = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
     data = (folder / WEIGHTS).read_bytes()
     tensors, offset = {}, 0
     for weight in group["weights"]:
-        count, quantised = math.prod(weight["shape"]), weight.get("quantization")
-        if quantised is None:
+        count, quantized = math.prod(weight["shape"]), weight.get("quantization")
+        if quantized is None:
             values = np.frombuffer(data, "<f4", count, offset).copy()
         else:
             values = np.frombuffer(data, np.uint8, count, offset).astype(np.float32)
-            values = values * np.float32(quantised["scale"]) + np.float32(quantised["min"])
+            values = values * np.float32(quantized["scale"]) + np.float32(quantized["min"])
         tensors[weight["name"]] = torch.from_numpy(values.reshape(weight["shape"]))
-        offset += count if quantised else 4 * count
+        offset += count if quantized else 4 * count
     if offset != len(data):
         raise ValueError(f"{len(data)} bytes instead of {offset}")
     return tensors

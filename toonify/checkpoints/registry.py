@@ -1,4 +1,4 @@
-"""The official checkpoints toonify knows: what they are, where they come from, their licences.
+"""The official checkpoints toonify knows: what they are, where they come from, their licenses.
 
 Addresses come from the projects' own READMEs; a SHA-256 is given only where it was confirmed,
 and is None ("unknown") elsewhere.
@@ -217,7 +217,7 @@ _ENTRIES: tuple[Entry, ...] = (
     ),
     _styleganex("sketch2face", "sketch to face", "1L3iRp3UE-_Or0NqzUtqZPLQ9hQ_9yax5"),
     _styleganex("mask2face", "parsing map to face", "1rHC63z1tUX63-56RUc0thhHSVAQr8Cf2"),
-    _styleganex("edit_hair", "video hair colour editing", "164eD7pafO74xiCCFLzhb56ofOBwIUnpL"),
+    _styleganex("edit_hair", "video hair color editing", "164eD7pafO74xiCCFLzhb56ofOBwIUnpL"),
     _styleganex("edit_age", "video age editing", "1tH-vlpn5THyD-HoOQrYGuUENH49daAFX"),
     _styleganex(
         "toonify_cartoon", "video toonification, Cartoon", "16Kth67C1AX3SjZS3030DChB_eHpqGOsn"

@@ -44,7 +44,7 @@ def align(
         bool, typer.Option("--detect/--no-detect", help="Look for faces, or go by outlines alone.")
     ] = True,
     background: Annotated[
-        str, typer.Option(help="Colour behind transparent drawings: a name or #rrggbb.")
+        str, typer.Option(help="Color behind transparent drawings: a name or #rrggbb.")
     ] = "white",
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="Replace crops that toonify made.")
@@ -67,7 +67,7 @@ def align(
 
     Each drawing goes by the first that it has: points given by hand; a face found; the framing
     that the faces found in its folder share; its head's outline (transparent or plain background);
-    else the middle of the picture. The sheet shows which, by colour: look through it, and give
+    else the middle of the picture. The sheet shows which, by color: look through it, and give
     points for those that are off. A file that can't be read is named, and the exit status is 1.
     """
     from toonify.faces import MTCNNDetector
@@ -158,7 +158,7 @@ def existing_folder(path: Path) -> Path:
 
 
 def parse_color(text: str) -> NDArray[np.uint8]:
-    """A colour's name or #rrggbb as (3,) uint8.
+    """A color's name or #rrggbb as (3,) uint8.
 
     Raises:
         UsageError: neither.
@@ -170,7 +170,7 @@ def parse_color(text: str) -> NDArray[np.uint8]:
         return np.array(ImageColor.getrgb(text)[:3], np.uint8)
     except ValueError as error:
         raise UsageError(
-            f"--background {text!r} is no colour", hint="Give a name such as white, or #rrggbb."
+            f"--background {text!r} is no color", hint="Give a name such as white, or #rrggbb."
         ) from error
 
 

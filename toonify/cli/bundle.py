@@ -54,7 +54,7 @@ def bundle(
         typer.Option(help="What `local-edit` mixes faces by, of `train-stylemap`."),
     ] = None,
     license: Annotated[
-        str, typer.Option("--licence", "--license", help="Licence to note in the manifest.")
+        str, typer.Option("--license", "--licence", help="License to note in the manifest.")
     ] = "unknown",
 ) -> None:
     """Put a bundle together to ship.

@@ -157,7 +157,7 @@ def finetune(
     augment: Annotated[
         AugmentName | None,
         typer.Option(
-            help="Adversarial: blitting, geometry, colour, filtering, noise, cutout: one of them,"
+            help="Adversarial: blitting, geometry, color, filtering, noise, cutout: one of them,"
             " or initials for all up to one.",
             show_default="bgc",
         ),
@@ -189,7 +189,7 @@ def finetune(
         float | None,
         typer.Option(
             min=0.0,
-            help="Weight of path-length regularisation (2 in StyleGAN2).",
+            help="Weight of path-length regularization (2 in StyleGAN2).",
             show_default="0, off",
         ),
     ] = None,

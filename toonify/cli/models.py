@@ -54,7 +54,7 @@ def list_models(ctx: typer.Context) -> None:
             "name": entry.name,
             "kind": entry.kind,
             "title": entry.title,
-            "licence": entry.license,
+            "license": entry.license,
             "homepage": entry.homepage,
             "cached": cached,
             "path": str(cache.location(entry)),
@@ -120,7 +120,7 @@ def info(
     ctx: typer.Context,
     name: Annotated[str, typer.Argument(help="A checkpoint's file, or a name from the registry.")],
 ) -> None:
-    """Say what a checkpoint is: its source, licence, networks and sizes."""
+    """Say what a checkpoint is: its source, license, networks and sizes."""
     from toonify.checkpoints.inspection import describe
 
     settings = settings_of(ctx)
@@ -133,7 +133,7 @@ def info(
         record |= {
             "title": entry.title,
             "kind": entry.kind,
-            "licence": entry.license,
+            "license": entry.license,
             "homepage": entry.homepage,
             "cached": cache.is_cached(entry),
             "path": str(path),

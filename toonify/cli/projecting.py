@@ -28,9 +28,9 @@ EncoderOption = Annotated[
     ),
 ]
 KOption = Annotated[int, typer.Option("--k", min=1, help="Drawings averaged at most.")]
-StepsOption = Annotated[int, typer.Option("--steps", min=1, help="Optimisation steps at most.")]
+StepsOption = Annotated[int, typer.Option("--steps", min=1, help="Optimization steps at most.")]
 BatchOption = Annotated[
-    int, typer.Option("--batch-size", min=1, help="Drawings optimised together.")
+    int, typer.Option("--batch-size", min=1, help="Drawings optimized together.")
 ]
 
 

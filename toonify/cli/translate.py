@@ -83,7 +83,7 @@ def translate(
     parser: Annotated[
         Path | None,
         typer.Option(
-            help="SOURCE is a photo, labelled by `default` (what ships) or an ONNX network "
+            help="SOURCE is a photo, labeled by `default` (what ships) or an ONNX network "
             "of 19 labels."
         ),
     ] = None,
@@ -98,8 +98,8 @@ def translate(
 ) -> None:
     """Faces from few pixels, a sketch or a mask; photos edited or toonified as whole frames.
 
-    A sketch has dark lines on white. A mask has the 19 labels of CelebAMask-HQ, as grey or palette
-    values 0-18 or in StyleGANEX's colours. The answer is four times as large as SOURCE with the
+    A sketch has dark lines on white. A mask has the 19 labels of CelebAMask-HQ, as gray or palette
+    values 0-18 or in StyleGANEX's colors. The answer is four times as large as SOURCE with the
     official checkpoints, whose faces have their eyes about 64 px apart. Super-resolution by the
     bundle needs no checkpoint: every face gets details from the generator that its pixels bear
     out, the largest 256 px across, and the rest of SOURCE is enlarged as it is.

@@ -191,7 +191,7 @@ def _file_of(text: str, named: NamedDirections | None) -> tuple[Path, str]:
 def fit_direction(positive: Tensor, negative: Tensor) -> Tensor:
     """The normal of the hyperplane between two sets of codes (InterFaceGAN, arXiv 2005.09635).
 
-    Of a linear classifier, ridge-regularised so that few samples do; it is as long as the way from
+    Of a linear classifier, ridge-regularized so that few samples do; it is as long as the way from
     one side's mean to the other's along it.
 
     Args:

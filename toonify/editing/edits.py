@@ -16,7 +16,7 @@ from toonify.utils.atomic import write_bytes
 from toonify.utils.marks import stamp
 
 GAP = 4  # white pixels between the pictures of a strip
-LABEL = 20  # px of the line above a labelled row
+LABEL = 20  # px of the line above a labeled row
 
 
 def layer_range(text: str | None, num_ws: int, default: str = "") -> range:

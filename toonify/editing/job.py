@@ -424,7 +424,7 @@ def _rendered(
 
 
 def _row(editor: PhotoEditor, name: str, vector: Tensor, about: NamedDirection) -> RGB:
-    """A labelled strip of one named direction."""
+    """A labeled strip of one named direction."""
     row = []
     layers = layer_range(about.layers, editor.model.generator.num_ws)
     for value in ATTRIBUTE_STEPS:

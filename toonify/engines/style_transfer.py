@@ -55,14 +55,14 @@ class StyleTransferEngine(Engine):
         styles: style pictures (H, W, 3) uint8.
         shares: of each style; equal ones when None.
         alpha: how much of it, 0 to 1.
-        preserve_color: the photograph's colours stay; styles are recoloured to them first.
+        preserve_color: the photograph's colors stay; styles are recolored to them first.
         region: (H, W, 3) → (H, W) in 0..1, where the photograph changes; None for all of it.
-        labels: (H, W, 3) → (H, W) parts of a picture; WCT2 then moves colours part by part.
+        labels: (H, W, 3) → (H, W) parts of a picture; WCT2 then moves colors part by part.
         max_size: longer side of results, px at most.
         about: whatever else results depend on, JSON-able.
 
     Raises:
-        InputError: a style that is too small or of one colour, or several for WCT2.
+        InputError: a style that is too small or of one color, or several for WCT2.
     """
 
     kind = "style"

@@ -31,7 +31,7 @@ from toonify.utils.tensors import stacked, to_arrays
 
 FACE = 256  # px, side of the aligned crops that w+ is read from
 REACH = 1.5  # side of the part that is drawn, in sides of the face's FFHQ crop
-LIFT = 0.06  # of that part's centre above the crop's, in crop sides: hair is above, body below
+LIFT = 0.06  # of that part's center above the crop's, in crop sides: hair is above, body below
 EDGE = 0.08  # of its side, over which it fades into the frame
 SEEN = (9.0, 26.0)  # levels of difference from the frame that begin to count, and count fully
 CLOSE = 0.035  # of its side: gaps in a drawing up to this wide are drawn too

@@ -1,6 +1,6 @@
 """Measuring what a bundle does to a folder of photographs: figures, gallery, contact sheet.
 
-from toonify.evaluation import BundleSubject, Probes, evaluate_photos, summarise
+from toonify.evaluation import BundleSubject, Probes, evaluate_photos, summarize
 """
 
 from toonify.evaluation.likeness import evaluate_function
@@ -16,7 +16,7 @@ from toonify.evaluation.run import (
     Subject,
     evaluate_photos,
 )
-from toonify.evaluation.summary import drawing_features, summarise
+from toonify.evaluation.summary import drawing_features, summarize
 
 __all__ = [
     "MEASURES",
@@ -34,5 +34,5 @@ __all__ = [
     "evaluate",
     "evaluate_function",
     "evaluate_photos",
-    "summarise",
+    "summarize",
 ]

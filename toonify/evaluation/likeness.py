@@ -11,7 +11,7 @@ import numpy as np
 
 from toonify.evaluation.probes import Probes
 from toonify.evaluation.run import FunctionSubject, evaluate_photos
-from toonify.evaluation.summary import summarise
+from toonify.evaluation.summary import summarize
 from toonify.faces import FaceDetector, get_detector
 from toonify.media.images import iter_images
 
@@ -72,6 +72,6 @@ def evaluate_function(
         on_failure=on_failure,
         progress=progress,
     )
-    summary = summarise(run, subject)
+    summary = summarize(run, subject)
     seconds = summary["seconds"].get("draw")
     return {"photos": len(run.rows), **summary["characters"][label], "seconds": seconds}

@@ -27,7 +27,7 @@ from toonify.evaluation.run import (
     Subject,
     evaluate_photos,
 )
-from toonify.evaluation.summary import drawing_features, summarise
+from toonify.evaluation.summary import drawing_features, summarize
 from toonify.names import choose_names
 from toonify.portrait.catalog import bundle_styles, is_style_file, program_styles, style_name
 from toonify.portrait.engine import PortraitEngine
@@ -176,7 +176,7 @@ def evaluate(
         )
         report = describe(
             run,
-            [summarise(run, *pair) for pair in zip(subjects, own, strict=True)],
+            [summarize(run, *pair) for pair in zip(subjects, own, strict=True)],
             probes=probes,
             device=str(chosen),
             dtype=str(pick_dtype(dtype, chosen)),

@@ -66,7 +66,7 @@ def frechet_distance(x: Features, y: Features) -> float | None:
     """
     if len(x) < 2 or len(y) < 2:
         return None
-    # tr (C_x C_y)^½ is the sum of the singular values of X Yᵀ, X and Y centred and scaled so that
+    # tr (C_x C_y)^½ is the sum of the singular values of X Yᵀ, X and Y centered and scaled so that
     # XᵀX = C_x: exact at any rank, and no d × d root is taken.
     a = (x - x.mean(0)) / np.sqrt(len(x) - 1)
     b = (y - y.mean(0)) / np.sqrt(len(y) - 1)

@@ -1,4 +1,4 @@
-"""The gallery's page around its rows: style before them, behaviour after. No file beside it."""
+"""The gallery's page around its rows: style before them, behavior after. No file beside it."""
 
 from __future__ import annotations
 

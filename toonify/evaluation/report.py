@@ -34,7 +34,7 @@ def describe(
     """What report.json says before its rows.
 
     Args:
-        bundles: one `summarise` each.
+        bundles: one `summarize` each.
         device, dtype: of the run.
         given: how many photos there were.
         options: further entries, such as `level`.

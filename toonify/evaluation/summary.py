@@ -81,7 +81,7 @@ def drawing_features(
     return result
 
 
-def summarise(
+def summarize(
     run: Run, subject: Subject, drawings: Mapping[str, Features] | None = None
 ) -> dict[str, Any]:
     """Figures of one subject: of each character, their means, and the times.

@@ -25,7 +25,7 @@ class Crop:
 
     Args:
         image: (size, size, 3) uint8 RGB.
-        matrix: (2, 3) float64, crop px -> photo px, pixel centres at integers.
+        matrix: (2, 3) float64, crop px -> photo px, pixel centers at integers.
     """
 
     image: RGB
@@ -224,7 +224,7 @@ def _smooth(x: np.ndarray) -> np.ndarray:
 
 
 def _unit_to_px(side: int) -> np.ndarray:
-    """0..1 across and down a picture -> its px, pixel centres at integers."""
+    """0..1 across and down a picture -> its px, pixel centers at integers."""
     return np.array([[side, 0, -0.5], [0, side, -0.5]], np.float64)
 
 
@@ -258,7 +258,7 @@ def _sample(work: RGB, matrix: np.ndarray, size: int, ratio: float) -> RGB:
 
 def _reflect_and_blur(work: RGB, pads: np.ndarray, sigma: float) -> RGB:
     """FFHQ's padding: reflect by `pads` (left, top, right, bottom), then fade towards the outside
-    into a blurred copy and at last into the median colour."""
+    into a blurred copy and at last into the median color."""
     left, top, right, bottom = (int(p) for p in pads)
     padded = cv2.copyMakeBorder(work, top, bottom, left, right, cv2.BORDER_REFLECT_101)
     height, width = padded.shape[:2]

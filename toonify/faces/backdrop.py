@@ -12,7 +12,7 @@ from toonify.faces.types import RGB, Points, f32
 GRID = 112  # the surroundings of the head are looked at this small
 FRAME = (-0.3, -0.45, 1.6)  # left, top and side of what is looked at, in crop sides
 CHIN = 0.82  # below, the body stays
-PLAIN = 15.0  # colour deviation around the head, in levels, up to which it is a plain wall
+PLAIN = 15.0  # color deviation around the head, in levels, up to which it is a plain wall
 LONG_HAIR = 0.2  # part of what's beside the chin that is person when hair falls further down
 
 
@@ -165,8 +165,6 @@ def _head(small: RGB, u: np.ndarray, v: np.ndarray) -> np.ndarray:
     guess[(v > 1) & (np.abs(u - 0.5) < 0.2)] = cv2.GC_FGD
     behind, before = np.zeros((1, 65)), np.zeros((1, 65))
     nowhere = (0, 0, 0, 0)  # the guess is all in the mask
-    cv2.setRNGSeed(
-        0
-    )  # its colour clusters start at random; a picture shall come out the same twice
+    cv2.setRNGSeed(0)  # its color clusters start at random; a picture shall come out the same twice
     cv2.grabCut(small, guess, nowhere, behind, before, 2, cv2.GC_INIT_WITH_MASK)
     return (guess == cv2.GC_FGD) | (guess == cv2.GC_PR_FGD)

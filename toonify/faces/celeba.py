@@ -1,4 +1,4 @@
-"""Heads labelled as CelebAMask-HQ's are: what mask-to-face networks were trained on.
+"""Heads labeled as CelebAMask-HQ's are: what mask-to-face networks were trained on.
 
 Its 19 labels tell left from right (the person's own), noses, and upper from lower lips; the parser
 doesn't, the face mesh does.
@@ -26,7 +26,7 @@ CELEBA = (
     "left ear", "right ear", "earring", "nose", "mouth", "upper lip", "lower lip", "neck",
     "necklace", "clothes", "hair", "hat",
 )  # fmt: skip
-LOOSE = 1.5  # side of the crop that is labelled, in FFHQ crops
+LOOSE = 1.5  # side of the crop that is labeled, in FFHQ crops
 CROP = 256
 # Ours → theirs; of a pair the one on the person's left
 _SAME = {

@@ -14,15 +14,15 @@ BORDER = 0.05  # strip along the top corners and upper sides where the backgroun
 CORNER = 0.3  # part of the top, from either corner: hair often fills the middle
 MIN_PLAIN = 0.6  # part of that strip that has to fit the background model
 MAX_SPREAD = 8.0  # robust deviation from it, in levels, of a background still called plain
-TOLERANCE = (14.0, 30.0)  # colour distance that still is background: at least, at most
+TOLERANCE = (14.0, 30.0)  # color distance that still is background: at least, at most
 SMOOTH = 0.008  # smoothing of the outline, in sides
 
 
 def drawing_matte(toon: RGB) -> Points | None:
     """Opacity (S, S) float32 in 0..1 of what is drawn in `toon` (S, S, 3) uint8, 0 on background.
 
-    The background is a quadratic colour field in x and y, fitted robustly along the top and the
-    sides, and reaches in from there as far as the colours follow it. None when the drawing has no
+    The background is a quadratic color field in x and y, fitted robustly along the top and the
+    sides, and reaches in from there as far as the colors follow it. None when the drawing has no
     such background or nothing plausible stands before it.
     """
     size = toon.shape[0]
@@ -74,11 +74,11 @@ def _basis(side: int) -> Points:
 
 
 def _distance(basis: Points, colors: Points, seeds: np.ndarray) -> tuple[Points, float]:
-    """Distance of every colour to the field fitted on `seeds`, and the fit's robust deviation."""
+    """Distance of every color to the field fitted on `seeds`, and the fit's robust deviation."""
     step = max(1, int(seeds.sum()) // 4000)
     where = np.flatnonzero(seeds)[::step]
     a, b = basis[where].astype(np.float64), colors[where].astype(np.float64)
-    # start from the median colour: hair along the border would draw a plain first fit to itself
+    # start from the median color: hair along the border would draw a plain first fit to itself
     residual = np.abs(b - np.median(b, axis=0)).max(1)
     for _ in range(8):
         spread = max(1.48 * float(np.median(residual)), 0.5)

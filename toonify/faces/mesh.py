@@ -25,7 +25,7 @@ Array = NDArray[np.float32]
 FACE_FILE = "face_landmark.tflite"
 IRIS_FILE = "iris_landmark.tflite"
 
-# The part of an FFHQ crop handed to the network: centre and side as shares of the crop. The
+# The part of an FFHQ crop handed to the network: center and side as shares of the crop. The
 # network expects the mesh to fill about two thirds of its input.
 CROP_CENTER = (0.5, 0.57)
 CROP_SIDE = 0.9
@@ -113,7 +113,7 @@ def head_pose(points3d: Array) -> tuple[Array, float, float, float]:
 
 
 def measures_from_points(points3d: Array, iris_left: Array, iris_right: Array) -> FaceMeasures:
-    """Derive every measure from the mesh (468, 3) and the iris centres (2,), all in crop px."""
+    """Derive every measure from the mesh (468, 3) and the iris centers (2,), all in crop px."""
     points = points3d[:, :2]
     rotation, yaw, pitch, roll = head_pose(points3d)
     upright = points3d @ rotation  # the head's own frame: x right, y down, z inward
@@ -241,7 +241,7 @@ class FaceMesh:
     def _iris_center(
         self, rgb: NDArray[np.uint8], points: Array, corners: tuple[int, int], *, mirror: bool
     ) -> Array:
-        """Iris centre (2,) in crop px; the network knows one side's eye, the other is mirrored."""
+        """Iris center (2,) in crop px; the network knows one side's eye, the other is mirrored."""
         matrix = _eye_window(points, corners, mirror=mirror)
         out = _forward(self._iris, rgb, matrix, EYE_INPUT).reshape(-1, 3)[0, :2]
         return (matrix[:, :2] @ out + matrix[:, 2]).astype(np.float32)

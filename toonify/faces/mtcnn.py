@@ -143,7 +143,7 @@ class MTCNNDetector(FaceDetector):
         if not len(found):
             return None
         centers = (found[:, :2] + found[:, 2:4]) / 2
-        # sure and near: a neighbour may be surer
+        # sure and near: a neighbor may be surer
         best = found[int(np.argmax(found[:, 4] - np.abs(centers - middle).max(1) / reach))]
         points = self._refine(picture, best)
         if not is_plausible(points):
@@ -255,7 +255,7 @@ class MTCNNDetector(FaceDetector):
         points[half:] = points[half:, MIRRORED_ORDER]
         both = np.concatenate([boxes, boxes])
         points = both[:, None, :2] + points * (both[:, None, 2:] - both[:, None, :2])
-        return _as_ffhq(f32(points.mean(0) - 0.5))  # from pixel edges to pixel centres
+        return _as_ffhq(f32(points.mean(0) - 0.5))  # from pixel edges to pixel centers
 
 
 def _shrunk(rgb: RGB, scale: float) -> tuple[RGB, Array]:
@@ -273,7 +273,7 @@ def _shrunk(rgb: RGB, scale: float) -> tuple[RGB, Array]:
 
 def _enlarged(face: Face, ratio: Array) -> Face:
     """A face of a shrunk picture in px of the whole one."""
-    # pixel centres at integers: scaling is about the corner of pixel 0
+    # pixel centers at integers: scaling is about the corner of pixel 0
     corners = ((face.box.reshape(2, 2) + 0.5) * ratio - 0.5).reshape(4)
     return Face(f32(corners), face.score, f32((face.points5 + 0.5) * ratio - 0.5))
 
@@ -384,7 +384,7 @@ def _regressed(boxes: Array, offsets: Array, *, extra: int) -> Array:
 
 
 def _square(boxes: Array) -> Array:
-    """Grow each box about its centre to a square of its longer side."""
+    """Grow each box about its center to a square of its longer side."""
     out = boxes.copy()
     side = np.maximum(boxes[:, 2] - boxes[:, 0], boxes[:, 3] - boxes[:, 1])[:, None]
     center = (boxes[:, :2] + boxes[:, 2:4]) / 2

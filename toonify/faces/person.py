@@ -1,5 +1,5 @@
 """Which pixels belong to a person: MediaPipe's selfie segmentation through OpenCV's TFLite reader,
-and which of them are hair, told by their colours.
+and which of them are hair, told by their colors.
 
 Used where training frames are put together: people before other backgrounds, and backgrounds
 without their people.
@@ -57,7 +57,7 @@ def fill_behind(rgb: RGB, matte: Points) -> RGB:
 def fill_from(rgb: RGB, sure: Points) -> RGB:
     """The picture (H, W, 3) uint8 with what is not `sure` (H, W; 1 where it is) filled softly.
 
-    Colours are averaged over ever larger neighbourhoods until every pixel has one (pull-push,
+    Colors are averaged over ever larger neighborhoods until every pixel has one (pull-push,
     Gortler et al. 1996).
     """
     levels = [(f32(rgb) * sure[..., None], sure)]
@@ -83,7 +83,7 @@ def fill_from(rgb: RGB, sure: Points) -> RGB:
 def hair_matte(face: RGB, matte: Points) -> Points:
     """Hair of a person in an FFHQ crop (S, S, 3), as (S, S) in 0..1; a guess.
 
-    Colours above and beside the face are the hair's, those of its middle are skin, those at the
+    Colors above and beside the face are the hair's, those of its middle are skin, those at the
     bottom clothes; whatever is likest to hair and hangs together with what is above, is hair.
     """
     side = face.shape[0]
@@ -109,7 +109,7 @@ def hair_matte(face: RGB, matte: Points) -> Points:
 
 
 def _likeness(lab: Points, where: np.ndarray, count: int) -> Points:
-    """Logarithm of the likelihood (S, S) under `count` colours found `where`."""
+    """Logarithm of the likelihood (S, S) under `count` colors found `where`."""
     seen = lab[where]
     seen = seen[np.random.default_rng(0).permutation(len(seen))[:2000]]
     if len(seen) < count:

@@ -1,4 +1,4 @@
-"""Landmarks and codes made steady in time, without lag: each value is fitted on its neighbours
+"""Landmarks and codes made steady in time, without lag: each value is fitted on its neighbors
 before and after. (The One-Euro filter, Casiez et al., CHI 2012, knows only those before, and lags
 behind fast motion.)"""
 
@@ -15,7 +15,7 @@ from toonify.faces.types import Face, Points, f32
 FULL = 0.11  # seconds, the fit's width (standard deviation) at strength 1
 CUTOFF = 2.5  # widths from which on frames count no more
 NEXT = 2  # frames before and after that take part in any case
-ALIKE = 2.0  # distance of two codes that are alike, in usual ones between neighbouring frames
+ALIKE = 2.0  # distance of two codes that are alike, in usual ones between neighboring frames
 
 
 def width_of(strength: float) -> float:

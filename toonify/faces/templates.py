@@ -26,13 +26,13 @@ NECK = 0.8  # of the head's width, that a neck has at most
 HEAD_SHARE = 0.3  # of the figure's width, that a head has at least
 SHOULDERS = 1.25  # of the neck's width, that what follows a neck has at least
 LONG_HEAD = 1.3  # height of a head over its width, where no neck shows its end
-PLAIN = 20  # levels that a background of one colour may vary
+PLAIN = 20  # levels that a background of one color may vary
 SMOOTH_BORDER = 3.0  # median step along a border, in levels, up to which it can be drawn out
 
 
 @dataclass(frozen=True)
 class Frame:
-    """A square on a picture: centre and side in px, `angle` in degrees clockwise."""
+    """A square on a picture: center and side in px, `angle` in degrees clockwise."""
 
     x: float
     y: float
@@ -170,7 +170,7 @@ def _silhouette(rgb: RGB, alpha: NDArray[np.uint8] | None) -> NDArray[np.bool_] 
 
 
 def _before_one_color(rgb: RGB) -> NDArray[np.bool_] | None:
-    """The largest thing in front of a background of one colour, that of the top and the sides."""
+    """The largest thing in front of a background of one color, that of the top and the sides."""
     upper = len(rgb) * 3 // 4
     edge = np.concatenate([rgb[0], rgb[:upper, 0], rgb[:upper, -1]]).astype(np.int16)
     color = np.median(edge, axis=0)
@@ -194,8 +194,8 @@ def _largest(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
 def cut(rgb: RGB, frame: Frame, size: int, *, backdrop: NDArray[np.uint8] | None = None) -> RGB:
     """The frame as (size, size, 3).
 
-    Beyond the picture's borders comes `backdrop`, a colour, where the drawing was laid on it; else
-    each border is drawn out where its colours are smooth, or reflected and blurred as FFHQ's are.
+    Beyond the picture's borders comes `backdrop`, a color, where the drawing was laid on it; else
+    each border is drawn out where its colors are smooth, or reflected and blurred as FFHQ's are.
 
     Raises:
         InputError: the frame lies outside the picture.
@@ -249,7 +249,7 @@ def _is_smooth(line: NDArray[np.uint8]) -> bool:
 
 
 def median_frame(frames: Sequence[Frame]) -> tuple[Frame, Points]:
-    """The median of frames and their median deviations: of the centre and of the side, both in
+    """The median of frames and their median deviations: of the center and of the side, both in
     sides, and of the angle in degrees."""
     table = np.array([[f.x, f.y, f.side, f.angle] for f in frames])
     middle = np.median(table, axis=0)

@@ -14,7 +14,7 @@ from toonify.faces.types import RGB, Face, FaceDetector, Points, f32
 SMALLEST, SMALLEST_SHARE = 24.0, 1 / 120
 LEAST = 12.0  # px; below it there is no face to be seen
 STEP = 4  # between the faces that the whole shows, and its tiles, and theirs
-OVERLAP = 1.2  # of neighbouring tiles, in sides of the smallest face that the step before shows
+OVERLAP = 1.2  # of neighboring tiles, in sides of the smallest face that the step before shows
 SAME = 0.4  # shared part of the smaller of two boxes, from which they are one face
 SURE = 0.9  # score that a face has to have that the whole picture does not show
 GLANCES = 4  # looks at a clip's frames in which all tiles have had their turn
@@ -133,7 +133,7 @@ def _spans(length: int, side: float, overlap: float) -> list[tuple[int, int]]:
 
 
 def _placed(face: Face, ratio: Points, corner: Points) -> Face:
-    """A tile's face in the picture; pixel centres are at integers."""
+    """A tile's face in the picture; pixel centers are at integers."""
 
     def move(points: Points) -> Points:
         return f32((points + 0.5) * ratio - 0.5 + corner)

@@ -23,8 +23,8 @@ LOOK = 20  # px, side of the thumbnails by which people are told apart
 SAME_LOOK = 0.35  # correlation of thumbnails below which it is somebody else
 REACH = 0.9  # face widths that a face may be from where it is expected
 SAME = 0.45  # overlap above which two boxes are one face
-CUT_LEVELS = 22.0  # mean difference of small grey pictures that may be a cut
-CUT_COLORS = 0.45  # Bhattacharyya distance of colours that may be one
+CUT_LEVELS = 22.0  # mean difference of small gray pictures that may be a cut
+CUT_COLORS = 0.45  # Bhattacharyya distance of colors that may be one
 SHORT = 48, 27  # size of those pictures
 SAME_SCENE = 0.6  # correlation of their structure above which only the light changed
 LEAST_SHOWN = 0.2  # part of a picture that has to be neither white nor black to tell anything
@@ -160,7 +160,7 @@ class Tracker:
         track.look = f32(0.9 * track.look + 0.1 * _look(rgb, face))
 
     def _is_cut(self, rgb: RGB) -> bool:
-        """The picture and its colours changed at once, and it is not the same one in another
+        """The picture and its colors changed at once, and it is not the same one in another
         light; the first frame is none. White and black frames, as of a flash or a fade, tell
         nothing: what comes after them is compared with what was before."""
         small = np.asarray(cv2.resize(rgb, SHORT, interpolation=cv2.INTER_AREA), np.uint8)

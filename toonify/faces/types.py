@@ -19,7 +19,7 @@ def f32(values: ArrayLike) -> Points:
 
 @dataclass(frozen=True, eq=False)
 class Face:
-    """One face in a picture; every coordinate in px of that picture, pixel centres at integers.
+    """One face in a picture; every coordinate in px of that picture, pixel centers at integers.
 
     Args:
         box: (4,) x0, y0, x1, y1; may reach beyond the picture.

@@ -111,7 +111,7 @@ def fit_face(
 
 
 class _Adam:
-    """Adam (arXiv 1412.6980) on one tensor: torch's own optimisers import its compiler, which takes
+    """Adam (arXiv 1412.6980) on one tensor: torch's own optimizers import its compiler, which takes
     as long as half of the fit."""
 
     def __init__(self, weight: Tensor, betas: tuple[float, float] = (0.9, 0.95)) -> None:

@@ -51,7 +51,7 @@ class NoiseMaps:
         }
 
     def penalty(self) -> Tensor:
-        """Autocorrelation of neighbours at every scale down to 8×8, summed → (B,)."""
+        """Autocorrelation of neighbors at every scale down to 8×8, summed → (B,)."""
         total = torch.zeros(1)
         for unit in self.maps.values():
             noise = unit

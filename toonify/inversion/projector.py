@@ -1,6 +1,6 @@
 """W+ projection of images into a generator (StyleGAN2's projector, arXiv 1912.04958 appendix D).
 
-All entries of w+ and the noise maps are optimised for LPIPS + pixel distance; the noise maps are
+All entries of w+ and the noise maps are optimized for LPIPS + pixel distance; the noise maps are
 kept white by a multi-scale autocorrelation penalty. Codes move in units of W's own deviation, so
 one rate fits both generator families.
 """
@@ -37,7 +37,7 @@ class ProjectionSettings:
     Attributes:
         steps: at most this many a batch; a plateau ends earlier.
         lr: peak Adam rate, in deviations of W a step (0.25 is the projector's 0.1 for FFHQ).
-        batch_size: images optimised together, independently of each other.
+        batch_size: images optimized together, independently of each other.
         loss_size: images are area-downsampled to this many pixels for the losses.
         pixel_weight: on the mean squared difference, beside LPIPS with weight 1.
         average_weight: on the mean squared distance from the average latent, in deviations.

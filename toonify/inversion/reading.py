@@ -47,7 +47,7 @@ def load_face_model(
         encoder: a file, registry name or bundle; None where only latents are rendered.
         generator: likewise; None for the encoder's own.
         domain: of "any", no generator of faces stands in for one that isn't named.
-        gradients: latents or weights will be optimised, for which float16 underflows.
+        gradients: latents or weights will be optimized, for which float16 underflows.
 
     Raises:
         ModelError: they can't be loaded, or don't fit each other.

@@ -2,7 +2,7 @@
 
 Memory stays in proportion to what is drawn: a picture above `max_pixels()` is refused from its
 header alone (a JPEG up to `JPEG_EXCESS` times as large is decoded at half or a quarter of its
-size), formats whose decoders need much more memory a pixel get a smaller share, and colours are
+size), formats whose decoders need much more memory a pixel get a smaller share, and colors are
 converted strip by strip.
 """
 
@@ -431,7 +431,7 @@ def _strips(image: pil.Image) -> Iterator[tuple[pil.Image, slice]]:
 
 
 def _eight_bit_scale(image: pil.Image) -> float:
-    """What takes grey values of more than 8 bits to 0..255: 0..1 floats, 16 bits, else 32."""
+    """What takes gray values of more than 8 bits to 0..255: 0..1 floats, 16 bits, else 32."""
     if image.mode in SIXTEEN_BIT:
         return 255 / 65535
     with np.errstate(all="ignore"):

@@ -1,4 +1,4 @@
-"""What is written: container, codec, pixel format and colours; and segments of it."""
+"""What is written: container, codec, pixel format and colors; and segments of it."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ class Encoding:
         codec: one of `CODECS`, or a hardware encoder's own name.
         pixels: ffmpeg's pixel format.
         arguments: the encoder's.
-        filters: from raw RGB to the pixel format, colours described.
+        filters: from raw RGB to the pixel format, colors described.
         alpha: pictures come with transparency.
     """
 
@@ -95,7 +95,7 @@ def choose_encoding(
 
     Args:
         output: its suffix says the container, none says a folder of PNG files.
-        clip: where colours and depth are taken from.
+        clip: where colors and depth are taken from.
         codec: "auto", a name of `CODECS`, "hardware", or a hardware encoder's name.
         crf: quality, lower is better; None takes the codec's default.
         pixels: pixel format; None takes one that plays everywhere.

@@ -1,4 +1,4 @@
-"""What a photo says about itself (EXIF, XMP, colour profile, resolution), fit to travel on.
+"""What a photo says about itself (EXIF, XMP, color profile, resolution), fit to travel on.
 
 Where it was taken is left out, and what would be wrong in the drawing: its orientation (pixels are
 upright already), embedded thumbnails of the photo, makers' private notes.
@@ -35,7 +35,7 @@ class Metadata:
     Attributes:
         exif: EXIF as bytes, without a place; None for none.
         xmp: the same of XMP.
-        icc: the embedded profile that colours were converted from.
+        icc: the embedded profile that colors were converted from.
         dpi: pixels an inch, across and down.
         orientation: 1..8, of the stored pixels.
     """
@@ -84,7 +84,7 @@ class Metadata:
         return options
 
     def stripped(self) -> Metadata:
-        """Nothing but what colours need."""
+        """Nothing but what colors need."""
         return replace(self, exif=None, xmp=None, dpi=None)
 
 

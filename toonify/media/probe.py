@@ -79,7 +79,7 @@ class Clip:
         pixels: ffmpeg's name of the pixel format.
         deep: more than 8 bits a channel.
         alpha: has transparency.
-        rgb: stored as RGB, grey or a palette, not YUV.
+        rgb: stored as RGB, gray or a palette, not YUV.
         color_range: "tv", "pc" or None.
         matrix, primaries, transfer: ffmpeg's names, None where unknown.
         interlaced: the file says so.
@@ -118,7 +118,7 @@ class Clip:
 
     @property
     def hdr(self) -> bool:
-        """Its colours are of high dynamic range (PQ or HLG)."""
+        """Its colors are of high dynamic range (PQ or HLG)."""
         return self.transfer in HDR
 
     def tone_mapped(self) -> Clip:

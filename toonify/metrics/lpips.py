@@ -134,7 +134,7 @@ def _build(net: Net, trunk: list[tuple[Tensor, Tensor]]) -> tuple[nn.ModuleList,
         warnings.simplefilter("ignore")  # torchvision's note on `pretrained`, not the caller's
         import lpips
 
-        # On the meta device nothing is initialised: VGG's classifier alone would take seconds.
+        # On the meta device nothing is initialized: VGG's classifier alone would take seconds.
         with torch.device("meta"):
             module = lpips.LPIPS(net=net, pnet_rand=True, pretrained=False, verbose=False)
     slices = nn.ModuleList(getattr(module.net, f"slice{i + 1}") for i in range(5))

@@ -2,7 +2,7 @@
 
 Cross-domain style mixing beyond level 6 would take a photograph's textures, which a generator of
 drawings can't show. But its StyleSpace (Wu et al., 2021, "StyleSpace Analysis") holds other
-drawings than its characters: dark skin, grey hair, a beard. This network says where: it gives
+drawings than its characters: dark skin, gray hair, a beard. This network says where: it gives
 the offsets that make the character drawn with a person's attributes out of the character.
 """
 

@@ -179,7 +179,7 @@ def _conv(
     """
     top, bottom = max(wanted[0], 0), min(wanted[1], height)
     y = same_convolution(x[None].permute(0, 3, 1, 2), kernel, None, groups=layer.taken)
-    # where the band ends inside the picture, the outermost rows lack a neighbour and are not used
+    # where the band ends inside the picture, the outermost rows lack a neighbor and are not used
     y = same_convolution(y[:, :, top - at : bottom - at], layer.pointwise, layer.bias)
     y = y.permute(0, 2, 3, 1)[0]
     if noise is not None:

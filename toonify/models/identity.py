@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 INPUT_SIZE = 150
 DESCRIPTOR = 128
-# dlib's chip (150 px, padding 0.25) has the eyes' centres at (47.7, 47.1) and (100.3, 47.1); an
+# dlib's chip (150 px, padding 0.25) has the eyes' centers at (47.7, 47.1) and (100.3, 47.1); an
 # FFHQ crop is four eye distances wide, eyes at 0.375 and 0.625 across and 0.473 down.
 CROP = (0.148, 0.249, 0.8615, 0.9625)  # left, top, right, bottom in sides of the FFHQ crop
 STRANGERS = 0.65  # mean squared distance between people, measured on 80 photographs
@@ -23,7 +23,7 @@ _STAGES = ((32, 3, False), (64, 3, True), (128, 2, True), (256, 2, True))
 
 
 class AffineConv(nn.Module):
-    """Convolution, then a scale and a shift a channel: batch normalisation, frozen."""
+    """Convolution, then a scale and a shift a channel: batch normalization, frozen."""
 
     def __init__(
         self, in_channels: int, channels: int, *, size: int = 3, stride: int = 1, padding: int = 0

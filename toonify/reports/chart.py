@@ -1,4 +1,4 @@
-"""Curves as inline SVG: no script, no network, colours by the page's style sheet."""
+"""Curves as inline SVG: no script, no network, colors by the page's style sheet."""
 
 from __future__ import annotations
 
@@ -105,7 +105,7 @@ def curves(series: Mapping[str, tuple[Sequence[float], Sequence[float]]], *, axi
 
 
 def _thinned(xs: Sequence[float], ys: Sequence[float]) -> list[tuple[float, float]]:
-    """At most `_POINTS` points: means of neighbours."""
+    """At most `_POINTS` points: means of neighbors."""
     size = -(-len(xs) // _POINTS)
     if size <= 1:
         return list(zip(xs, ys, strict=True))

@@ -141,7 +141,7 @@ class SheetWriter:
 
     def _pixels(self, rows: np.ndarray) -> None:
         height = len(rows)
-        # Filter type 1 (Sub) before each line: differences of neighbours compress far better.
+        # Filter type 1 (Sub) before each line: differences of neighbors compress far better.
         lines = np.empty((height, 1 + self.width * 3), np.uint8)
         lines[:, 0] = 1
         flat = rows.reshape(height, -1)

@@ -23,7 +23,7 @@ class Options:
             that cast a character per person, see `toonify.video.CharacterAssignment`.
         styles: those of them that are styles.
         level: first latent index taken from the character.
-        trgb: take the character's colour layers.
+        trgb: take the character's color layers.
         color: how much of them, 0..1.
         mode: "crop" gives the drawn portrait, "paste" puts it back into the photograph, "whole"
             draws the photograph as it is.

@@ -191,7 +191,7 @@ class Pipeline:
         return [(index, place, self._first[place.person]) for index, place in regions]
 
     def _prune(self, block: _Block) -> None:
-        """Keep what this block and its neighbours need: the one before is not drawn yet, and looks
+        """Keep what this block and its neighbors need: the one before is not drawn yet, and looks
         back on its own predecessor."""
         first = (block.number - 2) * self.block
         for table in (self._faces, self._codes):

@@ -51,7 +51,7 @@ class Wish:
         engine: of a character: one of `Studio.engines`; None for the bundle's own.
         level: of a character: first layer taken from it, 0 to `Studio.levels`; None as the bundle
             says. An engine that doesn't mix has no part for it, nor for `color`.
-        color: of a character: how much of its colours, 0 to 1; None as the bundle says.
+        color: of a character: how much of its colors, 0 to 1; None as the bundle says.
         whole: the whole picture, not the largest face's portrait.
         transparent: without background.
     """
@@ -224,7 +224,7 @@ class Studio:
 
     @property
     def levels(self) -> int:
-        """The highest level: everything is the photograph's but for the colours."""
+        """The highest level: everything is the photograph's but for the colors."""
         return self._characters.toonifier.generator.num_ws
 
     @property

@@ -53,7 +53,7 @@ def _landmarks(head: Head, view: View) -> Array:
 def landmarks(name: str, pose: Pose) -> Array:
     """(5, 2) places in 0..1 of the un-anchored drawing.
 
-    Eye centre left and right in the image, nose tip, mouth corner left and right.
+    Eye center left and right in the image, nose tip, mouth corner left and right.
     """
     return _landmarks(*_view(name, pose))
 
@@ -99,7 +99,7 @@ def draw(
         pose: what the head does.
         size: width and height in pixels.
         background: "signature" (the character's own gradient) or "random:SEED".
-        anchors: (3, 2) places in 0..1 for the left eye, the right eye and the mouth's centre; the
+        anchors: (3, 2) places in 0..1 for the left eye, the right eye and the mouth's center; the
             whole drawing is moved, turned and scaled to come nearest to them (least squares).
         with_alpha: return RGBA with the background left out.
         part: "head" leaves out clothes and what hangs behind the body, and lets the neck fade out,

@@ -22,7 +22,7 @@ def rgb(text: str) -> Color:
 
 
 def mix(a: Color, b: Color, t: float) -> Color:
-    """Colour between a (t=0) and b (t=1)."""
+    """Color between a (t=0) and b (t=1)."""
     return (
         round(a[0] + (b[0] - a[0]) * t),
         round(a[1] + (b[1] - a[1]) * t),
@@ -107,7 +107,7 @@ class Canvas:
         return out
 
     def paint(self, mask: Mask, color: Color, opacity: float = 1.0) -> None:
-        """Lay a colour through a mask, at an opacity between 0 and 1."""
+        """Lay a color through a mask, at an opacity between 0 and 1."""
         x, y, w, h = cv2.boundingRect(mask)
         if w == 0 or opacity <= 0.0:
             return

@@ -21,7 +21,7 @@ def _arc(peak: float, roundness: float) -> Array:
 
 
 def _lids(style: Style, opening: float, smile: float, brow: float) -> tuple[Array, Array]:
-    """Heights (y downwards, eye centre 0) of the upper and the lower lid along _S."""
+    """Heights (y downwards, eye center 0) of the upper and the lower lid along _S."""
     up = -style.eye_up * _arc(style.eye_peak, style.eye_round)
     low = style.eye_low * _arc(0.12, min(style.eye_round + 0.15, 1.0))
     happy, frown = max(smile, 0.0), max(-brow, 0.0)

@@ -131,7 +131,7 @@ def lock(
     root: float = 0.3,
     ride: float = 0.0,
 ) -> Clump:
-    """A clump along a 3-D centre line (head coordinates); below the chin it hangs on the body."""
+    """A clump along a 3-D center line (head coordinates); below the chin it hangs on the body."""
     line = spline(center, 34)
     # On the far side, ``ride`` moves a lock out to the face's edge, clear of the far eye.
     side = np.sign(line[0, 0])
@@ -160,7 +160,7 @@ def hairline(degrees: Sequence[float], elevation: Sequence[float]) -> Callable[[
 
 
 class Layer:
-    """Shapes of hair of one colour which overlap in order, inked round their union."""
+    """Shapes of hair of one color which overlap in order, inked round their union."""
 
     def __init__(self, style: Style, *, base: Color | None = None) -> None:
         self.style = style

@@ -68,7 +68,7 @@ class Head:
         )
         flat = view.head(rings.reshape(-1, 3)).reshape(len(ys), 48, 2)
         low = flat.reshape(-1, 2).min(0) - 8
-        # The union of the hulls of neighbouring rings is the silhouette; drawn at a fixed scale.
+        # The union of the hulls of neighboring rings is the silhouette; drawn at a fixed scale.
         scale = 700.0 / max(float(np.ptp(flat[..., 0])), float(np.ptp(flat[..., 1])))
         small = ((flat - low) * scale * 16).astype(np.int32)
         size = np.ceil((flat.reshape(-1, 2).max(0) - low + 8) * scale).astype(int)
@@ -91,7 +91,7 @@ class Head:
 
 
 def frame_center(style: Style) -> Array:
-    """FFHQ's crop centre in head coordinates."""
+    """FFHQ's crop center in head coordinates."""
     face = Head(style, Pose())
     eyes = face.surface([[-EYE_X, EYE_Y], [EYE_X, EYE_Y]]).mean(0)
     mouth = face.surface([[0.0, MOUTH_Y]])[0]
@@ -141,7 +141,7 @@ def draw_neck(canvas: Canvas, view: View, style: Style, contour: Array) -> None:
 
 
 def draw_skin(canvas: Canvas, view: View, style: Style, contour: Array) -> Mask:
-    """The face's flat colour and the shaded side; returns its mask."""
+    """The face's flat color and the shaded side; returns its mask."""
     canvas.outline([contour], 0.0088, style.ink)
     canvas.fill(contour, style.skin)
     mask = canvas.mask([contour])

@@ -88,8 +88,8 @@ def rotation(pose: Pose) -> Array:
 class View:
     """Orthographic projection of head points, framed as FFHQ does, then an optional similarity.
 
-    FFHQ's crop is centred a tenth of the way from the eyes to the mouth; so is the picture here,
-    whichever way the head turns. ``centre`` is that point in head coordinates.
+    FFHQ's crop is centered a tenth of the way from the eyes to the mouth; so is the picture here,
+    whichever way the head turns. ``center`` is that point in head coordinates.
     """
 
     def __init__(self, pose: Pose, center: Array) -> None:
@@ -102,7 +102,7 @@ class View:
         return ((points - NECK) @ self.rotation.T + NECK)[:, :2]
 
     def place(self, similarity: Array, pixels: int) -> None:
-        """Set the final (2, 3) map from normalised coordinates to ``pixels``."""
+        """Set the final (2, 3) map from normalized coordinates to ``pixels``."""
         self.matrix = similarity * pixels
 
     def head(self, points: ArrayLike) -> Array:

@@ -1,4 +1,4 @@
-"""What makes a character: proportions and colours, constant over every drawing of it."""
+"""What makes a character: proportions and colors, constant over every drawing of it."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from .canvas import Color
 
 @dataclass(frozen=True)
 class Style:
-    """Proportions in units of the image's width, colours as (r, g, b)."""
+    """Proportions in units of the image's width, colors as (r, g, b)."""
 
-    # colours
+    # colors
     skin: Color
     skin_shade: Color
     ink: Color  # lines on skin

@@ -60,7 +60,7 @@ def test_fitting_a_head() -> None:
     fit_head(student, teacher_sampler(whole, 32), images=8, steps=0)
     linear = error()
     assert linear < 0.7 * unfitted
-    assert linear < 0.9 * held_out[1].abs().mean(), "better than a grey picture"
+    assert linear < 0.9 * held_out[1].abs().mean(), "better than a gray picture"
     seen: list[tuple[int, float]] = []
     fit_head(
         student,

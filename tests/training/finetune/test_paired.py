@@ -22,7 +22,7 @@ LOSS = PixelDistance()
 
 
 class Faces:
-    """Drawings that the characters' colours decide: two flat ones with a ramp."""
+    """Drawings that the characters' colors decide: two flat ones with a ramp."""
 
     def __init__(self, generator, count: int = 6, spoil: int | None = None) -> None:
         torch.manual_seed(3)

@@ -1,4 +1,4 @@
-"""Composed pictures: what is drawn is labelled, the same for a seed."""
+"""Composed pictures: what is drawn is labeled, the same for a seed."""
 
 from __future__ import annotations
 
@@ -99,7 +99,7 @@ def test_most_pictures_show_a_face_with_its_parts(tmp_path: Path) -> None:
 
 
 def test_folders_without_faces_are_refused(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="no labelled faces"):
+    with pytest.raises(InputError, match="no labeled faces"):
         LabeledFaces(tmp_path)
     folder = write_faces(tmp_path / "faces")
     (folder / "weights.json").write_text("[1.0]")

@@ -25,7 +25,7 @@ PLAIN = FrameWeights(l2=1.0, lpips=0.0, identity=0.0, adversarial=0.0)
 
 
 class Shade:
-    """Offers `Identity`'s methods: who has the same mean colour is the same."""
+    """Offers `Identity`'s methods: who has the same mean color is the same."""
 
     def __init__(self) -> None:
         self.seen: list[Tensor] = []

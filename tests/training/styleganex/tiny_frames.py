@@ -25,7 +25,7 @@ CHIN = 0.8
 
 
 def wall(number: int, size: int) -> np.ndarray:
-    """A background, bright, of the number's own colour."""
+    """A background, bright, of the number's own color."""
     y, x = np.mgrid[0 : 1 : size * 1j, 0 : 1 : size * 1j]
     tint = np.float32([150 + 7 * (number % 5), 190, 170 - 6 * (number % 7)])
     return np.rint(tint + 20 * (x - y)[..., None]).astype(np.uint8)

@@ -50,10 +50,10 @@ class PooledStyleHead(StyleHead):
 
 
 class InputStatisticsNorm(nn.BatchNorm2d):
-    """Batch normalisation by the input's own statistics, in evaluation too."""
+    """Batch normalization by the input's own statistics, in evaluation too."""
 
     def forward(self, x: Tensor) -> Tensor:
-        """x (B, C, H, W), normalised channel by channel."""
+        """x (B, C, H, W), normalized channel by channel."""
         return F.batch_norm(x, None, None, self.weight, self.bias, training=True, eps=self.eps)
 
 
@@ -159,7 +159,7 @@ class StyleGANEXEncoder(Encoder):
         attention: see `FusionBlock`.
         translation_blocks: residual blocks of T.
         has_direction: holds the editing vector it was trained for.
-        input_statistics: normalise by the input's own statistics, as the published sketch and
+        input_statistics: normalize by the input's own statistics, as the published sketch and
             mask translation does at inference.
         taps: three body units of the third stage, concatenated for f.
         units: residual units a stage of the body; none in the last where there are no heads.

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 
 class AdaptiveInstanceNorm(nn.Module):
-    """Instance normalisation scaled and shifted by a vector (arXiv 1703.06868)."""
+    """Instance normalization scaled and shifted by a vector (arXiv 1703.06868)."""
 
     def __init__(self, channels: int, style_dim: int) -> None:
         super().__init__()

@@ -1,4 +1,4 @@
-"""Arbitrary style transfer by adaptive instance normalisation (Huang & Belongie, arXiv 1703.06868).
+"""Arbitrary style transfer by adaptive instance normalization (Huang & Belongie, arXiv 1703.06868).
 
 Layers stand where the published Sequentials have them, so that their state dicts fit as they are.
 """
@@ -20,7 +20,7 @@ EPSILON = 1e-5  # beside the variance
 
 
 class StyleEncoder(nn.Sequential):
-    """VGG-19 up to relu4_1 with the colours' normalisation in its first layer, or narrower.
+    """VGG-19 up to relu4_1 with the colors' normalization in its first layer, or narrower.
 
     Args:
         widths: channels at full size, a half, a quarter and so on.
@@ -54,7 +54,7 @@ class StyleEncoder(nn.Sequential):
 
 
 class StyleDecoder(nn.Sequential):
-    """`StyleEncoder` mirrored: nearest upsampling, no normalisation, a linear last layer.
+    """`StyleEncoder` mirrored: nearest upsampling, no normalization, a linear last layer.
 
     Args:
         in_channels: the encoder's last width.
@@ -185,13 +185,13 @@ def adain_losses(
 
 
 def match_colors(source: Tensor, target: Tensor) -> Tensor:
-    """`source` (3, h, w) with mean and covariance of the colours of `target` (3, H, W): CORAL.
+    """`source` (3, h, w) with mean and covariance of the colors of `target` (3, H, W): CORAL.
 
-    As the published port has it: whitening and colouring of standardised colours, covariances
+    As the published port has it: whitening and coloring of standardized colors, covariances
     summed over pixels plus the identity. Both in [0, 1]; the answer may leave it.
     """
 
-    def standardised(image: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    def standardized(image: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         flat = image.flatten(1).double()
         mean, deviation = flat.mean(1, keepdim=True), flat.std(1, keepdim=True)
         return (flat - mean) / deviation.clamp_min(1e-8), mean, deviation
@@ -201,7 +201,7 @@ def match_colors(source: Tensor, target: Tensor) -> Tensor:
         values, vectors = torch.linalg.eigh(covariance)
         return vectors @ torch.diag(values.pow(power)) @ vectors.T
 
-    flat, _, _ = standardised(source)
-    wanted, mean, deviation = standardised(target)
+    flat, _, _ = standardized(source)
+    wanted, mean, deviation = standardized(target)
     moved = root(wanted, 0.5) @ root(flat, -0.5) @ flat
     return (moved * deviation + mean).view_as(source).to(source.dtype)

@@ -9,8 +9,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-LARGE = 40  # the short side over the blur that parts colours from textures
-LEAST_VARIANCE = 1e-4  # of colours in [0, 1]
+LARGE = 40  # the short side over the blur that parts colors from textures
+LEAST_VARIANCE = 1e-4  # of colors in [0, 1]
 
 
 @dataclass(frozen=True)
@@ -48,7 +48,7 @@ def mixed_statistics(styles: Sequence[StyleStatistics], shares: Sequence[float])
 
 
 def color_statistics(image: Tensor) -> tuple[Tensor, Tensor]:
-    """Mean (3, 1) and covariance (3, 3) of the colours of (1, 3, H, W)."""
+    """Mean (3, 1) and covariance (3, 3) of the colors of (1, 3, H, W)."""
     flat = image[0].flatten(1)
     mean = flat.mean(dim=1, keepdim=True)
     centered = flat - mean
@@ -56,7 +56,7 @@ def color_statistics(image: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def recolored(image: Tensor, mean: Tensor, covariance: Tensor) -> Tensor:
-    """(1, 3, H, W) with this mean and covariance of colours, moved as little as possible.
+    """(1, 3, H, W) with this mean and covariance of colors, moved as little as possible.
 
     The linear map is the optimal transport between Gaussians (Pitié & Kokaram, 2007).
     """

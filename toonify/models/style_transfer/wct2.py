@@ -1,4 +1,4 @@
-"""Photorealistic style transfer by wavelet-corrected whitening and colouring: WCT2.
+"""Photorealistic style transfer by wavelet-corrected whitening and coloring: WCT2.
 
 Yoo et al., arXiv 1903.09760. Haar wavelets pool and unpool VGG-19's features, so that nothing is
 lost on the way through; statistics are exchanged in one pass. State-dict names are the published
@@ -190,7 +190,7 @@ class WCT2(nn.Module):
         unpooling: "cat5" concatenates the bands and the pooled feature, as recommended; "sum"
             adds the bands.
         depths: of the encoder; the published network's by default.
-        colors: colours of larger areas are moved by optimal transport; for shallow encoders, whose
+        colors: colors of larger areas are moved by optimal transport; for shallow encoders, whose
             features don't tell them.
     """
 
@@ -230,7 +230,7 @@ class WCT2(nn.Module):
         places: Collection[str] = ("encoder", "skips", "decoder"),
         labels: Labels | None = None,
     ) -> Tensor:
-        """Content (1, 3, H, W) with the style's (1, 3, h, w) colours and light, both in [0, 1].
+        """Content (1, 3, H, W) with the style's (1, 3, h, w) colors and light, both in [0, 1].
 
         Args:
             alpha: how much of the exchange is taken, everywhere it happens.
@@ -273,7 +273,7 @@ class WCT2(nn.Module):
 
 
 def moved_colors(content: Tensor, style: Tensor, labels: Labels | None) -> Tensor:
-    """Content (1, 3, H, W) with the style's mean and covariance of colours, label by label."""
+    """Content (1, 3, H, W) with the style's mean and covariance of colors, label by label."""
     if labels is None:
         return recolored(content, *color_statistics(style))
     moved = content.clone()
@@ -287,12 +287,12 @@ def moved_colors(content: Tensor, style: Tensor, labels: Labels | None) -> Tenso
 def exchange(
     content: Tensor, style: Tensor, *, alpha: float = 1.0, labels: Labels | None = None
 ) -> Tensor:
-    """Content feature (1, C, H, W) whitened, and coloured as the style's (1, C, h, w).
+    """Content feature (1, C, H, W) whitened, and colored as the style's (1, C, h, w).
 
     Args:
         alpha: share of it; the rest stays the content's.
         labels: as `WCT2.transfer`'s, of any size; they are resized to the features by nearest
-            pixel centres.
+            pixel centers.
     """
     flat, given = content[0].flatten(1), style[0].flatten(1)
     if labels is None:
@@ -325,7 +325,7 @@ def whiten_and_color(content: Tensor, style: Tensor, weight: float = 1.0) -> Ten
     """(C, N) with the covariance (plus 1) and mean of (C, M), kept in the content's range.
 
     Args:
-        weight: of the colouring.
+        weight: of the coloring.
     """
     mean, white = _root(content, -0.5)
     style_mean, color = _root(style, 0.5)

@@ -1,4 +1,4 @@
-"""Colour transformations, as one affine map of RGB a sample."""
+"""Color transformations, as one affine map of RGB a sample."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def recolor(images: Tensor, matrix: Tensor) -> Tensor:
 
 
 def _about_luma(angle: Tensor) -> Tensor:
-    """Rotations (B, 4, 4) of RGB about the grey axis (Rodrigues' formula)."""
+    """Rotations (B, 4, 4) of RGB about the gray axis (Rodrigues' formula)."""
     axis = 1 / math.sqrt(3)
     cross = axis * torch.tensor([[0.0, -1.0, 1.0], [1.0, 0.0, -1.0], [-1.0, 1.0, 0.0]])
     sin, cos = angle.sin()[:, None, None], angle.cos()[:, None, None]

@@ -39,7 +39,7 @@ def add_noise(images: Tensor, draws: Draws) -> Tensor:
 
 
 def cut_out(images: Tensor, draws: Draws) -> Tensor:
-    """A square set to grey (0)."""
+    """A square set to gray (0)."""
     half = draws.gated(torch.full((draws.count,), _CUTOUT / 2), 0.0)
     middle = torch.stack([draws.uniform(), draws.uniform()])
     size = images.shape[-1]

@@ -1,7 +1,7 @@
 """Training shared by several processes: GPUs of one machine or of many, or plain CPU processes.
 
 Each process holds both networks and works on every `size`-th sample of the batch; gradients are
-averaged before each optimiser step. Random numbers are drawn for the whole batch in every process,
+averaged before each optimizer step. Random numbers are drawn for the whole batch in every process,
 which then takes its share, so that a run doesn't depend on how many processes there are.
 """
 

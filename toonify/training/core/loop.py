@@ -18,7 +18,7 @@ Progress = Callable[[dict[str, float]], None]
 
 
 class Trainer(Protocol):
-    """Networks in training with their optimisers and random numbers."""
+    """Networks in training with their optimizers and random numbers."""
 
     @property
     def step_count(self) -> int:

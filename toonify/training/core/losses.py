@@ -41,7 +41,7 @@ def r1_gamma(resolution: int, batch_size: int) -> float:
 
 
 class PathLength:
-    """Path-length regularisation: keeps |J_w^T y| near its running mean.
+    """Path-length regularization: keeps |J_w^T y| near its running mean.
 
     Args:
         decay: of the running mean.

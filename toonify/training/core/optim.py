@@ -1,4 +1,4 @@
-"""Optimisers for networks whose weights are not equalised."""
+"""Optimizers for networks whose weights are not equalized."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def rms_scaled_adam(
     """Adam whose rate for each tensor is `lr` times the tensor's RMS (at least `floor`).
 
     StyleGAN2 keeps unit-variance weights and scales them at run time, so that one rate fits all
-    (equalised learning rate); a generator with the scales folded in needs this instead. Each
+    (equalized learning rate); a generator with the scales folded in needs this instead. Each
     group keeps its rate as "base_lr" for schedules.
     """
     groups = []

@@ -42,7 +42,7 @@ class PatchDiscriminator(nn.Module):
 
 def discriminator_loss(network: PatchDiscriminator, drawn: Tensor, generated: Tensor) -> Tensor:
     """Hinge loss of telling drawings from generated images, both (B, 3, H, W) in [-1, 1]."""
-    # one batch: spectral normalisation then sees one step a step
+    # one batch: spectral normalization then sees one step a step
     logits, _ = network(torch.cat((drawn, generated.detach())))
     real, fake = logits.float().chunk(2)
     return F.relu(1 - real).mean() + F.relu(1 + fake).mean()

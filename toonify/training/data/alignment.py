@@ -30,7 +30,7 @@ DETECTION_SIDE = 512  # px, the longest side at which faces are looked for
 # A detection is believed alone when its face is about upright and no speck (sides of the picture).
 MOST_TILT, LEAST_SIDE, MOST_SIDE = 50.0, 0.25, 2.5
 # A set shares one framing when at least so many faces, and so much of it, agree this well
-# (centre and log side, in sides).
+# (center and log side, in sides).
 SET_COUNT, SET_SHARE, SET_CENTER, SET_SIDE = 5, 0.25, 0.04, 0.08
 # A detection further from its set's framing than this many deviations, and at least so far
 # (sides, log sides, degrees), is taken for a mistake.
@@ -81,7 +81,7 @@ class _Look:
 
 
 def over(image: Image, color: NDArray[np.uint8]) -> RGB:
-    """(H, W, 3): the picture laid on a colour (3,) where it is transparent."""
+    """(H, W, 3): the picture laid on a color (3,) where it is transparent."""
     if image.alpha is None:
         return image.rgb
     share = image.alpha[..., None].astype(np.float32) / 255
@@ -191,7 +191,7 @@ def cut_drawing(path: Path, frame: Frame, size: int, background: NDArray[np.uint
 class _SharedFraming:
     """The framing that the faces found in a set agree on, for pictures of one shape."""
 
-    frame: Frame  # in heights of the picture, its centre's x in widths
+    frame: Frame  # in heights of the picture, its center's x in widths
     deviations: NDArray[np.float32]
     aspect: float
     count: int

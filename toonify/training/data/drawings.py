@@ -46,7 +46,7 @@ class Drawings:
 
 
 def prepare(rgb: np.ndarray, alpha: np.ndarray | None, size: int) -> np.ndarray:
-    """(H, W, 3) uint8 → (size, size, 3): put over white where transparent, centre-cropped."""
+    """(H, W, 3) uint8 → (size, size, 3): put over white where transparent, center-cropped."""
     if alpha is not None:
         share = alpha[..., None].astype(np.float32) / 255
         rgb = np.rint(rgb * share + 255 * (1 - share)).astype(np.uint8)

@@ -35,7 +35,7 @@ def augment_photos(images: Tensor, *, generator: torch.Generator) -> Tensor:
     grid = F.affine_grid(theta, list(images.shape), align_corners=False)
     x = F.grid_sample(images, grid, padding_mode="reflection", align_corners=False)
     x = (x + 1) * 0.5
-    # exposure, colour temperature, contrast, saturation
+    # exposure, color temperature, contrast, saturation
     x = x.clamp(1e-4, 1) ** torch.exp(uniform(-0.45, 0.45))
     x = x * torch.exp(uniform(-0.15, 0.15, batch, 3, 1, 1)) * torch.exp(uniform(-0.2, 0.2))
     mean = x.mean((1, 2, 3), keepdim=True)

@@ -15,7 +15,7 @@ from toonify.training.data.check import DataReport
 
 TILE = 112
 GAP = 6
-BAR = 5  # px of colour under a picture
+BAR = 5  # px of color under a picture
 CAPTION = 15
 TITLE = 24
 COLUMNS = 12
@@ -40,7 +40,7 @@ class Cell:
     Attributes:
         image: (H, W, 3) uint8, square.
         caption: short name under it.
-        kind: what the coloured bar says; a key of the sheet's legend, or "".
+        kind: what the colored bar says; a key of the sheet's legend, or "".
     """
 
     image: RGB
@@ -51,7 +51,7 @@ class Cell:
 def contact_sheet(
     cells: Sequence[Cell], *, title: str, legend: Mapping[str, Color], marked_first: bool = False
 ) -> RGB:
-    """(H, W, 3): the cells in rows, a coloured bar under each, the legend beside the title.
+    """(H, W, 3): the cells in rows, a colored bar under each, the legend beside the title.
 
     Of more than MOST cells, all with a kind are kept before the others, which are thinned evenly;
     the title says so.

@@ -1,6 +1,6 @@
 """Which drawings of a set are copies of one another, strangers, or in the wrong folder.
 
-All by plain statistics on small pictures: layout and colour, no network. Meant for warnings that a
+All by plain statistics on small pictures: layout and color, no network. Meant for warnings that a
 person looks at; where a set is too small or too mixed to tell, nothing is said.
 """
 
@@ -17,12 +17,12 @@ CELLS = 8
 ANGLES = 6
 HASH_BITS = 10  # differing bits of 64 up to which two hashes are worth a closer look
 SAME_MEAN, SAME_PEAK = 2.5, 28.0  # levels, at a quarter of SIDE: copies re-encoded or rescaled
-NEIGHBOURS = 3
+NEIGHBORS = 3
 # product of both distances: up to 0.9 between one set's drawings, from 1.4 on to a photograph
 STRANGE_FROM = 1.0
 STRANGE_IN_FOLDER = 5.0  # the same among one character's drawings, where turned heads stand out
 FEWEST = 8  # fewer drawings have no norm to be strange to
-STRANGE, STRANGE_DEVIATIONS = 4.2, 2.2  # times as far from its neighbours as usual, and at least
+STRANGE, STRANGE_DEVIATIONS = 4.2, 2.2  # times as far from its neighbors as usual, and at least
 VOTERS = 5
 TELLABLE = 0.9  # share of drawings nearest to their own folder's, for the folders to be told apart
 
@@ -52,7 +52,7 @@ def duplicates(pictures: NDArray[np.uint8]) -> list[tuple[int, int, str]]:
 def strangers(pictures: NDArray[np.uint8], *, times: float = STRANGE) -> list[int]:
     """Pictures (N, SIDE, SIDE, 3) that lie far from all others: a landscape among heads.
 
-    Distance to the nearest neighbours in colour layout times that in edge layout is more than
+    Distance to the nearest neighbors in color layout times that in edge layout is more than
     `times` its median over the set, and more than drawings of one thing ever have.
     """
     if len(pictures) < FEWEST:
@@ -94,7 +94,7 @@ def misfiled(
 
 
 def _features(pictures: NDArray[np.uint8]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """Colour layout (N, 192) in Lab, and edge directions by place (N, 384), contrast-free."""
+    """Color layout (N, 192) in Lab, and edge directions by place (N, 384), contrast-free."""
     colors, edges = [], []
     for picture in pictures:
         lab = cv2.cvtColor(picture.astype(np.float32) / 255, cv2.COLOR_RGB2LAB) / 100
@@ -122,7 +122,7 @@ def _distances(features: NDArray[np.float32]) -> NDArray[np.float32]:
 
 
 def _to_neighbors(distances: NDArray[np.float32]) -> NDArray[np.float32]:
-    count = min(NEIGHBOURS, len(distances) - 1)
+    count = min(NEIGHBORS, len(distances) - 1)
     return np.asarray(np.sort(distances, axis=1)[:, :count].mean(1))
 
 

@@ -42,7 +42,7 @@ class DistillConfig:
     """Options of `distill`.
 
     Attributes:
-        steps: optimiser steps.
+        steps: optimizer steps.
         batch_size: images a step at full resolution.
         coarse_share: of the steps, taken at up to 32×32 with `coarse_batch` images each.
         lr: Adam's peak rate; falls to a fiftieth.
@@ -151,7 +151,7 @@ def check_student(found: Generator, teacher: Generator) -> StyleGAN2Layers:
 
 
 class DistillTrainer(ResumableTrainer[DistillConfig]):
-    """The student, its running average, the patch discriminator, and their optimisers.
+    """The student, its running average, the patch discriminator, and their optimizers.
 
     Attributes:
         student, average: in training, and the running average of it.

@@ -51,7 +51,7 @@ class ShallowConfig:
     """Options of `teach_shallow`.
 
     Attributes:
-        steps: optimiser steps.
+        steps: optimizer steps.
         coarse_share: of the steps, the first ones, with layers up to 16×16 alone.
         coarse_batch, batch_size: codes a step in that part and in the other.
         lr: Adam's peak rate; falls in each part to a hundredth.

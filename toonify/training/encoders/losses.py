@@ -1,7 +1,7 @@
 """The losses of encoders: pSp's and ReStyle's on images, and code losses where codes are known.
 
 Published weights (pSp's and ReStyle's FFHQ configurations): L2 1, LPIPS 0.8, identity 0.1;
-w-regularisation 0 for plain inversion and 0.005 for translation tasks.
+w-regularization 0 for plain inversion and 0.005 for translation tasks.
 """
 
 from __future__ import annotations

@@ -37,7 +37,7 @@ from toonify.training.encoders.variants import (
 from toonify.utils.arguments import check_range
 
 Progress = Callable[[dict[str, float]], None]
-_WARM_UP = 100  # optimiser steps
+_WARM_UP = 100  # optimizer steps
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -70,7 +70,7 @@ class EncoderConfig:
 
     @property
     def steps(self) -> int:
-        """Optimiser steps in all."""
+        """Optimizer steps in all."""
         return max(1, math.ceil(self.kimg * 1000 / self.batch_size))
 
 
@@ -91,7 +91,7 @@ def train_encoder(
 
     Args:
         encoder: on the generator's device; its w+ must be the generator's.
-        loss: what is minimised; its generator is the one to invert, and stays as it is.
+        loss: what is minimized; its generator is the one to invert, and stays as it is.
         resume: go on from `folder`'s snapshot where there is one.
         progress: called with each line of metrics: step, kimg, loss, its terms, images_per_second
             and seconds_left, and with the validation's where there was one.

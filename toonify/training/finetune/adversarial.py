@@ -1,6 +1,6 @@
 """Adversarial fine-tuning of either generator family on a few drawings (StyleGAN2-ADA's recipe).
 
-Non-saturating logistic loss, lazy R1, optional path-length regularisation, ADA, EMA with ramp-up
+Non-saturating logistic loss, lazy R1, optional path-length regularization, ADA, EMA with ramp-up
 (arXiv 2006.06676). The mapping network, the constant input and the layers below a resolution
 stay as they are, since the layer swap takes them from the face generator anyway.
 """

@@ -21,10 +21,10 @@ class FinetuneConfig:
         freeze_d: first layers of the discriminator that keep their weights (Freeze-D,
             arXiv 2002.10964), counted from the image: 1 is from_rgb, 4 the first block too.
         lr: Adam's rate for both networks; scaled by each tensor's RMS where the generator's
-            weights are not equalised (the compact family).
+            weights are not equalized (the compact family).
         r1_weight: gamma of R1; None takes StyleGAN2-ADA's rule from resolution and batch size.
         r1_interval: steps between two R1 steps.
-        path_weight: of path-length regularisation, 0 for none (2 in StyleGAN2).
+        path_weight: of path-length regularization, 0 for none (2 in StyleGAN2).
         path_interval: steps between two path-length steps.
         style_mixing: probability of crossing two latents at a random layer.
         code_share: share of samples whose layers from `code_level` on take a character's code.

@@ -33,7 +33,7 @@ G = TypeVar("G", bound=Generator)
 
 
 class AdversarialTrainer(Generic[G]):
-    """Both networks, their optimisers and the rest of a run; see `finetune_adversarial`."""
+    """Both networks, their optimizers and the rest of a run; see `finetune_adversarial`."""
 
     def __init__(
         self,
@@ -75,7 +75,7 @@ class AdversarialTrainer(Generic[G]):
         layers = self.discriminator.layers()[config.freeze_d :]
         self.judging = [p for layer in layers for p in layer.parameters()]
         self.g_optimizer = self._generator_optimizer()
-        # Lazy regularisation: rate and momentum are spread over one more step an interval.
+        # Lazy regularization: rate and momentum are spread over one more step an interval.
         share = config.r1_interval / (config.r1_interval + 1)
         self.d_optimizer = torch.optim.Adam(
             self.judging, lr=config.lr * share, betas=(0.0, 0.99**share)

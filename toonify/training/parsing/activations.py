@@ -29,8 +29,8 @@ class Clusters:
 
     Attributes:
         mean, std: (1024,) of the activations at both resolutions.
-        components: (1024, 64) principal directions of the standardised activations.
-        centers: (24, 64) cluster centres along these.
+        components: (1024, 64) principal directions of the standardized activations.
+        centers: (24, 64) cluster centers along these.
         parts: (24, 6) probabilities of `PARTS` for each cluster.
     """
 
@@ -69,7 +69,7 @@ def principal_activations(generator: MobileGenerator, w: Points, clusters: Clust
 
 
 def cluster_distances(principal: Points, clusters: Clusters) -> Points:
-    """(64, 64, 64) → squared distances (64, 64, 24) to the cluster centres."""
+    """(64, 64, 64) → squared distances (64, 64, 24) to the cluster centers."""
     flat = principal.reshape(-1, principal.shape[-1])
     squares = (flat**2).sum(1, keepdims=True) + (clusters.centers**2).sum(1)
     away = squares - 2 * flat @ clusters.centers.T

@@ -1,4 +1,4 @@
-"""Pictures with exact labels, put together from labelled faces: framing, backgrounds, second
+"""Pictures with exact labels, put together from labeled faces: framing, backgrounds, second
 people, glasses and other things worn or held, light and damage."""
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ class Sample:
 
 @dataclass(frozen=True, eq=False)
 class Layer:
-    """A person on the output's grid: colours, opacity, labels."""
+    """A person on the output's grid: colors, opacity, labels."""
 
     rgb: Points
     alpha: Points

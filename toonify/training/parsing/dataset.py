@@ -1,4 +1,4 @@
-"""A folder of labelled faces made from samples of the face generator."""
+"""A folder of labeled faces made from samples of the face generator."""
 
 from __future__ import annotations
 
@@ -191,7 +191,7 @@ def write_dataset(folder: Path, faces: Iterable[LabeledFace]) -> int:
 
 
 def add_frames(face: LabeledFace, parser: FaceParser) -> LabeledFace:
-    """The face with its glasses labelled by a parser that was trained on drawn ones.
+    """The face with its glasses labeled by a parser that was trained on drawn ones.
 
     Views that differ in side and light are averaged. What frames nobody told of have is taken from
     their area. A face with none to be found comes back as it was.

@@ -1,4 +1,4 @@
-"""A folder of labelled sampled faces, as `recipes/parsing` makes it."""
+"""A folder of labeled sampled faces, as `recipes/parsing` makes it."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ class LabeledFaces:
             weights = np.array(json.loads((folder / "weights.json").read_text()), np.float64)
         except (OSError, ValueError) as error:
             raise InputError(
-                f"{folder} holds no labelled faces ({error})",
+                f"{folder} holds no labeled faces ({error})",
                 hint="Make them: recipes/parsing.",
             ) from error
         if len({len(array) for array in (*arrays, weights)}) > 1 or weights.sum() <= 0:

@@ -74,7 +74,7 @@ class ParsingTrainer:
     """Learns to label composed pictures; a `toonify.training.core.loop.Trainer`.
 
     Args:
-        folder: of labelled faces.
+        folder: of labeled faces.
         workers: 1 composes in a process of its own, 0 in this one.
 
     Raises:

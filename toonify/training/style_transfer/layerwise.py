@@ -32,7 +32,7 @@ from toonify.training.style_transfer.pictures import (
 from toonify.training.style_transfer.vgg import lpips_vgg16
 
 CROPS = 2  # of each style
-KEPT = 2000  # crops of styles whose judgement is remembered, 0.7 MB each
+KEPT = 2000  # crops of styles whose judgment is remembered, 0.7 MB each
 VARIANCE_NOISE = 1e-4
 
 Moments = tuple[Tensor, Tensor, Tensor]  # mean and deviation (B, C), Gram matrix (B, C, C)

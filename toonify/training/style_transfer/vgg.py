@@ -20,11 +20,11 @@ def normalized_vgg16(
 ) -> StyleEncoder:
     """ImageNet's VGG-16 as an encoder whose channels have the mean activation 1.
 
-    That is how Gatys et al. (2016) normalised the VGG-19 of the published network. A channel's
+    That is how Gatys et al. (2016) normalized the VGG-19 of the published network. A channel's
     scale passes through its ReLU, so it is taken into the weights.
 
     Args:
-        convolutions: (weight OIHW, bias) of VGG-16 in order, for pictures normalised as LPIPS's.
+        convolutions: (weight OIHW, bias) of VGG-16 in order, for pictures normalized as LPIPS's.
         samples: (N, 3, H, W) in [0, 1] whose mean activations are taken.
         depths: as `StyleEncoder`'s; VGG-16's are (2, 2, 3).
     """

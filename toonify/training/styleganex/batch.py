@@ -60,7 +60,7 @@ class FrameConfig:
     """Options of `train_frames`.
 
     Attributes:
-        steps: optimiser steps (published: 100,000; 50,000 for toonification).
+        steps: optimizer steps (published: 100,000; 50,000 for toonification).
         batch_size: frames a step.
         lr: Adam's peak rate; falls to a fiftieth.
         weights: of the losses.

@@ -142,7 +142,7 @@ def _inside(canvas: Points, side: int) -> Points:
 
 def _then(place: Points, first: ArrayLike) -> Points:
     whole = np.vstack([f32(place), [0, 0, 1]]) @ np.vstack([f32(first), [0, 0, 1]])
-    whole[:2, 2] -= 0.5  # pixel centres at integers
+    whole[:2, 2] -= 0.5  # pixel centers at integers
     return f32(whole[:2])
 
 

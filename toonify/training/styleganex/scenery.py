@@ -15,7 +15,7 @@ Look = Callable[[RGB], RGB]
 
 
 def random_look(rng: np.random.Generator) -> Look:
-    """Exposure, contrast and colour of a scene, as a function of pictures."""
+    """Exposure, contrast and color of a scene, as a function of pictures."""
     gain = np.exp(rng.uniform(-0.18, 0.18, 3) + rng.uniform(-0.35, 0.25))
     gamma = np.exp(rng.uniform(-0.35, 0.35))
     gray = rng.uniform(0, 0.5) if rng.random() < 0.3 else 0.0

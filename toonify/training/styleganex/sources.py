@@ -43,7 +43,7 @@ class FaceFrames:
         data: aligned faces.
         factors: range of super-resolution's factor; None where nothing is lowered.
         codes: reads w+ of the faces, (B, 3, S, S) in [-1, 1] → (B, num_ws, w_dim), for an encoder
-            that has no heads for it; light and colours vary then.
+            that has no heads for it; light and colors vary then.
 
     Attributes:
         has_latents: whether there are generated faces, of which batches tell w+.

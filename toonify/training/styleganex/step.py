@@ -83,7 +83,7 @@ class FrameTrainer(ResumableTrainer[FrameConfig]):
         self.free = {f"encoder.{n}": p for n, p in encoder.named_parameters()} | {
             n: p for n, p in moving.items() if p.requires_grad
         }
-        # equalised weights want a larger rate than plain ones
+        # equalized weights want a larger rate than plain ones
         groups: list[dict[str, Any]] = [
             {"params": [p for n, p in self.free.items() if n.startswith("encoder.")]},
             {"params": [p for n, p in self.free.items() if n.startswith("base.")], "scale": 2.0},

@@ -10,7 +10,7 @@ from ..pose import View
 from ..style import Style
 from .common import bumps, skull
 
-# centre lines from root to tip (head coordinates) and the width at the belly
+# center lines from root to tip (head coordinates) and the width at the belly
 _TUFTS = (
     (((0.10, 0.20, -0.10), (0.22, 0.13, -0.05), (0.315, 0.20, -0.04), (0.338, 0.32, -0.05)), 0.13),
     (((-0.10, 0.20, -0.10), (-0.22, 0.13, -0.05), (-0.315, 0.20, -0.04), (-0.338, 0.33, -0.05)),
