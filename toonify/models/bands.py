@@ -16,39 +16,26 @@ Results are the plain path's but for the order of additions.
 
 from __future__ import annotations
 
-import weakref
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor
 
 from toonify.models.base import Noise
+from toonify.models.cpu import compute_dtype, infers, keep
 from toonify.models.layers import sized_noise
 
 if TYPE_CHECKING:
     from toonify.models.generators.mobile import Block, ImageHead, ModulatedConv
 
 BAND = 1 << 20  # values of a layer that are worked on together: they fit in the cache
-_kept: weakref.WeakKeyDictionary[nn.Module, dict[Any, Any]] = weakref.WeakKeyDictionary()
 
 
 def suits(x: Tensor) -> bool:
     """Whether blocks should run in bands: on a CPU, without gradients, in 32 or 16 bits."""
-    return (
-        x.device.type == "cpu"
-        and len(x) > 0
-        and not torch.is_grad_enabled()
-        and compute_dtype(x) in (torch.float32, torch.bfloat16)
-        and not torch.compiler.is_compiling()
-        and not torch.jit.is_tracing()
-    )
-
-
-def compute_dtype(x: Tensor) -> torch.dtype:
-    """What autocast asks for on this device, else the tensor's own."""
-    return torch.get_autocast_dtype("cpu") if torch.is_autocast_enabled("cpu") else x.dtype
+    return infers(x) and len(x) > 0 and compute_dtype(x) in (torch.float32, torch.bfloat16)
 
 
 def run_blocks(
@@ -221,7 +208,7 @@ class _Layer:
 
 def _constants(layer: ModulatedConv, dtype: torch.dtype, *, by_band: bool) -> _Layer:
     sources = (layer.depthwise, layer.pointwise, layer.bias)
-    return _keep(layer, (dtype, by_band), sources, lambda: _Layer(layer, dtype, by_band))
+    return keep(layer, (dtype, by_band), sources, lambda: _Layer(layer, dtype, by_band))
 
 
 def _head_constants(head: ImageHead, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
@@ -232,18 +219,7 @@ def _head_constants(head: ImageHead, dtype: torch.dtype) -> tuple[Tensor, Tensor
         weight = head.weight[order, :, 0, 0] * 0.5
         return weight.to(dtype), (head.bias[order] * 0.5).to(dtype)[:, None]
 
-    return _keep(head, dtype, (head.weight, head.bias), make)
-
-
-def _keep(module: nn.Module, key: Any, sources: Sequence[Tensor], make: Any) -> Any:
-    """What `make()` gives, made anew when one of `sources` has changed."""
-    state = tuple(
-        (source.data_ptr(), 0 if source.is_inference() else source._version) for source in sources
-    )
-    kept = _kept.setdefault(module, {})
-    if key not in kept or kept[key][0] != state:
-        kept[key] = (state, make())
-    return kept[key][1]
+    return keep(head, dtype, (head.weight, head.bias), make)
 
 
 def _by_band(channels: int) -> Tensor:

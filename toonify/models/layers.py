@@ -8,10 +8,14 @@ filter [1, 3, 3, 1] everywhere (arXiv 1912.04958). Every function is differentia
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+
+from toonify.models import winograd
+from toonify.models.cpu import infers, keep
 
 SQRT2 = math.sqrt(2.0)
 BLUR_TAPS = (1.0, 3.0, 3.0, 1.0)
@@ -153,14 +157,18 @@ class EqualConv2d(nn.Module):
         return x if self.clamp is None else x.clamp(-self.clamp, self.clamp)
 
 
-def demodulation(weight: Tensor, style: Tensor) -> Tensor:
+def kernel_energy(weight: Tensor) -> Tensor:
+    """A kernel (O, I, k, k) → sums of its squares (O, I), in float32."""
+    return weight.float().square().sum(dim=(2, 3))
+
+
+def demodulation(energy: Tensor, style: Tensor) -> Tensor:
     """Factors (B, O) that give each output channel unit variance, in float32.
 
     Args:
-        weight: (O, I, k, k).
+        energy: (O, I) of the kernel, see `kernel_energy`.
         style: (B, I), with the weight's gain already in it.
     """
-    energy = weight.float().square().sum(dim=(2, 3))
     return torch.rsqrt(F.linear(style.float().square(), energy) + 1e-8)
 
 
@@ -209,9 +217,11 @@ class StyledConv(nn.Module):
         if x.dtype == torch.float16:  # demodulation cancels any scale; keep the sums in range
             style = style / style.abs().amax(dim=1, keepdim=True).clamp_min(1e-4)
         style = style * self.weight_gain
-        factor = demodulation(self.weight, style) * SQRT2
+        factor = demodulation(self._energy(x), style) * SQRT2
         bias = (self.bias * SQRT2).to(x.dtype)
-        if len(style) == 1:  # one sample: cheaper to scale the kernel than the activations
+        if winograd.suits(x, self.weight) and (dilation or not self.up):
+            return self._infer(x, style, factor, bias, noise, dilation)
+        if len(style) == 1 and self._pays_to_scale_kernel(x):
             scale = (factor[0, :, None] * style[0]).to(x.dtype)
             x = self._convolve(x, self.weight * scale[:, :, None, None], bias, dilation)
         else:
@@ -236,6 +246,44 @@ class StyledConv(nn.Module):
             x = F.conv_transpose2d(x, weight.transpose(0, 1), stride=2)
             return blur(x, pad=1, gain=4.0, bias=bias)
         return F.conv2d(x, weight, bias, padding=1)
+
+    def _energy(self, x: Tensor) -> Tensor:
+        if not infers(x):
+            return kernel_energy(self.weight)
+        return keep(self, "energy", (self.weight,), lambda: kernel_energy(self.weight))
+
+    def _pays_to_scale_kernel(self, x: Tensor) -> bool:
+        """Whether scaling the kernel is cheaper than scaling one picture's activations."""
+        return self.weight.numel() < x[0].numel()
+
+    def _infer(
+        self,
+        x: Tensor,
+        style: Tensor,
+        factor: Tensor,
+        bias: Tensor,
+        noise: Tensor | None,
+        dilation: int,
+    ) -> Tensor:
+        """What `forward` gives, by `winograd`; without doubling the size."""
+        kernels = keep(
+            self,
+            "kernels",
+            (self.weight,),
+            lambda: winograd.kernels_at_points(self.weight.flip(2, 3) if self.up else self.weight),
+        )
+        noise = None if noise is None else noise * (self.noise_strength * SQRT2)
+        finish = winograd.Finish(factor, bias, noise, slope=0.2)
+        if len(style) == 1 and self._pays_to_scale_kernel(x):
+            scale = factor[0, :, None] * style[0]
+            kernels, finish = kernels * scale[:, :, None, None], replace(finish, scale=None)
+        else:
+            x = x * style[:, :, None, None]
+        padding = dilation = max(1, dilation)
+        if self.up:
+            x, padding = smooth(x, dilation=dilation, pad=2 * dilation), 0
+        x = winograd.convolve(x, kernels, finish, padding=padding, dilation=dilation)
+        return x if self.clamp is None else x.clamp_(-self.clamp, self.clamp)
 
 
 class ToRGB(nn.Module):
