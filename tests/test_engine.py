@@ -316,3 +316,25 @@ def test_a_bundle_says_how_characters_are_mixed(tmp_path: Path) -> None:
         toon.stylize(crop, character="mina", aligned=True, level=level) for level in (None, 0, 6)
     )
     assert (own == zero).all() and (own != six).any()
+
+
+def test_heads_set_into_pictures_have_a_level_of_their_own(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("toonify.engines.mixing.get_detector", lambda *_, **__: GivenFaces(FACES))
+    folder = write_bundle(tmp_path / "tiny")
+    path = folder / "manifest.json"
+    about = json.loads(path.read_text(encoding="utf-8"))
+    said = {**about, "defaults": {"level": 0, "paste_level": 6}}
+    path.write_text(json.dumps(said), encoding="utf-8")
+    toon = Toonifier.from_bundle(folder, device="cpu", dtype="float32")
+    whole = photo(400)
+    own, zero, six = (
+        toon.stylize(whole, character="mina", paste=True, level=level) for level in (None, 0, 6)
+    )
+    assert (own == six).all() and (own != zero).any()
+    portrait = toon.stylize(whole, character="mina")
+    assert (portrait == toon.stylize(whole, character="mina", level=0)).all()
+    path.write_text(json.dumps({**said, "defaults": {"paste_level": True}}), encoding="utf-8")
+    with pytest.raises(ModelError, match="paste_level"):
+        Toonifier.from_bundle(folder, device="cpu", dtype="float32")

@@ -172,6 +172,8 @@ class Defaults:
         style: one of its styles; None for the first.
         clips: the engine that draws clips in a style that both know, "portrait" or "unet".
         level, trgb, color: of cross-domain style mixing.
+        paste_level: of heads set into a picture, whose skin and hair meet the person's own; None
+            for `level`.
     """
 
     engine: str | None = None
@@ -180,6 +182,11 @@ class Defaults:
     level: int = 6
     trgb: bool = True
     color: float = 1.0
+    paste_level: int | None = None
+
+    def level_of(self, *, pasted: bool) -> int:
+        """The level of portraits, or of heads set into a picture."""
+        return self.paste_level if pasted and self.paste_level is not None else self.level
 
 
 def bundle_defaults(name: str | os.PathLike[str] = "default") -> Defaults:
@@ -193,11 +200,12 @@ def bundle_defaults(name: str | os.PathLike[str] = "default") -> Defaults:
         return Defaults()
     kinds: dict[str, Any] = {
         "engine": str, "style": str, "clips": str,
-        "level": int, "trgb": bool, "color": (int, float),
+        "level": int, "trgb": bool, "color": (int, float), "paste_level": int,
     }  # fmt: skip
     known = {option: said[option] for option in kinds if option in said}
     for option, value in known.items():
-        if not isinstance(value, kinds[option]) or (option == "level" and value is True):
+        number = option in ("level", "paste_level")
+        if not isinstance(value, kinds[option]) or (number and isinstance(value, bool)):
             raise ModelError(
                 f"the manifest of {name} says {value!r:.40} for {option}",
                 hint="Write the bundle again.",

@@ -301,7 +301,7 @@ class Toonifier:
             return drawings if isinstance(image, list) else drawings[0]
         own = self._defaults
         options = {
-            "level": own.level if level is None else level,
+            "level": own.level_of(pasted=paste) if level is None else level,
             "trgb": own.trgb if trgb is None else trgb,
             "color": own.color if color is None else color,
             "batch_size": batch_size,

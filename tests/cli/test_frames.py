@@ -114,7 +114,6 @@ def test_toonify_draws_the_first_style_where_no_character_is_named(run, tmp_path
 @pytest.mark.parametrize(
     ("options", "status", "said"),
     [
-        (["--bundle", "SMALL"], 3, "holds no StyleGANEX model of this kind"),
         (["--bundle", "gone"], 3, "no bundle 'gone'"),
         (["--character", "rosa", "--bundle", "WHOLE"], 2, "rosa"),
         (["--character", "mina", "--checkpoint", "x.pt"], 2, "--character is of a bundle's"),

@@ -47,7 +47,7 @@ LevelOption = Annotated[
     int | None,
     typer.Option(
         help="First layer taken from the character: fewer is more cartoon.",
-        show_default="the bundle's: 6",
+        show_default="the bundle's: 6; of heads set into pictures and clips 12",
     ),
 ]
 TrgbOption = Annotated[

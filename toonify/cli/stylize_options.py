@@ -316,8 +316,9 @@ def name_template(name: str | None) -> NameTemplate | None:
 def mixing_of(asked: Asked, plan: Plan) -> dict[str, Any]:
     """level, trgb and color, as given or as the bundle says."""
     own = plan.defaults
+    level = own.level_of(pasted=plan.paste and plan.people == "cdsm")
     return {
-        "level": own.level if asked.level is None else asked.level,
+        "level": level if asked.level is None else asked.level,
         "trgb": own.trgb if asked.trgb is None else asked.trgb,
         "color": own.color if asked.color is None else asked.color,
     }

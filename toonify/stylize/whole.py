@@ -1,4 +1,4 @@
-"""Photographs drawn as whole frames by what a bundle has for it: its styles, or StyleGANEX."""
+"""Photographs drawn as whole frames by what a bundle has for it: its styles or characters."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from toonify.bundle import bundle_defaults, preferred_engine
 from toonify.engines.registry import load_engine
 from toonify.errors import InputError, UsageError
 from toonify.inversion.frames import resize
@@ -54,11 +55,12 @@ def draw_whole(
     dtype: str = "auto",
     offline: bool = True,
 ) -> WholeDrawing:
-    """Draw all of a photograph: in a style, or its people as characters (StyleGANEX, 2303.06146).
+    """Draw all of a photograph: in a style, or its people as characters.
 
     Args:
         bundle: its folder, or "default".
-        character: everybody becomes it, by the bundle's StyleGANEX.
+        character: everybody becomes it, by the engine that the bundle names: heads set into the
+            photograph, or StyleGANEX (arXiv 2303.06146).
         style: of the bundle; without `character` its first where it has styles.
 
     Raises:
@@ -78,7 +80,17 @@ def draw_whole(
         faces = portrait.detector.detect(image.flat)
         drawn, count = portrait.stylize(image.flat, style, faces=faces), len(faces)
     else:
-        engine = load_engine("styleganex", bundle, device=device, dtype=dtype, offline=offline)
+        own, name = bundle_defaults(bundle), preferred_engine(bundle)
+        engine = load_engine(
+            name,
+            bundle,
+            level=own.level_of(pasted=name == "cdsm"),
+            trgb=own.trgb,
+            color=own.color,
+            device=device,
+            dtype=dtype,
+            offline=offline,
+        )
         assignment = CharacterAssignment([character] if character else [], engine.characters)
         image = read_image(photo)
         drawn, count = draw_still(image.flat, engine, assignment)

@@ -69,7 +69,7 @@ def clip_engine(
         people = load_engine(
             engine,
             bundle,
-            level=own.level if level is None else level,
+            level=own.level_of(pasted=engine == "cdsm") if level is None else level,
             trgb=own.trgb if trgb is None else trgb,
             color=own.color if color is None else color,
             **options,
