@@ -152,8 +152,13 @@ def test_the_line_is_bounded(serve, studio):
 def test_it_may_not_take_for_ever(serve, studio):
     _, client = serve(work_seconds=0.2)
     studio.gate.clear()
-    threading.Timer(0.5, studio.gate.set).start()
-    assert "longer than this server allows" in refused(draw(client), 504)
+    timer = threading.Timer(20, studio.gate.set)  # or a fault would hang
+    timer.start()
+    try:
+        assert "longer than this server allows" in refused(draw(client), 504)
+    finally:
+        timer.cancel()
+        studio.gate.set()
 
 
 def test_looks_limits_and_health(client):
