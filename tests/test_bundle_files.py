@@ -11,10 +11,12 @@ import torch
 from safetensors.torch import load_file
 
 import toonify.bundle
+from tests.models.test_drawing import tiny as tiny_drawing_encoder
 from tests.tiny_bundle import NAMES, add_frame_parts, tiny_generator, write_bundle
 from tests.tiny_hfgi import W_DIM, tiny_hfgi, tiny_hybrid
-from tests.tiny_styleganex import tiny_encoder
+from tests.tiny_styleganex import tiny_encoder, tiny_stylegan2
 from toonify.bundle import (
+    DRAWING,
     FRAMES,
     HFGI,
     INVERSION,
@@ -32,6 +34,7 @@ from toonify.checkpoints.loading import save_network
 from toonify.checkpoints.stylemap import load_stylemap
 from toonify.editing.local_edits import find_stylemap
 from toonify.errors import InputError, ModelError
+from toonify.inversion.drawings import DrawingModel
 from toonify.models.generators.stylemap import StyleMapGAN
 
 
@@ -62,6 +65,18 @@ def test_what_keeps_details_goes_with_its_generator(source: Path, tmp_path: Path
     with pytest.raises(ModelError, match="another generator"):
         write(tmp_path / "wrong", **parts | {"extras": made})
     assert not (tmp_path / "wrong").exists()
+
+
+def test_what_reads_drawings_is_of_the_inversion_generator(source: Path, tmp_path: Path) -> None:
+    made = {part: tmp_path / f"{part}.safetensors" for part in (*INVERSION, DRAWING)}
+    save_generator(tiny_stylegan2(), made[INVERSION[0]])
+    save_encoder(tiny_encoder(), made[INVERSION[1]])
+    save_network(tiny_drawing_encoder(), made[DRAWING])
+    write(tmp_path / "mine", **parts_of(source) | {"extras": made})
+    assert DrawingModel.load(str(tmp_path / "mine"), device="cpu").encoder.w_dim == 16
+    save_generator(tiny_stylegan2(channels={4: 8, 8: 8, 16: 8, 32: 6, 64: 4}), made[INVERSION[0]])
+    with pytest.raises(ModelError, match="8 channels at 32x32, not 6"):
+        write(tmp_path / "wrong", **parts_of(source) | {"extras": made})
 
 
 def test_what_mixes_faces_is_stored_in_eight_bits(source: Path, tmp_path: Path) -> None:

@@ -36,6 +36,7 @@ HFGI = "hfgi"  # keeps photographs' details in what the inversion generator rend
 UNET = "unet_"  # and a style: the network that draws it
 ATTRIBUTES = "attributes"  # lets people through to the characters, at levels above 6
 STYLEMAP = "stylemap"  # gives a photograph parts of other faces
+DRAWING = "drawing_encoder"  # reads sketches and masks for the inversion generator
 EXTRAS = FRAMES + INVERSION
 
 
@@ -308,7 +309,7 @@ def write_manifest(
     Args:
         about: top-level entries (name, description, license, defaults, …).
         files: part → {"file", "license", "source", …}; generator, encoder, characters, and any of
-            `EXTRAS`, `HFGI`, `STYLEMAP`, and `UNET` with a style's name.
+            `EXTRAS`, `HFGI`, `DRAWING`, `STYLEMAP`, and `UNET` with a style's name.
     """
     listed = {
         part: {**entry, "sha256": file_sha256(folder / entry["file"])}
@@ -360,8 +361,8 @@ def write_bundle(
     Args:
         encoder: a checkpoint, or the name or folder of a bundle.
         license: of the parts, for the manifest.
-        extras: part → checkpoint, of `EXTRAS`, of `HFGI` beside `INVERSION`, of `STYLEMAP`, and of
-            `UNET` with a style's name. The last two are stored in 8 bits.
+        extras: part → checkpoint, of `EXTRAS`, of `HFGI` and `DRAWING` beside `INVERSION`, of
+            `STYLEMAP`, and of `UNET` with a style's name. The last three are stored in 8 bits.
 
     Returns:
         the characters' names.
@@ -380,10 +381,11 @@ def write_bundle(
         save_generator,
     )
     from toonify.checkpoints.hfgi import load_compact_hfgi
-    from toonify.checkpoints.loading import save_network
+    from toonify.checkpoints.loading import load_network, save_network
     from toonify.checkpoints.stylemap import load_stylemap
     from toonify.checkpoints.translators import load_unet
     from toonify.lut import CharacterTable
+    from toonify.models.encoders.drawing import DrawingEncoder
 
     extras = extras or {}
     network = load_generator(generator)
@@ -408,6 +410,10 @@ def write_bundle(
                     networks = load_compact_hfgi(path)
                     networks.check(load_generator(extras[INVERSION[0]]))
                     save_network(networks, target, dtype=torch.float16)
+                elif part == DRAWING:
+                    reading = load_network("drawing", path, DrawingEncoder)
+                    reading.check(load_generator(extras[INVERSION[0]]))
+                    save_network(reading, target, dtype=torch.int8)
                 elif part.startswith(UNET):
                     save_network(load_unet(path), target, dtype=torch.int8)
                 elif part == STYLEMAP:

@@ -30,11 +30,13 @@ SOURCES = {
     "person_matte": "MediaPipe 0.10.21 (PyPI wheel, Google), selfie_segmentation.tflite unchanged",
     "attributes": "offsets in the generator's StyleSpace, learnt on drawings of examples/characters"
     f" (ours, MIT) made to order for faces sampled from {PRIOR}",
+    "drawing_encoder": "trained from scratch on faces sampled from inversion_generator and drawings"
+    " made over them by program (toonify.training.drawings, ours, MIT)",
     "characters": "drawings of examples/characters (ours, MIT), projected into the generator",
 }
 
 FRAMES = """\
-Frames for `video --engine styleganex` and `translate --task toonify`: {people} of the sampled
+Frames for `--engine styleganex`: {people} of the sampled
    faces cut out by MediaPipe's selfie segmentation, drawn heads put over them in their poses,
    before any background. The generator has the bundle's own layers from 64×64 on over StyleGAN2's
    up to 32×32 (7.6 M parameters in all); its encoder (5 M) has no heads for w+, which the

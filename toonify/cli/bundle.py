@@ -41,6 +41,10 @@ def bundle(
         Path | None,
         typer.Option(help="What keeps details in inversions, of `train-encoder --task hfgi`."),
     ] = None,
+    drawing_encoder: Annotated[
+        Path | None,
+        typer.Option(help="What reads sketches and masks, of `train-encoder --task drawing`."),
+    ] = None,
     style_network: Annotated[
         list[str] | None,
         typer.Option(
@@ -71,6 +75,7 @@ def bundle(
         "inversion_generator": inversion_generator,
         "inversion_encoder": inversion_encoder,
         "hfgi": hfgi,
+        "drawing_encoder": drawing_encoder,
         "stylemap": stylemap,
     }
     for kind in ("frame", "inversion"):
@@ -78,10 +83,12 @@ def bundle(
             raise UsageError(
                 f"--{kind}-generator and --{kind}-encoder go together", hint="Give both."
             )
-    if hfgi is not None and inversion_generator is None:
-        raise UsageError(
-            "--hfgi is of one inversion generator", hint="Give --inversion-generator too."
-        )
+    for part in ("hfgi", "drawing_encoder"):
+        if given[part] is not None and inversion_generator is None:
+            raise UsageError(
+                f"--{part.replace('_', '-')} is of one inversion generator",
+                hint="Give --inversion-generator too.",
+            )
     given |= _style_networks(style_network or [])
     names = write_bundle(
         output,

@@ -17,6 +17,7 @@ class TaskName(StrEnum):
     super_resolution = "super-resolution"
     sketch = "sketch"
     mask = "mask"
+    drawing = "drawing"
     hfgi = "hfgi"
     video_edit = "video-edit"
     video_toonify = "video-toonify"
@@ -53,9 +54,9 @@ OutputOption = Annotated[Path, typer.Option("-o", "--output", help="Folder of th
 TaskOption = Annotated[
     TaskName,
     typer.Option(
-        help="face: w+ of aligned faces. hfgi: what `invert` and `edit --method hfgi` keep"
-        " details by. The others are StyleGANEX's, of whole frames; their generator is of"
-        " StyleGAN2's layout."
+        help="face: w+ of aligned faces. drawing: what `translate --task sketch` and `mask` read"
+        " with a bundle. hfgi: what `invert` and `edit --method hfgi` keep details by. The"
+        " others are StyleGANEX's, of whole frames; their generator is of StyleGAN2's layout."
     ),
 ]
 VariantOption = Annotated[

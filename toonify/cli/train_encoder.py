@@ -30,6 +30,7 @@ EPILOG = examples(
     "toonify train-encoder --generator cars.pkl --domain any --photos cars/ -o runs/cars",
     "toonify train-encoder --task hfgi --generator default --codes-by default --faces ffhq-mobile"
     " --pairs runs/edits -o runs/hfgi",
+    "toonify train-encoder --task drawing --generator default --pairs runs/faces -o runs/drawings",
     "toonify train-encoder --task sketch --generator face.safetensors --photos people/"
     " -o runs/sketch",
     "toonify train-encoder --task video-edit --generator face.safetensors --direction sefa-1"
@@ -44,6 +45,15 @@ NOT_HFGI = (
     *("train_from", "drawings", "parser", "direction", "strength", "toon", "cutouts"),
     *("cutout_count", "table", "compiled"),
 )  # options of other tasks
+DRAWING_OPTIONS = (
+    *("generator", "output", "pairs", "pair_count", "start", "kimg", "lr", "snapshot_kimg"),
+    *("keep", "resume", "seed"),
+)
+NOT_DRAWING = (
+    *NOT_HFGI,
+    *("photos", "aligned", "domain", "photo_share", "held_out", "lpips", "l2", "identity"),
+    *("align", "codes_by", "faces"),
+)
 
 
 def train_encoder(
@@ -99,6 +109,7 @@ def train_encoder(
     reconstruction), report.html and encoder.safetensors go into the folder. Ctrl-C finishes the
     step and keeps a snapshot.
     """
+    from toonify.training.drawings.job import train_drawing_encoder
     from toonify.training.encoders import job
     from toonify.training.encoders.faces import check_faces
     from toonify.training.encoders.losses import EncoderWeights
@@ -141,6 +152,14 @@ def train_encoder(
         "resume": resume,
         "seed": settings.seed,
     }
+    if task is options.TaskName.drawing:
+        refuse_given(ctx, "is of other tasks", *NOT_DRAWING)
+        if pairs is None:
+            raise UsageError("drawings are made of sampled faces", hint="Add --pairs FOLDER.")
+        wanted = {name: shared[name] for name in DRAWING_OPTIONS}
+        done = train_drawing_encoder(**wanted, batch_size=batch_size, **networks)
+        _tell(settings, done, {"task": "drawing"})
+        return
     if task is options.TaskName.hfgi:
         refuse_given(ctx, "is of --task face and inversion", "domain")
         refuse_given(ctx, "is of other tasks", *NOT_HFGI)

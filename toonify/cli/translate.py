@@ -50,7 +50,7 @@ def translate(
         str | None,
         typer.Option(
             help="StyleGANEX of this task, a file or a registry name.",
-            show_default="the official one; super-resolution and toonify: the bundle's networks",
+            show_default="the bundle's networks; edit: the official one",
         ),
     ] = None,
     bundle: BundleOption = "default",
@@ -99,10 +99,11 @@ def translate(
     """Faces from few pixels, a sketch or a mask; photos edited or toonified as whole frames.
 
     A sketch has dark lines on white. A mask has the 19 labels of CelebAMask-HQ, as gray or palette
-    values 0-18 or in StyleGANEX's colors. The answer is four times as large as SOURCE with the
-    official checkpoints, whose faces have their eyes about 64 px apart. Super-resolution by the
-    bundle needs no checkpoint: every face gets details from the generator that its pixels bear
-    out, the largest 256 px across, and the rest of SOURCE is enlarged as it is.
+    values 0-18 or in StyleGANEX's colors. By the bundle's networks either becomes an aligned face
+    of 256 px; the answer is four times as large as SOURCE with the official checkpoints
+    (styleganex-sketch2face), whose faces have their eyes about 64 px apart. Super-resolution by
+    the bundle needs no checkpoint: every face gets details from the generator that its pixels
+    bear out, the largest 256 px across, and the rest of SOURCE is enlarged as it is.
     """
     from toonify.inversion import translate as t
     from toonify.inversion.super_resolution import enlarge_photo
@@ -155,14 +156,22 @@ def translate(
     if samples > 1:
         names = (f"{output.stem}-{i}{output.suffix}" for i in range(1, samples + 1))
         targets = [output.with_name(name) for name in names]
-    checkpoint = checkpoint or t.OFFICIAL[task.value]
-    reads = InputFiles([source, parser, *model_files(checkpoint, generator)])
+    own = checkpoint is None and t.drawn_by_bundle(task.value, bundle)
+    if own and generator is not None:
+        raise UsageError("--generator is of a --checkpoint", hint="Leave it out, or add one.")
+    if own and frame is Framing.face:
+        raise UsageError("--frame face is of photographs", hint="Use whole or aligned.")
+    if not own:
+        checkpoint = checkpoint or t.OFFICIAL[task.value]
+    models = model_files(bundle) if own else model_files(checkpoint, generator)
+    reads = InputFiles([source, parser, *models])
     for target in targets:
         check_output(target, reads, named=samples == 1)
     pictures = t.translate(
         source,
         task.value,
         checkpoint=checkpoint,
+        bundle=bundle,
         generator=generator,
         samples=samples,
         factor=factor,

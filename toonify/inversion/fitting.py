@@ -85,7 +85,7 @@ def fit_face(
     low = settings.dtype != torch.float32
     start = w_plus.detach()
     moved = start.clone().requires_grad_()
-    adam = _Adam(moved)
+    adam = Adam(moved)
     for step in range(settings.steps):
         warm = min(1.0, (step + 1) / 3)
         rate = settings.lr * warm * (1 - 0.9 * step / settings.steps)
@@ -110,7 +110,7 @@ def fit_face(
     return moved.detach()
 
 
-class _Adam:
+class Adam:
     """Adam (arXiv 1412.6980) on one tensor: torch's own optimizers import its compiler, which takes
     as long as half of the fit."""
 

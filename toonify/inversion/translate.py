@@ -6,14 +6,21 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import get_args
 
+import cv2
+import numpy as np
+from numpy.typing import NDArray
 from torch import Tensor
 
-from toonify.errors import UsageError
+from toonify.bundle import DRAWING, INVERSION, has_parts
+from toonify.errors import InputError, UsageError
+from toonify.faces import get_detector
+from toonify.inversion.drawings import DrawingModel, aligned_mask, aligned_sketch
 from toonify.inversion.frames import Framing
 from toonify.inversion.reading import PhotoReader, load_face_model
 from toonify.inversion.translation import (
     Task,
     check_encoder,
+    check_size,
     load_parser,
     mask_tensor,
     read_mask,
@@ -39,6 +46,7 @@ def translate(
     task: Task,
     *,
     checkpoint: str | None = None,
+    bundle: str = "default",
     generator: str | None = None,
     samples: int = 1,
     factor: int | None = None,
@@ -54,13 +62,16 @@ def translate(
 
     Args:
         source: a photograph, a sketch of dark lines on white, or a mask of CelebAMask-HQ's labels.
-        checkpoint: StyleGANEX of this task, a file or registry name; None for the official one.
-        generator: another StyleGAN2 that renders.
+        checkpoint: StyleGANEX of this task, a file or registry name; None for a bundle's networks
+            of sketches and masks (see `toonify.inversion.drawings`), else the official one.
+        bundle: its folder, or "default".
+        generator: another StyleGAN2 that renders; of a checkpoint.
         samples: different faces of one sketch or mask.
         factor: lower the photograph's resolution first by so much, for super-resolution.
         parser: of masks: the source is a photograph, labelled by `load_parser(parser)`.
         strength: of an edit; negative turns it round.
-        framing: how much of a photograph is taken.
+        framing: how much of a photograph is taken; of the bundle's sketches and masks, "aligned"
+            says that the face is where aligned ones have it.
         seed: of the samples.
 
     Returns:
@@ -77,12 +88,43 @@ def translate(
     check_options(task, samples=samples, factor=factor, parser=parser, strength=strength)
     if checkpoint is None and task not in OFFICIAL:
         raise UsageError(f"{task} has no official network", hint="Name a `checkpoint`.")
+    if checkpoint is None and drawn_by_bundle(task, bundle):
+        if generator is not None:
+            raise UsageError("`generator` is of a `checkpoint`", hint="Leave it out, or add one.")
+        drawing = _planes(source, task, parser, framing=framing, offline=offline)
+        model = DrawingModel.load(bundle, device=device, dtype=dtype)
+        return model.faces(drawing, samples=samples, seed=seed)
     name = checkpoint or OFFICIAL[task]
-    model = load_face_model(name, generator, device=device, dtype=dtype)
-    check_encoder(model, task)
-    reader = PhotoReader(model, framing, offline=offline)
+    face_model = load_face_model(name, generator, device=device, dtype=dtype)
+    check_encoder(face_model, task)
+    reader = PhotoReader(face_model, framing, offline=offline)
     images = _translated(reader, source, task, samples, factor, parser, strength, seed)
     return (to_rgb(image) for image in images)
+
+
+def drawn_by_bundle(task: Task, bundle: str) -> bool:
+    """Whether a bundle has networks of its own for sketches or masks."""
+    return task in DRAWINGS and has_parts(bundle, (DRAWING, INVERSION[0]))
+
+
+def _planes(
+    source: Path, task: Task, parser: Path | None, *, framing: Framing, offline: bool
+) -> NDArray[np.float32]:
+    """What the bundle's encoder reads of a sketch, a mask, or a photograph to be labelled."""
+    aligned = framing == "aligned"
+    try:
+        if task == "sketch":
+            rgb = read_image(source).flat
+            check_size(*rgb.shape[:2])
+            gray = np.asarray(cv2.cvtColor(rgb, cv2.COLOR_RGB2GRAY), np.uint8)
+            return aligned_sketch(gray, None if aligned else get_detector(offline=offline))
+        if parser is None:
+            return aligned_mask(read_mask(source), aligned=aligned)
+        return aligned_mask(load_parser(parser)(read_image(source).flat), aligned=aligned)
+    except InputError as error:
+        if str(source) in error.message:
+            raise
+        raise InputError(f"{source}: {error.message}", hint=error.hint) from error
 
 
 def check_options(

@@ -12,7 +12,15 @@ from torch import nn
 from toonify.errors import ModelError
 
 Role = Literal[
-    "generator", "encoder", "discriminator", "style", "hfgi", "translator", "stylemap", "attributes"
+    "generator",
+    "encoder",
+    "discriminator",
+    "style",
+    "hfgi",
+    "translator",
+    "stylemap",
+    "attributes",
+    "drawing",
 ]
 
 
@@ -58,6 +66,7 @@ ARCHITECTURES: dict[str, Architecture] = {
     "unet": Architecture("translator", "unet:UNet"),
     "stylemap": Architecture("stylemap", "generators.stylemap:StyleMapGAN"),
     "attribute-offsets": Architecture("attributes", "attribute_offsets:AttributeOffsets"),
+    "drawing": Architecture("drawing", "encoders.drawing:DrawingEncoder"),
     "hfgi": Architecture("hfgi", "encoders.hfgi_compact:CompactHFGI"),
 }
 

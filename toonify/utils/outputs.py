@@ -22,6 +22,7 @@ RUN_FILES = (  # of a training
     "codes.safetensors",
     "style.safetensors",
     "hfgi.safetensors",
+    "drawing.safetensors",
     "stylemap.safetensors",
     "report.html",
     "adversarial/generator.safetensors",

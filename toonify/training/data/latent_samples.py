@@ -52,6 +52,10 @@ class PairSet:
         images = torch.from_numpy(np.asarray(self._images[index.numpy()]))
         return w[:, : self._num_ws], to_float(images.permute(0, 3, 1, 2))
 
+    def image(self, number: int) -> np.ndarray:
+        """One face (H, W, 3) uint8."""
+        return np.array(self._images[number])
+
     @classmethod
     def load(
         cls,

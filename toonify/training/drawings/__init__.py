@@ -1,0 +1,1 @@
+"""Training of the encoder of sketches and masks, on sampled faces."""
