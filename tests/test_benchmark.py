@@ -8,11 +8,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import save_file
 from torch import Tensor
 
 from tests.tiny_bundle import write_bundle
 from toonify import benchmark, tuning
 from toonify.benchmark import Timing, fastest
+from toonify.checkpoints import load_generator
 from toonify.engine import Toonifier
 from toonify.errors import UsageError
 from toonify.media.images import write_image
@@ -134,3 +136,44 @@ def test_golden_pictures_are_compared_by_their_pixels(tmp_path):
     assert "12.50% of the pixels differ, by 10 at most" in found["a.png"]
     inputs = write_inputs(tmp_path / "inputs")
     assert len(list(Path(inputs["clip"]).iterdir())) == 5 and Path(inputs["style"]).is_file()
+
+
+def test_golden_networks_are_compared_by_their_weights(tmp_path):
+    from benchmarks.golden import compare
+
+    for side, weight in (("before", 1.0), ("after", 1.25)):
+        (tmp_path / side / "run").mkdir(parents=True)
+        weights = {"a": torch.ones(3), "b": torch.tensor([1.0, weight])}
+        save_file(weights, tmp_path / side / "run/encoder.safetensors")
+        save_file({"a": torch.ones(3)}, tmp_path / side / "same.safetensors")
+        save_file({"a": torch.ones(len(side))}, tmp_path / side / "shape.safetensors")
+        write_image(tmp_path / side / "run/preview-1.jpg", np.full((8, 8, 3), weight * 9, np.uint8))
+    changed, same, shape = compare(tmp_path / "before", tmp_path / "after")
+    assert str(changed).endswith("20.00% of the weights differ, by 0.25 at most")
+    assert same.same and shape.largest is None
+
+
+def test_golden_cases_that_one_revision_lacks_are_left_out(tmp_path, monkeypatch):
+    from benchmarks import golden
+
+    class Done:
+        stderr = "No such command"
+
+        def __init__(self, command):
+            self.returncode = {"old": 0, "new": 2, "edit": 1}[command[5]]
+
+    monkeypatch.setattr(golden.subprocess, "run", lambda command, **options: Done(command))
+    monkeypatch.setattr(golden, "CASES", {"a": "old x", "b": "new {photo}", "c": "edit y"})
+    unknown, failed = golden.run_cases(tmp_path, tmp_path / "out", {"photo": "p"}, ["a", "b", "c"])
+    assert (unknown, failed) == (["b"], ["c"])
+
+
+def test_golden_trainings_get_what_they_ask_for(tmp_path):
+    from benchmarks.golden import CASES, TRAININGS
+    from benchmarks.golden_inputs import write_training_inputs
+
+    inputs = write_training_inputs(tmp_path / "training")
+    for name in TRAININGS:
+        assert "{" not in CASES[name].format(out="out", **inputs)
+    assert load_generator(inputs["fine"]).resolution == 128
+    assert len(list(Path(inputs["faces"]).iterdir())) == 12
