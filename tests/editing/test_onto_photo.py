@@ -64,7 +64,7 @@ def test_a_head_mask_limits_the_edit():
     assert np.abs(change.added[128, 200]).max() == 0
 
 
-def test_skin_turns_neither_grey_nor_green():
+def test_skin_turns_neither_gray_nor_green():
     """The rendering loses more red than the paler photograph has."""
     rgb = np.full((240, 210, 3), (170, 140, 125), np.uint8)
     alignment = align(rgb, FACE, 256)
@@ -78,8 +78,8 @@ def test_skin_turns_neither_grey_nor_green():
         change = measure_change(before, after, **options)
         return apply_change(rgb, alignment, change)[y, x].astype(int)
 
-    grey, kept = middle(), middle(skin=skin)
-    assert grey[0] < grey[1], "as added, it is green"
+    gray, kept = middle(), middle(skin=skin)
+    assert gray[0] < gray[1], "as added, it is green"
     assert kept[0] > kept[1] + 15 and kept[1] > kept[2], "the photograph's hue"
     own = measure_change(before, before, skin=skin)
     assert np.array_equal(apply_change(rgb, alignment, own), rgb)

@@ -38,10 +38,10 @@ def test_masks_are_read_as_gray_palette_three_channels_or_colors(tmp_path):
     colors = label_colors()
     assert len({tuple(c) for c in colors.tolist()}) == 19
     for path in (
-        save(tmp_path / "grey.png", LABELS),
+        save(tmp_path / "gray.png", LABELS),
         save(tmp_path / "palette.png", LABELS, "P"),
         save(tmp_path / "three.png", np.repeat(LABELS[..., None], 3, axis=2)),
-        save(tmp_path / "colours.png", colors[LABELS]),
+        save(tmp_path / "colors.png", colors[LABELS]),
     ):
         assert np.array_equal(read_mask(path), LABELS)
 

@@ -65,7 +65,7 @@ def measure_change(
     Args:
         head: (S', S') in 0..1, where an edit may change something beside the ellipse; None for the
             ellipse alone.
-        skin: (S', S') in 0..1, where an edit may make things lighter and darker, but neither grey
+        skin: (S', S') in 0..1, where an edit may make things lighter and darker, but neither gray
             nor green; None for nowhere.
         reach: (256, 256) in 0..1, how far an edit of something else than a face may change it;
             None for the ellipse around a head. Nothing is known of what is subject there and what
@@ -149,7 +149,7 @@ def apply_change(rgb: RGB, alignment: Crop, change: Change) -> RGB:
 
 
 def _lost_color(before: Points, after: Points, sigma: float) -> Points:
-    """(H, W, 3) to add, so that nothing of a blur of `sigma` px turns grey or takes another hue.
+    """(H, W, 3) to add, so that nothing of a blur of `sigma` px turns gray or takes another hue.
 
     A rendering's change of color is added to a photograph whose skin may be paler: what takes all
     red from the one leaves the other green. So the color that `before` has in the light of `after`

@@ -2,7 +2,7 @@
 
 A low-rate code renders the photograph roughly and edits well; what the rendering lacks, the
 distortion map, is aligned to the edited rendering and fused into the generator's middle layers, so
-that the details come along. One pass, no optimisation.
+that the details come along. One pass, no optimization.
 """
 
 from __future__ import annotations

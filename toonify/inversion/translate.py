@@ -68,7 +68,7 @@ def translate(
         generator: another StyleGAN2 that renders; of a checkpoint.
         samples: different faces of one sketch or mask.
         factor: lower the photograph's resolution first by so much, for super-resolution.
-        parser: of masks: the source is a photograph, labelled by `load_parser(parser)`.
+        parser: of masks: the source is a photograph, labeled by `load_parser(parser)`.
         strength: of an edit; negative turns it round.
         framing: how much of a photograph is taken; of the bundle's sketches and masks, "aligned"
             says that the face is where aligned ones have it.
@@ -110,7 +110,7 @@ def drawn_by_bundle(task: Task, bundle: str) -> bool:
 def _planes(
     source: Path, task: Task, parser: Path | None, *, framing: Framing, offline: bool
 ) -> NDArray[np.float32]:
-    """What the bundle's encoder reads of a sketch, a mask, or a photograph to be labelled."""
+    """What the bundle's encoder reads of a sketch, a mask, or a photograph to be labeled."""
     aligned = framing == "aligned"
     try:
         if task == "sketch":

@@ -33,7 +33,7 @@ PARSED_SIZE = 512  # pixels each way that parsing networks take
 
 
 def label_colors() -> NDArray[np.uint8]:
-    """(19, 3) uint8: the colours that pix2pixHD and StyleGANEX draw labels in."""
+    """(19, 3) uint8: the colors that pix2pixHD and StyleGANEX draw labels in."""
     colors = np.zeros((len(LABELS), 3), np.uint8)
     for label in range(len(LABELS)):
         rest = label
@@ -62,7 +62,7 @@ def sketch_tensor(rgb: RGB) -> Tensor:
 
 
 def read_mask(path: Path) -> NDArray[np.uint8]:
-    """Labels (H, W) of a mask: grey or palette values 0–18, or the colours of `label_colours`.
+    """Labels (H, W) of a mask: gray or palette values 0–18, or the colors of `label_colors`.
 
     Raises:
         InputError: not an image. UsageError: unknown labels, too small or too large.
@@ -92,8 +92,8 @@ def read_mask(path: Path) -> NDArray[np.uint8]:
     if (labels == 255).any():
         odd = values[labels == 255][0]
         raise UsageError(
-            f"{path} has the colour ({odd[0]}, {odd[1]}, {odd[2]}), which is no label's",
-            hint="Save labels as grey values 0-18, or as PNG in the 19 colours, without smoothing.",
+            f"{path} has the color ({odd[0]}, {odd[1]}, {odd[2]}), which is no label's",
+            hint="Save labels as gray values 0-18, or as PNG in the 19 colors, without smoothing.",
         )
     return labels
 
@@ -107,7 +107,7 @@ def mask_tensor(labels: NDArray[np.uint8]) -> Tensor:
 class OnnxParser:
     """A parsing network of `LABELS` in an ONNX file, run by OpenCV (BiSeNet exports do).
 
-    It takes (1, 3, 512, 512), normalised as ImageNet, and gives (1, 19, 512, 512) first.
+    It takes (1, 3, 512, 512), normalized as ImageNet, and gives (1, 19, 512, 512) first.
 
     Raises:
         ModelError: not such a network.

@@ -1,6 +1,6 @@
 """Layer arithmetic shared by StyleGAN2's generator and discriminator, in plain torch.
 
-Weights are equalised (arXiv 1710.10196): stored at unit variance and scaled by 1/sqrt(fan_in)
+Weights are equalized (arXiv 1710.10196): stored at unit variance and scaled by 1/sqrt(fan_in)
 when used, so that one learning rate suits every layer. Resampling uses the separable low-pass
 filter [1, 3, 3, 1] everywhere (arXiv 1912.04958). Every function is differentiable twice.
 """
@@ -87,7 +87,7 @@ def smooth(x: Tensor, *, dilation: int, pad: int) -> Tensor:
 
 
 class EqualLinear(nn.Module):
-    """Linear layer with equalised learning rate.
+    """Linear layer with equalized learning rate.
 
     Args:
         lr_multiplier: further factor on weight and bias (0.01 in the mapping network).
@@ -117,7 +117,7 @@ class EqualLinear(nn.Module):
 
 
 class EqualConv2d(nn.Module):
-    """Convolution with equalised learning rate, optional halving, bias and activation.
+    """Convolution with equalized learning rate, optional halving, bias and activation.
 
     With `down`, the input is low-pass filtered and the convolution strides by 2.
     """

@@ -23,7 +23,7 @@ from toonify.portrait.subject import RGB, Eye, FaceGeometry, Parts, Subject
 INTEROCULAR = 125.0  # px between the eyes where `unit` is 1
 MESH_CROP = 320  # side of the FFHQ crop that the mesh is measured on
 LOOSE = 1.7  # side of the window of one head, in FFHQ crops
-CLOSE = 1.1  # side of the closer of the two crops that are labelled
+CLOSE = 1.1  # side of the closer of the two crops that are labeled
 PARSE_CROP = 256
 MAX_UPSAMPLING = 2.2  # of small faces, before they are drawn
 

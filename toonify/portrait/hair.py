@@ -55,7 +55,7 @@ def paint_hair(head: Head, hair: Field, mask: Field | None = None) -> None:
     # Flat light still wants strands to be seen: some 14 units of lightness between the ends.
     contrast = style.hair_contrast * max(1.0, 14 / max(spread, 4.0)) * 1.1
     colors = [stretch(m, mid, contrast, style.saturation) for m in means]
-    # Gloss on dark hair is no grey hair: highlights keep within reach of the hair's own tone.
+    # Gloss on dark hair is no gray hair: highlights keep within reach of the hair's own tone.
     own = float(means[1][0])
     colors[3][0] = min(colors[3][0], own + 12 + 0.45 * own)
     colors[2][0] = min(colors[2][0], own + 8 + 0.3 * own)

@@ -241,7 +241,7 @@ def bounds(shape: Shape) -> NDArray[np.float32]:
 
 
 def _fixed(rings: Sequence[Ring], scale: float, origin: ArrayLike) -> list[NDArray[np.int32]]:
-    # px centres are at integers: a point p of the drawing lies at (p + 0.5) * scale - 0.5.
+    # px centers are at integers: a point p of the drawing lies at (p + 0.5) * scale - 0.5.
     return [
         np.rint(((ring + 0.5) * scale - 0.5 - f32(origin)) * (1 << _SHIFT)).astype(np.int32)
         for ring in rings

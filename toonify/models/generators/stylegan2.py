@@ -65,7 +65,7 @@ class StyleGAN2Layers(Generator):
         conv_clamp: limit on every layer's output (NVIDIA trains with 256), None for none.
     """
 
-    folded: ClassVar[tuple[str, ...]] = ()  # parts without equalised learning rates
+    folded: ClassVar[tuple[str, ...]] = ()  # parts without equalized learning rates
 
     def __init__(
         self,

@@ -1,6 +1,6 @@
 """StyleMapGAN (Kim et al., CVPR 2021, arXiv 2104.14754): a latent with places.
 
-The intermediate latent is a map of 8×8 and more; every layer is normalised as a whole and then
+The intermediate latent is a map of 8×8 and more; every layer is normalized as a whole and then
 scaled and shifted place by place. Module names are the published ones, so state dicts load as they
 are.
 """
@@ -43,7 +43,7 @@ class _Blur(nn.Module):
 
 
 class _Conv(nn.Module):
-    """Convolution with equalised learning rate."""
+    """Convolution with equalized learning rate."""
 
     def __init__(
         self,
@@ -93,7 +93,7 @@ def _up(given: int, taken: int) -> nn.Sequential:
 
 
 class ModulatedConv(nn.Module):
-    """The feature normalised as a whole, scaled and shifted by a stylemap, then convolved."""
+    """The feature normalized as a whole, scaled and shifted by a stylemap, then convolved."""
 
     def __init__(
         self, given: int, taken: int, size: int, style_channels: int, *, up: bool = False

@@ -44,7 +44,7 @@ class PairedConfig:
     """Options of `finetune_paired`.
 
     Attributes:
-        steps: optimiser steps of `batch_size` pairs.
+        steps: optimizer steps of `batch_size` pairs.
         lr: learning rate; on the compact generator multiplied by each tensor's RMS.
         freeze_below: layers of a lower resolution keep their weights.
         level: rows of w+ from here on are the style's.
@@ -87,7 +87,7 @@ class PairedConfig:
 
 
 class PairedTrainer(Generic[G]):
-    """The copy in training, its running average, optimisers and random numbers.
+    """The copy in training, its running average, optimizers and random numbers.
 
     Attributes:
         trained, average: copies of the generator.

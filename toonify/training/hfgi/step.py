@@ -46,7 +46,7 @@ class HFGIConfig:
     """Options of training.
 
     Attributes:
-        steps: optimiser steps (published: 100,000 of 8).
+        steps: optimizer steps (published: 100,000 of 8).
         batch_size: faces a step.
         lr: AdamW's peak rate; falls to a fiftieth.
         bfloat16: where that is exact enough.

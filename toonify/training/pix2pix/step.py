@@ -30,7 +30,7 @@ class Pix2PixConfig:
     """Options of `train_pix2pix`.
 
     Attributes:
-        steps: optimiser steps of `batch_size` crops.
+        steps: optimizer steps of `batch_size` crops.
         batch_size: crops a step.
         crop: side of the crops, px.
         lr: Adam's peak rate.
