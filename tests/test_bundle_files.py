@@ -12,12 +12,14 @@ from safetensors.torch import load_file
 
 import toonify.bundle
 from tests.models.test_drawing import tiny as tiny_drawing_encoder
+from tests.models.test_fusion_net import tiny_net
 from tests.tiny_bundle import NAMES, add_frame_parts, tiny_generator, write_bundle
 from tests.tiny_hfgi import W_DIM, tiny_hfgi, tiny_hybrid
 from tests.tiny_styleganex import tiny_encoder, tiny_stylegan2
 from toonify.bundle import (
     DRAWING,
     FRAMES,
+    FUSION,
     HFGI,
     INVERSION,
     STYLEMAP,
@@ -29,12 +31,14 @@ from toonify.bundle import (
 )
 from toonify.bundle import write_bundle as write
 from toonify.checkpoints import file_sha256, save_encoder, save_generator
+from toonify.checkpoints.fusion import load_fusion_net
 from toonify.checkpoints.hfgi import load_compact_hfgi
 from toonify.checkpoints.loading import save_network
 from toonify.checkpoints.stylemap import load_stylemap
 from toonify.editing.local_edits import find_stylemap
 from toonify.errors import InputError, ModelError
 from toonify.inversion.drawings import DrawingModel
+from toonify.models.fusion_net import FusionNet
 from toonify.models.generators.stylemap import StyleMapGAN
 
 
@@ -61,6 +65,13 @@ def test_what_keeps_details_goes_with_its_generator(source: Path, tmp_path: Path
     save_network(tiny_hfgi().networks, made[HFGI])
     write(tmp_path / "mine", **parts | {"extras": made})
     assert load_compact_hfgi(tmp_path / "mine" / "hfgi.safetensors").channels == {64: 8, 128: 8}
+    save_network(tiny_net(tiny_hybrid()), made.setdefault(FUSION, tmp_path / "f.safetensors"))
+    write(tmp_path / "more", **parts | {"extras": made})
+    assert load_fusion_net(tmp_path / "more" / "fusion.safetensors").channels == (8,) * 7
+    save_network(FusionNet(channels=(8, 4)), made[FUSION])
+    with pytest.raises(ModelError, match="another generator"):
+        write(tmp_path / "wrong", **parts | {"extras": made})
+    del made[FUSION]
     save_network(tiny_hfgi(128).networks, made[HFGI])
     with pytest.raises(ModelError, match="another generator"):
         write(tmp_path / "wrong", **parts | {"extras": made})

@@ -33,6 +33,7 @@ INVERSION = ("inversion_generator", "inversion_encoder")  # faces, and what find
 # The small networks that the portrait styles are drawn from
 PORTRAIT = ("face_mesh", "iris", "person_matte", "parsing")
 HFGI = "hfgi"  # keeps photographs' details in what the inversion generator renders
+FUSION = "fusion"  # FusionNet of that generator: keeps backgrounds behind edited heads
 UNET = "unet_"  # and a style: the network that draws it
 ATTRIBUTES = "attributes"  # lets people through to the characters, at levels above 6
 STYLEMAP = "stylemap"  # gives a photograph parts of other faces
@@ -309,7 +310,7 @@ def write_manifest(
     Args:
         about: top-level entries (name, description, license, defaults, …).
         files: part → {"file", "license", "source", …}; generator, encoder, characters, and any of
-            `EXTRAS`, `HFGI`, `DRAWING`, `STYLEMAP`, and `UNET` with a style's name.
+            `EXTRAS`, `HFGI`, `FUSION`, `DRAWING`, `STYLEMAP`, and `UNET` with a style's name.
     """
     listed = {
         part: {**entry, "sha256": file_sha256(folder / entry["file"])}
@@ -361,8 +362,9 @@ def write_bundle(
     Args:
         encoder: a checkpoint, or the name or folder of a bundle.
         license: of the parts, for the manifest.
-        extras: part → checkpoint, of `EXTRAS`, of `HFGI` and `DRAWING` beside `INVERSION`, of
-            `STYLEMAP`, and of `UNET` with a style's name. The last three are stored in 8 bits.
+        extras: part → checkpoint, of `EXTRAS`, of `HFGI`, `FUSION` and `DRAWING` beside
+            `INVERSION`, of `STYLEMAP`, and of `UNET` with a style's name. The last three are
+            stored in 8 bits.
 
     Returns:
         the characters' names.
@@ -380,6 +382,7 @@ def write_bundle(
         save_encoder,
         save_generator,
     )
+    from toonify.checkpoints.fusion import load_fusion_net
     from toonify.checkpoints.hfgi import load_compact_hfgi
     from toonify.checkpoints.loading import load_network, save_network
     from toonify.checkpoints.stylemap import load_stylemap
@@ -414,6 +417,10 @@ def write_bundle(
                     reading = load_network("drawing", path, DrawingEncoder)
                     reading.check(load_generator(extras[INVERSION[0]]))
                     save_network(reading, target, dtype=torch.int8)
+                elif part == FUSION:
+                    fusion = load_fusion_net(path)
+                    fusion.check(load_generator(extras[INVERSION[0]]))
+                    save_network(fusion, target, dtype=torch.float16)
                 elif part.startswith(UNET):
                     save_network(load_unet(path), target, dtype=torch.int8)
                 elif part == STYLEMAP:

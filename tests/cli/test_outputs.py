@@ -140,6 +140,7 @@ OVER_OTHERS = [
     "train-encoder --generator default -o theirs",
     "train-encoder --task hfgi --generator default --codes-by default --pairs new -o theirs",
     "train-encoder --task drawing --generator default --pairs new -o theirs",
+    "train-encoder --task fusion --generator default -o theirs",
     "distill default -o theirs",
     "train-style --content x --style x -o theirs",
     "train-stylemap --photos x --aligned -o theirs",
@@ -166,7 +167,8 @@ READING = {
     ("build-lut", "--photos"), ("edit", "--mix"), ("edit", "--fit"), ("translate", "--parser"),
     ("bundle", "--generator"), ("bundle", "--table"), ("bundle", "--frame-generator"),
     ("bundle", "--frame-encoder"), ("bundle", "--inversion-generator"),
-    ("bundle", "--inversion-encoder"), ("bundle", "--hfgi"), ("evaluate", "--drawings"),
+    ("bundle", "--inversion-encoder"), ("bundle", "--hfgi"), ("bundle", "--fusion"),
+    ("evaluate", "--drawings"),
 }  # fmt: skip
 
 
@@ -183,7 +185,7 @@ def place(tmp_path, monkeypatch, bundle):
         Image.new("RGB", (64, 64), "red").save(base / f"theirs/{name}.png")
     for name in ("m.jsonl", "notes.txt", "summary.txt", "report.json", "report.html", "a-loss.csv"):
         (base / "theirs" / name).write_text("my own words\n")
-    for name in ("hfgi", "stylemap"):
+    for name in ("hfgi", "fusion", "stylemap"):
         (base / f"theirs/{name}.safetensors").write_bytes(b"theirs")
     for name in ("generator", "encoder"):
         (base / f"theirs/{name}.safetensors").write_bytes(b"theirs")

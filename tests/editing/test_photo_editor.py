@@ -5,10 +5,14 @@ import pytest
 import torch
 
 from tests.editing.test_onto_photo import FACE, photograph
+from tests.models.test_fusion_net import tiny_net
 from tests.tiny_hfgi import tiny_hfgi
 from toonify.editing.photo_editor import PhotoEditor
 from toonify.errors import InputError, UsageError
+from toonify.faces import align
+from toonify.faces.parsing import LABELS
 from toonify.faces.subject import LargestFace, Square
+from toonify.inversion.background_fusion import BackgroundFusion
 from toonify.inversion.fitting import FitSettings
 from toonify.inversion.model import FaceModel
 from toonify.utils.tensors import to_rgb
@@ -40,6 +44,21 @@ def test_an_edit_changes_the_face_alone(editor):
     out = editor.edited(editor.w_plus + 1.0)
     assert (out != editor.rgb).any()
     assert np.array_equal(out[:20, :20], editor.rgb[:20, :20])
+
+
+def test_a_fused_background_stays_and_so_does_the_photograph_at_rest(editor):
+    labels = np.zeros((128, 128, len(LABELS)), np.float32)
+    labels[..., LABELS.index("background")] = 1
+    labels[30:100, 40:90] = np.eye(len(LABELS), dtype=np.float32)[LABELS.index("skin")]
+    network = tiny_net(editor.model.generator)
+    editor._fusion = BackgroundFusion(editor._detailed.details, network, lambda crop: labels)
+    assert np.array_equal(editor.edited(editor.w_plus, keep_background=True), editor.rgb)
+    edit = editor.w_plus + 1.0
+    out = editor.edited(edit, keep_background=True)
+    crop = align(out, FACE, 256).image.astype(int)
+    change = np.abs(crop - align(editor.rgb, FACE, 256).image).mean(axis=2)
+    assert change[80:180, 100:160].mean() > 3, "the head"
+    assert change[:30].max() <= 1 and change[:, :40].max() <= 1, "the wall"
 
 
 def test_a_picture_without_a_face_is_refused(editor):

@@ -45,6 +45,12 @@ def bundle(
         Path | None,
         typer.Option(help="What reads sketches and masks, of `train-encoder --task drawing`."),
     ] = None,
+    fusion: Annotated[
+        Path | None,
+        typer.Option(
+            help="What keeps backgrounds behind edited heads, of `train-encoder --task fusion`."
+        ),
+    ] = None,
     style_network: Annotated[
         list[str] | None,
         typer.Option(
@@ -76,6 +82,7 @@ def bundle(
         "inversion_encoder": inversion_encoder,
         "hfgi": hfgi,
         "drawing_encoder": drawing_encoder,
+        "fusion": fusion,
         "stylemap": stylemap,
     }
     for kind in ("frame", "inversion"):
@@ -83,7 +90,7 @@ def bundle(
             raise UsageError(
                 f"--{kind}-generator and --{kind}-encoder go together", hint="Give both."
             )
-    for part in ("hfgi", "drawing_encoder"):
+    for part in ("hfgi", "fusion", "drawing_encoder"):
         if given[part] is not None and inversion_generator is None:
             raise UsageError(
                 f"--{part.replace('_', '-')} is of one inversion generator",

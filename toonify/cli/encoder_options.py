@@ -19,6 +19,7 @@ class TaskName(StrEnum):
     mask = "mask"
     drawing = "drawing"
     hfgi = "hfgi"
+    fusion = "fusion"
     video_edit = "video-edit"
     video_toonify = "video-toonify"
 
@@ -55,8 +56,9 @@ TaskOption = Annotated[
     TaskName,
     typer.Option(
         help="face: w+ of aligned faces. drawing: what `translate --task sketch` and `mask` read"
-        " with a bundle. hfgi: what `invert` and `edit --method hfgi` keep details by. The"
-        " others are StyleGANEX's, of whole frames; their generator is of StyleGAN2's layout."
+        " with a bundle. hfgi: what `invert` and `edit --method hfgi` keep details by."
+        " fusion: what keeps backgrounds behind turned heads. The others are StyleGANEX's, of whole"
+        " frames; their generator is of StyleGAN2's layout."
     ),
 ]
 VariantOption = Annotated[

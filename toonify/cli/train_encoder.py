@@ -30,6 +30,7 @@ EPILOG = examples(
     "toonify train-encoder --generator cars.pkl --domain any --photos cars/ -o runs/cars",
     "toonify train-encoder --task hfgi --generator default --codes-by default --faces ffhq-mobile"
     " --pairs runs/edits -o runs/hfgi",
+    "toonify train-encoder --task fusion --generator default --kimg 8 -o runs/fusion",
     "toonify train-encoder --task drawing --generator default --pairs runs/faces -o runs/drawings",
     "toonify train-encoder --task sketch --generator face.safetensors --photos people/"
     " -o runs/sketch",
@@ -54,6 +55,8 @@ NOT_DRAWING = (
     *("photos", "aligned", "domain", "photo_share", "held_out", "lpips", "l2", "identity"),
     *("align", "codes_by", "faces"),
 )
+FUSION_OPTIONS = tuple(name for name in DRAWING_OPTIONS if not name.startswith("pair"))
+NOT_FUSION = (*NOT_DRAWING, "pairs", "pair_count")
 
 
 def train_encoder(
@@ -113,6 +116,7 @@ def train_encoder(
     from toonify.training.encoders import job
     from toonify.training.encoders.faces import check_faces
     from toonify.training.encoders.losses import EncoderWeights
+    from toonify.training.fusion.job import FusionJob, train_fusion
     from toonify.training.hfgi.job import HFGIJob, train_hfgi
     from toonify.training.styleganex.job import FrameJob, check_job, train_frame_encoder
 
@@ -159,6 +163,15 @@ def train_encoder(
         wanted = {name: shared[name] for name in DRAWING_OPTIONS}
         done = train_drawing_encoder(**wanted, batch_size=batch_size, **networks)
         _tell(settings, done, {"task": "drawing"})
+        return
+    if task is options.TaskName.fusion:
+        refuse_given(ctx, "is of other tasks", *NOT_FUSION)
+        del networks["progress"]
+        fusion = FusionJob(
+            **{name: shared[name] for name in FUSION_OPTIONS},
+            batch_size=batch_size or 8,
+        )
+        _tell(settings, train_fusion(fusion, **networks), {"task": "fusion"})
         return
     if task is options.TaskName.hfgi:
         refuse_given(ctx, "is of --task face and inversion", "domain")

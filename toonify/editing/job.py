@@ -21,6 +21,7 @@ from toonify.editing.photo_editor import PhotoEditor
 from toonify.engine import Photo, as_photo
 from toonify.errors import InputError, ModelError, UsageError
 from toonify.faces.subject import Domain, check_domain, subject_of
+from toonify.inversion.background_fusion import load_fusion
 from toonify.inversion.fitting import FitSettings, fit_face
 from toonify.inversion.frames import resize
 from toonify.inversion.hfgi import check_method, load_details
@@ -33,6 +34,7 @@ from toonify.inversion.reading import (
     load_face_model,
 )
 from toonify.media.images import Image, read_image, write_image
+from toonify.models.encoders.hfgi_compact import CompactInversion
 from toonify.stylize.jobs import photographs
 from toonify.tuning import choose_dtype
 from toonify.utils.arguments import check_choice, check_range
@@ -242,11 +244,11 @@ def edited(job: EditJob, progress: Progress = no_progress) -> Edited:
     if not job.onto_photo:
         return Edited(_rendered(job, reader, vector, touched, chosen, progress))
     rgb, photo = _photo(job)
-    editor = _editor(job, reader, rgb, named, progress)
+    kept = keeps_background(job.direction, job.keep_background)
+    editor = _editor(job, reader, rgb, named, progress, backgrounds=kept)
     w_plus = editor.w_plus
     if job.mix is not None:
         w_plus = mixed(w_plus, _other_codes(job, reader, job.mix).to(w_plus), chosen)
-    kept = keeps_background(job.direction, job.keep_background)
     pictures = []
     with progress("editing") as bar:
         for done, value in enumerate(job.strengths):
@@ -275,7 +277,7 @@ def attribute_sheet(job: EditJob, progress: Progress = no_progress) -> RGB:
     reader = _reader(job)
     rgb, _ = _photo(job)
     named = shipped_directions()
-    editor = _editor(job, reader, rgb, named, progress)
+    editor = _editor(job, reader, rgb, named, progress, backgrounds=True)
     if named is None:
         raise ModelError("this installation has no named directions", hint="Install toonify again.")
     named.check(reader.model.generator)
@@ -372,11 +374,16 @@ def _editor(
     rgb: RGB,
     named: NamedDirections | None,
     progress: Progress,
+    *,
+    backgrounds: bool,
 ) -> PhotoEditor:
-    """A photo's face, fitted."""
-    details = None
+    """A photo's face, fitted; `backgrounds` are to be kept behind it."""
+    details, fusion = None, None
     if job.method == "hfgi":
-        details = load_details(reader.model, job.encoder or DEFAULT_ENCODER, job.hfgi_network)
+        encoder = job.encoder or DEFAULT_ENCODER
+        details = load_details(reader.model, encoder, job.hfgi_network)
+        if backgrounds and is_bundle(encoder) and isinstance(details, CompactInversion):
+            fusion = load_fusion(details, encoder)
     try:
         what = "face" if job.domain == "faces" else "photo"
         with progress(f"reading the {what}") as bar:
@@ -387,6 +394,7 @@ def _editor(
                 directions=named,
                 fit=fit_settings(reader.model, _fit_steps(job), job.dtype, job.domain),
                 details=details,
+                fusion=fusion,
                 progress=bar,
             )
     except InputError as error:

@@ -99,14 +99,18 @@ class NamedDirections:
                 hint="Take sefa-1 and so on, or `fit` one.",
             )
 
+    def parses(self, generator: Generator) -> bool:
+        """Whether the parser is of activations as wide as this generator's."""
+        channels = [x.channels for x in generator.layers if x.resolution == PARSED_AT]
+        return self.parser is not None and self.parser.shape[0] - 1 in channels
+
     def parse(self, generator: Generator, w_plus: Tensor) -> Points | None:
         """(4, 64, 64) in 0..1: background, hair, face and neck of what w+ (1, L, D) renders.
 
         None for generators whose activations the parser doesn't know.
         """
         features = getattr(generator, "features", None)
-        channels = [x.channels for x in generator.layers if x.resolution == PARSED_AT]
-        if self.parser is None or features is None or self.parser.shape[0] - 1 not in channels:
+        if self.parser is None or features is None or not self.parses(generator):
             return None
         with torch.inference_mode():
             x = features(generator.styles(w_plus), resolution=PARSED_AT)[0].float()

@@ -59,6 +59,7 @@ def measure_change(
     *,
     skin: Points | None = None,
     reach: Points | None = None,
+    membrane: bool = True,
 ) -> Change:
     """Two renderings (S, S, 3) uint8 of one face, before and after an edit → what changed.
 
@@ -68,9 +69,10 @@ def measure_change(
         skin: (S', S') in 0..1, where an edit may make things lighter and darker, but neither gray
             nor green; None for nowhere.
         reach: (256, 256) in 0..1, how far an edit of something else than a face may change it;
-            None for the ellipse around a head. Nothing is known of what is subject there and what
-            background, so that a change of light and color that comes up to where `reach` ends is
-            taken back everywhere, as far as it goes on inwards.
+            None for the ellipse around a head.
+        membrane: with `reach`, nothing is known of what is subject there and what background, so
+            that a change of light and color that comes up to where it ends is taken back
+            everywhere, as far as it goes on inwards.
     """
     before, after = _sized(before), _sized(after)
     mask = _reach() if reach is None else reach
@@ -88,7 +90,7 @@ def measure_change(
         )
     )
     added = f32(after) - moved
-    if reach is not None:
+    if reach is not None and membrane:
         added = _seamless(added, reach)
     light = _soft(added, LIGHT)
     changed = np.abs(_soft(added - light, 0.006)).mean(2) / 255

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from toonify.editing.background import KeptBackground
+from toonify.editing.background import KeptBackground, Placement, before_background
 from toonify.editing.named import NamedDirections, Region
 from toonify.editing.onto_photo import SIZE, apply_change, measure_change
 from toonify.errors import UsageError
@@ -19,6 +19,7 @@ from toonify.faces import Alignment
 from toonify.faces.parsing import FaceParser
 from toonify.faces.subject import Subject
 from toonify.faces.types import RGB, Points, f32
+from toonify.inversion.background_fusion import BackgroundFusion, FusedRendering
 from toonify.inversion.fitting import FitSettings, fit_face
 from toonify.inversion.hfgi import DetailedFace, DetailModel
 from toonify.inversion.model import FaceModel
@@ -44,6 +45,7 @@ class PhotoEditor:
         fit: how w+ is fitted to the face.
         details: measure edits on renderings that have the photograph's details (HFGI), instead
             of on the generator's own.
+        fusion: keeps backgrounds in those renderings (HFGI-SF).
 
     Raises:
         InputError: no face in it.
@@ -58,6 +60,7 @@ class PhotoEditor:
         directions: NamedDirections | None = None,
         fit: FitSettings | None = None,
         details: DetailModel | None = None,
+        fusion: BackgroundFusion | None = None,
         progress: Callable[[int, int], None] | None = None,
     ) -> None:
         self.rgb, self.model, self.directions = rgb, model, directions
@@ -69,6 +72,7 @@ class PhotoEditor:
             model.generator, model.face_encoder, photo, start, fit, progress=progress
         )
         self._detailed: DetailedFace | None = None
+        self._fusion = fusion
         if details is not None:
             self._detailed = DetailedFace(model, details, photo, self.w_plus)
         self._before = self._render(self.w_plus)
@@ -85,6 +89,10 @@ class PhotoEditor:
             keep_background: leave what is behind the head as it is, and continue it where the
                 head has been, see `KeptBackground`.
         """
+        if keep_background and self._fusion is not None and self._detailed is not None:
+            if torch.equal(w_plus, self.w_plus):
+                return self.rgb.copy()
+            return self._before_background(self._detailed.fused(self._fusion, w_plus))
         after = self._render(w_plus)
         mask = face_region() if region == "face" else None
         skin = None
@@ -98,6 +106,22 @@ class PhotoEditor:
         change = measure_change(self._before, after, mask, skin=skin, reach=self._reach)
         edited = apply_change(self.rgb, self.alignment, change)
         return self._background(edited) if keep_background else edited
+
+    def _before_background(self, fused: FusedRendering) -> RGB:
+        """A fused rendering, carried over: the head's pixels moved, the background's kept."""
+        assert isinstance(self.alignment, Alignment)  # HFGI is of faces
+        after = to_rgb(fused.image)
+        whole = Placement(self.rgb, self.alignment).within(SIZE)
+        change = measure_change(self._before, after, reach=whole, membrane=False)
+        edited = apply_change(self.rgb, self.alignment, change)
+        return before_background(
+            self.rgb,
+            edited,
+            self.alignment,
+            head=_plane(fused.person),
+            been=_plane(fused.been),
+            behind=f32(to_rgb(fused.behind)),
+        )
 
     @cached_property
     def _background(self) -> KeptBackground:
@@ -117,6 +141,10 @@ class PhotoEditor:
         if self.directions is None:
             return None
         return self.directions.parse(self.model.generator, w_plus)
+
+
+def _plane(field: Tensor) -> Points:
+    return f32(field[0, 0].float().cpu().numpy())
 
 
 def grown(mask: Points) -> Points:

@@ -19,6 +19,7 @@ from torch.nn import functional as F
 from toonify import bundle
 from toonify.checkpoints.hfgi import load_compact_hfgi, load_hfgi
 from toonify.errors import ModelError, UsageError
+from toonify.inversion.background_fusion import BackgroundFusion, FusedRendering
 from toonify.inversion.model import FaceModel
 from toonify.models.encoders.hfgi import SIZE
 from toonify.models.encoders.hfgi_compact import CompactInversion
@@ -109,3 +110,8 @@ class DetailedFace:
         edit = self.w_plus if edit is None else edit
         with self.model.arithmetic():
             return self.details.edited(self.photo, self.w_plus, edit).float()
+
+    def fused(self, fusion: BackgroundFusion, edit: Tensor) -> FusedRendering:
+        """The face as `edit` has it before the photograph's own background (HFGI-SF)."""
+        with self.model.arithmetic():
+            return fusion(self.photo, self.w_plus, edit)

@@ -17,6 +17,7 @@ Role = Literal[
     "discriminator",
     "style",
     "hfgi",
+    "fusion",
     "translator",
     "stylemap",
     "attributes",
@@ -68,6 +69,7 @@ ARCHITECTURES: dict[str, Architecture] = {
     "attribute-offsets": Architecture("attributes", "attribute_offsets:AttributeOffsets"),
     "drawing": Architecture("drawing", "encoders.drawing:DrawingEncoder"),
     "hfgi": Architecture("hfgi", "encoders.hfgi_compact:CompactHFGI"),
+    "fusion": Architecture("fusion", "fusion_net:FusionNet"),
 }
 
 

@@ -23,6 +23,7 @@ RUN_FILES = (  # of a training
     "style.safetensors",
     "hfgi.safetensors",
     "drawing.safetensors",
+    "fusion.safetensors",
     "stylemap.safetensors",
     "report.html",
     "adversarial/generator.safetensors",

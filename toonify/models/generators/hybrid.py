@@ -115,6 +115,16 @@ class HybridGenerator(StyleGAN2Layers):
         x = self._shallow(styles, min(resolution, JUNCTION), noise)
         if resolution <= JUNCTION:
             return x
+        return self.deep_features(x, styles, resolution=resolution, noise=noise)
+
+    def deep_features(
+        self, x: Tensor, styles: Sequence[Tensor], *, resolution: int, noise: Noise = "const"
+    ) -> Tensor:
+        """Activations after a compact block, from `features(..., resolution=32)`.
+
+        Args:
+            styles: the whole list.
+        """
         return next(y for size, y in self._deep(x, styles, noise) if size == resolution)
 
     def partial_images(
