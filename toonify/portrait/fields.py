@@ -138,6 +138,8 @@ class Streamlines:
             return blur(small, spread / 2)
 
         a, b, c = tensor(gx * gx), tensor(gx * gy), tensor(gy * gy)
+        # as a vector at twice its angle, a direction can be averaged and sampled in between
+        self._double = np.dstack([a - c, 2 * b])
         angle = f32(0.5 * np.arctan2(2 * b, a - c) + np.pi / 2)
         flow = np.dstack([np.cos(angle), np.sin(angle)])
         grid = np.dstack(
@@ -163,6 +165,37 @@ class Streamlines:
                     )
                     dot = new[..., 0] * ahead[..., 0] + new[..., 1] * ahead[..., 1]
                     ahead = f32(new * np.where(dot < 0, np.float32(-1), np.float32(1))[..., None])
+
+    def trace(self, seeds: Field, *, step: float, count: int, spread: float) -> Field:
+        """Lines through `seeds` (N, 2) px, both ways: (N, 2 count + 1, 2).
+
+        Args:
+            step: px between the points of a line.
+            count: points on either side of the seed.
+            spread: px, sigma that directions are averaged with first, for calm lines.
+        """
+        double = f32(blur(self._double, spread / 2))
+        last = f32([double.shape[1] - 1, double.shape[0] - 1])
+
+        def direction(at: Field) -> Field:
+            where = np.clip((at - 0.5) / 2, 0, last)
+            two = cv2.remap(
+                double, f32(where[:, None, 0]), f32(where[:, None, 1]), cv2.INTER_LINEAR
+            ).reshape(-1, 2)
+            angle = 0.5 * np.arctan2(two[:, 1], two[:, 0]) + np.pi / 2
+            return f32(np.stack([np.cos(angle), np.sin(angle)], 1))
+
+        start = direction(seeds)
+        sides = []
+        for sign in (-1, 1):
+            at, ahead, line = f32(seeds), f32(start * sign), []
+            for _ in range(count):
+                at = f32(at + ahead * step)
+                line.append(at)
+                new = direction(at)
+                ahead = f32(new * np.where((new * ahead).sum(1, keepdims=True) < 0, -1, 1))
+            sides.append(np.stack(line, 1))
+        return f32(np.concatenate([sides[0][:, ::-1], seeds[:, None], sides[1]], 1))
 
     def average(self, field: Field) -> Field:
         """`field` (H, W) or (H, W, C <= 4) averaged along the lines."""

@@ -17,8 +17,14 @@ from toonify.portrait.fields import (
 )
 from toonify.portrait.scene import Head
 from toonify.portrait.shapes import cut, raster_mask
+from toonify.portrait.strands import strand_lines, strand_strokes
 from toonify.portrait.subject import LIP_LOWER, LIP_UPPER
 from toonify.portrait.tones import paint_tones, stretch, tone_colors
+
+TONES = (0.3, 0.82)  # shares of hair that are below shade and below highlights
+DARK_STRANDS, LIGHT_STRANDS = 46, 10  # strokes on a full head of hair,
+FULL = 60_000.0  # which is that many px² of a unit face
+STUBBLE = 17.0  # how much darker than skin a beard is, up to which it is a shade
 
 
 def paint_beard(head: Head) -> None:
@@ -30,6 +36,16 @@ def paint_beard(head: Head) -> None:
     lips = f32(raster_mask([np.vstack([p[list(LIP_UPPER)], p[list(LIP_LOWER)][::-1]])], head.size))
     mask = f32(beard * (1 - np.clip(blur(lips / 255, 1.0 * u), 0, 1)) * (1 - head.parts.cover))
     along = head.flow.average(mask)
+    inside = f32(np.clip((mask - 0.55) * 3, 0, 1))
+    color = weighted_mean(head.lab, inside)
+    depth = float(head.palette.skin[0] - color[0])
+    if depth < STUBBLE:
+        color[1:] *= head.style.saturation
+        region = signed_distance(blur(smoothstep(along, 0.35, 0.65), 4 * u))
+        rings = cut(region, area=300 * u * u)
+        shade = 0.7 * float(smoothstep(depth, 3.0, 10.0))
+        head.add(rings, to_rgb(color), opacity=shade, blur=head.style.softness * 0.5 * u)
+        return
     region = signed_distance(blur(smoothstep(along, 0.35, 0.65), 1.8 * u))
     paint_hair(head, region, mask)
 
@@ -44,44 +60,51 @@ def paint_hair(head: Head, hair: Field, mask: Field | None = None) -> None:
     lum = lab[..., 0]
     filled = f32(lum * inside + fill_from(lum, inside, 4, 14) * (1 - inside))
     fine = blur(filled, 1.0)
-    both = head.flow.average(np.dstack([fine, fine - blur(filled, 2.6)]))
-    tone = f32(0.75 * both[..., 0] + 0.25 * blur(both[..., 0], 9 * u))
-    tone = blur(tone, max(1.0, 1.8 * u))
-    memory = head.memory.sub("hair" if mask is head.parts.hair else "beard")
-    cuts = list(memory.average("cuts", weighted_quantile(tone, inside, [0.16, 0.45, 0.8])))
+    both = head.flow.average(np.dstack([fine, blur(filled, 1.3 * u) - blur(filled, 4.5 * u)]))
+    # Light and shade on hair run along its strands: averaged along them twice, few large shapes
+    # are left.
+    tone = head.flow.average(blur(both[..., 0], 1.2 * u))
+    tone = blur(f32(0.7 * tone + 0.3 * blur(tone, 9 * u)), 2 * u)
+    whole = mask is head.parts.hair
+    memory = head.memory.sub("hair" if whole else "beard")
+    cuts = list(memory.average("cuts", weighted_quantile(tone, inside, TONES)))
     means, _ = tone_colors(lab, tone, inside, cuts, memory=memory)
     mid = memory.average("mid", weighted_mean(lab, inside))
-    spread = float(means[3][0] - means[0][0])
-    # Flat light still wants strands to be seen: some 14 units of lightness between the ends.
-    contrast = style.hair_contrast * max(1.0, 14 / max(spread, 4.0)) * 1.1
+    spread = float(means[-1][0] - means[0][0])
+    # Flat light still wants shade to be seen: some 11 units of lightness between the ends.
+    contrast = style.hair_contrast * max(1.0, 11 / max(spread, 4.0))
     colors = [stretch(m, mid, contrast, style.saturation) for m in means]
     # Gloss on dark hair is no gray hair: highlights keep within reach of the hair's own tone.
     own = float(means[1][0])
-    colors[3][0] = min(colors[3][0], own + 12 + 0.45 * own)
-    colors[2][0] = min(colors[2][0], own + 8 + 0.3 * own)
+    colors[2][0] = min(colors[2][0], own + 9 + 0.4 * own)
     if mid[0] < style.spot_black:
         colors = [
             f32([5, 0, 0]),
             f32([5, 0, 0]),
-            f32([5, 0, 0]),
-            f32([max(colors[3][0], 30), *(colors[3][1:] * 0.8)]),
+            f32([max(colors[2][0], 30), *(colors[2][1:] * 0.8)]),
         ]
     if style.paper:
         colors = [f32([100 - (100 - c[0]) * 0.8, *(c[1:] * 0.95)]) for c in colors]
     paint_tones(
-        head.add, hair, tone, cuts, colors, area=45 * u * u, softness=style.softness * 0.3 * u
+        head.add, hair, tone, cuts, colors, area=160 * u * u, softness=style.softness * 0.3 * u
     )
     dark = colors[0].copy()
     dark[0] = max(dark[0] * 0.6, 4)
-    if mask is head.parts.hair:
+    if whole:
         head.palette.hair_ink = to_rgb([min(dark[0], 22), mid[1] * 0.7, mid[2] * 0.6])
     if not style.strands:
         return
     detail = both[..., 1]
     scale = float(np.sqrt(weighted_mean((detail**2)[..., None], inside)[0])) + 0.15
-    z = detail / scale
-    edge = np.minimum(hair - 0.5, 4)
-    head.add(cut(f32(np.minimum(edge, (-z - 1.5) * 2)), area=28 * u * u), to_rgb(dark))
-    light = colors[3].copy()
+    z = f32(detail / scale)
+    light = colors[2].copy()
     light[0] = min(light[0] + 6, 97)
-    head.add(cut(f32(np.minimum(edge - 1, (z - 2.0) * 2)), area=28 * u * u), to_rgb(light))
+    share = min(1.0, float(inside.sum()) / (FULL * u * u))
+    room = f32(np.minimum(hair, (0.5 - head.parts.cover) * 20))
+    for strength, color, most, width in (
+        (-z - 0.2, dark, DARK_STRANDS, 1.0),
+        (z - 0.6, light, LIGHT_STRANDS, 0.9),
+    ):
+        lines = strand_lines(f32(strength), room, head.flow, u, most=max(2, round(most * share)))
+        for ring in strand_strokes(lines, head.pen * width):
+            head.add([ring], to_rgb(color))
