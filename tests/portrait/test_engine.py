@@ -143,6 +143,5 @@ def test_the_planes_of_the_face_are_drawn(measured, monkeypatch):
         return np.corrcoef(*[band[y0:y1, x0:x1].ravel() for band in bands])[0, 1]
 
     drawn = likeness()
-    monkeypatch.setattr(skin, "DEEP", ())
-    monkeypatch.setattr(skin, "RAISED", ())
+    monkeypatch.setattr(skin, "PLANES", 0.0)
     assert drawn > likeness() + 0.03

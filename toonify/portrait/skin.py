@@ -24,8 +24,7 @@ from toonify.portrait.tones import paint_tones, stretch, tone_colors, tone_cuts
 
 SHADE = (5.0, 11.0)  # sigmas, in px of a unit face, that light and shade are smoothed with
 RELIEF = (1.6, 11.0)  # sigmas between which the planes of a face show
-SPREAD = 0.6  # a step of relief, in standard deviations over the face, at least
-DEEP, RAISED = (1.0, 2.4), (1.4,)  # steps from what is around it, where a plane is drawn
+PLANES = 1.6  # how much they count beside light and shade
 FOREHEAD = 0.6  # of the relief, above the brows
 MARK = 6.0  # how much darker than around it a mark is, at least,
 CORE = 16.0  # and how much more where it is drawn in its own color
@@ -72,6 +71,7 @@ def paint_skin(head: Head, skin: Field, oval: Field) -> None:
     shade = fill_from(lum, clean, 4 * u, 14 * u)
     fine, coarse = SHADE
     shade = f32(0.5 * blur(shade, fine * u) + 0.5 * blur(shade, coarse * u))
+    shade = f32(shade + PLANES * relief_of(head, skin, oval))
     face = f32(clean * oval)
     if float(face.sum()) < 300 * u * u:
         face = clean
@@ -103,7 +103,6 @@ def paint_skin(head: Head, skin: Field, oval: Field) -> None:
     head.palette = Palette(drawn, to_rgb(ink), to_rgb(fold))
     if style.blush:
         paint_blush(head, base)
-    paint_relief(head, skin, oval, base)
 
 
 def natural(color: Field) -> Field:
@@ -137,9 +136,9 @@ def screen(head: Head, skin: Field, shade: Field, cuts: list[float], colors: lis
     head.add(cut(level, area=2), to_rgb(colors[0] - f32([6, -3, -2])))
 
 
-def paint_relief(head: Head, skin: Field, oval: Field, base: Field) -> None:
-    """The planes of a face, which make it that person's: what lies deeper than around it (beside
-    the nose, under lips and brows, along folds) a step darker, what stands out a step lighter."""
+def relief_of(head: Head, skin: Field, oval: Field) -> Field:
+    """The planes of a face, which make it that person's: how much lighter than around it a px is,
+    on a scale of its own for hard and flat light."""
     lab, u, parts = head.lab, head.unit, head.parts
     clean = np.clip(parts.skin * 2 - 1, 0, 1) * (1 - feature_mask(head, 0.5, nose=False))
     clean = clean * np.clip(1 - parts.hair * 2, 0, 1) * np.clip(1 - parts.beard * 1.5, 0, 1)
@@ -147,22 +146,10 @@ def paint_relief(head: Head, skin: Field, oval: Field, base: Field) -> None:
     lum = fill_from(blur(lab[..., 0], 0.8 * u), clean, 2.5 * u, 9 * u)
     fine, coarse = RELIEF
     relief = head.flow.average(blur(lum, fine * u)) - blur(lum, coarse * u)
-    off = np.minimum(skin - 3 * u, (0.35 - np.maximum(parts.hair, parts.cover)) * 20)
-    off = np.minimum(off, (0.3 - np.maximum(parts.lenses, parts.beard)) * 20)
-    off = f32(np.minimum(off, (blur(oval, 2 * u) - 0.4) * 20))
-    # Hard light makes deep valleys: a share of the face is drawn, not all beyond one depth.
-    own = f32(clean * (off > 0))
-    spread = float(np.sqrt(weighted_mean((relief**2)[..., None], own)[0]))
-    step = max(0.9 + 0.028 * float(base[0]), SPREAD * spread)
-    step = float(head.memory.sub("skin").average("relief", [step], share=0.2)[0])
-    relief = relief * _forehead(head)
-    for levels, sign, color in (
-        (DEEP, -1, head.palette.fold),
-        (RAISED, 1, to_rgb([min(float(base[0]) + 17, 97), base[1] * 0.9, base[2] * 0.95])),
-    ):
-        for level in levels:
-            rings = cut(f32(np.minimum(off, (sign * relief - level * step) * 2)), area=40 * u * u)
-            head.add(rings, color, opacity=0.34, blur=head.style.softness * 0.35 * u)
+    off = np.minimum((skin - 3 * u) / (4 * u), (0.35 - np.maximum(parts.hair, parts.cover)) * 8)
+    off = np.minimum(off, (0.3 - np.maximum(parts.lenses, parts.beard)) * 8)
+    off = np.clip(np.minimum(off, (blur(oval, 2 * u) - 0.4) * 8), 0, 1)
+    return f32(relief * off * _forehead(head))
 
 
 def _forehead(head: Head) -> Field:
@@ -208,12 +195,13 @@ def paint_marks(head: Head, skin: Field) -> None:
         skin_color = head.palette.skin
         depth = float(np.clip(0.3 * base, 8, 19))  # a step on dark skin is a smaller one
         fold = to_rgb([max(base - depth, 5), skin_color[1] + 4, skin_color[2] + 2])
-        head.add(cut(f32(level), area=22 * u * u), fold)
+        head.add(cut(f32(level), area=22 * u * u), fold, opacity=0.75)
         # Moles and the depth of a fold in their own color; the rest of a fold is shade.
         core = f32(np.minimum(level, seen - least - CORE))
         if (core > 0).any():
             color = weighted_mean(lab, f32(core > 0))
-            color[0] = min(float(color[0]) - 4, base - 16)
+            # a fold is deep, not black: lashes and brows alone are
+            color[0] = max(min(float(color[0]) - 4, base - 16), 0.5 * base)
             head.add(cut(core, area=14 * u * u), to_rgb(color))
     paint_frames(head, dark, lum, frames, off)
 
