@@ -11,6 +11,7 @@ from toonify.portrait.fields import (
     Streamlines,
     blur,
     f32,
+    fill_from,
     signed_distance,
     smoothstep,
     to_rgb,
@@ -18,28 +19,36 @@ from toonify.portrait.fields import (
 )
 from toonify.portrait.lines import outline
 from toonify.portrait.memory import NO_MEMORY, Steady
+from toonify.portrait.regions import even_out
 from toonify.portrait.scene import Head
 from toonify.portrait.shapes import Drawing, cut
 from toonify.portrait.styles import Style
 from toonify.portrait.tones import flat_colors, paint_flat, stretch
 
 
-def simplify(lab: Lab, amount: float) -> tuple[Lab, float]:
+def simplify(lab: Lab, amount: float, known: Field) -> tuple[Lab, float, Field]:
     """The picture reduced, with detail gone and edges kept (bilateral filtering).
 
     Args:
         amount: about the size in px of what disappears.
+        known: (H, W) 0..1, where its colors count; elsewhere they go on from there.
 
     Returns:
-        the smaller picture, and how many px of the picture one of its px is wide.
+        the smaller picture, how many px of the picture one of its px is wide, and `known` reduced.
     """
     height, width = lab.shape[:2]
     step = max(1.0, amount / 2.0)
     size = (max(int(width / step), 16), max(int(height / step), 16))
-    small = cv2.resize(lab, size, interpolation=cv2.INTER_AREA)
+    small = f32(cv2.resize(lab, size, interpolation=cv2.INTER_AREA))
+    known = f32(cv2.resize(known, size, interpolation=cv2.INTER_AREA))
+    if float(known.min()) < 0.5:
+        sure = f32(cv2.erode(known, np.ones((5, 5), np.uint8)) > 0.9)
+        sure = sure if sure.any() else known
+        filled = np.dstack([fill_from(small[..., i], sure, 3.0, 16.0) for i in range(3)])
+        small = f32(small + (filled - small) * smoothstep(1 - sure, 0.0, 1.0)[..., None])
     for _ in range(3):
-        small = cv2.bilateralFilter(small, 7, 9.0, 3.0)
-    return f32(small), width / size[0]
+        small = f32(cv2.bilateralFilter(small, 7, 9.0, 3.0))
+    return small, width / size[0], known
 
 
 def paint_background(
@@ -58,12 +67,14 @@ def paint_background(
     crowded = float(outside.mean()) < 0.02
     if crowded:
         outside = f32(np.ones_like(outside))
-    # The person's colors must not leak into what is around: fill before smoothing.
-    smooth, step = simplify(lab, detail)
-    size = (smooth.shape[1], smooth.shape[0])
-    outside = f32(cv2.resize(outside, size, interpolation=cv2.INTER_AREA))
+    # The person's colors must not leak into what is around.
+    smooth, step, outside = simplify(lab, detail, outside)
+    area = detail * detail * (12 if peopled else 7) / (step * step)
+    # A wall in passing light is one color: first regions, then their colors.
+    _, first = flat_colors(smooth, outside, 12)
+    even = memory.average("even", even_out(smooth, first, area=area), share=0.4)
     count = style.colors + (0 if peopled else 6)
-    colors, labels = flat_colors(smooth, outside, count, memory=memory)
+    colors, labels = flat_colors(even, outside, count, memory=memory)
     mean = memory.average("mean", weighted_mean(smooth, outside))
     quiet = style.quiet if peopled else style.quiet * 0.3
 
@@ -89,11 +100,11 @@ def paint_background(
         muted,
         None,
         smooth=1.1,
-        area=detail * detail * 7 / (step * step),
+        area=area,
     )
     if style.line:
         lines = edge_lines(blur(lab[..., 0], detail * 0.3), detail, flow)
-        level = np.minimum(lines, (0.25 - person) * 8)
+        level = np.minimum(lines, (0.12 - blur(person, detail)) * 8)
         dark = f32(mean * [0.35, 0.5, 0.5])
         drawing.add(
             cut(level, area=detail * detail * 2),
