@@ -3,7 +3,7 @@
 import cv2
 import numpy as np
 
-from toonify.portrait.features import brow_shape
+from toonify.portrait.features import brow_shape, tooth_rows
 from toonify.portrait.fields import Streamlines, f32
 from toonify.portrait.scene import Head
 from toonify.portrait.shapes import Drawing, raster_mask
@@ -37,3 +37,30 @@ def test_a_brow_has_the_silhouette_of_the_photograph():
 
     drawn = raster_mask(rings, SIZE) > 128
     assert (drawn & (seen > 0)).sum() / (drawn | (seen > 0)).sum() > 0.8
+
+
+def test_teeth_are_one_row_from_the_upper_lip_with_a_calm_edge():
+    bright = np.zeros((16, 40), bool)
+    bright[2:10, 4:36] = True
+    bright[2:6, 12] = False  # a gap between two teeth
+    bright[10, 20:24] = True
+
+    ((first, top, bottom),) = tooth_rows(bright)
+
+    assert first <= 4 and first + len(top) >= 36
+    assert top.max() < 0.1
+    middle = bottom[len(bottom) // 3 : -len(bottom) // 3]
+    assert middle.min() > 0.5 and np.abs(np.diff(middle)).max() < 0.05
+    assert bottom[0] < 0.1 and bottom[-1] < 0.1  # rounded off at the corners
+
+
+def test_a_laughing_mouth_has_two_rows_and_a_dark_one_none():
+    bright = np.zeros((16, 40), bool)
+    bright[:5, 3:37] = True
+    bright[13:, 6:34] = True
+
+    upper, lower = tooth_rows(bright)
+
+    assert upper[2].max() < 0.45
+    assert lower[1].min() > 0.7 and np.all(lower[2] > 0.95)
+    assert tooth_rows(np.zeros((16, 40), bool)) == []

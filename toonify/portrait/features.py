@@ -18,6 +18,8 @@ from toonify.portrait.subject import (
 )
 
 FAINT = 7.0  # how much darker than skin a brow is, up to which it has no silhouette
+DEEP = 16  # samples of an open mouth from lip to lip
+GAP = 0.16  # of its depth, up to which dark between teeth is none
 SHUT = 0.22  # height over width of an eye's contour, up to which it may be shut
 
 
@@ -115,7 +117,7 @@ def paint_mouth(head: Head) -> None:
     if gap > 0.03:
         mouth = [np.vstack([iu, il[::-1]])]
         draw.add(mouth, to_rgb([16, 20, 10]))
-        paint_teeth(head, mouth, f32(inner))
+        paint_teeth(head, iu, il, f32(inner))
         draw.add([stroke(iu, np.array([0.2, 0.6, 0.8, 0.6, 0.2]) * w)], ink)
         draw.add([stroke(il, np.array([0.1, 0.35, 0.45, 0.35, 0.1]) * w)], ink)
     else:
@@ -146,30 +148,102 @@ def paint_mouth(head: Head) -> None:
     draw.add([stroke(below, np.array([0.1, 0.7, 0.1]) * w, count=20)], head.palette.fold)
 
 
-def paint_teeth(head: Head, mouth: list[Ring], inner: Field) -> None:
-    """What is bright and not red in an open mouth, as one smooth shape a row of teeth."""
+def paint_teeth(head: Head, iu: Ring, il: Ring, inner: Field) -> None:
+    """What is bright and not red in an open mouth, as one smooth shape a row of teeth.
+
+    Args:
+        iu, il: (N, 2), the inner edges of the lips, from corner to corner.
+        inner: (H, W) 0..1, between them.
+    """
     lab, u = head.lab, head.unit
-    score = blur(lab[..., 0] - 0.8 * np.maximum(lab[..., 1], 0), 1.0 * u)
-    inside = inner > 0.5
-    seen = score[inside]
+    score = blur(lab[..., 0] - 0.8 * np.maximum(lab[..., 1], 0), 0.8 * u)
+    seen = score[inner > 0.5]
     if len(seen) < 30 * u * u:
         return
     low, high = (float(v) for v in np.percentile(seen, [10, 94]))
     base = head.palette.skin
     if high - low < 14 or high < max(24.0, 0.42 * float(base[0])):
         return
-    level = f32(np.where(inner > 0.02, score, low)) - (low + 0.55 * (high - low))
-    wide = cv2.getStructuringElement(
-        cv2.MORPH_ELLIPSE, (max(3, int(9 * u)) | 1, max(3, int(3 * u)) | 1)
+    depth = (np.arange(DEEP) + 0.5) / DEEP
+    grid = iu[None] + (il - iu)[None] * f32(depth)[:, None, None]
+    values = cv2.remap(
+        score,
+        np.ascontiguousarray(grid[..., 0]),
+        np.ascontiguousarray(grid[..., 1]),
+        cv2.INTER_LINEAR,
+        borderMode=cv2.BORDER_REPLICATE,
     )
-    level = blur(cv2.morphologyEx(f32(level), cv2.MORPH_CLOSE, wide), 1.3 * u)
-    rings = cut(level, area=18 * u * u)
-    bright = lab[inside & (level > 0)]
-    if not rings or len(bright) < 8:
+    bright = values > low + 0.5 * (high - low)
+    at = np.clip(np.rint(grid).astype(int), 0, [head.size[0] - 1, head.size[1] - 1])
+    own = lab[at[..., 1], at[..., 0]][bright]
+    rows = tooth_rows(bright)
+    if not rows or len(own) < 8:
         return
-    lightness = float(np.percentile(bright[:, 0], 75))
-    white = f32([np.clip(lightness + 4, base[0] * 0.78, 92), 1, 6])
-    head.add(rings, to_rgb(white), clip=mouth)
+    lightness = float(np.percentile(own[:, 0], 75))
+    white = f32([np.clip(lightness + 6, base[0] * 0.8, 94), 1, 6])
+    mouth = [np.vstack([iu, il[::-1]])]
+    for first, top, bottom in rows:
+        columns = slice(first, first + len(top))
+        start, across = iu[columns], (il - iu)[columns]
+        upper, lower = start + across * top[:, None], start + across * bottom[:, None]
+        head.add([np.vstack([upper, lower[::-1]])], to_rgb(white), clip=mouth)
+
+
+def tooth_rows(bright: np.ndarray) -> list[tuple[int, Field, Field]]:
+    """Rows of teeth in an open mouth: the upper one, and a lower one where a gap is seen.
+
+    Args:
+        bright: (depths, columns), where teeth are seen between the lips, from the upper one down.
+
+    Returns:
+        of each row its first column, and its upper and lower edge (n,), 0..1 between the lips.
+    """
+    depths, columns = bright.shape
+    edges = np.full((2, 2, columns), np.nan, np.float32)  # row, edge
+    for x in range(columns):
+        step = np.diff(np.concatenate([[0], bright[:, x].astype(np.int8), [0]]))
+        runs = list(zip(np.flatnonzero(step == 1), np.flatnonzero(step == -1), strict=True))
+        joined: list[tuple[int, int]] = []
+        for start, end in runs:
+            if joined and start - joined[-1][1] <= GAP * depths:
+                joined[-1] = (joined[-1][0], int(end))
+            else:
+                joined.append((int(start), int(end)))
+        joined = [run for run in joined if run[1] - run[0] >= 2]
+        if not joined:
+            continue
+        upper = joined[0][0] < 0.5 * depths
+        if upper:
+            edges[0, :, x] = f32(joined[0]) / depths
+        last = joined[-1]
+        if (len(joined) > 1 or not upper) and last[1] > 0.6 * depths:
+            edges[1, :, x] = f32(last) / depths
+    rows: list[tuple[int, Field, Field]] = []
+    for top, bottom in edges:
+        known = np.flatnonzero(~np.isnan(top))
+        if len(known) < 0.3 * columns:
+            continue
+        first = max(int(known[0]) - 2, 0)
+        last_column = min(int(known[-1]) + 3, columns)
+        at = np.arange(first, last_column)
+        span = f32(np.stack([np.interp(at, known, edge[known]) for edge in (top, bottom)]))
+        # teeth meet the lip they are at; their edge is one calm line
+        span[0] = np.where(span[0] < 0.34, 0, span[0])
+        span[1] = np.where(span[1] > 0.8, 1, span[1])
+        width = max(3, len(at) // 4) | 1
+        kernel = np.hanning(width + 2)[1:-1]
+        kernel /= kernel.sum()
+        half = width // 2
+        calm = [np.convolve(np.pad(edge, half, mode="edge"), kernel, "valid") for edge in span]
+        # rounded off towards the corners, where teeth go back into the shade
+        off = np.minimum(at - first, last_column - 1 - at) / max(0.25 * len(at), 1)
+        open_share = np.sqrt(np.clip(off, 0, 1))
+        if len(rows) or float(calm[0].mean()) > 0.4:
+            calm[0] = calm[1] + (calm[0] - calm[1]) * open_share
+        else:
+            calm[1] = calm[0] + (calm[1] - calm[0]) * open_share
+        rows.append((first, f32(calm[0]), f32(calm[1])))
+    return rows
 
 
 def brow_shape(head: Head, axis: Field, normal: Field, color: Field) -> list[Ring]:
@@ -328,7 +402,11 @@ def paint_eyes(head: Head) -> None:
         draw.add([stroke(crease[4:-3], np.array([0.05, 0.5, 0.5, 0.05]) * w)], fold)
         narrow = opening < 0.14 * wide or opening < 2.6 * u
         if narrow or shut:
-            draw.add([stroke((top + bottom) / 2, np.array([0.5, 1.0, 1.1, 0.9, 0.3]) * w)], lash)
+            # lashes, and what is left of a laughing eye, as thick as they are dark
+            dark = lab[..., 0][lids] < 0.55 * base[0]
+            thick = 0.8 * opening * float(dark.mean()) if dark.size else 0.0
+            widths = np.array([0.4, 0.8, 1.0, 0.8, 0.25]) * max(thick, 1.1 * w)
+            draw.add([stroke((top + bottom) / 2, widths)], lash)
             continue
         opening *= zoom
         shape = [np.vstack([top, bottom[::-1]])]
