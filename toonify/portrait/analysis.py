@@ -163,12 +163,16 @@ class Analyzer:
                 subjects.append(self._subject(photo, face, faces, size[0] / width, upsampling, own))
             except InputError:
                 continue  # five points that are no face after all
+        heads = np.zeros_like(person)
         for subject in subjects:
             matrix = f32(
                 [[subject.scale, 0, subject.offset[0]], [0, subject.scale, subject.offset[1]]]
             )
             cover = cv2.warpAffine(subject.parts.person, matrix, size, flags=cv2.INTER_LINEAR)
-            person = np.maximum(person, cover)
+            heads = np.maximum(heads, cover)
+        if subjects:
+            unit = max(subject.face.unit * subject.scale for subject in subjects)
+            person = np.maximum(_bodies(person, f32(heads), unit), heads)
         return Analysis(rgb, f32(remove_small(f32(person), 400, 200)), subjects, steady)
 
     @staticmethod
@@ -285,6 +289,17 @@ class Analyzer:
         assert labels is not None and matte is not None
         full = cv2.resize(matte[..., 0], size, interpolation=cv2.INTER_LINEAR)
         return build_parts(window, geometry, f32(full), labels)
+
+
+def _bodies(person: Field, heads: Field, unit: float) -> Field:
+    """The matte of a picture without what is too small to be anybody beside the heads in it: a
+    shadow, the edge of a chair."""
+    width = max(3, round(6 * unit)) | 1
+    kernel = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (width, width))
+    beside = f32(np.where(heads > 0.5, 0, person))
+    core = f32(cv2.morphologyEx(beside, cv2.MORPH_OPEN, kernel))
+    specks = core - remove_small(core, 4500 * unit * unit, 0)
+    return f32(np.where(cv2.dilate(specks, kernel) > 0.1, np.minimum(person, 0.3), person))
 
 
 def _rim(side: int) -> Field:

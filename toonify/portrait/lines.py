@@ -46,13 +46,36 @@ def window_fade(head: Head) -> Field:
     return f32(fade_y[:, None] * fade_x[None, :])
 
 
+def border_share(head: Head, skin: Field) -> Field:
+    """1, falling to 0 where skin goes on under no more than another name: at a collarbone, where
+    the parser's neck ends."""
+    u = head.unit
+    size = (max(head.size[0] // 3, 8), max(head.size[1] // 3, 8))
+
+    def small(field: Field) -> Field:
+        return f32(cv2.resize(field, size, interpolation=cv2.INTER_AREA))
+
+    inside = small(f32(np.clip(skin / 2, 0, 1)))
+    others = np.clip(head.parts.person * 2 - 1, 0, 1) * np.clip(1 - head.parts.hair * 2, 0, 1)
+    outside = small(f32(others * np.clip(-skin / 2, 0, 1)))
+    lab, sigma = small(head.lab), 2.0 * u
+    share_in, share_out = blur(inside, sigma), blur(outside, sigma)
+    step = np.zeros(size[::-1], np.float32)
+    for i in range(3):
+        one = blur(lab[..., i] * inside, sigma) / (share_in + 1e-3)
+        step += (one - blur(lab[..., i] * outside, sigma) / (share_out + 1e-3)) ** 2
+    alike = 1 - smoothstep(np.sqrt(step), 7, 15)
+    fade = 1 - alike * smoothstep(share_out, 0.05, 0.2)
+    return f32(cv2.resize(f32(fade), head.size, interpolation=cv2.INTER_LINEAR))
+
+
 def paint_head_lines(head: Head, skin: Field, hair: Field) -> None:
     """Skin's outline, the jaw before the neck, and the hair's outline."""
     if not head.style.line:
         return
     u, palette = head.unit, head.palette
     width = head.style.line * u**0.6 * window_fade(head)
-    off_hair = np.clip(-hair / 2 + 0.5, 0, 1)
+    off_hair = np.clip(-hair / 2 + 0.5, 0, 1) * border_share(head, skin)
     head.add(
         cut(outline(skin, width * 0.85 * direction_weight(skin) * off_hair), area=10 * u),
         palette.ink,

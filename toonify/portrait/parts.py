@@ -23,6 +23,7 @@ from toonify.portrait.subject import (
     Parts,
 )
 
+ALIKE = 20.0  # CIELAB units between the colors of one person's hair
 _INDEX = {name: i for i, name in enumerate(LABELS)}
 # What the labels are grouped into where colors decide: what is behind, hair, skin, clothes
 _GROUPS = (
@@ -82,13 +83,14 @@ def build_parts(rgb: RGB, geometry: FaceGeometry, matte: Field, labels: Field) -
 
     u2 = geometry.unit**2
     away = sharp("background", "person")
-    frames = coarse("glasses")
+    frames = _whole(coarse("glasses"), 550 * u2)
     lenses = _dark_lenses(lab, geometry, coarse("sunglasses"))
     lenses = remove_small(lenses, 900 * u2, 100 * u2)  # a dark speck is no lens
     cover = _cover(geometry, coarse("hand"), coarse("object"))
-    hair = remove_small(sharp("hair"), 500 * u2, 250 * u2)
+    hair = _own_hair(remove_small(sharp("hair"), 500 * u2, 250 * u2), lab, geometry)
     skin = sharp(*_GROUPS[2])
-    beard = f32(np.maximum(coarse("beard"), _moustache(lab, geometry)))
+    beard = coarse("beard")
+    beard = f32(np.maximum(beard, _moustache(lab, geometry, beard)))
     person = f32(np.clip(1 - away, 0, 1))
     return Parts(
         person=remove_small(person, 1500 * u2, 800 * u2),
@@ -137,8 +139,11 @@ def _dark_lenses(lab: Lab, geometry: FaceGeometry, lenses: Field) -> Field:
     return f32(np.maximum(lenses, blur(seen, 1.5 * u)))
 
 
-def _moustache(lab: Lab, geometry: FaceGeometry) -> Field:
-    """What is much darker than the cheeks between nose and lips, too thin for the parser's grid."""
+def _moustache(lab: Lab, geometry: FaceGeometry, beard: Field) -> Field:
+    """What is much darker than the cheeks between nose and lips, too thin for the parser's grid.
+
+    Shade is dark there too: the parser (`beard`) has to see a little of it, though never half.
+    """
     p, size = geometry.points, (lab.shape[1], lab.shape[0])
     cheeks = raster_mask([p[list(ring)] for ring in CHEEKS], size) > 0
     hull = cv2.convexHull(p[list(UNDER_NOSE)]).reshape(-1, 2)
@@ -147,10 +152,48 @@ def _moustache(lab: Lab, geometry: FaceGeometry) -> Field:
     inner = (zone > 0.5) & (lips == 0)
     if not cheeks.any() or int(inner.sum()) < 20:
         return f32(np.zeros(lab.shape[:2]))
+    seen = float(np.percentile(beard[inner], 90))
     base = float(np.percentile(lab[..., 0][cheeks], 60))
     dark = (base - blur(lab[..., 0], 1.2 * geometry.unit)) / max(base, 15.0)
-    much = float(smoothstep(np.percentile(dark[inner], 55), 0.2, 0.36))
+    # in profile it fills a small part of the zone
+    most = 55 + 25 * float(smoothstep(seen, 0.08, 0.16))
+    much = float(smoothstep(np.percentile(dark[inner], most), 0.2, 0.36))
+    much *= float(smoothstep(seen, 0.015, 0.05))
     return f32(smoothstep(dark, 0.2, 0.4) * blur(zone, 3 * geometry.unit) * much)
+
+
+def _whole(frames: Field, area: float) -> Field:
+    """Frames of glasses, if `area` px² of them are sure; without, wrinkles are no glasses."""
+    sure = float((frames > 0.7).sum())
+    return f32(frames * smoothstep(sure / area, 0.8, 1.3))
+
+
+def _own_hair(hair: Field, lab: Lab, geometry: FaceGeometry) -> Field:
+    """Hair without a neighbor's: of what hangs together, only what grows at this face, or has the
+    color of what does and is no speck."""
+    count, labels = cv2.connectedComponents((hair > 0.5).astype(np.uint8))
+    if count <= 2:
+        return hair
+    u, p = geometry.unit, geometry.points[list(OVAL)]
+    upper = p[(p - geometry.points[1]) @ geometry.down < 0]  # above the tip of the nose
+    size = (hair.shape[1], hair.shape[0])
+    zone = raster_mask([f32(cv2.convexHull(upper).reshape(-1, 2))], size)
+    reach = int(24 * u) | 1
+    near = cv2.dilate(zone, cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (reach, reach))) > 128
+    touching = np.bincount(labels[near], minlength=count)
+    own = touching > 60 * u * u
+    own[0] = False
+    if not own[1:].any():
+        return hair
+    size_of = np.maximum(np.bincount(labels.ravel(), minlength=count), 1)
+    colors = np.stack(
+        [np.bincount(labels.ravel(), lab[..., i].ravel(), count) / size_of for i in range(3)], 1
+    )
+    main = colors[int(np.argmax(np.where(own, size_of, 0)))]
+    alike = np.linalg.norm(colors - main, axis=1) < ALIKE
+    keep = own | (alike & (size_of > 3000 * u * u))
+    keep[0] = True
+    return f32(np.where(keep[labels], hair, np.minimum(hair, 0.3)))
 
 
 def _cover(geometry: FaceGeometry, hand: Field, thing: Field) -> Field:
