@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 
 from toonify.models import winograd
-from toonify.models.layers import StyledConv
+from toonify.models.layers import Conv3x3, StyledConv
 
 
 def pictures(*shape: int) -> torch.Tensor:
@@ -104,3 +104,11 @@ def test_gradients_are_the_plain_convolutions():
         ahead, behind = (layer(x, style + s, None).square().mean() for s in (step, -step))
     slope = (step * style.grad).sum()
     torch.testing.assert_close((ahead - behind) / 2, slope, rtol=0.05, atol=0)
+
+
+@torch.no_grad()
+def test_a_convolution_with_bias_is_the_same_by_it():
+    layer, x = Conv3x3(64, 96), pictures(2, 64, 33, 32)
+    torch.testing.assert_close(
+        layer(x), F.conv2d(x, layer.weight, layer.bias, padding=1), atol=5e-5, rtol=0
+    )

@@ -157,6 +157,22 @@ class EqualConv2d(nn.Module):
         return x if self.clamp is None else x.clamp(-self.clamp, self.clamp)
 
 
+class Conv3x3(nn.Conv2d):
+    """3×3 convolution that keeps height and width, by `winograd` where that is faster."""
+
+    def __init__(self, in_channels: int, out_channels: int, *, bias: bool = True) -> None:
+        super().__init__(in_channels, out_channels, 3, padding=1, bias=bias)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """x (B, in_channels, H, W) → (B, out_channels, H, W)."""
+        if not winograd.suits(x, self.weight):
+            return super().forward(x)
+        kernels = keep(
+            self, "kernels", (self.weight,), lambda: winograd.kernels_at_points(self.weight)
+        )
+        return winograd.convolve(x, kernels, winograd.Finish(bias=self.bias), padding=1)
+
+
 def kernel_energy(weight: Tensor) -> Tensor:
     """A kernel (O, I, k, k) → sums of its squares (O, I), in float32."""
     return weight.float().square().sum(dim=(2, 3))

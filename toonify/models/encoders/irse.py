@@ -13,7 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from toonify.models.layers import fast_layout
+from toonify.models.layers import Conv3x3, fast_layout
 
 IRSE50_UNITS = (3, 4, 14, 3)
 IRSE_CHANNELS = (64, 128, 256, 512)
@@ -52,9 +52,11 @@ class ResidualUnit(nn.Module):
         )
         self.res_layer = nn.Sequential(
             nn.BatchNorm2d(in_channels),
-            nn.Conv2d(in_channels, channels, 3, 1, 1, bias=False),
+            Conv3x3(in_channels, channels, bias=False),
             nn.PReLU(channels),
-            nn.Conv2d(channels, channels, 3, stride, 1, bias=False),
+            Conv3x3(channels, channels, bias=False)
+            if stride == 1
+            else nn.Conv2d(channels, channels, 3, stride, 1, bias=False),
             nn.BatchNorm2d(channels),
             *([SqueezeExcite(channels)] if gated else []),
         )

@@ -9,6 +9,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from toonify.models.layers import Conv3x3
+
 
 class AdaptiveInstanceNorm(nn.Module):
     """Instance normalization scaled and shifted by a vector (arXiv 1703.06868)."""
@@ -49,9 +51,7 @@ class FusionBlock(nn.Module):
         w_dim: int = 512,
     ) -> None:
         super().__init__()
-        self.transform = nn.Sequential(
-            nn.Conv2d(skip_channels, channels, 3, padding=1), nn.LeakyReLU()
-        )
+        self.transform = nn.Sequential(Conv3x3(skip_channels, channels), nn.LeakyReLU())
         self.fusion_out = _nearly_identity(channels, channels)
         self.fusion_skip = _nearly_identity(3, channels) if to_image else None
         self.attention = attention
@@ -104,7 +104,7 @@ class MatteHead(nn.Sequential):
 
 def _nearly_identity(kept: int, added: int) -> nn.Conv2d:
     """3×3 convolution of `kept` + `added` channels that starts by passing the first through."""
-    conv = nn.Conv2d(kept + added, kept, 3, padding=1)
+    conv = Conv3x3(kept + added, kept)
     with torch.no_grad():
         conv.weight.mul_(0.01)
         conv.weight[:, :kept, 1, 1] += torch.eye(kept)
