@@ -14,6 +14,7 @@ from toonify.faces import Alignment
 from toonify.faces.alignment import overlay, square_mask, unit_to_photo
 from toonify.faces.backdrop import HeadPatch, head_patch, paint_patch
 from toonify.faces.types import RGB, Points, f32
+from toonify.video.steadied import Steadied
 
 STUBBORN = 12  # frames of the contrary in a row that change a decision
 PATCH_EVERY = 3  # frames between looks at what is behind a head
@@ -166,4 +167,5 @@ def _lay_back(out: RGB, before: RGB, cover: Points, region: Alignment) -> None:
 
 def compositor_of(engine: Engine, smooth: float) -> FrameCompositor:
     """What makes an engine's drawings into frames: its own, or what lays them in."""
-    return engine.compositor(smooth) or Compositor(engine, smooth)
+    own = engine.compositor(smooth) or Compositor(engine, smooth)
+    return Steadied(own, smooth) if smooth else own
