@@ -135,7 +135,7 @@ def video(
     smooth: Annotated[
         float,
         typer.Option(
-            min=0.0, max=1.0, help="TemporalConsistency through time; 0 is each frame alone."
+            min=0.0, max=1.0, help="How steady through time; 0 draws each frame alone."
         ),
     ] = 0.5,
     background: BackgroundOption = None,
