@@ -55,35 +55,42 @@ def test_the_command_line_says_options_and_statuses() -> None:
     assert [exit_status(kind("x")) for kind in kinds] == [1, 2, 3, 1, 1]
 
 
-def calls_of_errors() -> list[tuple[str, str]]:
+@pytest.fixture(scope="module")
+def modules() -> dict[Path, list[ast.AST]]:
+    """Every node of the package's modules, by their paths in it."""
+    package = Path(toonify.__file__).parent
+    return {
+        path.relative_to(package): list(ast.walk(ast.parse(path.read_text(encoding="utf-8"))))
+        for path in sorted(package.rglob("*.py"))
+    }
+
+
+def calls_of_errors(modules: dict[Path, list[ast.AST]]) -> list[tuple[str, str]]:
     """(place, source) of every error that the library makes."""
     names = {kind.__name__ for kind in (ToonifyError, *KIN)}
-    package = Path(toonify.__file__).parent
     found = []
-    for path in sorted(package.rglob("*.py")):
-        if "cli" in path.relative_to(package).parts:
+    for path, nodes in modules.items():
+        if "cli" in path.parts:
             continue
-        source = path.read_text(encoding="utf-8")
-        for node in ast.walk(ast.parse(source)):
+        for node in nodes:
             if isinstance(node, ast.Call) and getattr(node.func, "id", "") in names:
                 found.append((f"{path.name}:{node.lineno}", ast.unparse(node)))
     return found
 
 
-def test_the_library_names_parameters_not_options() -> None:
-    found = calls_of_errors()
+def test_the_library_names_parameters_not_options(modules: dict[Path, list[ast.AST]]) -> None:
+    found = calls_of_errors(modules)
     assert len(found) > 300
     flags = re.compile(r"(?<![\w-])(--[a-z]|-o\b)")
     assert [place for place, source in found if flags.search(source)] == []
 
 
-def test_no_handler_of_built_in_errors_takes_ours() -> None:
+def test_no_handler_of_built_in_errors_takes_ours(modules: dict[Path, list[ast.AST]]) -> None:
     """A `try` that raises one of ours and catches built-in kin lets ours through first."""
     ours = {kind.__name__: {b.__name__ for b in builtins} for kind, builtins in KIN.items()}
-    package = Path(toonify.__file__).parent
     taken = []
-    for path in sorted(package.rglob("*.py")):
-        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+    for path, nodes in modules.items():
+        for node in nodes:
             if not isinstance(node, ast.Try):
                 continue
             raised = {

@@ -6,6 +6,7 @@ The perceptual loss is replaced by a plain one: its weights are not part of the 
 import json
 import pickle
 import shutil
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -26,6 +27,7 @@ from toonify.models.discriminators import StyleGAN2Discriminator
 from toonify.models.generators.hybrid import HybridGenerator
 from toonify.models.generators.mobile import MobileGenerator
 from toonify.models.generators.stylegan2 import StyleGAN2Generator, channel_table
+from toonify.training.finetune.inversion_pairs import invert_to_w
 
 ASTRONAUT = Path(__file__).parents[2] / "examples" / "astronaut.png"
 
@@ -47,8 +49,11 @@ class PlainLoss(nn.Module):
 
 
 @pytest.fixture(autouse=True)
-def plain_loss(monkeypatch):
+def quick(monkeypatch):
+    """No network judges pictures, and drawings are inverted in a few steps."""
     monkeypatch.setattr("toonify.metrics.lpips.PerceptualLoss", PlainLoss)
+    few = partial(invert_to_w, steps=3)
+    monkeypatch.setattr("toonify.training.finetune.run.invert_to_w", few)
 
 
 @pytest.fixture

@@ -27,7 +27,7 @@ def train(out: Path, **options: Any) -> None:
     codes = torch.randn(2, 8, 16, generator=random)
     config = FinetuneConfig(
         batch_size=8,  # four in each of two processes: the discriminator's groups stay whole
-        kimg=0.032,
+        kimg=0.016,
         freeze_below=16,
         r1_interval=2,
         path_weight=2.0,
@@ -36,7 +36,7 @@ def train(out: Path, **options: Any) -> None:
         code_share=0.5,
         code_level=4,
         augment="bgcfnc",
-        snapshot_kimg=0.016,
+        snapshot_kimg=0.008,
         log_every=1,
         discriminator_base=256,
         discriminator_max=16,
@@ -82,7 +82,7 @@ def test_two_processes_train_as_one(tmp_path: Path) -> None:
     one, two = (
         torch.load(tmp_path / name / "snapshot.pt", weights_only=True) for name in ("one", "two")
     )
-    assert one["images"] == two["images"] == 32
+    assert one["images"] == two["images"] == 16
     assert one["ada"] == two["ada"] and one["ada"]["p"] > 0
     assert torch.equal(one["random"], two["random"])
     for part in ("average", "generator", "discriminator"):
@@ -93,7 +93,7 @@ def test_two_processes_train_as_one(tmp_path: Path) -> None:
     names = {path.name for path in (tmp_path / "two").iterdir()}
     assert names == {path.name for path in (tmp_path / "one").iterdir()}
     lines = (tmp_path / "two/metrics.jsonl").read_text().splitlines()
-    assert len(lines) == 4, "only the first process writes"
+    assert len(lines) == 2, "only the first process writes"
     # and one process may go on from what two have done
     train(tmp_path / "two", resume=True)
 
