@@ -53,11 +53,12 @@ class StyleHead(nn.Module):
         return self.linear(self.convs(x).flatten(1))
 
 
-class GradualStyleEncoder(IRSEBody):
-    """IR-SE with a three-level feature pyramid; pSp's and e4e's network.
+class HeadedEncoder(IRSEBody):
+    """IR-SE with a head for each entry of w+.
 
     Args:
         num_ws: entries of w+.
+        sizes: side of the features that each head sees.
         deltas: the first entry is a code, the others differences from it (e4e).
         head_channels: of the heads' convolutions; `w_dim` when None, as published.
     """
@@ -66,7 +67,8 @@ class GradualStyleEncoder(IRSEBody):
         self,
         *,
         num_ws: int,
-        in_channels: int = 3,
+        in_channels: int,
+        sizes: Sequence[int],
         w_dim: int = 512,
         deltas: bool = False,
         units: Sequence[int] = IRSE50_UNITS,
@@ -77,10 +79,29 @@ class GradualStyleEncoder(IRSEBody):
         self.num_ws, self.w_dim, self.deltas = num_ws, w_dim, deltas
         self.head_channels = head_channels
         top = self.channels[-1]
-        sizes = [16 if i < COARSE else 32 if i < MIDDLE else 64 for i in range(num_ws)]
         self.styles = nn.ModuleList(
             StyleHead(top, w_dim, size=size, channels=head_channels) for size in sizes
         )
+
+    def codes(self, features: Sequence[Tensor]) -> Tensor:
+        """What each head makes of its features (B, C, size, size): (B, num_ws, w_dim)."""
+        codes = torch.stack([head(x) for head, x in zip(self.styles, features, strict=True)], dim=1)
+        if not self.deltas:
+            return codes
+        return torch.cat([codes[:, :1], codes[:, :1] + codes[:, 1:]], dim=1)
+
+
+class GradualStyleEncoder(HeadedEncoder):
+    """One with a three-level feature pyramid; pSp's and e4e's network.
+
+    Args:
+        options: as `HeadedEncoder`'s.
+    """
+
+    def __init__(self, *, num_ws: int, in_channels: int = 3, **options: Any) -> None:
+        sizes = [16 if i < COARSE else 32 if i < MIDDLE else 64 for i in range(num_ws)]
+        super().__init__(num_ws=num_ws, in_channels=in_channels, sizes=sizes, **options)
+        top = self.channels[-1]
         self.latlayer1 = nn.Conv2d(self.channels[2], top, 1)
         self.latlayer2 = nn.Conv2d(self.channels[1], top, 1)
 
@@ -92,53 +113,28 @@ class GradualStyleEncoder(IRSEBody):
         levels = [
             coarse if i < COARSE else middle if i < MIDDLE else fine for i in range(self.num_ws)
         ]
-        return _codes(self.styles, levels, deltas=self.deltas)
+        return self.codes(levels)
 
 
-class BackboneEncoder(IRSEBody):
-    """IR-SE with every head on its last 16×16 features; ReStyle's network.
+class BackboneEncoder(HeadedEncoder):
+    """One with every head on its last 16×16 features; ReStyle's network.
 
     Args:
-        num_ws: entries of w+.
-        deltas: the first entry is a code, the others differences from it (ReStyle over e4e).
-        head_channels: of the heads' convolutions; `w_dim` when None, as published.
+        options: as `HeadedEncoder`'s.
     """
 
-    def __init__(
-        self,
-        *,
-        num_ws: int,
-        in_channels: int = 6,
-        w_dim: int = 512,
-        deltas: bool = False,
-        units: Sequence[int] = IRSE50_UNITS,
-        channels: Sequence[int] = IRSE_CHANNELS,
-        head_channels: int | None = None,
-    ) -> None:
-        super().__init__(in_channels=in_channels, units=units, channels=channels)
-        self.num_ws, self.w_dim, self.deltas = num_ws, w_dim, deltas
-        self.head_channels = head_channels
-        self.styles = nn.ModuleList(
-            StyleHead(self.channels[-1], w_dim, size=16, channels=head_channels)
-            for _ in range(num_ws)
-        )
+    def __init__(self, *, num_ws: int, in_channels: int = 6, **options: Any) -> None:
+        super().__init__(num_ws=num_ws, in_channels=in_channels, sizes=[16] * num_ws, **options)
 
     def forward(self, x: Tensor) -> Tensor:
         """x (B, in_channels, 256, 256) → codes (B, num_ws, w_dim), relative to the last ones."""
         (last,) = self.features(x, self.stage_ends[-1:])
-        return _codes(self.styles, [last] * self.num_ws, deltas=self.deltas)
+        return self.codes([last] * self.num_ws)
 
 
 def upsample_add(coarse: Tensor, fine: Tensor) -> Tensor:
     """A pyramid's coarser level, resized bilinearly, added to a finer one."""
     return fine + F.interpolate(coarse, size=fine.shape[2:], mode="bilinear", align_corners=True)
-
-
-def _codes(heads: nn.ModuleList, features: Sequence[Tensor], *, deltas: bool) -> Tensor:
-    codes = torch.stack([head(x) for head, x in zip(heads, features, strict=True)], dim=1)
-    if not deltas:
-        return codes
-    return torch.cat([codes[:, :1], codes[:, :1] + codes[:, 1:]], dim=1)
 
 
 class _WPlusEncoder(Encoder):
