@@ -12,7 +12,7 @@ from dataclasses import replace
 from fractions import Fraction
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -134,9 +134,7 @@ def video(
     min_face: MinFaceOption = None,
     smooth: Annotated[
         float,
-        typer.Option(
-            min=0.0, max=1.0, help="How steady through time; 0 draws each frame alone."
-        ),
+        typer.Option(min=0.0, max=1.0, help="How steady through time; 0 draws each frame alone."),
     ] = 0.5,
     background: BackgroundOption = None,
     start: Annotated[str, typer.Option(help="Where to begin: seconds, or H:MM:SS.")] = "0",
@@ -208,7 +206,7 @@ def video(
         max_size=max_size,
     )
     from toonify.faces.no_faces import NoFaces
-    from toonify.video import Options, clip_engine
+    from toonify.video import Options
     from toonify.video import preview as draw_preview
 
     reads = InputFiles([*inputs, *model_files(bundle, checkpoint, *(style or ()))])
@@ -231,6 +229,13 @@ def video(
     largest = faces is Faces.largest
     drawing: Engine
     make: Callable[[], Engine] | None = None
+    shared: dict[str, Any] = {
+        "landmarks": landmarks.value,
+        "min_face": min_face,
+        "device": settings.device,
+        "dtype": settings.dtype,
+        "offline": settings.offline,
+    }
     if pictures:
         if styles or character or other or background is not None or largest:
             raise UsageError(
@@ -256,49 +261,17 @@ def video(
         refuse_character_options(level, trgb, color)
         if largest:
             raise UsageError("a style draws everybody in a clip", hint="Leave --faces out.")
-        if len(styles) > 1:
-            raise UsageError("a clip is drawn in one style", hint="Make one clip for each.")
-        make = partial(
-            clip_engine,
-            bundle,
-            engine=engine.value if engine in STYLES else "auto",
-            style=styles[0],
-            background=chosen_background(background),
-            landmarks=landmarks.value,
-            min_face=min_face,
-            device=settings.device,
-            dtype=settings.dtype,
-            offline=settings.offline,
-        )
+        make = _in_style(styles, engine, bundle, background, shared)
         drawing = make()
     else:
         if background is not None:
             raise UsageError("--background is of styles", hint="Name a --style.")
-        together = batch_size_of(batch_size, settings, bundle)
+        shared["batch_size"] = batch_size_of(batch_size, settings, bundle)
         prepare_drawing(settings, bundle)
-        if checkpoint is not None and engine is EngineName.cdsm:
-            raise UsageError(
-                "--checkpoint is of the engine styleganex", hint="Leave one of them out."
-            )
-        chosen = EngineName.styleganex if checkpoint is not None else engine
-        make = partial(
-            clip_engine,
-            bundle,
-            engine=chosen.value,
-            character=True,
-            level=level,
-            trgb=trgb,
-            color=color,
-            batch_size=together,
-            landmarks=landmarks.value,
-            min_face=min_face,
-            device=settings.device,
-            dtype=settings.dtype,
-            offline=settings.offline,
-            **({} if checkpoint is None else {"checkpoint": checkpoint}),
-        )
+        mixing = {"level": level, "trgb": trgb, "color": color}
+        make = _as_characters(engine, bundle, checkpoint, shared | mixing)
         drawing = make()
-        check_mixing(drawing, given=(level, trgb, color) != (None, None, None))
+        check_mixing(drawing, given=any(value is not None for value in mixing.values()))
     if preview:
         counts = draw_preview(
             source, output, drawing, characters=character or (), span=span, largest=largest
@@ -345,6 +318,43 @@ def video(
     if report.damaged:
         complain(f"{source} is damaged: what could be read, {report.frames} frames, was drawn")
     raise typer.Exit(1 if report.damaged else 0)
+
+
+def _in_style(
+    styles: Sequence[str],
+    engine: EngineName,
+    bundle: str,
+    background: str | None,
+    options: dict[str, Any],
+) -> Callable[[], Engine]:
+    """Makes what draws whole frames in a style."""
+    from toonify.video import clip_engine
+
+    if len(styles) > 1:
+        raise UsageError("a clip is drawn in one style", hint="Make one clip for each.")
+    return partial(
+        clip_engine,
+        bundle,
+        engine=engine.value if engine in STYLES else "auto",
+        style=styles[0],
+        background=chosen_background(background),
+        **options,
+    )
+
+
+def _as_characters(
+    engine: EngineName, bundle: str, checkpoint: str | None, options: dict[str, Any]
+) -> Callable[[], Engine]:
+    """Makes what draws characters over their people."""
+    from toonify.video import clip_engine
+
+    if checkpoint is None:
+        return partial(clip_engine, bundle, engine=engine.value, character=True, **options)
+    if engine is EngineName.cdsm:
+        raise UsageError("--checkpoint is of the engine styleganex", hint="Leave one of them out.")
+    return partial(
+        clip_engine, bundle, engine="styleganex", character=True, checkpoint=checkpoint, **options
+    )
 
 
 def _drawing_here(settings: Settings, engine: Engine, options: Options) -> Draw:
