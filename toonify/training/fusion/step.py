@@ -57,7 +57,7 @@ class FusionConfig:
     """Options of training.
 
     Attributes:
-        steps: optimiser steps.
+        steps: optimizer steps.
         batch_size: pairs of codes a step.
         lr: AdamW's peak rate; falls to a fiftieth.
         bfloat16: where that is exact enough.
