@@ -14,7 +14,7 @@ from toonify.utils.outputs import InputFiles, check_output
 
 EPILOG = examples(
     "toonify local-edit me.jpg --from friend.jpg --part eyes -o her-eyes.jpg",
-    "toonify local-edit me.jpg --from friend.jpg --part hair --strength 0.5 -o half.png",
+    "toonify local-edit me.jpg --from friend.jpg --part mouth --strength 0.5 -o half.png",
     "toonify local-edit me.jpg --from friend.jpg --part painted-white.png -o mixed.png",
     "toonify local-edit me.jpg --from friend.jpg --part mouth --at 310,140 -o odd.png",
 )
@@ -47,20 +47,22 @@ def local_edit(
         ),
     ] = None,
     network: Annotated[
-        str,
+        str | None,
         typer.Option(
-            help="A file of `toonify train-stylemap`, StyleMapGAN's own .pt, or a bundle."
+            help="Let a network mix the faces: a file of `toonify train-stylemap`, StyleMapGAN's"
+            " own .pt, or a bundle.",
+            show_default="none: the other's own pixels, warped and blended",
         ),
-    ] = "default",
+    ] = None,
     drop_metadata: Annotated[
         bool,
         typer.Option("--strip", help="The picture says nothing of the photo: no date, no camera."),
     ] = False,
 ) -> None:
-    """Give a photo a part of another person's face (StyleMapGAN).
+    """Give a photo a part of another person's face.
 
-    Both faces are aligned, encoded as maps, and mixed there; all but the part stays the photo's
-    own pixels. Of several faces the largest counts.
+    The part is turned, sized and lit as the photo's face is, and blended in; all around it the
+    photo stays its own pixels. Of several faces the largest counts.
     """
     from toonify.editing.face_parts import PARTS
     from toonify.editing.local_edits import edit_part
@@ -73,7 +75,8 @@ def local_edit(
     existing(source, "the photo")
     existing(reference, "the photo")
     drawn = None if part in PARTS else part
-    check_output(output, InputFiles([source, reference, drawn, *model_files(network)]), named=True)
+    models = () if network is None else model_files(network)
+    check_output(output, InputFiles([source, reference, drawn, *models]), named=True)
     edited = edit_part(
         source,
         reference,

@@ -1,6 +1,8 @@
-"""Parts of one person's face in another's photograph, by stylemaps (StyleMapGAN, arXiv 2104.14754).
+"""Parts of one person's face in another's photograph.
 
-Both aligned faces are encoded, their stylemaps mixed by the part's mask (section 3.4) and decoded.
+By default their pixels are put there by geometry and blending (`toonify.editing.part_transfer`).
+A network that is named mixes stylemaps instead (StyleMapGAN, arXiv 2104.14754):
+both aligned faces are encoded, their stylemaps mixed by the part's mask (section 3.4) and decoded.
 What the network can't render is added back (ours): outside the part the photograph's own detail,
 within it the other face's. The photograph changes in the part and a narrow band around it alone.
 """
@@ -22,6 +24,8 @@ from toonify import bundle as bundles
 from toonify.checkpoints.stylemap import load_stylemap
 from toonify.device import pick_device
 from toonify.editing.face_parts import PARTS, SIDE, part_mask, share_of, widened
+from toonify.editing.hair_transfer import hair_layer
+from toonify.editing.part_transfer import PartTransfer, Person, check_poses, measure
 from toonify.editing.stylemap import local_edit
 from toonify.engine import Photo, as_photo
 from toonify.errors import InputError, ModelError
@@ -32,6 +36,7 @@ from toonify.faces.types import RGB, Points, f32
 from toonify.media.images import FORMATS, read_image
 from toonify.models.generators.stylemap import StyleMapGAN
 from toonify.names import unknown_name
+from toonify.portrait.engine import load_analyzer
 from toonify.utils.arguments import check_range
 from toonify.utils.tensors import check_finite, to_tensor
 
@@ -146,7 +151,7 @@ def edit_part(
     strength: float = 1.0,
     *,
     at: Sequence[float] | None = None,
-    network: str | os.PathLike[str] = "default",
+    network: str | os.PathLike[str] | None = None,
     device: str = "auto",
     offline: bool = True,
 ) -> RGB:
@@ -157,17 +162,20 @@ def edit_part(
         reference: likewise, whose part is taken.
         part: a name of `PARTS`, or the file of a mask: of the photograph's size, white where the
             other face is taken.
-        strength: how far the part goes towards the other's, -1 to 2; 0 is the photograph.
+        strength: how far the part goes towards the other's, -1 to 2; 0 is the photograph. Beyond 0
+            to 1, shapes go on, colors don't (of a network: both).
         at: (x, y) px of the photograph where the part's middle is put; None for its own place.
-        network: a file of `toonify train-stylemap`, a published StyleMapGAN, or a bundle.
+        network: what mixes the faces: a file of `toonify train-stylemap`, a published StyleMapGAN,
+            or a bundle. None for none: the other's own pixels are warped and blended.
 
     Returns:
         (H, W, 3) uint8. Away from the part it is the photograph itself.
 
     Raises:
         UsageError: an unknown part, or a strength out of range.
-        InputError: an unreadable file, no face, a part that the other face lacks, or a mask that
-            is empty, of another size, or beside the face.
+        InputError: an unreadable file, no face, a part that the other face lacks or that something
+            is before, heads that are turned too differently, or a mask that is empty, of another
+            size, or beside the face.
         ModelError: a network that can't be loaded or is of another kind.
 
     Example:
@@ -179,23 +187,83 @@ def edit_part(
     drawn = None
     if str(part) not in PARTS:
         drawn = read_mask(part, rgb.shape[:2])
-    place = pick_device(device)
-    editor = LocalEditor(
-        load_stylemap(find_stylemap(network), device=place),
-        get_detector(device=str(place), offline=offline),
-    )
+    if network is not None:
+        editor = LocalEditor(
+            load_stylemap(find_stylemap(network), device=pick_device(device)),
+            get_detector(device=str(pick_device(device)), offline=offline),
+        )
+        return _by_network(editor, (rgb, photo), (other, reference), str(part), drawn, strength, at)
+    detector = get_detector(device=str(pick_device(device)), offline=offline)
+    return _by_pixels(detector, (rgb, photo), (other, reference), str(part), drawn, strength, at)
+
+
+Source = tuple[RGB, Photo]  # a picture, and what it was read from
+
+
+def _by_pixels(
+    detector: FaceDetector,
+    source: Source,
+    reference: Source,
+    part: str,
+    drawn: Points | None,
+    strength: float,
+    at: Sequence[float] | None,
+) -> RGB:
+    analyzer = load_analyzer()
+    people = []
+    for (rgb, origin), what in ((source, "photo"), (reference, "reference")):
+        name = _named(origin, what)
+        faces = detector.detect_largest(rgb)
+        if not faces:
+            raise InputError(f"{name}: no face found", hint="Use a picture with a visible face.")
+        people.append(measure(analyzer, rgb, faces, name))
+    photo, other = people
+    if drawn is None:
+        alignment = align(other.rgb, other.face, SIDE)
+        if part_mask(part, FaceParser().parse(alignment.image), alignment) is None:
+            raise InputError(
+                f"{other.name}: no {part} to take", hint="Choose another part or picture."
+            )
+    check_poses(photo, other)
+    transfer = PartTransfer(photo, other, strength)
+    if drawn is not None:
+        layer = transfer.area(_of_window(drawn, photo))
+    elif part == "hair":
+        layer = hair_layer(transfer)
+    elif part == "glasses":
+        layer = transfer.glasses()
+    elif part == "beard":
+        layer = transfer.beard()
+    else:
+        layer = transfer.feature(part)
+    if at is not None:
+        place = cv2.invertAffineTransform(photo.to_picture)
+        layer = transfer.moved(layer, f32(place[:, :2] @ f32(at) + place[:, 2]))
+    return transfer.laid(layer)
+
+
+def _by_network(
+    editor: LocalEditor,
+    source: Source,
+    reference: Source,
+    part: str,
+    drawn: Points | None,
+    strength: float,
+    at: Sequence[float] | None,
+) -> RGB:
+    (rgb, photo), (other, friend) = source, reference
     face = _found(editor, rgb, photo, "photo")
-    taken = _found(editor, other, reference, "reference", face.alignment.image.shape[0])
+    taken = _found(editor, other, friend, "reference", face.alignment.image.shape[0])
     if abs(turning(taken) - turning(face)) > TURNED:
         log.warning("the faces look into different directions: the part will not fit well")
     theirs = in_tone(taken, face)
     if drawn is not None:
         mask = _of_crop(drawn, face.alignment)
     else:
-        name = str(part)
+        name = part
         found = part_mask(name, taken.parsing, taken.alignment)
         if found is None:
-            what = _named(reference, "reference")
+            what = _named(friend, "reference")
             raise InputError(f"{what}: no {name} to take", hint="Choose another part or picture.")
         if not PARTS[name].skin:
             theirs = _blended(theirs, taken.alignment.image, _soft(found, SOFT))
@@ -283,6 +351,15 @@ def _found(
 
 def _named(source: Photo, what: str) -> str:
     return os.fspath(source) if isinstance(source, (str, os.PathLike)) else f"the {what}"
+
+
+def _of_window(mask: Points, photo: Person) -> Points:
+    """A photograph's mask (H, W) in the window of its face."""
+    flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
+    found = f32(cv2.warpAffine(mask, photo.to_picture, photo.size, flags=flags))
+    if not (found > 0.5).any():
+        raise InputError("the mask lies beside the face", hint="Paint white over the face.")
+    return found
 
 
 def _of_crop(mask: Points, alignment: Alignment) -> Points:
