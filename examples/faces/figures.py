@@ -21,6 +21,7 @@ HERO = ("01", "02", "03", "04", "12", "09")
 STYLES = ("05", "07", "10", "11")
 LEVELS, DRAWN_AS = (6, 8, 9, 10, 12), ("jun", "nana")
 PEOPLE = ("01", "04", "06", "08", "12")
+PASTED = (("02", "bram"), ("04", "jun"), ("05", "nana"))
 
 
 def tile(picture: np.ndarray) -> np.ndarray:
@@ -29,8 +30,8 @@ def tile(picture: np.ndarray) -> np.ndarray:
 
 
 def main(folder: Path) -> None:
-    """Write hero.jpg (people, and the same people drawn), styles.jpg (every style) and levels.jpg
-    (characters that let people through)."""
+    """Write hero.jpg (people, and the same people drawn), styles.jpg (every style), levels.jpg
+    (characters that let people through) and paste.jpg (heads set into photographs)."""
     engine = PortraitEngine.from_bundle("default")
     columns = []
     for name in HERO:
@@ -57,6 +58,16 @@ def main(folder: Path) -> None:
     sheet = Image.fromarray(np.vstack(rows))
     sheet = sheet.resize((1760, 160 * len(rows)), Image.Resampling.LANCZOS)
     sheet.save(folder / "levels.jpg", quality=84)
+    row = []
+    for name, character in PASTED:
+        photo = read_image(HERE / f"{name}.jpg").rgb
+        six, own = (
+            toonifier.stylize(photo, character=character, paste=True, level=level)
+            for level in (6, None)
+        )
+        row += [tile(picture) for picture in (photo, six, own)]
+    sheet = Image.fromarray(np.hstack(row)).resize((1440, 160), Image.Resampling.LANCZOS)
+    sheet.save(folder / "paste.jpg", quality=88)
 
 
 if __name__ == "__main__":

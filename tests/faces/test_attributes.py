@@ -74,3 +74,16 @@ def test_what_is_not_seen_is_zero():
     seen = measure_attributes(crop(), FakeParser([], headwear=1))
     assert seen.hair is None and seen.hairdo is None
     assert not seen.vector()[HAIR].any() and not seen.vector()[SHAPE].any()
+
+
+def test_a_beard_tells_the_color_of_hair_under_a_hat():
+    parser = FakeParser([], headwear=0.9)
+    parser.labels[80:100, 40:88] = 0
+    parser.labels[80:100, 40:88, LABELS.index("beard")] = 1
+    rgb = crop()
+    rgb[160:200, 80:176] = (90, 40, 20)
+    seen = measure_attributes(rgb, parser)
+    assert seen.hair is not None and abs(seen.hair[0] - 22) < 4 and seen.hair[1] > 10
+    assert seen.vector()[HAIR][3] == 1
+    parser.labels[80:100, 40:88] = 0
+    assert measure_attributes(rgb, parser).hair is None

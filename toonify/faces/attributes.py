@@ -19,7 +19,8 @@ class FaceAttributes:
     """What is seen of a person.
 
     Attributes:
-        skin, hair: their colors in CIELAB (L 0..100); None where too little is seen.
+        skin, hair: their colors in CIELAB (L 0..100); None where too little is seen. A beard
+            tells that of hair which isn't.
         glasses, sunglasses, beard, moustache: probabilities; sunglasses are glasses, too.
         hairdo: the one of `HAIRDOS` that comes nearest; None under a hat.
     """
@@ -71,7 +72,7 @@ def measure_attributes(rgb: RGB, parser: FaceParser) -> FaceAttributes:
 
     return FaceAttributes(
         skin=color("skin", 0.3),
-        hair=color("hair", 0.75),
+        hair=color("hair", 0.75) or color("beard", 0.75),  # under a hat
         glasses=1 - seen.glasses["none"],
         sunglasses=seen.glasses["sun"],
         beard=seen.beard,
