@@ -22,7 +22,7 @@ test: $(VENV)/.stamp-dev  ## run the tests (JOBS=n processes at once)
 fuzz: $(VENV)/.stamp-fuzz  ## fuzz the parsers guided by coverage, SECONDS for each (60)
 	$(BIN)/python tests/fuzz/fuzz.py --seconds $(or $(SECONDS),60)
 
-golden: $(VENV)/.stamp-run  ## whether drawings are those of revision BASE (HEAD), pixel by pixel
+golden: $(VENV)/.stamp-run  ## whether drawings and trainings are those of revision BASE (HEAD), bit by bit
 	$(BIN)/python -m benchmarks.golden --base $(or $(BASE),HEAD)
 
 lint: $(VENV)/.stamp-dev  ## check style and types

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from enum import StrEnum
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import typer
 
+from toonify.cli import finetune_options as options
 from toonify.cli.common import Settings, examples, note_others, refuse_given, settings_of
 from toonify.cli.config_file import ConfigOption
 from toonify.cli.inverting import DomainName, TrainingDomainOption
@@ -53,179 +53,35 @@ EPILOG = examples(
 )
 
 
-class ObjectiveName(StrEnum):
-    """How to learn from the drawings."""
-
-    paired = "paired"
-    adversarial = "adversarial"
-    both = "both"
-    pix2pix = "pix2pix"
-
-
-class AugmentName(StrEnum):
-    """What the discriminator sees the images through; the published code's names."""
-
-    off = "off"
-    blit = "blit"
-    geom = "geom"
-    color = "color"
-    filter = "filter"
-    noise = "noise"
-    cutout = "cutout"
-    bg = "bg"
-    bgc = "bgc"
-    bgcf = "bgcf"
-    bgcfn = "bgcfn"
-    bgcfnc = "bgcfnc"
-
-
 def finetune(
     ctx: typer.Context,
-    data: Annotated[
-        Path,
-        typer.Option(
-            help="Folder of drawings; each sub-folder is one character. For pix2pix photos/ and"
-            " drawings/, of the same names."
-        ),
-    ],
-    output: Annotated[Path, typer.Option("-o", "--output", help="Folder of the run.")],
-    objective: Annotated[
-        ObjectiveName,
-        typer.Option(
-            help="paired: each drawing with the face it could be of, minutes on a laptop;"
-            " adversarial: StyleGAN2-ADA's recipe, for a GPU; both: one after the other; pix2pix: a"
-            " style of your own, from photos with their drawings."
-        ),
-    ] = ObjectiveName.paired,
-    base: Annotated[
-        str | None,
-        typer.Option(
-            help="Face generator: a checkpoint, a registry name, or a bundle. For pix2pix a style's"
-            " network to start from: a file, or a style of the default bundle.",
-            show_default="of pix2pix a fresh network",
-        ),
-    ] = None,
-    steps: Annotated[
-        int | None,
-        typer.Option(min=1, help="Steps on pairs.", show_default="1500, 6000 of pix2pix"),
-    ] = None,
-    kimg: Annotated[
-        float | None,
-        typer.Option(min=0.0, help="Thousand images of adversarial.", show_default="20"),
-    ] = None,
+    data: options.DataOption,
+    output: options.OutputOption,
+    objective: options.ObjectiveOption = options.ObjectiveName.paired,
+    base: options.BaseOption = None,
+    steps: options.StepsOption = None,
+    kimg: options.KimgOption = None,
     encoder: EncoderOption = None,
-    snapshot: Annotated[
-        float, typer.Option(min=0.001, help="Thousand images between snapshots and previews.")
-    ] = 0.5,
+    snapshot: options.SnapshotOption = 0.5,
     keep: KeepOption = 10,
-    batch_size: Annotated[
-        int | None,
-        typer.Option(min=1, help="Drawings a step.", show_default="4 on pairs, else 8"),
-    ] = None,
-    lr: Annotated[
-        float | None,
-        typer.Option(
-            min=0.0,
-            help="Learning rate.",
-            show_default="0.003 on pairs, 0.002 adversarial, 0.0008 pix2pix",
-        ),
-    ] = None,
+    batch_size: options.BatchSizeOption = None,
+    lr: options.LrOption = None,
     domain: TrainingDomainOption = DomainName.faces,
-    freeze_below: Annotated[
-        int | None,
-        typer.Option(
-            help="Layers of a lower resolution stay: the swap replaces them. 16 suits many"
-            " drawings of heads unlike a person's; swap at the same resolution then.",
-            show_default="32, 4 with --domain any",
-        ),
-    ] = None,
-    sharpen: Annotated[
-        float | None,
-        typer.Option(
-            min=0.0,
-            help="On pairs: say of a discriminator that judges patches of line and texture.",
-            show_default="0.1",
-        ),
-    ] = None,
-    compiled: Annotated[
-        bool,
-        typer.Option(
-            "--compile",
-            help="On pairs: torch.compile, twice as fast after a minute; needs a C++ compiler.",
-        ),
-    ] = False,
-    augment: Annotated[
-        AugmentName | None,
-        typer.Option(
-            help="Adversarial: blitting, geometry, color, filtering, noise, cutout: one of them,"
-            " or initials for all up to one.",
-            show_default="bgc",
-        ),
-    ] = None,
-    augment_p: Annotated[
-        float | None,
-        typer.Option(
-            min=0.0, max=1.0, help="Fixed probability of each.", show_default="adaptive (ADA)"
-        ),
-    ] = None,
-    ada_target: Annotated[
-        float | None,
-        typer.Option(
-            min=-1.0,
-            max=1.0,
-            help="r_t that the adaptive probability keeps; lower augments more.",
-            show_default="0.6",
-        ),
-    ] = None,
-    mirror: Annotated[
-        bool | None,
-        typer.Option("--mirror/--no-mirror", help="Adversarial: also drawings flipped in x."),
-    ] = None,
-    r1: Annotated[
-        float | None,
-        typer.Option(min=0.0, help="R1's gamma.", show_default="0.0002 · resolution² / batch size"),
-    ] = None,
-    path_length: Annotated[
-        float | None,
-        typer.Option(
-            min=0.0,
-            help="Weight of path-length regularization (2 in StyleGAN2).",
-            show_default="0, off",
-        ),
-    ] = None,
-    style_mixing: Annotated[
-        float | None,
-        typer.Option(min=0.0, max=1.0, help="Probability of mixing two latents.", show_default="0"),
-    ] = None,
-    ema: Annotated[
-        float | None,
-        typer.Option(
-            min=0.001,
-            help="Half-life of the result's average, thousand images.",
-            show_default="10, less at first",
-        ),
-    ] = None,
-    discriminator: Annotated[
-        str | None,
-        typer.Option(
-            help="Discriminator to start from: ours, NVIDIA's .pkl, rosinality's .pt.",
-            show_default="a fresh one",
-        ),
-    ] = None,
-    freeze_d: Annotated[
-        int | None,
-        typer.Option(
-            min=0,
-            help="First layers of that discriminator that stay (Freeze-D); 4 is usual.",
-            show_default="0",
-        ),
-    ] = None,
-    processes: Annotated[
-        int, typer.Option(min=1, help="Processes on this machine; on CUDA one a GPU.")
-    ] = 1,
-    resume: Annotated[
-        bool, typer.Option("--resume", help="Go on from the last snapshot in the folder.")
-    ] = False,
+    freeze_below: options.FreezeBelowOption = None,
+    sharpen: options.SharpenOption = None,
+    compiled: options.CompiledOption = False,
+    augment: options.AugmentOption = None,
+    augment_p: options.AugmentPOption = None,
+    ada_target: options.AdaTargetOption = None,
+    mirror: options.MirrorOption = None,
+    r1: options.R1Option = None,
+    path_length: options.PathLengthOption = None,
+    style_mixing: options.StyleMixingOption = None,
+    ema: options.EmaOption = None,
+    discriminator: options.DiscriminatorOption = None,
+    freeze_d: options.FreezeDOption = None,
+    processes: options.ProcessesOption = 1,
+    resume: options.ResumeOption = False,
     config: ConfigOption = None,
 ) -> None:
     """Fine-tune a generator of faces, or of anything, on drawings; or teach a style from photos
@@ -236,7 +92,7 @@ def finetune(
     keeps a snapshot. To resume, repeat the options; --kimg, --steps, --lr, --r1 and the number of
     processes may change. What pix2pix learns is style.safetensors: `toonify stylize --style FILE`.
     """
-    if objective is ObjectiveName.pix2pix:
+    if objective is options.ObjectiveName.pix2pix:
         refuse_given(ctx, "is of face generators, not of --objective pix2pix", *_OF_GENERATORS)
         _learn_style(
             settings_of(ctx),
@@ -278,8 +134,8 @@ def finetune(
         "freeze_d": freeze_d,
     }
     of_pairs = {"steps": steps, "encoder": encoder, "sharpen": sharpen, "compile": compiled or None}
-    _refuse_idle(objective, of_pairs, ObjectiveName.adversarial)
-    _refuse_idle(objective, {**asked, "discriminator": discriminator}, ObjectiveName.paired)
+    _refuse_idle(objective, of_pairs, options.ObjectiveName.adversarial)
+    _refuse_idle(objective, {**asked, "discriminator": discriminator}, options.ObjectiveName.paired)
     if augment_p is not None and ada_target is not None:
         raise UsageError("a fixed --augment-p has no --ada-target", hint="Leave one out.")
     note_others(data)
@@ -395,13 +251,15 @@ def _display(settings: Settings, opening: str) -> Iterator[Progress]:
         yield update
 
 
-def _given(**options: Any) -> dict[str, Any]:
-    return {name: value for name, value in options.items() if value is not None}
+def _given(**values: Any) -> dict[str, Any]:
+    return {name: value for name, value in values.items() if value is not None}
 
 
-def _refuse_idle(objective: ObjectiveName, options: dict[str, Any], without: ObjectiveName) -> None:
+def _refuse_idle(
+    objective: options.ObjectiveName, asked: dict[str, Any], without: options.ObjectiveName
+) -> None:
     flags = {"r1_weight": "r1", "path_weight": "path-length", "ema_kimg": "ema"}
-    if objective == without and (given := _given(**options)):
+    if objective == without and (given := _given(**asked)):
         name = next(iter(given))
         flag = flags.get(name, name.replace("_", "-"))
         raise UsageError(
