@@ -22,8 +22,9 @@ from toonify.portrait.subject import LIP_LOWER, LIP_UPPER
 from toonify.portrait.tones import paint_tones, stretch, tone_colors
 
 TONES = (0.3, 0.82)  # shares of hair that are below shade and below highlights
-DARK_STRANDS, LIGHT_STRANDS = 46, 10  # strokes on a full head of hair,
+DARK_STRANDS, LIGHT_STRANDS = 34, 8  # strokes on a full head of hair,
 FULL = 60_000.0  # which is that many px² of a unit face
+SURE = 0.6  # share of a beard that the parser is sure of, from which it is no stubble
 STUBBLE = 17.0  # how much darker than skin a beard is, up to which it is a shade
 
 
@@ -39,7 +40,9 @@ def paint_beard(head: Head) -> None:
     inside = f32(np.clip((mask - 0.55) * 3, 0, 1))
     color = weighted_mean(head.lab, inside)
     depth = float(head.palette.skin[0] - color[0])
-    if depth < STUBBLE:
+    # a gray beard may be as light as skin, but the parser is sure of it
+    sure = float((mask > 0.8).sum()) / max(float((mask > 0.5).sum()), 1.0)
+    if depth < STUBBLE and sure < SURE:
         color[1:] *= head.style.saturation
         region = signed_distance(blur(smoothstep(along, 0.35, 0.65), 4 * u))
         rings = cut(region, area=300 * u * u)
@@ -101,10 +104,18 @@ def paint_hair(head: Head, hair: Field, mask: Field | None = None) -> None:
     light[0] = min(light[0] + 6, 97)
     share = min(1.0, float(inside.sum()) / (FULL * u * u))
     room = f32(np.minimum(hair, (0.5 - head.parts.cover) * 20))
+    if memory.remembers:
+        # traced lines would jump from frame to frame; what is cut moves with the hair
+        level = np.minimum(np.minimum(room - 0.5, 4), (-z - 1.6) * 2)
+        head.add(cut(f32(level), area=60 * u * u), to_rgb((dark + colors[0]) / 2))
+        return
+    black = float(colors[1][0]) < 8  # nothing darker is seen on it
     for strength, color, most, width in (
-        (-z - 0.2, dark, DARK_STRANDS, 1.0),
-        (z - 0.6, light, LIGHT_STRANDS, 0.9),
+        (-z - 0.2, dark, 0 if black else DARK_STRANDS, 1.0),
+        (z - (0.3 if black else 0.6), light, LIGHT_STRANDS * (2 if black else 1), 0.9),
     ):
+        if not most:
+            continue
         lines = strand_lines(f32(strength), room, head.flow, u, most=max(2, round(most * share)))
         for ring in strand_strokes(lines, head.pen * width):
             head.add([ring], to_rgb(color))

@@ -10,6 +10,7 @@ from toonify.portrait.fields import (
     blur,
     f32,
     fill_from,
+    remove_small,
     signed_distance,
     smoothstep,
     to_rgb,
@@ -23,7 +24,7 @@ from toonify.portrait.subject import BROWS, LIP_LOWER, LIP_UPPER, NOSE_WING
 from toonify.portrait.tones import paint_tones, stretch, tone_colors, tone_cuts
 
 SHADE = (5.0, 11.0)  # sigmas, in px of a unit face, that light and shade are smoothed with
-RELIEF = (1.6, 11.0)  # sigmas between which the planes of a face show
+RELIEF = (2.0, 11.0)  # sigmas between which the planes of a face show
 PLANES = 1.6  # how much they count beside light and shade
 FOREHEAD = 0.6  # of the relief, above the brows
 MARK = 6.0  # how much darker than around it a mark is, at least,
@@ -209,7 +210,7 @@ def paint_marks(head: Head, skin: Field) -> None:
 def paint_frames(head: Head, dark: Field, lum: Field, frames: Field, off: Field) -> None:
     """Frames of glasses where the parser sees them, dark ones and bright ones."""
     u, lab = head.unit, head.lab
-    if float(frames.sum()) < 60 * u * u:
+    if float(frames.sum()) < 60 * u * u or has_lenses(head):
         return
     width = max(5, int(15 * u)) | 1
     kernel = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (width, width))
@@ -231,11 +232,36 @@ def paint_frames(head: Head, dark: Field, lum: Field, frames: Field, off: Field)
     head.add(rings, to_rgb(np.clip(color, [3, -90, -90], [97, 90, 90])))
 
 
+def has_lenses(head: Head) -> bool:
+    """Whether there are sunglasses."""
+    return float(head.parts.lenses.sum()) >= 1500 * head.unit**2
+
+
+def paint_rims(head: Head) -> None:
+    """Frames of sunglasses as one dark shape, which lenses lie on."""
+    u, lab, lenses = head.unit, head.lab, head.parts.lenses
+    width = max(3, int(6 * u)) | 1
+    kernel = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (width, width))
+    both = np.maximum(lenses, smoothstep(head.parts.glasses, 0.3, 0.6))
+    both = f32(cv2.morphologyEx(f32(both), cv2.MORPH_CLOSE, kernel))
+    both = remove_small(both, 0, 1200 * u * u)  # glass that the parser takes for skin
+    lum = blur(lab[..., 0], 1.0 * u)
+    inside = f32((both > 0.5) & (lenses < 0.5))
+    if float(inside.sum()) < 60 * u * u:
+        return
+    level = float(weighted_quantile(lum, inside, [0.35])[0])
+    color = weighted_mean(lab, f32(inside * (lum <= level)))
+    color[0] = min(float(color[0]), 0.6 * float(head.palette.skin[0]))
+    region = signed_distance(blur(smoothstep(both, 0.3, 0.7), 1.4 * u))
+    head.add(cut(region, area=60 * u * u), to_rgb(color))
+
+
 def paint_lenses(head: Head) -> None:
     """Sunglasses: dark glass in two tones, with its frame."""
     u, lab, lenses = head.unit, head.lab, head.parts.lenses
-    if float(lenses.sum()) < 250 * u * u:
+    if not has_lenses(head):
         return
+    paint_rims(head)
     region = signed_distance(blur(smoothstep(lenses, 0.3, 0.7), 1.6 * u))
     inside = f32(np.clip(lenses * 2 - 1, 0, 1))
     tone = blur(lab[..., 0], 3.5 * u)  # what glass mirrors is told by a few shapes
