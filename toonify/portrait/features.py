@@ -18,6 +18,8 @@ from toonify.portrait.subject import (
 )
 
 FAINT = 7.0  # how much darker than skin a brow is, up to which it has no silhouette
+LEAST_TEETH = 4.5  # px of a unit face that a mouth is open, from which teeth are drawn
+SHADED_TEETH = 10.0  # px up to which teeth in shade are left out
 DEEP = 16  # samples of an open mouth from lip to lip
 GAP = 0.16  # of its depth, up to which dark between teeth is none
 SHUT = 0.22  # height over width of an eye's contour, up to which it may be shut
@@ -89,9 +91,10 @@ def paint_mouth(head: Head) -> None:
     base = head.palette.skin
     color = weighted_mean(lab, lips) if lips.sum() > 40 else base + f32([-10, 8, 2])
     color = f32(color)
-    color[1:] *= 1.12
+    # a smaller step on dark skin, as it is seen
+    color[1:] *= 1 + 0.12 * min(float(base[0]) / 60, 1.0)
     color[0] = min(color[0], base[0] - 4)
-    color[1] = max(color[1], base[1] + 5)
+    color[1] = max(color[1], base[1] + 5 * min(float(base[0]) / 60, 1.0))
     upper = color.copy()
     upper[0] -= 5
     draw = head
@@ -117,7 +120,8 @@ def paint_mouth(head: Head) -> None:
     if gap > 0.03:
         mouth = [np.vstack([iu, il[::-1]])]
         draw.add(mouth, to_rgb([16, 20, 10]))
-        paint_teeth(head, iu, il, f32(inner))
+        if gap * wide > LEAST_TEETH * u:  # what a thin gap shows is a line
+            paint_teeth(head, iu, il, f32(inner))
         draw.add([stroke(iu, np.array([0.2, 0.6, 0.8, 0.6, 0.2]) * w)], ink)
         draw.add([stroke(il, np.array([0.1, 0.35, 0.45, 0.35, 0.1]) * w)], ink)
     else:
@@ -180,7 +184,10 @@ def paint_teeth(head: Head, iu: Ring, il: Ring, inner: Field) -> None:
     if not rows or len(own) < 8:
         return
     lightness = float(np.percentile(own[:, 0], 75))
-    white = f32([np.clip(lightness + 6, base[0] * 0.8, 94), 1, 6])
+    white = f32([np.clip(lightness + 8, min(base[0] * 1.1, 92), 94), 1, 6])
+    open_px = float(np.linalg.norm(il - iu, axis=1).max())
+    if open_px < SHADED_TEETH * u and lightness < 0.8 * float(base[0]):
+        return  # the dark of a mouth that is hardly open
     mouth = [np.vstack([iu, il[::-1]])]
     for first, top, bottom in rows:
         columns = slice(first, first + len(top))

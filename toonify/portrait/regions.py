@@ -10,7 +10,7 @@ from toonify.portrait.fields import Field, Lab, f32
 
 EDGE = 6.5  # CIELAB units across a border, below which it is none
 ACROSS = 2  # px on either side of a border, between which that is measured
-UNLIKE = 26.0  # CIELAB units between the colors of two regions, from which they stay two
+UNLIKE = 16.0  # CIELAB units between the colors of two regions, from which they stay two
 
 
 def even_out(picture: Lab, labels: NDArray[np.int32], *, area: float) -> Lab:
