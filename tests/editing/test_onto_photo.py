@@ -3,7 +3,7 @@
 import cv2
 import numpy as np
 
-from toonify.editing.onto_photo import SIZE, apply_change, measure_change
+from toonify.editing.onto_photo import SIZE, apply_change, measure_change, redrawn_beyond
 from toonify.faces import Face, align
 
 FACE = Face(
@@ -54,6 +54,17 @@ def test_what_moves_in_the_rendering_moves_in_the_photograph():
     moved = change.flow[166, 128] * SIZE
     assert abs(moved[1] + 8) < 4 and abs(moved[0]) < 2, "it comes from above"
     assert np.abs(change.flow[60, 60]).max() * SIZE < 1
+
+
+def test_the_rendering_s_details_come_where_something_else_would_be_moved():
+    subject = np.zeros((SIZE, SIZE), np.float32)
+    subject[:166, :] = 1  # up to where the lowest blob is moved to
+    change = measure_change(rendering(), rendering(shift=8))
+    redrawn = redrawn_beyond(change, subject)
+    assert redrawn.new[150, 128] == change.new[150, 128] < 0.1
+    assert redrawn.new[168, 128] < 0.5, "what moves there is the subject's"
+    assert redrawn.new[200, 128] > 0.9
+    assert redrawn.new[0, 0] == 0, "outside of the mask"
 
 
 def test_a_head_mask_limits_the_edit():

@@ -7,7 +7,7 @@ import torch
 from tests.editing.test_onto_photo import FACE, photograph
 from tests.models.test_fusion_net import tiny_net
 from tests.tiny_hfgi import tiny_hfgi
-from toonify.editing.photo_editor import PhotoEditor
+from toonify.editing.photo_editor import PhotoEditor, slid
 from toonify.errors import InputError, UsageError
 from toonify.faces import align
 from toonify.faces.parsing import LABELS
@@ -59,6 +59,24 @@ def test_a_fused_background_stays_and_so_does_the_photograph_at_rest(editor):
     change = np.abs(crop - align(editor.rgb, FACE, 256).image).mean(axis=2)
     assert change[80:180, 100:160].mean() > 3, "the head"
     assert change[:30].max() <= 1 and change[:, :40].max() <= 1, "the wall"
+
+
+def test_a_head_that_left_the_middle_of_its_crop_is_put_back():
+    parsed = np.zeros((4, 64, 64), np.float32)
+    parsed[2, 20:40, 30:44] = 1
+    moved = np.roll(parsed, 8, axis=2)
+
+    class Parsing:
+        _parsed = parsed
+
+        def _parse(self, w_plus):
+            return moved
+
+    slip = PhotoEditor._slip(Parsing(), None)
+    assert np.allclose(slip, [8 / 64, 0])
+    back = slid(moved.transpose(1, 2, 0), -slip)
+    assert np.allclose(back.transpose(2, 0, 1), parsed)
+    assert slid(np.ones((8, 8), np.float32), np.float32([0.5, 0]), outside=0)[:, :4].max() == 0
 
 
 def test_a_picture_without_a_face_is_refused(editor):

@@ -9,7 +9,7 @@ in place of a learnt alignment: details stay, and nothing is left behind where s
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import cv2
 import numpy as np
@@ -105,6 +105,22 @@ def measure_change(
         mask=mask,
         skin=None if skin is None else f32(cv2.resize(skin, (SIZE, SIZE))),
     )
+
+
+def redrawn_beyond(change: Change, subject: Points) -> Change:
+    """The change, with the rendering's details wherever it would move others than the subject's.
+
+    Args:
+        subject: (256, 256) in 0..1, where the photograph shows what is edited.
+    """
+    y, x = np.mgrid[:SIZE, :SIZE].astype(np.float32)
+    way = change.flow * SIZE
+    border = cv2.BORDER_REPLICATE
+    moved = cv2.remap(
+        subject, x + way[..., 0], y + way[..., 1], cv2.INTER_LINEAR, borderMode=border
+    )
+    beyond = _soft(f32(1 - moved), 0.006) * change.mask
+    return replace(change, new=f32(np.maximum(change.new, beyond)))
 
 
 def apply_change(rgb: RGB, alignment: Crop, change: Change) -> RGB:

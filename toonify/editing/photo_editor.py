@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import cached_property
+from typing import Any
 
 import cv2
 import numpy as np
@@ -13,7 +14,7 @@ from torch import Tensor
 
 from toonify.editing.background import KeptBackground, Placement, before_background
 from toonify.editing.named import NamedDirections, Region
-from toonify.editing.onto_photo import SIZE, apply_change, measure_change
+from toonify.editing.onto_photo import SIZE, apply_change, measure_change, redrawn_beyond
 from toonify.errors import UsageError
 from toonify.faces import Alignment
 from toonify.faces.parsing import FaceParser
@@ -92,7 +93,8 @@ class PhotoEditor:
         if keep_background and self._fusion is not None and self._detailed is not None:
             if torch.equal(w_plus, self.w_plus):
                 return self.rgb.copy()
-            return self._before_background(self._detailed.fused(self._fusion, w_plus))
+            fused = self._detailed.fused(self._fusion, w_plus)
+            return self._before_background(fused, self._slip(w_plus))
         after = self._render(w_plus)
         mask = face_region() if region == "face" else None
         skin = None
@@ -107,18 +109,33 @@ class PhotoEditor:
         edited = apply_change(self.rgb, self.alignment, change)
         return self._background(edited) if keep_background else edited
 
-    def _before_background(self, fused: FusedRendering) -> RGB:
-        """A fused rendering, carried over: the head's pixels moved, the background's kept."""
+    def _slip(self, w_plus: Tensor) -> Points:
+        """(2,) how far the head's middle moves to the right and down, in sides of the crop.
+
+        The crop is about eyes and mouth: there a turning head moves away, which sits on a neck.
+        """
+        parsed = self._parse(w_plus)
+        if parsed is None or self._parsed is None:
+            return np.zeros(2, np.float32)
+        return _middle(parsed) - _middle(self._parsed)
+
+    def _before_background(self, fused: FusedRendering, slip: Points) -> RGB:
+        """A fused rendering, carried over: the head's pixels moved, the background's kept.
+
+        Args:
+            slip: see `_slip`; the head is moved back by it.
+        """
         assert isinstance(self.alignment, Alignment)  # HFGI is of faces
-        after = to_rgb(fused.image)
+        after = slid(to_rgb(fused.image), -slip)
         whole = Placement(self.rgb, self.alignment).within(SIZE)
         change = measure_change(self._before, after, reach=whole, membrane=False)
+        change = redrawn_beyond(change, _plane(fused.own))
         edited = apply_change(self.rgb, self.alignment, change)
         return before_background(
             self.rgb,
             edited,
             self.alignment,
-            head=_plane(fused.person),
+            head=slid(_plane(fused.person), -slip, outside=0),
             been=_plane(fused.been),
             behind=f32(to_rgb(fused.behind)),
         )
@@ -141,6 +158,28 @@ class PhotoEditor:
         if self.directions is None:
             return None
         return self.directions.parse(self.model.generator, w_plus)
+
+
+def _middle(parsed: Points) -> Points:
+    """(x, y) of hair and face in (4, S, S) probabilities, in sides."""
+    head = parsed[1:3].sum(0) ** 2
+    y, x = (np.mgrid[: head.shape[0], : head.shape[1]] + 0.5) / head.shape[0]
+    total = max(float(head.sum()), 1e-3)
+    return f32(np.array([(head * x).sum(), (head * y).sum()]) / total)
+
+
+def slid(picture: Any, way: Points, *, outside: float | None = None) -> Any:
+    """(S, S) or (S, S, C) moved by `way` (x, y), in sides; its border goes on behind it.
+
+    Args:
+        outside: what comes in at the border instead.
+    """
+    side = picture.shape[0]
+    matrix = np.float32([[1, 0, way[0] * side], [0, 1, way[1] * side]])
+    border = cv2.BORDER_REPLICATE if outside is None else cv2.BORDER_CONSTANT
+    return cv2.warpAffine(
+        picture, matrix, (side, side), borderMode=border, borderValue=outside or 0
+    )
 
 
 def _plane(field: Tensor) -> Points:

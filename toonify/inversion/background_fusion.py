@@ -38,6 +38,7 @@ PERSON = (0.3, 0.6)  # probabilities between which the edited person begins
 OWN = (0.15, 0.5)  # and the photographed one, whose details are taken along
 WALL = (0.05, 0.35)  # probability of a person up to which, and from which, nothing is background
 GROWN = 5  # px of 256 that the photographed person is widened by
+NARROWED = 5  # and narrowed by, where its details are taken: the outline's are of the old place
 
 
 @dataclass(frozen=True, eq=False)
@@ -48,12 +49,14 @@ class FusedRendering:
         image: (1, 3, R, R), not clamped.
         person: (1, 1, 256, 256) in 0..1, where the edited person is.
         been: (1, 1, 256, 256) in 0..1, where the photographed one is, widened.
-        behind: (1, 3, 256, 256), the rendering in the photograph's light and colors.
+        own: (1, 1, 256, 256) in 0..1, likewise, narrowed: pixels that may be moved along.
+        behind: (1, 3, 256, 256), what is behind both in the photograph's light and colors.
     """
 
     image: Tensor
     person: Tensor
     been: Tensor
+    own: Tensor
     behind: Tensor
 
 
@@ -116,15 +119,19 @@ class BackgroundFusion:
         photographed = self._person(photo)
         been = _step(_grown(photographed, GROWN), *WALL)
         person = _step(front, *PERSON)
-        own = torch.cat(((photo - source) * _step(photographed, *OWN), source), dim=1)
-        moved, source = moved_along(own, source, rendering).chunk(2, dim=1)
+        own = _step(1 - _grown(1 - photographed, NARROWED), *OWN)
+        tone = continued(photo - source, own)  # of sides that come into sight, the tone
+        both = torch.cat((tone, source), dim=1)
+        moved, source = moved_along(both, source, rendering).chunk(2, dim=1)
         aligned, _ = details.networks.align(moved, source, rendering)
-        wall = (1 - been) * (1 - _step(_grown(front, 2), *WALL))
+        empty = 1 - _step(_grown(front, 2), *WALL)
+        wall = (1 - been) * empty
         behind = continued(photo - rendering, wall)
         distortion = behind + (aligned - behind) * person
         image = details.fused(edit, shallow, distortion, rendering).float()
         small = at_size(image)
-        return FusedRendering(image, person, been, small + continued(photo - small, wall))
+        seen = continued(small + continued(photo - small, wall), empty)
+        return FusedRendering(image, person, been, own, seen)
 
     def _person(self, picture: Tensor) -> Tensor:
         """(1, 1, 256, 256) probability of the person in (1, 3, 256, 256)."""
