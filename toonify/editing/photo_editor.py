@@ -175,7 +175,7 @@ def slid(picture: Any, way: Points, *, outside: float | None = None) -> Any:
         outside: what comes in at the border instead.
     """
     side = picture.shape[0]
-    matrix = np.float32([[1, 0, way[0] * side], [0, 1, way[1] * side]])
+    matrix = f32(np.array([[1, 0, way[0] * side], [0, 1, way[1] * side]]))
     border = cv2.BORDER_REPLICATE if outside is None else cv2.BORDER_CONSTANT
     return cv2.warpAffine(
         picture, matrix, (side, side), borderMode=border, borderValue=outside or 0
