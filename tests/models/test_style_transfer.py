@@ -114,7 +114,7 @@ def labels():
     return content, style
 
 
-@pytest.mark.parametrize("unpooling", ["cat5", "sum"])
+@pytest.mark.parametrize("unpooling", ["cat5", pytest.param("sum", marks=pytest.mark.slow)])
 def test_wct2_answers_as_published(unpooling):
     wanted = answers(f"wct2_{unpooling}")
     network = WCT2(unpooling=unpooling)

@@ -81,7 +81,7 @@ def test_the_attention_of_video_editing_answers_as_published(published_encoder):
     assert_close(image[:, :, ::2, ::2], answers("styleganex_edit_attention_256")["edited"])
 
 
-@pytest.mark.parametrize("labels", [1, 19])
+@pytest.mark.parametrize("labels", [pytest.param(1, marks=pytest.mark.slow), 19])
 @torch.no_grad()
 def test_translations_answer_as_published(labels, published_encoder):
     expected = answers(f"styleganex_translate_in{labels}_256")

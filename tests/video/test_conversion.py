@@ -107,7 +107,9 @@ class Killed(BaseException):
     pass
 
 
-@pytest.mark.parametrize("killed_at", [[30], [60, 70], [5, 49, 101]])
+@pytest.mark.parametrize(
+    "killed_at", [pytest.param([30], marks=pytest.mark.slow), [60, 70], [5, 49, 101]]
+)
 def test_killed_and_gone_on_is_the_same(tmp_path, killed_at):
     frames = [frame({0: (n % 70, 20)} if n % 50 > 6 else {}) for n in range(110)]
     source = folder_of(tmp_path / "in", frames)

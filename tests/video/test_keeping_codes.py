@@ -143,7 +143,7 @@ class Killed(BaseException):
     pass
 
 
-@pytest.mark.parametrize("killed_at", [[55], [60, 101]])
+@pytest.mark.parametrize("killed_at", [pytest.param([55], marks=pytest.mark.slow), [60, 101]])
 def test_killed_and_gone_on_is_the_same(tmp_path, killed_at: list[int]) -> None:
     pictures = darkening(110)
     pictures[70:] = [frame({0: (30, 20), 1: (60, 10)}, shade=240) for _ in pictures[70:]]

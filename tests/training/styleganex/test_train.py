@@ -73,7 +73,9 @@ def test_a_generator_that_learns_is_written_too(tmp_path: Path) -> None:
     assert not load_encoder(tmp_path / "encoder.safetensors").heads
 
 
-@pytest.mark.parametrize("name", ["inversion", "video-edit", "video-toonify"])
+@pytest.mark.parametrize(
+    "name", [pytest.param("inversion", marks=pytest.mark.slow), "video-edit", "video-toonify"]
+)
 def test_resumption_is_exact(name: str, tmp_path: Path) -> None:
     settings = config(name, train_from=32 if name.startswith("video") else None)
     whole, _ = train(name, tmp_path / "whole", settings)
