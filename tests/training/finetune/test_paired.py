@@ -252,6 +252,23 @@ def test_losses() -> None:
     assert crops[0] != crops[1], "a crop is random"
 
 
+@pytest.mark.parametrize(("batch", "seen"), [(4, "WWCC"), (3, "WWC"), (1, "WC")])
+def test_half_of_a_batch_is_compared_by_its_crops(batch, seen) -> None:
+    """LPIPS costs more than drawing: whole pictures and details share its time."""
+    images = torch.zeros(batch, 3, 32, 32)
+    crops = torch.ones(batch, 3, 8, 8)
+    looked_at: list[Tensor] = []
+
+    class Watched(PixelDistance):
+        def features(self, images: Tensor) -> list[Tensor]:
+            looked_at.append(images)
+            return super().features(images)
+
+    drawing_losses(images, images, Watched(), size=8, crops=(crops, crops))
+    for pictures in looked_at:
+        assert "".join("WC"[int(p.mean())] for p in pictures) == seen
+
+
 def test_crops_are_of_the_same_place() -> None:
     images = torch.rand(2, 3, 32, 32)
     for seed in range(8):

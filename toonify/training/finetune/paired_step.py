@@ -50,7 +50,8 @@ class PairedConfig:
         level: rows of w+ from here on are the style's.
         style_jitter: deviation of the noise on the style's rows, in deviations of w.
         perceptual_size: side of the downsampled picture that LPIPS compares.
-        detail_crops: compare a random crop of that side at full resolution too.
+        detail_crops: compare a random crop of that side at full resolution too, for half of the
+            batch instead of the whole picture.
         sharpen: weight of a patch discriminator's say on those crops (0.1, say); 0 is without.
         compiled: run the generator through `torch.compile`: about twice as fast after a minute,
             where the machine has a C++ compiler.
@@ -282,8 +283,9 @@ def drawing_losses(
 ) -> dict[str, Tensor]:
     """Pixel, edge and perceptual distance of (B, 3, R, R) images in [-1, 1], each a scalar.
 
-    LPIPS sees the whole picture at `size` and, where `crops` are given (of both, at full
-    resolution), those too: layout and line quality at a fraction of the full picture's cost.
+    LPIPS sees the whole pictures at `size`. Where `crops` are given (of both, at full resolution),
+    it sees those of half of the batch instead: layout and line quality at a fraction of the full
+    pictures' cost. A single picture is seen both ways.
     """
     difference = images - targets
     pixels = difference.abs().mean() + F.avg_pool2d(difference, 8).abs().mean()
@@ -291,7 +293,11 @@ def drawing_losses(
     edges = difference.diff(dim=2).abs().mean() + difference.diff(dim=3).abs().mean()
     views = [(F.interpolate(x, size=(size, size), mode="area")) for x in (images, targets)]
     if crops is not None and images.shape[-1] > size:
-        views = [torch.cat((view, x)) for view, x in zip(views, crops, strict=True)]
+        half = len(images) // 2
+        views = [
+            torch.cat((view[half:], crop[: half or 1]))
+            for view, crop in zip(views, crops, strict=True)
+        ]
     with torch.no_grad():
         wanted = perceptual.features(views[1])
     lpips = perceptual.distance(perceptual.features(views[0]), wanted).mean()
