@@ -22,6 +22,8 @@ EARS = ((234, 93, 127), (454, 323, 356))  # points of the mesh before them
 REACH = 90.0  # units beyond the face over which its own fit passes into that of the whole head
 MISSING = 22.0  # units that may be missing of hair which the picture's border cuts
 MOST_CUT = 5000.0  # square units of hair that may be missing: the rest ends softly
+MOST_UNSURE = 0.7  # of sure hair, how much may be hair or something else
+MOST_INVENTED = 4.0  # levels of detail around what is continued, by its area in faces
 MOST_HATS = 0.15  # of the hair, how much a hat may be
 MOST_UNKNOWN = 0.45  # of a face's area, what long hair may leave to be guessed below the chin
 LIGHTER = 0.25  # how much of what skin becomes lighter by hair becomes, too
@@ -55,10 +57,12 @@ class _Hair:
             for each in (self.theirs.hair, self.theirs.headwear, self.theirs.skin, self.theirs.neck)
         )
         self._check(hair, hat, flow, there)
-        hair = f32(remove_small(hair, 300 * unit**2, 100 * unit**2))
+        hair = f32(remove_small(hair, 900 * unit**2, 900 * unit**2))
         own = self._own_hair()
         # skin that comes along: under the photograph's own hair, and around the hairline
         near = smoothstep(blur(f32(hair > 0.5), 9 * unit), 0.06, 0.3)
+        if float(own.sum()) > 0.15 * float(self.oval.sum()):
+            near = np.ones_like(near)  # single strands of a fringe aren't all seen
         features = np.max(
             [hull_of(ring, self.points, self.size) for ring in (*BROWS, *LIDS)], axis=0
         )
@@ -70,7 +74,7 @@ class _Hair:
         upper = smoothstep(self.above_brows, -6 * unit, 8 * unit)
         outside = 1 - smoothstep(blur(self.oval, 4 * unit), 0.3, 0.8)
         share = np.max([near * upper * (1 - features), was, self._ears(own) * outside], axis=0)
-        alpha = np.clip(smoothstep(hair, 0.15, 0.75) + head * share, 0, 1) * there
+        alpha = smoothstep(hair + head * share, 0.15, 0.75) * there
         for stays in (self.parts.cover, self.parts.glasses, self.parts.lenses):
             alpha = alpha * (1 - smoothstep(stays, 0.3, 0.7))
         alpha = f32(alpha * self._edges())
@@ -148,10 +152,17 @@ class _Hair:
                     hint="Use a picture without a hat or scarf.",
                 )
         cut = (hair > 0.5) & (there < 0.05) & (self._edges() > 0.5)
-        if float(cut.sum()) > MOST_CUT * self.unit**2:
+        above = cut & (self.above_brows > 0)
+        if float(cut.sum() + above.sum()) > MOST_CUT * self.unit**2:
             raise InputError(
                 f"{transfer.other.name}: the hair runs out of the picture",
                 hint="Use a picture that shows all of it.",
+            )
+        unsure = float(((hair > 0.2) & (hair < 0.8)).sum()) / float((hair > 0.8).sum() + 1)
+        if unsure > MOST_UNSURE:
+            raise InputError(
+                f"{transfer.other.name}: the hair can't be told from what is around it",
+                hint="Use a sharper picture, before something of another color.",
             )
         eyes = np.max([filled(ring, self.points, self.size) for ring in LIDS], axis=0)
         for person, seen in ((transfer.other, hair), (transfer.photo, self.parts.hair)):
@@ -187,6 +198,16 @@ class _Hair:
         gone = f32(gone * (1 - face))
         below = (gone > 0.5) & (alpha < 0.5) & (self.above_chin < 0)
         area = float(self.oval.sum())
+        gray = f32(cv2.cvtColor(self.mine.subject.rgb, cv2.COLOR_RGB2GRAY))
+        rim = (cv2.dilate(gone, _disk(30 * unit)) > 0.5) & (gone < 0.5) & (self.above_chin > 0)
+        rim &= self.parts.skin < 0.2
+        detail = float(np.abs(gray - blur(gray, 8 * unit))[rim].mean()) if rim.any() else 0.0
+        hole = float(((gone > 0.5) & (alpha < 0.5)).sum())
+        if hole * detail > MOST_INVENTED * area:
+            raise InputError(
+                f"{self.mine.name}: what is behind the hair is too detailed to be continued",
+                hint="Use a friend with more hair, or a photo before something plain.",
+            )
         if float(below.sum()) > MOST_UNKNOWN * area:
             raise InputError(
                 f"{self.mine.name}: nothing is known of what its long hair hides",

@@ -30,6 +30,8 @@ BROWS = (
     (70, 63, 105, 66, 107, 46, 53, 52, 65, 55),
     (300, 293, 334, 296, 336, 276, 283, 282, 295, 285),
 )
+# Without their outer ends, which hair may reach
+INNER_BROWS = ((63, 105, 66, 107, 53, 52, 65, 55), (293, 334, 296, 336, 283, 282, 295, 285))
 LIPS = LIP_UPPER + LIP_LOWER
 UPPER_LIP = (61, 291, 0, 37, 267, 39, 269)  # what an opening jaw does not move
 NOSE = (

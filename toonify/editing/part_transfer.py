@@ -33,6 +33,7 @@ from toonify.editing.part_light import (
 )
 from toonify.editing.part_shapes import (
     BROWS,
+    INNER_BROWS,
     INNER_LIPS,
     LIDS,
     LIPS,
@@ -58,7 +59,7 @@ MOST_APART = (26.0, 22.0)  # degrees of yaw and pitch between faces that go toge
 MOST_COVERED = 0.22  # share of a part that something may be before
 EYE_LIGHT = (0.6, 1.6)  # limits of what light does to the white of an eye, in levels
 TEETH = -0.1  # logarithm of what becomes of theirs: lips shade them
-KEPT = {"brows": Kept(gloss=0.15, color=0.4), "mouth": Kept(gloss=0.7)}
+KEPT = {"brows": Kept(gloss=0.15, color=0.4), "mouth": Kept(gloss=0.7), "hair": Kept(0.6, 0.5)}
 AREA_SOFT = 7.0  # units over which a painted mask's edge fades
 BENT = 0.02
 MOST_FACES = 3  # that are looked at
@@ -322,6 +323,8 @@ class PartTransfer:
             mask = core > 0
             if name == "brows":  # which the parser takes for hair now and then, but not above them
                 own, mask = (self._shifted(each, 11) for each in (own, mask))
+                if self._fringed(target, before_them):
+                    before_them = np.ones_like(before_them)
             hidden = float(before_them[own].mean())
             mine = float(before_me[mask].mean())
             for covered, person in ((hidden, self.other), (mine, self.photo)):
@@ -351,11 +354,22 @@ class PartTransfer:
         inside = np.minimum(oval, filled(OVAL, target, self.size))
         alpha = alpha * smoothstep(blur(inside, 2 * self.unit), 0.4, 0.9)
         if name == "brows":  # beside them it is hair indeed that the parser sees
-            both = np.max([hull_of(ring, target, self.size) for ring in BROWS], axis=0)
+            both = np.max([hull_of(ring, target, self.size) for ring in INNER_BROWS], axis=0)
             away = distance_to(both > 0) / self.unit
             strands = blur(before_them, 0.8 * self.unit) * smoothstep(away, 1, 5)
             alpha = alpha * (1 - smoothstep(strands, 0.15, 0.5))
         return f32(alpha)
+
+    def _fringed(self, target: Points, hair: Points) -> bool:
+        """Whether the other's hair reaches an outer end of its brows."""
+        both = np.max([hull_of(ring, target, self.size) for ring in BROWS], axis=0) > 0
+        away = distance_to(both) / self.unit
+        y, x = np.mgrid[: self.size[1], : self.size[0]].astype(np.float32)
+        for end in (70, 300):
+            near = np.hypot(x - target[end, 0], y - target[end, 1]) < 14 * self.unit
+            if float(hair[near & (away > 3)].mean()) > 0.3:
+                return True
+        return False
 
     def _reachable(self, core: Points, alike: Points, around: float) -> Points:
         """Like `alike`, but falling softly towards what is unlike, over part of the way."""
@@ -391,7 +405,7 @@ class PartTransfer:
         around = shrunk(f32(ring * skin_weight(skin, other_skin, free)))
         unit = self.unit / COARSE
         wanted = wanted + membrane(f32(np.clip(small_a - made, -0.6, 0.6)), around, unit)
-        if name in SHAPES:  # skin within the part has the photograph's color, not its light
+        if name in SHAPES:  # skin within the part has the photograph's color, less its light
             within = f32(skin * other_skin * free * unclipped * alpha)
             for feature in (*NEAR_EYES, *BROWS, LIPS):
                 within = within * (1 - hull_of(feature, target, self.size))
