@@ -208,7 +208,9 @@ def test_killed_and_run_again(characters: Path, tmp_path: Path, workers: int) ->
     os.kill(first.pid, signal.SIGKILL)
     first.wait()
     second = table_job.build(characters, out, workers=workers)
-    assert second.built == ["mina"] and second.reused == ["bram"] and not second.failed
+    assert "bram" in second.reused and not second.failed
+    if workers == 1:  # of two, the other may have finished mina
+        assert second.built == ["mina"]
     assert CharacterTable.load(out).names == ("bram", "mina")
     assert not list(tmp_path.glob("**/.*"))
     alone = build_table(
