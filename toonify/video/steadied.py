@@ -8,6 +8,7 @@ as the clip itself is found where the flow says.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import lru_cache
 
 import cv2
 import numpy as np
@@ -19,6 +20,7 @@ LONGEST = 400  # px, at which flow is measured
 MOST_KEPT = 0.85  # of the drawing before, where it fits and `smooth` is 1
 STILL = 0.15  # px of flow that count as none: moved again and again, pictures blur
 FITS = 9.0  # levels of 255 that a frame may differ from the one before, moved
+BORDER = cv2.BORDER_REPLICATE
 CHANGED = 0.35  # share that fits, below which the shot is another
 
 
@@ -44,12 +46,18 @@ class Steadied:
         small = cv2.resize(rgb, size, interpolation=cv2.INTER_AREA)
         gray = np.asarray(cv2.cvtColor(small, cv2.COLOR_RGB2GRAY), np.uint8)
         if self._last is not None and self._last[1].shape == drawn.shape:
-            drawn = self._mixed(drawn, (drawn != rgb).any(2), gray, *self._last)
+            changed = None if self.scenes else (drawn != rgb).any(2)
+            drawn = self._mixed(drawn, changed, gray, *self._last)
         self._last = gray, drawn
         return drawn
 
     def _mixed(
-        self, drawn: RGB, changed: np.ndarray, gray: np.ndarray, before: np.ndarray, earlier: RGB
+        self,
+        drawn: RGB,
+        changed: np.ndarray | None,
+        gray: np.ndarray,
+        before: np.ndarray,
+        earlier: RGB,
     ) -> RGB:
         flow = f32(self._flow.calc(gray, before, np.zeros((*gray.shape, 2), np.float32)))
         flow[np.hypot(flow[..., 0], flow[..., 1]) < STILL] = 0
@@ -59,10 +67,10 @@ class Steadied:
         if float(fits.mean()) < CHANGED:
             return drawn
         height, width = drawn.shape[:2]
-        scale = np.array([width / gray.shape[1], height / gray.shape[0]], np.float32)
-        large = f32(cv2.resize(flow, (width, height), interpolation=cv2.INTER_LINEAR)) * scale
+        flow *= np.array([width / gray.shape[1], height / gray.shape[0]], np.float32)
+        large = f32(cv2.resize(flow, (width, height), interpolation=cv2.INTER_LINEAR))
         share = self._kept * f32(cv2.resize(fits, (width, height), interpolation=cv2.INTER_LINEAR))
-        if not changed.all():  # what isn't drawn stays the clip's own
+        if changed is not None:  # what isn't drawn stays the clip's own
             share = share * cv2.erode(changed.astype(np.float32), np.ones((3, 3), np.uint8))
         moved = np.asarray(_moved(earlier, large, cv2.INTER_CUBIC), np.uint8)
         return np.asarray(cv2.blendLinear(moved, drawn, f32(share), f32(1 - share)), np.uint8)
@@ -91,5 +99,11 @@ class Steadied:
 
 def _moved(picture: np.ndarray, flow: Points, how: int = cv2.INTER_LINEAR) -> np.ndarray:
     """What a picture has where `flow` (H, W, 2) leads from each of its pixels."""
-    y, x = np.mgrid[: flow.shape[0], : flow.shape[1]].astype(np.float32)
-    return cv2.remap(picture, x + flow[..., 0], y + flow[..., 1], how, None, cv2.BORDER_REPLICATE)
+    return cv2.remap(picture, flow + _places(*flow.shape[:2]), None, how, None, BORDER)
+
+
+@lru_cache(maxsize=4)
+def _places(height: int, width: int) -> Points:
+    """(H, W, 2) each pixel's x and y."""
+    y, x = np.mgrid[:height, :width]
+    return f32(np.stack([x, y], 2))
