@@ -99,11 +99,12 @@ class Steadied:
 
 def _moved(picture: np.ndarray, flow: Points, how: int = cv2.INTER_LINEAR) -> np.ndarray:
     """What a picture has where `flow` (H, W, 2) leads from each of its pixels."""
-    return cv2.remap(picture, flow + _places(*flow.shape[:2]), None, how, None, BORDER)
+    x, y = _places(*flow.shape[:2])
+    return cv2.remap(picture, flow[..., 0] + x, flow[..., 1] + y, how, None, BORDER)
 
 
 @lru_cache(maxsize=4)
-def _places(height: int, width: int) -> Points:
-    """(H, W, 2) each pixel's x and y."""
+def _places(height: int, width: int) -> tuple[Points, Points]:
+    """(H, W) each pixel's x, and its y."""
     y, x = np.mgrid[:height, :width]
-    return f32(np.stack([x, y], 2))
+    return f32(x), f32(y)
