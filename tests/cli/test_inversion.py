@@ -292,7 +292,11 @@ def test_a_photo_is_labeled_by_what_ships(run, tmp_path):
         ("invert {photo} -o {folder} {networks}", 2, "nothing is written over what is read"),
         ("invert me.jpg {photo} me-loss.jpg -o out {networks}", 2, "both become me-loss.png"),
         ("invert {photo} -o out --steps 0 {networks}", 1, "no face found"),
-        ("translate {photo} -o a.png --task mask", 3, "models pull styleganex-mask2face"),
+        (
+            "translate {photo} -o a.png --task mask --checkpoint styleganex-mask2face",
+            3,
+            "models pull styleganex-mask2face",
+        ),
         (
             "translate {photo} -o a.png --task mask --checkpoint {encoder} {generator}",
             3,
