@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+from typing import Any
+
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+BORDER = cv2.BORDER_REPLICATE
 RGB = NDArray[np.uint8]  # (H, W, 3)
 Field = NDArray[np.float32]
 
@@ -27,3 +31,18 @@ def optical_flow(before: RGB, after: RGB, *, longest: float, smooth: float) -> F
     flow *= np.minimum(1, longest * side / np.maximum(length, 1e-6))[..., None]
     soft = cv2.GaussianBlur(flow, (0, 0), smooth * side, borderType=cv2.BORDER_REPLICATE)
     return np.asarray(soft, np.float32)
+
+
+def moved(
+    picture: NDArray[Any], flow: Field, how: int = cv2.INTER_LINEAR, *, border: int = BORDER
+) -> NDArray[Any]:
+    """What a picture (H, W, …) has where `flow` (H, W, 2) px leads from each of its pixels."""
+    x, y = _places(*flow.shape[:2])
+    return cv2.remap(picture, flow[..., 0] + x, flow[..., 1] + y, how, None, border)
+
+
+@lru_cache(maxsize=4)
+def _places(height: int, width: int) -> tuple[Field, Field]:
+    """(H, W) each pixel's x, and its y."""
+    y, x = np.mgrid[:height, :width]
+    return np.asarray(x, np.float32), np.asarray(y, np.float32)

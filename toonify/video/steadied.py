@@ -8,19 +8,18 @@ as the clip itself is found where the flow says.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from functools import lru_cache
 
 import cv2
 import numpy as np
 
 from toonify.engines.base import FrameCompositor, Placed
-from toonify.faces.types import RGB, Points, f32
+from toonify.faces.types import RGB, f32
+from toonify.utils.optical_flow import moved
 
 LONGEST = 400  # px, at which flow is measured
 MOST_KEPT = 0.85  # of the drawing before, where it fits and `smooth` is 1
 STILL = 0.15  # px of flow that count as none: moved again and again, pictures blur
 FITS = 9.0  # levels of 255 that a frame may differ from the one before, moved
-BORDER = cv2.BORDER_REPLICATE
 CHANGED = 0.35  # share that fits, below which the shot is another
 
 
@@ -61,7 +60,7 @@ class Steadied:
     ) -> RGB:
         flow = f32(self._flow.calc(gray, before, np.zeros((*gray.shape, 2), np.float32)))
         flow[np.hypot(flow[..., 0], flow[..., 1]) < STILL] = 0
-        there = f32(_moved(before, flow))
+        there = f32(moved(before, flow))
         error = cv2.GaussianBlur(f32(np.abs(f32(gray) - there)), (0, 0), 1.5)
         fits = np.exp(-np.square(error / FITS))
         if float(fits.mean()) < CHANGED:
@@ -72,8 +71,8 @@ class Steadied:
         share = self._kept * f32(cv2.resize(fits, (width, height), interpolation=cv2.INTER_LINEAR))
         if changed is not None:  # what isn't drawn stays the clip's own
             share = share * cv2.erode(changed.astype(np.float32), np.ones((3, 3), np.uint8))
-        moved = np.asarray(_moved(earlier, large, cv2.INTER_CUBIC), np.uint8)
-        return np.asarray(cv2.blendLinear(moved, drawn, f32(share), f32(1 - share)), np.uint8)
+        along = np.asarray(moved(earlier, large, cv2.INTER_CUBIC), np.uint8)
+        return np.asarray(cv2.blendLinear(along, drawn, f32(share), f32(1 - share)), np.uint8)
 
     def forget(self, keep: set[int]) -> None:
         """Drop what is remembered of everybody but `keep`."""
@@ -95,16 +94,3 @@ class Steadied:
         }
         self._inner.restore(inner)
         self._last = (arrays["gray"], arrays["drawn"]) if "gray" in arrays else None
-
-
-def _moved(picture: np.ndarray, flow: Points, how: int = cv2.INTER_LINEAR) -> np.ndarray:
-    """What a picture has where `flow` (H, W, 2) leads from each of its pixels."""
-    x, y = _places(*flow.shape[:2])
-    return cv2.remap(picture, flow[..., 0] + x, flow[..., 1] + y, how, None, BORDER)
-
-
-@lru_cache(maxsize=4)
-def _places(height: int, width: int) -> tuple[Points, Points]:
-    """(H, W) each pixel's x, and its y."""
-    y, x = np.mgrid[:height, :width]
-    return f32(x), f32(y)

@@ -8,6 +8,7 @@ import cv2
 import numpy as np
 
 from toonify.faces.types import RGB, Points, f32
+from toonify.utils.optical_flow import moved
 
 LONGEST = 320  # px, at which it is measured
 
@@ -48,14 +49,11 @@ class TemporalConsistency:
             return
         still = np.zeros((*where.shape, 2), np.float32)
         flow = f32(self._flow.calc(_u8(gray), _u8(last[0]), still))
-        y, x = np.mgrid[: size[1], : size[0]]
-        at_x, at_y = f32(x + flow[..., 0]), f32(y + flow[..., 1])
-        both = where * f32(cv2.remap(last[2], at_x, at_y, cv2.INTER_NEAREST))
+        both = where * f32(moved(last[2], flow, cv2.INTER_NEAREST, border=cv2.BORDER_CONSTANT))
         if both.sum() < 16:
             return
         for name, now, then in (("before", gray, last[0]), ("after", toon, last[1])):
-            moved = cv2.remap(then, at_x, at_y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
-            value = float((np.abs(now - moved) * both).sum() / both.sum())
+            value = float((np.abs(now - moved(then, flow)) * both).sum() / both.sum())
             setattr(self, name, getattr(self, name) + value)
             edges = float((_gradient(now) * both).sum() / both.sum())
             setattr(self, f"edges_{name}", getattr(self, f"edges_{name}") + edges)
