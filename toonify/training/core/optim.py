@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 
 def rms_scaled_adam(
@@ -27,3 +27,27 @@ def rms_scaled_adam(
         rate = lr * max(rms, floor)
         groups.append({"params": [parameter], "lr": rate, "base_lr": rate})
     return torch.optim.Adam(groups, betas=betas, eps=1e-8)
+
+
+def descend(
+    loss: Tensor,
+    optimizer: torch.optim.Optimizer,
+    parameters: Iterable[nn.Parameter],
+    *,
+    most: float,
+) -> bool:
+    """One step down the loss; where it or its gradient isn't finite, nothing changes.
+
+    Args:
+        most: norm that the gradient of all parameters together is cut to.
+
+    Returns:
+        whether the loss was finite.
+    """
+    if not bool(loss.isfinite()):
+        return False
+    optimizer.zero_grad(set_to_none=True)
+    loss.backward()
+    if nn.utils.clip_grad_norm_(parameters, most).isfinite():
+        optimizer.step()
+    return True

@@ -13,13 +13,14 @@ from typing import Any
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor
 
 from toonify.editing.edits import moved
 from toonify.editing.named import PARSED_AT
 from toonify.models.fusion_net import FUSED_TO, FusionNet
 from toonify.models.generators.hybrid import HybridGenerator
 from toonify.training.core.loop import require_positive
+from toonify.training.core.optim import descend
 from toonify.training.core.resumption import Parts, ResumableTrainer
 from toonify.training.core.schedule import ema_decay, set_rate, update_ema, warmup_cosine
 from toonify.training.data.latent_samples import draw_codes
@@ -116,12 +117,8 @@ class FusionTrainer(ResumableTrainer[FusionConfig]):
             [getattr(self.config.weights, name) * value for name, value in losses.items()]
         ).sum()
         told = {name: value.detach() for name, value in losses.items()} | {"loss": loss.detach()}
-        if not bool(torch.isfinite(loss)):
+        if not descend(loss, self.optimizer, self.network.parameters(), most=1.0):
             return told
-        self.optimizer.zero_grad()
-        loss.backward()
-        nn.utils.clip_grad_norm_(self.network.parameters(), 1.0)
-        self.optimizer.step()
         self.step_count += 1
         update_ema(
             dict(self.average.named_parameters()),

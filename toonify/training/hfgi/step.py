@@ -8,12 +8,13 @@ from typing import Any
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor
 
 from toonify.metrics.lpips import PerceptualLoss
 from toonify.models.encoders.hfgi_compact import CompactInversion, moved_along
 from toonify.models.identity import Identity
 from toonify.training.core.loop import require_positive
+from toonify.training.core.optim import descend
 from toonify.training.core.resumption import Parts, ResumableTrainer
 from toonify.training.core.schedule import ema_decay, set_rate, update_ema, warmup_cosine
 from toonify.training.hfgi.data import HFGIBatch, HFGIData, perspective
@@ -101,12 +102,8 @@ class HFGITrainer(ResumableTrainer[HFGIConfig]):
             [getattr(self.config.weights, name) * value for name, value in losses.items()]
         ).sum()
         told = {name: value.detach() for name, value in losses.items()} | {"loss": loss.detach()}
-        if not bool(torch.isfinite(loss)):
+        if not descend(loss, self.optimizer, self.networks.parameters(), most=1.0):
             return told
-        self.optimizer.zero_grad()
-        loss.backward()
-        nn.utils.clip_grad_norm_(self.networks.parameters(), 1.0)
-        self.optimizer.step()
         self.step_count += 1
         update_ema(
             dict(self.average.named_parameters()),

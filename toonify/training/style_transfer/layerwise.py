@@ -20,6 +20,7 @@ from toonify.media.images import read_image
 from toonify.models.style_transfer.adain import StyleEncoder
 from toonify.models.style_transfer.layerwise import LayerwiseAdaIN
 from toonify.training.core.loop import require_positive
+from toonify.training.core.optim import descend
 from toonify.training.core.resumption import Parts, ResumableTrainer
 from toonify.training.core.schedule import ema_decay, set_rate, update_ema, warmup_cosine
 from toonify.training.style_transfer.decoder import ITEMS, StyleTrainSettings
@@ -230,12 +231,7 @@ class LayerwiseTrainer(ResumableTrainer[LayerwiseSettings]):
         rate = warmup_cosine(self.step_count, config.steps, warmup=100, floor=0.05)
         set_rate(self.optimizer, config.lr * rate)
         self.step_count += 1
-        if total.isfinite():
-            self.optimizer.zero_grad(set_to_none=True)
-            total.backward()
-            norm = nn.utils.clip_grad_norm_(self.network.parameters(), 5.0)
-            if norm.isfinite():
-                self.optimizer.step()
+        if descend(total, self.optimizer, self.network.parameters(), most=5.0):
             update_ema(
                 dict(self.average.named_parameters()),
                 dict(self.network.named_parameters()),
