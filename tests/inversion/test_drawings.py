@@ -8,7 +8,7 @@ import torch
 from tests.models.test_drawing import tiny
 from tests.tiny_styleganex import tiny_stylegan2
 from toonify.bundle import bundle_folder
-from toonify.errors import InputError, ModelError
+from toonify.errors import InputError, ModelError, UsageError
 from toonify.faces.celeba import CELEBA
 from toonify.inversion.drawings import DrawingModel, aligned_mask, aligned_sketch
 from toonify.inversion.translate import translate
@@ -118,3 +118,11 @@ def test_the_shipped_part_is_named_with_source_and_license():
     manifest = json.loads((bundle_folder("default") / "manifest.json").read_text())
     entry = manifest["files"]["drawing_encoder"]
     assert entry["license"] and entry["source"]
+
+
+def test_options_of_photographs_and_checkpoints_are_refused(tmp_path):
+    cv2.imwrite(str(tmp_path / "mask.png"), face_mask(128, 64, 60, 12))
+    with pytest.raises(UsageError, match="face is of photographs"):
+        translate(tmp_path / "mask.png", "mask", framing="face")
+    with pytest.raises(UsageError, match="generator` is of a `checkpoint"):
+        translate(tmp_path / "mask.png", "mask", generator="default")

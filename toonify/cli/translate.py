@@ -157,10 +157,6 @@ def translate(
         names = (f"{output.stem}-{i}{output.suffix}" for i in range(1, samples + 1))
         targets = [output.with_name(name) for name in names]
     own = checkpoint is None and t.drawn_by_bundle(task.value, bundle)
-    if own and generator is not None:
-        raise UsageError("--generator is of a --checkpoint", hint="Leave it out, or add one.")
-    if own and frame is Framing.face:
-        raise UsageError("--frame face is of photographs", hint="Use whole or aligned.")
     if not own:
         checkpoint = checkpoint or t.OFFICIAL[task.value]
     models = model_files(bundle) if own else model_files(checkpoint, generator)

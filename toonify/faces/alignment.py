@@ -94,7 +94,7 @@ def align(rgb: RGB, face: Face, size: int) -> Alignment:
     Where the crop reaches beyond the photo, the photo is reflected and increasingly blurred.
     """
     quad = ffhq_quad(face).astype(np.float64)
-    matrix = _crop_to_photo(quad, size)
+    matrix = crop_to_photo(quad, size)
     qsize = float(np.hypot(*(quad[3] - quad[0])))
     height, width = rgb.shape[:2]
 
@@ -228,7 +228,7 @@ def _unit_to_px(side: int) -> np.ndarray:
     return np.array([[side, 0, -0.5], [0, side, -0.5]], np.float64)
 
 
-def _crop_to_photo(quad: np.ndarray, size: int) -> np.ndarray:
+def crop_to_photo(quad: np.ndarray, size: int) -> np.ndarray:
     """(2, 3): the crop's outer edges fall on the quad, so its pixel (-0.5, -0.5) on corner 0."""
     right, down = (quad[3] - quad[0]) / size, (quad[1] - quad[0]) / size
     return np.stack([right, down, quad[0] + (right + down) / 2], 1)

@@ -18,15 +18,16 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
-from toonify.bundle import DRAWING, INVERSION, bundle_folder, check_part, part_path, read_manifest
+from toonify.bundle import DRAWING, INVERSION, bundle_folder, check_part, read_manifest
 from toonify.checkpoints import load_generator
 from toonify.checkpoints.loading import load_network
 from toonify.device import pick_device, pick_dtype
 from toonify.errors import InputError
-from toonify.faces.alignment import ffhq_quad
+from toonify.faces.alignment import crop_to_photo, ffhq_quad
 from toonify.faces.celeba import CELEBA
 from toonify.faces.types import RGB, Face, FaceDetector, Points, f32
 from toonify.inversion.fitting import Adam
+from toonify.inversion.translation import SAMPLED_FROM, open_rows
 from toonify.models.base import Generator
 from toonify.models.encoders.drawing import (
     DrawingEncoder,
@@ -39,8 +40,6 @@ from toonify.utils.tensors import to_rgb
 
 log = logging.getLogger(__name__)
 
-STRUCTURE = 8  # rows of w+ that a drawing tells; the others are anybody's
-TRUNCATION = 0.7  # of those
 SIZE = 256  # px of an aligned drawing, each way
 STEPS, RATE = 30, 0.04
 STRAY = 0.1  # weight of the squared way from what was read, in deviations of W
@@ -72,11 +71,9 @@ class DrawingModel:
         """
         folder, place = bundle_folder(bundle), pick_device(device)
         manifest = read_manifest(folder)
-        for part in (DRAWING, INVERSION[0]):
-            check_part(folder, manifest, part)
-        path = part_path(folder, manifest, DRAWING)
-        encoder = load_network("drawing", path, DrawingEncoder, device=place)
-        generator = load_generator(part_path(folder, manifest, INVERSION[0]), device=place)
+        drawing, prior = (check_part(folder, manifest, part) for part in (DRAWING, INVERSION[0]))
+        encoder = load_network("drawing", drawing, DrawingEncoder, device=place)
+        generator = load_generator(prior, device=place)
         arithmetic = pick_dtype(dtype, place)
         if arithmetic == torch.float16:
             arithmetic = torch.bfloat16  # gradients would underflow
@@ -100,13 +97,13 @@ class DrawingModel:
 
     def fit(self, w_plus: Tensor, parts: Tensor, *, steps: int = STEPS) -> Tensor:
         """Move the first rows of w+ until the face rendered has its parts (1, 19, 64, 64) there."""
-        start = w_plus[:, :STRUCTURE].detach()
+        start = w_plus[:, :SAMPLED_FROM].detach()
         deviation = float(w_deviation(self.generator).mean())
         moved = start.clone().requires_grad_()
         adam = Adam(moved)
         weights = _balanced(parts)
         for step in range(steps):
-            codes = torch.cat([moved, w_plus[:, STRUCTURE:]], dim=1)
+            codes = torch.cat([moved, w_plus[:, SAMPLED_FROM:]], dim=1)
             low = self.dtype != torch.float32
             with torch.autocast(w_plus.device.type, self.dtype, enabled=low):
                 logits = self.encoder.label(structure_features(self.generator, codes))
@@ -114,7 +111,7 @@ class DrawingModel:
             loss = missed + STRAY * ((moved - start) / deviation).square().mean()
             (gradient,) = torch.autograd.grad(loss, moved)
             adam.step(gradient, RATE * min(1.0, (step + 1) / 5) * (1 - 0.9 * step / steps))
-        return torch.cat([moved.detach(), w_plus[:, STRUCTURE:]], dim=1)
+        return torch.cat([moved.detach(), w_plus[:, SAMPLED_FROM:]], dim=1)
 
     @torch.no_grad()
     def render(self, w_plus: Tensor) -> RGB:
@@ -129,13 +126,9 @@ class DrawingModel:
     ) -> Iterator[RGB]:
         """Faces (R, R, 3) uint8 that differ in what a drawing (20, 128, 128) leaves open."""
         w_plus = self.fit(*self.read(planes))
-        width = getattr(self.generator, "z_dim", self.generator.w_dim)
-        z = torch.randn(samples, width, generator=torch.Generator().manual_seed(seed))
-        with torch.no_grad():
-            others = self.generator.mapping(z.to(w_plus), truncation_psi=TRUNCATION)
-        for w in others:
+        for w in open_rows(self.generator, samples, seed):
             sampled = w_plus.clone()
-            sampled[:, STRUCTURE:] = w
+            sampled[:, SAMPLED_FROM:] = w
             yield self.render(sampled)
 
 
@@ -170,7 +163,7 @@ def aligned_sketch(gray: NDArray[np.uint8], detector: FaceDetector | None) -> ND
         quad = quad * ratio
     crop = cv2.warpAffine(
         gray,
-        _matrix(quad),
+        crop_to_photo(quad, SIZE),
         (SIZE, SIZE),
         flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP,
         borderMode=cv2.BORDER_CONSTANT,
@@ -200,7 +193,7 @@ def aligned_mask(labels: Labels, *, aligned: bool = False) -> NDArray[np.float32
         quad = ffhq_quad(Face(box=box, score=1.0, points5=points)).astype(np.float64)
     crop = cv2.warpAffine(
         labels,
-        _matrix(quad),
+        crop_to_photo(quad, SIZE),
         (SIZE, SIZE),
         flags=cv2.INTER_NEAREST | cv2.WARP_INVERSE_MAP,
         borderMode=cv2.BORDER_REPLICATE,
@@ -239,9 +232,3 @@ def _square(height: int, width: int) -> NDArray[np.float64]:
     side = max(height, width)
     x, y = (width - side) / 2 - 0.5, (height - side) / 2 - 0.5
     return np.array([[x, y], [x, y + side], [x + side, y + side], [x + side, y]], np.float64)
-
-
-def _matrix(quad: NDArray[np.float64]) -> NDArray[np.float64]:
-    """(2, 3) from a crop of `SIZE` px to the picture."""
-    right, down = (quad[3] - quad[0]) / SIZE, (quad[1] - quad[0]) / SIZE
-    return np.stack([right, down, quad[0] + (right + down) / 2], 1)

@@ -91,6 +91,8 @@ def translate(
     if checkpoint is None and drawn_by_bundle(task, bundle):
         if generator is not None:
             raise UsageError("`generator` is of a `checkpoint`", hint="Leave it out, or add one.")
+        if framing == "face":
+            raise UsageError("`frame` face is of photographs", hint="Use whole or aligned.")
         drawing = _planes(source, task, parser, framing=framing, offline=offline)
         model = DrawingModel.load(bundle, device=device, dtype=dtype)
         return model.faces(drawing, samples=samples, seed=seed)

@@ -19,7 +19,7 @@ from toonify.faces.celeba import CELEBA, HeadLabeler
 from toonify.inversion.frames import MOST_PIXELS, RGB, SMALLEST, AlignedInput, pad_to_stride, resize
 from toonify.inversion.latents import Latents, fit_codes
 from toonify.inversion.model import FaceModel
-from toonify.models.base import Noise
+from toonify.models.base import Generator, Noise
 from toonify.models.encoders.styleganex import StyleGANEXEncoder
 from toonify.utils.tensors import to_tensor
 
@@ -197,6 +197,14 @@ def translate_frame(
 
 
 @torch.no_grad()
+def open_rows(generator: Generator, samples: int, seed: int) -> Tensor:
+    """w (samples, w_dim) of random faces, for the rows of w+ that a drawing leaves open."""
+    width = getattr(generator, "z_dim", generator.w_dim)
+    z = torch.randn(samples, width, generator=torch.Generator().manual_seed(seed))
+    return generator.mapping(z.to(generator.w_avg), truncation_psi=SAMPLE_TRUNCATION)
+
+
+@torch.no_grad()
 def translate_drawing(
     model: FaceModel, drawing: Tensor, task: Task, *, samples: int, seed: int
 ) -> Iterator[Tensor]:
@@ -213,9 +221,7 @@ def translate_drawing(
     with model.arithmetic():
         codes = encoder.encode(pad_to_stride(drawing)).float()
     generator = model.generator
-    width = getattr(generator, "z_dim", generator.w_dim)
-    z = torch.randn(samples, width, generator=torch.Generator().manual_seed(seed))
-    for w in generator.mapping(z.to(model.device), truncation_psi=SAMPLE_TRUNCATION):
+    for w in open_rows(generator, samples, seed):
         sampled = fit_codes(codes, generator.num_ws).clone()
         sampled[:, SAMPLED_FROM:] = w
         yield _render(model, encoder, drawing, sampled)

@@ -15,6 +15,7 @@ from toonify.device import pick_device, pick_dtype
 from toonify.errors import UsageError
 from toonify.faces.mesh import FaceMesh
 from toonify.faces.parsing import FaceParser
+from toonify.inversion.translation import SAMPLED_FROM
 from toonify.models.base import Generator
 from toonify.models.encoders.drawing import DrawingEncoder, structure_features
 from toonify.training.core.loop import run_trainer
@@ -22,7 +23,7 @@ from toonify.training.core.report import Display, no_display, reported
 from toonify.training.core.runs import RunFolder
 from toonify.training.drawings.metric import fit_labels_and_metric
 from toonify.training.drawings.pairs import DrawnFaces, sample_drawn_faces
-from toonify.training.drawings.train import STRUCTURE, DrawingSettings, DrawingTrainer
+from toonify.training.drawings.train import DrawingSettings, DrawingTrainer
 from toonify.training.encoders.job import EncoderResult
 from toonify.utils.arguments import check_range
 from toonify.utils.outputs import InputFiles, check_run_folder
@@ -110,7 +111,12 @@ def train_drawing_encoder(
     with progress("what activations tell") as bar:
         count = min(READ, len(faces))
         labels, metric = fit_labels_and_metric(
-            prior, faces, count, rows=STRUCTURE, bfloat16=bfloat16, progress=lambda n: bar(n, count)
+            prior,
+            faces,
+            count,
+            rows=SAMPLED_FROM,
+            bfloat16=bfloat16,
+            progress=lambda n: bar(n, count),
         )
     network.from_features.load_state_dict(labels.state_dict())
     trainer = DrawingTrainer(network, prior, faces, metric, settings)

@@ -10,8 +10,9 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from numpy.typing import NDArray
-from torch import Tensor, nn
+from torch import Tensor
 
+from toonify.inversion.translation import SAMPLED_FROM
 from toonify.models.base import Generator
 from toonify.models.encoders.drawing import (
     FEATURE_RESOLUTION,
@@ -23,8 +24,9 @@ from toonify.models.encoders.drawing import (
     structure_features,
 )
 from toonify.training.core.loop import require_positive
+from toonify.training.core.optim import descend
 from toonify.training.core.resumption import Parts, ResumableTrainer
-from toonify.training.core.schedule import ema_decay, set_rate, warmup_cosine
+from toonify.training.core.schedule import ema_decay, set_rate, update_ema, warmup_cosine
 from toonify.training.drawings.pairs import DrawnFaces
 from toonify.training.drawings.sketches import askew, coarsened, draw_sketch, enlarged
 from toonify.utils.tensors import to_uint8
@@ -33,7 +35,6 @@ LABELED = 2 * FEATURE_RESOLUTION  # px of label maps, each way
 SHOWN = 6  # faces of a preview
 MASKS = 0.35  # share of masks among the drawings
 RENDERED = 12  # drawings of a batch whose activations are rendered
-STRUCTURE = 8  # rows of w+ that a drawing tells, as in StyleGANEX
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -156,7 +157,7 @@ class DrawingTrainer(ResumableTrainer[DrawingSettings]):
         rendering = self.step_count >= config.steps * (1 - config.rendered_share)
         with torch.autocast(self.device.type, torch.bfloat16, enabled=config.bfloat16):
             w, logits = self.network(drawings.contiguous(memory_format=torch.channels_last))
-        missed = (w.float()[:, None] - w_plus[:, :STRUCTURE]) @ self.metric.T
+        missed = (w.float()[:, None] - w_plus[:, :SAMPLED_FROM]) @ self.metric.T
         seen = F.interpolate(logits.float(), scale_factor=2, mode="bilinear")
         losses = {
             "code": missed.square().sum(2).mean(),
@@ -173,25 +174,19 @@ class DrawingTrainer(ResumableTrainer[DrawingSettings]):
         rate = warmup_cosine(self.step_count, config.steps, warmup=100, floor=0.02)
         set_rate(self.optimizer, config.lr * rate)
         self.step_count += 1
-        if total.isfinite():
-            self.optimizer.zero_grad(set_to_none=True)
-            total.backward()
-            norm = nn.utils.clip_grad_norm_(self.learnt, 2.0)
-            if norm.isfinite():
-                self.optimizer.step()
-            decay = ema_decay(self.step_count, 0.995)
-            with torch.no_grad():
-                for kept, new in zip(
-                    self.average.parameters(), self.network.parameters(), strict=True
-                ):
-                    kept.lerp_(new, 1 - decay)
+        if descend(total, self.optimizer, self.learnt, most=2.0):
+            update_ema(
+                dict(self.average.named_parameters()),
+                dict(self.network.named_parameters()),
+                ema_decay(self.step_count, 0.995),
+            )
         return {name: value.detach() for name, value in losses.items()}
 
     def _rendered(self, batch: DrawingBatch, w: Tensor) -> dict[str, Tensor]:
         """The same faces' activations and labels, of a part of the batch."""
         w_plus = batch.w_plus[:RENDERED].to(self.device)
         told = w_plus.clone()
-        told[:, :STRUCTURE] = w[:RENDERED, None].to(told)
+        told[:, :SAMPLED_FROM] = w[:RENDERED, None].to(told)
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.config.bfloat16):
             with torch.no_grad():
                 wanted = structure_features(self.generator, w_plus).float()
@@ -214,7 +209,7 @@ class DrawingTrainer(ResumableTrainer[DrawingSettings]):
         drawings = batch.drawings.to(self.device)
         w, _ = self.average(drawings)
         told = batch.w_plus.to(self.device).clone()
-        told[:, :STRUCTURE] = w[:, None]
+        told[:, :SAMPLED_FROM] = w[:, None]
         images = [
             self.generator.synthesize(self.generator.styles(codes))
             for codes in (batch.w_plus.to(self.device), told)
