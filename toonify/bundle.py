@@ -90,10 +90,8 @@ class Bundle:
 
         folder = bundle_folder(name)
         manifest = read_manifest(folder)
-        paths = {part: part_path(folder, manifest, part) for part in PARTS}
-        if verify:
-            for part in PARTS:
-                check_part(folder, manifest, part)
+        find = check_part if verify else part_path
+        paths = {part: find(folder, manifest, part) for part in PARTS}
         generator = load_generator(paths["generator"], device=device)
         encoder = load_encoder(paths["encoder"], device=device)
         table = CharacterTable.load(paths["characters"])
@@ -247,11 +245,10 @@ def load_frame_parts(
             f"the bundle {name} holds no StyleGANEX model of this kind",
             hint="Use the default bundle, or train one with `toonify train-encoder`.",
         )
-    for part in parts:
-        if verify:
-            check_part(folder, manifest, part)
-    generator = load_generator(part_path(folder, manifest, parts[0]), device=device)
-    encoder = load_encoder(part_path(folder, manifest, parts[1]), device=device)
+    find = check_part if verify else part_path
+    paths = [find(folder, manifest, part) for part in parts]
+    generator = load_generator(paths[0], device=device)
+    encoder = load_encoder(paths[1], device=device)
     if not isinstance(generator, StyleGAN2Layers) or not isinstance(encoder, StyleGANEXEncoder):
         raise ModelError(
             f"{parts[0]} and {parts[1]} of {folder} are not StyleGANEX's",
@@ -285,8 +282,8 @@ def part_path(folder: Path, manifest: dict[str, Any], part: str) -> Path:
     return path
 
 
-def check_part(folder: Path, manifest: dict[str, Any], part: str) -> None:
-    """Raise ModelError unless the part's file has the manifest's SHA-256."""
+def check_part(folder: Path, manifest: dict[str, Any], part: str) -> Path:
+    """A part's file; ModelError unless it has the manifest's SHA-256."""
     path = part_path(folder, manifest, part)
     if not path.is_file():
         raise ModelError(f"the bundle's {path} is missing", hint="Install toonify again.")
@@ -300,6 +297,7 @@ def check_part(folder: Path, manifest: dict[str, Any], part: str) -> None:
             f"{path} is not the file its manifest describes (SHA-256 differs)",
             hint="Install toonify again, or write the bundle again.",
         )
+    return path
 
 
 def write_manifest(

@@ -131,7 +131,7 @@ def _bundle() -> dict[str, Any]:
     return record
 
 
-def _checked(check: Callable[[], None]) -> str:
+def _checked(check: Callable[[], object]) -> str:
     try:
         check()
     except ToonifyError as error:

@@ -13,6 +13,7 @@ import numpy as np
 from toonify.faces.alignment import Alignment, align, unit_to_photo
 from toonify.faces.parsing import LABELS, FaceParser
 from toonify.faces.types import RGB, Points, f32
+from toonify.portrait.fields import smoothstep
 
 BEHIND = ("background", "person")  # labels of what an edited head stands before
 CROP = 256  # px that the parser sees
@@ -55,7 +56,7 @@ class Placement:
         for point, from_side in zip(beyond, (y, 1 - y, x, 1 - x), strict=True):
             place = self._to_photo[:, :2] @ point + self._to_photo[:, 2]
             if (place > 0).all() and (place < self._photo_size).all():
-                field = field * _step(f32(from_side), 0.5 / side, BORDER)
+                field = field * smoothstep(f32(from_side), 0.5 / side, BORDER)
         return f32(field)
 
     def placed(self, field: Points) -> Points:
@@ -88,8 +89,8 @@ class KeptBackground:
         if self._place.empty:
             return edited
         crop = align(edited, self._alignment.face, CROP).image
-        head = self._place.placed(_step(self._person(crop), *EDGE))[..., None]
-        been = self._place.placed(_step(self._before, *EDGE))[..., None]
+        head = self._place.placed(smoothstep(self._person(crop), *EDGE))[..., None]
+        been = self._place.placed(smoothstep(self._before, *EDGE))[..., None]
         out, where = edited.copy(), self._place.area
         area, photo = f32(edited[where]), f32(self._rgb[where])
         changed = (edited[where] != self._rgb[where]).any(axis=2)
@@ -141,8 +142,3 @@ def _continued(crop: RGB, person: Points) -> RGB:
         return np.asarray(small, np.uint8)
     filled = cv2.inpaint(small, hole.astype(np.uint8), 5, cv2.INPAINT_TELEA)
     return np.asarray(cv2.GaussianBlur(filled, (0, 0), 0.8), np.uint8)
-
-
-def _step(x: Points, low: float, high: float) -> Points:
-    at = np.clip((x - low) / (high - low), 0, 1)
-    return f32(at * at * (3 - 2 * at))

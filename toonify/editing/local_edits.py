@@ -291,8 +291,7 @@ def find_stylemap(name: str | os.PathLike[str]) -> Path:
             hint="Train one with `toonify train-stylemap` and name it.",
         )
     manifest = bundles.read_manifest(folder)
-    bundles.check_part(folder, manifest, bundles.STYLEMAP)
-    return bundles.part_path(folder, manifest, bundles.STYLEMAP)
+    return bundles.check_part(folder, manifest, bundles.STYLEMAP)
 
 
 def read_mask(path: str | os.PathLike[str], shape: tuple[int, ...]) -> Points:

@@ -16,7 +16,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from toonify.bundle import bundle_folder, check_part, part_path, read_manifest
+from toonify.bundle import bundle_folder, check_part, read_manifest
 from toonify.checkpoints.safetensors_io import read_safetensors, write_safetensors
 from toonify.errors import ModelError, UsageError
 from toonify.faces.types import Points, f32
@@ -131,5 +131,4 @@ def shipped_directions(bundle: str = "default") -> NamedDirections | None:
     manifest = read_manifest(folder)
     if PART not in (manifest.get("files") or {}):
         return None
-    check_part(folder, manifest, PART)
-    return NamedDirections.load(part_path(folder, manifest, PART))
+    return NamedDirections.load(check_part(folder, manifest, PART))

@@ -17,7 +17,6 @@ from toonify.bundle import (
     Bundle,
     check_part,
     has_parts,
-    part_path,
 )
 from toonify.cdsm import DEFAULT_LEVEL, cross_domain_styles
 from toonify.checkpoints import generator_hash
@@ -283,8 +282,7 @@ class CdsmEngine(MixingEngine[CdsmModel]):
 def _offsets(bundle: Bundle) -> AttributeOffsets | None:
     if not has_parts(bundle.folder, (ATTRIBUTES,)):
         return None
-    check_part(bundle.folder, bundle.manifest, ATTRIBUTES)
-    path = part_path(bundle.folder, bundle.manifest, ATTRIBUTES)
+    path = check_part(bundle.folder, bundle.manifest, ATTRIBUTES)
     return load_attribute_offsets(path, bundle.generator)
 
 

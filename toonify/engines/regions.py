@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from toonify.bundle import bundle_folder, check_part, part_path, read_manifest
+from toonify.bundle import bundle_folder, check_part, read_manifest
 from toonify.errors import InputError, ModelError, UsageError
 from toonify.faces import align, get_detector
 from toonify.faces.alignment import unit_to_photo
@@ -123,5 +123,4 @@ def _part(bundle: str | os.PathLike[str], part: str) -> Path:
     manifest = read_manifest(folder)
     if part not in (manifest.get("files") or {}):
         raise ModelError(f"the bundle {bundle} has no {part}", hint="Leave `bundle` out.")
-    check_part(folder, manifest, part)
-    return part_path(folder, manifest, part)
+    return check_part(folder, manifest, part)

@@ -16,7 +16,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from toonify.bundle import bundle_folder, check_part, part_path, read_manifest
+from toonify.bundle import bundle_folder, check_part, read_manifest
 from toonify.checkpoints.style_networks import PARTS, StyleNetwork, load_style_network
 from toonify.device import pick_device
 from toonify.engines.base import Drawing, Engine, FrameCompositor, Placed
@@ -331,8 +331,7 @@ def bundle_style_network(bundle: str | os.PathLike[str], method: Method) -> Path
             f"the bundle {bundle} has no network for style pictures",
             hint="Use the default bundle, or name a network.",
         )
-    check_part(folder, manifest, part)
-    return part_path(folder, manifest, part)
+    return check_part(folder, manifest, part)
 
 
 def check_style(rgb: RGB) -> None:

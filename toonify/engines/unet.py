@@ -315,6 +315,5 @@ def bundled_networks(bundle: str | os.PathLike[str] = "default") -> dict[str, Pa
     manifest = read_manifest(folder)
     files = {}
     for style in network_styles(bundle):
-        check_part(folder, manifest, network_part(style))
-        files[style] = part_path(folder, manifest, network_part(style))
+        files[style] = check_part(folder, manifest, network_part(style))
     return files

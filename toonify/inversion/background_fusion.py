@@ -73,8 +73,7 @@ def load_fusion(details: CompactInversion, encoder: str) -> BackgroundFusion:
     if not bundle.has_parts(folder, (bundle.FUSION,)):
         raise ModelError(f"the bundle {encoder} holds no FusionNet", hint=_HINT)
     manifest = bundle.read_manifest(folder)
-    bundle.check_part(folder, manifest, bundle.FUSION)
-    path = bundle.part_path(folder, manifest, bundle.FUSION)
+    path = bundle.check_part(folder, manifest, bundle.FUSION)
     network = load_fusion_net(path, device=details.generator.w_avg.device)
     return BackgroundFusion(details, network, FaceParser())
 

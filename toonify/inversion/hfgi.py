@@ -70,8 +70,7 @@ def load_details(model: FaceModel, encoder: str, network: Path | None = None) ->
         if not bundle.has_parts(folder, (bundle.HFGI,)):
             raise ModelError(f"the bundle {encoder} holds no HFGI weights", hint=_HINT)
         manifest = bundle.read_manifest(folder)
-        bundle.check_part(folder, manifest, bundle.HFGI)
-        network = bundle.part_path(folder, manifest, bundle.HFGI)
+        network = bundle.check_part(folder, manifest, bundle.HFGI)
     networks = load_compact_hfgi(network, device=model.device)
     return CompactInversion(networks, model.generator, model.face_encoder)
 
