@@ -384,9 +384,10 @@ def write_bundle(
     from toonify.checkpoints.hfgi import load_compact_hfgi
     from toonify.checkpoints.loading import load_network, save_network
     from toonify.checkpoints.stylemap import load_stylemap
-    from toonify.checkpoints.translators import load_unet
+    from toonify.checkpoints.translators import load_translator
     from toonify.lut import CharacterTable
     from toonify.models.encoders.drawing import DrawingEncoder
+    from toonify.models.styled_unet import StyledUNet
 
     extras = extras or {}
     network = load_generator(generator)
@@ -405,8 +406,9 @@ def write_bundle(
             save_encoder(reader, partial / "encoder.safetensors", dtype=torch.float16)
             characters.save(partial / "characters.safetensors")
             parts = ["generator", "encoder", "characters", *extras]
+            names = {part: f"{part}.safetensors" for part in parts}
             for part, path in extras.items():
-                target = partial / f"{part}.safetensors"
+                target = partial / names[part]
                 if part == HFGI:
                     networks = load_compact_hfgi(path)
                     networks.check(load_generator(extras[INVERSION[0]]))
@@ -420,7 +422,12 @@ def write_bundle(
                     fusion.check(load_generator(extras[INVERSION[0]]))
                     save_network(fusion, target, dtype=torch.float16)
                 elif part.startswith(UNET):
-                    save_network(load_unet(path), target, dtype=torch.int8)
+                    translator = load_translator(path)
+                    if isinstance(translator, StyledUNet):  # one file for all its styles
+                        translator.check(part.removeprefix(UNET))
+                        names[part] = f"{UNET}{'_'.join(translator.styles)}.safetensors"
+                        target = partial / names[part]
+                    save_network(translator, target, dtype=torch.int8)
                 elif part == STYLEMAP:
                     save_network(load_stylemap(path), target, dtype=torch.int8)
                 elif part.endswith("generator"):
@@ -430,7 +437,7 @@ def write_bundle(
             write_manifest(
                 partial,
                 about={"name": folder.name, "license": license},
-                files={part: {"file": f"{part}.safetensors"} for part in parts},
+                files={part: {"file": name} for part, name in names.items()},
             )
             for pair in (FRAMES, INVERSION):
                 if any(part in parts for part in pair):

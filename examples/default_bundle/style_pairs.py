@@ -1,8 +1,8 @@
-"""Photographs and what the portrait program draws of them, for the network that draws a style.
+"""Photographs and what the portrait program draws of them, for the network that draws styles.
 
-`python -m examples.default_bundle.style_pairs faces/ -o runs/ink --style ink`: sampled faces are
-put together anew (framing, other people, hats, hands, backgrounds, light), and drawn. The folder
-is what `toonify finetune --pairs` reads. Begun pairs are gone on with.
+`python -m examples.default_bundle.style_pairs faces/ -o runs/styles`: sampled faces are put
+together anew (framing, other people, hats, hands, backgrounds, light), and drawn in every style.
+The folder is what `toonify finetune --objective pix2pix` reads. Begun pairs are gone on with.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from __future__ import annotations
 import argparse
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
@@ -22,6 +23,9 @@ from toonify.faces.person import PersonMatte
 from toonify.faces.types import f32
 from toonify.media.images import iter_images, read_image, write_image
 from toonify.portrait.engine import PortraitEngine
+from toonify.portrait.program import draw_picture
+from toonify.portrait.shapes import render
+from toonify.portrait.styles import STYLES
 from toonify.training.parsing.compose import compose
 from toonify.training.parsing.faces import LabeledFace, LabeledFaces
 
@@ -65,26 +69,32 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("faces", type=Path, help="FFHQ crops of 256 px, sampled from the prior")
     parser.add_argument("-o", "--output", type=Path, required=True)
-    parser.add_argument("--style", default="ink")
+    parser.add_argument("--style", action="append", choices=list(STYLES), dest="styles")
     parser.add_argument("--count", type=int, default=5000)
     parser.add_argument("--first", type=int, default=0)
     options = parser.parse_args()
     cv2.setNumThreads(1)
     photos, drawings = options.output / "photos", options.output / "drawings"
     faces, program = ParsedFaces(options.faces), PortraitEngine.from_bundle()
+    # a frame of a clip is no sheet of paper: dots that stand still while people move would shimmer
+    styles = [replace(STYLES[name], halftone=0) for name in options.styles or STYLES]
     began = time.monotonic()
     for number in range(options.first, options.first + options.count):
-        drawn = drawings / f"{number:05d}.png"
-        if drawn.exists():
+        name = f"{number:05d}.png"
+        missing = [style for style in styles if not (drawings / style.name / name).exists()]
+        if not missing:
             continue
         rng = np.random.default_rng([11, number])
         if rng.random() < BARE:
             photo = faces[faces.pick(rng)].rgb
         else:
             photo = compose(faces, rng, camera=False).rgb
-        drawing = program.stylize(photo, options.style, size=(SIDE * SCALE, SIDE * SCALE))
-        write_image(photos / drawn.name, photo)
-        write_image(drawn, drawing)
+        write_image(photos / name, photo)
+        seen = program.analyze(photo)
+        for style in missing:
+            shapes = draw_picture(seen.rgb, seen.person, seen.subjects, style)
+            drawn = render(shapes, size=(SIDE * SCALE, SIDE * SCALE))
+            write_image(drawings / style.name / name, drawn)
         if number % 50 == 0:
             print(f"{number} pairs, {time.monotonic() - began:.0f} s", file=sys.stderr, flush=True)
 

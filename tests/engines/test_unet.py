@@ -139,6 +139,27 @@ def test_bundles_offer_their_networks_styles(styled, network):
     assert toon.stylize(PHOTO, style="studio").shape == PHOTO.shape
 
 
+def test_one_network_of_a_bundle_draws_several_styles(styled, tmp_path):
+    from tests.models.test_styled_unet import styled as network_of_styles
+
+    file = tmp_path / "both.safetensors"
+    save_network(network_of_styles(), file)
+    parts = {"generator": styled / "generator.safetensors", "encoder": str(styled)}
+    parts["table"] = styled / "characters.safetensors"
+    both = {"unet_ink": file, "unet_soft": file}
+    put_together(tmp_path / "b", **parts, extras=both)
+    manifest = json.loads((tmp_path / "b/manifest.json").read_text())
+    assert {manifest["files"][part]["file"] for part in both} == {"unet_ink_soft.safetensors"}
+    engine = load_engine("unet", tmp_path / "b", detector=NoFaces(), dtype="float32")
+    ink, soft = engine.draw_image(PHOTO, ["ink", "soft"])
+    assert engine.characters == ("ink", "soft") and not np.array_equal(ink, soft)
+    with pytest.raises(ModelError, match="not wash"):
+        put_together(tmp_path / "c", **parts, extras={"unet_wash": file})
+    assert not (tmp_path / "c").exists()
+    with pytest.raises(ModelError, match="draws ink, soft"):  # which one is not said
+        load_engine("unet", style=str(file), detector=NoFaces()).draw_image(PHOTO, ["both"])
+
+
 def test_a_bundle_says_what_draws_its_clips(styled, tmp_path, monkeypatch):
     from toonify.portrait import catalog
     from toonify.video import clips

@@ -39,7 +39,7 @@ DataOption = Annotated[
     Path,
     typer.Option(
         help="Folder of drawings; each sub-folder is one character. For pix2pix photos/ and"
-        " drawings/, of the same names."
+        " drawings/, of the same names; folders in drawings/ are styles."
     ),
 ]
 OutputOption = Annotated[Path, typer.Option("-o", "--output", help="Folder of the run.")]

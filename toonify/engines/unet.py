@@ -254,7 +254,7 @@ class UNetEngine(Engine):
 
     def _network(self, style: str) -> UNet:
         if style not in self._networks:
-            self._networks[style] = load_unet(self._file(style), device=self.device)
+            self._networks[style] = load_unet(self._file(style), style=style, device=self.device)
         return self._networks[style]
 
 

@@ -65,6 +65,7 @@ ARCHITECTURES: dict[str, Architecture] = {
     "adain-layerwise": Architecture("style", "style_transfer.layerwise:LayerwiseAdaIN"),
     "wct2": Architecture("style", "style_transfer.wct2:WCT2"),
     "unet": Architecture("translator", "unet:UNet"),
+    "styled_unet": Architecture("translator", "styled_unet:StyledUNet"),
     "stylemap": Architecture("stylemap", "generators.stylemap:StyleMapGAN"),
     "attribute-offsets": Architecture("attributes", "attribute_offsets:AttributeOffsets"),
     "drawing": Architecture("drawing", "encoders.drawing:DrawingEncoder"),

@@ -1,17 +1,20 @@
 """Teaching a style from pairs: what pairs are, that it learns, and that it resumes exactly."""
 
 import json
+import shutil
 
 import numpy as np
 import pytest
 import torch
 from PIL import Image
 
-from toonify.checkpoints.translators import load_unet
+from toonify.checkpoints.loading import save_network
+from toonify.checkpoints.translators import load_translator, load_unet
 from toonify.errors import InputError, UsageError
+from toonify.models.styled_unet import StyledUNet
 from toonify.models.unet import UNet
 from toonify.training.pix2pix.pairs import PairFolder, camera
-from toonify.training.pix2pix.step import Pix2PixConfig, Pix2PixTrainer
+from toonify.training.pix2pix.step import Pix2PixConfig, Pix2PixTrainer, flat_loss
 from toonify.training.pix2pix.train import train_pix2pix
 
 TINY = {"batch_size": 2, "crop": 32, "bfloat16": False, "snapshot": 4, "sharpen_from": 0.0}
@@ -120,6 +123,76 @@ def test_a_run_goes_on_exactly_where_it_was(studio, tmp_path):
     other = Pix2PixConfig(**TINY | {"batch_size": 3}, steps=8)
     with pytest.raises(UsageError, match="batches of 2"):
         train_pix2pix(studio, tmp_path / "whole", config=other, device="cpu", resume=True)
+
+
+@pytest.fixture(scope="module")
+def styles(studio, tmp_path_factory):
+    """The same photographs in two styles, darker and lighter."""
+    folder = tmp_path_factory.mktemp("styles")
+    shutil.copytree(studio / "photos", folder / "photos")
+    shutil.copytree(studio / "drawings", folder / "drawings/dark")
+    (folder / "drawings/light").mkdir()
+    for path in sorted((studio / "drawings").iterdir()):
+        drawn = 255 - np.asarray(Image.open(path))
+        Image.fromarray(drawn).save(folder / "drawings/light" / path.name)
+    return folder
+
+
+def test_one_network_learns_several_styles(styles):
+    pairs = PairFolder(styles, crop=32)
+    assert pairs.styles == ("dark", "light") and len(pairs) == 8
+    torch.manual_seed(0)
+    network = StyledUNet.from_unet(UNet(widths=(8, 16), depths=(1, 1)), pairs.styles)
+    config = Pix2PixConfig(**TINY | {"sharpen": 0.0}, steps=120, lr=3e-3)
+    trainer = Pix2PixTrainer(config, network, pairs)
+    losses = [float(trainer.step()["pixels"]) for _ in range(120)]
+    for turn in (0, 1):  # a style a step
+        own = losses[turn::2]
+        assert np.mean(own[-10:]) < 0.6 * np.mean(own[:5])
+    assert trainer.preview().shape == (12, 3, 32, 96)  # six a style
+
+
+def test_runs_of_several_styles(styles, studio, tmp_path):
+    config = Pix2PixConfig(**TINY | {"snapshot": 2}, steps=4)
+    seen = []
+
+    def stop(row):
+        seen.append(row)
+        if row["step"] == 3:
+            raise RuntimeError("killed")
+
+    base = tmp_path / "base.safetensors"
+    save_network(UNet(widths=(8, 16), depths=(1, 1)), base)
+    whole = train_pix2pix(styles, tmp_path / "whole", base=base, config=config, device="cpu")
+    with pytest.raises(RuntimeError, match="killed"):
+        train_pix2pix(
+            styles, tmp_path / "cut", base=base, config=config, device="cpu", progress=stop
+        )
+    cut = train_pix2pix(
+        styles, tmp_path / "cut", base=base, config=config, device="cpu", resume=True
+    )
+    both = [load_translator(path) for path in (whole, cut)]
+    for a, b in zip(*(network.parameters() for network in both), strict=True):
+        assert torch.allclose(a, b, atol=1e-5)
+    for style in ("dark", "light"):  # each in a file of its own beside
+        alone = load_unet(whole.with_name(f"{style}.safetensors"))
+        folded = load_unet(whole, style=style)
+        for a, b in zip(alone.parameters(), folded.parameters(), strict=True):
+            assert torch.allclose(a, b, atol=1e-6)
+    more = Pix2PixConfig(**TINY, steps=1)
+    train_pix2pix(styles, tmp_path / "on", base=whole, config=more, device="cpu")
+    with pytest.raises(UsageError, match="draws dark, light"):
+        train_pix2pix(studio, tmp_path / "other", base=whole, config=more, device="cpu")
+
+
+def test_what_is_flat_in_a_drawing_is_to_be_flat():
+    target = torch.zeros(1, 3, 32, 32)
+    target[..., 16:] = 1
+    wobble = 0.02 * torch.sin(torch.arange(32.0)).expand(1, 3, 32, 32)
+    assert flat_loss(target, target) == 0
+    assert flat_loss(target + wobble, target) > 0.003
+    # beside an edge nothing is said: where a line lies may be a pixel off
+    assert flat_loss(target.roll(1, dims=3)[..., 4:-4], target[..., 4:-4]) == 0
 
 
 def test_the_command(run_cli, studio, tmp_path):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Mapping
 from pathlib import Path
 
 import cv2
@@ -24,11 +25,15 @@ SHAPE = 0.02  # by which the shapes of a photograph and its drawing may differ
 class PairFolder:
     """`photos/` and `drawings/` of equal file names but for the ending.
 
-    A drawing lies exactly over its photograph; it may be larger or smaller.
+    A drawing lies exactly over its photograph; it may be larger or smaller. Where `drawings/` has
+    folders, each of them is a style, with a drawing of every photograph that it is to learn from.
 
     Args:
         folder: holds the two.
         crop: side of what `batch` cuts out, px.
+
+    Attributes:
+        styles: names of the styles, sorted; empty where `drawings/` holds the drawings of one.
 
     Raises:
         InputError: no such folders, or no pair in them.
@@ -39,55 +44,55 @@ class PairFolder:
 
     def __init__(self, folder: Path, *, crop: int) -> None:
         self.folder, self.crop = folder, crop
-        found = []
         for name in (PHOTOS, DRAWINGS):
             if not (folder / name).is_dir():
                 raise InputError(
                     f"{folder} has no folder {name}",
                     hint=f"Pairs are {PHOTOS}/NAME.png and {DRAWINGS}/NAME.png of it.",
                 )
-            found.append({path.stem: path for path in iter_images(folder / name)})
-        photos, drawings = found
-        both = sorted(photos.keys() & drawings.keys())
-        self.pairs = [(photos[stem], drawings[stem]) for stem in both]
-        if not self.pairs:
-            raise InputError(
-                f"no photograph in {folder} has a drawing of the same name",
-                hint=f"Pairs are {PHOTOS}/NAME.png and {DRAWINGS}/NAME.png of it.",
-            )
-        alone = sorted(photos.keys() ^ drawings.keys())
-        if alone:
-            log.warning(
-                "%d files have no partner and are left out, such as %s", len(alone), alone[0]
-            )
+        photos = {path.stem: path for path in iter_images(folder / PHOTOS)}
+        drawings = folder / DRAWINGS
+        named = sorted(path for path in drawings.iterdir() if path.is_dir())
+        self.styles = tuple(path.name for path in named)
+        self._pairs = {path.name: _pairs(photos, path) for path in named or [drawings]}
 
     def __len__(self) -> int:
-        return len(self.pairs)
+        return sum(map(len, self._pairs.values()))
 
-    def read(self, number: int) -> tuple[RGB, RGB]:
+    def read(self, number: int, style: str | None = None) -> tuple[RGB, RGB]:
         """A photograph (H, W, 3) uint8 and its drawing (H', W', 3).
 
         Raises:
             InputError: one can't be read, or they are of different shapes.
         """
-        photo, drawing = (read_image(path).rgb for path in self.pairs[number])
+        paths = self._of(style)[number]
+        photo, drawing = (read_image(path).rgb for path in paths)
         shapes = [picture.shape[1] / picture.shape[0] for picture in (photo, drawing)]
         if abs(shapes[0] / shapes[1] - 1) > SHAPE:
             raise InputError(
-                f"{self.pairs[number][1]} is of another shape than its photograph",
+                f"{paths[1]} is of another shape than its photograph",
                 hint="A drawing has to lie exactly over its photograph.",
             )
         return photo, drawing
 
-    def batch(self, count: int, *, seed: int | list[int]) -> tuple[Tensor, Tensor]:
-        """Crops of photographs and of their drawings, (count, 3, crop, crop) in [-1, 1] each."""
+    def batch(
+        self, count: int, *, seed: int | list[int], style: str | None = None
+    ) -> tuple[Tensor, Tensor]:
+        """Crops of photographs and of their drawings, (count, 3, crop, crop) in [-1, 1] each.
+
+        Args:
+            style: one of `styles`; the first when None.
+        """
         random = np.random.default_rng(seed)
-        pairs = [self._crops(random) for _ in range(count)]
+        pairs = [self._crops(random, style) for _ in range(count)]
         photos, drawings = zip(*pairs, strict=True)
         return stacked(photos), stacked(drawings)
 
-    def _crops(self, random: np.random.Generator) -> tuple[RGB, RGB]:
-        photo, drawing = self.read(int(random.integers(len(self.pairs))))
+    def _of(self, style: str | None) -> list[tuple[Path, Path]]:
+        return self._pairs[style] if style is not None else next(iter(self._pairs.values()))
+
+    def _crops(self, random: np.random.Generator, style: str | None) -> tuple[RGB, RGB]:
+        photo, drawing = self.read(int(random.integers(len(self._of(style)))), style)
         short = self.crop * LARGEST_SCALE ** float(random.uniform(0, 1))
         height, width = (
             max(self.crop, round(side * short / min(photo.shape[:2]))) for side in photo.shape[:2]
@@ -100,6 +105,21 @@ class PairFolder:
             cuts = [cut[:, ::-1] for cut in cuts]
         seen, drawn = (np.ascontiguousarray(cut) for cut in cuts)
         return camera(seen, random), drawn
+
+
+def _pairs(photos: Mapping[str, Path], folder: Path) -> list[tuple[Path, Path]]:
+    """Photographs and their drawings in a folder, by equal names."""
+    drawings = {path.stem: path for path in iter_images(folder)}
+    both = sorted(photos.keys() & drawings.keys())
+    if not both:
+        raise InputError(
+            f"no photograph beside {folder} has a drawing of the same name in it",
+            hint=f"Pairs are {PHOTOS}/NAME.png and {DRAWINGS}/NAME.png of it.",
+        )
+    alone = sorted(photos.keys() ^ drawings.keys())
+    if alone:
+        log.warning("%d files have no partner and are left out, such as %s", len(alone), alone[0])
+    return [(photos[stem], drawings[stem]) for stem in both]
 
 
 def camera(rgb: RGB, random: np.random.Generator) -> RGB:

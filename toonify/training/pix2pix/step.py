@@ -10,6 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from toonify.models.styled_unet import StyledUNet
 from toonify.models.unet import UNet
 from toonify.training.core.loop import require_positive
 from toonify.training.core.patches import PatchDiscriminator, discriminator_loss, generator_losses
@@ -19,10 +20,12 @@ from toonify.training.pix2pix.pairs import PairFolder
 from toonify.utils.tensors import to_uint8
 
 _MATCHING = 4.0  # feature matching against the adversarial loss
-_SHOWN = 12  # pairs of a preview
+_SHOWN = 12  # pairs of a preview, of all styles together
 _CONTRAST = 8.0  # how much more a line counts, a difference from its surroundings of 1
+_FLAT = 40.0  # flat areas against the adversarial loss
+_EDGE = 0.03  # a difference from one pixel to the next that ends a flat area
 _WIDTH = 32  # of the patch discriminator
-_LEAD = 100  # steps that the discriminator learns alone before it is listened to
+_LEAD = 100  # steps that a style's discriminator learns alone before it is listened to
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,7 +37,8 @@ class Pix2PixConfig:
         batch_size: crops a step.
         crop: side of the crops, px.
         lr: Adam's peak rate.
-        sharpen: weight of a patch discriminator's say; 0 is without.
+        sharpen: weight of crisp lines and flat areas: a patch discriminator's say, and that areas
+            of one tone have no gradient; 0 is without.
         sharpen_from: share of the steps after which it is asked: colors come first.
         ema: of the weights that are kept.
         bfloat16: compute under autocast: faster where the processor computes in it.
@@ -62,28 +66,43 @@ class Pix2PixConfig:
 class Pix2PixTrainer(ResumableTrainer[Pix2PixConfig]):
     """A network in training and its running average; see `toonify.training.core.loop.Trainer`.
 
+    A network of several styles learns them in turn, a style a step.
+
     Attributes:
         trained, average: copies of the network.
+        styles: what it draws; (None,) where it draws one.
+        judges: a style's patch discriminator.
         step_count: steps done.
     """
 
-    def __init__(self, config: Pix2PixConfig, network: UNet, pairs: PairFolder) -> None:
+    def __init__(
+        self, config: Pix2PixConfig, network: UNet | StyledUNet, pairs: PairFolder
+    ) -> None:
         self.config, self.pairs = config, pairs
         self.trained = copy.deepcopy(network).train().requires_grad_(True)
         self.trained.to(memory_format=torch.channels_last)
         self.average = copy.deepcopy(self.trained).eval().requires_grad_(False)
         self.device = next(self.trained.parameters()).device
         self.optimizer = torch.optim.Adam(self.trained.parameters(), lr=config.lr)
-        self.patches: PatchDiscriminator | None = None
+        self.styles = network.styles if isinstance(network, StyledUNet) else (None,)
+        self.judges: dict[str | None, PatchDiscriminator] = {}
         if config.sharpen > 0:
             with torch.random.fork_rng(devices=[]):
                 torch.manual_seed(config.seed)
-                self.patches = PatchDiscriminator(_WIDTH).to(self.device)
-            self.patch_optimizer = torch.optim.Adam(
-                self.patches.parameters(), lr=2e-4, betas=(0.5, 0.99)
-            )
-        shown = pairs.batch(min(_SHOWN, len(pairs)), seed=[config.seed, 0, 1])
-        self._shown = [side.to(self.device) for side in shown]
+                self.judges = {
+                    style: PatchDiscriminator(_WIDTH).to(self.device) for style in self.styles
+                }
+        self.judge_optimizers = {
+            style: torch.optim.Adam(judge.parameters(), lr=2e-4, betas=(0.5, 0.99))
+            for style, judge in self.judges.items()
+        }
+        self._shown = {
+            style: [side.to(self.device) for side in self._examples(style)] for style in self.styles
+        }
+
+    def _examples(self, style: str | None) -> tuple[Tensor, Tensor]:
+        count = min(max(1, _SHOWN // len(self.styles)), len(self.pairs))
+        return self.pairs.batch(count, seed=[self.config.seed, 0, 1], style=style)
 
     def _autocast(self) -> torch.autocast:
         return torch.autocast(self.device.type, torch.bfloat16, enabled=self.config.bfloat16)
@@ -93,19 +112,21 @@ class Pix2PixTrainer(ResumableTrainer[Pix2PixConfig]):
         config = self.config
         rate = warmup_cosine(self.step_count, config.steps, warmup=100, floor=0.02)
         set_rate(self.optimizer, config.lr * rate)
+        style = self.styles[self.step_count % len(self.styles)]
         # by the step's own number, so that a resumed run sees what an uninterrupted one does
-        batch = self.pairs.batch(config.batch_size, seed=[config.seed, self.step_count])
+        seed = [config.seed, self.step_count]
+        batch = self.pairs.batch(config.batch_size, seed=seed, style=style)
         photos, targets = (side.to(self.device) for side in batch)
-        with self._autocast():
-            drawn = self.trained(photos)
-        drawn = drawn.float()
-        loss = pixel_loss(drawn, targets)
-        losses = {"pixels": loss}
+        drawn = self._draw(self.trained, photos, style)
+        losses = {"pixels": pixel_loss(drawn, targets)}
+        loss = losses["pixels"]
         since = self.step_count - config.sharpen_from * config.steps
-        if self.patches is not None and since >= 0:
-            losses |= self._patch_step(self.patches, drawn, targets)
-            if since >= _LEAD:
-                loss = loss + config.sharpen * (losses["patches"] + _MATCHING * losses["matching"])
+        if config.sharpen > 0 and since >= 0:
+            losses |= self._judge(style, drawn, targets)
+            losses["flat"] = flat_loss(drawn, targets)
+            if since >= _LEAD * len(self.styles):
+                matching, flat = _MATCHING * losses["matching"], _FLAT * losses["flat"]
+                loss = loss + config.sharpen * (losses["patches"] + matching + flat)
         if not bool(torch.isfinite(loss)):
             return losses
         self.optimizer.zero_grad(set_to_none=True)
@@ -117,20 +138,24 @@ class Pix2PixTrainer(ResumableTrainer[Pix2PixConfig]):
         self.step_count += 1
         return {name: value.detach() for name, value in losses.items()}
 
-    def _patch_step(
-        self, patches: PatchDiscriminator, drawn: Tensor, targets: Tensor
-    ) -> dict[str, Tensor]:
-        """Teach the patch discriminator, then ask it."""
+    def _draw(self, network: UNet | StyledUNet, photos: Tensor, style: str | None) -> Tensor:
         with self._autocast():
-            patches.requires_grad_(True)
-            loss = discriminator_loss(patches, targets, drawn)
+            drawn: Tensor = network(photos) if style is None else network(photos, style)
+        return drawn.float()
+
+    def _judge(self, style: str | None, drawn: Tensor, targets: Tensor) -> dict[str, Tensor]:
+        """Teach a style's patch discriminator, then ask it."""
+        judge, optimizer = self.judges[style], self.judge_optimizers[style]
+        with self._autocast():
+            judge.requires_grad_(True)
+            loss = discriminator_loss(judge, targets, drawn)
         if bool(torch.isfinite(loss)):
-            self.patch_optimizer.zero_grad(set_to_none=True)
+            optimizer.zero_grad(set_to_none=True)
             loss.backward()
-            self.patch_optimizer.step()
-        patches.requires_grad_(False)
+            optimizer.step()
+        judge.requires_grad_(False)
         with self._autocast():
-            adversarial, matching = generator_losses(patches, targets, drawn)
+            adversarial, matching = generator_losses(judge, targets, drawn)
         return {"patches": adversarial, "matching": matching, "loss_d": loss.detach()}
 
     def finite(self) -> bool:
@@ -140,16 +165,22 @@ class Pix2PixTrainer(ResumableTrainer[Pix2PixConfig]):
     @torch.no_grad()
     def preview(self) -> Tensor:
         """Photographs, their drawings, and what the average draws, (N, 3, crop, 3 crop) uint8."""
-        photos, targets = self._shown
-        with self._autocast():
-            drawn = self.average(photos).float()
-        return to_uint8(torch.cat([photos, targets, drawn], dim=3))
+        rows = []
+        for style, (photos, targets) in self._shown.items():
+            drawn = self._draw(self.average, photos, style)
+            rows.append(torch.cat([photos, targets, drawn], dim=3))
+        return to_uint8(torch.cat(rows))
 
     def parts(self) -> Parts:
         own: Parts = {"network": self.trained, "average": self.average, "optimizer": self.optimizer}
-        if self.patches is None:
-            return own
-        return {**own, "patches": self.patches, "patch_optimizer": self.patch_optimizer}
+        for style, judge in self.judges.items():
+            suffix = "" if style is None else f"_{style}"
+            judged: Parts = {
+                f"patches{suffix}": judge,
+                f"patch_optimizer{suffix}": self.judge_optimizers[style],
+            }
+            own = {**own, **judged}
+        return own
 
     def must_match(self) -> dict[str, Any]:
         return {"architecture": self.trained.config()}
@@ -166,3 +197,16 @@ def pixel_loss(drawn: Tensor, targets: Tensor) -> Tensor:
     contrast = (targets - around).abs().mean(1, keepdim=True)
     weighted = (difference * (1 + _CONTRAST * contrast)).mean()
     return weighted + F.avg_pool2d(drawn - targets, 8).abs().mean()
+
+
+def flat_loss(drawn: Tensor, targets: Tensor) -> Tensor:
+    """How far (B, 3, H, W) in [-1, 1] is from flat where the targets are, a scalar.
+
+    The eye sees a faint wobble in what is one tone in the drawing; distances of pixels hardly do.
+    """
+    losses = []
+    for axis in (2, 3):
+        edges = targets.diff(dim=axis).abs().amax(1, keepdim=True) > _EDGE
+        near = F.max_pool2d(edges.float(), 5, 1, 2)
+        losses.append(((1 - near) * drawn.diff(dim=axis).abs()).mean())
+    return torch.stack(losses).sum()

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 
 import torch
 
 from toonify.checkpoints.loading import save_network
-from toonify.checkpoints.translators import load_unet
+from toonify.checkpoints.translators import load_translator
 from toonify.device import pick_device
 from toonify.engines.unet import bundled_networks
+from toonify.errors import UsageError
+from toonify.models.styled_unet import StyledUNet
 from toonify.models.unet import UNet
 from toonify.names import unknown_name
 from toonify.training.core.loop import Progress, run_trainer
@@ -37,13 +40,15 @@ def train_pix2pix(
     """Train a network that draws photographs in the manner of a folder's drawings.
 
     Snapshots, metrics.jsonl, previews and report.html go into the output's folder, the network is
-    its style.safetensors, written at every snapshot.
+    its style.safetensors, written at every snapshot. A network of several styles is taken apart
+    into a file each beside it, STYLE.safetensors.
 
     Args:
         data: holds `photos/` and `drawings/` of equal names; drawings lie exactly over their
-            photographs.
+            photographs. Folders in `drawings/` are styles, which one network learns.
         output: folder of the run.
-        base: such a network's file to go on from; a fresh one when None.
+        base: such a network's file to go on from; a fresh one when None. Several styles begin as
+            the one it draws.
         config: options; the defaults when None.
         resume: go on from the last snapshot in the folder.
         progress: called after every step with the losses.
@@ -68,8 +73,11 @@ def train_pix2pix(
     begun = (output / "snapshot.pt").is_file()
     check_output(made, reads, named=begun, folder=output)
     pairs = PairFolder(data, crop=config.crop)
+    for style in pairs.styles:
+        check_output(output / f"{style}.safetensors", reads, named=begun, folder=output)
     pairs.read(0)
-    trainer = Pix2PixTrainer(config, _start(base, config.seed).to(pick_device(device)), pairs)
+    network = _start(base, config.seed, pairs.styles).to(pick_device(device))
+    trainer = Pix2PixTrainer(config, network, pairs)
     with reported(
         output,
         command="finetune --objective pix2pix",
@@ -85,7 +93,7 @@ def train_pix2pix(
             snapshot=config.snapshot,
             resume=resume,
             progress=report,
-            kept=lambda: save_network(trainer.average, made),
+            kept=lambda: _keep(trainer.average, made),
             keep=config.keep,
             model=STYLE,
         )
@@ -107,9 +115,27 @@ def base_network(name: str | os.PathLike[str]) -> Path:
     return known[str(name)]
 
 
-def _start(base: str | os.PathLike[str] | None, seed: int) -> UNet:
-    if base is not None:
-        return load_unet(Path(base))
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
-        return UNet()
+def _start(
+    base: str | os.PathLike[str] | None, seed: int, styles: Sequence[str]
+) -> UNet | StyledUNet:
+    """A fresh network, or one to go on from, for one style or for several."""
+    if base is None:
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)
+            return StyledUNet(styles=styles) if styles else UNet()
+    known = load_translator(Path(base))
+    if isinstance(known, UNet):
+        return StyledUNet.from_unet(known, styles) if styles else known
+    if tuple(styles) != known.styles:
+        raise UsageError(
+            f"{base} draws {', '.join(known.styles)}",
+            hint="Give drawings of these styles, or the file of one of them.",
+        )
+    return known
+
+
+def _keep(network: UNet | StyledUNet, made: Path) -> None:
+    save_network(network, made)
+    if isinstance(network, StyledUNet):
+        for style in network.styles:
+            save_network(network.network(style), made.with_name(f"{style}.safetensors"))
