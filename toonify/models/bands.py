@@ -73,7 +73,7 @@ def run_blocks(
         # picture after picture, so that what lies between two blocks uses the same memory again
         for b in range(len(x)):
             pixels = x[b].to(dtype).permute(1, 2, 0).contiguous()  # (h, w, C)
-            pixels = pixels[..., _by_band(pixels.shape[2])]
+            pixels = pixels[..., band_order(pixels.shape[2])]
             for i, block in enumerate(blocks):
                 last = i == len(blocks) - 1
                 pixels = _run_block(
@@ -121,7 +121,7 @@ def _run_block(
     second = _constants(block.conv2, x.dtype, by_band=by_band)
     wide = max(first.taken, second.taken, second.given)
     step = max(2, BAND // (width * wide) // 2 * 2)
-    up_style = styles[0][_by_band(len(styles[0]))] * 0.5
+    up_style = styles[0][band_order(len(styles[0]))] * 0.5
     kernels = [first.depthwise * _column(styles[1]), second.depthwise * _column(styles[2])]
     if head is None:
         out = x.new_empty(height, width, second.given)
@@ -198,7 +198,7 @@ class _Layer:
         weight: Tensor = layer.pointwise
         bias: Tensor = layer.bias
         if by_band:
-            order = _by_band(len(bias))
+            order = band_order(len(bias))
             weight, bias = weight[order], bias[order]
         self.depthwise = layer.depthwise.to(dtype)
         self.pointwise = weight.to(dtype)
@@ -215,14 +215,14 @@ def _head_constants(head: ImageHead, dtype: torch.dtype) -> tuple[Tensor, Tensor
     """Weights (12, C) and bias (12, 1) by wavelet band, with the wavelet's factor in them."""
 
     def make() -> tuple[Tensor, Tensor]:
-        order = _by_band(12)
+        order = band_order(12)
         weight = head.weight[order, :, 0, 0] * 0.5
         return weight.to(dtype), (head.bias[order] * 0.5).to(dtype)[:, None]
 
     return keep(head, dtype, (head.weight, head.bias), make)
 
 
-def _by_band(channels: int) -> Tensor:
+def band_order(channels: int) -> Tensor:
     """The order in which `inverse_haar`'s channels lie band by band."""
     quarter = channels // 4
     details = torch.arange(quarter, channels).view(quarter, 3).t().reshape(-1)

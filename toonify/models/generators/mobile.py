@@ -15,7 +15,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from toonify.models import bands
+from toonify.models import bands, bands_grad
 from toonify.models.base import Generator, LayerInfo, Noise
 from toonify.models.layers import sized_noise
 
@@ -141,6 +141,8 @@ def run_blocks(
     run = [cast(Block, block) for block in blocks]
     if run and fuse is None and bands.suits(x):
         return bands.run_blocks(x, run, styles, noise=noise)
+    if run and fuse is None and bands_grad.suits(x):
+        return bands_grad.run_blocks(x, run, styles, noise=noise)
     for i, block in enumerate(run):
         up, first, second = styles[3 * i : 3 * i + 3]
         x = block.up(x, up).contiguous(memory_format=torch.channels_last)
@@ -166,10 +168,11 @@ def finish(
         fuse: as of `run_blocks`.
     """
     run = [cast(Block, block) for block in blocks]
+    own = [*styles[: 3 * len(run)], styles[-1]]
     if run and fuse is None and bands.suits(x):
-        return bands.run_blocks(
-            x, run, [*styles[: 3 * len(run)], styles[-1]], noise=noise, head=head
-        )
+        return bands.run_blocks(x, run, own, noise=noise, head=head)
+    if run and fuse is None and bands_grad.suits(x):
+        return bands_grad.run_blocks(x, run, own, noise=noise, head=head)
     return head(run_blocks(x, run, styles, noise=noise, fuse=fuse), styles[-1])
 
 
