@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import cv2
 import numpy as np
@@ -46,7 +46,9 @@ class Network:
         self.crops += crops
         return torch.tensor([[[float(crop.mean())]] for crop in crops])
 
-    def render(self, frames: Sequence[RGB], w: torch.Tensor, name: str, **options) -> list[RGB]:
+    def start(
+        self, frames: Sequence[RGB], w: torch.Tensor, name: str, **options
+    ) -> Callable[[], list[RGB]]:
         assert len(frames) == len(w)
         self.calls.append((len(frames), name, options))
         size = round(SIDE * self.scale)
@@ -56,7 +58,7 @@ class Network:
             center = (size // 2, size // 2)
             cv2.circle(toon, center, round(self.radius * size), PAINT[name], -1, cv2.LINE_AA)
             drawn.append(np.asarray(toon))
-        return drawn
+        return lambda: drawn
 
 
 class Detector(FaceDetector):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import cache
 from typing import Any
 
@@ -36,8 +36,9 @@ from toonify.lut import CharacterTable
 from toonify.models.attribute_offsets import FIRST, AttributeOffsets
 from toonify.models.attribute_vector import LENGTH
 from toonify.models.base import Encoder, Generator
+from toonify.models.replay import Replayed
 from toonify.tuning import kept_dtype
-from toonify.utils.tensors import to_arrays, to_tensor
+from toonify.utils.tensors import stacked, start_download
 
 
 class CdsmModel(MixingModel):
@@ -74,6 +75,7 @@ class CdsmModel(MixingModel):
             attribute_offsets = attribute_offsets.eval().requires_grad_(False).to(self.device)
             self._networks["attribute_offsets"] = attribute_offsets
         self.attribute_offsets = attribute_offsets
+        self._encode, self._draw = Replayed(self._encoded), Replayed(self._drawn)
 
     @classmethod
     def from_bundle(
@@ -125,13 +127,25 @@ class CdsmModel(MixingModel):
     def encode(self, crops: Sequence[RGB]) -> Tensor:
         """Aligned (S, S, 3) uint8 crops → w+ (B, num_ws, w_dim) float32."""
         size = self.encoder.input_size
-        photos = torch.cat([_resized(crop, size) for crop in crops]).to(self.device)
+        alike = len({crop.shape for crop in crops}) == 1
+        parts = [crops] if alike else [[crop] for crop in crops]
+        photos = [_resized(stacked(part, self.device), size) for part in parts]
+        return self._encode(torch.cat(photos))
+
+    def _encoded(self, photos: Tensor) -> Tensor:
         with self.autocast():
-            w_plus = self.encoder.encode(photos, self.generator)
-        return w_plus.float()
+            return self.encoder.encode(photos, self.generator).float()
+
+    def _drawn(self, *styles: Tensor) -> Tensor:
+        with self.autocast():
+            return self.generator.synthesize(styles)
+
+    def render(self, w_photo: Tensor, character: str, **options: Any) -> list[RGB]:
+        """w+ (B, num_ws, w_dim) → B drawings, (R, R, 3) uint8; arguments as of `start`."""
+        return self.start(w_photo, character, **options)()
 
     @torch.inference_mode()
-    def render(
+    def start(
         self,
         w_photo: Tensor,
         character: str,
@@ -140,12 +154,15 @@ class CdsmModel(MixingModel):
         trgb: bool = True,
         color: float = 1.0,
         attributes: Tensor | None = None,
-    ) -> list[RGB]:
-        """w+ (B, num_ws, w_dim) → B drawings, (R, R, 3) uint8.
+    ) -> Callable[[], list[RGB]]:
+        """Begin to draw w+ (B, num_ws, w_dim).
 
         Args:
             attributes: (B, 17) of `FaceAttributes.vector`, what is drawn of the people where
                 `lets_through`; rows of w+ from 6 on are the character's then.
+
+        Returns:
+            what waits for the B drawings, (R, R, 3) uint8.
 
         Raises:
             UsageError: unknown character, or options out of range.
@@ -160,9 +177,7 @@ class CdsmModel(MixingModel):
             assert self.attribute_offsets is not None and attributes is not None
             attributes = attributes.to(self.device)
             styles = self.attribute_offsets.steer(styles, attributes, character, level=level)
-        with self.autocast():
-            images = self.generator.synthesize(styles)
-        return to_arrays(images)
+        return start_download(self._draw(*styles))
 
 
 def _check_shapes(generator: Generator, encoder: Encoder, table: CharacterTable) -> None:
@@ -245,13 +260,15 @@ class CdsmEngine(MixingEngine[CdsmModel]):
         seen = [measure_attributes(face, self._parser()).vector() for face in faces]
         return torch.from_numpy(np.stack(seen))
 
-    def _render(self, images: Sequence[RGB], codes: Tensor, character: str) -> list[RGB]:
+    def _render(
+        self, images: Sequence[RGB], codes: Tensor, character: str
+    ) -> Callable[[], list[RGB]]:
         w_plus, rest = codes.tensor_split([self.model.num_ws], dim=1)
         attributes = None
         if self.model.lets_through(character, self.level):
             measured = rest.shape[1] > 0  # by an engine of such a level
             attributes = rest.flatten(1)[:, :LENGTH] if measured else self._attributes(images)
-        return self.model.render(
+        return self.model.start(
             w_plus,
             character,
             level=self.level,
@@ -286,9 +303,8 @@ def _offsets(bundle: Bundle) -> AttributeOffsets | None:
     return load_attribute_offsets(path, bundle.generator)
 
 
-def _resized(crop: RGB, size: int) -> Tensor:
-    """(H, W, 3) uint8 → (1, 3, size, size) in [-1, 1]."""
-    x = to_tensor(crop)
+def _resized(x: Tensor, size: int) -> Tensor:
+    """(B, 3, H, W) → (B, 3, size, size)."""
     if x.shape[-2:] == (size, size):
         return x
     shrinking = min(x.shape[-2:]) >= size

@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import hashlib
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from functools import cache
 from typing import Any, Generic, Self, TypeVar
@@ -178,13 +178,17 @@ class MixingEngine(Engine, Generic[M]):
         self, regions: Sequence[Alignment], codes: Points, characters: Sequence[str]
     ) -> list[RGB]:
         """A drawing a region; each network call is of one character."""
-        drawn: dict[int, RGB] = {}
+        # a GPU's pictures arrive while it draws the next ones
+        under_way: list[tuple[Sequence[int], Callable[[], list[RGB]]]] = []
         for name in sorted(set(characters)):
             rows = [row for row, wanted in enumerate(characters) if wanted == name]
             for part in chunks(rows, self.batch_size):
                 w_plus = torch.from_numpy(codes[part]).to(self.model.device)
                 toons = self._render([regions[row].image for row in part], w_plus, name)
-                drawn.update(zip(part, toons, strict=True))
+                under_way.append((part, toons))
+        drawn: dict[int, RGB] = {}
+        for part, toons in under_way:
+            drawn.update(zip(part, toons(), strict=True))
         return [drawn[row] for row in range(len(characters))]
 
     @abstractmethod
@@ -200,8 +204,10 @@ class MixingEngine(Engine, Generic[M]):
         """w+ of aligned faces."""
 
     @abstractmethod
-    def _render(self, images: Sequence[RGB], w_plus: Tensor, character: str) -> list[RGB]:
-        """Drawings (S, S, 3) of one character."""
+    def _render(
+        self, images: Sequence[RGB], w_plus: Tensor, character: str
+    ) -> Callable[[], list[RGB]]:
+        """What waits for the drawings (S, S, 3) of one character; see `start_download`."""
 
 
 def chunks(items: Sequence[T], size: int) -> list[Sequence[T]]:

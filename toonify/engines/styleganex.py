@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -26,8 +26,9 @@ from toonify.lut import CharacterTable
 from toonify.models.encoders.styleganex import STRIDE, StyleGANEXEncoder, composite
 from toonify.models.generators.stylegan2 import StyleGAN2Layers
 from toonify.models.generators.styleganex import StyleGANEXGenerator
+from toonify.models.replay import Replayed
 from toonify.names import unknown_name
-from toonify.utils.tensors import stacked, to_arrays
+from toonify.utils.tensors import stacked, start_download
 
 FACE = 256  # px, side of the aligned crops that w+ is read from
 REACH = 1.5  # side of the part that is drawn, in sides of the face's FFHQ crop
@@ -70,6 +71,7 @@ class StyleGANEXModel(MixingModel):
             raise ModelError("the encoder was trained for another generator")
         self.network, self.encoder, self._style = StyleGANEXGenerator(generator), encoder, style
         super().__init__(self.network, encoder, table, device=device, dtype=dtype)
+        self._encode, self._draw = Replayed(self._encoded), Replayed(self._drawn)
 
     @classmethod
     def from_bundle(
@@ -133,13 +135,26 @@ class StyleGANEXModel(MixingModel):
     @torch.inference_mode()
     def encode(self, faces: Sequence[RGB]) -> Tensor:
         """Aligned crops (256, 256, 3) uint8 → w+ (B, num_ws, w_dim) float32."""
-        images = stacked(faces).to(self.device)
+        images = stacked(faces, self.device)
+        return fit_codes(self._encode(images), self.network.num_ws)
+
+    def _encoded(self, images: Tensor) -> Tensor:
         with self.autocast():
-            codes = self.encoder.encode(images).float()
-        return fit_codes(codes, self.network.num_ws)
+            return self.encoder.encode(images).float()
+
+    def _drawn(self, images: Tensor, *styles: Tensor) -> tuple[Tensor | None, ...]:
+        with self.autocast():
+            return self.encoder.draw(self.network, images, styles, noise="zero")
+
+    def render(
+        self, frames: Sequence[RGB], w_photo: Tensor, character: str, **options: Any
+    ) -> list[RGB]:
+        """Frames with their people drawn, (H·scale, W·scale, 3) uint8 each; arguments as of
+        `start`."""
+        return self.start(frames, w_photo, character, **options)()
 
     @torch.inference_mode()
-    def render(
+    def start(
         self,
         frames: Sequence[RGB],
         w_photo: Tensor,
@@ -148,8 +163,8 @@ class StyleGANEXModel(MixingModel):
         level: int = DEFAULT_LEVEL,
         trgb: bool = True,
         color: float = 1.0,
-    ) -> list[RGB]:
-        """Frames with their people drawn.
+    ) -> Callable[[], list[RGB]]:
+        """Begin to draw the people of frames.
 
         Args:
             frames: (H, W, 3) uint8 RGB of one size, multiples of 8, faces as large as in training
@@ -160,7 +175,7 @@ class StyleGANEXModel(MixingModel):
                 where the encoder gives no w+ and all of it is the character's.
 
         Returns:
-            (H·scale, W·scale, 3) uint8 each.
+            what waits for the frames, (H·scale, W·scale, 3) uint8 each.
 
         Raises:
             UsageError: unknown character, or options out of range.
@@ -179,14 +194,14 @@ class StyleGANEXModel(MixingModel):
                 trgb=trgb and self.encoder.heads,
                 color=color,
             )
-        images = stacked(frames).to(self.device)
+        images = stacked(frames, self.device)
         if images.shape[2] % STRIDE or images.shape[3] % STRIDE:
             raise UsageError(f"frames must be multiples of {STRIDE} px")
-        with self.autocast():
-            drawn, matte = self.encoder.draw(self.network, images, styles, noise="zero")
+        drawn, matte = self._draw(images, *styles)
+        assert drawn is not None
         if matte is not None:
             drawn = composite(drawn.float(), images, matte.float())
-        return to_arrays(drawn)
+        return start_download(drawn)
 
 
 class StyleGANEXEngine(MixingEngine[StyleGANEXModel]):
@@ -246,8 +261,10 @@ class StyleGANEXEngine(MixingEngine[StyleGANEXModel]):
     def _codes(self, faces: Sequence[RGB]) -> Tensor:
         return self.model.encode(faces)
 
-    def _render(self, images: Sequence[RGB], w_plus: Tensor, character: str) -> list[RGB]:
-        return self.model.render(
+    def _render(
+        self, images: Sequence[RGB], w_plus: Tensor, character: str
+    ) -> Callable[[], list[RGB]]:
+        return self.model.start(
             images, w_plus, character, level=self.level, trgb=self.trgb, color=self.color
         )
 

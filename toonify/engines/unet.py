@@ -20,6 +20,7 @@ from toonify.errors import ModelError, UsageError
 from toonify.faces import Alignment, Face, FaceDetector, get_detector
 from toonify.faces.person import PersonMatte
 from toonify.faces.types import RGB, Points, f32
+from toonify.models.replay import Replayed
 from toonify.models.unet import UNet
 from toonify.names import unknown_name
 from toonify.portrait.analysis import sample
@@ -78,6 +79,7 @@ class UNetEngine(Engine):
         self.device = pick_device(device)
         self._dtype = dtype
         self._networks: dict[str, UNet] = {}
+        self._drawing: dict[str, Replayed[torch.Tensor]] = {}
 
     @classmethod
     def from_bundle(
@@ -211,16 +213,13 @@ class UNetEngine(Engine):
         Raises:
             UsageError: an unknown style.
         """
-        network = self._network(style)
+        network = self._replayed(style)
         # what convolutions see beyond a picture's edge would show along it
         edges = (MARGIN, MARGIN)
         wider = np.pad(f32(photo), (edges, edges, (0, 0)), mode="reflect")
         pixels = torch.from_numpy(wider).permute(2, 0, 1)[None]
         x = to_float(pixels).to(self.device).contiguous(memory_format=torch.channels_last)
-        dtype = self.dtype
-        mixed = torch.autocast(self.device.type, dtype, enabled=dtype != torch.float32)
-        with torch.inference_mode(), mixed:
-            drawn = to_rgb(network(x))
+        drawn = to_rgb(network(x))
         return np.ascontiguousarray(drawn[MARGIN:-MARGIN, MARGIN:-MARGIN])
 
     def _composed(self, rgb: RGB, style: str, size: tuple[int, int]) -> RGB:
@@ -256,6 +255,19 @@ class UNetEngine(Engine):
         if style not in self._networks:
             self._networks[style] = load_unet(self._file(style), style=style, device=self.device)
         return self._networks[style]
+
+    def _replayed(self, style: str) -> Replayed[torch.Tensor]:
+        """A style's network in `dtype`."""
+        if style not in self._drawing:
+            network, dtype = self._network(style), self.dtype
+
+            def draw(x: torch.Tensor) -> torch.Tensor:
+                with torch.autocast(self.device.type, dtype, enabled=dtype != torch.float32):
+                    drawn: torch.Tensor = network(x)
+                return drawn
+
+            self._drawing[style] = Replayed(draw)
+        return self._drawing[style]
 
 
 class UNetCompositor:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
+from functools import cache
 
 import torch
 import torch.nn.functional as F
@@ -42,8 +43,23 @@ def fast_layout(x: Tensor) -> Tensor:
     return x.contiguous(memory_format=torch.channels_last)
 
 
+def _taps(taps: tuple[float, ...], x: Tensor) -> Tensor:
+    """Taps of a low-pass filter, their sum 1, beside x."""
+    make = _kept_taps if x.device.type == "cuda" else _new_taps
+    return make(taps, x.dtype, x.device)
+
+
+def _new_taps(taps: tuple[float, ...], dtype: torch.dtype, device: torch.device) -> Tensor:
+    with torch.inference_mode(False):  # so that they serve where gradients are wanted, too
+        return torch.tensor(taps, dtype=dtype, device=device) / sum(taps)
+
+
+# a graph recorded on a GPU (`models/replay.py`) has no place for copies to it
+_kept_taps = cache(_new_taps)
+
+
 def _filter(x: Tensor, gain: float) -> Tensor:
-    taps = torch.tensor(BLUR_TAPS, dtype=x.dtype, device=x.device) / sum(BLUR_TAPS)
+    taps = _taps(BLUR_TAPS, x)
     return (gain * torch.outer(taps, taps)).expand(x.shape[1], 1, 4, 4)
 
 
@@ -81,7 +97,7 @@ def smooth(x: Tensor, *, dilation: int, pad: int) -> Tensor:
     Args:
         pad: zeros around; the output is H + 2·pad - 2·dilation high.
     """
-    taps = torch.tensor((0.25, 0.5, 0.25), dtype=x.dtype, device=x.device)
+    taps = _taps((1.0, 2.0, 1.0), x)
     kernel = torch.outer(taps, taps).expand(x.shape[1], 1, 3, 3)
     return F.conv2d(x, kernel, padding=pad, dilation=dilation, groups=x.shape[1])
 
