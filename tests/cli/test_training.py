@@ -310,15 +310,16 @@ def test_invert_character_adds_to_a_table(run, drawings, prior, bundle, tmp_path
         (["swap", "PRIOR", "gone.pt", "-o", "x.safetensors"], 3),
         (["build-lut", "gone", "--generator", "PRIOR", "-o", "x.safetensors"], 1),
         (["finetune", "--data", "gone", "--base", "PRIOR", "-o", "run"], 1),
-        (["finetune", "--data", ".", "--base", "PRIOR", "-o", "run", "--kimg", "1"], 2),
-        (["finetune", "--data", ".", "--base", "gone.pt", "-o", "run"], 3),
-        (["finetune", "--data", ".", "--base", "PRIOR", "-o", "run", "--augment", "bgc"], 2),
+        (["finetune", "--data", "data", "--base", "PRIOR", "-o", "run", "--kimg", "1"], 2),
+        (["finetune", "--data", "data", "--base", "gone.pt", "-o", "run"], 3),
+        (["finetune", "--data", "data", "--base", "PRIOR", "-o", "run", "--augment", "bgc"], 2),
+        (["finetune", "--data", "data", "--base", "PRIOR", "-o", "data/run"], 2),
     ],
 )
 def test_bad_input(run, prior, tmp_path, monkeypatch, arguments, status):
-    (tmp_path / "work").mkdir()
+    (tmp_path / "work/data").mkdir(parents=True)
     monkeypatch.chdir(tmp_path / "work")
     result = run(*[str(prior) if item == "PRIOR" else item for item in arguments])
     assert result.status == status, result.err
     assert result.err.count("\n") == 1
-    assert list(Path().iterdir()) == []
+    assert list(Path().rglob("*")) == [Path("data")]

@@ -46,6 +46,7 @@ class InputFiles:
 
     def __init__(self, paths: Iterable[str | os.PathLike[str] | None] = ()) -> None:
         self._files: dict[tuple[int, int], str] = {}
+        self._folders: list[Path] = []
         self._outputs: dict[tuple[int, int] | str, str] = {}  # a file → the option that named it
         for path in paths:
             if path is not None:
@@ -58,6 +59,7 @@ class InputFiles:
         except (OSError, ValueError):
             return
         if stat.S_ISDIR(status.st_mode):
+            self._folders.append(Path(path))
             for file in _files_below(path):
                 self._note(file)
         else:
@@ -79,6 +81,12 @@ class InputFiles:
         except (OSError, ValueError):
             return None
         return self._files.get((status.st_dev, status.st_ino))
+
+    def folder_around(self, path: str | os.PathLike[str]) -> Path | None:
+        """The folder that is read and that `path` lies in, or is; None: there is none."""
+        place = Path(path).resolve()
+        within = (place, *place.parents)
+        return next((folder for folder in self._folders if folder.resolve() in within), None)
 
     def claim(self, path: str | os.PathLike[str], option: str) -> None:
         """Note that an option's output is written there.
@@ -155,13 +163,19 @@ def check_output(
 
 
 def check_run_folder(folder: Path, inputs: InputFiles) -> None:
-    """Refuse a training's folder in which a file of that name is read or somebody else's.
+    """Refuse a training's folder within what is read, or with somebody else's files.
 
     Raises:
         UsageError: it must not be written.
     """
     if folder.exists() and not folder.is_dir():
         raise UsageError(f"{folder} is a file", hint="Give a folder as `output`.")
+    around = inputs.folder_around(folder)
+    if around is not None:  # the run's previews would be read as data, when it goes on
+        raise UsageError(
+            f"{folder} lies in {around}, which is read",
+            hint="Choose an `output` outside it.",
+        )
     begun = (folder / "snapshot.pt").is_file()
     for name in RUN_FILES:
         check_output(folder / name, inputs, named=begun, folder=folder)

@@ -185,6 +185,19 @@ def test_runs_of_several_styles(styles, studio, tmp_path):
         train_pix2pix(studio, tmp_path / "other", base=whole, config=more, device="cpu")
 
 
+def test_a_run_may_lie_beside_its_pairs(studio, tmp_path):
+    data = tmp_path / "studio"
+    shutil.copytree(studio, data)
+    config = Pix2PixConfig(**TINY, steps=1)
+    made = train_pix2pix(data, data / "run", config=config, device="cpu")
+    more = Pix2PixConfig(**TINY, steps=2)
+    assert train_pix2pix(data, data / "run", config=more, device="cpu", resume=True) == made
+    # but not among them, where its previews would be photographs
+    with pytest.raises(UsageError, match="which is read"):
+        train_pix2pix(data, data / "photos/run", config=config, device="cpu")
+    assert not (data / "photos/run").exists()
+
+
 def test_what_is_flat_in_a_drawing_is_to_be_flat():
     target = torch.zeros(1, 3, 32, 32)
     target[..., 16:] = 1

@@ -20,7 +20,7 @@ from toonify.names import unknown_name
 from toonify.training.core.loop import Progress, run_trainer
 from toonify.training.core.report import reported, told
 from toonify.training.core.runs import RunFolder
-from toonify.training.pix2pix.pairs import PairFolder
+from toonify.training.pix2pix.pairs import DRAWINGS, PHOTOS, PairFolder
 from toonify.training.pix2pix.step import Pix2PixConfig, Pix2PixTrainer
 from toonify.utils.outputs import InputFiles, check_output, check_run_folder
 
@@ -67,7 +67,7 @@ def train_pix2pix(
     """
     config = config or Pix2PixConfig()
     data, output = Path(data), Path(output)
-    reads = InputFiles([data, *([Path(base)] if base else [])])
+    reads = InputFiles([data / PHOTOS, data / DRAWINGS, base])
     check_run_folder(output, reads)
     made = output / STYLE
     begun = (output / "snapshot.pt").is_file()
