@@ -20,10 +20,13 @@ class PatchDiscriminator(nn.Module):
 
     Args:
         width: channels of the first layer; each of the three stages doubles them.
+        gain: of the logits, which spectral normalization keeps near 0: with 1 the generator
+            hears little more than the features that are matched.
     """
 
-    def __init__(self, width: int = 48) -> None:
+    def __init__(self, width: int = 48, *, gain: float = 1.0) -> None:
         super().__init__()
+        self.gain = gain
         channels = [3, width, 2 * width, 4 * width]
         self.stages = nn.ModuleList(
             spectral_norm(nn.Conv2d(a, b, 4, stride=2, padding=1))
@@ -37,7 +40,7 @@ class PatchDiscriminator(nn.Module):
         for stage in self.stages:
             x = F.leaky_relu(stage(x), 0.2)
             features.append(x)
-        return self.logit(x), features
+        return self.gain * self.logit(x), features
 
 
 def discriminator_loss(network: PatchDiscriminator, drawn: Tensor, generated: Tensor) -> Tensor:

@@ -19,12 +19,14 @@ from toonify.training.core.schedule import ema_decay, set_rate, update_ema, warm
 from toonify.training.pix2pix.pairs import PairFolder
 from toonify.utils.tensors import to_uint8
 
-_MATCHING = 4.0  # feature matching against the adversarial loss
+_MATCHING = 40.0  # feature matching against the adversarial loss
 _SHOWN = 12  # pairs of a preview, of all styles together
 _CONTRAST = 8.0  # how much more a line counts, a difference from its surroundings of 1
 _FLAT = 40.0  # flat areas against the adversarial loss
 _EDGE = 0.03  # a difference from one pixel to the next that ends a flat area
 _WIDTH = 32  # of the patch discriminator
+_GAIN = 16.0  # of its logits
+_JUDGE_LR = 4e-4  # its rate
 _LEAD = 100  # steps that a style's discriminator learns alone before it is listened to
 
 
@@ -90,10 +92,11 @@ class Pix2PixTrainer(ResumableTrainer[Pix2PixConfig]):
             with torch.random.fork_rng(devices=[]):
                 torch.manual_seed(config.seed)
                 self.judges = {
-                    style: PatchDiscriminator(_WIDTH).to(self.device) for style in self.styles
+                    style: PatchDiscriminator(_WIDTH, gain=_GAIN).to(self.device)
+                    for style in self.styles
                 }
         self.judge_optimizers = {
-            style: torch.optim.Adam(judge.parameters(), lr=2e-4, betas=(0.5, 0.99))
+            style: torch.optim.Adam(judge.parameters(), lr=_JUDGE_LR, betas=(0.5, 0.99))
             for style, judge in self.judges.items()
         }
         self._shown = {
