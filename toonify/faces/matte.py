@@ -50,9 +50,12 @@ def drawing_matte(toon: RGB) -> Points | None:
         return None
     # The border alone says little about the middle and the bottom: fit again on all that was found.
     for _ in range(REFITS):
-        distance, spread = _distance(basis, colors, background.ravel())
+        before = background
+        distance, spread = _distance(basis, colors, before.ravel())
         tolerance = float(np.clip(4 * spread, *TOLERANCE))
         background = _flood(distance.reshape(side, side) < tolerance)
+        if np.array_equal(background, before):
+            break
 
     drawn = _solid(~background)
     middle = drawn[side * 4 // 10 : side * 7 // 10, side * 4 // 10 : side * 6 // 10]
@@ -79,15 +82,21 @@ def _distance(basis: Points, colors: Points, seeds: np.ndarray) -> tuple[Points,
     where = np.flatnonzero(seeds)[::step]
     a, b = basis[where].astype(np.float64), colors[where].astype(np.float64)
     # start from the median color: hair along the border would draw a plain first fit to itself
-    residual = np.abs(b - np.median(b, axis=0)).max(1)
+    residual = _largest(b - np.median(b, axis=0))
     for _ in range(8):
         spread = max(1.48 * float(np.median(residual)), 0.5)
         weights = 1 / (1 + (residual / (1.5 * spread)) ** 2) ** 2
         aw = a * weights[:, None]
         field = np.linalg.solve(aw.T @ a + 1e-3 * np.eye(6), aw.T @ b)
-        residual = np.abs(b - a @ field).max(1)
+        residual = _largest(b - a @ field)
     spread = max(1.48 * float(np.median(residual)), 0.5)
-    return f32(np.abs(colors - basis @ f32(field)).max(1)), spread
+    return f32(_largest(colors - basis @ f32(field))), spread
+
+
+def _largest(difference: np.ndarray) -> np.ndarray:
+    """The largest magnitude in each row of (N, 3); numpy's own reduction is five times slower."""
+    one, two, three = np.abs(difference, out=difference).T
+    return np.asarray(np.maximum(np.maximum(one, two), three))
 
 
 def _flood(plain: np.ndarray) -> np.ndarray:
