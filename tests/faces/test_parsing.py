@@ -9,7 +9,15 @@ import numpy as np
 import pytest
 
 from toonify.errors import InputError, ModelError
-from toonify.faces.parsing import FILE, GLASSES, LABELS, FaceParser, Parsing, _doubt
+from toonify.faces.parsing import (
+    FILE,
+    GLASSES,
+    LABELS,
+    FaceParser,
+    Parsing,
+    RememberingParser,
+    _doubt,
+)
 
 ASTRONAUT = Path(__file__).parents[2] / "examples" / "astronaut.png"
 INDEX = {name: i for i, name in enumerate(LABELS)}
@@ -76,6 +84,27 @@ def test_a_mirrored_picture_gets_mirrored_labels(parser: FaceParser, portrait: n
     single = FaceParser(mirrored=False).parse(portrait)
     assert (single.map() == once.map()).mean() > 0.9
     assert np.abs(single.labels - once.labels).max() > 1e-3
+
+
+def test_a_crop_is_parsed_once_as_long_as_it_exists(
+    parser: FaceParser, portrait: np.ndarray, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    runs = []
+    run = FaceParser._run
+    monkeypatch.setattr(FaceParser, "_run", lambda self, x: runs.append(1) or run(self, x))
+    remembering = RememberingParser(mirrored=False)
+    crop = portrait.copy()
+    first = remembering.parse(crop)
+    assert np.array_equal(first.labels, parser(crop, mirrored=False))
+    runs.clear()
+    assert remembering.parse(crop, mirrored=False) is first and not runs
+    assert remembering(crop) is first.labels and not runs
+    remembering.parse(crop, mirrored=True)
+    assert len(runs) == 2, "another answer, of the crop and its mirror image"
+    other = portrait.copy()
+    assert remembering.parse(other) is not first
+    del crop, other
+    assert not remembering._seen
 
 
 def test_points_are_doubted_where_the_whole_crop_says_no() -> None:

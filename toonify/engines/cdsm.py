@@ -30,7 +30,7 @@ from toonify.faces.alignment import silhouette_mask
 from toonify.faces.attributes import measure_attributes
 from toonify.faces.matte import drawing_matte
 from toonify.faces.occlusion import OcclusionMask
-from toonify.faces.parsing import FaceParser
+from toonify.faces.parsing import RememberingParser
 from toonify.faces.types import RGB, Points
 from toonify.lut import CharacterTable
 from toonify.models.attribute_offsets import FIRST, AttributeOffsets
@@ -215,8 +215,9 @@ class CdsmEngine(MixingEngine[CdsmModel]):
         **options: Any,
     ) -> None:
         super().__init__(model, **options)
-        self._occlusion = OcclusionMask()
-        self._parser = cache(FaceParser)  # shared by copies with other options
+        # shared by copies with other options
+        self._parser = cache(lambda: RememberingParser(mirrored=False))
+        self._occlusion = cache(lambda: OcclusionMask(self._parser()))
 
         @cache
         def paster() -> HeadPaster | None:
@@ -289,7 +290,7 @@ class CdsmEngine(MixingEngine[CdsmModel]):
 
     def occlusion(self, region: Alignment) -> Points:
         """Hands and things before the face."""
-        return self._occlusion(region.image)
+        return self._occlusion()(region.image)
 
     def mask(self, matte: Points) -> Points:
         """Fading at the bottom."""

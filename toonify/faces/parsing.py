@@ -6,6 +6,7 @@ that parsing needs no torch and takes some 40 ms a face on one core.
 
 from __future__ import annotations
 
+import weakref
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -132,6 +133,26 @@ class FaceParser:
         if logits.shape[1] != len(LABELS) or attributes.size != len(ATTRIBUTES):
             raise ModelError("the parsing network has other labels than this version knows")
         return _softmax(f32(logits[0].transpose(1, 2, 0))), f32(attributes).reshape(-1)
+
+
+class RememberingParser(FaceParser):
+    """A parser that remembers each crop as long as it exists: different steps look at the same.
+
+    Whoever gives crops doesn't change them afterwards, nor what is told of them.
+    """
+
+    def __init__(self, weights: Path = FILE, *, mirrored: bool = True) -> None:
+        super().__init__(weights, mirrored=mirrored)
+        self._seen: dict[tuple[int, bool], tuple[weakref.ref[RGB], Parsing]] = {}
+
+    def parse(self, rgb: RGB, *, mirrored: bool | None = None) -> Parsing:
+        """As `FaceParser.parse`."""
+        key = (id(rgb), self._mirrored if mirrored is None else mirrored)
+        if key not in self._seen:
+            found = super().parse(rgb, mirrored=key[1])
+            gone = weakref.ref(rgb, lambda _: self._seen.pop(key, None))
+            self._seen[key] = (gone, found)
+        return self._seen[key][1]
 
 
 def _doubt(labels: Points, names: tuple[str, ...], whole: float) -> None:
