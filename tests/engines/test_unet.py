@@ -15,8 +15,9 @@ from toonify import Toonifier, load_engine
 from toonify.bundle import write_bundle as put_together
 from toonify.checkpoints.loading import save_network
 from toonify.engines.registry import style_engine
-from toonify.engines.unet import UNetEngine
+from toonify.engines.unet import UNetEngine, work_side
 from toonify.errors import ModelError, UsageError
+from toonify.faces import Face
 from toonify.faces.no_faces import NoFaces
 from toonify.portrait.catalog import bundle_styles, network_styles, style_name
 from toonify.video.clips import clip_engine
@@ -137,6 +138,18 @@ def test_bundles_offer_their_networks_styles(styled, network):
     toon = Toonifier.from_bundle(styled)
     assert toon.styles == ("studio",)
     assert toon.stylize(PHOTO, style="studio").shape == PHOTO.shape
+
+
+def test_large_faces_are_drawn_smaller(engine):
+    def face(apart):
+        points = np.float32([[100, 200], [100 + apart, 200], [0, 0], [0, 0], [0, 0]])
+        return Face(np.float32([50, 100, 300, 400]), 1.0, points)
+
+    photo = np.zeros((1000, 800, 3), np.uint8)
+    assert work_side(photo) == work_side(photo, [face(40)]) == 512
+    assert work_side(photo, [face(40), face(200)]) == 400  # 80 px between the eyes
+    (drawn,) = engine.draw_image(photo, ["studio"], faces=[face(200)])
+    assert drawn.shape == photo.shape
 
 
 def test_one_network_of_a_bundle_draws_several_styles(styled, tmp_path):

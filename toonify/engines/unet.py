@@ -31,9 +31,10 @@ from toonify.tuning import choose_dtype
 from toonify.utils.hashing import file_sha256
 from toonify.utils.tensors import to_float, to_rgb
 
-WORK = 640  # px, longest side that the network sees: faces there are as large as in training
+WORK = 512  # px, longest side that the network sees: finer detail than in training stays as it is
+EYES = 80.0  # px between a face's eyes there, at most: larger faces were not learnt from
 MARGIN = 16  # px that a picture is continued by
-CROP_INPUT, CROP_SIDE = 512, 512  # px of a portrait, before and after
+CROP_INPUT, CROP_SIDE = 384, 512  # px of a portrait, before and after
 # levels of 255 by which a pixel may differ from the frame before as noise does, and as motion does
 NOISE, MOTION = 3.0, 14.0
 
@@ -192,9 +193,14 @@ class UNetEngine(Engine):
     def draw_image(
         self, rgb: RGB, characters: Sequence[str], *, faces: Sequence[Face] = ()
     ) -> list[Drawing]:
-        """The whole picture, whoever is in it."""
+        """The whole picture, whoever is in it.
+
+        Args:
+            faces: those in it, where they are known: the largest one is drawn as large as faces
+                were when the network learnt.
+        """
         size = fitted((rgb.shape[1], rgb.shape[0]), self.max_size)
-        return [self._composed(rgb, name, size) for name in characters]
+        return [self._composed(rgb, name, size, faces) for name in characters]
 
     def draw_aligned(self, images: Sequence[RGB], characters: Sequence[str]) -> list[list[Drawing]]:
         """FFHQ crops as pictures, at their own size."""
@@ -222,9 +228,11 @@ class UNetEngine(Engine):
         drawn = to_rgb(network(x))
         return np.ascontiguousarray(drawn[MARGIN:-MARGIN, MARGIN:-MARGIN])
 
-    def _composed(self, rgb: RGB, style: str, size: tuple[int, int]) -> RGB:
+    def _composed(
+        self, rgb: RGB, style: str, size: tuple[int, int], faces: Sequence[Face] = ()
+    ) -> RGB:
         """A picture at its work size drawn, then `size`, over the asked background."""
-        small = resized(rgb, fitted((rgb.shape[1], rgb.shape[0]), WORK))
+        small = resized(rgb, fitted((rgb.shape[1], rgb.shape[0]), work_side(rgb, faces)))
         return self.behind(rgb, resized(self.draw(f32(small), style), size))
 
     def behind(self, rgb: RGB, drawn: RGB) -> RGB:
@@ -315,6 +323,13 @@ class UNetCompositor:
     def restore(self, arrays: Mapping[str, np.ndarray]) -> None:
         """Go on from `state()`."""
         self._before = f32(arrays["before"]) if "before" in arrays else None
+
+
+def work_side(rgb: RGB, faces: Sequence[Face] = ()) -> int:
+    """Longest side, px, at which a network draws a picture (H, W, 3), by the faces in it."""
+    apart = max((float(np.hypot(*(f.points5[1] - f.points5[0]))) for f in faces), default=0.0)
+    longest = max(rgb.shape[:2])
+    return min(WORK, round(longest * EYES / apart)) if apart > EYES * longest / WORK else WORK
 
 
 def bundled_networks(bundle: str | os.PathLike[str] = "default") -> dict[str, Path]:
