@@ -12,6 +12,7 @@ import numpy as np
 from PIL import Image
 
 from toonify.engine import Toonifier
+from toonify.engines.unet import UNetEngine
 from toonify.media.images import read_image
 from toonify.portrait import PortraitEngine, render
 
@@ -21,6 +22,7 @@ HERO = ("01", "02", "03", "04", "12", "09")
 STYLES = ("05", "07", "10", "11")
 LEVELS, DRAWN_AS = (6, 8, 9, 10, 12), ("jun", "nana")
 PEOPLE = ("01", "04", "06", "08", "12")
+BY_NETWORK = ("02", "05", "06", "09")
 PASTED = (("02", "bram"), ("04", "jun"), ("05", "nana"))
 
 
@@ -30,8 +32,9 @@ def tile(picture: np.ndarray) -> np.ndarray:
 
 
 def main(folder: Path) -> None:
-    """Write hero.jpg (people, and the same people drawn), styles.jpg (every style), levels.jpg
-    (characters that let people through) and paste.jpg (heads set into photographs)."""
+    """Write hero.jpg (people, and the same people drawn), styles.jpg (every style), network.jpg
+    (the same by the network), levels.jpg (characters that let people through) and paste.jpg (heads
+    set into photographs)."""
     engine = PortraitEngine.from_bundle("default")
     columns = []
     for name in HERO:
@@ -46,6 +49,14 @@ def main(folder: Path) -> None:
         drawn = [render(engine.draw(measured, s), size=(2 * TILE, 2 * TILE)) for s in engine.styles]
         rows.append(np.hstack([tile(picture) for picture in (photo, *drawn)]))
     Image.fromarray(np.vstack(rows)).save(folder / "styles.jpg", quality=90)
+    network = UNetEngine.from_bundle("default")
+    rows = []
+    for name in BY_NETWORK:
+        photo = read_image(HERE / f"{name}.jpg").rgb
+        faces = network.detector.detect(photo)
+        drawn = network.draw_image(photo, network.characters, faces=faces)
+        rows.append(np.hstack([tile(np.asarray(picture)) for picture in (photo, *drawn)]))
+    Image.fromarray(np.vstack(rows)).save(folder / "network.jpg", quality=90)
     toonifier = Toonifier.from_bundle("default")
     rows = []
     for name in PEOPLE:

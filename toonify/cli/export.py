@@ -13,7 +13,7 @@ from toonify.errors import UsageError
 
 EPILOG = examples(
     "toonify export -o onnx/ --character all",
-    "toonify export -o web/ --character mina --no-networks",
+    "toonify export -o web/ --style ink --no-networks",
     "toonify export -o ov/ --format openvino --bundle my-bundle",
 )
 
@@ -46,6 +46,13 @@ def export(
             " it, or separate with commas, or say all."
         ),
     ] = None,
+    style: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Style whose network to export, from whole pictures of any size to their"
+            " drawings, or a network's file; as with --character."
+        ),
+    ] = None,
     networks: Annotated[
         bool,
         typer.Option("--networks/--no-networks", help="The generator and the encoder, too."),
@@ -66,9 +73,10 @@ def export(
     from toonify.export import export_bundle
 
     settings = settings_of(ctx)
-    if not networks and not character:
+    if not networks and not character and not style:
         raise UsageError(
-            "nothing to export", hint="Name a --character, or leave --no-networks out."
+            "nothing to export",
+            hint="Name a --character or a --style, or leave --no-networks out.",
         )
     if level is not None and not character:
         raise UsageError("--level is of a --character", hint="Name one.")
@@ -77,6 +85,7 @@ def export(
         bundle=bundle,
         format=format.value,
         characters=character or (),
+        styles=style or (),
         networks=networks,
         level=level,
         progress=settings.progress,

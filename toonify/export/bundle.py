@@ -15,16 +15,25 @@ import torch
 from torch import Tensor, nn
 
 from toonify import __version__
-from toonify.bundle import Bundle, bundle_defaults, model_files
+from toonify.bundle import UNET, Bundle, bundle_defaults, model_files
+from toonify.checkpoints.translators import load_unet
+from toonify.engines.unet import bundled_networks
 from toonify.errors import InputError, ModelError, UsageError
 from toonify.export.formats import SUFFIXES, Format, answering, check_format, converted
-from toonify.export.networks import CharacterNetwork, EncoderNetwork, GeneratorNetwork
+from toonify.export.networks import (
+    CharacterNetwork,
+    EncoderNetwork,
+    GeneratorNetwork,
+    StyleNetwork,
+)
 from toonify.names import choose_names
+from toonify.portrait.catalog import is_style_file, style_name
 from toonify.utils.atomic import write_bytes
 from toonify.utils.outputs import InputFiles, check_output
 from toonify.utils.progress import Progress, no_progress
 
 MANIFEST = "export.json"
+EXAMPLE = 128  # px of the pictures that styles' networks are traced and compared with, about
 TOLERANCE = 1e-3  # of values in [-1, 1]; what is further from the reference is not written
 
 
@@ -33,7 +42,7 @@ class Exported:
     """One network that was written.
 
     Attributes:
-        name: "encoder", "generator", or a character's.
+        name: "encoder", "generator", or a character's or style's.
         files: its files.
         error: largest difference to the reference, in the same units as the output.
     """
@@ -50,6 +59,7 @@ class _Part:
     input: str
     output: str
     about: dict[str, Any]
+    stride: int | None = None  # where heights and widths are any multiples of it
 
 
 def export_bundle(
@@ -58,6 +68,7 @@ def export_bundle(
     bundle: str | os.PathLike[str] = "default",
     format: Format = "onnx",
     characters: Sequence[str] = (),
+    styles: Sequence[str] = (),
     networks: bool = True,
     level: int | None = None,
     progress: Progress = no_progress,
@@ -65,14 +76,16 @@ def export_bundle(
     """Write a bundle's networks for another runtime, each compared with the reference.
 
     ENCODER maps aligned faces to w+, GENERATOR w+ to pictures, and a character's network maps
-    aligned faces to its drawings: all of cross-domain style mixing in one. export.json tells
-    shapes, value ranges, hashes, source and license. Noise maps are fixed, so answers are too.
+    aligned faces to its drawings: all of cross-domain style mixing in one. A style's maps whole
+    pictures of any size to their drawings. export.json tells shapes, value ranges, hashes, source
+    and license. Noise maps are fixed, so answers are too.
 
     Args:
         output: folder; files of an earlier export are replaced, others never.
         bundle: a shipped bundle's name, or a bundle's folder.
         format: "onnx", "openvino" or "torchscript"; float32, one face at a time.
         characters: names, separated by commas or not, or "all"; none when empty.
+        styles: of those that the bundle's networks draw, likewise; or networks' files.
         networks: encoder and generator too.
         level: m of cross-domain style mixing, for the characters; None for the bundle's own.
 
@@ -94,7 +107,12 @@ def export_bundle(
     loaded = Bundle.load(bundle)
     names = choose_names("character", characters, loaded.table.names) if characters else ()
     parts = _parts(loaded, names, networks, level, bundle)
-    reads = InputFiles(model_files(bundle))
+    drawn = _styles(styles, bundle)
+    both = sorted(parts.keys() & drawn.keys())
+    if both:
+        raise UsageError(f"two networks would be {both[0]}", hint="Export one of them elsewhere.")
+    parts |= drawn
+    reads = InputFiles([*model_files(bundle), *(name for name in styles if is_style_file(name))])
     earlier = _written(folder)
     check_output(folder / MANIFEST, reads, folder=folder)
     for file in (f"{name}{end}" for name in parts for end in SUFFIXES[format]):
@@ -105,7 +123,13 @@ def export_bundle(
     with progress("networks") as update:
         for done, (name, part) in enumerate(parts.items()):
             update(done, len(parts))
-            files = converted(part.network, part.example, format, names=(part.input, part.output))
+            files = converted(
+                part.network,
+                part.example,
+                format,
+                names=(part.input, part.output),
+                any_size=part.stride is not None,
+            )
             error, shape = _difference(part, files, format)
             if not error <= TOLERANCE:
                 raise ModelError(f"{name} answers differently as {format}: by {error:.2g}")
@@ -118,8 +142,8 @@ def export_bundle(
                 ) from problem
             told[name] = {
                 "files": {f"{name}{e}": hashlib.sha256(d).hexdigest() for e, d in files.items()},
-                "input": {"name": part.input, "shape": list(part.example.shape)},
-                "output": {"name": part.output, "shape": list(shape)},
+                "input": {"name": part.input, "shape": _told(part.example.shape, part)},
+                "output": {"name": part.output, "shape": _told(shape, part)},
                 **part.about,
                 "largest_difference": float(f"{error:.3g}"),
             }
@@ -182,13 +206,48 @@ def _parts(
     return parts
 
 
+def _styles(styles: Sequence[str], bundle: str | os.PathLike[str]) -> dict[str, _Part]:
+    """The networks of styles, by name."""
+    if not styles:
+        return {}
+    files = [style for style in styles if is_style_file(style)]
+    known = bundled_networks(bundle)
+    rest = [style for style in styles if style not in files]
+    named = choose_names("style of a network", rest, tuple(known)) if rest else ()
+    paths = {name: known[name] for name in named} | {style_name(f): Path(f) for f in files}
+    random, parts = torch.Generator().manual_seed(0), {}
+    for name, path in paths.items():
+        network = load_unet(path, style=name if name in named else None)
+        side = max(network.stride, EXAMPLE // network.stride * network.stride)
+        parts[name] = _Part(
+            network=StyleNetwork(network).eval(),
+            example=torch.rand(1, 3, side, side, generator=random) * 2 - 1,
+            input="picture",
+            output="drawing",
+            about={
+                "reads": {"range": [-1, 1], "colors": "RGB", "multiple": network.stride},
+                "draws": {"range": [-1, 1], "colors": "RGB"},
+            },
+            stride=network.stride,
+        )
+    return parts
+
+
+def _told(shape: Sequence[int], part: _Part) -> list[int | None]:
+    """A shape for export.json, None where it may be another."""
+    return list(shape) if part.stride is None else [*shape[:2], None, None]
+
+
 def _difference(
     part: _Part, files: dict[str, bytes], format: Format
 ) -> tuple[float, tuple[int, ...]]:
-    """Largest difference to the reference, on what was traced and on another input, and the
-    output's shape."""
+    """Largest difference to the reference, on what was traced and on another input, of another
+    size where there are, and the output's shape."""
     ask, apart, shape = answering(files, format), 0.0, ()
-    for value in (part.example, part.example.flip(-1) * 0.5):
+    other = part.example.flip(-1) * 0.5
+    if part.stride is not None:
+        other = torch.cat([other, other[..., : part.stride]], dim=-1)
+    for value in (part.example, other):
         with torch.no_grad():
             wanted = part.network(value).numpy()
         apart = max(apart, float(np.abs(ask(value.numpy()) - wanted).max()))
@@ -210,7 +269,11 @@ def _tell(
         "source": {
             name: file.get("source", "")
             for name, file in (manifest.get("files") or {}).items()
-            if name in ("generator", "encoder", "characters") and isinstance(file, dict)
+            if isinstance(file, dict)
+            and (
+                name in ("generator", "encoder", "characters")
+                or (name.startswith(UNET) and name.removeprefix(UNET) in networks)
+            )
         },
         "license": manifest.get("license", ""),
         "networks": networks,

@@ -45,7 +45,12 @@ def check_format(format: str) -> None:
 
 
 def converted(
-    network: nn.Module, example: Tensor, format: Format, *, names: tuple[str, str]
+    network: nn.Module,
+    example: Tensor,
+    format: Format,
+    *,
+    names: tuple[str, str],
+    any_size: bool = False,
 ) -> dict[str, bytes]:
     """A network's files: suffix → bytes.
 
@@ -53,6 +58,7 @@ def converted(
         network: of one tensor, in evaluation mode.
         example: what it is traced with; its shape is then the only one that is taken.
         names: of the input and the output.
+        any_size: both are pictures, of other heights and widths too.
 
     Raises:
         ModelError: the network can't be converted.
@@ -65,8 +71,8 @@ def converted(
                 torch.jit.save(torch.jit.freeze(traced), written)
                 return {".pt": written.getvalue()}
             if format == "openvino":
-                return _openvino(network, example, names)
-            return {".onnx": _onnx(network, example, names)}
+                return _openvino(network, example, names, any_size)
+            return {".onnx": _onnx(network, example, names, any_size)}
     except (RuntimeError, TypeError, ValueError, torch.onnx.errors.OnnxExporterError) as error:
         raise ModelError(
             f"{type(network).__name__} can't be converted to {format} ({error!s:.200})"
@@ -99,7 +105,7 @@ def answering(files: dict[str, bytes], format: Format) -> Answer:
     return lambda value: np.asarray(compiled(value)[0])
 
 
-def _onnx(network: nn.Module, example: Tensor, names: tuple[str, str]) -> bytes:
+def _onnx(network: nn.Module, example: Tensor, names: tuple[str, str], any_size: bool) -> bytes:
     written = io.BytesIO()
     torch.onnx.export(
         network,
@@ -109,14 +115,17 @@ def _onnx(network: nn.Module, example: Tensor, names: tuple[str, str]) -> bytes:
         opset_version=OPSET,
         input_names=[names[0]],
         output_names=[names[1]],
+        dynamic_axes={key: {2: "height", 3: "width"} for key in names} if any_size else None,
     )
     return written.getvalue()
 
 
-def _openvino(network: nn.Module, example: Tensor, names: tuple[str, str]) -> dict[str, bytes]:
+def _openvino(
+    network: nn.Module, example: Tensor, names: tuple[str, str], any_size: bool
+) -> dict[str, bytes]:
     import openvino
 
-    shape = list(example.shape)
+    shape = [*example.shape[:2], -1, -1] if any_size else list(example.shape)
     model: Any = openvino.convert_model(network, example_input=example, input=[shape])
     model.inputs[0].get_tensor().set_names({names[0]})
     model.outputs[0].get_tensor().set_names({names[1]})

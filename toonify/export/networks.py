@@ -7,6 +7,7 @@ from torch import Tensor, nn
 
 from toonify.cdsm import cross_domain_styles
 from toonify.models.base import Encoder, Generator
+from toonify.models.unet import UNet
 
 
 class EncoderNetwork(nn.Module):
@@ -68,3 +69,17 @@ class CharacterNetwork(nn.Module):
             color=self.color,
         )
         return torch.clamp(self.generator.synthesize(styles), -1, 1)
+
+
+class StyleNetwork(nn.Module):
+    """A picture (1, 3, H, W) in [-1, 1] → its drawing (1, 3, H, W), clamped to [-1, 1].
+
+    H and W are any multiples of the network's stride.
+    """
+
+    def __init__(self, network: UNet) -> None:
+        super().__init__()
+        self.network = network
+
+    def forward(self, picture: Tensor) -> Tensor:
+        return torch.clamp(self.network.draw(picture), -1, 1)

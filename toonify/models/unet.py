@@ -89,8 +89,12 @@ class UNet(nn.Module):
         height, width = photos.shape[2:]
         bottom, right = -height % self.stride, -width % self.stride
         # "replicate" takes frames smaller than the padding, which "reflect" doesn't
-        x = F.pad(photos, (0, right, 0, bottom), mode="replicate")
-        x = F.relu(self.from_rgb(F.pixel_unshuffle(x, 2)))
+        padded = F.pad(photos, (0, right, 0, bottom), mode="replicate")
+        return self.draw(padded)[:, :, :height, :width]
+
+    def draw(self, photos: Tensor) -> Tensor:
+        """As `forward`, of photographs whose heights and widths are multiples of `stride`."""
+        x = F.relu(self.from_rgb(F.pixel_unshuffle(photos, 2)))
         levels = []
         for blocks, down in zip(self.encoder, [*self.down, None], strict=True):
             x = blocks(x)
@@ -101,5 +105,4 @@ class UNet(nn.Module):
         for number in reversed(range(len(levels))):
             x = F.interpolate(self.up[number](x), scale_factor=2.0, mode="nearest")
             x = self.decoder[number](F.relu(x + levels[number]))
-        drawn = F.pixel_shuffle(self.to_rgb(x), 2)
-        return drawn[:, :, :height, :width]
+        return F.pixel_shuffle(self.to_rgb(x), 2)
