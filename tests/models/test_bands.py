@@ -86,3 +86,19 @@ def test_changed_weights_are_seen(generator, monkeypatch):
             parameter.mul_(1.1)
     new, plain = _both(monkeypatch, lambda: generator.synthesize(styles))
     torch.testing.assert_close(new, plain, rtol=1e-4, atol=1e-4)
+
+
+def test_maps_of_zeros_are_skipped_until_they_change(generator, monkeypatch):
+    styles = generator.styles(torch.randn(1, generator.num_ws, 8))
+    layers = [layer for block in generator.blocks for layer in (block.conv1, block.conv2)]
+    with torch.no_grad():
+        for layer in layers:
+            layer.noise.zero_()
+    assert not any(bands.has_noise(layer) for layer in layers)
+    new, plain = _both(monkeypatch, lambda: generator.synthesize(styles))
+    torch.testing.assert_close(new, plain, rtol=1e-4, atol=1e-4)
+    with torch.no_grad():
+        layers[-1].noise.add_(1)
+    assert bands.has_noise(layers[-1])
+    new, plain = _both(monkeypatch, lambda: generator.synthesize(styles))
+    torch.testing.assert_close(new, plain, rtol=1e-4, atol=1e-4)

@@ -233,12 +233,17 @@ def _column(style: Tensor) -> Tensor:
     return style[:, None, None, None]
 
 
+def has_noise(layer: ModulatedConv) -> bool:
+    """Whether a layer's map is not zero throughout, as those of generators of drawings are."""
+    return keep(layer, "has noise", (layer.noise,), lambda: bool(layer.noise.any()))
+
+
 def _noise_map(
     layer: ModulatedConv, shape: tuple[int, int, int], noise: Noise, dtype: torch.dtype
 ) -> Tensor | None:
     """(1 or B, H, W, 1) for a `shape` of (B, H, W), or None without noise."""
     batch, height, width = shape
-    if noise == "zero":
+    if noise == "zero" or (noise == "const" and not has_noise(layer)):
         return None
     if noise == "const":
         return sized_noise(layer.noise, (height, width)).to(dtype).reshape(-1, height, width, 1)

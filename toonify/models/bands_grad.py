@@ -15,7 +15,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from toonify.models.bands import band_order, same_convolution
+from toonify.models.bands import band_order, has_noise, same_convolution
 from toonify.models.base import Noise
 from toonify.models.cpu import compute_dtype
 from toonify.models.layers import sized_noise
@@ -91,7 +91,7 @@ def _conv(x: Tensor, layer: ModulatedConv, style: Tensor, noise: Noise, *, apart
     y = _Depthwise.apply(x[None].permute(0, 3, 1, 2), kernel)
     y = same_convolution(y, weight.to(dtype), bias.to(dtype))
     size = (y.shape[2], y.shape[3])
-    if noise == "const":
+    if noise == "const" and has_noise(layer):
         y = y.add_(sized_noise(layer.noise, size).to(dtype))
     elif noise == "random":
         y = y.add_((torch.randn(size) * layer.noise.std()).to(dtype))
