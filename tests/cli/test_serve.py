@@ -1,8 +1,19 @@
 import socket
+from importlib.util import find_spec
 
 import pytest
 
-pytest.importorskip("gradio")
+import toonify.cli.serve as serve
+
+if find_spec("gradio") is None:
+    pytest.skip("gradio is not installed", allow_module_level=True)
+
+
+def test_a_missing_package_is_named(run, monkeypatch):
+    monkeypatch.setattr(serve, "find_spec", lambda name: name != "uvicorn" or None)
+    result = run("serve")
+    assert (result.status, result.err.count("\n")) == (2, 1)
+    assert "serve needs the package uvicorn" in result.err
 
 
 def test_a_port_that_is_taken(run, bundle):
