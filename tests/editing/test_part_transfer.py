@@ -7,6 +7,7 @@ import cv2
 import numpy as np
 import pytest
 
+from toonify.editing import local_edits
 from toonify.editing.hair_transfer import hair_layer
 from toonify.editing.local_edits import edit_part
 from toonify.editing.part_light import Kept, from_log, skin_base, to_log, toned
@@ -185,7 +186,11 @@ def test_glasses_are_put_on_once(person, friend):
         PartTransfer(wearing, person).glasses()
 
 
-def test_a_mask_and_another_place(photo, friend, tmp_path):
+def test_a_mask_and_another_place(photo, person, friend, tmp_path, monkeypatch):
+    def known(analyzer, rgb, faces, name):
+        return replace(person if rgb.shape == photo.shape else friend, name=name)
+
+    monkeypatch.setattr(local_edits, "measure", known)  # the two are measured once
     mask = np.zeros(photo.shape, np.uint8)
     mask[100:130, 200:250] = 255
     write_image(tmp_path / "mask.png", mask)

@@ -5,7 +5,6 @@ import pytest
 import torch
 from torch import nn
 from torch.nn import functional as F
-from torchvision.models.inception import InceptionA
 
 from toonify.errors import ModelError
 from toonify.evaluation import features
@@ -14,6 +13,8 @@ from toonify.evaluation.features import FeatureNetwork, inception_v3, read_incep
 
 @torch.inference_mode()
 def test_pools_of_a_block_are_replaced():
+    from torchvision.models.inception import InceptionA  # which takes seconds
+
     x = torch.rand(1, 8, 5, 5)
     block = InceptionA(8, 4).eval()
     others = block(x)[:, :-4]

@@ -60,8 +60,8 @@ def start(command, tmp_path, **variables):
     )
 
 
-def drawn(folder):
-    return sorted(path.name for path in folder.glob("*.png"))
+def drawn(folder, kind="png"):
+    return sorted(path.name for path in folder.glob(f"*.{kind}"))
 
 
 @posix
@@ -96,14 +96,14 @@ def test_the_loop(quick, photos, tmp_path):
 
 @posix
 @pytest.mark.skipif(shutil.which("flock") is None, reason="there is no flock")
-def test_the_nightly_run(options, photos, tmp_path):
+def test_the_nightly_run(quick, photos, tmp_path):
     import fcntl
 
     outbox = tmp_path / "outbox"
-    command = [RECIPES / "nightly.sh", photos, outbox, *options]
+    command = [RECIPES / "nightly.sh", photos, outbox, *quick]
     first = start(command, tmp_path)
     assert (first.returncode, first.stdout, first.stderr) == (0, "", "")
-    assert drawn(outbox) == ["no 0.png", "no 1.png"]
+    assert drawn(outbox, "jpg") == ["no 0.jpg", "no 1.jpg"], "of the photographs' own format"
     (manifest,) = outbox.glob("manifest-*.jsonl")
     assert all(json.loads(line)["status"] == "ok" for line in manifest.read_text().splitlines())
     with open(outbox / ".lock") as lock:
@@ -126,7 +126,7 @@ def test_the_batch(options, photos, tmp_path):
 
 
 @posix
-def test_the_workflow(options, photos, tmp_path):
+def test_the_workflow(quick, photos, tmp_path):
     """Its steps as its runner would run them, in a repository of its own."""
     yaml = pytest.importorskip("yaml")
     workflow = yaml.safe_load((RECIPES / "github-actions.yml").read_text())
@@ -137,10 +137,10 @@ def test_the_workflow(options, photos, tmp_path):
     (bin_folder / "toonify").write_text(f'#!/bin/sh\nexec {sys.executable} -m toonify "$@"\n')
     (bin_folder / "toonify").chmod(0o755)
     path = f"{bin_folder}{os.pathsep}{os.environ['PATH']}"
-    variables = {"PATH": path, "OPTIONS": " ".join(options)}
+    variables = {"PATH": path, "OPTIONS": " ".join(quick)}
     result = start(["sh", "-ec", steps["draw"]["run"]], tmp_path, **variables)
     assert result.returncode == 0, result.stderr
-    assert drawn(tmp_path / "toons") == ["no 0.png", "no 1.png"]
+    assert drawn(tmp_path / "toons", "jpg") == ["no 0.jpg", "no 1.jpg"]
     if shutil.which("git") is None:
         return
     remote = tmp_path / "remote.git"
@@ -151,5 +151,5 @@ def test_the_workflow(options, photos, tmp_path):
     result = start(["sh", "-ec", script], tmp_path)
     assert result.returncode == 0, result.stderr
     names = start(["git", f"--git-dir={remote}", "ls-tree", "-r", "--name-only", "main"], tmp_path)
-    assert "toons/no 0.png" in names.stdout
+    assert "toons/no 0.jpg" in names.stdout
     assert start(["sh", "-ec", script], tmp_path).returncode == 0, "nothing new: no commit"
