@@ -121,7 +121,7 @@ class StyleGANEXGenerator(Generator):
         image = self.base.to_rgb1(x, next(steps), None)
         for index, block in enumerate(cast(Sequence[SynthesisBlock], self.base.blocks)):
             if fuse is not None:
-                x, image = fuse(index, x, image)
+                x, image = fuse(index, x, fast_layout(image))
             size = 8 * 2**index
             if size <= FEATURE_RESOLUTION:
                 dilation = FEATURE_RESOLUTION // size
@@ -136,7 +136,7 @@ class StyleGANEXGenerator(Generator):
             if size == resolution:
                 return image
         if fuse is not None and len(self.base.fusion_channels) > len(self.base.blocks):
-            x, image = fuse(len(self.base.blocks), x, image)
+            x, image = fuse(len(self.base.blocks), x, fast_layout(image))
         return self.base.tail(x, image, styles, noise=noise)
 
     def forward(
