@@ -17,6 +17,7 @@ import numpy as np
 from toonify.faces.alignment import Crop, unit_to_photo
 from toonify.faces.types import RGB, Points, f32
 from toonify.utils.optical_flow import optical_flow
+from toonify.utils.ramps import smoothstep
 
 SIZE = 256  # of the fields
 REACH = (0.47, 0.56)  # half axes of the ellipse that an edit may change, in crop sides
@@ -214,9 +215,8 @@ def _sized(rgb: RGB) -> RGB:
 def _reach() -> Points:
     axis = (np.arange(SIZE, dtype=np.float32) + 0.5) / SIZE - 0.5
     radius = np.hypot(axis[None, :] / REACH[0], axis[:, None] / REACH[1])
-    at = np.clip((1 - radius) / SOFT, 0, 1)
     edge = np.clip((0.5 - np.abs(axis)) / 0.04, 0, 1)  # nothing changes on the crop's border
-    return f32(at * at * (3 - 2 * at) * edge[None, :] * edge[:, None])
+    return f32(smoothstep((1 - radius) / SOFT) * edge[None, :] * edge[:, None])
 
 
 def _soft(field: Points, sides: float) -> Points:

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from toonify.faces.mesh import head_pose
 from toonify.faces.types import RGB, Points, f32
 from toonify.portrait.subject import LIP_LOWER, LIP_UPPER, FaceGeometry
+from toonify.utils.ramps import smoothstep
 
 # Rings around the image's left and right eye: lids, a little around them, up to the brow's foot.
 LIDS = (
@@ -98,8 +99,7 @@ def posed(name: str, face: FaceGeometry, other: FaceGeometry) -> Points:
         hull = cv2.convexHull(face.points[core])
         away = [max(-cv2.pointPolygonTest(hull, (float(x), float(y)), True), 0.0)
                 for x, y in face.points]  # fmt: skip
-        share = np.clip(1 - (np.array(away) / face.unit - 3) / (shape.around + 8), 0, 1)
-        share = share * share * (3 - 2 * share)
+        share = smoothstep(1 - (np.array(away) / face.unit - 3) / (shape.around + 8))
         moves += (placed - face.points) * share[:, None]
     return f32(face.points + moves)
 

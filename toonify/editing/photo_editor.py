@@ -24,6 +24,7 @@ from toonify.inversion.background_fusion import BackgroundFusion, FusedRendering
 from toonify.inversion.fitting import FitSettings, fit_face
 from toonify.inversion.hfgi import DetailedFace, DetailModel
 from toonify.inversion.model import FaceModel
+from toonify.utils.ramps import smoothstep
 from toonify.utils.tensors import to_rgb, to_tensor
 
 CROP = 256  # px of the crop that the encoder reads
@@ -198,5 +199,4 @@ def face_region(side: int = 64) -> Points:
     axis = (np.arange(side, dtype=np.float32) + 0.5) / side
     x = (axis[None, :] - FACE_CENTER[0]) / FACE_AXES[0]
     y = (axis[:, None] - FACE_CENTER[1]) / FACE_AXES[1]
-    at = np.clip((1.15 - np.hypot(x, y)) / 0.4, 0, 1)
-    return f32(at * at * (3 - 2 * at))
+    return f32(smoothstep((1.15 - np.hypot(x, y)) / 0.4))

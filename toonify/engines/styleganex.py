@@ -28,6 +28,7 @@ from toonify.models.generators.stylegan2 import StyleGAN2Layers
 from toonify.models.generators.styleganex import StyleGANEXGenerator
 from toonify.models.replay import Replayed
 from toonify.names import unknown_name
+from toonify.utils.ramps import smoothstep
 from toonify.utils.tensors import stacked, start_download
 
 FACE = 256  # px, side of the aligned crops that w+ is read from
@@ -287,8 +288,7 @@ class StyleGANEXEngine(MixingEngine[StyleGANEXModel]):
     def mask(self, matte: Points) -> Points:
         """The matte, faded towards the region's edges."""
         at = (np.arange(matte.shape[0]) + 0.5) / matte.shape[0]
-        ramp = np.clip(np.minimum(at, 1 - at) / EDGE, 0, 1)
-        ramp = ramp * ramp * (3 - 2 * ramp)
+        ramp = smoothstep(np.minimum(at, 1 - at) / EDGE)
         return f32(matte * np.outer(ramp, ramp))
 
 

@@ -15,6 +15,7 @@ from toonify.errors import InputError
 from toonify.faces.backdrop import clear_head
 from toonify.faces.matte import drawing_matte
 from toonify.faces.types import RGB, Face, Points, f32, is_plausible
+from toonify.utils.ramps import smoothstep
 
 FEATHER = 0.14  # width of the paste-back's soft edge, in crop sides
 
@@ -201,7 +202,7 @@ def square_mask(side: int, feather: float = FEATHER) -> Points:
     """(side, side) opacity of a drawing without a silhouette: 1 inside, falling to 0 at
     every edge over `feather` sides."""
     at = (np.arange(side) + 0.5) / side
-    ramp = _smooth(np.minimum(at, 1 - at) / max(feather, 1 / side))
+    ramp = smoothstep(np.minimum(at, 1 - at) / max(feather, 1 / side))
     return f32(np.outer(ramp, ramp))
 
 
@@ -210,17 +211,11 @@ def _neck_fade(side: int, feather: float) -> Points:
     neck and shoulders run out of the drawing, the shoulders sooner as they match the body least."""
     at = (np.arange(side) + 0.5) / side
     least = max(feather, 1 / side)
-    edge = _smooth(np.minimum(at, 1 - at) / max(feather / 4, 1 / side))
+    edge = smoothstep(np.minimum(at, 1 - at) / max(feather / 4, 1 / side))
     end = 1 - 0.6 * (at - 0.5) ** 2
-    below = _smooth((end[None, :] - at[:, None]) / least)
-    top = _smooth(at / max(feather / 4, 1 / side))
+    below = smoothstep((end[None, :] - at[:, None]) / least)
+    top = smoothstep(at / max(feather / 4, 1 / side))
     return f32(below * top[:, None] * edge[None, :])
-
-
-def _smooth(x: np.ndarray) -> np.ndarray:
-    """Smoothstep: 0 up to 0, 1 from 1."""
-    x = np.clip(x, 0, 1)
-    return np.asarray(x * x * (3 - 2 * x))
 
 
 def _unit_to_px(side: int) -> np.ndarray:

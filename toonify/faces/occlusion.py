@@ -7,6 +7,7 @@ import numpy as np
 
 from toonify.faces.parsing import LABELS, FaceParser
 from toonify.faces.types import RGB, Points, f32
+from toonify.utils.ramps import smoothstep
 
 HAND, THING = LABELS.index("hand"), LABELS.index("object")
 # Probabilities from which on a pixel begins to count, and counts fully.
@@ -34,7 +35,7 @@ class OcclusionMask:
         """(S, S, 3) uint8 → (S, S) float32 in 0..1; 0 where nothing stands before the face."""
         labels = self._parser(crop)
         hand, thing = labels[..., HAND], labels[..., THING]
-        found = np.maximum(_ramp(hand, *HAND_SEEN), _ramp(thing, *THING_SEEN))
+        found = np.maximum(smoothstep(hand, *HAND_SEEN), smoothstep(thing, *THING_SEEN))
         side = found.shape[0]
         y, x = (np.mgrid[:side, :side] + 0.5) / side
         oval = ((x - 0.5) / 0.25) ** 2 + ((y - 0.6) / 0.36) ** 2 < 1  # where FFHQ has the face
@@ -50,8 +51,3 @@ class OcclusionMask:
         mask = f32(np.where(keep[parts], found, 0))
         mask = f32(cv2.resize(mask, (size, size), interpolation=cv2.INTER_LINEAR))
         return f32(cv2.GaussianBlur(mask, (0, 0), max(SOFT * size, 0.3)))
-
-
-def _ramp(values: Points, low: float, high: float) -> Points:
-    x = np.clip((values - low) / (high - low), 0, 1)
-    return f32(x * x * (3 - 2 * x))

@@ -30,7 +30,7 @@ from toonify.models.encoders.hfgi import SIZE, at_size
 from toonify.models.encoders.hfgi_compact import JUNCTION, CompactInversion, moved_along
 from toonify.models.fusion_net import FusionNet
 from toonify.utils.continuation import continued
-from toonify.utils.tensors import to_rgb
+from toonify.utils.tensors import smoothstep, to_rgb
 
 _HINT = "Train one with `toonify train-encoder --task fusion`, or switch `keep_background` off."
 BEHIND = ("background", "person", "object", "clothes")  # labels of what doesn't turn with a head
@@ -116,14 +116,14 @@ class BackgroundFusion:
             rendering = at_size(generator.finish(shallow, styles))
         rendering = rendering.float()
         photographed = self._person(photo)
-        been = _step(_grown(photographed, GROWN), *WALL)
-        person = _step(front, *PERSON)
-        own = _step(1 - _grown(1 - photographed, NARROWED), *OWN)
+        been = smoothstep(_grown(photographed, GROWN), *WALL)
+        person = smoothstep(front, *PERSON)
+        own = smoothstep(1 - _grown(1 - photographed, NARROWED), *OWN)
         tone = continued(photo - source, own)  # of sides that come into sight, the tone
         both = torch.cat((tone, source), dim=1)
         moved, source = moved_along(both, source, rendering).chunk(2, dim=1)
         aligned, _ = details.networks.align(moved, source, rendering)
-        empty = 1 - _step(_grown(front, 2), *WALL)
+        empty = 1 - smoothstep(_grown(front, 2), *WALL)
         wall = (1 - been) * empty
         behind = continued(photo - rendering, wall)
         distortion = behind + (aligned - behind) * person
@@ -152,8 +152,3 @@ def _largest(field: Points) -> Points:
 
 def _grown(field: Tensor, pixels: int) -> Tensor:
     return F.max_pool2d(field, 2 * pixels + 1, 1, pixels)
-
-
-def _step(x: Tensor, low: float, high: float) -> Tensor:
-    at = ((x - low) / (high - low)).clamp(0, 1)
-    return at * at * (3 - 2 * at)

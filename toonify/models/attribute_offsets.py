@@ -17,6 +17,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from toonify.models.attribute_vector import HAIR, HAIRDOS, SHAPE, SKIN, WORN, Hairdo, Lab
+from toonify.utils.tensors import smoothstep
 
 FIRST = 7  # level from which on offsets are added
 # levels from which on something of the person is let through; at `FIRST` half the skin color
@@ -103,9 +104,8 @@ class AttributeOffsets(nn.Module):
             *_, known = (seen := attributes[:, part]).unbind(1)
             moved = (seen[:, :3] - attributes.new_tensor(color)) / LAB_SCALE
             out[:, start : start + 3] = passed * known[:, None] * moved
-        low, high = SURE
-        sure = ((attributes[:, WORN] - low) / (high - low)).clamp(0, 1)
-        glasses, sunglasses, beard, moustache = (sure * sure * (3 - 2 * sure)).unbind(1)
+        worn = smoothstep(attributes[:, WORN], *SURE)
+        glasses, sunglasses, beard, moustache = worn.unbind(1)
         if level >= GLASSES:
             if own.glasses:
                 out[:, 6] = 1 - glasses

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from toonify.faces.types import f32
+from toonify.utils import ramps
 
 Field = NDArray[np.float32]
 Lab = NDArray[np.float32]  # (..., 3): L 0..100, a and b about -100..100
@@ -38,8 +39,7 @@ def blur(field: ArrayLike, sigma: float) -> Field:
 
 def smoothstep(field: ArrayLike, low: float, high: float) -> Field:
     """0 below `low`, 1 above `high`, smooth between."""
-    t = np.clip((f32(field) - low) / (high - low), 0, 1)
-    return f32(t * t * (3 - 2 * t))
+    return f32(ramps.smoothstep(f32(field), low, high))
 
 
 def resize(field: ArrayLike, size: tuple[int, int]) -> Field:

@@ -114,3 +114,9 @@ def _check_finite(finite: bool) -> None:
             "the model's picture is not finite",
             hint="Get the model again, or use `dtype` float32.",
         )
+
+
+def smoothstep(values: Tensor, low: float, high: float) -> Tensor:
+    """0 below `low`, 1 above `high`, a cubic between that starts and ends level; any shape."""
+    at = ((values - low) / (high - low)).clamp(0, 1)
+    return at * at * (3 - 2 * at)

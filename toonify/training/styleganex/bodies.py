@@ -10,8 +10,9 @@ import numpy as np
 from toonify.faces.person import fill_from
 from toonify.faces.types import RGB, Points, f32
 from toonify.training.styleganex.cutouts import Cutout, CutoutSet
-from toonify.training.styleganex.pixels import mix, smooth, u8
+from toonify.training.styleganex.pixels import mix, u8
 from toonify.training.styleganex.scenery import Look, scrambled
+from toonify.utils.ramps import smoothstep
 
 # The canvas around a crop, in crop sides
 LEFT, TOP, RIGHT, BOTTOM = -0.6, -0.5, 1.6, 2.2
@@ -154,13 +155,14 @@ def kept(person: Cutout) -> Points:
     top, bottom, left, right = canvas_pads(side)
     height, width = top + side + bottom, left + side + right
     rows = (np.arange(height) - top + 0.5) / side
-    return f32(np.repeat(smooth((rows - person.chin) / KEEP)[:, None], width, axis=1))
+    return f32(np.repeat(smoothstep(f32((rows - person.chin) / KEEP))[:, None], width, axis=1))
 
 
 def inside_crop(person: Cutout) -> Points:
     """1 within the crop, softly 0 outside, on the canvas."""
     side = person.face.shape[0]
-    ramp = smooth(np.minimum(np.arange(side) + 0.5, side - np.arange(side) - 0.5) / (0.06 * side))
+    edge = np.minimum(np.arange(side) + 0.5, side - np.arange(side) - 0.5) / (0.06 * side)
+    ramp = smoothstep(f32(edge))
     square = np.outer(ramp, ramp)
     top, bottom, left, right = canvas_pads(side)
     constant = cv2.BORDER_CONSTANT

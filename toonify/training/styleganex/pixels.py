@@ -13,11 +13,6 @@ def mix(below: Points, above: Points, share: ArrayLike) -> Points:
     return f32(below + (above - below) * f32(share))
 
 
-def smooth(x: ArrayLike) -> Points:
-    y = np.clip(f32(x), 0, 1)
-    return f32(y * y * (3 - 2 * y))
-
-
 def u8(image: ArrayLike) -> RGB:
     values = np.asarray(image)
     return np.asarray(cv2.add(values, np.zeros(1), dtype=cv2.CV_8U), np.uint8)  # saturates
