@@ -49,6 +49,14 @@ def _choices(known: Iterable[str]) -> str:
     return f"Choose `dtype` auto, {', '.join(known)}."
 
 
+def refuse_float16(dtype: str) -> None:
+    """UsageError for a training in float16, whose gradients underflow."""
+    if dtype == "float16":
+        raise UsageError(
+            "float16 is too coarse to train in", hint="Use `dtype` bfloat16 or float32."
+        )
+
+
 def training_dtype(name: str, device: torch.device) -> torch.dtype:
     """What trainings that autocast compute in: "auto" is bfloat16, but float32 on a CPU that only
     emulates it.
@@ -58,8 +66,7 @@ def training_dtype(name: str, device: torch.device) -> torch.dtype:
     """
     import torch
 
-    if name == "float16":
-        raise UsageError("float16 loses gradients", hint="Use `dtype` bfloat16 or float32.")
+    refuse_float16(name)
     if name == "auto":
         from toonify.tuning import bfloat16_gain
 

@@ -16,7 +16,7 @@ from toonify.cli.config_file import ConfigOption
 from toonify.cli.inverting import DomainName, TrainingDomainOption
 from toonify.cli.live import KeepOption, training_display
 from toonify.cli.projecting import EncoderOption
-from toonify.device import pick_device, pick_dtype, training_dtype
+from toonify.device import pick_device, pick_dtype, refuse_float16, training_dtype
 from toonify.errors import UsageError
 
 if TYPE_CHECKING:
@@ -119,8 +119,7 @@ def finetune(
     import torch  # isort: skip
 
     settings = settings_of(ctx)
-    if settings.dtype == "float16":
-        raise UsageError("float16 is too coarse to train in", hint="Use --dtype bfloat16.")
+    refuse_float16(settings.dtype)
     asked: dict[str, Any] = {  # of the adversarial stage alone
         "kimg": kimg,
         "augment": None if augment is None else augment.value,

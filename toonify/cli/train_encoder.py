@@ -12,6 +12,7 @@ from toonify.cli.common import Settings, examples, note_others, refuse_given, se
 from toonify.cli.config_file import ConfigOption
 from toonify.cli.inverting import DomainName, TrainingDomainOption
 from toonify.cli.live import KeepOption, steps_display
+from toonify.device import refuse_float16
 from toonify.errors import UsageError
 
 if TYPE_CHECKING:
@@ -121,8 +122,7 @@ def train_encoder(
     from toonify.training.styleganex.job import FrameJob, check_job, train_frame_encoder
 
     settings = settings_of(ctx)
-    if settings.dtype == "float16":
-        raise UsageError("float16 is too coarse to train in", hint="Use --dtype bfloat16.")
+    refuse_float16(settings.dtype)
     chosen: Variant | None = variant.value if variant else None
     width = size.value if size else None
     if task is options.TaskName.face:

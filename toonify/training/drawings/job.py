@@ -11,8 +11,7 @@ import torch
 from toonify.bundle import DRAWING, bundle_folder, locate, model_files, part_path, read_manifest
 from toonify.checkpoints import load_generator
 from toonify.checkpoints.loading import load_network, save_network
-from toonify.device import pick_device, pick_dtype
-from toonify.errors import UsageError
+from toonify.device import pick_device, pick_dtype, refuse_float16
 from toonify.faces.mesh import FaceMesh
 from toonify.faces.parsing import FaceParser
 from toonify.inversion.translation import SAMPLED_FROM
@@ -80,8 +79,7 @@ def train_drawing_encoder(
     Example:
         >>> train_drawing_encoder("default", "runs/drawings", "runs/faces", kimg=100).encoder
     """
-    if dtype == "float16":
-        raise UsageError("float16 is too coarse to train in", hint="Use `dtype` bfloat16.")
+    refuse_float16(dtype)
     output, pairs = Path(output), Path(pairs)
     check_range("pair_count", pair_count, LEAST, 1_000_000, whole=True)
     check_run_folder(output, InputFiles([pairs, *model_files(generator, start)]))

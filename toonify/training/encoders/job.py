@@ -11,7 +11,7 @@ import torch
 
 from toonify.bundle import locate, model_files
 from toonify.checkpoints import load_encoder, load_generator
-from toonify.device import pick_device, pick_dtype
+from toonify.device import pick_device, pick_dtype, refuse_float16
 from toonify.errors import UsageError
 from toonify.faces.subject import Domain
 from toonify.models.base import Generator
@@ -114,8 +114,7 @@ def train_encoder(
     config = train.EncoderConfig(
         kimg=kimg, lr=1e-3 if lr is None else lr, snapshot_kimg=snapshot_kimg, keep=keep, seed=seed
     )
-    if dtype == "float16":
-        raise UsageError("float16 is too coarse to train in", hint="Use `dtype` bfloat16.")
+    refuse_float16(dtype)
     check_architecture(start, variant, size, residual_steps)
     check_faces(people, aligned, photo_share, stored, pair_count, domain)
     check_run_folder(folder, InputFiles([people, stored, *model_files(generator, start)]))

@@ -10,51 +10,31 @@ import torch
 from toonify.bundle import locate, model_files
 from toonify.checkpoints import load_generator
 from toonify.checkpoints.fusion import load_fusion_net
-from toonify.checkpoints.loading import save_network
-from toonify.device import pick_device, pick_dtype
+from toonify.device import pick_device, pick_dtype, refuse_float16
 from toonify.editing.edits import layer_range
 from toonify.editing.named import shipped_directions
 from toonify.errors import UsageError
 from toonify.models.base import Generator
 from toonify.models.fusion_net import FusionNet, fused_styles
 from toonify.models.generators.hybrid import HybridGenerator
-from toonify.training.core.loop import run_trainer
-from toonify.training.core.report import Display, no_display, reported
+from toonify.training.core.report import Display, no_display
 from toonify.training.core.runs import RunFolder
 from toonify.training.encoders.job import EncoderResult
+from toonify.training.encoders.network_job import NetworkJob, run_job
 from toonify.training.fusion.step import FusionConfig, FusionTrainer
 from toonify.training.hfgi.pairs import Direction
 from toonify.utils.outputs import InputFiles, check_run_folder
 
-MADE = "fusion.safetensors"
 # What an edit moves the outline of a head by, or puts before a face
 TAUGHT = ("yaw", "pitch", "glasses", "hair-long")
 
 
 @dataclass(frozen=True, kw_only=True)
-class FusionJob:
-    """What FusionNet is trained for.
+class FusionJob(NetworkJob):
+    """What FusionNet is trained for; the generator has FFHQ's W."""
 
-    Attributes:
-        generator: compact, with FFHQ's W: a file, registry name or bundle.
-        output: folder of the run.
-        start: network to go on from, a file or a bundle.
-        kimg, batch_size, lr: thousand pairs, pairs a step, AdamW's learning rate.
-        snapshot_kimg: thousand pairs between snapshots; `keep`: so many networks stay.
-        resume: go on from the last snapshot in the folder.
-        seed: of everything random.
-    """
-
-    generator: str
-    output: Path
-    start: str | None = None
     kimg: float = 8.0
-    batch_size: int = 8
-    lr: float | None = None
     snapshot_kimg: float = 1.0
-    keep: int = 0
-    resume: bool = False
-    seed: int = 0
 
 
 def train_fusion(
@@ -78,14 +58,12 @@ def train_fusion(
     Example:
         >>> train_fusion(FusionJob(generator="default", output=Path("run"))).encoder
     """
-    if dtype == "float16":
-        raise UsageError("float16 is too coarse to train in", hint="Use `dtype` bfloat16.")
+    refuse_float16(dtype)
     check_run_folder(options.output, InputFiles(model_files(options.generator, options.start)))
-    made, run = options.output / MADE, RunFolder(options.output)
-    run.start(resume=options.resume)
+    RunFolder(options.output).start(resume=options.resume)
     place = pick_device(device)
     config = FusionConfig(
-        steps=max(1, round(options.kimg * 1000 / options.batch_size)),
+        steps=options.steps,
         batch_size=options.batch_size,
         lr=options.lr or (2e-3 if options.start is None else 5e-4),
         bfloat16=pick_dtype(dtype, place) != torch.float32,
@@ -95,30 +73,14 @@ def train_fusion(
     generator = _compact(load_generator(part, device=place))
     parser, directions = _taught(generator)
     trainer = FusionTrainer(_network(options, generator), generator, parser, directions, config)
-
-    def write(path: Path) -> None:
-        save_network(trainer.average, path, metadata={"kimg": f"{trainer.kimg:g}"})
-
-    with reported(
-        options.output,
-        command="train-encoder, fusion",
-        steps=config.steps,
+    return run_job(
+        options,
+        trainer,
+        "fusion",
         config=vars(options) | asdict(config),
         facts={"network": trainer.average.config(), "device": place},
         display=display,
-    ) as report:
-        run_trainer(
-            trainer,
-            run,
-            steps=config.steps,
-            snapshot=max(1, round(options.snapshot_kimg * 1000 / options.batch_size)),
-            resume=options.resume,
-            progress=report,
-            kept=lambda: write(made),
-            keep=options.keep,
-            model=MADE,
-        )
-    return EncoderResult(encoder=made, report=options.output / "report.html", architecture="fusion")
+    )
 
 
 def _compact(generator: Generator) -> HybridGenerator:

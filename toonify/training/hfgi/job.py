@@ -12,20 +12,19 @@ import torch
 from toonify.bundle import locate, model_files
 from toonify.checkpoints import load_encoder, load_generator
 from toonify.checkpoints.hfgi import load_compact_hfgi
-from toonify.checkpoints.loading import save_network
-from toonify.device import pick_device, pick_dtype
+from toonify.device import pick_device, pick_dtype, refuse_float16
 from toonify.editing.named import shipped_directions
 from toonify.errors import UsageError
 from toonify.models.base import Generator
 from toonify.models.encoders.hfgi_compact import CompactHFGI, CompactInversion, fused_channels
 from toonify.models.generators.hybrid import HybridGenerator
-from toonify.training.core.loop import run_trainer
-from toonify.training.core.report import Display, no_display, reported
+from toonify.training.core.report import Display, no_display
 from toonify.training.core.runs import RunFolder
 from toonify.training.core.weights import chosen_weights
 from toonify.training.data.photos import load_photos
 from toonify.training.encoders.faces import check_faces, load_judges
 from toonify.training.encoders.job import EncoderResult
+from toonify.training.encoders.network_job import NetworkJob, run_job
 from toonify.training.hfgi.data import HFGIData
 from toonify.training.hfgi.pairs import EditPairs, known_directions, sample_edit_pairs
 from toonify.training.hfgi.step import HFGIConfig, HFGITrainer, HFGIWeights
@@ -34,50 +33,34 @@ from toonify.utils.progress import Progress, no_progress
 
 log = logging.getLogger(__name__)
 
-MADE = "hfgi.safetensors"
 PAIRS = 1600  # rendered into an empty folder
 
 
 @dataclass(frozen=True, kw_only=True)
-class HFGIJob:
-    """What HFGI is trained for, and from.
+class HFGIJob(NetworkJob):
+    """What HFGI is trained for, and from; the generator's middle layers take the details.
 
     Attributes:
-        generator: compact, whose middle layers take the details: a file, registry name or bundle.
-        output: folder of the run.
         codes_by: encoder whose w+ is rendered.
         faces: generator whose faces are edited into `pairs`; None for `generator`.
-        start: networks to go on from, a file or a bundle.
         photos, aligned: folder of photographs; whether they are FFHQ crops already.
         pairs: folder of edits, filled with `pair_count` (1600) where it is empty.
         photo_share: of a batch, 0..1; None for 0.25.
         held_out: faces that are only validated on.
-        kimg, batch_size, lr: thousand faces, faces a step, AdamW's learning rate.
-        snapshot_kimg: thousand faces between snapshots; `keep`: so many networks stay.
         weights: loss term → weight; terms that are left out, or None, have their default.
-        resume: go on from the last snapshot in the folder.
-        seed: of everything random.
     """
 
-    generator: str
-    output: Path
+    kimg: float = 80.0
+    snapshot_kimg: float = 4.0
     codes_by: str | None = None
     faces: str | None = None
-    start: str | None = None
     photos: Path | None = None
     aligned: bool = False
     pairs: Path | None = None
     pair_count: int | None = None
     photo_share: float | None = None
     held_out: int = 32
-    kimg: float = 80.0
-    batch_size: int = 8
-    lr: float | None = None
-    snapshot_kimg: float = 4.0
-    keep: int = 0
     weights: Mapping[str, float | None] = field(default_factory=dict)
-    resume: bool = False
-    seed: int = 0
 
 
 def train_hfgi(
@@ -104,8 +87,7 @@ def train_hfgi(
         ...               pairs=Path("edits"))
         >>> train_hfgi(job).encoder
     """
-    if dtype == "float16":
-        raise UsageError("float16 is too coarse to train in", hint="Use `dtype` bfloat16.")
+    refuse_float16(dtype)
     check_faces(
         options.photos, options.aligned, options.photo_share, options.pairs, options.pair_count
     )
@@ -113,9 +95,7 @@ def train_hfgi(
     named = (options.generator, options.codes_by, options.faces, options.start)
     reads = InputFiles([options.photos, options.pairs, *model_files(*named)])
     check_run_folder(options.output, reads)
-    made = options.output / MADE
-    run = RunFolder(options.output)
-    run.start(resume=options.resume)  # before minutes of preparation: is it free?
+    RunFolder(options.output).start(resume=options.resume)  # is it free?
     place = pick_device(device)
     bfloat16 = pick_dtype(dtype, place) != torch.float32
     model = _model(options, place)
@@ -128,7 +108,7 @@ def train_hfgi(
         identity=bool(weights.identity),
     )
     config = HFGIConfig(
-        steps=max(1, round(options.kimg * 1000 / options.batch_size)),
+        steps=options.steps,
         batch_size=options.batch_size,
         lr=options.lr or (1e-3 if options.start is None else 3e-4),
         weights=weights,
@@ -137,31 +117,14 @@ def train_hfgi(
     )
     data = _data(options, model.generator, bfloat16, progress)
     trainer = HFGITrainer(model, data, config, perceptual=perceptual, identity=identity)
-
-    def write(path: Path) -> None:
-        save_network(trainer.average, path, metadata={"kimg": f"{trainer.kimg:g}"})
-
-    listed = {k: v for k, v in vars(options).items() if k != "weights"} | asdict(config)
-    with reported(
-        options.output,
-        command="train-encoder, hfgi",
-        steps=config.steps,
-        config=listed,
+    return run_job(
+        options,
+        trainer,
+        "hfgi",
+        config={k: v for k, v in vars(options).items() if k != "weights"} | asdict(config),
         facts={"networks": trainer.average.config(), "device": place},
         display=display,
-    ) as report:
-        run_trainer(
-            trainer,
-            run,
-            steps=config.steps,
-            snapshot=max(1, round(options.snapshot_kimg * 1000 / options.batch_size)),
-            resume=options.resume,
-            progress=report,
-            kept=lambda: write(made),
-            keep=options.keep,
-            model=MADE,
-        )
-    return EncoderResult(encoder=made, report=options.output / "report.html", architecture="hfgi")
+    )
 
 
 def _check(options: HFGIJob) -> None:

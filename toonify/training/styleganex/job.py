@@ -12,7 +12,7 @@ from torch import Tensor
 
 from toonify.bundle import locate, model_files
 from toonify.checkpoints import download, load_encoder, load_generator
-from toonify.device import pick_device, training_dtype
+from toonify.device import pick_device, refuse_float16, training_dtype
 from toonify.editing.directions import find_direction
 from toonify.engine import Toonifier
 from toonify.errors import UsageError
@@ -207,8 +207,7 @@ def train_frame_encoder(
         >>> train_frame_encoder(FrameJob(task="inversion", generator="g.pt", output=Path("run")))
     """
     check_choice("task", options.task, list(TASKS))
-    if dtype == "float16":
-        raise UsageError("float16 is too coarse to train in", hint="Use `dtype` bfloat16.")
+    refuse_float16(dtype)
     check_job(options)
     check_faces(
         options.photos,

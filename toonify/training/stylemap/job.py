@@ -10,7 +10,7 @@ from typing import Literal
 import torch
 
 from toonify.checkpoints.loading import save_network
-from toonify.device import pick_device, pick_dtype
+from toonify.device import pick_device, pick_dtype, refuse_float16
 from toonify.errors import UsageError
 from toonify.metrics import lpips
 from toonify.training.core.loop import run_trainer
@@ -101,8 +101,7 @@ def train_stylemap(
         >>> job = StyleMapJob(photos=Path("faces"), output=Path("runs/stylemap"))
         >>> train_stylemap(job).network
     """
-    if dtype == "float16":
-        raise UsageError("float16 is too coarse to train in", hint="Use `dtype` bfloat16.")
+    refuse_float16(dtype)
     options.check()
     place = pick_device(device)
     precision = pick_dtype(dtype, place)
