@@ -24,11 +24,11 @@ from toonify.models.generators.stylegan2 import StyleGAN2Generator
 from toonify.training.core.runs import RunFolder
 from toonify.training.data.latent_samples import PairSet, sample_pairs
 from toonify.training.distillation.feature_distillation import (
-    ShallowConfig,
+    FeatureDistillConfig,
+    distill_features,
     new_hybrid,
-    teach_shallow,
 )
-from toonify.training.distillation.least_squares_init import transplant
+from toonify.training.distillation.least_squares_init import init_least_squares
 from toonify.training.encoders.data import EncoderData, StoredPairs
 from toonify.training.encoders.faces import face_reader
 from toonify.training.encoders.pose_reader import PoseReader
@@ -71,13 +71,15 @@ def hybrid(path: Path, teacher: MobileGenerator, steps: int, *, width: int) -> P
     student = new_hybrid(teacher, width=width)
     if not (folder / "snapshot.pt").exists():
         say(f"starting {path.stem} from its teacher's weights")
-        transplant(teacher, student, progress=lambda name, share: say(f"  {name} {share:.3f}"))
+        init_least_squares(
+            teacher, student, progress=lambda name, share: say(f"  {name} {share:.3f}")
+        )
     say("teaching StyleGAN2's layers the teacher's features")
-    average = teach_shallow(
+    average = distill_features(
         student,
         teacher,
         RunFolder(folder),
-        ShallowConfig(steps=steps, compiled=True),
+        FeatureDistillConfig(steps=steps, compiled=True),
         resume=True,
         progress=report,
     )

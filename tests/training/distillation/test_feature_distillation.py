@@ -13,28 +13,28 @@ from toonify.errors import Diverged, UsageError
 from toonify.models.generators.hybrid import HybridGenerator
 from toonify.models.generators.mobile import MobileGenerator
 from toonify.training.core.runs import RunFolder, previews
-from toonify.training.distillation import least_squares_init as transplant
+from toonify.training.distillation import least_squares_init
 from toonify.training.distillation.feature_distillation import (
-    ShallowConfig,
-    ShallowTrainer,
+    FeatureDistillConfig,
+    FeatureDistillTrainer,
     check_hybrid,
+    distill_features,
     new_hybrid,
-    shaken_codes,
-    teach_shallow,
+    perturbed_latents,
 )
 
 
 @pytest.fixture(autouse=True)
 def few_codes(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(transplant, "CODES", {4: 64, 8: 64, 16: 64, 32: 64})
-    monkeypatch.setattr(transplant, "PICTURES", 16)
+    monkeypatch.setattr(least_squares_init, "CODES", {4: 64, 8: 64, 16: 64, 32: 64})
+    monkeypatch.setattr(least_squares_init, "PICTURES", 16)
 
 
 def teacher(seed: int = 0) -> MobileGenerator:
     return smooth_teacher(128, [16, 16, 16, 16, 8], seed=seed)
 
 
-def config(**options: object) -> ShallowConfig:
+def config(**options: object) -> FeatureDistillConfig:
     standard = {
         "steps": 6,
         "coarse_share": 0.5,
@@ -44,7 +44,7 @@ def config(**options: object) -> ShallowConfig:
         "snapshot": 3,
         "bfloat16": False,
     }
-    return ShallowConfig(**(standard | options))  # type: ignore[arg-type]
+    return FeatureDistillConfig(**(standard | options))  # type: ignore[arg-type]
 
 
 @torch.no_grad()
@@ -56,7 +56,7 @@ def test_a_new_hybrid_has_the_teachers_w_and_later_layers():
     assert torch.equal(student.w_avg, master.w_avg)
     assert student.num_ws == master.num_ws and student.resolution == 128
     # given the teacher's features at 64, the picture is the teacher's
-    w_plus = shaken_codes(master, 2, torch.Generator().manual_seed(0))
+    w_plus = perturbed_latents(master, 2, torch.Generator().manual_seed(0))
     own, theirs = student.styles(w_plus), master.styles(w_plus)
     x = master.features(theirs, resolution=32)
     up, one, two = own[-4:-1]
@@ -68,10 +68,10 @@ def test_a_new_hybrid_has_the_teachers_w_and_later_layers():
 def test_learning_brings_the_features_nearer(tmp_path: Path):
     master = teacher()
     student = new_hybrid(master, width=16)
-    transplant.transplant(master, student)
+    least_squares_init.init_least_squares(master, student)
     settings = config(steps=60, coarse_share=0.4, snapshot=60, lr=2e-2, batch_size=8)
     rows: list[dict[str, float]] = []
-    average = teach_shallow(
+    average = distill_features(
         student, master, RunFolder(tmp_path / "run"), settings, progress=rows.append
     )
     assert set(rows[0]) >= {"missed8", "missed16", "loss"} and "missed32" not in rows[0]
@@ -95,7 +95,7 @@ def test_a_resumed_run_ends_as_an_uninterrupted_one(tmp_path: Path, stop: int):
 
     def run(name: str, until: int, *, resume: bool = False) -> HybridGenerator:
         folder = RunFolder(tmp_path / name)
-        trainer = ShallowTrainer(config(), new_hybrid(master, width=8), master)
+        trainer = FeatureDistillTrainer(config(), new_hybrid(master, width=8), master)
         state = folder.start(resume=resume)
         if state:
             trainer.load_state_dict(state)
@@ -137,7 +137,7 @@ def test_teachers_that_have_nothing_to_keep():
 
 def test_codes_are_of_one_face_of_two_or_a_little_off():
     master = teacher()
-    w_plus = shaken_codes(master, 30, torch.Generator().manual_seed(0))
+    w_plus = perturbed_latents(master, 30, torch.Generator().manual_seed(0))
     kinds = [len({tuple(row.tolist()) for row in code}) for code in w_plus]
     assert all(kind > 2 for kind in kinds[:10])
     assert set(kinds[10:]) == {1, 2}
@@ -148,5 +148,5 @@ def test_nan_weights_are_noticed(tmp_path: Path):
     student = new_hybrid(master, width=8)
     student.const.data.fill_(float("nan"))
     with pytest.raises(Diverged):
-        teach_shallow(student, master, RunFolder(tmp_path / "run"), config())
+        distill_features(student, master, RunFolder(tmp_path / "run"), config())
     assert not (tmp_path / "run/snapshot.pt").exists()

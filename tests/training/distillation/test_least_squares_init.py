@@ -13,7 +13,7 @@ from toonify.models.generators.mobile import MobileGenerator
 from toonify.models.generators.stylegan2 import StyleGAN2Generator
 from toonify.training.distillation import least_squares_init as module
 from toonify.training.distillation.distill import new_student
-from toonify.training.distillation.least_squares_init import transplant
+from toonify.training.distillation.least_squares_init import init_least_squares
 
 
 @pytest.fixture(autouse=True)
@@ -50,7 +50,7 @@ def test_the_student_draws_the_teachers_faces_before_any_training(
 ) -> None:
     student, explained = student_of(teacher, channel_max=width), {}
     fresh = student_of(teacher, channel_max=width)
-    assert transplant(teacher, student, progress=explained.__setitem__) is student
+    assert init_least_squares(teacher, student, progress=explained.__setitem__) is student
     names = ["conv1", "to_rgb1"]
     names += [f"blocks.{b}.{part}" for b in (0, 1) for part in ("up", "conv", "to_rgb")]
     assert list(explained) == names
@@ -69,7 +69,7 @@ def test_the_student_draws_the_teachers_faces_before_any_training(
 
 def test_activations_are_the_chosen_channels_of_the_teacher(teacher: MobileGenerator) -> None:
     """With as many channels, each stands for the teacher's of its number, scaled."""
-    student = transplant(teacher, student_of(teacher))
+    student = init_least_squares(teacher, student_of(teacher))
     w = teacher.mapping(torch.randn(32, 16))
     wanted = teacher.features(teacher.styles(w[:, None].expand(-1, 8, -1)), resolution=8)
     found = student.features(student.styles(w[:, None].expand(-1, 6, -1)), resolution=8)
@@ -81,7 +81,7 @@ def test_activations_are_the_chosen_channels_of_the_teacher(teacher: MobileGener
 def test_biases_are_taken_over(teacher: MobileGenerator) -> None:
     """The first layer is one of StyleGAN2's own: but for its demodulation nothing is missed."""
     teacher.conv1.bias.normal_(std=3)
-    student = transplant(teacher, student_of(teacher))
+    student = init_least_squares(teacher, student_of(teacher))
     w = teacher.mapping(torch.randn(32, 16))
     wanted = teacher.features(teacher.styles(w[:, None].expand(-1, 8, -1)), resolution=4)
     found = student.features(student.styles(w[:, None].expand(-1, 6, -1)), resolution=4)
@@ -92,19 +92,19 @@ def test_biases_are_taken_over(teacher: MobileGenerator) -> None:
 
 
 def test_noise_maps_are_taken_over(teacher: MobileGenerator) -> None:
-    assert not transplant(teacher, student_of(teacher)).conv1.noise_strength.any()
+    assert not init_least_squares(teacher, student_of(teacher)).conv1.noise_strength.any()
     noise = teacher.conv1.noise.normal_(std=0.3)
-    student = transplant(teacher, student_of(teacher))
+    student = init_least_squares(teacher, student_of(teacher))
     torch.testing.assert_close(student.conv1.noise_const, noise / noise.std())
     assert student.conv1.noise_strength > 0
 
 
 def test_it_is_the_same_every_time_and_the_mapping_stays(teacher: MobileGenerator) -> None:
     before = {k: v.clone() for k, v in teacher.state_dict().items()}
-    first = transplant(teacher, student_of(teacher), seed=3)
+    first = init_least_squares(teacher, student_of(teacher), seed=3)
     torch.manual_seed(77)
-    again = transplant(teacher, student_of(teacher), seed=3)
-    other = transplant(teacher, student_of(teacher), seed=4)
+    again = init_least_squares(teacher, student_of(teacher), seed=3)
+    other = init_least_squares(teacher, student_of(teacher), seed=4)
     for name, value in first.state_dict().items():
         assert torch.equal(value, again.state_dict()[name]), name
         assert torch.isfinite(value).all(), name
@@ -118,7 +118,7 @@ def test_where_the_teacher_has_its_image_head_the_student_stays_fresh(
     teacher: MobileGenerator,
 ) -> None:
     fresh = student_of(teacher, resolution=32)
-    student = transplant(teacher, student_of(teacher, resolution=32))
+    student = init_least_squares(teacher, student_of(teacher, resolution=32))
     for name, value in student.blocks[2].state_dict().items():
         assert torch.equal(value, fresh.blocks[2].state_dict()[name]), name
     assert not torch.equal(student.blocks[1].conv.weight, fresh.blocks[1].conv.weight)
@@ -127,8 +127,8 @@ def test_where_the_teacher_has_its_image_head_the_student_stays_fresh(
 def test_students_that_the_teacher_has_no_layers_for(teacher: MobileGenerator) -> None:
     wide = student_of(teacher, channel_base=1024, channel_max=32)
     with pytest.raises(UsageError, match=r"32 channels at 4x4, its teacher 16"):
-        transplant(teacher, wide)
+        init_least_squares(teacher, wide)
     channels = {4: 8, 8: 8, 16: 8, 32: 8, 64: 8}
     large = StyleGAN2Generator(resolution=64, channels=channels, w_dim=16, z_dim=16)
     with pytest.raises(UsageError, match=r"32x32 has no layers for 64x64"):
-        transplant(teacher, large)
+        init_least_squares(teacher, large)

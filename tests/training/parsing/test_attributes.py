@@ -52,8 +52,8 @@ def test_clusters_of_the_recipe_name_parts() -> None:
 def test_notes_of_the_recipe_are_whole() -> None:
     seen = SeenFaces.load(RECIPE / "seen_w.npy", RECIPE / "seen.json")
     assert seen.w.shape[1] == 512 and len(seen.w) > 400
-    assert set(seen.told) == set(REGIONS)
-    for values in seen.told.values():
+    assert set(seen.traits) == set(REGIONS)
+    for values in seen.traits.values():
         assert len(values) == len(seen.w)
         known = values[~np.isnan(values)]
         assert 0.01 < (known > 0.4).mean() < 0.6
@@ -65,7 +65,7 @@ def test_notes_of_faces_beyond_are_refused(tmp_path: Path) -> None:
     notes["beard"] = {"2": 1}
     path = tmp_path / "seen.json"
     path.write_text(json.dumps(notes))
-    beard = SeenFaces.load(tmp_path / "w.npy", path).told["beard"]
+    beard = SeenFaces.load(tmp_path / "w.npy", path).traits["beard"]
     assert beard.tolist() == [0, 0, 1]
     notes["beard"] = {"7": 1}
     path.write_text(json.dumps(notes))

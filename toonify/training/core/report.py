@@ -124,7 +124,7 @@ def no_display() -> Iterator[Callable[[Metrics, int], None]]:
     yield lambda row, steps: None
 
 
-def told(progress: Callable[[Metrics], None] | None) -> Display:
+def display_of(progress: Callable[[Metrics], None] | None) -> Display:
     """A display that is a function of each step's row of metrics."""
     if progress is None:
         return no_display

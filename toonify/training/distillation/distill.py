@@ -249,11 +249,11 @@ class DistillTrainer(ResumableTrainer[DistillConfig]):
         loss = torch.stack(list(losses.values())).sum()
         sharpened = self.step_count >= config.steps * (1 - config.sharpen_share)
         if config.sharpen and sharpened:
-            told = self._patch_step(*crops)
-            losses |= told
+            metrics = self._patch_step(*crops)
+            losses |= metrics
             # its first opinions don't steer: it learns as the weight rises
             weight = config.sharpen * min(1.0, self._sharpened_for() / 200)
-            loss = loss + weight * (told["patches"] + _MATCHING * told["matching"])
+            loss = loss + weight * (metrics["patches"] + _MATCHING * metrics["matching"])
         losses["loss"] = loss
         return losses
 

@@ -31,9 +31,9 @@ from toonify.training.distillation.least_squares_init import (
     PICTURES,
     Fitter,
     Stream,
+    init_least_squares,
     on_cpu,
     teacher_images,
-    transplant,
 )
 from toonify.utils.tensors import to_uint8
 
@@ -47,8 +47,8 @@ _MEASURED = 192  # codes from which features' means and deviations are taken
 
 
 @dataclass(frozen=True, kw_only=True)
-class ShallowConfig:
-    """Options of `teach_shallow`.
+class FeatureDistillConfig:
+    """Options of `distill_features`.
 
     Attributes:
         steps: optimizer steps.
@@ -143,14 +143,16 @@ def check_hybrid(found: Generator, teacher: Generator) -> HybridGenerator:
     return fresh
 
 
-class ShallowTrainer(ResumableTrainer[ShallowConfig]):
+class FeatureDistillTrainer(ResumableTrainer[FeatureDistillConfig]):
     """The student, its running average, and 1×1 convolutions that read the teacher's features.
 
     Attributes:
         student, average: in training, and the running average of it.
     """
 
-    def __init__(self, config: ShallowConfig, student: HybridGenerator, teacher: Generator) -> None:
+    def __init__(
+        self, config: FeatureDistillConfig, student: HybridGenerator, teacher: Generator
+    ) -> None:
         if not isinstance(teacher, MobileGenerator):
             raise TypeError(f"a {type(teacher).__name__} has no features to teach")
         self.config, self.teacher = config, teacher.eval().requires_grad_(False)
@@ -183,7 +185,7 @@ class ShallowTrainer(ResumableTrainer[ShallowConfig]):
 
     @torch.no_grad()
     def _measure(self) -> None:
-        w_plus = shaken_codes(self.teacher, _MEASURED, torch.Generator().manual_seed(0))
+        w_plus = perturbed_latents(self.teacher, _MEASURED, torch.Generator().manual_seed(0))
         features = [self._teach(part, JUNCTION) for part in w_plus.to(self.device).split(32)]
         found = {size: torch.cat([f[size].float() for f in features]) for size in features[0]}
         self._means = {size: x.mean((0, 2, 3)) for size, x in found.items()}
@@ -198,7 +200,7 @@ class ShallowTrainer(ResumableTrainer[ShallowConfig]):
     def _deepen(self) -> None:
         """From the first part to the second: the last block begins anew on what is below it."""
         self.student.load_state_dict(self.average.state_dict())
-        transplant(self.teacher, self.student, seed=self.config.seed, from_block=len(HINTS))
+        init_least_squares(self.teacher, self.student, seed=self.config.seed, from_block=len(HINTS))
         self.average.load_state_dict(self.student.state_dict())
         self.optimizer = self._optimizer()
 
@@ -238,7 +240,7 @@ class ShallowTrainer(ResumableTrainer[ShallowConfig]):
         self._set_rate(coarse)
         count = self.config.coarse_batch if coarse else self.config.batch_size
         with torch.no_grad():
-            w_plus = shaken_codes(self.teacher, count, self.random)
+            w_plus = perturbed_latents(self.teacher, count, self.random)
         losses = self._losses(w_plus, last, self._hints, self._answers)
         loss = losses["loss"]
         if not bool(torch.isfinite(loss)):
@@ -317,7 +319,7 @@ def _after(resolution: int) -> int:
     return 3 * (int(math.log2(resolution)) - 2) + 1
 
 
-def shaken_codes(teacher: MobileGenerator, count: int, random: torch.Generator) -> Tensor:
+def perturbed_latents(teacher: MobileGenerator, count: int, random: torch.Generator) -> Tensor:
     """Rows of w+ (count, num_ws, w_dim): of one code, of two, or each a little off, as encoders'.
 
     Of the last kind are a third, drawn towards another face by up to 0.35, each row by its own
@@ -333,11 +335,11 @@ def shaken_codes(teacher: MobileGenerator, count: int, random: torch.Generator) 
     return w_plus
 
 
-def teach_shallow(
+def distill_features(
     student: HybridGenerator,
     teacher: Generator,
     folder: RunFolder,
-    config: ShallowConfig,
+    config: FeatureDistillConfig,
     *,
     resume: bool = False,
     progress: Progress | None = None,
@@ -354,7 +356,7 @@ def teach_shallow(
         Diverged: the loss or a weight is no longer finite; the last snapshot stays.
         KeyboardInterrupt: after Ctrl-C, once a snapshot is kept.
     """
-    trainer = ShallowTrainer(config, student, teacher)
+    trainer = FeatureDistillTrainer(config, student, teacher)
     run_trainer(
         trainer,
         folder,

@@ -30,12 +30,12 @@ from toonify.training.distillation.distill import (
     new_student,
 )
 from toonify.training.distillation.feature_distillation import (
-    ShallowConfig,
+    FeatureDistillConfig,
     check_hybrid,
+    distill_features,
     new_hybrid,
-    teach_shallow,
 )
-from toonify.training.distillation.least_squares_init import transplant
+from toonify.training.distillation.least_squares_init import init_least_squares
 from toonify.training.encoders.data import FreshPairs, Pairs, StoredPairs
 from toonify.utils.arguments import check_choice
 from toonify.utils.outputs import InputFiles, check_run_folder
@@ -124,7 +124,7 @@ class DistillResult:
 class _Training:
     """One layout's training, ready to begin."""
 
-    config: ShallowConfig | DistillConfig
+    config: FeatureDistillConfig | DistillConfig
     learn: Callable[[Report], StyleGAN2Layers]
 
 
@@ -187,7 +187,7 @@ def _hybrid(
     progress: Progress,
 ) -> _Training:
     """The layers up to 32×32."""
-    config = ShallowConfig(**_shared(options, dtype))
+    config = FeatureDistillConfig(**_shared(options, dtype))
     if start is not None:
         student = check_hybrid(start, teacher)
     else:
@@ -197,7 +197,7 @@ def _hybrid(
     run = RunFolder(options.output)
     return _Training(
         config=config,
-        learn=lambda report: teach_shallow(
+        learn=lambda report: distill_features(
             student, teacher, run, config, resume=options.resume, progress=report
         ),
     )
@@ -291,6 +291,8 @@ def _initialize(
     done = itertools.count(1)
     try:
         with progress("layers") as bar:
-            transplant(teacher, student, seed=seed, progress=lambda *_: bar(next(done), layers))
+            init_least_squares(
+                teacher, student, seed=seed, progress=lambda *_: bar(next(done), layers)
+            )
     except UsageError as error:
         log.warning("%s: the student begins from noise", error)

@@ -18,7 +18,7 @@ def affine_fit(w: Tensor, values: Tensor) -> tuple[Tensor, Tensor]:
     return weight, middle - weight @ mean
 
 
-def telling_columns(values: Tensor, count: int) -> Tensor:
+def informative_columns(values: Tensor, count: int) -> Tensor:
     """`count` columns of (P, C), those from which the others are best told (pivoted Cholesky)."""
     if values.shape[1] <= count:
         return torch.arange(values.shape[1])

@@ -26,7 +26,7 @@ from toonify.models.generators.mobile import Block, MobileGenerator, ModulatedCo
 from toonify.models.generators.stylegan2 import StyleGAN2Layers
 from toonify.models.layers import EqualConv2d, EqualLinear, StyledConv, ToRGB, blur, upsample2
 from toonify.training.data.latent_samples import draw_codes
-from toonify.training.distillation.least_squares import affine_fit, telling_columns
+from toonify.training.distillation.least_squares import affine_fit, informative_columns
 
 # Codes that layers of a resolution are fitted on: few pixels say much about few codes, and what
 # tells codes apart is in the coarse layers
@@ -59,7 +59,7 @@ class Stream:
 
 
 @torch.no_grad()
-def transplant(
+def init_least_squares(
     teacher: MobileGenerator,
     student: StyleGAN2Layers,
     *,
@@ -96,7 +96,7 @@ def transplant(
         stream = _learnt(teacher, student, w_plus, 4 * 2**from_block)
     else:
         const = teacher.const.expand(codes, -1, -1, -1).half()
-        start = telling_columns(
+        start = informative_columns(
             teacher.const[0].flatten(1).T * styles[0].std(0), student.channels[4]
         )
         own = teacher.const[:, start]
@@ -238,7 +238,7 @@ class Fitter:
             if following is None
             else following.std(0) + (following.mean(0).abs())
         )
-        chosen = telling_columns(self._sample(act) * weighing[: act.shape[1]], width)
+        chosen = informative_columns(self._sample(act) * weighing[: act.shape[1]], width)
         q = own.affine(self.w_plus[: len(raw), self.rows[name]])
         kernel, explained = self._solve(own, stream.student, q, raw[:, chosen])
         own.weight.copy_(kernel / kernel.square().mean((1, 2, 3), keepdim=True).sqrt())

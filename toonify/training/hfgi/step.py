@@ -101,16 +101,16 @@ class HFGITrainer(ResumableTrainer[HFGIConfig]):
         loss = torch.stack(
             [getattr(self.config.weights, name) * value for name, value in losses.items()]
         ).sum()
-        told = {name: value.detach() for name, value in losses.items()} | {"loss": loss.detach()}
+        metrics = {name: value.detach() for name, value in losses.items()} | {"loss": loss.detach()}
         if not descend(loss, self.optimizer, self.networks.parameters(), most=1.0):
-            return told
+            return metrics
         self.step_count += 1
         update_ema(
             dict(self.average.named_parameters()),
             dict(self.networks.named_parameters()),
             ema_decay(self.step_count, _DECAY),
         )
-        return told
+        return metrics
 
     def _losses(self, batch: HFGIBatch) -> dict[str, Tensor]:
         weights, model = self.config.weights, self.model

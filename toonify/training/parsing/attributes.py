@@ -1,4 +1,4 @@
-"""What whole faces wear, told from latents and activations after looking at a few hundred.
+"""What whole faces wear, read from latents and activations after looking at a few hundred.
 
 Ridge regression in its kernel form: far more numbers a face than faces looked at.
 """
@@ -15,7 +15,7 @@ import numpy as np
 from toonify.errors import InputError
 from toonify.faces.types import Points, f32
 
-# what is told → rows and columns of the 64×64 grid to look at, and how finely
+# trait → rows and columns of the 64×64 grid to look at, and how finely
 REGIONS = {
     "glasses": (slice(22, 38), slice(14, 50), (6, 4)),
     "sunglasses": (slice(22, 38), slice(14, 50), (6, 4)),
@@ -36,12 +36,12 @@ class SeenFaces:
 
     Attributes:
         w: (N, 512) their latents.
-        told: name of `REGIONS` → (N,) in 0..1, NaN where nothing was noted.
+        traits: name of `REGIONS` → (N,) in 0..1, NaN where nothing was noted.
         thick: (N,) whether glasses have a thick frame.
     """
 
     w: Points
-    told: dict[str, Points]
+    traits: dict[str, Points]
     thick: np.ndarray
 
     @classmethod
@@ -58,17 +58,17 @@ class SeenFaces:
             w = f32(np.load(latents))
             noted = json.loads(notes.read_text(encoding="utf-8"))
             wholly = int(noted["seen_wholly"])
-            told = {}
+            traits = {}
             for name in REGIONS:
                 values = np.full(len(w), np.nan, np.float32)
                 values[:wholly] = 0
                 for number, value in noted[name].items():
                     values[int(number)] = value
-                told[name] = values
+                traits[name] = values
             thick = np.isin(np.arange(len(w)), noted["thick_frames"])
         except (OSError, ValueError, KeyError, AttributeError, IndexError) as error:
             raise InputError(f"{notes} holds no notes of faces ({error})") from error
-        return cls(w, told, thick)
+        return cls(w, traits, thick)
 
 
 def pooled(distances: Points, name: str) -> Points:

@@ -46,7 +46,7 @@ UNKNOWN = -1.0
 # not known
 SURE = (0.2, 0.45)
 THICK_AREA = 0.45  # of frames, over the squared distance of the eyes
-Told = dict[str, float]
+Traits = dict[str, float]
 _I = {name: i for i, name in enumerate(LABELS)}
 
 
@@ -84,8 +84,8 @@ class Labeler:
             faces.append(self.sample(w))
             if progress:
                 progress(len(faces))
-        self.told: list[Told] = [
-            {name: float(values[i]) for name, values in seen.told.items()}
+        self.traits: list[Traits] = [
+            {name: float(values[i]) for name, values in seen.traits.items()}
             for i in range(len(seen.w))
         ]
         self._ridges = {name: _fit(name, faces, seen) for name in REGIONS}
@@ -98,7 +98,7 @@ class Labeler:
         rgb = render(self._generator, w)
         return Sampled(w, rgb, principal, cluster_distances(principal, self._clusters))
 
-    def tell(self, face: Sampled) -> Told:
+    def tell(self, face: Sampled) -> Traits:
         """Estimates, about 0..1, of each of `REGIONS`."""
         return {
             name: float(ridge(pooled(face.distances, name)[None], f32(face.w)[None])[0])
@@ -107,9 +107,9 @@ class Labeler:
 
     def label(self, face: Sampled, seen: int | None = None) -> LabeledFace:
         """Labels of a face; `seen` is its number among those that were looked at."""
-        told = self.tell(face)
+        traits = self.tell(face)
         if seen is not None:
-            told |= {k: v for k, v in self.told[seen].items() if not np.isnan(v)}
+            traits |= {k: v for k, v in self.traits[seen].items() if not np.isnan(v)}
         points = f32(self._mesh.measure(face.rgb).points3d)
         mesh = points[:, :2]
         matte = self._matte(face.rgb)
@@ -117,10 +117,10 @@ class Labeler:
         parts = refine(face.rgb, coarse, mesh, matte)
         labels = label_parts(face.rgb, parts, mesh)
         known = Known(
-            beard=told["beard"],
-            moustache=told["moustache"],
-            headwear=told["headwear"] > SURE[1],
-            bald=told["bald"] > 0.35,
+            beard=traits["beard"],
+            moustache=traits["moustache"],
+            headwear=traits["headwear"] > SURE[1],
+            bald=traits["bald"] > 0.35,
         )
         weak = self._weak.probabilities(face.principal)
         labels = add_known(labels, face.rgb, mesh, matte, weak, known)
@@ -129,27 +129,30 @@ class Labeler:
         person = 1 - parts[..., 0]
         alpha = np.where(on, np.maximum(person, 0.5), np.minimum(person, 0.5))
         alpha = np.where(labels == _I["headwear"], 1, alpha)
-        attributes = [self._glasses(told, seen), *(_sure(told[k]) for k in ("beard", "moustache"))]
+        attributes = [
+            self._glasses(traits, seen),
+            *(_sure(traits[k]) for k in ("beard", "moustache")),
+        ]
         return LabeledFace(
             rgb=face.rgb,
             labels=labels,
             alpha=f32(np.clip((alpha - 0.15) / 0.7, 0, 1)),
             points=points,
-            attributes=f32([*attributes, _sure(told["headwear"])]),
+            attributes=f32([*attributes, _sure(traits["headwear"])]),
         )
 
-    def _glasses(self, told: Told, seen: int | None) -> float:
+    def _glasses(self, traits: Traits, seen: int | None) -> float:
         """Index of `GLASSES`; which frame unseen ones have isn't known."""
-        if told["glasses"] < 0.25:
+        if traits["glasses"] < 0.25:
             return 0.0
-        if told["sunglasses"] > 0.5:
+        if traits["sunglasses"] > 0.5:
             return 3.0
-        if seen is not None and told["glasses"] > 0.5:
+        if seen is not None and traits["glasses"] > 0.5:
             return 2.0 if seen in self._thick else 1.0
         return UNKNOWN
 
     def _fit_weak(self, faces: list[Sampled], seen: SeenFaces) -> WeakParts:
-        beard, headwear = seen.told["beard"], seen.told["headwear"]
+        beard, headwear = seen.traits["beard"], seen.traits["headwear"]
         used = [i for i in range(len(faces)) if not np.isnan(beard[i] + headwear[i])]
         where = []
         for i in used:
@@ -193,8 +196,8 @@ def write_dataset(folder: Path, faces: Iterable[LabeledFace]) -> int:
 def add_frames(face: LabeledFace, parser: FaceParser) -> LabeledFace:
     """The face with its glasses labeled by a parser that was trained on drawn ones.
 
-    Views that differ in side and light are averaged. What frames nobody told of have is taken from
-    their area. A face with none to be found comes back as it was.
+    Views that differ in side and light are averaged. What unlabeled frames have is taken from their
+    area. A face with none to be found comes back as it was.
     """
     if face.attributes[0] == 0:
         return face
@@ -251,7 +254,7 @@ def render(generator: MobileGenerator, w: Points) -> RGB:
 
 
 def _fit(name: str, faces: list[Sampled], seen: SeenFaces) -> AttributeRidge:
-    values = seen.told[name]
+    values = seen.traits[name]
     used = np.flatnonzero(~np.isnan(values))
     features = f32(np.stack([pooled(faces[i].distances, name) for i in used]))
     return AttributeRidge(features, seen.w[used], values[used], ridge=RIDGE[name])

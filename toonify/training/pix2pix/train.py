@@ -18,7 +18,7 @@ from toonify.models.styled_unet import StyledUNet
 from toonify.models.unet import UNet
 from toonify.names import unknown_name
 from toonify.training.core.loop import Progress, run_trainer
-from toonify.training.core.report import reported, told
+from toonify.training.core.report import display_of, reported
 from toonify.training.core.runs import RunFolder
 from toonify.training.pix2pix.pairs import DRAWINGS, PHOTOS, PairFolder
 from toonify.training.pix2pix.step import Pix2PixConfig, Pix2PixTrainer
@@ -84,7 +84,7 @@ def train_pix2pix(
         steps=config.steps,
         config={"data": data, **asdict(config)},
         facts={"pairs": len(pairs)},
-        display=told(progress),
+        display=display_of(progress),
     ) as report:
         run_trainer(
             trainer,

@@ -9,7 +9,7 @@ from torch import Tensor
 _TRIES = 3  # random places, of which the one that changes most is taken
 
 
-def telling_crops(
+def informative_crops(
     images: Tensor, targets: Tensor, before: Tensor | None, size: int, random: torch.Generator
 ) -> tuple[Tensor, Tensor]:
     """The same square of pictures and targets, more often where a frame is to become another.

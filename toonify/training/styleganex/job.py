@@ -272,7 +272,7 @@ def train_frame_encoder(
         train_from=options.train_from,
         compiled=options.compiled,
         coarse_share=COARSE_SHARE if draws else 0.0,
-        hint_share=HINT_SHARE if _hinted(options, source) and weights.code else 0.0,
+        hint_share=HINT_SHARE if _has_latents(options, source) and weights.code else 0.0,
         bfloat16=bfloat16,
         snapshot=max(1, round(options.snapshot_kimg * 1000 / batch)),
         keep=options.keep,
@@ -306,7 +306,7 @@ def train_frame_encoder(
     )
 
 
-def _hinted(options: FrameJob, source: FrameSource) -> bool:
+def _has_latents(options: FrameJob, source: FrameSource) -> bool:
     """Whether there is something to learn before pictures: not where an encoder goes on."""
     return options.start is None and isinstance(source, sources.FaceFrames) and source.has_latents
 

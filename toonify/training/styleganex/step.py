@@ -24,15 +24,15 @@ from toonify.training.core.patches import PatchDiscriminator, discriminator_loss
 from toonify.training.core.resumption import Parts, ResumableTrainer
 from toonify.training.core.schedule import ema_decay, update_ema, warmup_cosine
 from toonify.training.styleganex.batch import FrameBatch, FrameConfig, FrameSource, at_size
-from toonify.training.styleganex.crops import telling_crops
-from toonify.training.styleganex.hints import code_loss, feature_loss
+from toonify.training.styleganex.crops import informative_crops
+from toonify.training.styleganex.latent_supervision import code_loss, feature_loss
 from toonify.training.styleganex.tasks import Task
 from toonify.training.styleganex.warps import random_warp, unwarped, warped
 from toonify.utils.tensors import to_uint8
 
 _MATCHING = 4.0  # feature matching against the adversarial loss
 _RIM = 0.03  # of a frame's side, around what is to be drawn, where the drawing is compared too
-_WARM_UP = 200  # steps in which the patch discriminator gains its say
+_WARM_UP = 200  # steps in which the patch discriminator gains its full weight
 
 
 class FrameTrainer(ResumableTrainer[FrameConfig]):
@@ -99,10 +99,13 @@ class FrameTrainer(ResumableTrainer[FrameConfig]):
             self.patches.parameters(), lr=2e-4, betas=(0.5, 0.99)
         )
         self._deviation = w_deviation(generator, samples=2000)
-        self._hinted = self._hints
+        self._supervised = self._latent_losses
         self._run: Callable[..., tuple[Tensor, Tensor | None]] = self._generate
         if config.compiled:
-            self._run, self._hinted = torch.compile(self._generate), torch.compile(self._hints)
+            self._run, self._supervised = (
+                torch.compile(self._generate),
+                torch.compile(self._latent_losses),
+            )
             if perceptual is not None:
                 self.perceptual = copy.copy(perceptual)  # the caller's stays as it is
                 self.perceptual.features = torch.compile(perceptual.features)  # type: ignore[method-assign]
@@ -138,7 +141,7 @@ class FrameTrainer(ResumableTrainer[FrameConfig]):
         side = min(256, network.resolution) if coarse else None
         return encoder.draw(network, frames, styles, v=v, noise=self.task.noise, resolution=side)
 
-    def _hints(self, batch: FrameBatch) -> dict[str, Tensor]:
+    def _latent_losses(self, batch: FrameBatch) -> dict[str, Tensor]:
         """What is learnt of generated faces without rendering them."""
         if batch.latents is None or batch.theta is None:
             raise UsageError("hints are of generated faces alone", hint="Give `pairs`.")
@@ -160,23 +163,23 @@ class FrameTrainer(ResumableTrainer[FrameConfig]):
         """Learn from one batch; nothing changes when a loss is not finite."""
         self._set_rate()
         batch = self.source.draw(self.config.batch_size, self.random).to(self.device)
-        hinted = self.step_count < self.config.steps * self.config.hint_share
-        loss, told = self._hinted_loss(batch) if hinted else self._rendered_loss(batch)
-        told["loss"] = loss.detach()
+        supervised = self.step_count < self.config.steps * self.config.hint_share
+        loss, metrics = self._latent_loss(batch) if supervised else self._rendered_loss(batch)
+        metrics["loss"] = loss.detach()
         if not bool(torch.isfinite(loss)):
-            return told
+            return metrics
         self.optimizer.zero_grad()
         loss.backward()
         nn.utils.clip_grad_norm_(self.free.values(), 1.0)
         self.optimizer.step()
         self.step_count += 1
         self._average()
-        return told
+        return metrics
 
-    def _hinted_loss(self, batch: FrameBatch) -> tuple[Tensor, dict[str, Tensor]]:
-        losses = self._hinted(batch)
-        told = {name: value.detach() for name, value in losses.items()}
-        return torch.stack(list(losses.values())).sum(), told
+    def _latent_loss(self, batch: FrameBatch) -> tuple[Tensor, dict[str, Tensor]]:
+        losses = self._supervised(batch)
+        metrics = {name: value.detach() for name, value in losses.items()}
+        return torch.stack(list(losses.values())).sum(), metrics
 
     def _rendered_loss(self, batch: FrameBatch) -> tuple[Tensor, dict[str, Tensor]]:
         config, weights = self.config, self.config.weights
@@ -198,11 +201,11 @@ class FrameTrainer(ResumableTrainer[FrameConfig]):
         loss = images.new_zeros(())
         for name, value in losses.items():
             loss = loss + self._weight(name) * value
-        told = {name: value.detach() for name, value in losses.items()}
+        metrics = {name: value.detach() for name, value in losses.items()}
         if weights.adversarial:
             part, more = self._adversarial(batch, images)
-            loss, told = loss + weights.adversarial * part, told | more
-        return loss, told
+            loss, metrics = loss + weights.adversarial * part, metrics | more
+        return loss, metrics
 
     def _weight(self, name: str) -> float:
         return float(getattr(self.config.weights, {"edges": "l1", "coarse": "l1"}.get(name, name)))
@@ -259,7 +262,7 @@ class FrameTrainer(ResumableTrainer[FrameConfig]):
         """Parts of the pictures and their targets at full size."""
         before = batch.frames if batch.frames.shape[1] == batch.targets.shape[1] else None
         size = self.config.perceptual_size
-        return telling_crops(images, batch.targets, before, size, self.random)
+        return informative_crops(images, batch.targets, before, size, self.random)
 
     def _flicker(
         self, batch: FrameBatch, images: Tensor, matte: Tensor | None, codes: Tensor
@@ -290,13 +293,13 @@ class FrameTrainer(ResumableTrainer[FrameConfig]):
         self.patches.requires_grad_(False)
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.config.bfloat16):
             fooled, matching = generator_losses(self.patches, crops[1], crops[0])
-        say = min(1.0, self.step_count / _WARM_UP)
-        told = {
+        warmup = min(1.0, self.step_count / _WARM_UP)
+        metrics = {
             "patches": fooled.detach(),
             "matching": matching.detach(),
             "loss_d": loss_d.detach(),
         }
-        return say * (fooled + _MATCHING * matching), told
+        return warmup * (fooled + _MATCHING * matching), metrics
 
     @torch.no_grad()
     def _average(self) -> None:

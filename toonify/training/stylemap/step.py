@@ -143,8 +143,8 @@ class StyleMapTrainer(ResumableTrainer[StyleMapConfig]):
         judged = bool(config.weights.adversarial) and self.step_count >= config.adversarial_from
         losses, made = self._losses(real, judged=judged)
         loss = torch.stack([getattr(config.weights, _TERMS[k]) * v for k, v in losses.items()])
-        told = {name: value.detach() for name, value in losses.items()}
-        told["loss"] = loss.sum().detach()
+        metrics = {name: value.detach() for name, value in losses.items()}
+        metrics["loss"] = loss.sum().detach()
         if judged:
             with self._arithmetic():
                 d_real = self.discriminator(real)
@@ -152,9 +152,9 @@ class StyleMapTrainer(ResumableTrainer[StyleMapConfig]):
             d_loss = F.softplus(-d_real.float()).mean()
             for logits in d_made:
                 d_loss = d_loss + F.softplus(logits.float()).mean()
-            told["discriminator"] = d_loss.detach()
-        if not all(bool(value.isfinite()) for value in told.values()):
-            return told
+            metrics["discriminator"] = d_loss.detach()
+        if not all(bool(value.isfinite()) for value in metrics.values()):
+            return metrics
         _update(self.optimizer, loss.sum())
         if judged:
             _update(self.d_optimizer, d_loss)
@@ -169,7 +169,7 @@ class StyleMapTrainer(ResumableTrainer[StyleMapConfig]):
             dict(self.network.named_parameters()),
             ema_decay(self.step_count, _DECAY),
         )
-        return told
+        return metrics
 
     def _losses(self, real: Tensor, *, judged: bool) -> tuple[dict[str, Tensor], list[Tensor]]:
         """Terms for generator and encoder, and the pictures that the discriminator is to refuse."""

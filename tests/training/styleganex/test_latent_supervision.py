@@ -14,7 +14,7 @@ from toonify.models.latents import w_deviation
 from toonify.training.encoders.data import EncoderData, FreshPairs
 from toonify.training.styleganex import sources
 from toonify.training.styleganex.batch import FrameConfig
-from toonify.training.styleganex.hints import code_loss, feature_loss
+from toonify.training.styleganex.latent_supervision import code_loss, feature_loss
 from toonify.training.styleganex.sources import FaceFrames
 from toonify.training.styleganex.step import FrameTrainer
 from toonify.training.styleganex.tasks import SIZES, TASKS, FrameWeights, new_frame_encoder
