@@ -11,8 +11,9 @@ from toonify.editing import local_edits
 from toonify.editing.hair_transfer import hair_layer
 from toonify.editing.local_edits import edit_part
 from toonify.editing.part_light import Kept, from_log, skin_base, to_log, toned
+from toonify.editing.part_people import check_poses, measure
 from toonify.editing.part_shapes import SHAPES, ThinPlate, posed
-from toonify.editing.part_transfer import PartTransfer, check_poses, measure
+from toonify.editing.part_transfer import PartTransfer
 from toonify.errors import InputError
 from toonify.faces import get_detector
 from toonify.media.images import read_image, write_image

@@ -10,8 +10,18 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
-from toonify.editing.part_shapes import BROWS, LIDS, RIGID, ThinPlate, distance_to, filled
-from toonify.editing.part_transfer import Backdrop, Layer, PartTransfer, hull_of
+from toonify.editing.part_layers import Backdrop, Layer
+from toonify.editing.part_shapes import (
+    BROWS,
+    LIDS,
+    RIGID,
+    ThinPlate,
+    distance_to,
+    filled,
+    hull_of,
+    remapped,
+)
+from toonify.editing.part_transfer import PartTransfer
 from toonify.errors import InputError
 from toonify.faces.person import fill_from
 from toonify.faces.types import RGB, Points, f32
@@ -53,7 +63,7 @@ class _Hair:
         flow = self._flow()
         there = self._there(flow)
         hair, hat, skin, neck = (
-            transfer.seen(each, flow)
+            remapped(each, flow)
             for each in (self.theirs.hair, self.theirs.headwear, self.theirs.skin, self.theirs.neck)
         )
         self._check(hair, hat, flow, there)
@@ -80,7 +90,7 @@ class _Hair:
         alpha = f32(alpha * self._edges())
         backdrop = self._backdrop(own, alpha, hair + head)
         still = transfer.still()
-        toning = transfer.toning(flow, still, alpha, self.points, "hair")
+        toning = transfer.toner.toning(flow, still, alpha, self.points, "hair")
         white = smoothstep(hair, 0.3, 0.8)
         gain = np.clip((toning.wanted - toning.base).mean(2, keepdims=True), -1, 1) * LIGHTER
         toning = toning.with_white(white, f32(np.repeat(gain, 3, 2)))
@@ -222,7 +232,7 @@ class _Hair:
 
     def _pure(self, flow: Points, hair: Points, skin: Points) -> tuple[Points, Points]:
         """Colors of the hair alone, and where they stand for what shines through its rim."""
-        picture = self.transfer.seen(f32(self.transfer.other.subject.rgb), flow)
+        picture = remapped(f32(self.transfer.other.subject.rgb), flow)
         sure = smoothstep(hair, 0.85, 0.97)
         colors = fill_from(np.clip(picture, 0, 255).astype(np.uint8), f32(sure))
         rim = (1 - smoothstep(hair, 0.6, 0.95)) * (

@@ -25,7 +25,8 @@ from toonify.checkpoints.stylemap import load_stylemap
 from toonify.device import pick_device
 from toonify.editing.face_parts import PARTS, SIDE, part_mask, share_of, widened
 from toonify.editing.hair_transfer import hair_layer
-from toonify.editing.part_transfer import PartTransfer, Person, check_poses, measure
+from toonify.editing.part_people import Person, check_poses, measure
+from toonify.editing.part_transfer import PartTransfer
 from toonify.editing.stylemap import local_edit
 from toonify.engine import Photo, as_photo
 from toonify.errors import InputError, ModelError

@@ -177,3 +177,10 @@ class ThinPlate:
         grid = self(np.stack([x.ravel(), y.ravel()], 1)).reshape(rows, columns, 2)
         scale = np.array([[step, 0, 0], [0, step, 0]], np.float64)
         return f32(cv2.warpAffine(grid, scale, size, flags=cv2.INTER_LINEAR))
+
+
+def hull_of(ring: tuple[int, ...], points: Points, size: tuple[int, int]) -> Points:
+    """(h, w) in 0..1 of a hull of points."""
+    mask = np.zeros((size[1], size[0]), np.uint8)
+    cv2.fillConvexPoly(mask, cv2.convexHull(np.rint(points[list(ring)]).astype(np.int32)), 1)
+    return f32(mask)
