@@ -54,6 +54,41 @@ def test_images_and_gradients_of_both_orders_are_the_plain_ones(
         assert (one - other).norm() <= 1e-4 * other.norm() + 1e-6
 
 
+class Synthesizer(torch.nn.Module):
+    """A generator as `functional_call` wants it."""
+
+    def __init__(self, generator: MobileGenerator) -> None:
+        super().__init__()
+        self.generator = generator
+
+    def forward(self, styles: list[torch.Tensor]) -> torch.Tensor:
+        return self.generator.synthesize(styles)
+
+
+def test_each_picture_has_its_own_maps_and_learns_them(generator, monkeypatch):
+    network = Synthesizer(generator)
+    styles = [x.detach() for x in generator.styles(torch.randn(2, generator.num_ws, 8))]
+    maps = {
+        name: torch.zeros(2, *buffer.shape[1:])
+        for name, buffer in network.named_buffers()
+        if name.endswith("noise")
+    }
+    maps["generator.blocks.1.conv2.noise"].normal_()  # the others begin at zero
+    for learnt in maps.values():
+        learnt.requires_grad_()
+
+    def run() -> list[torch.Tensor]:
+        drawn = torch.func.functional_call(network, maps, (styles,))
+        shown = torch.linspace(-1, 1, drawn.numel()).view_as(drawn)
+        return [drawn, *torch.autograd.grad((drawn * shown).sum(), list(maps.values()))]
+
+    ours = run()
+    assert all(gradient.abs().max() > 0 for gradient in ours[1:])
+    monkeypatch.setattr(bands_grad, "suits", lambda x: False)
+    for one, other in zip(ours, run(), strict=True):
+        assert (one - other).norm() <= 1e-4 * other.norm() + 1e-6
+
+
 def test_fresh_noise_is_added(generator):
     with torch.no_grad():
         w_plus = torch.randn(2, generator.num_ws, 8)

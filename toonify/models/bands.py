@@ -234,8 +234,8 @@ def _column(style: Tensor) -> Tensor:
 
 
 def has_noise(layer: ModulatedConv) -> bool:
-    """Whether a layer's map is not zero throughout, as those of generators of drawings are."""
-    return keep(layer, "has noise", (layer.noise,), lambda: bool(layer.noise.any()))
+    """Whether a layer's map counts: those of generators of drawings are zero, and not learnt."""
+    return layer.noise.requires_grad or bool(layer.noise.any())
 
 
 def _noise_map(

@@ -56,29 +56,56 @@ def run_blocks(
     with torch.autocast("cpu", enabled=False):
         rows = zip(*(style.unbind() for style in styles), strict=True)
         pictures = [
-            _run(picture.to(dtype), blocks, row, noise, head)
-            for picture, row in zip(x.unbind(), rows, strict=True)
+            _run(picture.to(dtype), number, blocks, row, noise, head)
+            for number, (picture, row) in enumerate(zip(x.unbind(), rows, strict=True))
         ]
         return torch.stack(pictures)
 
 
 def _run(
-    x: Tensor, blocks: Sequence[Block], styles: Sequence[Tensor], noise: Noise, head: Any
+    x: Tensor,
+    number: int,
+    blocks: Sequence[Block],
+    styles: Sequence[Tensor],
+    noise: Noise,
+    head: ImageHead | None,
 ) -> Tensor:
-    """One picture (C, h, w)."""
+    """One picture (C, h, w) of the batch."""
     y = x[band_order(len(x))].permute(1, 2, 0).contiguous()
     for i, block in enumerate(blocks):
         up, first, second = styles[3 * i : 3 * i + 3]
         y = _Wavelet.apply(y * (up[band_order(len(up))] * 0.5).to(y.dtype))
-        y = _conv(y, block.conv1, first, noise, apart=False)
-        y = _conv(y, block.conv2, second, noise, apart=i < len(blocks) - 1)
+        first_noise, second_noise = (
+            _noise_map(layer, number, (y.shape[0], y.shape[1]), noise)
+            for layer in (block.conv1, block.conv2)
+        )
+        y = _conv(y, block.conv1, first, first_noise, apart=False)
+        y = _conv(y, block.conv2, second, second_noise, apart=i < len(blocks) - 1)
     return y.permute(2, 0, 1) if head is None else _image(y, head, styles[3 * len(blocks)])
 
 
-def _conv(x: Tensor, layer: ModulatedConv, style: Tensor, noise: Noise, *, apart: bool) -> Tensor:
+def _noise_map(
+    layer: ModulatedConv, number: int, size: tuple[int, int], noise: Noise
+) -> Tensor | None:
+    """What is added to a picture, (H, W), or None without noise.
+
+    Args:
+        number: of the picture in the batch: projection gives each one maps of its own.
+    """
+    if noise == "random":
+        return torch.randn(size) * layer.noise.std()
+    if noise == "zero" or not has_noise(layer):
+        return None
+    return sized_noise(layer.noise, size)[number % len(layer.noise), 0]
+
+
+def _conv(
+    x: Tensor, layer: ModulatedConv, style: Tensor, noise: Tensor | None, *, apart: bool
+) -> Tensor:
     """A separable convolution of x (h, w, C) with noise and activation.
 
     Args:
+        noise: (h, w).
         apart: give the channels by wavelet band, for the next block.
     """
     dtype = x.dtype
@@ -90,11 +117,8 @@ def _conv(x: Tensor, layer: ModulatedConv, style: Tensor, noise: Noise, *, apart
     kernel = (layer.depthwise * style[:, None, None, None]).to(dtype)
     y = _Depthwise.apply(x[None].permute(0, 3, 1, 2), kernel)
     y = same_convolution(y, weight.to(dtype), bias.to(dtype))
-    size = (y.shape[2], y.shape[3])
-    if noise == "const" and has_noise(layer):
-        y = y.add_(sized_noise(layer.noise, size).to(dtype))
-    elif noise == "random":
-        y = y.add_((torch.randn(size) * layer.noise.std()).to(dtype))
+    if noise is not None:
+        y = y.add_(noise.to(dtype))
     # changed in place before there are views of it, which would have to be copied
     return F.leaky_relu_(y, 0.2).permute(0, 2, 3, 1)[0]
 
