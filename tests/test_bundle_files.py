@@ -67,8 +67,8 @@ def test_what_keeps_details_goes_with_its_generator(source: Path, tmp_path: Path
     assert load_compact_hfgi(tmp_path / "mine" / "hfgi.safetensors").channels == {64: 8, 128: 8}
     save_network(tiny_net(tiny_hybrid()), made.setdefault(FUSION, tmp_path / "f.safetensors"))
     write(tmp_path / "more", **parts | {"extras": made})
-    assert load_fusion_net(tmp_path / "more" / "fusion.safetensors").channels == (8,) * 7
-    save_network(FusionNet(channels=(8, 4)), made[FUSION])
+    assert load_fusion_net(tmp_path / "more" / "fusion.safetensors").width == 8
+    save_network(FusionNet(width=16, hidden=8, up_to=32), made[FUSION])
     with pytest.raises(ModelError, match="another generator"):
         write(tmp_path / "wrong", **parts | {"extras": made})
     del made[FUSION]

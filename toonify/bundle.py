@@ -420,7 +420,7 @@ def write_bundle(
                 elif part == FUSION:
                     fusion = load_fusion_net(path)
                     fusion.check(load_generator(extras[INVERSION[0]]))
-                    save_network(fusion, target, dtype=torch.float16)
+                    save_network(fusion, target, dtype=torch.int8)
                 elif part.startswith(UNET):
                     translator = load_translator(path)
                     if isinstance(translator, StyledUNet):  # one file for all its styles

@@ -9,6 +9,7 @@ import pytest
 import torch
 from PIL import Image
 
+from tests.models.test_fusion_net import published
 from tests.tiny_hfgi import W_DIM, tiny_hybrid
 from toonify.bundle import FUSION, bundle_folder
 from toonify.checkpoints import save_generator
@@ -42,7 +43,7 @@ def test_it_is_trained_and_goes_on(run, tmp_path, generator, monkeypatch):
     assert result.status == 0, result.err
     assert result.records[-1]["path"] == str(out / "fusion.safetensors")
     assert {"person", "background", "behind", "layout"} <= set(result.records[0])
-    assert load_fusion_net(out / "fusion.safetensors").channels == (8,) * 7
+    assert load_fusion_net(out / "fusion.safetensors").width == 8
     assert run(*command).status == 2
     longer = [0.006 if item == 0.004 else item for item in command]
     assert run(*longer, "--resume").status == 0
@@ -77,3 +78,15 @@ def test_a_bundle_without_it_says_so_in_one_line(run, tmp_path):
     assert result.status == 3 and "holds no FusionNet" in result.err
     assert len(result.err.splitlines()) == 1 and not (tmp_path / "e.png").exists()
     assert run(*command, "--no-keep-background").status == 0
+
+
+def test_published_networks_of_another_generator_are_refused_in_a_line(run, tmp_path):
+    nets = published(tmp_path / "ffhq", "all", "face")
+    command = ["edit", ASTRONAUT, "-o", tmp_path / "e.png", "--mix", ASTRONAUT, "--offline"]
+    command += ["--part", "eyes", "--fusion", nets, "--steps", 0]
+    result = run(*command)
+    assert result.status == 3 and "trained for another generator" in result.err
+    (nets / "eyes.pt").write_bytes((nets / "face.pt").read_bytes())
+    result = run(*command)
+    assert result.status == 3 and "nothing is fused at 'eyes'" in result.err
+    assert len(result.err.splitlines()) == 1 and not (tmp_path / "e.png").exists()

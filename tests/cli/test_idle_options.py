@@ -20,6 +20,13 @@ from toonify.checkpoints import load_generator
         ("edit p.png -o e.png --layers 0-3", "--layers"),
         ("edit p.png -o e.png --direction sefa-1 --hfgi-network p.png", "--hfgi-network"),
         ("edit p.png -o e.png --direction sefa-1 --frame whole --method flow", "--method"),
+        ("edit p.png -o e.png --part eyes", "part"),
+        ("edit p.png -o e.png --mix p.png --part eyes", "fusion"),
+        ("edit p.png -o e.png --mix p.png --part eyes --fusion . --layers 8-", "part"),
+        ("edit p.png -o e.png --mix p.png --part eyes --fusion . --method hfgi", "part"),
+        ("edit p.png -o e.png --mix p.png --part eyes --fusion . --frame aligned", "part"),
+        ("edit p.png -o e.png --direction yaw --fusion .", "fused"),
+        ("edit p.png -o e.png --direction yaw --fusion . --domain any", "fus"),
         ("edit p.png -o e.png --direction sefa-1 --frame face --method hfgi", "--method"),
         (
             "edit p.png -o e.png --frame whole --direction yaw --keep-background",

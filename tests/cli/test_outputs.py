@@ -163,7 +163,7 @@ READING = {
     ("train-encoder", "--parser"), ("train-encoder", "--cutouts"), ("distill", "--pairs"),
     ("finetune", "--config"), ("train-encoder", "--config"), ("train-style", "--config"),
     ("distill", "--config"),
-    ("invert", "--hfgi-network"), ("edit", "--hfgi-network"),
+    ("invert", "--hfgi-network"), ("edit", "--hfgi-network"), ("edit", "--fusion"),
     ("build-lut", "--photos"), ("edit", "--mix"), ("edit", "--fit"), ("translate", "--parser"),
     ("bundle", "--generator"), ("bundle", "--table"), ("bundle", "--frame-generator"),
     ("bundle", "--frame-encoder"), ("bundle", "--inversion-generator"),

@@ -1,5 +1,7 @@
 """Edits within a photograph, measured on renderings that have its details."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 import torch
@@ -15,6 +17,7 @@ from toonify.faces.subject import LargestFace, Square
 from toonify.inversion.background_fusion import BackgroundFusion
 from toonify.inversion.fitting import FitSettings
 from toonify.inversion.model import FaceModel
+from toonify.models.fusion_tree import FFHQ, PERSON, StyleFusion
 from toonify.utils.tensors import to_rgb
 
 
@@ -40,6 +43,18 @@ def test_no_edit_gives_the_photograph_to_the_bit(editor):
     assert np.array_equal(editor.edited(editor.w_plus), editor.rgb)
 
 
+def test_a_part_is_another_code_s(editor):
+    editor._detailed = None  # parts are mixed in renderings of codes alone
+    network = tiny_net(editor.model.generator)
+    fusion = StyleFusion(FFHQ, {"all": network, "face": network})
+    own, other = editor.w_plus, editor.w_plus + 1.0
+    editor._before = editor._render(None, editor.model.generator.styles(own))
+    assert np.array_equal(editor.mixed(fusion, own, "eyes"), editor.rgb)
+    assert (editor.mixed(fusion, other, "eyes") != editor.rgb).any()
+    with pytest.raises(UsageError, match="don't part hair"):
+        editor.mixed(fusion, other, "hair")
+
+
 def test_an_edit_changes_the_face_alone(editor):
     out = editor.edited(editor.w_plus + 1.0)
     assert (out != editor.rgb).any()
@@ -50,7 +65,7 @@ def test_a_fused_background_stays_and_so_does_the_photograph_at_rest(editor):
     labels = np.zeros((128, 128, len(LABELS)), np.float32)
     labels[..., LABELS.index("background")] = 1
     labels[30:100, 40:90] = np.eye(len(LABELS), dtype=np.float32)[LABELS.index("skin")]
-    network = tiny_net(editor.model.generator)
+    network = StyleFusion(PERSON, {"all": tiny_net(editor.model.generator)})
     editor._fusion = BackgroundFusion(editor._detailed.details, network, lambda crop: labels)
     assert np.array_equal(editor.edited(editor.w_plus, keep_background=True), editor.rgb)
     edit = editor.w_plus + 1.0
@@ -69,7 +84,9 @@ def test_a_head_that_left_the_middle_of_its_crop_is_put_back():
     class Parsing:
         _parsed = parsed
 
-        def _parse(self, w_plus):
+        model = SimpleNamespace(generator=SimpleNamespace(styles=lambda w_plus: None))
+
+        def _parse(self, styles):
             return moved
 
     slip = PhotoEditor._slip(Parsing(), None)

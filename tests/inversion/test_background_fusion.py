@@ -6,12 +6,17 @@ import numpy as np
 import pytest
 import torch
 
-from tests.models.test_fusion_net import tiny_net
-from tests.tiny_hfgi import tiny_hfgi, tiny_hybrid
+from tests.models.test_fusion_net import published, tiny_net
+from tests.tiny_hfgi import tiny_hfgi
+from toonify.checkpoints.fusion import load_style_fusion
 from toonify.checkpoints.loading import save_network
 from toonify.errors import ModelError
 from toonify.faces.parsing import LABELS, FaceParser
 from toonify.inversion.background_fusion import BackgroundFusion, load_fusion
+from toonify.models.encoders.hfgi import HFGI, ConsultationEncoder
+from toonify.models.fusion_net import FusionNet
+from toonify.models.fusion_tree import PERSON, StyleFusion
+from toonify.models.generators.stylegan2 import StyleGAN2Generator
 from toonify.utils.hashing import file_sha256
 
 WALL, SKIN = 0.5, -0.8  # gray of the stand-in pictures, in [-1, 1]
@@ -38,16 +43,18 @@ def details(monkeypatch):
     """Renders heads where codes say, on a wall a little too dark; keeps what it consulted."""
     whole = tiny_hfgi()
 
-    def rendered(w_plus):
-        column = 120 if float(w_plus.sum()) == 0 else 150
-        return torch.zeros(1, 8, 32, 32), head_at(column, WALL - 0.2)
+    first = whole.generator.styles(torch.zeros(1, 14, 8))[0]
 
-    def fused(w_plus, shallow, distortion, rendering):
+    def drawn(styles):
+        column = 120 if torch.equal(styles[0], first) else 150
+        return head_at(column, WALL - 0.2)
+
+    def consulted(styles, distortion, rendering):
         whole.seen = distortion
         return rendering + distortion
 
-    monkeypatch.setattr(whole, "rendered", rendered)
-    monkeypatch.setattr(whole, "fused", fused)
+    monkeypatch.setattr(whole, "drawn", drawn)
+    monkeypatch.setattr(whole, "consulted", consulted)
     return whole
 
 
@@ -78,18 +85,38 @@ def test_clothes_and_what_lies_apart_stay_where_they_are(details):
     assert torch.allclose(fused.image[..., 26:36, 16:24], torch.tensor(SKIN), atol=0.02)
 
 
+def tree(network):
+    return StyleFusion(PERSON, {"all": network})
+
+
 def test_the_network_fuses_the_codes():
     whole = tiny_hfgi()
     photo = torch.rand(1, 3, 256, 256, generator=torch.Generator().manual_seed(0)) * 2 - 1
     w_plus, edit = torch.zeros(1, 14, 8), torch.ones(1, 14, 8)
     flat = BackgroundFusion(whole, None, FaceParser())(photo, w_plus, edit)
-    fused = BackgroundFusion(whole, tiny_net(whole.generator), FaceParser())(photo, w_plus, edit)
+    fusion = tree(tiny_net(whole.generator))
+    fused = BackgroundFusion(whole, fusion, FaceParser())(photo, w_plus, edit)
     assert fused.image.shape == (1, 3, 256, 256) and fused.image.isfinite().all()
     assert not torch.allclose(fused.image, flat.image)
     with pytest.raises(ModelError, match="another generator"):
-        other = tiny_net(tiny_hybrid())
-        other.channels = (4, 4)
-        BackgroundFusion(whole, other, FaceParser())
+        other = FusionNet(width=16, hidden=8, up_to=32)
+        BackgroundFusion(whole, tree(other), FaceParser())
+
+
+def test_the_published_networks_keep_backgrounds_too(tmp_path):
+    torch.manual_seed(0)
+    channels = {4: 8, 8: 8, 16: 8, 32: 8, 64: 8, 128: 4}
+    generator = StyleGAN2Generator(resolution=128, channels=channels, w_dim=8, mapping_layers=1)
+    details = HFGI(generator, None, residue=ConsultationEncoder(8)).eval().requires_grad_(False)
+    photo = torch.rand(1, 3, 256, 256) * 2 - 1
+    w_plus = torch.randn(1, 12, 8)
+    nets = published(tmp_path / "ffhq", "all", "bg_hair_clothes", "bg_clothes")
+    fusion = BackgroundFusion(details, load_style_fusion(nets), FaceParser())
+    fused = fusion(photo, w_plus, w_plus + 0.5)
+    assert fused.image.shape == (1, 3, 128, 128) and fused.image.isfinite().all()
+    with pytest.raises(ModelError, match="don't part the background"):
+        face = load_style_fusion(published(tmp_path / "face", "all"))
+        BackgroundFusion(details, face, FaceParser())
 
 
 def test_a_bundle_s_network_is_taken_and_checked(tmp_path):
@@ -107,4 +134,4 @@ def test_a_bundle_s_network_is_taken_and_checked(tmp_path):
     with pytest.raises(ModelError, match="SHA-256 differs"):
         load_fusion(whole, str(tmp_path))
     manifest({"fusion": {"file": "fusion.safetensors", "sha256": digest}})
-    assert load_fusion(whole, str(tmp_path)).network is not None
+    assert load_fusion(whole, str(tmp_path)).fusion is not None

@@ -3,13 +3,16 @@
 import numpy as np
 import pytest
 import torch
-from parity import answers
+import torch.nn.functional as F
+from parity import answers, layout
 from seeded import seeded_array
-from seeded_more import seeded_image
+from seeded_more import seeded_image, seeded_more
 
 from tests.models.test_style_transfer import assert_answers, seeded
 from tests.tiny_bundle import tiny_generator
 from toonify.checkpoints import save_generator
+from toonify.checkpoints.formats import Checkpoint, build
+from toonify.checkpoints.layouts import rosinality_discriminator
 from toonify.checkpoints.loading import save_network
 from toonify.checkpoints.stylemap import load_stylemap
 from toonify.editing.stylemap import (
@@ -21,6 +24,7 @@ from toonify.editing.stylemap import (
 )
 from toonify.errors import ModelError
 from toonify.models.generators.stylemap import StyleMapEncoder, StyleMapGAN, StyleMapGenerator
+from toonify.training.core.losses import discriminator_logistic, generator_logistic, r1_penalty
 
 TOLERANCE = 1e-4  # of an array's largest value, for images
 
@@ -63,6 +67,8 @@ def test_the_small_generator_answers_as_published():
         ("edit_w", local_edit(generator, one, other, mask)),
         ("edit_w_plus", local_edit(generator, one, other, mask, every_layer=True)),
         ("stylemixing_coarse", style_mixed(generator, one, other)),
+        ("stylemixing_fine", style_mixed(generator, other, one)),
+        ("interpolated_image", generator(0.3 * one + 0.7 * other)),
         ("transplanted_image", generator(moved)),
     ):
         assert_answers(picture, wanted[name], TOLERANCE)
@@ -72,6 +78,75 @@ def test_the_small_generator_answers_as_published():
     shifts = [(16, -16), (0, 32)]
     pictures = moved_in(generator, one, [other, third], masks, shifts, steps=3)
     assert_answers(torch.cat(pictures), wanted["demo_three_steps"], TOLERANCE)
+
+
+@pytest.mark.slow
+def test_the_full_networks_answer_as_published():
+    wanted = answers("stylemapgan_128")
+    generator = StyleMapGenerator(size=128, map_size=8, channel_multiplier=2)
+    encoder = StyleMapEncoder(size=128, map_size=8, channel_multiplier=2)
+    seeded(generator, "stylemap.generator.").requires_grad_(False)
+    seeded(encoder, "stylemap.encoder.").requires_grad_(False)
+    z = torch.from_numpy(seeded_array("stylemap.z", (2, 64))).float()
+    many = torch.from_numpy(seeded_array("stylemap.z_mean", (16, 64))).float()
+    mean = generator.flat(many).mean(0, keepdim=True)
+    mapped = generator.mapping(z)
+    assert_answers(mapped, wanted["mapped_stylemap"])
+    assert_answers(mean, wanted["mean_stylemap"])
+    fake = generator(mapped)
+    assert_answers(fake, wanted["image"], TOLERANCE)
+    truncated = generator.mapping(z, mean=mean, truncation_psi=0.7)
+    assert_answers(generator(truncated), wanted["truncated_image"], TOLERANCE)
+    for index, code in enumerate(generator.decoder.resize(mapped)):
+        assert_answers(code, wanted[f"resized_{index:02d}"])
+    one, other, third = (
+        encoder(torch.from_numpy(seeded_image(f"stylemap.x{index}", (1, 3, 128, 128))))
+        for index in (1, 2, 3)
+    )
+    assert_answers(torch.cat([one, other]), wanted["encoded_stylemap"])
+    moved = transplanted(one, other, to=(slice(4, 6), slice(2, 6)), of=(slice(3, 5), slice(2, 6)))
+    for name, picture in (
+        ("reconstruction", generator(one)),
+        ("edit_w", local_edit(generator, one, other, disc_mask())),
+        ("edit_w_plus", local_edit(generator, one, other, disc_mask(), every_layer=True)),
+        ("stylemixing_coarse", style_mixed(generator, one, other)),
+        ("stylemixing_fine", style_mixed(generator, other, one)),
+        ("interpolated_image", generator(0.3 * one + 0.7 * other)),
+        ("transplanted_image", generator(moved)),
+    ):
+        assert_answers(picture, wanted[name], TOLERANCE)
+    corner = torch.zeros(1, 128, 128)
+    corner[:, :32, :64] = 1
+    masks = torch.cat([(disc_mask() > 0).float(), corner])
+    shifts = [(16, -16), (0, 32)]
+    pictures = moved_in(generator, one, [other, third], masks, shifts, steps=3)
+    assert_answers(torch.cat(pictures), wanted["demo_three_steps"], TOLERANCE)
+    judge = published_discriminator()
+    four = torch.from_numpy(seeded_image("stylemap.d", (4, 3, 128, 128))).requires_grad_()
+    scores = judge(four)
+    assert_answers(scores, wanted["d_scores"])
+    assert_answers(r1_penalty(scores, four)[None], wanted["d_r1"], TOLERANCE)
+    real = four.detach()[:2]
+    rebuilt = generator(encoder(real))
+    losses = {
+        "loss_g_adv": generator_logistic(judge(fake)),
+        "loss_w_rec": F.mse_loss(encoder(fake), mapped),
+        "loss_d": discriminator_logistic(judge(real), judge(fake)),
+        "loss_d_indomain": F.softplus(judge(rebuilt)).mean(),
+        "loss_x_rec": F.mse_loss(rebuilt, real),
+        "loss_e_indomain": generator_logistic(judge(rebuilt)),
+    }
+    for name, loss in losses.items():
+        assert_answers(loss[None], wanted[name], TOLERANCE)
+
+
+def published_discriminator():
+    """With seeded weights; its filters are constants."""
+    shapes = layout("stylemapgan_discriminator_128").items()
+    values = {name: seeded_more(f"stylemap.discriminator.{name}", shape) for name, shape in shapes}
+    state = {name: torch.from_numpy(x).float() for name, x in values.items() if x is not None}
+    published = Checkpoint("rosinality", {"discriminator": lambda: rosinality_discriminator(state)})
+    return build("discriminator", published)
 
 
 def test_an_edit_keeps_the_source_where_the_mask_is_not():

@@ -12,6 +12,7 @@ from toonify.cli.common import Settings, complain, examples, refuse_given, setti
 from toonify.cli.hfgi import (
     EditMethod,
     EditMethodOption,
+    FusionOption,
     HFGINetworkOption,
     KeepBackgroundOption,
     check_edit_method,
@@ -36,6 +37,7 @@ EPILOG = examples(
     "toonify edit me.jpg -o older.png --encoder styleganex-inversion"
     " --direction directions.pt:age --strength 2",
     "toonify edit me.jpg -o mix.png --mix friend.jpg --layers 8-",
+    "toonify edit me.jpg -o mix.png --mix friend.jpg --part hair --encoder e4e.pt --fusion ffhq/",
     "toonify edit me.jpg -o arcane.png --encoder styleganex-inversion --generator stylegan2-arcane",
     "toonify edit me.jpg -o smile.png --fit smiling/ serious/ --strength 1",
     "toonify edit car.jpg -o red.jpg --domain any --generator cars.pkl --direction sefa-2",
@@ -99,6 +101,13 @@ def edit(
     mix: Annotated[
         Path | None, typer.Option(help="Photo or latents that these layers are taken from.")
     ] = None,
+    part: Annotated[
+        str | None,
+        typer.Option(
+            help="Of --mix's face, in place of layers: hair, face, mouth or eyes, by --fusion."
+        ),
+    ] = None,
+    fusion: FusionOption = None,
     fit: Annotated[
         tuple[Path, Path] | None,
         typer.Option(
@@ -190,12 +199,15 @@ def edit(
             raise UsageError("--attribute-strip edits a photo", hint="Leave --frame out.")
     present(source)
     present(mix)
+    present(fusion)
     job = EditJob(
         source=source,
         direction=direction,
         strengths=_strengths(span, strength, frames, output),
         fit=fit,
         mix=mix,
+        part=part,
+        fusion=fusion,
         layers=layers,
         frame=None if frame is None else frame.value,
         method=method.value,

@@ -70,6 +70,13 @@ EditMethodOption = Annotated[
 ]
 
 
+FusionOption = Annotated[
+    Path | None,
+    typer.Option(
+        help="Folder of StyleFusion's networks (all.pt, face.pt, …) for the generator: they mix a"
+        " --part, or keep backgrounds with --method hfgi.",
+    ),
+]
 KeepBackgroundOption = Annotated[
     bool | None,
     typer.Option(

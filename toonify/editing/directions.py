@@ -108,7 +108,17 @@ def _read(file: Path) -> Mapping[str, Tensor]:
         arrays = np.load(file, allow_pickle=False)
         return {name: torch.from_numpy(arrays[name]) for name in arrays.files}
     content = read_torch(file)
-    return content if isinstance(content, Mapping) else {"": content}
+    if not isinstance(content, Mapping):
+        return {"": content}
+    return _components(content) if content.keys() >= {"mean", "comp", "std"} else content
+
+
+def _components(pca: Mapping[str, Tensor]) -> Mapping[str, Tensor]:
+    """GANSpace's principal components (arXiv 2004.02546) by number, a deviation long each."""
+    return {
+        str(number): component * deviation
+        for number, (component, deviation) in enumerate(zip(pca["comp"], pca["std"], strict=True))
+    }
 
 
 def _shaped(value: Tensor) -> Tensor:

@@ -14,14 +14,16 @@ import torch
 from torch import Tensor
 
 from toonify.bundle import INVERSION, has_parts, is_bundle, model_files
+from toonify.checkpoints.fusion import load_style_fusion
 from toonify.editing.directions import check_direction, find_direction, fit_direction
 from toonify.editing.edits import labeled, layer_range, mixed, moved, strip, write_animation
 from toonify.editing.named import NamedDirection, NamedDirections, shipped_directions
 from toonify.editing.photo_editor import PhotoEditor
 from toonify.engine import Photo, as_photo
 from toonify.errors import InputError, ModelError, UsageError
+from toonify.faces.parsing import FaceParser
 from toonify.faces.subject import Domain, check_domain, subject_of
-from toonify.inversion.background_fusion import load_fusion
+from toonify.inversion.background_fusion import BackgroundFusion, load_fusion
 from toonify.inversion.fitting import FitSettings, fit_face
 from toonify.inversion.frames import resize
 from toonify.inversion.hfgi import check_method, load_details
@@ -34,7 +36,9 @@ from toonify.inversion.reading import (
     load_face_model,
 )
 from toonify.media.images import Image, read_image, write_image
+from toonify.models.base import Generator
 from toonify.models.encoders.hfgi_compact import CompactInversion
+from toonify.models.fusion_tree import StyleFusion
 from toonify.stylize.jobs import photographs
 from toonify.tuning import choose_dtype
 from toonify.utils.arguments import check_choice, check_range
@@ -66,6 +70,9 @@ class EditJob:
         strengths: how far along it, a picture each.
         fit: folders of photographs with and without what the direction is learnt of instead.
         mix: photograph or latents whose `layers` are taken.
+        part: of `mix`, taken in place of layers by StyleFusion's networks: "hair", "face", "mouth",
+            "eyes".
+        fusion: folder of those networks; with `method` "hfgi" they keep backgrounds.
         layers: entries of w+ that change, see `layer_range`; None for the direction's own, and
             for those of color and light when mixing.
         frame: "photo" carries the edit over to the photograph's own pixels; the others render
@@ -89,6 +96,8 @@ class EditJob:
     strengths: Sequence[float] = (1.0,)
     fit: tuple[Path, Path] | None = None
     mix: Path | None = None
+    part: str | None = None
+    fusion: Path | None = None
     layers: str | None = None
     frame: Frame | None = None
     method: Method = "flow"
@@ -130,6 +139,8 @@ class EditJob:
         """The files that it reads."""
         file = None if self.direction is None else self.direction.rpartition(":")[0]
         reads = [self.path, self.mix, self.direction, file or None, self.hfgi_network]
+        if self.fusion is not None:
+            reads += sorted(self.fusion.glob("*.pt"))
         models = model_files(encoder_of(self.domain, self.encoder), self.generator)
         inputs = InputFiles([*reads, *models])
         for folder in self.fit or ():
@@ -145,6 +156,7 @@ class EditJob:
             raise UsageError("several `strengths` need a `direction`", hint="Name one.")
         check_choice("frame", self.frame, get_args(Frame))
         check_method(self.method, get_args(Method), self.hfgi_network)
+        self._check_fusion()
         check_range("steps", self.steps, 0, 500, whole=True)
         check_domain(self.domain, self.box)
         if self.domain == "any":
@@ -160,12 +172,32 @@ class EditJob:
                 "another `generator` draws the whole picture", hint="Leave `frame` photo out."
             )
 
+    def _check_fusion(self) -> None:
+        """UsageError for a part without what it takes, or networks without a use."""
+        if self.part is not None:
+            if self.mix is None:
+                raise UsageError("a `part` is of a photo to `mix`", hint="Name one.")
+            if self.fusion is None:
+                raise UsageError(
+                    "parts are mixed by StyleFusion's networks",
+                    hint="Name their folder as `fusion`; `toonify local-edit` does without.",
+                )
+            if self.layers is not None or self.direction is not None or self.fit is not None:
+                raise UsageError("a `part` is mixed alone", hint="Leave direction and layers out.")
+            if not self.onto_photo or self.method != "flow":
+                raise UsageError(
+                    "a `part` is mixed into a photo", hint='Leave `frame` out, and `method` "flow".'
+                )
+        elif self.fusion is not None and self.method != "hfgi":
+            raise UsageError("nothing is fused", hint='Name a `part`, or `method` "hfgi".')
+
     def _check_any(self) -> None:
         """UsageError for what other subjects than faces don't have, or need."""
         face = {
             "`frame` face": self.frame == "face",
             "`method` hfgi": self.method == "hfgi",
             "`keep_background`": self.keep_background is not None,
+            "`fusion`": self.fusion is not None,
         }
         for name, given in face.items():
             if given:
@@ -247,6 +279,10 @@ def edited(job: EditJob, progress: Progress = no_progress) -> Edited:
     kept = keeps_background(job.direction, job.keep_background)
     editor = _editor(job, reader, rgb, named, progress, backgrounds=kept)
     w_plus = editor.w_plus
+    if job.part is not None and job.mix is not None and job.fusion is not None:
+        other = _other_codes(job, reader, job.mix).to(w_plus)
+        fusion = _style_fusion(job.fusion, reader.model.generator)
+        return Edited([editor.mixed(fusion, other, job.part, keep_background=kept)], photo)
     if job.mix is not None:
         w_plus = mixed(w_plus, _other_codes(job, reader, job.mix).to(w_plus), chosen)
     pictures = []
@@ -382,7 +418,10 @@ def _editor(
     if job.method == "hfgi":
         encoder = job.encoder or DEFAULT_ENCODER
         details = load_details(reader.model, encoder, job.hfgi_network)
-        if backgrounds and is_bundle(encoder) and isinstance(details, CompactInversion):
+        if backgrounds and job.fusion is not None:
+            nets = _style_fusion(job.fusion, details.generator)
+            fusion = BackgroundFusion(details, nets, FaceParser())
+        elif backgrounds and is_bundle(encoder) and isinstance(details, CompactInversion):
             fusion = load_fusion(details, encoder)
     try:
         what = "face" if job.domain == "faces" else "photo"
@@ -401,6 +440,12 @@ def _editor(
         if job.path is None:
             raise
         raise InputError(f"{job.path}: {error}") from error
+
+
+def _style_fusion(folder: Path, generator: Generator) -> StyleFusion:
+    fusion = load_style_fusion(folder, device=generator.w_avg.device)
+    fusion.check(generator)
+    return fusion
 
 
 def _rendered(

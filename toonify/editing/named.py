@@ -8,7 +8,7 @@ sampled faces, all at once, so that each moves its own attribute and keeps the o
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Literal
 
@@ -104,8 +104,8 @@ class NamedDirections:
         channels = [x.channels for x in generator.layers if x.resolution == PARSED_AT]
         return self.parser is not None and self.parser.shape[0] - 1 in channels
 
-    def parse(self, generator: Generator, w_plus: Tensor) -> Points | None:
-        """(4, 64, 64) in 0..1: background, hair, face and neck of what w+ (1, L, D) renders.
+    def parse(self, generator: Generator, styles: Sequence[Tensor]) -> Points | None:
+        """(4, 64, 64) in 0..1: background, hair, face and neck of what styles (1, C_i) render.
 
         None for generators whose activations the parser doesn't know.
         """
@@ -113,7 +113,7 @@ class NamedDirections:
         if self.parser is None or features is None or not self.parses(generator):
             return None
         with torch.inference_mode():
-            x = features(generator.styles(w_plus), resolution=PARSED_AT)[0].float()
+            x = features(styles, resolution=PARSED_AT)[0].float()
         if x.shape[0] != self.parser.shape[0] - 1:
             return None
         parser = self.parser.to(x)

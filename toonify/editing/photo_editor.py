@@ -24,6 +24,7 @@ from toonify.inversion.background_fusion import BackgroundFusion, FusedRendering
 from toonify.inversion.fitting import FitSettings, fit_face
 from toonify.inversion.hfgi import DetailedFace, DetailModel
 from toonify.inversion.model import FaceModel
+from toonify.models.fusion_tree import StyleFusion
 from toonify.utils.ramps import smoothstep
 from toonify.utils.tensors import to_rgb, to_tensor
 
@@ -77,8 +78,8 @@ class PhotoEditor:
         self._fusion = fusion
         if details is not None:
             self._detailed = DetailedFace(model, details, photo, self.w_plus)
-        self._before = self._render(self.w_plus)
-        self._parsed = self._parse(self.w_plus)
+        own = model.generator.styles(self.w_plus)
+        self._before, self._parsed = self._render(self.w_plus, own), self._parse(own)
 
     def edited(
         self, w_plus: Tensor, *, region: Region = "head", keep_background: bool = False
@@ -96,10 +97,38 @@ class PhotoEditor:
                 return self.rgb.copy()
             fused = self._detailed.fused(self._fusion, w_plus)
             return self._before_background(fused, self._slip(w_plus))
-        after = self._render(w_plus)
+        edited = self._carried(w_plus, self.model.generator.styles(w_plus), region)
+        return self._background(edited) if keep_background else edited
+
+    def mixed(
+        self, fusion: StyleFusion, other: Tensor, part: str, *, keep_background: bool = False
+    ) -> RGB:
+        """The photograph with a part of its face as another code has it (StyleFusion).
+
+        Args:
+            fusion: networks of the generator.
+            other: that code, (1, num_ws, w_dim).
+            part: one of `fusion.regions`.
+            keep_background: see `edited`.
+
+        Raises:
+            UsageError: networks that don't part it from the rest.
+        """
+        generator = self.model.generator
+        own, others = generator.styles(self.w_plus), generator.styles(other)
+        edited = self._carried(None, fusion.swapped(generator, own, {part: others}), "head")
+        return self._background(edited) if keep_background else edited
+
+    def _carried(self, w_plus: Tensor | None, styles: list[Tensor], region: Region) -> RGB:
+        """What styles change in the rendering, carried over to the photograph.
+
+        Args:
+            w_plus: their codes; None where they are of none.
+        """
+        after = self._render(w_plus, styles)
         mask = face_region() if region == "face" else None
         skin = None
-        parsed = None if region == "face" else self._parse(w_plus)
+        parsed = None if region == "face" else self._parse(styles)
         if parsed is not None and self._parsed is not None:
             either = np.maximum(parsed, self._parsed)  # before or after the edit
             mask = grown(either[1] if region == "hair" else f32(either[1:].sum(0).clip(0, 1)))
@@ -107,15 +136,14 @@ class PhotoEditor:
                 bare = self._parsed[2:].sum(0).clip(0, 1) * (1 - parsed[1])
                 skin = f32(cv2.GaussianBlur(bare, (0, 0), 1))
         change = measure_change(self._before, after, mask, skin=skin, reach=self._reach)
-        edited = apply_change(self.rgb, self.alignment, change)
-        return self._background(edited) if keep_background else edited
+        return apply_change(self.rgb, self.alignment, change)
 
     def _slip(self, w_plus: Tensor) -> Points:
         """(2,) how far the head's middle moves to the right and down, in sides of the crop.
 
         The crop is about eyes and mouth: there a turning head moves away, which sits on a neck.
         """
-        parsed = self._parse(w_plus)
+        parsed = self._parse(self.model.generator.styles(w_plus))
         if parsed is None or self._parsed is None:
             return np.zeros(2, np.float32)
         return _middle(parsed) - _middle(self._parsed)
@@ -148,17 +176,16 @@ class PhotoEditor:
         return KeptBackground(self.rgb, self.alignment, FaceParser())
 
     @torch.inference_mode()
-    def _render(self, w_plus: Tensor) -> RGB:
-        if self._detailed is not None:
+    def _render(self, w_plus: Tensor | None, styles: list[Tensor]) -> RGB:
+        if self._detailed is not None and w_plus is not None:
             return to_rgb(self._detailed.render(w_plus))
-        generator = self.model.generator
         with self.model.arithmetic():
-            return to_rgb(generator.synthesize(generator.styles(w_plus)))
+            return to_rgb(self.model.generator.synthesize(styles))
 
-    def _parse(self, w_plus: Tensor) -> Points | None:
+    def _parse(self, styles: list[Tensor]) -> Points | None:
         if self.directions is None:
             return None
-        return self.directions.parse(self.model.generator, w_plus)
+        return self.directions.parse(self.model.generator, styles)
 
 
 def _middle(parsed: Points) -> Points:

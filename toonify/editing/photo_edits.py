@@ -21,6 +21,8 @@ def edit(
     strength: float = 1.0,
     *,
     mix: str | os.PathLike[str] | None = None,
+    part: str | None = None,
+    fusion: str | os.PathLike[str] | None = None,
     layers: str | None = None,
     method: Method = "flow",
     hfgi_network: str | os.PathLike[str] | None = None,
@@ -47,6 +49,9 @@ def edit(
             "FILE" or "FILE:NAME" of directions.
         strength: how far, -20 to 20; -3 to 3 look natural. Named directions say their unit.
         mix: another photograph, whose `layers` are taken.
+        part: of it, in place of layers: "hair", "face", "mouth", "eyes" (Kafri et al., 2021).
+        fusion: folder of StyleFusion's networks, which parts need; with "hfgi" they keep
+            backgrounds.
         layers: of w+ that move or are mixed, "0-5", "8-"; None for the direction's own, and for
             those of color and light when mixing.
         method: "flow" measures the edit on renderings fitted to the face in `steps`; "hfgi" on
@@ -84,6 +89,8 @@ def edit(
         direction=direction,
         strengths=(strength,),
         mix=None if mix is None else Path(mix),
+        part=part,
+        fusion=None if fusion is None else Path(fusion),
         layers=layers,
         frame="photo",
         method=method,

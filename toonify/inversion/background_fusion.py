@@ -14,6 +14,7 @@ head has been, the background's details go on smoothly.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Protocol
 
 import cv2
 import numpy as np
@@ -26,13 +27,16 @@ from toonify.checkpoints.fusion import load_fusion_net
 from toonify.errors import ModelError
 from toonify.faces.parsing import LABELS, FaceParser
 from toonify.faces.types import Points, f32
+from toonify.models.base import Generator
 from toonify.models.encoders.hfgi import SIZE, at_size
-from toonify.models.encoders.hfgi_compact import JUNCTION, CompactInversion, moved_along
-from toonify.models.fusion_net import FusionNet
+from toonify.models.encoders.hfgi_compact import CompactInversion, moved_along
+from toonify.models.fusion_tree import PERSON as PERSON_TREE
+from toonify.models.fusion_tree import StyleFusion
 from toonify.utils.continuation import continued
 from toonify.utils.tensors import smoothstep, to_rgb
 
 _HINT = "Train one with `toonify train-encoder --task fusion`, or switch `keep_background` off."
+BACKGROUND = "background"  # the region of StyleFusion's
 BEHIND = ("background", "person", "object", "clothes")  # labels of what doesn't turn with a head
 PERSON = (0.3, 0.6)  # probabilities between which the edited person begins
 OWN = (0.15, 0.5)  # and the photographed one, whose details are taken along
@@ -60,6 +64,25 @@ class FusedRendering:
     behind: Tensor
 
 
+class FusedDetails(Protocol):
+    """HFGI's networks, ours (`CompactInversion`) or the published ones (`HFGI`)."""
+
+    @property
+    def generator(self) -> Generator: ...
+
+    def drawn(self, styles: list[Tensor]) -> Tensor:
+        """Styles rendered, (B, 3, 256, 256) in [-1, 1]."""
+        ...
+
+    def aligned_map(self, distortion: Tensor, source: Tensor, wanted: Tensor) -> Tensor:
+        """A distortion map of `source` where `wanted` has what it is of."""
+        ...
+
+    def consulted(self, styles: list[Tensor], aligned: Tensor, rendering: Tensor) -> Tensor:
+        """Styles rendered (B, 3, R, R) with the aligned map consulted; not clamped."""
+        ...
+
+
 def load_fusion(details: CompactInversion, encoder: str) -> BackgroundFusion:
     """What keeps backgrounds for the details of a bundle's, or of a file beside that bundle.
 
@@ -75,7 +98,7 @@ def load_fusion(details: CompactInversion, encoder: str) -> BackgroundFusion:
     manifest = bundle.read_manifest(folder)
     path = bundle.check_part(folder, manifest, bundle.FUSION)
     network = load_fusion_net(path, device=details.generator.w_avg.device)
-    return BackgroundFusion(details, network, FaceParser())
+    return BackgroundFusion(details, StyleFusion(PERSON_TREE, {"all": network}), FaceParser())
 
 
 class BackgroundFusion:
@@ -83,20 +106,23 @@ class BackgroundFusion:
 
     Args:
         details: HFGI's networks, their generator and encoder.
-        network: trained for that generator; None to leave the codes unfused, so that masks alone
-            part the regions.
+        fusion: networks trained for that generator that part the background from the rest; None to
+            leave the codes unfused, so that masks alone part the regions.
         parser: tells person and background apart.
 
     Raises:
-        ModelError: the network is another generator's.
+        ModelError: the networks are another generator's, or don't part the background.
     """
 
     def __init__(
-        self, details: CompactInversion, network: FusionNet | None, parser: FaceParser
+        self, details: FusedDetails, fusion: StyleFusion | None, parser: FaceParser
     ) -> None:
-        self.details, self.network, self.parser = details, network, parser
-        if network is not None:
-            network.check(details.generator)
+        self.details, self.fusion, self.parser = details, fusion, parser
+        if fusion is None:
+            return
+        fusion.check(details.generator)
+        if BACKGROUND not in fusion.regions:
+            raise ModelError("these networks don't part the background from the rest", hint=_HINT)
 
     @torch.no_grad()
     def __call__(self, photo: Tensor, w_plus: Tensor, edit: Tensor) -> FusedRendering:
@@ -107,13 +133,13 @@ class BackgroundFusion:
             w_plus: its code (1, L, D); `edit` the edited one.
         """
         details, generator = self.details, self.details.generator
-        source = details.rendered(w_plus)[1].float()
-        shallow, rendering = details.rendered(edit)
+        behind_codes, styles = generator.styles(w_plus), generator.styles(edit)
+        source = details.drawn(behind_codes).float()
+        rendering = details.drawn(styles)
         front = self._person(rendering)
-        if self.network is not None:
-            styles = self.network.fuse(generator, edit, w_plus)
-            shallow = generator.features(styles, resolution=JUNCTION)
-            rendering = at_size(generator.finish(shallow, styles))
+        if self.fusion is not None:
+            styles = self.fusion.swapped(generator, styles, {BACKGROUND: behind_codes})
+            rendering = details.drawn(styles)
         rendering = rendering.float()
         photographed = self._person(photo)
         been = smoothstep(_grown(photographed, GROWN), *WALL)
@@ -122,12 +148,12 @@ class BackgroundFusion:
         tone = continued(photo - source, own)  # of sides that come into sight, the tone
         both = torch.cat((tone, source), dim=1)
         moved, source = moved_along(both, source, rendering).chunk(2, dim=1)
-        aligned, _ = details.networks.align(moved, source, rendering)
+        aligned = details.aligned_map(moved, source, rendering)
         empty = 1 - smoothstep(_grown(front, 2), *WALL)
         wall = (1 - been) * empty
         behind = continued(photo - rendering, wall)
         distortion = behind + (aligned - behind) * person
-        image = details.fused(edit, shallow, distortion, rendering).float()
+        image = details.consulted(styles, distortion, rendering).float()
         small = at_size(image)
         seen = continued(small + continued(photo - small, wall), empty)
         return FusedRendering(image, person, been, own, seen)

@@ -19,7 +19,7 @@ from torch.nn import functional as F
 from toonify import bundle
 from toonify.checkpoints.hfgi import load_compact_hfgi, load_hfgi
 from toonify.errors import ModelError, UsageError
-from toonify.inversion.background_fusion import BackgroundFusion, FusedRendering
+from toonify.inversion.background_fusion import BackgroundFusion, FusedDetails, FusedRendering
 from toonify.inversion.model import FaceModel
 from toonify.models.encoders.hfgi import SIZE
 from toonify.models.encoders.hfgi_compact import CompactInversion
@@ -37,7 +37,7 @@ def check_method(method: str, known: Sequence[str], network: str | os.PathLike[s
         raise UsageError('`hfgi_network` is of the `method` "hfgi"', hint="Leave it out.")
 
 
-class DetailModel(Protocol):
+class DetailModel(FusedDetails, Protocol):
     """Networks of HFGI, ours (`CompactInversion`) or the published ones (`HFGI`)."""
 
     def encode(self, photo: Tensor) -> Tensor:

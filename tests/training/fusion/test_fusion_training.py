@@ -11,7 +11,7 @@ from toonify.training.fusion.step import FusionConfig, FusionTrainer, regions
 from toonify.training.hfgi.pairs import known_directions
 
 
-def trainer(steps=40, batch=4, lr=1e-2):
+def trainer(steps=40, batch=4, lr=0.5):
     generator = tiny_hybrid()
     parser = torch.randn(9, 4, generator=torch.Generator().manual_seed(3))
     config = FusionConfig(steps=steps, batch_size=batch, lr=lr, bfloat16=False)

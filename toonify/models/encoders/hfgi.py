@@ -152,13 +152,27 @@ class HFGI(nn.Module):
 
     def fused(self, w_plus: Tensor, aligned: Tensor) -> Tensor:
         """w+ rendered (B, 3, R, R) with the aligned map consulted; not clamped."""
+        return self._consulted(self.generator.styles(w_plus), aligned)
+
+    def drawn(self, styles: list[Tensor]) -> Tensor:
+        """Styles rendered as the networks see them, (B, 3, 256, 256) in [-1, 1]."""
+        return at_size(self.generator.synthesize(styles))
+
+    def aligned_map(self, distortion: Tensor, source: Tensor, wanted: Tensor) -> Tensor:
+        """A distortion map where `wanted` has what it is of; the network doesn't see `source`."""
+        return self.aligned(distortion, wanted)
+
+    def consulted(self, styles: list[Tensor], aligned: Tensor, rendering: Tensor) -> Tensor:
+        """Styles rendered with the aligned map consulted; the network doesn't see `rendering`."""
+        return self._consulted(styles, aligned)
+
+    def _consulted(self, styles: list[Tensor], aligned: Tensor) -> Tensor:
         scale, shift = self.residue(aligned)
 
         def fuse(size: int, x: Tensor) -> Tensor:
             return x * (1 + scale) + shift if size == FUSED_AT else x
 
-        stages = self.generator.stages(self.generator.styles(w_plus), fuse=fuse)
-        return deque(stages, maxlen=1).pop()[2]
+        return deque(self.generator.stages(styles, fuse=fuse), maxlen=1).pop()[2]
 
     @torch.no_grad()
     def edited(self, photo: Tensor, w_plus: Tensor, edit: Tensor) -> Tensor:

@@ -36,16 +36,16 @@ LONGEST, SMOOTH = 0.15, 0.011  # of the flow that is measured, in sides
 KEPT = 3.0  # logit of what stays of the map before anything is learnt
 
 
-def _conv(in_channels: int, channels: int, size: int = 3, stride: int = 1) -> nn.Conv2d:
+def conv(in_channels: int, channels: int, size: int = 3, stride: int = 1) -> nn.Conv2d:
     return nn.Conv2d(in_channels, channels, size, stride, size // 2)
 
 
-class _Unit(nn.Module):
+class Unit(nn.Module):
     """Two 3×3 convolutions beside the input; nothing but the input before anything is learnt."""
 
     def __init__(self, channels: int) -> None:
         super().__init__()
-        self.conv1, self.conv2 = _conv(channels, channels), _conv(channels, channels)
+        self.conv1, self.conv2 = conv(channels, channels), conv(channels, channels)
         nn.init.zeros_(self.conv2.weight)
         nn.init.zeros_(_bias(self.conv2))
 
@@ -68,15 +68,15 @@ class CompactAligner(nn.Module):
     def __init__(self, widths: Sequence[int] = (32, 64, 80, 96)) -> None:
         super().__init__()
         self.widths = tuple(widths)
-        self.stem = _conv(9 * FOLD**2, self.widths[0])
-        self.down, self.units = nn.ModuleList(), nn.ModuleList([_Unit(self.widths[0])])
+        self.stem = conv(9 * FOLD**2, self.widths[0])
+        self.down, self.units = nn.ModuleList(), nn.ModuleList([Unit(self.widths[0])])
         self.up, self.out_units = nn.ModuleList(), nn.ModuleList()
         for wide, narrow in zip(self.widths, self.widths[1:], strict=False):
-            self.down.append(_conv(wide, narrow, stride=2))
-            self.units.append(_Unit(narrow))
-            self.up.append(_conv(wide + narrow, wide))
-            self.out_units.append(_Unit(wide))
-        self.out = _conv(self.widths[0], 3 + 3 * FOLD**2)
+            self.down.append(conv(wide, narrow, stride=2))
+            self.units.append(Unit(narrow))
+            self.up.append(conv(wide + narrow, wide))
+            self.out_units.append(Unit(wide))
+        self.out = conv(self.widths[0], 3 + 3 * FOLD**2)
         nn.init.zeros_(self.out.weight)
         with torch.no_grad():
             _bias(self.out).zero_()[2] = KEPT
@@ -132,15 +132,15 @@ class CompactConsultation(nn.Module):
     def __init__(self, channels: Sequence[int], *, width: int = 64, fine: int = 32) -> None:
         super().__init__()
         self.channels, self.width, self.fine = tuple(channels), width, fine
-        self.stem = _conv(6 * FOLD**2, width)
-        self.units = nn.Sequential(*(_Unit(width) for _ in range(3)))
-        self.head = _conv(width, 2 * self.channels[0], 1)
+        self.stem = conv(6 * FOLD**2, width)
+        self.units = nn.Sequential(*(Unit(width) for _ in range(3)))
+        self.head = conv(width, 2 * self.channels[0], 1)
         heads = [self.head]
         if len(self.channels) > 1:
-            self.fine_stem = _conv(6 * (FOLD // 2) ** 2, fine)
-            self.fine_in = _conv(width, fine, 1)
-            self.fine_unit = _Unit(fine)
-            self.fine_head = _conv(fine, 2 * self.channels[1], 1)
+            self.fine_stem = conv(6 * (FOLD // 2) ** 2, fine)
+            self.fine_in = conv(width, fine, 1)
+            self.fine_unit = Unit(fine)
+            self.fine_head = conv(fine, 2 * self.channels[1], 1)
             heads.append(self.fine_head)
         for head in heads:  # the rendering alone before anything is learnt
             nn.init.normal_(head.weight, std=1e-3)
@@ -249,8 +249,26 @@ class CompactInversion(nn.Module):
         shallow = self.generator.features(styles, resolution=JUNCTION)
         return shallow, at_size(self.generator.finish(shallow, styles))
 
+    def drawn(self, styles: list[Tensor]) -> Tensor:
+        """Styles rendered as the networks see them, (B, 3, 256, 256) in [-1, 1]."""
+        return at_size(self.generator.synthesize(styles))
+
+    def aligned_map(self, distortion: Tensor, source: Tensor, wanted: Tensor) -> Tensor:
+        """A distortion map of `source` where `wanted` has what it is of, (B, 3, 256, 256)."""
+        return self.networks.align(distortion, source, wanted)[0]
+
+    def consulted(self, styles: list[Tensor], aligned: Tensor, rendering: Tensor) -> Tensor:
+        """Styles rendered (B, 3, R, R) with the aligned map consulted; not clamped."""
+        shallow = self.generator.features(styles, resolution=JUNCTION)
+        return self._finished(shallow, styles, aligned, rendering)
+
     def fused(self, w_plus: Tensor, shallow: Tensor, aligned: Tensor, rendering: Tensor) -> Tensor:
         """What `rendered` gave, with the aligned map consulted: (B, 3, R, R), not clamped."""
+        return self._finished(shallow, self.generator.styles(w_plus), aligned, rendering)
+
+    def _finished(
+        self, shallow: Tensor, styles: list[Tensor], aligned: Tensor, rendering: Tensor
+    ) -> Tensor:
         found = self.networks.consult(aligned, rendering)
 
         def fuse(size: int, x: Tensor) -> Tensor:
@@ -259,7 +277,7 @@ class CompactInversion(nn.Module):
             scale, shift = found[size]
             return x * (1 + scale) + shift
 
-        return self.generator.finish(shallow, self.generator.styles(w_plus), fuse=fuse)
+        return self.generator.finish(shallow, styles, fuse=fuse)
 
     @torch.no_grad()
     def edited(self, photo: Tensor, w_plus: Tensor, edit: Tensor) -> Tensor:

@@ -15,7 +15,7 @@ from toonify.editing.edits import layer_range
 from toonify.editing.named import shipped_directions
 from toonify.errors import UsageError
 from toonify.models.base import Generator
-from toonify.models.fusion_net import FusionNet, fused_styles
+from toonify.models.fusion_net import FUSED_TO, FusionNet
 from toonify.models.generators.hybrid import HybridGenerator
 from toonify.training.core.report import Display, no_display
 from toonify.training.core.runs import RunFolder
@@ -25,6 +25,7 @@ from toonify.training.fusion.step import FusionConfig, FusionTrainer
 from toonify.training.hfgi.pairs import Direction
 from toonify.utils.outputs import InputFiles, check_run_folder
 
+HIDDEN = 96  # channels within: with less than a hundredth of the published weights
 # What an edit moves the outline of a head by, or puts before a face
 TAUGHT = ("yaw", "pitch", "glasses", "hair-long")
 
@@ -65,7 +66,7 @@ def train_fusion(
     config = FusionConfig(
         steps=options.steps,
         batch_size=options.batch_size,
-        lr=options.lr or (2e-3 if options.start is None else 5e-4),
+        lr=options.lr or (0.1 if options.start is None else 0.025),
         bfloat16=pick_dtype(dtype, place) != torch.float32,
         seed=options.seed,
     )
@@ -115,5 +116,5 @@ def _network(options: FusionJob, generator: HybridGenerator) -> FusionNet:
         return load_fusion_net(Path(locate(options.start, "fusion")), device=device)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(options.seed)
-        lengths = [generator.layers[i].channels for i in fused_styles(generator)]
-        return FusionNet(channels=lengths).to(device)
+        width = max(x.channels for x in generator.layers if x.resolution <= FUSED_TO)
+        return FusionNet(width=width, hidden=HIDDEN, up_to=FUSED_TO).to(device)

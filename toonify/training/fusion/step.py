@@ -60,13 +60,13 @@ class FusionConfig:
     Attributes:
         steps: optimizer steps.
         batch_size: pairs of codes a step.
-        lr: AdamW's peak rate; falls to a fiftieth.
+        lr: AdamW's peak rate, of weights that are multiplied by 0.01; falls to a fiftieth.
         bfloat16: where that is exact enough.
     """
 
     steps: int = 1000
     batch_size: int = 8
-    lr: float = 1e-3
+    lr: float = 0.1
     weights: FusionWeights = FusionWeights()
     bfloat16: bool = True
     seed: int = 0

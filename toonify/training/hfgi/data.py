@@ -177,7 +177,7 @@ def perspective(
     moves = torch.rand(count, 4, 2, generator=random) * scale
     moves = moves * (torch.rand(count, 1, 1, generator=random) < share)
     corners = torch.tensor([[-1.0, -1.0], [1.0, -1.0], [1.0, 1.0], [-1.0, 1.0]])
-    matrix = _homography(corners.expand(count, -1, -1), corners * (1 - moves)).to(device)
+    matrix = homography(corners.expand(count, -1, -1), corners * (1 - moves)).to(device)
     axis = (torch.arange(images.shape[-1], device=device) + 0.5) * 2 / images.shape[-1] - 1
     y, x = torch.meshgrid(axis, axis, indexing="ij")
     points = torch.stack((x, y, torch.ones_like(x)), dim=2).flatten(0, 1)  # (S·S, 3)
@@ -186,7 +186,7 @@ def perspective(
     return F.grid_sample(images, grid, padding_mode="border", align_corners=False)
 
 
-def _homography(given: Tensor, wanted: Tensor) -> Tensor:
+def homography(given: Tensor, wanted: Tensor) -> Tensor:
     """(B, 3, 3) that take four points (B, 4, 2) to four others."""
     x, y = given.unbind(2)
     u, v = wanted.unbind(2)
