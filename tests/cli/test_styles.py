@@ -134,7 +134,8 @@ def test_clips_are_drawn_in_a_style_by_default(run, frames, tmp_path):
     result = run("video", frames, "-o", tmp_path / "out", *program)
     assert result.status == 0 and result.records[0]["frames"] == 3
     assert all(abs(shade(path) - 51) < 30 for path in (tmp_path / "out").iterdir())
-    result = run("video", frames, "-o", tmp_path / "out2", "--style", "wash", "--smooth", "0")
+    wash = ("--style", "wash", "--smooth", "0", "--engine", "portrait")
+    result = run("video", frames, "-o", tmp_path / "out2", *wash)
     assert result.status == 0 and "drawn as scenes" in result.out
     first = min((tmp_path / "out2").iterdir())
     assert shade(first) == 204
