@@ -53,7 +53,8 @@ def test_a_photograph_is_drawn_without_torch(tmp_path):
 
 @pytest.mark.parametrize("command", ["stylize", "video"])
 def test_nothing_of_a_cluster_is_imported_without_one(command, tmp_path):
-    arguments = [command, str(tmp_path / "none.mp4"), "-o", str(tmp_path / "out.mp4")]
+    (tmp_path / "no.mp4").write_bytes(b"no clip")  # noticed once everything is loaded
+    arguments = [command, str(tmp_path / "no.mp4"), "-o", str(tmp_path / "out.mp4")]
     code = (
         "import sys; from toonify.cli.main import main\n"
         f"status = main({arguments!r})\n"
@@ -62,3 +63,15 @@ def test_nothing_of_a_cluster_is_imported_without_one(command, tmp_path):
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     status, imported = done.stdout.splitlines()[-1].split(" ", 1)
     assert status != "0" and imported == "[]"
+
+
+def test_a_missing_clip_is_noticed_before_torch_is_imported(tmp_path):
+    arguments = ["video", str(tmp_path / "none.mp4"), "-o", str(tmp_path / "out.mp4")]
+    code = (
+        "import sys; from toonify.cli.main import main\n"
+        f"status = main({arguments!r})\n"
+        f"print(status, [m for m in {HEAVY!r} if m in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines()[-1] == "1 []"
+    assert "no such file" in done.stderr and done.stderr.count("\n") == 1

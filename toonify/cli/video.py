@@ -59,7 +59,7 @@ from toonify.cli.styles import (
     refuse_character_options,
 )
 from toonify.cli.stylize import Faces, Landmarks
-from toonify.errors import ToonifyError, UsageError
+from toonify.errors import InputError, ToonifyError, UsageError
 from toonify.utils.outputs import InputFiles, check_output
 
 if TYPE_CHECKING:
@@ -243,6 +243,7 @@ def video(
                 hint="Leave --style, --character, --background, --checkpoint and --faces out.",
             )
         refuse_character_options(level, trgb, color)
+        _check_there(clips, source)
         drawing = transfer_engine(
             settings,
             bundle,
@@ -261,11 +262,13 @@ def video(
         refuse_character_options(level, trgb, color)
         if largest:
             raise UsageError("a style draws everybody in a clip", hint="Leave --faces out.")
+        _check_there(clips, source)
         make = _in_style(styles, engine, bundle, background, shared)
         drawing = make()
     else:
         if background is not None:
             raise UsageError("--background is of styles", hint="Name a --style.")
+        _check_there(clips, source)
         shared["batch_size"] = batch_size_of(batch_size, settings, bundle)
         prepare_drawing(settings, bundle)
         mixing = {"level": level, "trgb": trgb, "color": color}
@@ -318,6 +321,12 @@ def video(
     if report.damaged:
         complain(f"{source} is damaged: what could be read, {report.frames} frames, was drawn")
     raise typer.Exit(1 if report.damaged else 0)
+
+
+def _check_there(clips: Sequence[Path] | None, source: Path) -> None:
+    """InputError for a single clip that isn't there, before seconds of loading."""
+    if clips is None and not source.exists():
+        raise InputError(f"no such file: {source}", hint="Check the name.")
 
 
 def _in_style(
