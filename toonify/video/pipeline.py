@@ -240,7 +240,10 @@ class Pipeline:
             self.temporal_consistency.add(rgb, rgb, [])
             return Drawn(frame, frame.pixels, ())
         drawn = self.compositor.compose(rgb, items)
-        self.temporal_consistency.add(rgb, drawn, [item.region.face.box for item in items])
+        whole = f32([0, 0, rgb.shape[1], rgb.shape[0]])
+        self.temporal_consistency.add(
+            rgb, drawn, [item.region.face.box for item in items] or [whole]
+        )
         for item in items:
             self.people[item.person] = self.people.get(item.person, 0) + 1
         pixels = frame.pixels.copy()

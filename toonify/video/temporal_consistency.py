@@ -15,7 +15,8 @@ LONGEST = 320  # px, at which it is measured
 
 @dataclass
 class TemporalConsistency:
-    """Mean difference in levels (0..255) where faces are drawn, of the clip and of the result.
+    """Mean difference in levels (0..255) where faces are drawn, of the clip and of the result; all
+    over frames that are drawn without a look for faces.
 
     The flow is that of the original clip (DIS, Kroeger et al., ECCV 2016), as in work on video
     style transfer (Lai et al., arXiv 1808.00449). A drawing's lines differ more when they are a
