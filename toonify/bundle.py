@@ -38,6 +38,7 @@ UNET = "unet_"  # and a style: the network that draws it
 ATTRIBUTES = "attributes"  # lets people through to the characters, at levels above 6
 STYLEMAP = "stylemap"  # gives a photograph parts of other faces
 DRAWING = "drawing_encoder"  # reads sketches and masks for the inversion generator
+RESTORATION = "restoration"  # tells the inversion generator what small faces are to be
 EXTRAS = FRAMES + INVERSION
 
 
@@ -387,6 +388,7 @@ def write_bundle(
     from toonify.checkpoints.translators import load_translator
     from toonify.lut import CharacterTable
     from toonify.models.encoders.drawing import DrawingEncoder
+    from toonify.models.encoders.restoration import FaceRestoration
     from toonify.models.styled_unet import StyledUNet
 
     extras = extras or {}
@@ -417,6 +419,10 @@ def write_bundle(
                     reading = load_network("drawing", path, DrawingEncoder)
                     reading.check(load_generator(extras[INVERSION[0]]))
                     save_network(reading, target, dtype=torch.int8)
+                elif part == RESTORATION:
+                    restoration = load_network("restoration", path, FaceRestoration)
+                    restoration.check(load_generator(extras[INVERSION[0]]))
+                    save_network(restoration, target, dtype=torch.int8)
                 elif part == FUSION:
                     fusion = load_fusion_net(path)
                     fusion.check(load_generator(extras[INVERSION[0]]))

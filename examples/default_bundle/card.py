@@ -32,6 +32,8 @@ SOURCES = {
     f" (ours, MIT) made to order for faces sampled from {PRIOR}",
     "drawing_encoder": "trained from scratch on faces sampled from inversion_generator and drawings"
     " made over them by program (toonify.training.drawings, ours, MIT)",
+    "restoration": f"trained from scratch on faces sampled from {PRIOR}, and such put together"
+    " anew, for inversion_generator and encoder",
     "characters": "drawings of examples/characters (ours, MIT), projected into the generator",
 }
 

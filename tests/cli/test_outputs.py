@@ -168,6 +168,7 @@ READING = {
     ("bundle", "--generator"), ("bundle", "--table"), ("bundle", "--frame-generator"),
     ("bundle", "--frame-encoder"), ("bundle", "--inversion-generator"),
     ("bundle", "--inversion-encoder"), ("bundle", "--hfgi"), ("bundle", "--fusion"),
+    ("bundle", "--restoration"),
     ("evaluate", "--drawings"),
 }  # fmt: skip
 

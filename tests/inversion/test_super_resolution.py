@@ -6,11 +6,12 @@ import pytest
 import torch
 
 from tests.drawn_face import drawn_face
+from tests.models.test_restoration import tiny_restoration
 from tests.tiny_hfgi import tiny_encoder, tiny_hybrid
 from toonify.errors import InputError
 from toonify.faces import Face
 from toonify.faces.types import FaceDetector
-from toonify.inversion.fitting import FitSettings, fit_face, lowered
+from toonify.inversion.fitting import FitSettings, fit_face
 from toonify.inversion.model import FaceModel
 from toonify.inversion.super_resolution import (
     SIZE,
@@ -23,7 +24,7 @@ from toonify.inversion.super_resolution import (
     small_photo,
     with_detail,
 )
-from toonify.utils.tensors import to_tensor
+from toonify.utils.tensors import lowered, to_tensor
 
 SIDE = 48
 
@@ -161,3 +162,12 @@ def test_no_face_and_no_detector():
     with pytest.raises(ValueError, match="detector"):
         small_photo(np.zeros((64, 64, 3), np.uint8), "whole", None)
     assert SmallPhoto(np.zeros((8, 8, 3), np.uint8), (), 32.0).faces == ()
+
+
+def test_a_network_draws_what_its_pixels_show():
+    model = FaceModel(tiny_hybrid(), tiny_encoder())
+    small = torch.rand(1, 3, 32, 32, generator=torch.Generator().manual_seed(0)) * 1.6 - 0.8
+    photo = torch.nn.functional.interpolate(small, (256, 256), mode="bicubic").clamp(-1, 1)
+    drawn = redraw(model, photo, 32, network=tiny_restoration(model.generator))
+    back = torch.nn.functional.interpolate(drawn, (32, 32), mode="area")
+    assert drawn.shape == photo.shape and (back - small).abs().mean() < 0.05

@@ -45,6 +45,10 @@ def bundle(
         Path | None,
         typer.Option(help="What reads sketches and masks, of `train-encoder --task drawing`."),
     ] = None,
+    restoration: Annotated[
+        Path | None,
+        typer.Option(help="What enlarges small faces, of the inversion generator."),
+    ] = None,
     fusion: Annotated[
         Path | None,
         typer.Option(
@@ -83,6 +87,7 @@ def bundle(
         "hfgi": hfgi,
         "drawing_encoder": drawing_encoder,
         "fusion": fusion,
+        "restoration": restoration,
         "stylemap": stylemap,
     }
     for kind in ("frame", "inversion"):
@@ -90,7 +95,7 @@ def bundle(
             raise UsageError(
                 f"--{kind}-generator and --{kind}-encoder go together", hint="Give both."
             )
-    for part in ("hfgi", "fusion", "drawing_encoder"):
+    for part in ("hfgi", "fusion", "drawing_encoder", "restoration"):
         if given[part] is not None and inversion_generator is None:
             raise UsageError(
                 f"--{part.replace('_', '-')} is of one inversion generator",

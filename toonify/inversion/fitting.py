@@ -17,6 +17,7 @@ from torch import Tensor
 from toonify.models.base import Encoder, Generator
 from toonify.models.encoders.compact import CompactEncoder
 from toonify.models.latents import w_deviation
+from toonify.utils.tensors import lowered
 
 SIZE = 256  # pictures are compared at
 BANDS = 5  # of the Laplacian pyramid, beside what is left
@@ -128,12 +129,6 @@ class Adam:
         mean = self.mean / (1 - first**self.steps)
         square = self.square / (1 - second**self.steps)
         self.weight -= rate * mean / (square.sqrt() + 1e-8)
-
-
-def lowered(images: Tensor, side: int) -> Tensor:
-    """Images (B, C, H, W) as if they had been `side` px across and were enlarged again."""
-    small = F.interpolate(images, size=(side, side), mode="area")
-    return F.interpolate(small, size=images.shape[2:], mode="bicubic", align_corners=False)
 
 
 def _sized(image: Tensor) -> Tensor:

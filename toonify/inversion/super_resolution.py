@@ -1,10 +1,14 @@
-"""Faces of few pixels enlarged with a generator's help, by no network trained for it.
+"""Faces of few pixels enlarged with a generator's help.
 
-A code is fitted whose rendering, at as few pixels, looks like the photograph (PULSE, Menon et al.,
-arXiv 2003.03808). PULSE gives that rendering out, who then is somebody else. Here the photograph
-stays: all that its own pixels show is kept as it is (back-projection, Irani and Peleg 1991), and
-only what is finer comes from the rendering, moved to where the photograph has it by the optical
-flow between the two, and only as far as the finest that both show agrees.
+A bundle's network (`FaceRestoration`) tells its generator in one pass what a face is to be, and
+what comes out, made small again, is the photograph; less of it comes in where the two don't agree.
+
+In a bundle without one, a code is fitted whose rendering, at as few pixels, looks like the
+photograph (PULSE, Menon et al., arXiv 2003.03808). PULSE gives that rendering out, who then is
+somebody else. Here the photograph stays: all that its own pixels show is kept as it is
+(back-projection, Irani and Peleg 1991), and only what is finer comes from the rendering, moved to
+where the photograph has it by the optical flow between the two, and only as far as the finest that
+both show agrees.
 """
 
 from __future__ import annotations
@@ -19,20 +23,24 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
+from toonify.bundle import RESTORATION, bundle_folder, check_part, has_parts, read_manifest
+from toonify.checkpoints.loading import load_network
 from toonify.errors import InputError
 from toonify.faces import Face, FaceDetector, align, ffhq_quad, get_detector
 from toonify.faces.alignment import overlay, square_mask
 from toonify.faces.types import RGB, Points, f32
-from toonify.inversion.fitting import SIZE, FitSettings, fit_face, lowered
+from toonify.inversion.fitting import SIZE, FitSettings, fit_face
 from toonify.inversion.frames import Framing, resize
 from toonify.inversion.model import FaceModel
 from toonify.inversion.reading import load_face_model
 from toonify.media.images import read_image, write_image
 from toonify.media.metadata import Metadata
+from toonify.models.base import Generator
 from toonify.models.encoders.hfgi import at_size
 from toonify.models.encoders.hfgi_compact import moved_along
+from toonify.models.encoders.restoration import FaceRestoration, consistent, restored
 from toonify.tuning import choose_dtype
-from toonify.utils.tensors import to_arrays, to_tensor
+from toonify.utils.tensors import lowered, to_arrays, to_tensor
 
 FIT = FitSettings(steps=20)  # a code to a face
 SMALLEST_FACE = 12  # px across the FFHQ crop; of fewer nobody could be told
@@ -115,12 +123,30 @@ def enlarge_photo(
     model = load_face_model(bundle, gradients=True, device=device, dtype=dtype)
     name = "bfloat16" if dtype == "float16" else dtype  # float16's gradients would underflow
     fit = replace(FIT, dtype=choose_dtype(name, model.device, model.generator))
-    drawn = enlarge(model, photo, fit=fit, progress=progress)
+    network = load_restoration(bundle, model.generator, device=model.device)
+    drawn = enlarge(model, photo, network=network, fit=fit, progress=progress)
     alpha = image.alpha if framing == "whole" else None
     if alpha is not None:
         alpha = resize(alpha, *drawn.shape[:2])
     count = max(1, len(_redrawn(photo)))
     return Enlarged(drawn, alpha, image.metadata, count, round(photo.times, 2))
+
+
+def load_restoration(
+    bundle: str, generator: Generator, *, device: torch.device
+) -> FaceRestoration | None:
+    """A bundle's network for small faces; None where it has none.
+
+    Raises:
+        ModelError: it is damaged, or another generator's.
+    """
+    folder = bundle_folder(bundle)
+    if not has_parts(folder, (RESTORATION,)):
+        return None
+    path = check_part(folder, read_manifest(folder), RESTORATION)
+    network = load_network("restoration", path, FaceRestoration, device=device)
+    network.check(generator)
+    return network.eval().requires_grad_(False).to(memory_format=torch.channels_last)
 
 
 def _redrawn(photo: SmallPhoto) -> list[Face]:
@@ -229,6 +255,7 @@ def enlarge(
     model: FaceModel,
     photo: SmallPhoto,
     *,
+    network: FaceRestoration | None = None,
     fit: FitSettings = FIT,
     progress: Callable[[int, int], None] | None = None,
 ) -> RGB:
@@ -236,7 +263,8 @@ def enlarge(
 
     Args:
         model: with a generator and an encoder of aligned faces.
-        fit: how a code is fitted to each face.
+        network: for small faces, trained for that generator.
+        fit: how a code is fitted to each face without it.
         progress: called with (faces done, faces).
 
     Example:
@@ -246,7 +274,7 @@ def enlarge(
 
     def drawn(crop: RGB, side: float) -> RGB:
         seen = to_tensor(crop).to(model.device)
-        return to_arrays(redraw(model, seen, round(side), fit=fit))[0]
+        return to_arrays(redraw(model, seen, round(side), network=network, fit=fit))[0]
 
     if not photo.faces:
         image = drawn(resize(photo.rgb, SIZE, SIZE), photo.rgb.shape[0])
@@ -265,16 +293,33 @@ def enlarge(
     return large
 
 
-def redraw(model: FaceModel, photo: Tensor, side: int, *, fit: FitSettings = FIT) -> Tensor:
+def redraw(
+    model: FaceModel,
+    photo: Tensor,
+    side: int,
+    *,
+    network: FaceRestoration | None = None,
+    fit: FitSettings = FIT,
+) -> Tensor:
     """An aligned face of few pixels, enlarged, (1, 3, 256, 256) in [-1, 1] → a sharp one, clamped.
 
     Args:
         side: px that it has had across.
-        fit: how the code is fitted; no steps render the encoder's answer.
+        network: for small faces, trained for the model's generator.
+        fit: how the code is fitted without it; no steps render the encoder's answer.
     """
     side = min(side, SIZE - 1)
     with torch.no_grad():
         start = model.face_codes(photo)
+    if network is not None:
+        sides = torch.tensor([side], device=photo.device)
+        with torch.no_grad(), model.arithmetic():
+            drawn = restored(network, network.check(model.generator), photo, start, sides)
+        drawn = drawn.float()
+        coarse = lowered(drawn, side)
+        # where the rendering is not what the photograph shows, as of a profile, less of it
+        drawn = photo + agreement(photo, coarse, side).clamp(max=1) * (drawn - coarse)
+        return consistent(drawn, photo, sides).clamp(-1, 1)
     w_plus = fit_face(model.generator, model.face_encoder, photo, start, fit, side=side)
     with torch.no_grad(), model.arithmetic():
         rendering = at_size(model.generator(w_plus)).float().clamp(-1, 1)

@@ -22,6 +22,7 @@ Role = Literal[
     "stylemap",
     "attributes",
     "drawing",
+    "restoration",
 ]
 
 
@@ -71,6 +72,7 @@ ARCHITECTURES: dict[str, Architecture] = {
     "drawing": Architecture("drawing", "encoders.drawing:DrawingEncoder"),
     "hfgi": Architecture("hfgi", "encoders.hfgi_compact:CompactHFGI"),
     "fusion": Architecture("fusion", "fusion_net:FusionNet"),
+    "restoration": Architecture("restoration", "encoders.restoration:FaceRestoration"),
 }
 
 

@@ -7,6 +7,7 @@ from functools import cache
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
@@ -120,3 +121,9 @@ def smoothstep(values: Tensor, low: float, high: float) -> Tensor:
     """0 below `low`, 1 above `high`, a cubic between that starts and ends level; any shape."""
     at = ((values - low) / (high - low)).clamp(0, 1)
     return at * at * (3 - 2 * at)
+
+
+def lowered(images: Tensor, side: int) -> Tensor:
+    """Images (B, C, H, W) as if they had been `side` px across and were enlarged again."""
+    small = F.interpolate(images, size=(side, side), mode="area")
+    return F.interpolate(small, size=images.shape[2:], mode="bicubic", align_corners=False)

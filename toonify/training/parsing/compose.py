@@ -50,11 +50,14 @@ class Layer:
     labels: Labels
 
 
-def compose(faces: LabeledFaces, rng: np.random.Generator, *, camera: bool = True) -> Sample:
+def compose(
+    faces: LabeledFaces, rng: np.random.Generator, *, camera: bool = True, aligned: bool = False
+) -> Sample:
     """One random picture.
 
     Args:
         camera: what a poor camera does to it is done; False leaves it as the scene was.
+        aligned: the face lies as an FFHQ crop has it, as exactly as one is found.
     """
     number = faces.pick(rng)
     face = faces[number]
@@ -82,7 +85,7 @@ def compose(faces: LabeledFaces, rng: np.random.Generator, *, camera: bool = Tru
         rgb, labels = draw_object(rgb, face.points, labels, source, rng)
     added = np.isin(labels, ADDED)
     alpha = np.maximum(face.alpha, f32(added & (labels != face.labels)))
-    matrix, zoom = _framing(rng)
+    matrix, zoom = _framing(rng, aligned=aligned)
     layer = _on_grid(rgb, alpha, labels, matrix, rng)
     own = zoom > 0.85 and rng.random() < 0.5
     if own:
@@ -128,8 +131,13 @@ def _cut_off(rgb: RGB, labels: Labels, rng: np.random.Generator) -> None:
         names[:, :width] = IGNORED
 
 
-def _framing(rng: np.random.Generator) -> tuple[NDArray[np.float32], float]:
+def _framing(
+    rng: np.random.Generator, *, aligned: bool = False
+) -> tuple[NDArray[np.float32], float]:
     """Affine map (2, 3) of output pixels into the crop, and how large the face becomes."""
+    if aligned:  # what landmarks err by
+        zoom = float(np.exp(rng.normal(0, 0.02)))
+        return _affine(zoom, rng.normal(0, 1.5), rng.normal(0, 0.008, 2), 1.0), zoom
     kind = rng.random()
     if kind < 0.45:  # about an FFHQ crop
         zoom = float(np.exp(rng.normal(-0.08, 0.1)))
@@ -137,14 +145,20 @@ def _framing(rng: np.random.Generator) -> tuple[NDArray[np.float32], float]:
         zoom = float(rng.uniform(0.44, 0.65))
     else:
         zoom = float(np.exp(rng.uniform(np.log(0.45), np.log(1.35))))
-    angle = np.radians(rng.uniform(-45, 45) if rng.random() < 0.2 else rng.normal(0, 9))
-    shift = rng.normal(0, 0.05, 2) * SIDE
+    degrees = rng.uniform(-45, 45) if rng.random() < 0.2 else rng.normal(0, 9)
+    shift = rng.normal(0, 0.05, 2)
+    return _affine(zoom, degrees, shift, float(np.exp(rng.normal(0, 0.04)))), zoom
+
+
+def _affine(
+    zoom: float, degrees: float, shift: NDArray[np.float64], stretch: float
+) -> NDArray[np.float32]:
+    angle = np.radians(degrees)
     cos, sin = np.cos(angle) / zoom, np.sin(angle) / zoom
-    stretch = np.exp(rng.normal(0, 0.04))
     linear = np.array([[cos * stretch, -sin], [sin * stretch, cos]])
     center = np.array([SIDE / 2, SIDE / 2])
-    offset = center - linear @ (center + shift)
-    return f32(np.concatenate([linear, offset[:, None]], 1)), zoom
+    offset = center - linear @ (center + shift * SIDE)
+    return f32(np.concatenate([linear, offset[:, None]], 1))
 
 
 def _on_grid(

@@ -1,0 +1,1 @@
+"""Training what enlarges small faces: lowered pictures of faces, and the faces."""

@@ -1,0 +1,212 @@
+"""One step of training `FaceRestoration`, and everything a resumption of it needs."""
+
+from __future__ import annotations
+
+import copy
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from toonify.metrics.lpips import PerceptualLoss
+from toonify.models.base import Encoder
+from toonify.models.encoders.restoration import FaceRestoration, consistent, restored
+from toonify.models.generators.hybrid import HybridGenerator
+from toonify.models.identity import Identity
+from toonify.training.core.loop import require_positive
+from toonify.training.core.optim import descend
+from toonify.training.core.patches import PatchDiscriminator, discriminator_loss, generator_losses
+from toonify.training.core.resumption import Parts, ResumableTrainer
+from toonify.training.core.schedule import ema_decay, set_rate, update_ema, warmup_cosine
+from toonify.training.data.photos import PhotoSet
+from toonify.training.restoration.data import RestorationBatch, draw_batch
+from toonify.utils.tensors import to_uint8
+
+SHOWN = 8  # held-out faces of a preview
+SEEN = 112  # px of the windows that the perceptual distance is of
+WIDTH = 32  # of the patch discriminator
+_WARM_UP = 50  # steps
+_LEAD = 50  # steps that the discriminator learns alone before it is listened to
+_DECAY = 0.995  # of the running average
+
+
+@dataclass(frozen=True, kw_only=True)
+class RestorationWeights:
+    """Of the loss terms; 0 leaves one out.
+
+    Attributes:
+        l1: mean absolute error.
+        lpips: perceptual distance of windows.
+        identity: one minus the similarity of face descriptors.
+        patches: what a patch discriminator says; `matching`: its features' distance.
+    """
+
+    l1: float = 1.0
+    lpips: float = 1.0
+    identity: float = 0.6
+    patches: float = 0.03
+    matching: float = 0.3
+
+
+@dataclass(frozen=True, kw_only=True)
+class RestorationConfig:
+    """Options of training.
+
+    Attributes:
+        steps: optimizer steps.
+        batch_size: faces a step.
+        lr: AdamW's peak rate; falls to a fiftieth.
+        bfloat16: where that is exact enough.
+    """
+
+    steps: int = 2000
+    batch_size: int = 6
+    lr: float = 1e-3
+    weights: RestorationWeights = RestorationWeights()
+    bfloat16: bool = True
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        require_positive(self, "steps", "batch_size", "lr")
+
+
+class RestorationTrainer(ResumableTrainer[RestorationConfig]):
+    """The network in training; see `toonify.training.core.loop.Trainer`.
+
+    Args:
+        network: to be trained.
+        generator: that draws; `encoder` reads its codes. Both frozen.
+        faces: aligned; the last `SHOWN` are held out.
+
+    Attributes:
+        average: the network's running average, for use.
+    """
+
+    def __init__(
+        self,
+        network: FaceRestoration,
+        generator: HybridGenerator,
+        encoder: Encoder,
+        faces: PhotoSet,
+        config: RestorationConfig,
+        *,
+        perceptual: PerceptualLoss | None = None,
+        identity: Identity | None = None,
+    ) -> None:
+        network.check(generator)
+        self.generator = generator.eval().requires_grad_(False)
+        self.encoder = encoder.eval().requires_grad_(False)
+        self.faces, self.config = faces, config
+        self.perceptual, self.identity = perceptual, identity
+        self.device = generator.w_avg.device
+        self.network = network.train().requires_grad_(True)
+        self.network.to(memory_format=torch.channels_last)
+        self.average = copy.deepcopy(self.network).eval().requires_grad_(False)
+        self.optimizer = torch.optim.AdamW(
+            self.network.parameters(), lr=config.lr, betas=(0.9, 0.98), weight_decay=1e-3
+        )
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(config.seed)
+            self.patches = PatchDiscriminator(WIDTH).to(self.device)
+        self.patch_optimizer = torch.optim.Adam(
+            self.patches.parameters(), lr=2e-4, betas=(0.5, 0.99)
+        )
+        self.random = np.random.default_rng(config.seed)
+        self._shown = torch.arange(len(faces) - SHOWN, len(faces))
+
+    def step(self) -> dict[str, Tensor]:
+        """Learn from one batch; nothing changes when a loss is not finite."""
+        factor = warmup_cosine(self.step_count, self.config.steps, warmup=_WARM_UP, floor=0.02)
+        set_rate(self.optimizer, self.config.lr * factor)
+        index = self.random.integers(0, len(self.faces) - SHOWN, self.config.batch_size)
+        batch = draw_batch(self.faces, torch.from_numpy(index), self.random)
+        faces = batch.faces.to(self.device)
+        image = self._drawn(self.network, batch)
+        losses = self._losses(image, faces) | self._judged(image, faces)
+        loss = torch.stack(
+            [getattr(self.config.weights, name) * value for name, value in losses.items()]
+        ).sum()
+        told = {name: value.detach() for name, value in losses.items()} | {"loss": loss.detach()}
+        if not descend(loss, self.optimizer, self.network.parameters(), most=1.0):
+            return told
+        self.step_count += 1
+        update_ema(
+            dict(self.average.named_parameters()),
+            dict(self.network.named_parameters()),
+            ema_decay(self.step_count, _DECAY),
+        )
+        return told
+
+    def _drawn(self, network: FaceRestoration, batch: RestorationBatch) -> Tensor:
+        photos, sides = batch.photos.to(self.device), batch.sides.to(self.device)
+        with self._arithmetic():
+            with torch.no_grad():
+                size = (self.encoder.input_size, self.encoder.input_size)
+                seen = F.interpolate(photos, size, mode="area")
+                w_plus = self.encoder.encode(seen, self.generator)[:, : self.generator.num_ws]
+            image = restored(network, self.generator, photos, w_plus.float(), sides)
+        return consistent(image, photos, sides)
+
+    def _losses(self, image: Tensor, faces: Tensor) -> dict[str, Tensor]:
+        weights = self.config.weights
+        losses = {"l1": (image - faces).abs().mean()}
+        if weights.lpips and self.perceptual is not None:
+            top, left = (int(v) for v in self.random.integers(0, image.shape[-1] - SEEN + 1, 2))
+            place = (..., slice(top, top + SEEN), slice(left, left + SEEN))
+            with torch.no_grad():
+                target = self.perceptual.features(faces[place])
+            found = self.perceptual.features(image[place])
+            losses["lpips"] = self.perceptual.distance(found, target).mean()
+        if weights.identity and self.identity is not None:
+            with torch.no_grad():
+                person = self.identity(faces)
+            losses["identity"] = 1 - self.identity.similarity(self.identity(image), person).mean()
+        return losses
+
+    def _judged(self, image: Tensor, faces: Tensor) -> dict[str, Tensor]:
+        """Teach the patch discriminator, then ask it."""
+        if not self.config.weights.patches:
+            return {}
+        with self._arithmetic():
+            self.patches.requires_grad_(True)
+            loss = discriminator_loss(self.patches, faces, image)
+        if bool(torch.isfinite(loss)):
+            self.patch_optimizer.zero_grad(set_to_none=True)
+            loss.backward()
+            self.patch_optimizer.step()
+        self.patches.requires_grad_(False)
+        if self.step_count < _LEAD:
+            return {}
+        with self._arithmetic():
+            said, matched = generator_losses(self.patches, faces, image)
+        return {"patches": said, "matching": matched}
+
+    def _arithmetic(self) -> torch.autocast:
+        return torch.autocast(self.device.type, torch.bfloat16, enabled=self.config.bfloat16)
+
+    def finite(self) -> bool:
+        """Whether every weight is."""
+        return all(bool(p.isfinite().all()) for p in self.network.parameters())
+
+    @torch.no_grad()
+    def preview(self) -> Tensor:
+        """Held-out faces: small, enlarged by the network, and as they are, (N, 3, S, 3S)."""
+        batch = draw_batch(self.faces, self._shown, np.random.default_rng(self.config.seed + 1))
+        drawn = self._drawn(self.average, batch)
+        return to_uint8(torch.cat([batch.photos, drawn.cpu(), batch.faces], dim=3))
+
+    def parts(self) -> Parts:
+        return {
+            "network": self.network,
+            "average": self.average,
+            "optimizer": self.optimizer,
+            "patches": self.patches,
+            "patch_optimizer": self.patch_optimizer,
+            "random": self.random,
+        }
+
+    def must_match(self) -> dict[str, Any]:
+        return {"architecture": self.network.config()}
