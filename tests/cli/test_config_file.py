@@ -25,6 +25,7 @@ def seen(monkeypatch):
         raise KeyboardInterrupt
 
     import toonify.training.style_transfer.decoder as training
+    import toonify.training.style_transfer.layerwise  # noqa: F401  derives from what is replaced
 
     monkeypatch.setattr(training, "StyleTrainSettings", settings)
     return found
