@@ -81,3 +81,11 @@ def test_options_that_do_not_fit_an_edit(wrong, text):
 def test_options_that_do_not_fit_an_inversion(wrong, text):
     with pytest.raises(UsageError, match=text):
         invert(ASTRONAUT, **wrong)
+
+
+def test_directions_found_in_a_generator_leave_a_face_its_colors():
+    photo = read_image(ASTRONAUT).flat
+    plain, colored, own = (
+        edit(photo, "sefa-1", 2.0, steps=0, layers=rows) for rows in ("0-7", "0-", None)
+    )
+    assert np.array_equal(own, plain) and not np.array_equal(own, colored)

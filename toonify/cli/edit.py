@@ -95,7 +95,7 @@ def edit(
         str | None,
         typer.Option(
             help="Entries of w+ that change: 4, 0-6 or 8-.",
-            show_default="all, 8- with --mix",
+            show_default="all, 0-7 along sefa directions of faces, 8- with --mix",
         ),
     ] = None,
     mix: Annotated[

@@ -48,6 +48,7 @@ from toonify.utils.tensors import RGB, to_rgb
 
 log = logging.getLogger(__name__)
 
+SHAPED = 8  # rows of w+ that sefa directions move in faces: those of color turn them gray
 MIX_LAYERS = "8-"  # that another photograph gives: colors and light
 TURNING = ("yaw", "pitch")  # directions that move a head's outline far
 FIT_STEPS = 15  # of w+ to a face, where its details don't come from HFGI
@@ -73,8 +74,9 @@ class EditJob:
         part: of `mix`, taken in place of layers by StyleFusion's networks: "hair", "face", "mouth",
             "eyes".
         fusion: folder of those networks; with `method` "hfgi" they keep backgrounds.
-        layers: entries of w+ that change, see `layer_range`; None for the direction's own, and
-            for those of color and light when mixing.
+        layers: entries of w+ that change, see `layer_range`; None for the direction's own,
+            for those of shape along sefa directions of faces, and for those of color and light
+            when mixing.
         frame: "photo" carries the edit over to the photograph's own pixels; the others render
             anew: whole frames, 256 px around the eyes, or a face that is aligned already. None
             for "photo", and "whole" of latents or with a `generator`.
@@ -265,13 +267,16 @@ def edited(job: EditJob, progress: Progress = no_progress) -> Edited:
     about = None if named is None else named.about.get(job.direction or "")
     if named is not None and about is not None:
         named.check(generator)  # before its layers are looked for
-    touched = layer_range(job.layers or (about.layers if about else None), generator.num_ws)
+    layers = job.layers or (about.layers if about else None)
+    if layers is None and job.domain == "faces" and _found_in_generator(job.direction):
+        layers = f"0-{min(SHAPED, generator.num_ws) - 1}"
+    touched = layer_range(layers, generator.num_ws)
     chosen = touched if job.mix is None else layer_range(job.layers, generator.num_ws, MIX_LAYERS)
     vector = None
     if job.fit is not None:
         vector = _learnt(_others(reader, job), job.fit, progress)
     elif job.direction is not None:
-        looked_at = touched if job.layers else None
+        looked_at = touched if layers and about is None else None
         vector = find_direction(job.direction, generator, looked_at, named)
     if not job.onto_photo:
         return Edited(_rendered(job, reader, vector, touched, chosen, progress))
@@ -295,6 +300,11 @@ def edited(job: EditJob, progress: Progress = no_progress) -> Edited:
     if len(pictures) > 1:
         pictures = [_small(picture) for picture in pictures]
     return Edited(pictures, photo)
+
+
+def _found_in_generator(direction: str | None) -> bool:
+    """Whether it is sefa-1 and on, which no photograph has been looked at for."""
+    return direction is not None and direction.startswith("sefa-")
 
 
 def attribute_sheet(job: EditJob, progress: Progress = no_progress) -> RGB:
