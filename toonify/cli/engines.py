@@ -21,6 +21,7 @@ class EngineName(StrEnum):
     auto = "auto"
     portrait = "portrait"
     unet = "unet"
+    blend = "blend"
     cdsm = "cdsm"
     styleganex = "styleganex"
     adain = "adain"
@@ -29,13 +30,14 @@ class EngineName(StrEnum):
 
 TRANSFER = (EngineName.adain, EngineName.wct2)
 PEOPLE = (EngineName.cdsm, EngineName.styleganex)
-STYLES = (EngineName.portrait, EngineName.unet)
+STYLES = (EngineName.portrait, EngineName.unet, EngineName.blend)
 
 EngineOption = Annotated[
     EngineName,
     typer.Option(
         "--engine",
-        help="What draws: portrait styles by program, unet by a network, cdsm characters"
+        help="What draws: portrait styles by program, unet by a network, blend by program with"
+        " faces by the network, cdsm characters"
         " on each face's crop, styleganex characters into the whole frame, adain in the"
         " manner of --style-image, wct2 in the colors and light of one. Default: what the bundle"
         " names.",

@@ -375,14 +375,16 @@ def _engine(
         "offline": settings.offline,
     }
     mixing = mixing_of(asked, plan)
+    networks = {"device": settings.device, "dtype": settings.dtype}
     people = bool(asked.character) or not plan.styles
     recipe = EngineRecipe(
         asked.bundle,
         people=plan.people if people else None,
-        people_options={"device": settings.device, "dtype": settings.dtype, **mixing, **finding},
+        people_options={**networks, **mixing, **finding},
         styles=plan.styled_by or "portrait",
         style_options={
             **({"styles": plan.style_sources} if plan.styled_by == "unet" else {}),
+            **(networks if plan.styled_by in ("unet", "blend") else {}),
             "background": chosen_background(asked.background),
             "max_size": asked.max_size,
             "document": document(plan.kind),

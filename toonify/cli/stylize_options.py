@@ -233,7 +233,7 @@ def check_written(asked: Asked, plan: Plan, jobs: Sequence[Job]) -> None:
         raise UsageError(
             f"characters are pixels, no shapes for {plan.kind}", hint="Name a --style."
         )
-    if shapes and plan.styled_by == "unet":
+    if shapes and plan.styled_by in ("unet", "blend"):
         raise UsageError(
             f"a network draws pixels, no shapes for {plan.kind}",
             hint="Take a style of --engine portrait.",

@@ -129,8 +129,8 @@ class StyleEngine(Engine):
         """The portraits, each drawn in its style."""
         drawn = []
         for region, name in zip(regions, characters, strict=True):
-            measured = self._measured(region)
-            drawn.append(compose(self.portraits.draw(measured, name), region.image))
+            height, width = region.image.shape[:2]
+            drawn.append(self.pixels(self._measured(region), name, region.image, (width, height)))
         return drawn
 
     def draw_regions(
@@ -172,10 +172,16 @@ class StyleEngine(Engine):
         known = any(np.hypot(*(f.points5.mean(0) - middle)) < reach / 2 for f in found)
         return self.portraits.analyze(region.image, faces=found if known else [own, *found])
 
-    def _draw(self, measured: Analysis, style: str, photo: RGB, size: tuple[int, int]) -> Drawing:
+    def pixels(self, measured: Analysis, style: str, photo: RGB, size: tuple[int, int]) -> RGB:
+        """A drawing of what was measured in a photograph, `size` (width, height), over the
+        background that was asked for: (H, W, 3) uint8, or (H, W, 4) with opacity."""
         drawing = self.portraits.draw(measured, style)
+        return compose(drawing, photo, background=self.background, size=size)
+
+    def _draw(self, measured: Analysis, style: str, photo: RGB, size: tuple[int, int]) -> Drawing:
         if self.document is None:
-            return compose(drawing, photo, background=self.background, size=size)
+            return self.pixels(measured, style, photo, size)
+        drawing = self.portraits.draw(measured, style)
         behind = resized(photo, size)
         if self.document == "svg":
             text = to_svg(drawing, background=self.background, photo=behind, size=size)
@@ -201,14 +207,13 @@ class StyleCompositor:
     def compose(self, rgb: RGB, items: list[Placed]) -> RGB:
         """A frame (H, W, 3) uint8 as a drawing of the same size."""
         engine = self._engine
-        drawing = engine.portraits.draw(
+        measured = engine.portraits.analyze(
             rgb,
-            engine.style,
             faces=[item.region.face for item in items],
             people=[item.person for item in items],
             memory=self._memory,
         )
-        return compose(drawing, rgb, background=engine.background)
+        return engine.pixels(measured, engine.style, rgb, (rgb.shape[1], rgb.shape[0]))
 
     def forget(self, keep: set[int]) -> None:
         """Nothing to do: what isn't seen any more is forgotten frame by frame."""

@@ -16,6 +16,7 @@ from toonify.portrait.catalog import bundle_styles, is_style_file, network_style
 ENGINES = {  # name → "module:class"; the class has `from_bundle(bundle, **options)`
     "portrait": "toonify.engines.portrait:StyleEngine",
     "unet": "toonify.engines.unet:UNetEngine",
+    "blend": "toonify.engines.blend:BlendEngine",
     "cdsm": "toonify.engines.cdsm:CdsmEngine",
     "styleganex": "toonify.engines.styleganex:StyleGANEXEngine",
     "adain": "toonify.engines.style_transfer:AdaINEngine",
@@ -47,7 +48,8 @@ def default_engine(
 def style_engine(
     styles: Sequence[str], bundle: str | os.PathLike[str] = "default", *, engine: str = "auto"
 ) -> str:
-    """What draws these styles: "portrait", the program, or "unet", a network for each.
+    """What draws these styles: "portrait", the program, "unet", a network for each, or "blend",
+    the one with faces of the other.
 
     Args:
         styles: names, or files of networks.
@@ -63,12 +65,17 @@ def style_engine(
         return "portrait"
     if engine in ("auto", "unet") and len(learnt) == len(styles):
         return "unet"
-    others = [style for style in styles if style not in (learnt if engine == "unet" else drawn)]
+    both = [style for style in drawn if style in learnt]
+    if engine == "blend" and len(both) == len(styles):
+        return "blend"
+    able = {"unet": learnt, "blend": both}.get(engine, drawn)
+    others = [style for style in styles if style not in able]
     if engine == "auto":
         raise UsageError(
             f"no engine draws all of {', '.join(styles)}", hint="Draw them in separate runs."
         )
-    known = networks if engine == "unet" else program
+    both = [style for style in program if style in networks]
+    known = {"unet": networks, "blend": both}.get(engine, program)
     raise UsageError(
         f"{engine} does not draw {others[0]}",
         hint=f"It draws: {', '.join(known) or 'nothing of this bundle'}.",

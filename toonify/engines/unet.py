@@ -186,7 +186,7 @@ class UNetEngine(Engine):
         """The portraits, each drawn in its style."""
         side = self.max_size or CROP_SIDE
         return [
-            self._composed(region.image, name, (side, side))
+            self.pixels(region.image, name, (side, side))
             for region, name in zip(regions, characters, strict=True)
         ]
 
@@ -200,7 +200,7 @@ class UNetEngine(Engine):
                 were when the network learnt.
         """
         size = fitted((rgb.shape[1], rgb.shape[0]), self.max_size)
-        return [self._composed(rgb, name, size, faces) for name in characters]
+        return [self.pixels(rgb, name, size, eyes_apart(faces)) for name in characters]
 
     def draw_aligned(self, images: Sequence[RGB], characters: Sequence[str]) -> list[list[Drawing]]:
         """FFHQ crops as pictures, at their own size."""
@@ -228,11 +228,13 @@ class UNetEngine(Engine):
         drawn = to_rgb(network(x))
         return np.ascontiguousarray(drawn[MARGIN:-MARGIN, MARGIN:-MARGIN])
 
-    def _composed(
-        self, rgb: RGB, style: str, size: tuple[int, int], faces: Sequence[Face] = ()
-    ) -> RGB:
-        """A picture at its work size drawn, then `size`, over the asked background."""
-        small = resized(rgb, fitted((rgb.shape[1], rgb.shape[0]), work_side(rgb, faces)))
+    def pixels(self, rgb: RGB, style: str, size: tuple[int, int], apart: float = 0.0) -> RGB:
+        """A picture (H, W, 3) drawn, `size` (width, height), over what was asked for.
+
+        Args:
+            apart: px between the eyes of its largest face, 0 where that is not known.
+        """
+        small = resized(rgb, fitted((rgb.shape[1], rgb.shape[0]), work_side(rgb, apart)))
         return self.behind(rgb, resized(self.draw(f32(small), style), size))
 
     def behind(self, rgb: RGB, drawn: RGB) -> RGB:
@@ -325,9 +327,13 @@ class UNetCompositor:
         self._before = f32(arrays["before"]) if "before" in arrays else None
 
 
-def work_side(rgb: RGB, faces: Sequence[Face] = ()) -> int:
-    """Longest side, px, at which a network draws a picture (H, W, 3), by the faces in it."""
-    apart = max((float(np.hypot(*(f.points5[1] - f.points5[0]))) for f in faces), default=0.0)
+def eyes_apart(faces: Sequence[Face]) -> float:
+    """Px between the eyes of the largest of the faces, 0 without any."""
+    return max((float(np.hypot(*(f.points5[1] - f.points5[0]))) for f in faces), default=0.0)
+
+
+def work_side(rgb: RGB, apart: float = 0.0) -> int:
+    """Longest side, px, at which a network draws a picture (H, W, 3); by `eyes_apart`."""
     longest = max(rgb.shape[:2])
     return min(WORK, round(longest * EYES / apart)) if apart > EYES * longest / WORK else WORK
 

@@ -21,7 +21,7 @@ from toonify.portrait.catalog import bundle_styles, is_style_file, network_style
 from toonify.utils.arguments import check_choice
 from toonify.video.conversion import Options, Progress, Report, convert
 
-DRAWS_PEOPLE, DRAWS_STYLES = ("cdsm", "styleganex"), ("portrait", "unet")
+DRAWS_PEOPLE, DRAWS_STYLES = ("cdsm", "styleganex"), ("portrait", "unet", "blend")
 
 
 def clip_engine(
@@ -39,7 +39,7 @@ def clip_engine(
     """What draws a clip in one style, or people as characters.
 
     Args:
-        engine: "auto", "portrait", "unet", "cdsm" or "styleganex".
+        engine: "auto", "portrait", "unet", "blend", "cdsm" or "styleganex".
         style: draws whole frames in it, a name or a network's file; the bundle's
             first where no character is asked for.
         character: people are drawn as characters.
@@ -94,6 +94,8 @@ def clip_engine(
     chosen = style
     if style is None or not is_style_file(style):
         known = network_styles(bundle) if engine == "unet" else program_styles(bundle)
+        if engine == "blend":
+            known = tuple(name for name in known if name in network_styles(bundle))
         if not known:
             raise UsageError(f"{engine} draws no style of this bundle", hint="Name another engine.")
         chosen, *more = choose_names("style", [style] if style else (), known)
@@ -106,8 +108,9 @@ def clip_engine(
         return load_engine(
             engine, bundle, style=chosen, background=background, detector=NoFaces(), **options
         )
-    for name in ("device", "dtype"):  # the program needs no networks of this kind
-        options.pop(name, None)
+    if engine == "portrait":
+        for name in ("device", "dtype"):  # the program needs no networks of this kind
+            options.pop(name, None)
     return load_engine(engine, bundle, style=chosen, background=background, **options)
 
 
@@ -161,8 +164,9 @@ def convert_video(
     Args:
         source: a clip, or a folder of frames.
         output: .mp4, .mov, .mkv, .webm, .gif, or a folder for frames as PNG.
-        engine: "auto", "portrait", "unet", "cdsm", "styleganex", or an engine that was made before,
-            which has its own style, level, trgb, color, background, landmarks and min_face.
+        engine: "auto", "portrait", "unet", "blend", "cdsm", "styleganex", or an engine that was
+            made before, which has its own style, level, trgb, color, background, landmarks and
+            min_face.
         style: whole frames in it; the default.
         character: who people become: "mina", everybody; "mina,jun", in the order they appear;
             "left=mina,right=jun", by place; "1=mina,2=jun", by number.
