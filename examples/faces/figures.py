@@ -12,6 +12,7 @@ import numpy as np
 from PIL import Image
 
 from toonify.engine import Toonifier
+from toonify.engines.blend import BlendEngine
 from toonify.engines.unet import UNetEngine
 from toonify.media.images import read_image
 from toonify.portrait import PortraitEngine, render
@@ -22,6 +23,7 @@ HERO = ("01", "02", "03", "04", "12", "09")
 STYLES = ("05", "07", "10", "11")
 LEVELS, DRAWN_AS = (6, 8, 9, 10, 12), ("jun", "nana")
 PEOPLE = ("01", "04", "06", "08", "12")
+BLENDED = ("10", "09")
 BY_NETWORK = ("02", "05", "06", "09")
 PASTED = (("02", "bram"), ("04", "jun"), ("05", "nana"))
 
@@ -33,8 +35,8 @@ def tile(picture: np.ndarray) -> np.ndarray:
 
 def main(folder: Path) -> None:
     """Write hero.jpg (people, and the same people drawn), styles.jpg (every style), network.jpg
-    (the same by the network), levels.jpg (characters that let people through) and paste.jpg (heads
-    set into photographs)."""
+    (the same by the network), blend.jpg (faces by the network, the rest by program), levels.jpg
+    (characters that let people through) and paste.jpg (heads set into photographs)."""
     engine = PortraitEngine.from_bundle("default")
     columns = []
     for name in HERO:
@@ -57,6 +59,13 @@ def main(folder: Path) -> None:
         drawn = network.draw_image(photo, network.characters, faces=faces)
         rows.append(np.hstack([tile(np.asarray(picture)) for picture in (photo, *drawn)]))
     Image.fromarray(np.vstack(rows)).save(folder / "network.jpg", quality=90)
+    blend, row = BlendEngine.from_bundle("default"), []
+    for name in BLENDED:
+        photo = read_image(HERE / f"{name}.jpg").rgb
+        faces = blend.detector.detect(photo)
+        drawn = (one.draw_image(photo, ["ink"], faces=faces)[0] for one in (blend, network))
+        row += [tile(np.asarray(p)) for p in (photo, engine.stylize(photo, "ink"), *drawn)]
+    Image.fromarray(np.hstack(row)).save(folder / "blend.jpg", quality=88)
     toonifier = Toonifier.from_bundle("default")
     rows = []
     for name in PEOPLE:
