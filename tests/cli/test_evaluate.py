@@ -250,6 +250,20 @@ def test_styles_beside_characters(run, photos, measuring, tmp_path, monkeypatch)
     assert result.status == 2 and "Did you mean 'ink'?" in result.err
 
 
+@pytest.mark.parametrize("engine", ["unet", "blend"])
+def test_styles_by_another_engine(run, photos, measuring, tmp_path, engine):
+    for path in photos.iterdir():
+        Image.open(path).resize((64, 64)).save(path)
+    arguments = ("evaluate", photos, "--aligned", "--engine", engine, "--limit", "1")
+    result = run(*arguments, "--style", "ink", "-o", tmp_path / "a")
+    assert result.status == 0, result.err
+    assert list(report_of(tmp_path / "a")["bundles"][0]["characters"]) == ["ink"]
+    if engine == "blend":  # a network's style is none of the program's
+        result = run(*arguments, "--style", "mine.safetensors", "-o", tmp_path / "b")
+        assert result.status == 2 and "does not draw" in result.err
+        assert not (tmp_path / "b").exists()
+
+
 def test_a_bundle_without_styles(run, bundle, photos, measuring, tmp_path):
     out = tmp_path / "report"
     result = run("evaluate", photos, "--bundle", bundle, "-o", out, "--style", "ink")

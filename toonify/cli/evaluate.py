@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -19,6 +20,15 @@ EPILOG = examples(
     "toonify evaluate photos/ --bundle old/ --bundle new/ --limit 24 -o old-new/",
     "toonify evaluate crops/ --aligned --style ink,soft -o report/ --json",
 )
+
+
+class StyleEngineName(StrEnum):
+    """What draws styles: of `toonify.cli.engines.EngineName`."""
+
+    auto = "auto"
+    portrait = "portrait"
+    unet = "unet"
+    blend = "blend"
 
 
 def evaluate(
@@ -58,6 +68,13 @@ def evaluate(
             help="Characters, likewise.",
         ),
     ] = None,
+    engine: Annotated[
+        StyleEngineName,
+        typer.Option(
+            help="What draws styles: the program, a network, or the one with faces by the other.",
+            show_default="the program, where it draws them",
+        ),
+    ] = StyleEngineName.auto,
     limit: Annotated[int | None, typer.Option(min=1, help="Take the first N photos.")] = None,
     level: Annotated[
         int, typer.Option(help="First layer taken from the character, as in stylize.")
@@ -96,6 +113,7 @@ def evaluate(
         styles=style or (),
         characters=character or (),
         limit=limit,
+        engine=engine.value,
         level=level,
         aligned=aligned,
         recursive=recursive,

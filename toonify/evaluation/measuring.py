@@ -13,6 +13,8 @@ from typing import Any
 from toonify.bundle import model_files
 from toonify.device import pick_device, pick_dtype
 from toonify.engine import Toonifier
+from toonify.engines.blend import BlendEngine
+from toonify.engines.registry import style_engine
 from toonify.engines.unet import UNetEngine
 from toonify.errors import UsageError
 from toonify.evaluation.metrics import Features
@@ -21,8 +23,8 @@ from toonify.evaluation.report import ReportFolder, describe
 from toonify.evaluation.run import (
     BundleSubject,
     CombinedSubject,
+    EngineSubject,
     Finder,
-    NetworkSubject,
     StyleSubject,
     Subject,
     evaluate_photos,
@@ -76,6 +78,7 @@ def evaluate(
     styles: str | Sequence[str] = (),
     characters: str | Sequence[str] = (),
     limit: int | None = None,
+    engine: str = "auto",
     level: int = 6,
     aligned: bool = False,
     recursive: bool = False,
@@ -103,6 +106,8 @@ def evaluate(
             kinds where neither styles nor characters are named.
         characters: likewise.
         limit: take the first so many photographs.
+        engine: what draws styles, "portrait", "unet" or "blend"; "auto" takes the program wherever
+            it draws them.
         level: m of cross-domain style mixing, 0 (all character) to num_ws (all photograph).
         aligned: photographs are square FFHQ crops already.
         recursive: folders with their sub-folders.
@@ -139,7 +144,14 @@ def evaluate(
             check_output(Path(output) / name, reads, folder=output)
     chosen = pick_device(device)
     finder, subjects = _subjects(
-        _labeled(names), styles, characters, level, device=device, dtype=dtype, offline=offline
+        _labeled(names),
+        styles,
+        characters,
+        level,
+        engine=engine,
+        device=device,
+        dtype=dtype,
+        offline=offline,
     )
     probes = Probes(features=bool(folders), offline=offline, device=chosen)
     for what, why in probes.unavailable.items():
@@ -212,6 +224,7 @@ def _subjects(
     characters: Sequence[str],
     level: int,
     *,
+    engine: str,
     device: str,
     dtype: str,
     offline: bool,
@@ -242,16 +255,27 @@ def _subjects(
     for label, name in bundles:
         parts: list[Subject] = []
         program = program_styles(name)
+        if engine != "auto":
+            asked = [*(one for one in chosen if one in offered[label]), *files]
+            style_engine(asked, name, engine=engine)
+        if engine == "unet":
+            program = ()
         learnt = [one for one in chosen if one in offered[label] and one not in program]
         if learnt or files:
             networks = UNetEngine.from_bundle(
                 name, styles=[*learnt, *files], device=device, dtype=dtype, offline=offline
             )
             titles = [style_name(one) for one in (*learnt, *files)]
-            parts.append(NetworkSubject(label, networks, titles))
+            parts.append(EngineSubject(label, networks, titles))
             finder = finder or networks
         drawn = [one for one in chosen if one in program]
-        if drawn:
+        if drawn and engine == "blend":
+            blend = BlendEngine.from_bundle(
+                name, drawn[0], device=device, dtype=dtype, offline=offline
+            )
+            parts.append(EngineSubject(label, blend, drawn))
+            finder = finder or blend
+        elif drawn:
             portraits = PortraitEngine.from_bundle(name, offline=offline)
             parts.append(StyleSubject(label, portraits, drawn))
             finder = finder or portraits

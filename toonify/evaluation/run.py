@@ -12,8 +12,7 @@ import numpy as np
 
 from toonify.cdsm import DEFAULT_LEVEL
 from toonify.engine import Toonifier
-from toonify.engines.base import aligned_region
-from toonify.engines.unet import UNetEngine
+from toonify.engines.base import Engine, aligned_region
 from toonify.errors import InputError, ModelError, ToonifyError, UsageError
 from toonify.evaluation.heads import measure_head
 from toonify.evaluation.metrics import Features
@@ -102,10 +101,10 @@ class StyleSubject:
         return render(drawing, size=(self.resolution, self.resolution))
 
 
-class NetworkSubject:
-    """Styles that networks draw."""
+class EngineSubject:
+    """Styles that an engine draws, by networks."""
 
-    def __init__(self, label: str, engine: UNetEngine, styles: Sequence[str]) -> None:
+    def __init__(self, label: str, engine: Engine, styles: Sequence[str]) -> None:
         self.label, self.engine, self.characters = label, engine, tuple(styles)
         self.resolution = 512
 
@@ -113,7 +112,7 @@ class NetworkSubject:
         return crop
 
     def draw(self, code: Any, character: str) -> np.ndarray:
-        (drawn,) = self.engine.draw_image(code, [character])
+        ((drawn,),) = self.engine.draw_aligned([code], [character])
         return np.asarray(drawn)
 
 
