@@ -26,7 +26,7 @@ _FLAT = 40.0  # flat areas against the adversarial loss
 _EDGE = 0.03  # a difference from one pixel to the next that ends a flat area
 _WIDTH = 32  # of the patch discriminator
 _GAIN = 16.0  # of its logits
-_JUDGE_LR = 4e-4  # its rate
+_DISCRIMINATOR_LR = 4e-4  # its rate
 _LEAD = 100  # steps that a style's discriminator learns alone before it is listened to
 
 
@@ -73,7 +73,7 @@ class Pix2PixTrainer(ResumableTrainer[Pix2PixConfig]):
     Attributes:
         trained, average: copies of the network.
         styles: what it draws; (None,) where it draws one.
-        judges: a style's patch discriminator.
+        discriminators: a style's patch discriminator.
         step_count: steps done.
     """
 
@@ -87,17 +87,19 @@ class Pix2PixTrainer(ResumableTrainer[Pix2PixConfig]):
         self.device = next(self.trained.parameters()).device
         self.optimizer = torch.optim.Adam(self.trained.parameters(), lr=config.lr)
         self.styles = network.styles if isinstance(network, StyledUNet) else (None,)
-        self.judges: dict[str | None, PatchDiscriminator] = {}
+        self.discriminators: dict[str | None, PatchDiscriminator] = {}
         if config.sharpen > 0:
             with torch.random.fork_rng(devices=[]):
                 torch.manual_seed(config.seed)
-                self.judges = {
+                self.discriminators = {
                     style: PatchDiscriminator(_WIDTH, gain=_GAIN).to(self.device)
                     for style in self.styles
                 }
-        self.judge_optimizers = {
-            style: torch.optim.Adam(judge.parameters(), lr=_JUDGE_LR, betas=(0.5, 0.99))
-            for style, judge in self.judges.items()
+        self.discriminator_optimizers = {
+            style: torch.optim.Adam(
+                discriminator.parameters(), lr=_DISCRIMINATOR_LR, betas=(0.5, 0.99)
+            )
+            for style, discriminator in self.discriminators.items()
         }
         self._shown = {
             style: [side.to(self.device) for side in self._examples(style)] for style in self.styles
@@ -125,7 +127,7 @@ class Pix2PixTrainer(ResumableTrainer[Pix2PixConfig]):
         loss = losses["pixels"]
         since = self.step_count - config.sharpen_from * config.steps
         if config.sharpen > 0 and since >= 0:
-            losses |= self._judge(style, drawn, targets)
+            losses |= self._discriminator_step(style, drawn, targets)
             losses["flat"] = flat_loss(drawn, targets)
             if since >= _LEAD * len(self.styles):
                 matching, flat = _MATCHING * losses["matching"], _FLAT * losses["flat"]
@@ -146,19 +148,21 @@ class Pix2PixTrainer(ResumableTrainer[Pix2PixConfig]):
             drawn: Tensor = network(photos) if style is None else network(photos, style)
         return drawn.float()
 
-    def _judge(self, style: str | None, drawn: Tensor, targets: Tensor) -> dict[str, Tensor]:
+    def _discriminator_step(
+        self, style: str | None, drawn: Tensor, targets: Tensor
+    ) -> dict[str, Tensor]:
         """Teach a style's patch discriminator, then ask it."""
-        judge, optimizer = self.judges[style], self.judge_optimizers[style]
+        discriminator, optimizer = self.discriminators[style], self.discriminator_optimizers[style]
         with self._autocast():
-            judge.requires_grad_(True)
-            loss = discriminator_loss(judge, targets, drawn)
+            discriminator.requires_grad_(True)
+            loss = discriminator_loss(discriminator, targets, drawn)
         if bool(torch.isfinite(loss)):
             optimizer.zero_grad(set_to_none=True)
             loss.backward()
             optimizer.step()
-        judge.requires_grad_(False)
+        discriminator.requires_grad_(False)
         with self._autocast():
-            adversarial, matching = generator_losses(judge, targets, drawn)
+            adversarial, matching = generator_losses(discriminator, targets, drawn)
         return {"patches": adversarial, "matching": matching, "loss_d": loss.detach()}
 
     def finite(self) -> bool:
@@ -176,13 +180,13 @@ class Pix2PixTrainer(ResumableTrainer[Pix2PixConfig]):
 
     def parts(self) -> Parts:
         own: Parts = {"network": self.trained, "average": self.average, "optimizer": self.optimizer}
-        for style, judge in self.judges.items():
+        for style, discriminator in self.discriminators.items():
             suffix = "" if style is None else f"_{style}"
-            judged: Parts = {
-                f"patches{suffix}": judge,
-                f"patch_optimizer{suffix}": self.judge_optimizers[style],
+            own_parts: Parts = {
+                f"patches{suffix}": discriminator,
+                f"patch_optimizer{suffix}": self.discriminator_optimizers[style],
             }
-            own = {**own, **judged}
+            own = {**own, **own_parts}
         return own
 
     def must_match(self) -> dict[str, Any]:
