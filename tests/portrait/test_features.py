@@ -3,7 +3,7 @@
 import cv2
 import numpy as np
 
-from toonify.portrait.features import brow_shape, tooth_rows
+from toonify.portrait.features import DEPTH, brow_shape, depth_color, tooth_rows
 from toonify.portrait.fields import Streamlines, f32
 from toonify.portrait.scene import Head
 from toonify.portrait.shapes import Drawing, raster_mask
@@ -64,3 +64,21 @@ def test_a_laughing_mouth_has_two_rows_and_a_dark_one_none():
     assert upper[2].max() < 0.45
     assert lower[1].min() > 0.7 and np.all(lower[2] > 0.95)
     assert tooth_rows(np.zeros((16, 40), bool)) == []
+
+
+def test_a_mouth_is_as_dark_as_it_is_seen():
+    lips = f32([62, 34, 6])
+    inner = f32(np.zeros((30, 40)))
+    inner[5:25, 5:35] = 1
+    lit = f32(np.full((30, 40, 3), lips))
+    lit[5:12] = [88, 2, 6]  # upper teeth
+    lit[12:25] = [46, 30, 2]  # a tongue in the light
+    dark = lit.copy()
+    dark[12:25] = [9, 12, 6]
+
+    tongue, hole = depth_color(lit, inner, lips), depth_color(dark, inner, lips)
+
+    assert np.allclose(tongue, [46, 30, 2], atol=1)
+    assert np.allclose(hole, DEPTH)
+    shut = depth_color(lit, inner * 0, lips)
+    assert np.allclose(shut, DEPTH)

@@ -21,6 +21,7 @@ FAINT = 7.0  # how much darker than skin a brow is, up to which it has no silhou
 LEAST_TEETH = 4.5  # px of a unit face that a mouth is open, from which teeth are drawn
 SHADED_TEETH = 10.0  # px up to which teeth in shade are left out
 DEEP = 16  # samples of an open mouth from lip to lip
+DEPTH = f32([16, 20, 10])  # CIELAB of the dark of a mouth
 GAP = 0.16  # of its depth, up to which dark between teeth is none
 SHUT = 0.22  # height over width of an eye's contour, up to which it may be shut
 
@@ -119,7 +120,7 @@ def paint_mouth(head: Head) -> None:
     )
     if gap > 0.03:
         mouth = [np.vstack([iu, il[::-1]])]
-        draw.add(mouth, to_rgb([16, 20, 10]))
+        draw.add(mouth, to_rgb(depth_color(lab, f32(inner), color)))
         if gap * wide > LEAST_TEETH * u:  # what a thin gap shows is a line
             paint_teeth(head, iu, il, f32(inner))
         draw.add([stroke(iu, np.array([0.2, 0.6, 0.8, 0.6, 0.2]) * w)], ink)
@@ -150,6 +151,29 @@ def paint_mouth(head: Head) -> None:
         )
     below = p[[181, 17, 405]] + head.face.down * 4.5 * u
     draw.add([stroke(below, np.array([0.1, 0.7, 0.1]) * w, count=20)], head.palette.fold)
+
+
+def depth_color(lab: Lab, inner: Field, lips: Field) -> Field:
+    """Color behind the teeth of an open mouth: a tongue in the light is no black hole.
+
+    Args:
+        lab: (H, W, 3), CIELAB of the photograph.
+        inner: (H, W) 0..1, between the lips.
+        lips: (3,), color of the lips, which stay lighter.
+
+    Returns:
+        (3,), `DEPTH` where the photograph is dark, what it shows where it is not.
+    """
+    seen = lab[inner > 0.5]
+    if len(seen) < 12:
+        return DEPTH
+    score = seen[:, 0] - 0.8 * np.maximum(seen[:, 1], 0)
+    low, high = np.percentile(score, [10, 94])
+    own = f32(np.median(seen[score <= low + 0.5 * (high - low)], axis=0))
+    own[0] = np.clip(own[0], DEPTH[0], max(float(lips[0]) - 12, DEPTH[0]))
+    share = np.clip((own[0] - DEPTH[0]) / 20, 0, 1)
+    own[1] = max(own[1], 10.0)
+    return f32(DEPTH + (own - DEPTH) * share)
 
 
 def paint_teeth(head: Head, iu: Ring, il: Ring, inner: Field) -> None:
