@@ -193,7 +193,7 @@ def _learn_style(
 ) -> None:
     """`--objective pix2pix`."""
     from toonify.training.pix2pix.step import Pix2PixConfig
-    from toonify.training.pix2pix.train import base_network, train_pix2pix
+    from toonify.training.pix2pix.train import train_pix2pix
 
     import torch  # isort: skip
 
@@ -219,7 +219,7 @@ def _learn_style(
         made = train_pix2pix(
             data,
             output,
-            base=None if base is None else base_network(base),
+            base=base,
             config=config,
             resume=resume,
             device=settings.device,

@@ -133,7 +133,7 @@ def _run_block(
         bottom = min(top + step, height)
         # rows that the two 3x3 kernels reach to; the wavelet gives them in twos
         rows = range(max(top - 2, 0) // 2, (min(bottom + 2, height) + 1) // 2)
-        y = _wavelet(x[rows.start : rows.stop] * up_style)
+        y = wavelet(x[rows.start : rows.stop] * up_style)
         at = 2 * rows.start
         y, at = _conv(y, at, (top - 1, bottom + 1), height, kernels[0], first, noise[0])
         into = None if head is not None else out[top:bottom]
@@ -251,7 +251,7 @@ def _noise_map(
     return (fresh * layer.noise.std()).to(dtype)
 
 
-def _wavelet(x: Tensor) -> Tensor:
+def wavelet(x: Tensor) -> Tensor:
     """Inverse Haar of (h, w, 4C) with bands apart and the factor ½ taken already → (2h, 2w, C)."""
     height, width, channels = x.shape
     low, a, d, e = x.view(height, width, 4, channels // 4).unbind(2)

@@ -15,7 +15,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from toonify.models.bands import band_order, has_noise, same_convolution
+from toonify.models.bands import band_order, has_noise, same_convolution, wavelet
 from toonify.models.base import Noise
 from toonify.models.cpu import compute_dtype
 from toonify.models.layers import sized_noise
@@ -138,15 +138,7 @@ class _Wavelet(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, x: Tensor) -> Tensor:
-        height, width, channels = x.shape
-        low, a, d, e = x.view(height, width, 4, channels // 4).unbind(2)
-        out = x.new_empty(height, 2, width, 2, channels // 4)
-        plus, minus, total, difference = low + a, low - a, d + e, d - e
-        torch.add(plus, total, out=out[:, 0, :, 0])
-        torch.sub(plus, total, out=out[:, 0, :, 1])
-        torch.add(minus, difference, out=out[:, 1, :, 0])
-        torch.sub(minus, difference, out=out[:, 1, :, 1])
-        return out.view(2 * height, 2 * width, channels // 4)
+        return wavelet(x)
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> Any:

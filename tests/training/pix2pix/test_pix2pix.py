@@ -217,6 +217,9 @@ def test_the_command(run_cli, studio, tmp_path):
     assert status == 0 and record["path"] == str(made) and made.is_file()
     status, _, err = run_cli(*command[:-1], tmp_path / "more", "--base", made, *options)
     assert status == 0, err
+    # a style of the shipped network, which draws several
+    status, _, err = run_cli(*command[:-1], tmp_path / "ink", "--base", "ink", *options)
+    assert status == 0, err
     for more, said in (
         (["--kimg", 1], "--kimg"),
         (["--freeze-below", 32], "--freeze-below"),

@@ -47,8 +47,8 @@ def train_pix2pix(
         data: holds `photos/` and `drawings/` of equal names; drawings lie exactly over their
             photographs. Folders in `drawings/` are styles, which one network learns.
         output: folder of the run.
-        base: such a network's file to go on from; a fresh one when None. Several styles begin as
-            the one it draws.
+        base: such a network's file to go on from, or a style of the default bundle that a network
+            draws; a fresh one when None. Several styles begin as the one it draws.
         config: options; the defaults when None.
         resume: go on from the last snapshot in the folder.
         progress: called after every step with the losses.
@@ -57,17 +57,18 @@ def train_pix2pix(
         the network's file.
 
     Raises:
-        UsageError: options that don't fit, or a run in the folder without `resume`.
+        UsageError: options that don't fit, no such style, or a run in the folder without `resume`.
         InputError: no pairs. ModelError: `base` can't be loaded.
         Diverged: training is no longer finite; the last snapshot stays.
         KeyboardInterrupt: after Ctrl-C, once a snapshot is kept.
 
     Example:
-        >>> made = train_pix2pix("studio/", "runs/studio", base=base_network("ink"))
+        >>> made = train_pix2pix("studio/", "runs/studio", base="ink")
     """
     config = config or Pix2PixConfig()
     data, output = Path(data), Path(output)
-    reads = InputFiles([data / PHOTOS, data / DRAWINGS, base])
+    file = None if base is None else base_network(base)
+    reads = InputFiles([data / PHOTOS, data / DRAWINGS, file])
     check_run_folder(output, reads)
     made = output / STYLE
     begun = (output / "snapshot.pt").is_file()
@@ -76,7 +77,7 @@ def train_pix2pix(
     for style in pairs.styles:
         check_output(output / f"{style}.safetensors", reads, named=begun, folder=output)
     pairs.read(0)
-    network = _start(base, config.seed, pairs.styles).to(pick_device(device))
+    network = _start(file, base, config.seed, pairs.styles).to(pick_device(device))
     trainer = Pix2PixTrainer(config, network, pairs)
     with reported(
         output,
@@ -116,14 +117,16 @@ def base_network(name: str | os.PathLike[str]) -> Path:
 
 
 def _start(
-    base: str | os.PathLike[str] | None, seed: int, styles: Sequence[str]
+    file: Path | None, base: str | os.PathLike[str] | None, seed: int, styles: Sequence[str]
 ) -> UNet | StyledUNet:
     """A fresh network, or one to go on from, for one style or for several."""
-    if base is None:
+    if file is None:
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
             return StyledUNet(styles=styles) if styles else UNet()
-    known = load_translator(Path(base))
+    known = load_translator(file)
+    if isinstance(known, StyledUNet) and str(base) in known.styles:  # named, not its file
+        known = known.network(str(base))
     if isinstance(known, UNet):
         return StyledUNet.from_unet(known, styles) if styles else known
     if tuple(styles) != known.styles:
