@@ -45,7 +45,7 @@ class FakeEngine(Engine):
     def encode(self, regions):
         return np.zeros((len(regions), 1), np.float32)
 
-    def render(self, regions, codes, characters):
+    def render(self, regions, latents, characters):
         return [np.full((8, 8, 3), COLORS[name], np.uint8) for name in characters]
 
     def draw_regions(self, regions, characters):

@@ -71,7 +71,7 @@ def rosinality_discriminator() -> dict[str, Tensor]:
 
 
 def restyle_encoder() -> dict[str, Tensor]:
-    """A state dict of ReStyle's encoder for 16×16 (6 codes), an eighth as wide."""
+    """A state dict of ReStyle's encoder for 16×16 (6 latents), an eighth as wide."""
     return shrink("restyle_encoder_256", ENCODER_WIDTHS, r"styles\.([6-9]|1\d)\.")
 
 

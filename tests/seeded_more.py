@@ -5,8 +5,8 @@ and shape. seeded.py is left as it is; this module adds the rules its prefixes d
 
 prefix                                   rule
 encoder. / decoder.                      seeded.seeded_weight, unchanged
-e4e.                                     e4e's encoder, livelier than "encoder." (whose codes hardly
-                                         depend on the picture)
+e4e.                                     e4e's encoder, livelier than "encoder." (whose latents
+                                         hardly depend on the picture)
 residue. / grid_align.                   HFGI's consultation encoder and alignment network
 fusion.NODE.                             StyleFusion's FusionNet of hierarchy node NODE
 stylemap.generator. / .encoder. / .discriminator.

@@ -125,9 +125,9 @@ def test_options_out_of_range(options: dict, message: str) -> None:
 
 
 @pytest.mark.parametrize("shape", [(1, 18, 16), (1, 8, 512), (1, 16)])
-def test_codes_of_another_generator(shape: tuple[int, ...]) -> None:
+def test_latents_of_another_generator(shape: tuple[int, ...]) -> None:
     generator, photo, character = parts("mobile")
     other = torch.randn(shape)
-    for codes in ((other, character), (photo, other)):
+    for w_plus in ((other, character), (photo, other)):
         with pytest.raises(UsageError, match=r"does not fit a generator of 8 × 16"):
-            cross_domain_styles(generator, *codes)
+            cross_domain_styles(generator, *w_plus)

@@ -54,7 +54,7 @@ def test_empty_table(tmp_path: Path) -> None:
     assert CharacterTable.load(tmp_path / "t.safetensors").names == ()
 
 
-def test_half_precision_codes_and_cropped_previews(tmp_path: Path) -> None:
+def test_half_precision_latents_and_cropped_previews(tmp_path: Path) -> None:
     made = table()
     wide = np.random.default_rng(0).integers(0, 255, (8, 8, 3), dtype=np.uint8)
     made.add(character(w_plus=torch.ones(8, 16).half(), preview=wide[::2, ::-1]))
@@ -64,7 +64,7 @@ def test_half_precision_codes_and_cropped_previews(tmp_path: Path) -> None:
     assert (read.preview == wide[::2, ::-1]).all()
 
 
-def test_the_same_code_under_two_names(tmp_path: Path) -> None:
+def test_the_same_latent_under_two_names(tmp_path: Path) -> None:
     made = table("mina")
     made.add(replace(made["mina"], name="twin"))
     made.save(tmp_path / "t")
@@ -89,7 +89,7 @@ def test_bad_names(name: str) -> None:
     assert made.names == ("mina",)
 
 
-def test_bad_codes() -> None:
+def test_bad_latents() -> None:
     made = table("mina")
     broken = torch.randn(8, 16)
     broken[3, 4] = float("nan")

@@ -24,7 +24,7 @@ def tiny_generator(seed: int = 0) -> MobileGenerator:
 
 
 def write_table(generator_path: Path, path: Path, names=NAMES) -> CharacterTable:
-    """A table of random codes for the generator in a file."""
+    """A table of random latents for the generator in a file."""
     generator = load_generator(generator_path)
     table = CharacterTable(generator_hash=generator_hash(generator))
     for index, name in enumerate(names):

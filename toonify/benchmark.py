@@ -135,7 +135,7 @@ def measure_networks(
 
     side = engine.generator.resolution
     noise = np.random.default_rng(0)
-    code = engine.table[character].w_plus[None].to(engine.device)
+    latent = engine.table[character].w_plus[None].to(engine.device)
     kept = engine.model.dtype
     try:
         for dtype, batch in itertools.product(dtypes, batch_sizes):
@@ -147,7 +147,7 @@ def measure_networks(
                 return engine.model.encode(crops)
 
             def mix(w_plus: torch.Tensor = w_plus) -> object:
-                return cross_domain_styles(engine.generator, w_plus, code, level=DEFAULT_LEVEL)
+                return cross_domain_styles(engine.generator, w_plus, latent, level=DEFAULT_LEVEL)
 
             def draw(w_plus: torch.Tensor = w_plus) -> object:
                 return engine.model.render(w_plus, character)

@@ -63,23 +63,23 @@ def cross_domain_styles(
 
     Args:
         generator: the layer-swapped generator, whose affine layers are A(·).
-        w_photo: (B, num_ws, w_dim), the encoder's code.
+        w_photo: (B, num_ws, w_dim), the encoder's latent.
         w_character: (1 or B, num_ws, w_dim), from the look-up table.
         level: m; 0 is the character itself, num_ws replaces tRGB alone.
         trgb: whether R is applied.
         color: see `replace_to_rgb`.
 
     Raises:
-        UsageError: level or color out of range, or codes of another generator's length.
+        UsageError: level or color out of range, or latents of another generator's length.
     """
     if not 0 <= level <= generator.num_ws:
         raise UsageError(f"the level is {level}", hint=f"Choose `level` 0 to {generator.num_ws}.")
     if not 0.0 <= color <= 1.0:
         raise UsageError(f"the color blend is {color}", hint="Choose `color` 0 to 1.")
-    for code in (w_photo, w_character):
-        if code.shape[1:] != (generator.num_ws, generator.w_dim):
+    for latent in (w_photo, w_character):
+        if latent.shape[1:] != (generator.num_ws, generator.w_dim):
             raise UsageError(
-                f"a code of shape {tuple(code.shape[1:])} does not fit a generator of "
+                f"a latent of shape {tuple(latent.shape[1:])} does not fit a generator of "
                 f"{generator.num_ws} × {generator.w_dim}",
                 hint="Use the encoder and the table made for this generator.",
             )

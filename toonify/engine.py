@@ -142,7 +142,7 @@ class Toonifier:
 
     @property
     def table(self) -> CharacterTable:
-        """The characters' codes."""
+        """The characters' latents."""
         return self.model.table
 
     @property

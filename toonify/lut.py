@@ -45,7 +45,7 @@ class Character:
         name: letters, digits, "-" and "_".
         w_plus: (num_ws, w_dim) float32, the mean of its drawings' projections.
         k: how many projections were averaged.
-        preview: (H, W, 3) uint8 thumbnail of the code rendered, or None.
+        preview: (H, W, 3) uint8 thumbnail of the latent rendered, or None.
         provenance: where it came from: drawings, steps, license, …; JSON-able.
     """
 
@@ -60,7 +60,7 @@ class CharacterTable:
     """Characters of one generator, in insertion order.
 
     Args:
-        generator_hash: `toonify.checkpoints.generator_hash` of the generator the codes live in.
+        generator_hash: `toonify.checkpoints.generator_hash` of the generator the latents live in.
 
     Example:
         >>> table = CharacterTable.load("characters.safetensors")
@@ -94,16 +94,16 @@ class CharacterTable:
         """Add, or replace the one of that name.
 
         Raises:
-            UsageError: a name with other signs, or a code of another shape than the table's.
-            ModelError: a code that is not finite.
+            UsageError: a name with other signs, or a latent of another shape than the table's.
+            ModelError: a latent that is not finite.
         """
         check_name(character.name)
         if not torch.isfinite(character.w_plus).all():
-            raise ModelError(f"the code of {character.name} is not finite", hint="Project again.")
+            raise ModelError(f"the latent of {character.name} is not finite", hint="Project again.")
         for other in self:
             if other.name != character.name and other.w_plus.shape != character.w_plus.shape:
                 raise UsageError(
-                    f"the code of {character.name} is {tuple(character.w_plus.shape)}, the "
+                    f"the latent of {character.name} is {tuple(character.w_plus.shape)}, the "
                     f"table's are {tuple(other.w_plus.shape)}",
                     hint="Project it into this table's generator.",
                 )
@@ -143,8 +143,8 @@ class CharacterTable:
         listed: dict[str, Any] = {}
         for character in self:
             # a copy: safetensors refuses tensors that share memory
-            code = character.w_plus.to("cpu", torch.float32, copy=True).contiguous()
-            tensors[f"w_plus.{character.name}"] = code
+            latent = character.w_plus.to("cpu", torch.float32, copy=True).contiguous()
+            tensors[f"w_plus.{character.name}"] = latent
             if character.preview is not None:
                 tensors[f"preview.{character.name}"] = torch.tensor(character.preview.copy())
             listed[character.name] = {"k": character.k, "provenance": character.provenance}
@@ -175,7 +175,7 @@ class CharacterTable:
                     table.add(
                         Character(
                             name=name,
-                            w_plus=_code(file.get_tensor(f"w_plus.{name}")),
+                            w_plus=_latent(file.get_tensor(f"w_plus.{name}")),
                             k=int(entry["k"]),
                             preview=preview,
                             provenance=dict(entry["provenance"]),
@@ -198,9 +198,9 @@ class CharacterTable:
         return table
 
 
-def _code(value: Tensor) -> Tensor:
+def _latent(value: Tensor) -> Tensor:
     if value.ndim != 2 or not value.is_floating_point() or not value.numel():
-        raise ValueError(f"a code of shape {tuple(value.shape)}")
+        raise ValueError(f"a latent of shape {tuple(value.shape)}")
     return value.float()
 
 

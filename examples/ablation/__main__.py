@@ -3,7 +3,7 @@
     python -m examples.ablation PHOTOS... -o OUT [--bundle B] [--drawings DIR] [--docs]
 
 Draws the photos with the layer swap alone, with R (tRGB replacement) alone, SM (style mixing)
-alone and both; from levels 4, 6, 8 and 10 on; and with codes averaged over 1, 5, 20 and 50
+alone and both; from levels 4, 6, 8 and 10 on; and with latents averaged over 1, 5, 20 and 50
 projections. OUT gets ablation.json, a sheet a character and ablation.jpg. With --against FIRST the
 two bundles are compared on the same photos too (OUT/editions). --docs puts pictures and figures
 into docs/evaluation.md; its pictures are drawn from --pictures, whose photos may be shown.
@@ -100,7 +100,7 @@ def ablate(arguments: argparse.Namespace) -> None:
     for name in names:
         _ = engine.table[name]
     inversions = [*arguments.inversions, out / "inversions"]
-    codes = projected(
+    latents = projected(
         engine,
         names,
         drawings=arguments.drawings,
@@ -108,7 +108,7 @@ def ablate(arguments: argparse.Namespace) -> None:
         steps=arguments.steps,
         k=arguments.k,
     )
-    subjects = [*parts(engine, names), *levels(engine, names), *counts(engine, codes)]
+    subjects = [*parts(engine, names), *levels(engine, names), *counts(engine, latents)]
     shown = pictures(sources([arguments.pictures], arguments.rows), subjects, engine)
     rows = []
     for index, (crop, drawn) in enumerate(shown):
@@ -130,7 +130,7 @@ def ablate(arguments: argparse.Namespace) -> None:
         "characters": names,
         "photos": len(run.rows),
         "failed": run.failed,
-        "projections": {name: len(each) for name, each in codes.items()},
+        "projections": {name: len(each) for name, each in latents.items()},
         "variants": figures,
     }
     text = json.dumps(report, ensure_ascii=False, indent=1)

@@ -28,7 +28,7 @@ COUNTS = (1, 5, 20, 50)
 
 
 class Variant(BundleSubject):
-    """One way of mixing. All variants share the photo's code, which is computed once."""
+    """One way of mixing. All variants share the photo's latent, which is computed once."""
 
     _last: tuple[np.ndarray, Any] | None = None
 
@@ -55,13 +55,13 @@ def levels(engine: Toonifier, characters: Sequence[str]) -> list[Variant]:
     return [Variant(f"m = {m}", engine, characters, level=m) for m in chosen]
 
 
-def counts(engine: Toonifier, codes: Mapping[str, torch.Tensor]) -> list[Variant]:
-    """The full method with codes averaged over the first k projections of each character."""
-    most = min((len(each) for each in codes.values()), default=0)
+def counts(engine: Toonifier, latents: Mapping[str, torch.Tensor]) -> list[Variant]:
+    """The full method with latents averaged over the first k projections of each character."""
+    most = min((len(each) for each in latents.values()), default=0)
     found = []
     for k in (k for k in COUNTS if k <= most):
         table = CharacterTable(generator_hash=engine.table.generator_hash)
-        for name, each in codes.items():
+        for name, each in latents.items():
             table.add(Character(name=name, w_plus=each[:k].mean(dim=0), k=k))
         toon = Toonifier(
             generator=engine.generator,
@@ -70,7 +70,7 @@ def counts(engine: Toonifier, codes: Mapping[str, torch.Tensor]) -> list[Variant
             device=str(engine.device),
             dtype=str(engine.model.dtype).removeprefix("torch."),
         )
-        found.append(Variant(f"k = {k}", toon, list(codes)))
+        found.append(Variant(f"k = {k}", toon, list(latents)))
     return found
 
 
@@ -100,7 +100,7 @@ def projected(
             stored = _project(engine, name, drawings / name, steps, k)
             save_inversion(stored, inversions[-1] / f"{name}.safetensors")
         if stored is not None:
-            result[name] = stored.codes
+            result[name] = stored.latents
     return result
 
 

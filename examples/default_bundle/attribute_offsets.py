@@ -3,7 +3,7 @@
 The drawing generator stays as it is. A small network (`toonify.models.attribute_offsets`) learns
 the offsets in its StyleSpace that make a character drawn with a person's attributes out of the
 character: skin and hair color, glasses, beard, hairdo. Its targets are drawn by program
-(`examples.characters`) in the pose that the photograph's codes stand for; the attributes are
+(`examples.characters`) in the pose that the photograph's latents stand for; the attributes are
 drawn by lot, so that all of them go with everybody.
 
     python -m examples.default_bundle.attribute_offsets --bundle default --run runs/attributes
@@ -155,7 +155,7 @@ class OffsetTrainer:
 
     Args:
         generator: the layer-swapped one, frozen.
-        codes: (N, num_ws, w_dim) of photographs; `measures`: how each is drawn.
+        latents: (N, num_ws, w_dim) of photographs; `measures`: how each is drawn.
         table: character → (num_ws, w_dim).
     """
 
@@ -164,14 +164,14 @@ class OffsetTrainer:
         network: AttributeOffsets,
         generator: Generator,
         table: dict[str, Tensor],
-        codes: Tensor,
+        latents: Tensor,
         measures: Sequence[Measures],
         *,
         steps: int,
         seed: int = 0,
     ) -> None:
         self.network, self.generator, self.table = network, generator, table
-        self.codes, self.measures, self.steps = codes, measures, steps
+        self.latents, self.measures, self.steps = latents, measures, steps
         self.names = list(network.characters)
         self.perceptual = PerceptualLoss("alex")
         rates = ((network.linear, 1.0), (network.inner, INNER), (network.outer, OUTER))
@@ -209,7 +209,7 @@ class OffsetTrainer:
         characters = torch.stack([self.table[name] for name in names])
         with torch.no_grad():
             styles = cross_domain_styles(
-                self.generator, self.codes[list(rows)], characters, level=DEFAULT_LEVEL
+                self.generator, self.latents[list(rows)], characters, level=DEFAULT_LEVEL
             )
         vectors = [torch.from_numpy(attributes_of(p).vector())[None] for p in people]
         features = torch.cat(
@@ -223,7 +223,7 @@ class OffsetTrainer:
 
     def step(self) -> dict[str, Tensor]:
         level = int(self.random.choice(LEVELS, p=SHARES))
-        rows = [int(i) for i in self.random.integers(0, len(self.codes) - HELD_OUT, BATCH)]
+        rows = [int(i) for i in self.random.integers(0, len(self.latents) - HELD_OUT, BATCH)]
         names = [self.names[i] for i in self.random.integers(0, len(self.names), BATCH)]
         people = [by_lot(self.random) for _ in range(BATCH)]
         wanted = torch.stack(
@@ -268,7 +268,7 @@ class OffsetTrainer:
         """Targets and drawings of held-out faces, (4N, 3, S/2, S/2) uint8."""
         random, shown = np.random.default_rng(1), []
         for k in range(HELD_OUT):
-            row = len(self.codes) - HELD_OUT + k
+            row = len(self.latents) - HELD_OUT + k
             names = [self.names[(k + turn) % len(self.names)] for turn in (0, 3)]
             person = by_lot(random)
             drawn = self.rendered([row] * 2, names, [person] * 2, HAIR_SHAPE)
@@ -302,7 +302,7 @@ def photographs(
     bundle: Path,
     count: int,
 ) -> tuple[Tensor, list[Measures]]:
-    """Codes of faces as the encoder reads them, half of them spoilt, and how each is drawn."""
+    """Latents of faces as the encoder reads them, half of them spoilt, and how each is drawn."""
     if not (run / "faces/images.npy").exists():
         say(f"sampling {count} faces")
         sample_pairs(teacher, run / "faces", count, mixed=0.0)
@@ -321,8 +321,8 @@ def photographs(
             faces = augment_photos(faces, generator=random)
         with torch.inference_mode():
             rows.append(encoder.encode(encoder.resample(faces)))
-    codes = torch.cat(rows)
-    return codes, read_poses(PoseReader.load(run / "reader.pt"), prior, codes)
+    latents = torch.cat(rows)
+    return latents, read_poses(PoseReader.load(run / "reader.pt"), prior, latents)
 
 
 def say(text: str) -> None:
@@ -347,11 +347,11 @@ def main() -> None:
     generator = cast(MobileGenerator, load_generator(bundle / "generator.safetensors"))
     encoder = cast(CompactEncoder, load_encoder(bundle / "encoder.safetensors"))
     table = CharacterTable.load(bundle / "characters.safetensors")
-    if not (run / "codes.pt").exists():
-        codes, measures = photographs(run, teacher, generator, encoder, bundle, arguments.faces)
+    if not (run / "latents.pt").exists():
+        latents, measures = photographs(run, teacher, generator, encoder, bundle, arguments.faces)
         (run / "measures.json").write_text(json.dumps(measures))
-        torch.save(codes.half(), run / "codes.pt")
-    codes = torch.load(run / "codes.pt", weights_only=True).float()
+        torch.save(latents.half(), run / "latents.pt")
+    latents = torch.load(run / "latents.pt", weights_only=True).float()
     measures = json.loads((run / "measures.json").read_text())
     layers = [k for k, layer in enumerate(generator.layers) if layer.latent_index >= FROM_ROW]
     network = AttributeOffsets(
@@ -363,7 +363,7 @@ def main() -> None:
         network,
         generator.requires_grad_(False),
         {name: table[name].w_plus for name in NAMES},
-        codes,
+        latents,
         measures,
         steps=arguments.steps,
     )

@@ -42,17 +42,18 @@ Frames for `--engine styleganex`: {people} of the sampled
    faces cut out by MediaPipe's selfie segmentation, drawn heads put over them in their poses,
    before any background. The generator has the bundle's own layers from 64×64 on over StyleGAN2's
    up to 32×32 (7.6 M parameters in all); its encoder (5 M) has no heads for w+, which the
-   characters' codes take the place of. {deep} steps of 8 at 160 px, {frames} of 5 at 224 px, drawn
-   at twice that, with a matte, a patch discriminator, and flicker suppression at the end. Only the
-   skip connections at an eighth of the frame's resolution are made; the matte decides where the
-   drawing covers the frame.
+   characters' latents take the place of. {deep} steps of 8 at 160 px, {frames} of 5 at 224 px,
+   drawn at twice that, with a matte, a patch discriminator, and flicker suppression at the end.
+   Only the skip connections at an eighth of the frame's resolution are made; the matte decides
+   where the drawing covers the frame.
 """
 INVERSION = """\
 Faces for `invert` and `edit`, 256×256 (12 M): the prior's mapping network and its layers from
    64×64 on, over StyleGAN2's layers up to 32×32, which were started from the prior's weights by
-   least squares and learnt its features: {distill} steps, half of them of 64 codes at up to 16×16,
-   half of 32. Its encoder of whole frames (1.4 M) gives the first feature alone, w+ is the encoder
-   of faces': {inversion} steps of 8 faces anywhere, at first of the constant, moved as they are.
+   least squares and learnt its features: {distill} steps, half of them of 64 latents at up to
+   16×16, half of 32. Its encoder of whole frames (1.4 M) gives the first feature alone, w+ is the
+   encoder of faces': {inversion} steps of 8 faces anywhere, at first of the constant, moved as they
+   are.
 """
 STEPS = {"frame_generator": FRAMES, "inversion_generator": INVERSION}
 LIMITS = {

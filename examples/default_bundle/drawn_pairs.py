@@ -1,4 +1,4 @@
-"""Drawings to order: a character drawn in the pose and expression that a code stands for."""
+"""Drawings to order: a character drawn in the pose and expression that a latent stands for."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def pose_of(measures: Measures) -> Pose:
     )
 
 
-# A photo's codes say less of an expression than the photo does: what is drawn makes up for it.
+# A photo's latents say less of an expression than the photo does: what is drawn makes up for it.
 # The reciprocal of the slope between photo and reading over photographs, on the strong side.
 GAIN = {
     "yaw": 1.08,
@@ -88,10 +88,10 @@ def measure_faces(mesh: FaceMesh, images: np.ndarray) -> tuple[list[str], Tensor
     return names, torch.tensor(rows)
 
 
-def read_poses(reader: PoseReader, generator: MobileGenerator, codes: Tensor) -> list[Measures]:
-    """What to draw for each of the codes (N, num_ws, w_dim): the reading, exaggerated."""
+def read_poses(reader: PoseReader, generator: MobileGenerator, latents: Tensor) -> list[Measures]:
+    """What to draw for each of the latents (N, num_ws, w_dim): the reading, exaggerated."""
     gain = torch.tensor([GAIN.get(name, 1.0) for name in reader.names])
-    values = reader.mean + gain * (reader.read(generator, codes) - reader.mean)
+    values = reader.mean + gain * (reader.read(generator, latents) - reader.mean)
     return [dict(zip(reader.names, row, strict=True)) for row in values.tolist()]
 
 
@@ -120,7 +120,7 @@ def _draw_one(job: tuple[str, str, int, Measures]) -> None:
 
 
 def draw_pairs(
-    codes: Tensor,
+    latents: Tensor,
     measures: Sequence[Measures],
     names: Sequence[str],
     folder: Path,
@@ -128,10 +128,10 @@ def draw_pairs(
     size: int,
     workers: int = 2,
 ) -> None:
-    """Draw the characters in turn, one picture a code; what exists is kept.
+    """Draw the characters in turn, one picture a latent; what exists is kept.
 
     Args:
-        codes: (N, num_ws, w_dim), kept beside the pictures.
+        latents: (N, num_ws, w_dim), kept beside the pictures.
         measures: N of them, from `read_poses`.
     """
     jobs, listed = [], []
@@ -145,7 +145,7 @@ def draw_pairs(
     # not forked: torch's threads would not survive it
     with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
         list(pool.map(_draw_one, jobs, chunksize=8))
-    torch.save(codes.half(), folder / "codes.pt")
+    torch.save(latents.half(), folder / "latents.pt")
     (folder / "pairs.json").write_text(json.dumps(listed))
 
 
@@ -153,14 +153,14 @@ class DrawnPairs:
     """A `PairSource` of what `draw_pairs` wrote.
 
     Args:
-        styles: character → (w_dim,) style code.
+        styles: character → (w_dim,) style.
         num_ws: rows of the w+ to give.
         size: of the drawings to give, at most that of the files.
     """
 
     def __init__(self, folder: Path, styles: dict[str, Tensor], *, num_ws: int, size: int) -> None:
         self._rows = json.loads((folder / "pairs.json").read_text())
-        self._codes = torch.load(folder / "codes.pt", weights_only=True)
+        self._latents = torch.load(folder / "latents.pt", weights_only=True)
         self._folder, self._styles, self._num_ws, self._size = folder, styles, num_ws, size
 
     def __len__(self) -> int:
@@ -168,7 +168,7 @@ class DrawnPairs:
 
     def batch(self, index: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         rows = [self._rows[i] for i in index.tolist()]
-        faces = self._codes[index][:, : self._num_ws].float()
+        faces = self._latents[index][:, : self._num_ws].float()
         styles = torch.stack([self._styles[row["character"]] for row in rows])
         images = [self._read(row["file"]) for row in rows]
         targets = torch.from_numpy(np.stack(images)).permute(0, 3, 1, 2).float() / 127.5 - 1

@@ -35,7 +35,7 @@ from toonify.training.encoders.pose_reader import PoseReader
 from toonify.training.styleganex.batch import FrameConfig
 from toonify.training.styleganex.compose import CROP, Scene
 from toonify.training.styleganex.cutouts import INDEX, CutoutSet, write_faces, write_index
-from toonify.training.styleganex.job import HINT_SHARE, character_codes
+from toonify.training.styleganex.job import HINT_SHARE, character_w_plus
 from toonify.training.styleganex.sources import ComposedFrames, FaceFrames
 from toonify.training.styleganex.tasks import TASKS, new_frame_encoder
 from toonify.training.styleganex.train import train_frames
@@ -96,16 +96,16 @@ def inversion(run: Path, face: Path, sizes: dict[str, int]) -> Path:
     generator = load_generator(face, StyleGAN2Generator)
     folder = run / "mixed"
     if not (folder / "images.npy").exists():
-        say(f"sampling {sizes['mixed']} faces of two codes each")
+        say(f"sampling {sizes['mixed']} faces of two latents each")
         sample_pairs(generator, folder, sizes["mixed"], mixed=0.5, seed=5)
     pairs = StoredPairs(PairSet.load(folder, num_ws=generator.num_ws), held_out=12)
     task = TASKS["inversion"]
-    codes = face_reader(str(run / "encoder.safetensors"), generator)
+    encode = face_reader(str(run / "encoder.safetensors"), generator)
     train_frames(
         task,
         new_frame_encoder(task, generator, heads=False),
         generator,
-        FaceFrames(EncoderData(pairs=pairs), codes=codes),
+        FaceFrames(EncoderData(pairs=pairs), encode=encode),
         run / "inversion",
         FrameConfig(
             steps=sizes["inversion"],
@@ -142,9 +142,9 @@ def _draw_head(job: tuple[str, str, Measures]) -> bool:
 
 
 def cutouts(
-    run: Path, prior: MobileGenerator, reader: PoseReader, codes: torch.Tensor, images: np.ndarray
+    run: Path, prior: MobileGenerator, reader: PoseReader, latents: torch.Tensor, images: np.ndarray
 ) -> CutoutSet:
-    """Sampled faces cut out, and the characters' heads in the poses that their codes stand for."""
+    """Sampled faces cut out, and the characters' heads in the poses of their latents."""
     folder = run / "cutouts"
     if (folder / INDEX).exists():
         return CutoutSet(folder)
@@ -157,7 +157,7 @@ def cutouts(
     fills = np.stack([fill_behind(f, m) for f, m in zip(faces, mattes, strict=True)])
     write_faces(folder, faces, mattes, hairs, fills)
     say("drawing their heads")
-    w_plus = codes[:, None].expand(-1, prior.num_ws, -1)
+    w_plus = latents[:, None].expand(-1, prior.num_ws, -1)
     measures = read_poses(reader, prior, w_plus)
     jobs = []
     for name in NAMES:
@@ -199,12 +199,12 @@ def frame_toonifier(
     generator = load_generator(begun, StyleGAN2Generator)
     task = TASKS["video-toonify"]
     encoder = new_frame_encoder(task, generator, heads=False, crop=CROP)
-    codes = character_codes(str(table), people.characters, generator)
+    latents = character_w_plus(str(table), people.characters, generator)
     weights = replace(task.weights, l2=0.0, l1=1.0, lpips=1.0)
     near = Scene(scale=2, size=160, crop=(100.0, 230.0), crowd=0.08)
     stages = {
         "deep": (
-            ComposedFrames(people, codes, near),
+            ComposedFrames(people, latents, near),
             FrameConfig(
                 steps=sizes["deep"],
                 batch_size=8,
@@ -214,7 +214,7 @@ def frame_toonifier(
             ),
         ),
         "frames": (
-            ComposedFrames(people, codes, Scene(scale=2)),
+            ComposedFrames(people, latents, Scene(scale=2)),
             FrameConfig(
                 steps=sizes["frames"],
                 batch_size=5,
@@ -256,7 +256,7 @@ def train(
     run: Path,
     prior: MobileGenerator,
     reader: PoseReader,
-    codes: torch.Tensor,
+    latents: torch.Tensor,
     images: np.ndarray,
     table: Path,
     toon: MobileGenerator,
@@ -268,14 +268,14 @@ def train(
     Args:
         prior: with its 256×256 head.
         toon: the bundle's generator.
-        codes, images: w (N, w_dim) of sampled faces, and the faces (N, 256, 256, 3).
-        table: the characters' codes.
+        latents, images: w (N, w_dim) of sampled faces, and the faces (N, 256, 256, 3).
+        table: the characters' latents.
         quick: a rough edition.
     """
     sizes = numbers(quick=quick)
     face = hybrid(run / "face256.safetensors", prior, sizes["distill"], width=320)
     few = min(sizes["people"], len(images))
-    people = cutouts(run, prior, reader, codes[:few], images[:few])
+    people = cutouts(run, prior, reader, latents[:few], images[:few])
     reads = inversion(run, face, sizes)
     generator, encoder = frame_toonifier(run, toon, people, table, sizes)
     return {

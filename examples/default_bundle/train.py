@@ -29,7 +29,7 @@ from toonify.models.encoders.compact import CompactEncoder
 from toonify.models.generators.mobile import MobileGenerator
 from toonify.models.layer_swap import layer_swap
 from toonify.training.characters.build import build_table
-from toonify.training.data.latent_samples import PairSet, draw_codes, sample_pairs
+from toonify.training.data.latent_samples import PairSet, sample_pairs, sample_w_plus
 from toonify.training.data.photo_augment import augment_photos
 from toonify.training.distillation.resolution_cut import (
     cut,
@@ -109,12 +109,12 @@ def sampled(run: Path, prior: MobileGenerator, count: int) -> tuple[torch.Tensor
     if not (folder / "images.npy").exists():
         say(f"sampling {count} faces")
         sample_pairs(prior, folder, count, mixed=0.0)
-    codes = torch.from_numpy(np.load(folder / "w.npy"))[:, 0].float()
-    return codes, np.load(folder / "images.npy", mmap_mode="r")
+    latents = torch.from_numpy(np.load(folder / "w.npy"))[:, 0].float()
+    return latents, np.load(folder / "images.npy", mmap_mode="r")
 
 
 def pose_reader(
-    run: Path, prior: MobileGenerator, codes: torch.Tensor, images: np.ndarray
+    run: Path, prior: MobileGenerator, latents: torch.Tensor, images: np.ndarray
 ) -> PoseReader:
     """What the prior's coarse layers know of pose and expression, learnt from measured faces."""
     path = run / "reader.pt"
@@ -122,25 +122,25 @@ def pose_reader(
         say("measuring the faces")
         names, values = measure_faces(FaceMesh(pull("face-mesh")), images)
         say("fitting the pose reader")
-        reader, share = fit_pose_reader(prior, codes, values, names)
+        reader, share = fit_pose_reader(prior, latents, values, names)
         say("  read on held-out faces: " + ", ".join(f"{k} {v:.2f}" for k, v in share.items()))
         reader.save(path)
     return PoseReader.load(path)
 
 
-def style_codes(
+def style_latents(
     run: Path, prior: MobileGenerator, perceptual: PerceptualLoss
 ) -> dict[str, torch.Tensor]:
-    """One code a character: the face that its drawings could be of."""
+    """One latent a character: the face that its drawings could be of."""
     path = run / "styles.pt"
     if not path.exists():
         say("inverting two drawings a character")
         poses = (Pose(light=-0.5), Pose(smile=0.6, mouth_open=0.2, yaw=15, light=-0.5))
         images = np.stack([draw(name, pose, size=256) for name in NAMES for pose in poses])
-        codes = invert_to_w(
+        latents = invert_to_w(
             prior, torch.from_numpy(images).permute(0, 3, 1, 2), perceptual=perceptual, steps=50
         )
-        torch.save(dict(zip(NAMES, codes.view(len(NAMES), 2, -1).mean(1), strict=True)), path)
+        torch.save(dict(zip(NAMES, latents.view(len(NAMES), 2, -1).mean(1), strict=True)), path)
     return cast(dict[str, torch.Tensor], torch.load(path, weights_only=True))
 
 
@@ -166,10 +166,10 @@ def grow(
 
 
 @torch.inference_mode()
-def face_codes(
+def face_latents(
     prior: MobileGenerator, encoder: CompactEncoder, images: np.ndarray, count: int
 ) -> torch.Tensor:
-    """2·count codes (·, num_ws, w_dim): fresh samples, and faces as the encoder reads them.
+    """2·count latents (·, num_ws, w_dim): fresh samples, and faces as the encoder reads them.
 
     The second kind is what photographs will be; half of those faces are spoilt as photographs are.
     """
@@ -181,7 +181,7 @@ def face_codes(
         if number % 2:
             faces = augment_photos(faces, generator=random)
         read.append(encoder.encode(faces))
-    return torch.cat([draw_codes(prior, count, random, mixed=0.0), *read])
+    return torch.cat([sample_w_plus(prior, count, random, mixed=0.0), *read])
 
 
 def cartoon(
@@ -192,7 +192,7 @@ def cartoon(
     images: np.ndarray,
     sizes: dict[str, int],
 ) -> Path:
-    """Draw the characters in the poses that codes stand for; learn it at 256, then at 512."""
+    """Draw the characters in the poses that latents stand for; learn it at 256, then at 512."""
     path = run / "toon.safetensors"
     if path.exists():
         return path
@@ -201,12 +201,12 @@ def cartoon(
         say(f"drawing {len(NAMES)} × {sizes['drawn']} pictures")
         encoder = load_encoder(run / "encoder.safetensors", CompactEncoder)
         wanted = len(NAMES) * sizes["drawn"]
-        codes = face_codes(prior512, encoder, images, wanted)
-        measures = read_poses(reader, prior512, codes)
+        latents = face_latents(prior512, encoder, images, wanted)
+        measures = read_poses(reader, prior512, latents)
         chosen = choose(measures, wanted)
-        draw_pairs(codes[chosen], [measures[i] for i in chosen], NAMES, drawn, size=512)
+        draw_pairs(latents[chosen], [measures[i] for i in chosen], NAMES, drawn, size=512)
     perceptual = PerceptualLoss("vgg", dtype=torch.bfloat16)
-    styles = style_codes(run, prior256, perceptual)
+    styles = style_latents(run, prior256, perceptual)
     generator = prior256
     for prior, stage, lr in ((prior256, "coarse", 1.2e-2), (prior512, "fine", 1e-2)):
         fine = stage == "fine"
@@ -237,7 +237,7 @@ def cartoon(
 
 
 def table(run: Path, swapped: Path, k: int) -> Path:
-    """Project `k` drawings a character into the swapped generator and average their codes."""
+    """Project `k` drawings a character into the swapped generator and average their latents."""
     path = run / "characters.safetensors"
     say(f"projecting {k} drawings a character")
     generator = load_generator(swapped, MobileGenerator)
@@ -284,13 +284,13 @@ def main() -> None:
     sizes = QUICK if arguments.quick else FULL
     run.mkdir(parents=True, exist_ok=True)
     prior256, prior512 = priors(run)
-    codes, images = sampled(run, prior256, sizes["pairs"])
-    reader = pose_reader(run, prior512, codes, images)
+    latents, images = sampled(run, prior256, sizes["pairs"])
+    reader = pose_reader(run, prior512, latents, images)
     encoder_path = run / "encoder.safetensors"
     if not encoder_path.exists():
         say("training the encoder")
         encoder = new_encoder("compact", prior512)
-        pairs = PairSet(codes, images, num_ws=prior512.num_ws)
+        pairs = PairSet(latents, images, num_ws=prior512.num_ws)
         weights = EncoderWeights(pose=1.5, l2=0.0, lpips=0.0, identity=0.0, w_norm=0.0)
         train_encoder(
             encoder,
@@ -310,7 +310,7 @@ def main() -> None:
     characters = table(run, swapped, sizes["k"])
     drawing = load_generator(swapped, MobileGenerator)
     extras = frames.train(
-        run, prior256, reader, codes, images, characters, drawing, quick=arguments.quick
+        run, prior256, reader, latents, images, characters, drawing, quick=arguments.quick
     )
     if (arguments.output / "manifest.json").exists():  # an earlier run's
         shutil.rmtree(arguments.output)

@@ -59,9 +59,9 @@ def test_rosinality_generator(tmp_path, resolution, zipped):
     assert generator.resolution == resolution
     assert torch.equal(generator.w_avg, average)
     assert torch.equal(generator.conv1.noise_const, state["noises.noise_0"])
-    codes = w_plus(generator)
+    latents = w_plus(generator)
     round_trip(generator, tmp_path / "a.safetensors", save_generator, load_generator,
-               lambda network: network(codes))  # fmt: skip
+               lambda network: network(latents))  # fmt: skip
 
 
 def test_rosinality_variants_hold_the_same_network(tmp_path):
@@ -104,8 +104,8 @@ def test_restyle(tmp_path):
     assert encoder.num_ws == generator.num_ws == 6
     faces = torch.rand(1, 3, 256, 256)
     with torch.no_grad():
-        codes = encoder.encode(faces, generator)
-    assert codes.shape == (1, 6, 64)
+        latents = encoder.encode(faces, generator)
+    assert latents.shape == (1, 6, 64)
     round_trip(encoder, tmp_path / "e.safetensors", save_encoder, load_encoder,
                lambda network: network.encode(faces, generator, steps=1))  # fmt: skip
 

@@ -33,9 +33,9 @@ def test_networks_and_their_clamp(tmp_path, monkeypatch):
     )
     assert load_discriminator(path)(torch.randn(4, 3, 8, 8)).shape == (4, 1)
     save_generator(generator, tmp_path / "g.safetensors")
-    codes = torch.randn(1, 6, 8)
+    w_plus = torch.randn(1, 6, 8)
     with torch.no_grad():
-        assert torch.equal(load_generator(tmp_path / "g.safetensors")(codes), generator(codes))
+        assert torch.equal(load_generator(tmp_path / "g.safetensors")(w_plus), generator(w_plus))
 
 
 def test_files_without_clamp(tmp_path, monkeypatch):

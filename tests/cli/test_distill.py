@@ -21,7 +21,7 @@ SMALL += ["--channel-max", 16, "--batch-size", 2]
 def quick(monkeypatch):
     """No network judges pictures, and layers begin from fits to few of them."""
     monkeypatch.setattr("toonify.metrics.lpips.PerceptualLoss", PlainLoss)
-    monkeypatch.setattr(least_squares_init, "CODES", {4: 64, 8: 64, 16: 64, 32: 64})
+    monkeypatch.setattr(least_squares_init, "SAMPLES", {4: 64, 8: 64, 16: 64, 32: 64})
     for module in (least_squares_init, feature_distillation):
         monkeypatch.setattr(module, "PICTURES", 32)
     monkeypatch.setattr(feature_distillation, "_MEASURED", 64)

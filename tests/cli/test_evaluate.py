@@ -276,8 +276,8 @@ def test_two_subjects_under_one_label():
     both = CombinedSubject("both", [first, second])
     assert (both.characters, both.resolution) == (("a", "b"), 16)
     crop = np.full((16, 16, 3), 7, np.uint8)
-    code = both.encode(crop)
-    assert [int(both.draw(code, name)[0, 0, 0]) for name in ("a", "b")] == [0, 8]
+    latent = both.encode(crop)
+    assert [int(both.draw(latent, name)[0, 0, 0]) for name in ("a", "b")] == [0, 8]
 
 
 def test_as_a_function_it_writes_nothing_unasked(bundle, photos, tmp_path, measuring, caplog):

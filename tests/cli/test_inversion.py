@@ -357,7 +357,7 @@ def things(tmp_path, monkeypatch):
     return tmp_path
 
 
-def test_a_generator_of_anything_inverts_a_box_from_its_average_code(run, things):
+def test_a_generator_of_anything_inverts_a_box_from_its_average_latent(run, things):
     options = ["--domain", "any", "--generator", things / "things.safetensors"]
     command = ["invert", things / "picture.png", *options, "--json"]
     result = run(*command, "-o", things / "out", "--box", "20,8,64,64", "--steps", "40")

@@ -17,7 +17,7 @@ from tests.cli.test_training import PlainLoss
 from tests.tiny_bundle import RESOLUTION
 from toonify.checkpoints import load_encoder
 
-CODES = ("--l2", 0, "--lpips", 0, "--identity", 0, "--held-out", 4)
+LATENTS = ("--l2", 0, "--lpips", 0, "--identity", 0, "--held-out", 4)
 
 
 @pytest.fixture
@@ -56,7 +56,7 @@ def test_photographs_and_pairs(run, bundle, people, tmp_path, monkeypatch):
 
 @pytest.mark.slow  # in one process: tests/training/encoders/test_train.py
 def test_killed_and_resumed_is_as_if_never_killed(run, bundle, tmp_path):
-    shared = ["train-encoder", "--generator", bundle, "--start", bundle, *CODES]
+    shared = ["train-encoder", "--generator", bundle, "--start", bundle, *LATENTS]
     shared += ["--kimg", 0.12, "--batch-size", 4, "--snapshot", 0.04, "--device", "cpu"]
     assert run(*shared, "-o", tmp_path / "whole").status == 0
     out = tmp_path / "cut"
@@ -98,7 +98,7 @@ def test_bad_input(run, bundle, tmp_path, monkeypatch, options, status, said):
     filled = [str(bundle) if item == "BUNDLE" else item for item in options]
     if "--start" not in filled and "--variant" not in filled and "--size" not in filled:
         filled += ["--start", str(bundle)]
-    result = run("train-encoder", "--generator", bundle, "-o", "run", *CODES, *filled)
+    result = run("train-encoder", "--generator", bundle, "-o", "run", *LATENTS, *filled)
     assert result.status == status and said in result.err, result.err
     assert result.err.count("\n") == 1
     assert not list(Path("run").glob("*"))

@@ -98,7 +98,7 @@ def test_options_of_a_run_are_kept(run, generator, tmp_path):
     assert torch.equal(learnt.conv1.weight, before.conv1.weight)
 
 
-def test_codes_may_be_another_encoders_and_f_alone_is_learnt(run, generator, tmp_path):
+def test_latents_may_be_another_encoders_and_f_alone_is_learnt(run, generator, tmp_path):
     bundle, out = write_bundle(tmp_path / "bundle"), tmp_path / "run"
     more = ["--codes-by", bundle, *ALONE, "--l2", 1]
     result = run(*command("inversion", generator, out, *more), "--json")
@@ -154,7 +154,7 @@ def test_an_edit_keeps_its_direction(run, generator, tmp_path):
     assert config["lr"] == 1e-4, "gently"
 
 
-def test_frames_become_what_the_generator_draws_of_the_codes(run, generator, tmp_path):
+def test_frames_become_what_the_generator_draws_of_the_latents(run, generator, tmp_path):
     faces = tmp_path / "faces.safetensors"
     save_generator(tiny_generator(), faces)
     options = ["--faces", faces, *ALONE]
@@ -168,12 +168,12 @@ def test_frames_become_what_the_generator_draws_of_the_codes(run, generator, tmp
 def test_frames_are_put_together_from_cutouts(run, generator, bundle, tmp_path, named):
     cutouts = write_cutouts(tmp_path / "cutouts", 12)
     rename(cutouts)
-    codes = bundle / "characters.safetensors" if named == "table" else bundle
-    options = ["--cutouts", cutouts, f"--{named}", codes, "--train-from", 4, *ALONE]
+    w_plus = bundle / "characters.safetensors" if named == "table" else bundle
+    options = ["--cutouts", cutouts, f"--{named}", w_plus, "--train-from", 4, *ALONE]
     out = tmp_path / "run"
     result = run(*command("video-toonify", generator, out, *options))
     assert result.status == 0, result.err
-    assert not load_encoder(out / "encoder.safetensors").heads, "codes are the characters'"
+    assert not load_encoder(out / "encoder.safetensors").heads, "latents are the characters'"
     assert load_generator(out / "generator.safetensors").num_ws == 10
     again = [*options, "--start", out / "encoder.safetensors"]
     result = run(*command("video-toonify", generator, tmp_path / "again", *again))

@@ -92,8 +92,8 @@ def test_what_is_no_direction_is_said_in_a_line(tmp_path, monkeypatch):
 def test_a_fitted_direction_leads_from_one_side_to_the_other():
     true = torch.randn(4, 8)
     true /= true.norm()
-    codes = 0.3 * torch.randn(180, 4, 8)
-    positive, negative = codes[:120] + 2 * true, codes[120:]
+    w_plus = 0.3 * torch.randn(180, 4, 8)
+    positive, negative = w_plus[:120] + 2 * true, w_plus[120:]
     direction = fit_direction(positive, negative)
     assert torch.cosine_similarity(direction.flatten(), true.flatten(), dim=0) > 0.93
     assert direction.norm() == pytest.approx(2.0, abs=0.3)

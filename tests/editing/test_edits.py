@@ -20,13 +20,13 @@ def test_layer_ranges():
 
 
 def test_only_the_chosen_layers_move():
-    codes, other = torch.randn(1, 6, 4), torch.randn(1, 6, 4)
+    w_plus, other = torch.randn(1, 6, 4), torch.randn(1, 6, 4)
     step = torch.randn(4)
-    edited = moved(codes, step, -2.0, range(1, 3))
-    torch.testing.assert_close(edited[:, 1:3], codes[:, 1:3] - 2 * step)
-    assert torch.equal(edited[:, 3:], codes[:, 3:]) and torch.equal(edited[:, :1], codes[:, :1])
-    mix = mixed(codes, other, range(4, 6))
-    assert torch.equal(mix[:, :4], codes[:, :4]) and torch.equal(mix[:, 4:], other[:, 4:])
+    edited = moved(w_plus, step, -2.0, range(1, 3))
+    torch.testing.assert_close(edited[:, 1:3], w_plus[:, 1:3] - 2 * step)
+    assert torch.equal(edited[:, 3:], w_plus[:, 3:]) and torch.equal(edited[:, :1], w_plus[:, :1])
+    mix = mixed(w_plus, other, range(4, 6))
+    assert torch.equal(mix[:, :4], w_plus[:, :4]) and torch.equal(mix[:, 4:], other[:, 4:])
 
 
 def test_strips_and_animations(tmp_path):

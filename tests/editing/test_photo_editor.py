@@ -43,8 +43,8 @@ def test_no_edit_gives_the_photograph_to_the_bit(editor):
     assert np.array_equal(editor.edited(editor.w_plus), editor.rgb)
 
 
-def test_a_part_is_another_code_s(editor):
-    editor._detailed = None  # parts are mixed in renderings of codes alone
+def test_a_part_is_another_latent_s(editor):
+    editor._detailed = None  # parts are mixed in renderings of latents alone
     network = tiny_net(editor.model.generator)
     fusion = StyleFusion(FFHQ, {"all": network, "face": network})
     own, other = editor.w_plus, editor.w_plus + 1.0
@@ -115,7 +115,7 @@ def test_an_edit_of_anything_reaches_all_of_its_square_and_no_further():
         editor.edited(editor.w_plus + 2.0, keep_background=True)
 
 
-def test_without_an_encoder_the_fit_finds_the_code_from_the_average():
+def test_without_an_encoder_the_fit_finds_the_latent_from_the_average():
     generator = tiny_hfgi().generator
     with torch.no_grad():
         w = generator.mapping(torch.randn(1, generator.z_dim) * 2)

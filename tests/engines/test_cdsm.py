@@ -64,16 +64,16 @@ def test_people_are_let_through_from_level_seven_on(bundles, region):
     assert np.array_equal(model.render(w_plus, KNOWN, level=6, attributes=dark)[0], level_six)
 
 
-def test_attributes_go_with_the_codes(bundles, region):
+def test_attributes_go_with_the_latents(bundles, region):
     low, high = (CdsmEngine.from_bundle(bundles[1], level=level) for level in (6, 8))
     num_ws = high.model.num_ws
     assert low.encode([region]).shape[1] == num_ws
-    codes = high.encode([region])
-    assert codes.shape[1] > num_ws and codes.shape[2] == high.model.generator.w_dim
-    # codes of a lower level serve a higher one: attributes are measured then
+    latents = high.encode([region])
+    assert latents.shape[1] > num_ws and latents.shape[2] == high.model.generator.w_dim
+    # latents of a lower level serve a higher one: attributes are measured then
     from_low = high.render([region], low.encode([region]), [KNOWN])[0]
     assert np.array_equal(from_low, drawn(high, region, KNOWN))
-    assert np.array_equal(low.render([region], codes, [KNOWN])[0], drawn(low, region, KNOWN))
+    assert np.array_equal(low.render([region], latents, [KNOWN])[0], drawn(low, region, KNOWN))
 
 
 def test_characters_without_offsets_are_mixed_as_published(bundles, region):

@@ -69,8 +69,8 @@ def test_regions_are_drawn_under_every_name(engine: Engine, monkeypatch) -> None
     regions = [engine.region(photo(seed=seed), aligned_face(160)) for seed in range(3)]
     rows = engine.draw_regions(regions, engine.characters[:2])
     assert len(rows) == 3 and all(len(row) == len(engine.characters[:2]) for row in rows)
-    codes = engine.encode(regions)
-    assert len(codes) == 3 and codes.dtype == np.float32
+    latents = engine.encode(regions)
+    assert len(latents) == 3 and latents.dtype == np.float32
     assert engine.draw_regions([], engine.characters[:1]) == []
 
 

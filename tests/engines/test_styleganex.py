@@ -1,4 +1,4 @@
-"""The StyleGANEX engine's regions, codes, drawings and mattes, with a pretended network."""
+"""The StyleGANEX engine's regions, latents, drawings and mattes, with a pretended network."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def face_in(center: tuple[float, float], unit: float, turn: float = 0.0) -> Face
 
 
 class Network:
-    """Draws a disc around the middle of each frame; takes a crop's mean for its code."""
+    """Draws a disc around the middle of each frame; takes a crop's mean for its latent."""
 
     characters = tuple(PAINT)
     device = torch.device("cpu")
@@ -151,11 +151,11 @@ def test_beyond_the_picture_it_is_mirrored_and_outside_it_is_refused() -> None:
 
 
 @pytest.mark.parametrize("turn", [0.0, 25.0])
-def test_codes_are_read_from_aligned_faces(turn: float) -> None:
+def test_latents_are_read_from_aligned_faces(turn: float) -> None:
     rgb, face = photo(), face_in((310, 230), 30.0, turn)
     engine = engine_of()
-    codes = engine.encode([engine.region(rgb, face)])
-    assert codes.shape == (1, 1, 1) and codes.dtype == np.float32
+    latents = engine.encode([engine.region(rgb, face)])
+    assert latents.shape == (1, 1, 1) and latents.dtype == np.float32
     (crop,) = engine.model.crops
     wanted = align(rgb, face, 256).image
     assert crop.shape == (256, 256, 3)
@@ -167,8 +167,8 @@ def test_drawings_come_back_in_order_each_in_its_characters_batch() -> None:
     engine = engine_of(batch_size=2, level=4, trgb=False, color=0.5)
     regions = [engine.region(rgb, face_in((200 + 40 * n, 240), 20.0)) for n in range(5)]
     names = ["mina", "jun", "mina", "mina", "jun"]
-    codes = np.zeros((5, 1, 1), np.float32)
-    drawn = engine.render(regions, codes, names)
+    latents = np.zeros((5, 1, 1), np.float32)
+    drawn = engine.render(regions, latents, names)
     for region, name, toon in zip(regions, names, drawn, strict=True):
         assert toon[SIDE // 2, SIDE // 2].tolist() == list(PAINT[name])
         assert np.array_equal(toon[:40], region.image[:40])

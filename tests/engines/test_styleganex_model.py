@@ -40,23 +40,23 @@ def pictures(count: int, size: tuple[int, int] = (64, 64), seed: int = 0) -> lis
 def test_a_bundles_characters_are_drawn_into_frames(toon: StyleGANEXModel) -> None:
     assert toon.characters == NAMES and toon.device.type == "cpu"
     frames = pictures(2, (48, 80))
-    codes = toon.encode(pictures(2, (FACE, FACE), seed=1))
-    assert codes.shape == (2, 10, 16) and codes.dtype == torch.float32
-    drawn = toon.render(frames, codes, "mina")
+    latents = toon.encode(pictures(2, (FACE, FACE), seed=1))
+    assert latents.shape == (2, 10, 16) and latents.dtype == torch.float32
+    drawn = toon.render(frames, latents, "mina")
     assert len(drawn) == 2
     # 64×64 generators give a quarter of the frame
     assert all(image.shape == (12, 20, 3) and image.dtype == np.uint8 for image in drawn)
     assert not np.array_equal(drawn[0], drawn[1])
-    assert not np.array_equal(drawn[0], toon.render(frames, codes, "otto")[0])
-    assert np.array_equal(drawn[1], toon.render(frames, codes, "mina")[1]), "there is no noise"
+    assert not np.array_equal(drawn[0], toon.render(frames, latents, "otto")[0])
+    assert np.array_equal(drawn[1], toon.render(frames, latents, "mina")[1]), "there is no noise"
 
 
 def test_frames_of_a_batch_do_not_mix(toon: StyleGANEXModel) -> None:
     frames = pictures(3)
-    codes = toon.encode(pictures(3, (FACE, FACE), seed=1))
-    together = toon.render(frames, codes, "otto")
+    latents = toon.encode(pictures(3, (FACE, FACE), seed=1))
+    together = toon.render(frames, latents, "otto")
     for number, image in enumerate(together):
-        alone = toon.render(frames[number : number + 1], codes[number : number + 1], "otto")[0]
+        alone = toon.render(frames[number : number + 1], latents[number : number + 1], "otto")[0]
         assert np.abs(alone.astype(int) - image).max() <= 1
 
 
@@ -64,20 +64,20 @@ def test_larger_generators_answer_at_the_frames_size_or_more(tmp_path: Path) -> 
     folder = add_frame_parts(write_bundle(tmp_path / "large"), resolution=256)
     large = StyleGANEXModel.from_bundle(folder, device="cpu")
     assert large.network.num_ws == 14
-    codes = large.encode(pictures(1, (FACE, FACE)))
-    assert codes.shape == (1, 14, 16)
-    assert large.render(pictures(1, (64, 72)), codes, "mina")[0].shape == (64, 72, 3)
+    latents = large.encode(pictures(1, (FACE, FACE)))
+    assert latents.shape == (1, 14, 16)
+    assert large.render(pictures(1, (64, 72)), latents, "mina")[0].shape == (64, 72, 3)
 
 
 def test_levels_say_whose_layers_they_are(toon: StyleGANEXModel) -> None:
-    frames, codes = pictures(1), torch.randn(2, 1, 10, 16)
+    frames, latents = pictures(1), torch.randn(2, 1, 10, 16)
 
     def differ(**options) -> bool:
-        first, second = (toon.render(frames, code, "mina", **options)[0] for code in codes)
+        first, second = (toon.render(frames, latent, "mina", **options)[0] for latent in latents)
         return not np.array_equal(first, second)
 
     def characters_differ(**options) -> bool:
-        first, second = (toon.render(frames, codes[0], name, **options)[0] for name in NAMES)
+        first, second = (toon.render(frames, latents[0], name, **options)[0] for name in NAMES)
         return not np.array_equal(first, second)
 
     assert not differ(level=0) and characters_differ(level=0)
@@ -88,37 +88,37 @@ def test_levels_say_whose_layers_they_are(toon: StyleGANEXModel) -> None:
 
 
 def test_frames_decide_what_is_drawn_where(toon: StyleGANEXModel) -> None:
-    codes = torch.randn(1, 10, 16)
+    latents = torch.randn(1, 10, 16)
     frame = pictures(1, (256, 256))[0]
     other = frame.copy()
     other[:, 192:] = 255 - other[:, 192:]
-    before, after = (toon.render([x], codes, "mina")[0].astype(int) for x in (frame, other))
+    before, after = (toon.render([x], latents, "mina")[0].astype(int) for x in (frame, other))
     change = np.abs(before - after).max(2)
     assert change[:, 48:].mean() > 4 * change[:, :16].mean()
 
 
 def test_what_can_not_be_drawn(toon: StyleGANEXModel) -> None:
-    codes = torch.randn(1, 10, 16)
+    latents = torch.randn(1, 10, 16)
     with pytest.raises(UsageError, match=r"rosa.*mina"):
-        toon.render(pictures(1), codes, "rosa")
+        toon.render(pictures(1), latents, "rosa")
     with pytest.raises(UsageError, match="multiples of 8"):
-        toon.render(pictures(1, (64, 60)), codes, "mina")
+        toon.render(pictures(1, (64, 60)), latents, "mina")
     with pytest.raises(UsageError, match="level is 11"):
-        toon.render(pictures(1), codes, "mina", level=11)
+        toon.render(pictures(1), latents, "mina", level=11)
     with pytest.raises(UsageError, match="color blend"):
-        toon.render(pictures(1), codes, "mina", color=1.5)
+        toon.render(pictures(1), latents, "mina", color=1.5)
 
 
 def test_without_a_table_there_is_one_style() -> None:
     plain = StyleGANEXModel(**fusing(fusion_channels=(8,)), style="arcane")
     assert plain.characters == ("arcane",)
-    codes = torch.randn(2, 10, 16)
-    first, second = plain.render(pictures(1) * 2, codes, "arcane")
-    assert not np.array_equal(first, second), "the faces' own codes"
-    again = plain.render(pictures(1), codes[:1], "arcane", level=0, trgb=False)[0]
+    latents = torch.randn(2, 10, 16)
+    first, second = plain.render(pictures(1) * 2, latents, "arcane")
+    assert not np.array_equal(first, second), "the faces' own latents"
+    again = plain.render(pictures(1), latents[:1], "arcane", level=0, trgb=False)[0]
     assert np.abs(again.astype(int) - first).max() <= 1, "levels have no part in it"
     with pytest.raises(UsageError, match="arcane"):
-        plain.render(pictures(1), codes[:1], "mina")
+        plain.render(pictures(1), latents[:1], "mina")
 
 
 def test_encoders_without_heads_give_everybody_the_mean(bundle: Path) -> None:
@@ -126,9 +126,9 @@ def test_encoders_without_heads_give_everybody_the_mean(bundle: Path) -> None:
     parts["encoder"].w_plus_mean.normal_()
     table = CharacterTable.load(bundle / "characters.safetensors")
     toon = StyleGANEXModel(**parts, table=table)
-    codes = toon.encode(pictures(2, (FACE, FACE)))
-    torch.testing.assert_close(codes, parts["encoder"].w_plus_mean.expand(2, -1, -1))
-    assert toon.render(pictures(2), codes, "otto")[0].shape == (16, 16, 3)
+    latents = toon.encode(pictures(2, (FACE, FACE)))
+    torch.testing.assert_close(latents, parts["encoder"].w_plus_mean.expand(2, -1, -1))
+    assert toon.render(pictures(2), latents, "otto")[0].shape == (16, 16, 3)
 
 
 @pytest.mark.parametrize(
@@ -169,9 +169,9 @@ def checkpoint(tmp_path: Path) -> Path:
 def test_an_official_checkpoint_has_its_own_style(checkpoint: Path) -> None:
     toon = StyleGANEXModel.from_checkpoint(checkpoint, device="cpu")
     assert toon.characters == ("toonify_cartoon",) and toon.table is None
-    codes = toon.encode(pictures(1, (FACE, FACE)))
-    assert codes.shape == (1, 14, 64)
-    (drawn,) = toon.render(pictures(1, (48, 64)), codes, "toonify_cartoon")
+    latents = toon.encode(pictures(1, (FACE, FACE)))
+    assert latents.shape == (1, 14, 64)
+    (drawn,) = toon.render(pictures(1, (48, 64)), latents, "toonify_cartoon")
     assert drawn.shape == (48, 64, 3) and drawn.std() > 1
 
 
@@ -194,6 +194,6 @@ def test_networks_are_only_to_draw(bundle: Path) -> None:
 
 def test_bfloat16_stays_near(bundle: Path, toon: StyleGANEXModel) -> None:
     half = StyleGANEXModel.from_bundle(bundle, device="cpu", dtype="bfloat16")
-    frames, codes = pictures(1), torch.randn(1, 10, 16)
-    drawn, wanted = (x.render(frames, codes, "mina")[0].astype(int) for x in (half, toon))
+    frames, latents = pictures(1), torch.randn(1, 10, 16)
+    drawn, wanted = (x.render(frames, latents, "mina")[0].astype(int) for x in (half, toon))
     assert 0 < np.abs(drawn - wanted).mean() < 6

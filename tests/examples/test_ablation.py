@@ -36,7 +36,7 @@ def test_every_variant_is_drawn_and_reported(tmp_path, monkeypatch, page):
     bundle = write_bundle(tmp_path / "tiny")
     generator = load_generator(bundle / "generator.safetensors")
     stored = StoredInversion(
-        codes=torch.randn(6, generator.num_ws, generator.w_dim),
+        latents=torch.randn(6, generator.num_ws, generator.w_dim),
         losses=torch.zeros(6),
         drawings=torch.zeros(6, 3, 8, 8, dtype=torch.uint8),
         reconstructions=torch.zeros(6, 3, 8, 8, dtype=torch.uint8),

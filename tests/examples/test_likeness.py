@@ -93,7 +93,7 @@ def test_what_a_character_has_of_its_own():
 def test_offsets_are_learnt_and_a_resumed_run_goes_on_as_it_was():
     generator = tiny_generator().requires_grad_(False)
     torch.manual_seed(0)
-    codes = torch.randn(8, generator.num_ws, generator.w_dim)
+    w_plus = torch.randn(8, generator.num_ws, generator.w_dim)
     table = {name: torch.randn(generator.num_ws, generator.w_dim) for name in ("mina", "nana")}
     # where eyes and mouth are, and a head that looks ahead
     values = {
@@ -111,7 +111,7 @@ def test_offsets_are_learnt_and_a_resumed_run_goes_on_as_it_was():
             widths=[generator.layers[k].channels for k in (2, 3)],
             hidden=4,
         )
-        made = OffsetTrainer(network, generator, table, codes, [values] * 8, steps=4)
+        made = OffsetTrainer(network, generator, table, w_plus, [values] * 8, steps=4)
         made.perceptual = lambda one, two: (one - two).square().mean((1, 2, 3))
         return made
 

@@ -7,7 +7,7 @@ from PIL import Image
 
 from tests.video.people import SIDE, Detector, face_at, frame
 from toonify.faces.mtcnn import MTCNNDetector
-from toonify.faces.smoothing import smoothed_code, smoothed_face, width_of
+from toonify.faces.smoothing import smoothed_face, smoothed_latent, width_of
 from toonify.faces.tracking import Tracker
 from toonify.faces.types import f32
 
@@ -144,13 +144,13 @@ def test_a_blink_outlives_smoothing_and_noise_does_not():
     rng = np.random.default_rng(0)
     times = {n: n / 30 for n in range(30)}
     blink = np.zeros(32)
-    blink[:4] = 4.0  # a few of a code's many numbers, for three frames
-    codes = {n: f32(rng.normal(0, 0.3, 32) + blink * (14 <= n < 17)) for n in times}
-    smooth = {n: smoothed_code(codes, n, times, width=width_of(0.5), reach=8) for n in times}
+    blink[:4] = 4.0  # a few of a latent's many numbers, for three frames
+    latents = {n: f32(rng.normal(0, 0.3, 32) + blink * (14 <= n < 17)) for n in times}
+    smooth = {n: smoothed_latent(latents, n, times, width=width_of(0.5), reach=8) for n in times}
     shut = [float(smooth[n][:4].mean()) for n in (14, 15, 16)]
     assert min(shut) > 3.2 and max(float(smooth[n][:4].mean()) for n in (12, 18)) < 0.8
     rest = range(3, 12)
-    before = np.std([codes[n] for n in rest], axis=0).mean()
+    before = np.std([latents[n] for n in rest], axis=0).mean()
     after = np.std([smooth[n] for n in rest], axis=0).mean()
     assert after < 0.75 * before
 

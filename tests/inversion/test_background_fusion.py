@@ -40,7 +40,7 @@ def head_at(column, wall=WALL):
 
 @pytest.fixture
 def details(monkeypatch):
-    """Renders heads where codes say, on a wall a little too dark; keeps what it consulted."""
+    """Renders heads where latents say, on a wall a little too dark; keeps what it consulted."""
     whole = tiny_hfgi()
 
     first = whole.generator.styles(torch.zeros(1, 14, 8))[0]
@@ -89,7 +89,7 @@ def tree(network):
     return StyleFusion(PERSON, {"all": network})
 
 
-def test_the_network_fuses_the_codes():
+def test_the_network_fuses_the_latents():
     whole = tiny_hfgi()
     photo = torch.rand(1, 3, 256, 256, generator=torch.Generator().manual_seed(0)) * 2 - 1
     w_plus, edit = torch.zeros(1, 14, 8), torch.ones(1, 14, 8)

@@ -70,8 +70,8 @@ def test_a_fit_brings_the_parts_rendered_closer_and_leaves_fine_rows(model):
     parts = torch.nn.functional.adaptive_avg_pool2d(parts, 64)
 
     @torch.no_grad()
-    def missed(codes):
-        logits = model.encoder.label(structure_features(model.generator, codes))
+    def missed(latents):
+        logits = model.encoder.label(structure_features(model.generator, latents))
         return float(-(parts * logits.log_softmax(1)).sum(1).mean())
 
     fitted = model.fit(w_plus, parts)

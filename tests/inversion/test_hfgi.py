@@ -62,7 +62,7 @@ def test_a_face_is_rendered_with_its_own_details(tiny):
     faces = [DetailedFace(model, details, photo[None]) for photo in photos]
     inversions = [face.render() for face in faces]
     assert inversions[0].shape == (1, 3, 256, 256)
-    same_code = DetailedFace(model, details, photos[1:], faces[0].w_plus).render()
-    assert not torch.allclose(same_code, inversions[0]), "the code is not all there is"
+    same_latent = DetailedFace(model, details, photos[1:], faces[0].w_plus).render()
+    assert not torch.allclose(same_latent, inversions[0]), "the latent is not all there is"
     edit = faces[0].w_plus + 0.5
     assert not torch.allclose(faces[0].render(edit), inversions[0])

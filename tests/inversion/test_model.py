@@ -8,7 +8,7 @@ from tests.tiny_bundle import tiny_generator as tiny_mobile
 from tests.tiny_styleganex import PixelLoss, tiny_encoder, tiny_stylegan2
 from toonify.errors import ModelError
 from toonify.inversion.frames import AlignedInput
-from toonify.inversion.latents import Latents, fit_codes
+from toonify.inversion.latents import Latents, fit_w_plus
 from toonify.inversion.model import FaceModel
 from toonify.inversion.optimize import (
     RefineSettings,
@@ -52,7 +52,7 @@ def test_without_a_frame_the_face_is_the_frame():
     assert model.render(latents).shape == (1, 3, 64, 64)
 
 
-def test_other_encoders_give_codes_of_the_face_for_generators_of_other_sizes():
+def test_other_encoders_give_latents_of_the_face_for_generators_of_other_sizes():
     model = faces_model()
     latents = model.encode(SHOT)
     assert latents.feature is None and latents.w_plus.shape == (1, model.generator.num_ws, 16)
@@ -66,18 +66,18 @@ def headless_model() -> FaceModel:
     return FaceModel(tiny_stylegan2(), frames, face_encoder=faces)
 
 
-def test_an_encoder_of_frames_may_leave_codes_to_one_of_faces():
+def test_an_encoder_of_frames_may_leave_latents_to_one_of_faces():
     model = headless_model()
     latents = model.encode(SHOT)
     assert latents.feature.shape == (1, 8, 6, 8)
     face = torch.from_numpy(SHOT.face).permute(2, 0, 1)[None].float() / 127.5 - 1
-    expected = fit_codes(model.face_encoder.encode(face), 10)
+    expected = fit_w_plus(model.face_encoder.encode(face), 10)
     torch.testing.assert_close(latents.w_plus, expected, atol=1e-4, rtol=1e-4)
     assert model.render(latents).shape[2] == round(45 / 4)
     with pytest.raises(ModelError, match="frames alone"):
         FaceModel(tiny_stylegan2(), tiny_encoder(heads=False, units=(1, 1, 1, 0))).encode(SHOT)
     other = CompactEncoder(num_ws=10, w_dim=8, input_size=32, widths=(16, 16), depth=1)
-    with pytest.raises(ModelError, match="codes have 8 numbers"):
+    with pytest.raises(ModelError, match="latents have 8 numbers"):
         FaceModel(model.generator, model.encoder, face_encoder=other)
 
 
@@ -147,11 +147,11 @@ def test_a_fine_tuned_generator_renders_the_same_latents():
     assert other.render(latents).shape == frames_model().render(latents).shape
 
 
-def test_codes_are_cut_or_continued_for_other_resolutions():
-    codes = torch.randn(2, 4, 3)
-    assert torch.equal(fit_codes(codes, 3), codes[:, :3])
-    longer = fit_codes(codes, 6)
-    assert torch.equal(longer[:, :4], codes) and torch.equal(longer[:, 5], codes[:, 3])
+def test_latents_are_cut_or_continued_for_other_resolutions():
+    w_plus = torch.randn(2, 4, 3)
+    assert torch.equal(fit_w_plus(w_plus, 3), w_plus[:, :3])
+    longer = fit_w_plus(w_plus, 6)
+    assert torch.equal(longer[:, :4], w_plus) and torch.equal(longer[:, 5], w_plus[:, 3])
 
 
 def test_networks_that_do_not_fit_are_refused_in_a_line(tmp_path):

@@ -1,4 +1,4 @@
-"""Projection finds known codes' images, keeps the generator as it was, and stops on a plateau."""
+"""Projection finds known latents' images, keeps the generator as it was, and stops on a plateau."""
 
 from dataclasses import replace
 
@@ -23,15 +23,15 @@ def known(generator: torch.nn.Module, count: int = 3) -> tuple[torch.Tensor, tor
 
 
 @pytest.mark.parametrize("family", FAMILIES)
-def test_recovers_the_image_of_a_known_code(family: str) -> None:
+def test_recovers_the_image_of_a_known_latent(family: str) -> None:
     generator = tiny_generator(family)
     before = {k: v.clone() for k, v in generator.state_dict().items()}
     _, images = known(generator)
     result = project(images, generator, loss=LOSS, settings=SETTINGS)
     average = generator(generator.w_avg.expand(3, generator.num_ws, -1))
     untouched = (average - images).square().mean(dim=(1, 2, 3))
-    fitted = (generator(result.codes) - images).square().mean(dim=(1, 2, 3))
-    assert result.codes.shape == (3, generator.num_ws, 16)
+    fitted = (generator(result.latents) - images).square().mean(dim=(1, 2, 3))
+    assert result.latents.shape == (3, generator.num_ws, 16)
     assert (fitted < 0.25 * untouched).all()
     assert (result.losses < untouched).all()
     assert result.reconstructions.dtype == torch.uint8
@@ -40,12 +40,12 @@ def test_recovers_the_image_of_a_known_code(family: str) -> None:
 
 def test_starting_at_the_answer_stays_there() -> None:
     generator = tiny_generator("mobile")
-    codes, images = known(generator)
+    latents, images = known(generator)
     few = replace(SETTINGS, steps=10, lr=1e-3)
-    result = project(images, generator, loss=LOSS, settings=few, start=codes)
+    result = project(images, generator, loss=LOSS, settings=few, start=latents)
     assert result.losses.max() < 1e-3
-    w = project(images, generator, loss=LOSS, settings=few, start=codes[:, 0])
-    assert torch.allclose(w.codes, result.codes)
+    w = project(images, generator, loss=LOSS, settings=few, start=latents[:, 0])
+    assert torch.allclose(w.latents, result.latents)
 
 
 def test_each_image_is_projected_on_its_own() -> None:
@@ -55,24 +55,24 @@ def test_each_image_is_projected_on_its_own() -> None:
     settings = replace(SETTINGS, steps=15, start_noise=0.0)
     one = project(images, generator, loss=LOSS, settings=replace(settings, batch_size=1))
     all_at_once = project(images, generator, loss=LOSS, settings=replace(settings, batch_size=3))
-    assert torch.allclose(one.codes, all_at_once.codes, atol=1e-3)
+    assert torch.allclose(one.latents, all_at_once.latents, atol=1e-3)
 
 
 def test_seed_decides() -> None:
     generator = tiny_generator("mobile")
     _, images = known(generator, 1)
     few = replace(SETTINGS, steps=5)
-    first = project(images, generator, loss=LOSS, settings=few).codes
-    assert torch.equal(first, project(images, generator, loss=LOSS, settings=few).codes)
-    other = project(images, generator, loss=LOSS, settings=replace(few, seed=1)).codes
+    first = project(images, generator, loss=LOSS, settings=few).latents
+    assert torch.equal(first, project(images, generator, loss=LOSS, settings=few).latents)
+    other = project(images, generator, loss=LOSS, settings=replace(few, seed=1)).latents
     assert not torch.equal(first, other)
 
 
 def test_plateau_ends_early() -> None:
     generator = tiny_generator("mobile")
-    codes, images = known(generator, 1)
+    latents, images = known(generator, 1)
     settings = replace(SETTINGS, steps=400, patience=5, optimize_noise=False)
-    result = project(images, generator, loss=LOSS, settings=settings, start=codes)
+    result = project(images, generator, loss=LOSS, settings=settings, start=latents)
     assert result.steps < 250
 
 
@@ -80,10 +80,10 @@ def test_pull_to_the_average() -> None:
     generator = tiny_generator("mobile")
     _, images = known(generator, 1)
     average = generator.w_avg
-    free = project(images, generator, loss=LOSS, settings=SETTINGS).codes
+    free = project(images, generator, loss=LOSS, settings=SETTINGS).latents
     pulled = project(
         images, generator, loss=LOSS, settings=replace(SETTINGS, average_weight=10.0)
-    ).codes
+    ).latents
     assert (pulled - average).norm() < 0.5 * (free - average).norm()
 
 
@@ -97,11 +97,11 @@ def test_wrong_size() -> None:
 @pytest.mark.parametrize("family", FAMILIES)
 def test_noise_maps_begin_as_the_generator_s(family: str) -> None:
     generator = tiny_generator(family)
-    code = generator.w_avg.expand(1, generator.num_ws, -1)
+    latent = generator.w_avg.expand(1, generator.num_ws, -1)
     maps = NoiseMaps(generator, batch=1)
     assert maps.maps
-    replaced = torch.func.functional_call(generator, maps.scaled(), (code,))
-    assert torch.allclose(replaced, generator(code), atol=1e-5)
+    replaced = torch.func.functional_call(generator, maps.scaled(), (latent,))
+    assert torch.allclose(replaced, generator(latent), atol=1e-5)
 
 
 def test_noise_penalty_sees_structure() -> None:
@@ -130,34 +130,34 @@ def test_character_is_the_mean_of_k() -> None:
     _, images = known(generator, 5)
     few = replace(SETTINGS, steps=3)
     result = invert_character(to_uint8(images), generator, loss=LOSS, k=3, settings=few)
-    assert len(result.codes) == len(result.losses) == len(set(result.indices)) == 3
-    assert torch.allclose(result.w_plus, result.codes.mean(0))
+    assert len(result.latents) == len(result.losses) == len(set(result.indices)) == 3
+    assert torch.allclose(result.w_plus, result.latents.mean(0))
     again = invert_character(to_uint8(images), generator, loss=LOSS, k=3, settings=few)
     assert again.indices == result.indices
 
 
 def test_character_starts_from_the_encoder() -> None:
     generator = tiny_generator("mobile")
-    codes, images = known(generator, 2)
+    latents, images = known(generator, 2)
     asked = []
 
     def encoder(batch: torch.Tensor) -> torch.Tensor:
         asked.append(batch)
-        return codes
+        return latents
 
     settings = replace(SETTINGS, steps=2, lr=1e-5)
     result = invert_character(
         to_uint8(images), generator, loss=LOSS, k=9, settings=settings, encoder=encoder
     )
-    assert torch.allclose(result.codes, codes, atol=1e-3)
+    assert torch.allclose(result.latents, latents, atol=1e-3)
     assert torch.allclose(asked[0], to_float(to_uint8(images)))
 
 
 def test_the_better_of_both_starts_is_kept() -> None:
     """The encoder is right about the first image and far off on the second."""
     generator = tiny_generator("mobile")
-    codes, images = known(generator, 2)
-    misled = codes.clone()
+    latents, images = known(generator, 2)
+    misled = latents.clone()
     misled[1] += 30 * torch.randn(16)
     settings = replace(SETTINGS, steps=4, lr=1e-3, start_noise=0.0)
     done = []
@@ -184,30 +184,30 @@ def test_the_better_of_both_starts_is_kept() -> None:
         assert single.started_from == [way, way]
         assert (both.losses <= single.losses + 1e-6).all()
         row = both.started_from.index(way)
-        assert torch.equal(single.codes[row], both.codes[row])
+        assert torch.equal(single.latents[row], both.latents[row])
     with pytest.raises(UsageError, match="needs an encoder"):
         invert_character(to_uint8(images), generator, loss=LOSS, start="both")
 
 
 def test_without_patience_every_step_is_taken() -> None:
     generator = tiny_generator("mobile")
-    codes, images = known(generator, 1)
+    latents, images = known(generator, 1)
     settings = replace(SETTINGS, steps=60, patience=0, optimize_noise=False)
-    assert project(images, generator, loss=LOSS, settings=settings, start=codes).steps == 60
+    assert project(images, generator, loss=LOSS, settings=settings, start=latents).steps == 60
 
 
 @pytest.mark.parametrize("family", FAMILIES)
 def test_too_high_a_rate_never_ends_worse_than_it_began(family: str) -> None:
     generator = tiny_generator(family)
-    codes, images = known(generator, 3)
-    nearly = codes + 0.02 * torch.randn(3, 1, 16)
+    latents, images = known(generator, 3)
+    nearly = latents + 0.02 * torch.randn(3, 1, 16)
     began = (generator(nearly) - images).square().mean(dim=(1, 2, 3))
     wild = replace(SETTINGS, steps=4, lr=50.0)
     result = project(images, generator, loss=PixelsAlone(), settings=wild, start=nearly)
     assert (result.losses <= 2 * began + 1e-6).all()  # the loss counts pixels twice
     fixed = replace(wild, optimize_noise=False)
     result = project(images, generator, loss=PixelsAlone(), settings=fixed, start=nearly)
-    drawn = to_uint8(generator(result.codes)).int()
+    drawn = to_uint8(generator(result.latents)).int()
     assert (result.reconstructions.int() - drawn).abs().max() <= 1
 
 

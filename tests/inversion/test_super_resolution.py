@@ -79,7 +79,7 @@ def test_a_rendering_is_moved_to_where_the_photograph_has_it():
     assert (with_detail(photo, beside, SIDE) - sharp).abs().mean() < (photo - sharp).abs().mean()
 
 
-def test_a_code_is_fitted_at_as_few_pixels():
+def test_a_latent_is_fitted_at_as_few_pixels():
     generator = tiny_hybrid().requires_grad_(False)
     torch.manual_seed(1)
     wanted = torch.randn(1, generator.num_ws, generator.w_dim)

@@ -82,7 +82,7 @@ FACE, FRAME = np.zeros((256, 256, 3), np.uint8), np.zeros((45, 61, 3), np.uint8)
 
 
 @pytest.mark.parametrize("task", ["super-resolution", "toonify"])
-def test_frames_are_translated_with_their_faces_codes(task):
+def test_frames_are_translated_with_their_faces_latents(task):
     model = FaceModel(tiny_stylegan2(), tiny_encoder(fusion_channels=(8,) * 3))
     picture = translate_frame(model, AlignedInput(FACE, FRAME), task)
     assert picture.shape == (1, 3, 11, 15)

@@ -27,10 +27,10 @@ def test_parity_restyle(steps):
     encoder.eval()
     face = torch.tanh(0.5 * published_input("in.face", 2, 3, 256, 256))[:1]
     expected = answers("restyle_psp_256")
-    codes = encoder.trajectory(face, decoder_256(), steps=steps)
-    assert_close(torch.stack(codes)[..., ::8], expected["latents"][:steps, :1])
+    w_plus = encoder.trajectory(face, decoder_256(), steps=steps)
+    assert_close(torch.stack(w_plus)[..., ::8], expected["latents"][:steps, :1])
     if steps == 3:
-        assert_close(decoder_256()(codes[-1])[:, :, ::4, ::4], expected["image"][:1])
+        assert_close(decoder_256()(w_plus[-1])[:, :, ::4, ::4], expected["image"][:1])
 
 
 @pytest.mark.parametrize("head_channels", [None, 8])
@@ -43,12 +43,12 @@ def test_config_rebuilds_the_network(architecture, head_channels):
     twin.load_state_dict(encoder.state_dict())
     faces, generator = torch.rand(2, 3, 256, 256) * 2 - 1, tiny_generator()
     with torch.no_grad():
-        codes = encoder.encode(faces, generator)
-        assert codes.shape == (2, 8, 32)
-        assert torch.equal(codes, twin.encode(faces, generator))
+        w_plus = encoder.encode(faces, generator)
+        assert w_plus.shape == (2, 8, 32)
+        assert torch.equal(w_plus, twin.encode(faces, generator))
 
 
-def test_e4e_adds_differences_to_its_first_code():
+def test_e4e_adds_differences_to_its_first_latent():
     psp = PSPEncoder(**TINY).eval()
     e4e = PSPEncoder(deltas=True, **TINY).eval()
     e4e.load_state_dict(psp.state_dict())
@@ -59,7 +59,7 @@ def test_e4e_adds_differences_to_its_first_code():
     torch.testing.assert_close(summed[:, 1:], plain[:, 1:] + plain[:, :1])
 
 
-def test_codes_are_relative_to_the_mean():
+def test_latents_are_relative_to_the_mean():
     encoder = PSPEncoder(**TINY).eval()
     faces = torch.rand(1, 3, 256, 256)
     with torch.no_grad():
@@ -84,7 +84,7 @@ def test_wrong_use_is_refused():
     restyle, faces = ReStyleEncoder(**TINY), torch.rand(1, 3, 256, 256)
     with pytest.raises(ValueError, match="needs the generator"):
         restyle.encode(faces)
-    with pytest.raises(ValueError, match="8 codes, the generator takes 4"):
+    with pytest.raises(ValueError, match="8 latents, the generator takes 4"):
         restyle.encode(faces, tiny_generator(4))
     with pytest.raises(ValueError, match="expected images"):
         PSPEncoder(**TINY).encode(torch.rand(1, 3, 128, 128))

@@ -1,4 +1,4 @@
-"""FusionNet: codes of a person and of a background become one; StyleFusion's tree of them."""
+"""FusionNet: latents of a person and of a background become one; StyleFusion's tree of them."""
 
 import pytest
 import torch
@@ -22,7 +22,7 @@ def tiny_net(generator, seed=0):
     return network
 
 
-def codes(count, num_ws=14):
+def w_plus(count, num_ws=14):
     return torch.randn(count, 2, num_ws, W_DIM, generator=torch.Generator().manual_seed(1))
 
 
@@ -30,9 +30,9 @@ def fused_styles(network, generator):
     return [place.index for place in network.places(generator.layers)]
 
 
-def test_each_channel_lies_between_the_two_codes():
+def test_each_channel_lies_between_the_two_latents():
     generator = tiny_hybrid()
-    network, (person, background) = tiny_net(generator), codes(3).unbind(1)
+    network, (person, background) = tiny_net(generator), w_plus(3).unbind(1)
     with torch.no_grad():
         fused = network.fuse(generator, person, background)
         mine, theirs = generator.styles(person), generator.styles(background)
@@ -48,9 +48,9 @@ def test_each_channel_lies_between_the_two_codes():
     assert len(shares) == 7 and min(shares) > 0.01, "channel by channel"
 
 
-def test_one_code_stays_what_it_is():
+def test_one_latent_stays_what_it_is():
     generator = tiny_hybrid()
-    network, (person, other) = tiny_net(generator), codes(2).unbind(1)
+    network, (person, other) = tiny_net(generator), w_plus(2).unbind(1)
     with torch.no_grad():
         for fused, own in zip(
             network.fuse(generator, person, person), generator.styles(person), strict=True
@@ -61,7 +61,7 @@ def test_one_code_stays_what_it_is():
         drawn = network.aligned(generator.layers, own, generator.styles(other))
     places = fused_styles(network, generator)
     for laid_out in (moved, drawn):
-        assert not torch.allclose(laid_out[places[0]], own[places[0]]), "the common code lays out"
+        assert not torch.allclose(laid_out[places[0]], own[places[0]]), "the common latent lays out"
         last = places[COMMON_LAYERS]
         assert torch.allclose(laid_out[last], own[last], atol=1e-6)
 
@@ -76,7 +76,7 @@ def test_layers_may_differ_in_width():
         z_dim=W_DIM,
         mapping_layers=1,
     )
-    network, (person, background) = tiny_net(generator), codes(2, 12).unbind(1)
+    network, (person, background) = tiny_net(generator), w_plus(2, 12).unbind(1)
     assert network.check(generator) is generator
     with torch.no_grad():
         fused = network.fuse(generator, person, background)
@@ -86,7 +86,7 @@ def test_layers_may_differ_in_width():
 
 def test_files_keep_it_and_another_generator_is_refused(tmp_path):
     generator = tiny_hybrid()
-    network, (person, background) = tiny_net(generator), codes(1).unbind(1)
+    network, (person, background) = tiny_net(generator), w_plus(1).unbind(1)
     save_network(network, tmp_path / "fusion.safetensors")
     loaded = load_fusion_net(tmp_path / "fusion.safetensors")
     found, own = (each.fuse(generator, person, background) for each in (loaded, network))
@@ -110,13 +110,13 @@ def published(folder, *names, width=8):
     return folder
 
 
-def test_a_region_is_another_code_s_and_its_common_codes_with_it(tmp_path):
+def test_a_region_is_another_latent_s_and_its_common_latents_with_it(tmp_path):
     generator = tiny_hybrid()
     fusion = load_style_fusion(published(tmp_path / "ffhq", "all", "face"))
     assert fusion.parts == ["all", "face", "skin_mouth", "eyes", "bg_hair_clothes"]
     assert fusion.regions == ["face", "all", "mouth", "eyes"]
     fusion.check(generator)
-    me, friend = (generator.styles(x) for x in codes(1).unbind(1))
+    me, friend = (generator.styles(x) for x in w_plus(1).unbind(1))
     with torch.no_grad():
         same = fusion.swapped(generator, me, {})
         eyes = fusion.swapped(generator, me, {"eyes": friend})
@@ -130,10 +130,10 @@ def test_a_region_is_another_code_s_and_its_common_codes_with_it(tmp_path):
         fusion.swapped(generator, me, {"hair": friend})
 
 
-def test_a_node_without_a_net_or_a_child_is_its_own_code(tmp_path):
+def test_a_node_without_a_net_or_a_child_is_its_own_latent(tmp_path):
     generator = tiny_hybrid()
     fusion = load_style_fusion(published(tmp_path / "ffhq", "all", "face"))
-    me, friend = (generator.styles(x) for x in codes(1).unbind(1))
+    me, friend = (generator.styles(x) for x in w_plus(1).unbind(1))
     parts = dict.fromkeys(fusion.parts, me) | {"face": friend}
     with torch.no_grad():
         whole = fusion.fuse(generator.layers, parts)

@@ -29,7 +29,7 @@ def array(name, *shape):
 
 
 @pytest.fixture(scope="module")
-def codes():
+def latents():
     """What the published encoder says of the pictures, before the mean of w."""
     encoder = seeded(PSPEncoder(num_ws=18, deltas=True).net, "e4e.")
     with torch.no_grad():
@@ -49,38 +49,38 @@ def method():
     )
 
 
-def w_plus(codes):
-    return (codes + 0.3 * array("latent_avg", 512))[:, :14]
+def w_plus(latents):
+    return (latents + 0.3 * array("latent_avg", 512))[:, :14]
 
 
 @torch.no_grad()
-def test_inversion_and_edit_answer_as_published(codes):
-    wanted, hfgi, x, w = answers("hfgi_256"), method(), photos(), w_plus(codes)
-    assert_answers(codes, wanted["encoder_codes"])
+def test_inversion_and_edit_answer_as_published(latents):
+    wanted, hfgi, x, w = answers("hfgi_256"), method(), photos(), w_plus(latents)
+    assert_answers(latents, wanted["encoder_codes"])
     assert_answers(hfgi.generator(w), wanted["initial_image"], IMAGE)
     distortion = hfgi.distortion(x, w)
     assert_answers(distortion, wanted["distortion_map"], IMAGE)
     direction = array("direction", 1, 512)
     edit = moved(w, direction / direction.norm(), 9.0, range(14))
-    for name, code in (("inversion", w), ("edit", edit)):
-        rendering = hfgi.generator(code)
+    for name, latent in (("inversion", w), ("edit", edit)):
+        rendering = hfgi.generator(latent)
         aligned = hfgi.aligned(distortion, rendering)
         assert_answers(aligned, wanted[f"{name}_aligned_map"], IMAGE)
         scale, shift = hfgi.residue(aligned)
         assert_answers(scale, wanted[f"{name}_scale"], IMAGE)
         assert_answers(shift, wanted[f"{name}_shift"], IMAGE)
-        assert_answers(hfgi.edited(x, w, code), wanted[f"{name}_fused_image"], IMAGE)
+        assert_answers(hfgi.edited(x, w, latent), wanted[f"{name}_fused_image"], IMAGE)
     assert_answers(hfgi.generator(edit), wanted["edit_initial_image"], IMAGE)
 
 
 @torch.no_grad()
-def test_a_ganspace_edit_is_a_step_of_w_plus(codes, tmp_path):
+def test_a_ganspace_edit_is_a_step_of_w_plus(latents, tmp_path):
     components = F.normalize(array("pca_comp", 3, 1, 512), dim=2)
     mean, std = 0.3 * array("pca_mean", 1, 512), 1 + array("pca_std", 3).abs()
     torch.save({"mean": mean, "comp": components, "std": std}, tmp_path / "pca.pt")
     direction = read_directions(tmp_path / "pca.pt")["1"]
     for one, answer in zip(
-        w_plus(codes), answers("hfgi_256")["ganspace_latent_change"], strict=True
+        w_plus(latents), answers("hfgi_256")["ganspace_latent_change"], strict=True
     ):
         # a published strength is where to go to, ours how far
         coordinate = (one[0] - mean[0]) @ components[1, 0] / std[1]
@@ -89,9 +89,9 @@ def test_a_ganspace_edit_is_a_step_of_w_plus(codes, tmp_path):
 
 
 @pytest.fixture(scope="module")
-def warped(codes):
+def warped(latents):
     """The distortion map in the fixture's perspective, the rendering, and the map itself."""
-    hfgi, w = method(), w_plus(codes)
+    hfgi, w = method(), w_plus(latents)
     with torch.no_grad():
         distortion, rendering = hfgi.distortion(photos(), w), at_size(hfgi.generator(w))
     # torchvision's points are those of pixels' edges

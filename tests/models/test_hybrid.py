@@ -34,7 +34,7 @@ def tiny(**changes: object) -> HybridGenerator:
     return generator.eval().requires_grad_(False)
 
 
-def codes(generator: HybridGenerator, count: int = 2) -> torch.Tensor:
+def latents(generator: HybridGenerator, count: int = 2) -> torch.Tensor:
     random = torch.Generator().manual_seed(1)
     return torch.randn(count, generator.num_ws, generator.w_dim, generator=random)
 
@@ -43,7 +43,7 @@ def test_it_is_a_generator_of_the_whole_resolution():
     generator = tiny()
     assert isinstance(generator, Generator)
     assert generator.num_ws == 12
-    assert generator(codes(generator)).shape == (2, 3, 128, 128)
+    assert generator(latents(generator)).shape == (2, 3, 128, 128)
     rows = [layer.latent_index for layer in generator.layers if layer.name.startswith("deep")]
     assert rows == [7, 7, 8]
     assert generator.layers[-1].latent_index == 11
@@ -52,7 +52,7 @@ def test_it_is_a_generator_of_the_whole_resolution():
 
 def test_every_row_of_w_plus_that_layers_take_changes_the_image():
     generator = tiny()
-    w_plus = codes(generator, 1)
+    w_plus = latents(generator, 1)
     before = generator(w_plus)
     for row in {x.latent_index for x in generator.layers if x.kind == "conv"} | {11}:
         moved = w_plus.clone()
@@ -62,7 +62,7 @@ def test_every_row_of_w_plus_that_layers_take_changes_the_image():
 
 def test_features_and_partial_images():
     generator = tiny()
-    styles = generator.styles(codes(generator))
+    styles = generator.styles(latents(generator))
     assert generator.features(styles, resolution=16).shape == (2, 8, 16, 16)
     middle = generator.features(styles, resolution=32)
     assert middle.shape == (2, 8, 32, 32)
@@ -77,7 +77,7 @@ def test_features_and_partial_images():
 def test_refactored_it_gives_its_own_images_and_frames_of_any_size():
     generator = tiny()
     refactored = StyleGANEXGenerator(generator)
-    w_plus = codes(generator)
+    w_plus = latents(generator)
     torch.testing.assert_close(refactored(w_plus), generator(w_plus), atol=1e-5, rtol=1e-5)
     feature = torch.randn(1, 8, 20, 28)
     for noise in ("const", "random", "zero"):
@@ -95,7 +95,7 @@ def test_the_encoder_may_fuse_before_the_compact_blocks():
         seen.append((index, x.shape[1]))
         return 2 * x, image
 
-    w_plus = codes(generator, 1)
+    w_plus = latents(generator, 1)
     refactored = StyleGANEXGenerator(generator)
     fused = refactored(w_plus, fuse=fuse)
     assert seen == [(0, 8), (1, 8), (2, 8), (3, 8)]
@@ -109,7 +109,7 @@ def test_saved_and_loaded_it_gives_the_same(tmp_path):
     loaded = load_generator(path)
     assert isinstance(loaded, HybridGenerator)
     assert loaded.config() == generator.config()
-    w_plus = codes(generator)
+    w_plus = latents(generator)
     torch.testing.assert_close(loaded(w_plus), generator(w_plus))
     assert build(generator.config(), "generator").num_ws == generator.num_ws
 

@@ -31,7 +31,7 @@ def tiny(resolution: int = 32, channels: tuple[int, ...] = (16, 12, 8)) -> Mobil
     return generator.eval().requires_grad_(False)
 
 
-def codes(generator: MobileGenerator, count: int = 2) -> Tensor:
+def w_plus(generator: MobileGenerator, count: int = 2) -> Tensor:
     return torch.randn(count, generator.num_ws, generator.w_dim)
 
 
@@ -78,7 +78,7 @@ def test_layers_and_their_latents() -> None:
         ("to_img", 64, 9, "rgb", 8),
     ]
     assert isinstance(generator, Generator)
-    styles = generator.styles(codes(generator))
+    styles = generator.styles(w_plus(generator))
     assert [s.shape for s in styles] == [(2, x.channels) for x in generator.layers]
 
 
@@ -93,7 +93,7 @@ def test_published_widths() -> None:
 
 def test_a_style_reads_its_own_latent() -> None:
     generator = tiny()
-    w = codes(generator, 1)
+    w = w_plus(generator, 1)
     before = generator.styles(w)
     for index in range(generator.num_ws):
         changed = w.clone()
@@ -107,7 +107,7 @@ def test_a_style_reads_its_own_latent() -> None:
 @pytest.mark.parametrize("resolution", [32, 64])
 def test_images(resolution: int) -> None:
     generator = tiny(resolution, (16, 12, 8, 8)[: resolution.bit_length() - 3])
-    w = codes(generator, 3)
+    w = w_plus(generator, 3)
     images = generator(w)
     assert images.shape == (3, 3, resolution, resolution)
     assert torch.equal(images, generator.synthesize(generator.styles(w)))
@@ -117,7 +117,7 @@ def test_images(resolution: int) -> None:
 
 def test_noise_modes() -> None:
     generator = tiny()
-    w = codes(generator)
+    w = w_plus(generator)
     const = generator(w)
     assert torch.equal(const, generator(w, noise="const"))
     zero = generator(w, noise="zero")
@@ -133,7 +133,7 @@ def test_noise_modes() -> None:
 @pytest.mark.parametrize("noise", ["const", "zero"])
 def test_an_image_in_two_halves(noise: str) -> None:
     generator = tiny(64, (16, 12, 8, 8))
-    styles = generator.styles(codes(generator))
+    styles = generator.styles(w_plus(generator))
     whole = generator.synthesize(styles, noise=noise)
     for resolution, channels in ((4, 16), (8, 12), (16, 8), (32, 8)):
         x = generator.features(styles, resolution=resolution, noise=noise)
@@ -159,7 +159,7 @@ def test_rebuilt_from_its_config() -> None:
     rebuilt = build(generator.config(), "generator")
     assert isinstance(rebuilt, MobileGenerator) and rebuilt.config() == generator.config()
     rebuilt.load_state_dict(generator.state_dict())
-    w = codes(generator)
+    w = w_plus(generator)
     assert torch.equal(rebuilt(w), generator(w))
 
 
@@ -179,7 +179,7 @@ def test_impossible_sizes(arguments: dict) -> None:
 
 
 @pytest.mark.parametrize("shape", [(2, 32), (2, 18, 32), (2, 8, 16)])
-def test_codes_of_another_shape(shape: tuple[int, ...]) -> None:
+def test_latents_of_another_shape(shape: tuple[int, ...]) -> None:
     with pytest.raises(ValueError, match=r"w\+ must be \(B, 8, 32\)"):
         tiny().styles(torch.zeros(shape))
 
@@ -192,7 +192,7 @@ def test_from_folded_weights() -> None:
     }
     rebuilt = mobile_from_folded(folded)
     assert rebuilt.config() == generator.config()
-    w = codes(generator)
+    w = w_plus(generator)
     assert torch.equal(rebuilt(w), generator(w))
 
 

@@ -28,7 +28,7 @@ def small_faces(*sides):
 
 
 @torch.no_grad()
-def test_an_untrained_network_leaves_the_code_s_rendering():
+def test_an_untrained_network_leaves_the_latent_s_rendering():
     generator = tiny_hybrid()
     network = tiny_restoration(generator)
     for head in network.heads.values():

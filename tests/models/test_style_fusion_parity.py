@@ -82,12 +82,12 @@ def test_the_hierarchy_answers_as_published(nets):
     fusion = StyleFusion(FFHQ, nets)
     fusion.check(generator)
     assert fusion.parts == parts
-    codes = {part: styles(part) for part in parts}
-    found = fusion.fuse(generator.layers, codes)
+    given = {part: styles(part) for part in parts}
+    found = fusion.fuse(generator.layers, given)
     assert_answers(as_published(found), wanted["hierarchy"])
     assert_answers(generator.synthesize(found), wanted["image_hierarchy"], IMAGE)
-    swapped = fusion.fuse(generator.layers, codes | {parts[-1]: styles("swap")})
+    swapped = fusion.fuse(generator.layers, given | {parts[-1]: styles("swap")})
     assert_answers(as_published(swapped), wanted["hierarchy_swapped"])
-    del codes["skin_mouth"]
-    missing = fusion.fuse(generator.layers, codes)
+    del given["skin_mouth"]
+    missing = fusion.fuse(generator.layers, given)
     assert_answers(as_published(missing), wanted["hierarchy_missing_child"])

@@ -114,7 +114,7 @@ def test_it_is_a_generator_that_shares_its_weights():
     assert generator.w_avg is generator.base.w_avg
 
 
-def test_any_frame_size_and_gradients_to_its_feature_codes_and_weights():
+def test_any_frame_size_and_gradients_to_its_feature_latents_and_weights():
     generator = tiny_generator()
     feature = torch.randn(1, 8, 5, 9, requires_grad=True)
     w_plus = torch.randn(2, generator.num_ws, 16, requires_grad=True)

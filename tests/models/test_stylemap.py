@@ -50,8 +50,8 @@ def test_the_small_generator_answers_as_published():
     assert_answers(generator(mapped[:1]), wanted["image"][:1], TOLERANCE)
     truncated = generator.mapping(z, mean=mean, truncation_psi=0.7)
     assert_answers(generator(truncated[1:]), wanted["truncated_image"][1:], TOLERANCE)
-    for index, code in enumerate(generator.decoder.resize(mapped)):
-        assert_answers(code, wanted[f"resized_{index:02d}"])
+    for index, stylemap in enumerate(generator.decoder.resize(mapped)):
+        assert_answers(stylemap, wanted[f"resized_{index:02d}"])
     photos = [
         torch.from_numpy(seeded_image(f"stylemap.x{index}", (1, 3, 128, 128)))
         for index in (1, 2, 3)
@@ -97,8 +97,8 @@ def test_the_full_networks_answer_as_published():
     assert_answers(fake, wanted["image"], TOLERANCE)
     truncated = generator.mapping(z, mean=mean, truncation_psi=0.7)
     assert_answers(generator(truncated), wanted["truncated_image"], TOLERANCE)
-    for index, code in enumerate(generator.decoder.resize(mapped)):
-        assert_answers(code, wanted[f"resized_{index:02d}"])
+    for index, stylemap in enumerate(generator.decoder.resize(mapped)):
+        assert_answers(stylemap, wanted[f"resized_{index:02d}"])
     one, other, third = (
         encoder(torch.from_numpy(seeded_image(f"stylemap.x{index}", (1, 3, 128, 128))))
         for index in (1, 2, 3)

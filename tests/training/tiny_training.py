@@ -11,7 +11,7 @@ FAMILIES = ("mobile", "stylegan2")
 
 
 def smooth_teacher(resolution: int, channels: list[int], *, seed: int = 0) -> MobileGenerator:
-    """One whose pictures are smooth and follow the code gently, as a trained one's do."""
+    """One whose pictures are smooth and follow the latent gently, as a trained one's do."""
     torch.manual_seed(seed)
     network = MobileGenerator(resolution=resolution, channels=channels, w_dim=16, mapping_layers=2)
     with torch.no_grad():

@@ -74,15 +74,15 @@ class Detector(FaceDetector):
 
 
 class Artist(Engine):
-    """Draws one color, with a code that is the mean color of the crop."""
+    """Draws one color, with a latent that is the mean color of the crop."""
 
     name = "squares"
     characters = tuple(PAINT)
     clears_hair = True
 
-    def __init__(self, *, keeps_code: bool = False) -> None:
+    def __init__(self, *, keeps_latents: bool = False) -> None:
         self._detector = Detector()
-        self.keeps_code = keeps_code
+        self.keeps_latents = keeps_latents
         self.encoded = 0
 
     @property
@@ -103,8 +103,8 @@ class Artist(Engine):
         self.encoded += len(regions)
         return f32([region.image.mean((0, 1)) for region in regions])
 
-    def render(self, regions, codes, characters):
-        shades = np.clip(codes.mean(1) / 20, 0, 10).astype(np.uint8)
+    def render(self, regions, latents, characters):
+        shades = np.clip(latents.mean(1) / 20, 0, 10).astype(np.uint8)
         return [
             np.full((SIDE, SIDE, 3), PAINT[name], np.uint8) - shade
             for name, shade in zip(characters, shades, strict=True)

@@ -104,9 +104,9 @@ def test_what_can_be_parted(source, options, tmp_path, monkeypatch):
     class Style(Artist):
         kind = "style"
 
-    assert can_be_parted(Style(keeps_code=True), options)
+    assert can_be_parted(Style(keeps_latents=True), options)
     assert can_be_parted(Artist(), options)
-    assert not can_be_parted(Artist(keeps_code=True), options)
+    assert not can_be_parted(Artist(keeps_latents=True), options)
     for rules in (("left=mina,right=jun",), ("mina", "jun"), ("mina,jun",)):
         assert not can_be_parted(Artist(), replace(options, characters=rules))
     assert parted(source, tmp_path / "out", Artist(), options) is None, "too short"

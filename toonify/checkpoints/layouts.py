@@ -219,7 +219,7 @@ def _discriminator_config(blocks: int, tensors: State, conv_clamp: float | None)
     }
 
 
-# published encoder class → (has the feature pyramid, gives differences from its first code)
+# published encoder class → (has the feature pyramid, gives differences from its first latent)
 _PSP_NETWORKS = {
     "GradualStyleEncoder": (True, False),
     "Encoder4Editing": (True, True),
@@ -233,7 +233,7 @@ def psp_encoder(state: State, options: Mapping[str, Any], latent_avg: Tensor | N
 
     Args:
         options: the `opts` it was trained with; `encoder_type` says what its heads mean.
-        latent_avg: (512,) or (num_ws, 512), the mean of w the codes are relative to.
+        latent_avg: (512,) or (num_ws, 512), the mean of w the latents are relative to.
     """
     kind = str(options.get("encoder_type", "none"))
     if kind not in _PSP_NETWORKS or options.get("learn_in_w"):
@@ -271,7 +271,7 @@ def psp_encoder(state: State, options: Mapping[str, Any], latent_avg: Tensor | N
         latent_avg = torch.zeros(w_dim)
     if latent_avg is None:
         raise ModelError(
-            "the checkpoint lacks latent_avg, which its encoder's codes are relative to",
+            "the checkpoint lacks latent_avg, which its encoder's latents are relative to",
             hint="It may be incomplete: download it again.",
         )
     out["w_plus_mean"] = latent_avg.expand(num_ws, w_dim).clone()

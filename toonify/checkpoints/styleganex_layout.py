@@ -30,7 +30,7 @@ def styleganex_encoder(
 
     Args:
         options: the `opts` it was trained with.
-        latent_avg: (512,) or (num_ws, 512), the mean of w the codes are relative to.
+        latent_avg: (512,) or (num_ws, 512), the mean of w the latents are relative to.
         editing_w: (B, num_ws, 512), the editing vector of a video editing checkpoint, or None.
     """
     if options.get("max_pooling") or options.get("learn_in_w") or options.get("feat_ind"):
@@ -63,7 +63,7 @@ def styleganex_encoder(
         latent_avg = torch.zeros(w_dim)
     if latent_avg is None:
         raise ModelError(
-            "the checkpoint lacks latent_avg, which its encoder's codes are relative to",
+            "the checkpoint lacks latent_avg, which its encoder's latents are relative to",
             hint="It may be incomplete: download it again.",
         )
     out = {f"net.{name}": value for name, value in state.items()}

@@ -76,7 +76,7 @@ def build_lut(
 ) -> None:
     """Build a table of characters.
 
-    Projects every character's drawings, averages their codes and writes the table, with sheets of
+    Projects every character's drawings, averages their latents and writes the table, with sheets of
     all characters beside it (.png and .html). Finished characters are kept in OUT.inversions with
     each drawing's loss: run again, the command goes on where it stopped, adds what is new and
     replaces what changed.

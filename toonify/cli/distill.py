@@ -107,8 +107,8 @@ def distill(
     StyleGANEX (invert, edit, video on whole frames) needs StyleGAN2's layout up to 32x32; the
     compact generator that toonify ships has another. By default only those layers are learnt, from
     the teacher's features, and its own layers go on from there: nearly as sharp as the teacher
-    after an hour of two CPU cores. Codes, directions and character tables of the teacher serve the
-    new one too. Snapshots, metrics.jsonl, previews (teacher beside student), report.html and
+    after an hour of two CPU cores. Latents, directions and character tables of the teacher serve
+    the new one too. Snapshots, metrics.jsonl, previews (teacher beside student), report.html and
     generator.safetensors go into the folder. Ctrl-C finishes the step and keeps a snapshot.
     """
     from toonify.training.distillation.job import DistillJob, distill_generator

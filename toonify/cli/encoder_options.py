@@ -96,7 +96,7 @@ AlignedOption = Annotated[
 PairsOption = Annotated[
     Path | None,
     typer.Option(
-        help="Folder of generated faces with their codes; filled when it is empty. Without it"
+        help="Folder of generated faces with their latents; filled when it is empty. Without it"
         " faces are rendered as they are needed."
     ),
 ]
@@ -185,12 +185,12 @@ FacesOption = Annotated[
     str | None,
     typer.Option(
         help="Face generator whose frames video-toonify turns into the generator's own"
-        " drawings of the same codes, or that cutouts are made of; of hfgi, whose faces are"
+        " drawings of the same latents, or that cutouts are made of; of hfgi, whose faces are"
         " edited."
     ),
 ]
 ToonOption = Annotated[
-    str | None, typer.Option(help="Bundle that draws the cutouts' heads, and whose codes.")
+    str | None, typer.Option(help="Bundle that draws the cutouts' heads, and whose latents.")
 ]
 CutoutsOption = Annotated[
     Path | None,
@@ -201,7 +201,7 @@ CutoutsOption = Annotated[
 ]
 CutoutCountOption = Annotated[int, typer.Option(min=16, help="How many to fill it with.")]
 TableOption = Annotated[
-    str | None, typer.Option(help="Codes of the cutouts' characters.", show_default="--toon's")
+    str | None, typer.Option(help="Latents of the cutouts' characters.", show_default="--toon's")
 ]
 CompiledOption = Annotated[
     bool, typer.Option("--compile", help="Frames: through torch.compile, about twice as fast.")

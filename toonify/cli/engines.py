@@ -106,7 +106,7 @@ def check_mixing(engine: Engine, *, given: bool) -> None:
 
     if given and isinstance(engine, StyleGANEXEngine) and not engine.model.mixes:
         raise UsageError(
-            "--level, --trgb and --color are of the engine cdsm: here all of a code is the"
+            "--level, --trgb and --color are of the engine cdsm: here all of a latent is the"
             " character's",
             hint="Leave them out, or add --engine cdsm.",
         )

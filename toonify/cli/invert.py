@@ -61,7 +61,7 @@ def invert(
 ) -> None:
     """Find the latents that a generator of faces, or of anything else, renders a photo from.
 
-    For NAME.jpg this writes NAME.safetensors (codes, first feature, noise maps), NAME.png (the
+    For NAME.jpg this writes NAME.safetensors (w+, first feature, noise maps), NAME.png (the
     reconstruction), NAME-loss.csv and NAME-loss.png, and with --pti NAME-generator.safetensors;
     with --method hfgi the first two alone, of the aligned face.
     A photo that fails is named, the others go on, and the exit status is 1.

@@ -1,4 +1,4 @@
-"""`toonify invert-character`: one character's averaged code."""
+"""`toonify invert-character`: one character's averaged latent."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def invert_character(
     patience: PatienceOption = 50,
     noise: NoiseOption = True,
 ) -> None:
-    """Average the codes of a character's drawings.
+    """Average the latents of a character's drawings.
 
     Each drawing is projected into the generator first. The projections are kept in
     OUT.inversions, with every drawing's loss (NAME.json) and reconstruction (NAME.png).
@@ -109,7 +109,7 @@ def invert_character(
             projector, name, drawings, store, identity=identity, progress=report
         )
     about = provenance_of(stored, steps=steps, skipped=len(drawings.skipped))
-    count = len(stored.codes)
+    count = len(stored.latents)
     table.add(make_character(name, stored.w_plus(), count, projector.generator, about))
     save_table(table, output)
     losses = {n: round(float(v), 5) for n, v in zip(stored.names, stored.losses, strict=True)}

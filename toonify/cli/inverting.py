@@ -59,7 +59,7 @@ EncoderOption = Annotated[
         "--encoder",
         help="What reads the photos: a StyleGANEX, pSp, e4e, ReStyle or compact encoder (file,"
         " registry name such as styleganex-inversion, or bundle).",
-        show_default="default; of --domain any none: codes start at the average",
+        show_default="default; of --domain any none: latents start at the average",
     ),
 ]
 GeneratorOption = Annotated[

@@ -44,7 +44,7 @@ COMMANDS = tuple(
         ("train-stylemap", "Train the network of local-edit."),
         ("distill", "Teach StyleGAN2's layers what a compact generator draws."),
         ("swap", "Swap layers of two generators."),
-        ("invert-character", "Average the codes of a character's drawings."),
+        ("invert-character", "Average the latents of a character's drawings."),
         ("build-lut", "Build a table of characters."),
         ("invert", "Find the latents that a generator renders a photo from."),
         ("edit", "Edit a face: directions, style mixing, another generator."),

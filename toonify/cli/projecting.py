@@ -23,7 +23,7 @@ EncoderOption = Annotated[
     str | None,
     typer.Option(
         "--encoder",
-        help="Encoder (or bundle) whose codes the projections start from; without it they start"
+        help="Encoder (or bundle) whose latents the projections start from; without it they start"
         " from the average latent.",
     ),
 ]
@@ -46,7 +46,7 @@ StartOption = Annotated[
     StartName | None,
     typer.Option(
         "--start",
-        help="average latent, encoder's code, or both: twice the time, the better one is kept.",
+        help="average latent, encoder's latent, or both: twice the time, the better one is kept.",
         show_default="encoder where one is given",
     ),
 ]

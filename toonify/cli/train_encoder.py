@@ -1,4 +1,4 @@
-"""`toonify train-encoder`: the encoder that finds a photograph's code in a face generator."""
+"""`toonify train-encoder`: the encoder that finds a photograph's latent in a face generator."""
 
 from __future__ import annotations
 
@@ -109,7 +109,7 @@ def train_encoder(
     """Train an encoder from aligned faces, or anything else, to w+, or one of StyleGANEX's.
 
     On photographs it learns from L2, LPIPS, identity and the length of w+; on generated faces
-    from their codes and activations too. Snapshots, metrics.jsonl, previews (photograph beside
+    from their latents and activations too. Snapshots, metrics.jsonl, previews (photograph beside
     reconstruction), report.html and encoder.safetensors go into the folder. Ctrl-C finishes the
     step and keeps a snapshot.
     """

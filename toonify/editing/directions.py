@@ -199,7 +199,7 @@ def _file_of(text: str, named: NamedDirections | None) -> tuple[Path, str]:
 
 
 def fit_direction(positive: Tensor, negative: Tensor) -> Tensor:
-    """The normal of the hyperplane between two sets of codes (InterFaceGAN, arXiv 2005.09635).
+    """The normal of the hyperplane between two sets of latents (InterFaceGAN, arXiv 2005.09635).
 
     Of a linear classifier, ridge-regularized so that few samples do; it is as long as the way from
     one side's mean to the other's along it.
@@ -224,7 +224,7 @@ def fit_direction(positive: Tensor, negative: Tensor) -> Tensor:
     ).double()
     center = (weight[:, None] * x).sum(dim=0)
     scaled = (x - center) * weight.sqrt()[:, None]
-    gram = scaled @ scaled.T  # of the samples: far fewer than a code has numbers
+    gram = scaled @ scaled.T  # of the samples: far fewer than a latent has numbers
     ridge = gram.diagonal().mean() * torch.eye(len(x), dtype=x.dtype)
     normal = scaled.T @ torch.linalg.solve(gram + ridge, y * weight.sqrt())
     unit = normal / normal.norm()

@@ -27,7 +27,7 @@ from toonify.inversion.background_fusion import BackgroundFusion, load_fusion
 from toonify.inversion.fitting import FitSettings, fit_face
 from toonify.inversion.frames import resize
 from toonify.inversion.hfgi import check_method, load_details
-from toonify.inversion.latents import fit_codes
+from toonify.inversion.latents import fit_w_plus
 from toonify.inversion.model import FaceModel
 from toonify.inversion.reading import (
     DEFAULT_ENCODER,
@@ -285,17 +285,17 @@ def edited(job: EditJob, progress: Progress = no_progress) -> Edited:
     editor = _editor(job, reader, rgb, named, progress, backgrounds=kept)
     w_plus = editor.w_plus
     if job.part is not None and job.mix is not None and job.fusion is not None:
-        other = _other_codes(job, reader, job.mix).to(w_plus)
+        other = _other_w_plus(job, reader, job.mix).to(w_plus)
         fusion = _style_fusion(job.fusion, reader.model.generator)
         return Edited([editor.mixed(fusion, other, job.part, keep_background=kept)], photo)
     if job.mix is not None:
-        w_plus = mixed(w_plus, _other_codes(job, reader, job.mix).to(w_plus), chosen)
+        w_plus = mixed(w_plus, _other_w_plus(job, reader, job.mix).to(w_plus), chosen)
     pictures = []
     with progress("editing") as bar:
         for done, value in enumerate(job.strengths):
-            codes = w_plus if vector is None else moved(w_plus, vector, value, touched)
+            latents = w_plus if vector is None else moved(w_plus, vector, value, touched)
             region = about.region if about else "head"
-            pictures.append(editor.edited(codes, region=region, keep_background=kept))
+            pictures.append(editor.edited(latents, region=region, keep_background=kept))
             bar(done + 1, len(job.strengths))
     if len(pictures) > 1:
         pictures = [_small(picture) for picture in pictures]
@@ -386,14 +386,14 @@ def _others(reader: PhotoReader, job: EditJob) -> PhotoReader:
     return PhotoReader(reader.model, reader.framing, subject=subject_of(job.domain))
 
 
-def _other_codes(job: EditJob, reader: PhotoReader, path: Path) -> Tensor:
+def _other_w_plus(job: EditJob, reader: PhotoReader, path: Path) -> Tensor:
     """w+ (1, num_ws, w_dim) of another photograph; without an encoder it is fitted, too."""
     others, model = _others(reader, job), reader.model
-    codes = others.face_codes(path)
+    w_plus = others.face_w_plus(path)
     if model.encoder is not None or path.suffix == LATENTS:
-        return codes
+        return w_plus
     fit = fit_settings(model, _fit_steps(job), job.dtype, job.domain)
-    return fit_face(model.generator, None, others.face(path), codes, fit)
+    return fit_face(model.generator, None, others.face(path), w_plus, fit)
 
 
 def _fit_steps(job: EditJob) -> int:
@@ -471,17 +471,17 @@ def _rendered(
     if job.path is None:
         raise UsageError("only files are rendered anew", hint="Leave `frame` photo.")
     latents = reader.latents(job.path)
-    latents = latents.with_codes(fit_codes(latents.w_plus, model.generator.num_ws))
+    latents = latents.with_w_plus(fit_w_plus(latents.w_plus, model.generator.num_ws))
     if job.mix is not None:
-        other = fit_codes(_others(reader, job).latents(job.mix).w_plus, model.generator.num_ws)
-        latents = latents.with_codes(mixed(latents.w_plus, other, chosen))
+        other = fit_w_plus(_others(reader, job).latents(job.mix).w_plus, model.generator.num_ws)
+        latents = latents.with_w_plus(mixed(latents.w_plus, other, chosen))
     if vector is None:
         return [to_rgb(model.render(latents))]
     pictures = []
     with progress("rendering") as bar:
         for done, value in enumerate(job.strengths):
-            codes = moved(latents.w_plus, vector, value, touched)
-            pictures.append(to_rgb(model.render(latents.with_codes(codes))))
+            w_plus = moved(latents.w_plus, vector, value, touched)
+            pictures.append(to_rgb(model.render(latents.with_w_plus(w_plus))))
             bar(done + 1, len(job.strengths))
     return pictures
 
@@ -491,9 +491,9 @@ def _row(editor: PhotoEditor, name: str, vector: Tensor, about: NamedDirection) 
     row = []
     layers = layer_range(about.layers, editor.model.generator.num_ws)
     for value in ATTRIBUTE_STEPS:
-        codes = moved(editor.w_plus, vector, value, layers)
+        w_plus = moved(editor.w_plus, vector, value, layers)
         kept = keeps_background(name, None)
-        picture = editor.edited(codes, region=about.region, keep_background=kept)
+        picture = editor.edited(w_plus, region=about.region, keep_background=kept)
         row.append(_small(picture, STRIP_SIDE // 2))
     return labeled(strip(row), name)
 
@@ -517,15 +517,15 @@ def _learnt(reader: PhotoReader, folders: tuple[Path, Path], progress: Progress)
     sides = []
     for folder in folders:
         paths = _side(folder)
-        codes = []
+        w_plus = []
         with progress(folder.name) as bar:
             for done, path in enumerate(paths):
                 bar(done, len(paths))
                 try:
-                    codes.append(reader.latents(path).w_plus.cpu())
+                    w_plus.append(reader.latents(path).w_plus.cpu())
                 except InputError as error:
                     log.warning("left out: %s", error)
-        if not codes:
+        if not w_plus:
             raise InputError(f"no usable photo in {folder}")
-        sides.append(torch.cat(codes))
+        sides.append(torch.cat(w_plus))
     return fit_direction(*sides)

@@ -41,7 +41,7 @@ class PhotoEditor:
 
     Args:
         model: an encoder of aligned faces or squares and its generator; without an encoder the fit
-            starts at the average code.
+            starts at the average latent.
         rgb: (H, W, 3) uint8.
         subject: finds the face or square.
         directions: whose parser limits edits to the head; None for an ellipse around it.
@@ -70,7 +70,7 @@ class PhotoEditor:
         self.alignment = subject.crop(rgb, CROP)
         self._reach = subject.reach(self.alignment, rgb, SIZE)
         photo = to_tensor(self.alignment.image).to(model.device)
-        start = model.face_codes(photo)
+        start = model.face_w_plus(photo)
         self.w_plus = fit_face(
             model.generator, model.face_encoder, photo, start, fit, progress=progress
         )
@@ -103,11 +103,11 @@ class PhotoEditor:
     def mixed(
         self, fusion: StyleFusion, other: Tensor, part: str, *, keep_background: bool = False
     ) -> RGB:
-        """The photograph with a part of its face as another code has it (StyleFusion).
+        """The photograph with a part of its face as another latent has it (StyleFusion).
 
         Args:
             fusion: networks of the generator.
-            other: that code, (1, num_ws, w_dim).
+            other: that latent, (1, num_ws, w_dim).
             part: one of `fusion.regions`.
             keep_background: see `edited`.
 
@@ -123,7 +123,7 @@ class PhotoEditor:
         """What styles change in the rendering, carried over to the photograph.
 
         Args:
-            w_plus: their codes; None where they are of none.
+            w_plus: their latents; None where they are of none.
         """
         after = self._render(w_plus, styles)
         mask = face_region() if region == "face" else None

@@ -81,28 +81,28 @@ def moved_in(
         masks: (N, R, R) of 0 and 1, where the part is in its reference.
         shifts: (x, y) in px of the picture that each part is moved by.
     """
-    codes = generator.decoder.resize(source)
+    stylemaps = generator.decoder.resize(source)
     others = [generator.decoder.resize(reference) for reference in references]
     pictures = []
     for step in range(steps):
         share = step / max(steps - 1, 1)
         mixed = [
-            _blended(code, [other[level] for other in others], masks, shifts, share)
-            for level, code in enumerate(codes)
+            _blended(stylemap, [other[level] for other in others], masks, shifts, share)
+            for level, stylemap in enumerate(stylemaps)
         ]
         pictures.append(generator.decoder(mixed))
     return pictures
 
 
 def _blended(
-    code: Tensor,
+    stylemap: Tensor,
     references: Sequence[Tensor],
     masks: Tensor,
     shifts: Sequence[tuple[int, int]],
     share: float,
 ) -> Tensor:
     """One layer's map, a share of the way to its references' parts."""
-    side = code.shape[2]
+    side = stylemap.shape[2]
     ratio = masks.shape[1] / side
     small = F.avg_pool2d(masks[:, None].float(), int(ratio))[:, 0] > 0.5
     for reference, mask, (x, y) in zip(references, small, shifts, strict=True):
@@ -110,8 +110,8 @@ def _blended(
         there = torch.roll(mask, (dy, dx), (0, 1))
         there = there & _reached(side, dy)[:, None] & _reached(side, dx)[None, :]
         part = torch.roll(reference, (dy, dx), (2, 3))
-        code = torch.where(there, code + share * (part - code), code)
-    return code
+        stylemap = torch.where(there, stylemap + share * (part - stylemap), stylemap)
+    return stylemap
 
 
 def _reached(side: int, shift: int) -> Tensor:

@@ -3,7 +3,7 @@
 Engines differ in how they draw (style mixing on crops, whole frames, a program, style transfer);
 whoever drives them differs in what is drawn (a photo, many, a clip's frames). In between stands
 `Engine`. The steps are apart so that a driver may put its own between them: a batch gathers the
-regions of several photographs, a clip smooths codes and outlines in time.
+regions of several photographs, a clip smooths latents and outlines in time.
 """
 
 from __future__ import annotations
@@ -73,7 +73,7 @@ class Engine(ABC):
         kind: what `characters` are names of: "character" or "style".
         whole_image: pictures are drawn as they are, faces or none, by `draw_image` and
             `compositor`; otherwise faces are, one region at a time.
-        keeps_code: of clips: a person's first code serves until the next cut.
+        keeps_latents: of clips: a person's first latent serves until the next cut.
         clears_hair: what sticks out behind a silhouette is to be painted over.
         batch_size: regions that go through the networks together; lower it when memory is short.
 
@@ -86,7 +86,7 @@ class Engine(ABC):
     name: ClassVar[str]
     kind: ClassVar[Literal["character", "style"]] = "character"
     whole_image: ClassVar[bool] = False
-    keeps_code: ClassVar[bool] = False
+    keeps_latents: ClassVar[bool] = False
     clears_hair: ClassVar[bool] = False
     batch_size: int = 8
 
@@ -102,7 +102,7 @@ class Engine(ABC):
 
     @abstractmethod
     def identity(self, character: str) -> dict[str, Any]:
-        """What tells drawings under a name from others: networks, codes, styles; JSON-able."""
+        """What tells drawings under a name from others: networks, latents, styles; JSON-able."""
 
     def settings(self) -> dict[str, Any]:
         """Options that drawings under every name depend on, JSON-able."""
@@ -135,11 +135,11 @@ class Engine(ABC):
 
     @abstractmethod
     def encode(self, regions: Sequence[Alignment]) -> Points:
-        """A code for each region, (N, …) float32; mixtures of codes must be codes."""
+        """A latent for each region, (N, …) float32; mixtures of latents must be latents."""
 
     @abstractmethod
     def render(
-        self, regions: Sequence[Alignment], codes: Points, characters: Sequence[str]
+        self, regions: Sequence[Alignment], latents: Points, characters: Sequence[str]
     ) -> list[RGB]:
         """A drawing (S, S, 3) uint8 for each region, each under its own name.
 
@@ -150,15 +150,15 @@ class Engine(ABC):
     def draw_regions(
         self, regions: Sequence[Alignment], characters: Sequence[str]
     ) -> list[list[Drawing]]:
-        """For each region, one drawing a name; codes are computed once.
+        """For each region, one drawing a name; latents are computed once.
 
         Raises:
             UsageError: an unknown name.
         """
         if not regions:
             return []
-        codes = self.encode(regions)
-        columns = [self.render(regions, codes, [name] * len(regions)) for name in characters]
+        latents = self.encode(regions)
+        columns = [self.render(regions, latents, [name] * len(regions)) for name in characters]
         return [list(row) for row in zip(*columns, strict=True)]
 
     def draw_aligned(self, images: Sequence[RGB], characters: Sequence[str]) -> list[list[Drawing]]:
@@ -217,12 +217,12 @@ class Engine(ABC):
         return self.region(rgb, face)
 
     def draw_located(
-        self, regions: Sequence[Alignment], codes: Points, characters: Sequence[str]
+        self, regions: Sequence[Alignment], latents: Points, characters: Sequence[str]
     ) -> list[RGB]:
         """`render` of what `locate` gave; placeholders where whole images are drawn."""
         if self.whole_image:
             return [region.image for region in regions]
-        return self.render(regions, codes, characters)
+        return self.render(regions, latents, characters)
 
     def compositor(self, smooth: float) -> FrameCompositor | None:
         """What draws a clip's frames where `whole_image` is set; None: drawings are laid in."""

@@ -247,7 +247,7 @@ class CdsmEngine(MixingEngine[CdsmModel]):
         """FFHQ crop of the face at the generator's resolution."""
         return align(rgb, face, self.model.generator.resolution)
 
-    def _codes(self, faces: Sequence[RGB]) -> Tensor:
+    def _latents(self, faces: Sequence[RGB]) -> Tensor:
         """w+, and at levels that let people through further rows for their attributes."""
         w_plus = self.model.encode(faces)
         if not any(self.model.lets_through(name, self.level) for name in self.characters):
@@ -262,9 +262,9 @@ class CdsmEngine(MixingEngine[CdsmModel]):
         return torch.from_numpy(np.stack(seen))
 
     def _render(
-        self, images: Sequence[RGB], codes: Tensor, character: str
+        self, images: Sequence[RGB], latents: Tensor, character: str
     ) -> Callable[[], list[RGB]]:
-        w_plus, rest = codes.tensor_split([self.model.num_ws], dim=1)
+        w_plus, rest = latents.tensor_split([self.model.num_ws], dim=1)
         attributes = None
         if self.model.lets_through(character, self.level):
             measured = rest.shape[1] > 0  # by an engine of such a level

@@ -52,17 +52,17 @@ class CombinedEngine(Engine):
         return self.people.region(rgb, face)
 
     def encode(self, regions: Sequence[Alignment]) -> Points:
-        """Codes for the characters."""
+        """Latents for the characters."""
         return self.people.encode(regions)
 
     def render(
-        self, regions: Sequence[Alignment], codes: Points, characters: Sequence[str]
+        self, regions: Sequence[Alignment], latents: Points, characters: Sequence[str]
     ) -> list[RGB]:
         """Each region by the engine that draws its name."""
         drawn: list[RGB] = []
         for row, name in enumerate(characters):
             engine = self.styles if name in self.styles.characters else self.people
-            drawn += engine.render([regions[row]], codes[row : row + 1], [name])
+            drawn += engine.render([regions[row]], latents[row : row + 1], [name])
         return drawn
 
     def draw_regions(

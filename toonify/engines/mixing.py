@@ -32,7 +32,7 @@ class MixingModel(ABC):
 
     Args:
         generator, encoder: are moved to `device`, frozen.
-        table: codes of characters; None where the generator has one style of its own.
+        table: latents of characters; None where the generator has one style of its own.
         device: "auto", "cpu", "cuda", "cuda:N" or "mps".
         dtype: "auto", "float32", "bfloat16" or "float16", of the networks' arithmetic.
     """
@@ -71,8 +71,8 @@ class MixingModel(ABC):
             self._hashes = self._network_hashes()
         if self.table is None:
             return self._hashes | {"code": character}
-        code = self.table[character].w_plus.float().cpu().numpy().tobytes()
-        return self._hashes | {"code": hashlib.sha256(code).hexdigest()}
+        latent = self.table[character].w_plus.float().cpu().numpy().tobytes()
+        return self._hashes | {"code": hashlib.sha256(latent).hexdigest()}
 
     def _network_hashes(self) -> dict[str, str]:
         return {name: generator_hash(network) for name, network in self._networks.items()}
@@ -151,7 +151,7 @@ class MixingEngine(Engine, Generic[M]):
         return self._find()
 
     def identity(self, character: str) -> dict[str, Any]:
-        """Networks, code and the detector's name."""
+        """Networks, latent and the detector's name."""
         return {**self.model.identity(character), "landmarks": self._landmarks}
 
     def settings(self) -> dict[str, Any]:
@@ -169,13 +169,13 @@ class MixingEngine(Engine, Generic[M]):
     def encode(self, regions: Sequence[Alignment]) -> Points:
         """w+ (N, num_ws, w_dim)."""
         parts = [
-            self._codes([self._face(region) for region in part]).cpu().numpy()
+            self._latents([self._face(region) for region in part]).cpu().numpy()
             for part in chunks(regions, self.batch_size)
         ]
         return f32(np.concatenate(parts))
 
     def render(
-        self, regions: Sequence[Alignment], codes: Points, characters: Sequence[str]
+        self, regions: Sequence[Alignment], latents: Points, characters: Sequence[str]
     ) -> list[RGB]:
         """A drawing a region; each network call is of one character."""
         # a GPU's pictures arrive while it draws the next ones
@@ -183,7 +183,7 @@ class MixingEngine(Engine, Generic[M]):
         for name in sorted(set(characters)):
             rows = [row for row, wanted in enumerate(characters) if wanted == name]
             for part in chunks(rows, self.batch_size):
-                w_plus = torch.from_numpy(codes[part]).to(self.model.device)
+                w_plus = torch.from_numpy(latents[part]).to(self.model.device)
                 toons = self._render([regions[row].image for row in part], w_plus, name)
                 under_way.append((part, toons))
         drawn: dict[int, RGB] = {}
@@ -200,7 +200,7 @@ class MixingEngine(Engine, Generic[M]):
         return region.image
 
     @abstractmethod
-    def _codes(self, faces: Sequence[RGB]) -> Tensor:
+    def _latents(self, faces: Sequence[RGB]) -> Tensor:
         """w+ of aligned faces."""
 
     @abstractmethod

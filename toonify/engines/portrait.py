@@ -42,7 +42,7 @@ class StyleEngine(Engine):
     name = "portrait"
     kind = "style"
     whole_image = True
-    keeps_code = True
+    keeps_latents = True
 
     def __init__(
         self,
@@ -124,7 +124,7 @@ class StyleEngine(Engine):
         return f32(np.zeros((len(regions), 1)))
 
     def render(
-        self, regions: Sequence[Alignment], codes: Points, characters: Sequence[str]
+        self, regions: Sequence[Alignment], latents: Points, characters: Sequence[str]
     ) -> list[RGB]:
         """The portraits, each drawn in its style."""
         drawn = []

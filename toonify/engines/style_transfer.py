@@ -67,7 +67,7 @@ class StyleTransferEngine(Engine):
 
     kind = "style"
     whole_image = True
-    keeps_code = True
+    keeps_latents = True
     clip_detector = NoFaces()
 
     def __init__(
@@ -192,7 +192,7 @@ class StyleTransferEngine(Engine):
         return f32(np.zeros((len(regions), 1)))
 
     def render(
-        self, regions: Sequence[Alignment], codes: Points, characters: Sequence[str]
+        self, regions: Sequence[Alignment], latents: Points, characters: Sequence[str]
     ) -> list[RGB]:
         """The crops in the style."""
         return [self.stylize(region.image) for region in regions]

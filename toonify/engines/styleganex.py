@@ -21,7 +21,7 @@ from toonify.errors import InputError, ModelError, UsageError
 from toonify.faces import Alignment, Face, align
 from toonify.faces.alignment import ffhq_quad
 from toonify.faces.types import RGB, Points, f32
-from toonify.inversion.latents import fit_codes
+from toonify.inversion.latents import fit_w_plus
 from toonify.lut import CharacterTable
 from toonify.models.encoders.styleganex import STRIDE, StyleGANEXEncoder, composite
 from toonify.models.generators.stylegan2 import StyleGAN2Layers
@@ -45,7 +45,7 @@ class StyleGANEXModel(MixingModel):
     Args:
         generator: in StyleGAN2's layout; it is refactored, not copied.
         encoder: trained for video toonification with it.
-        table: codes of characters; None where the generator has one style of its own.
+        table: latents of characters; None where the generator has one style of its own.
         style: what that one is called.
         device, dtype: as of `CdsmModel`.
 
@@ -137,7 +137,7 @@ class StyleGANEXModel(MixingModel):
     def encode(self, faces: Sequence[RGB]) -> Tensor:
         """Aligned crops (256, 256, 3) uint8 → w+ (B, num_ws, w_dim) float32."""
         images = stacked(faces, self.device)
-        return fit_codes(self._encode(images), self.network.num_ws)
+        return fit_w_plus(self._encode(images), self.network.num_ws)
 
     def _encoded(self, images: Tensor) -> Tensor:
         with self.autocast():
@@ -190,7 +190,7 @@ class StyleGANEXModel(MixingModel):
             styles = cross_domain_styles(
                 self.network,
                 w_photo,
-                fit_codes(own, self.network.num_ws),
+                fit_w_plus(own, self.network.num_ws),
                 level=level if self.encoder.heads else 0,
                 trgb=trgb and self.encoder.heads,
                 color=color,
@@ -214,7 +214,7 @@ class StyleGANEXEngine(MixingEngine[StyleGANEXModel]):
     """
 
     name = "styleganex"
-    keeps_code = True
+    keeps_latents = True
 
     @classmethod
     def from_bundle(
@@ -259,7 +259,7 @@ class StyleGANEXEngine(MixingEngine[StyleGANEXModel]):
     def _face(self, region: Alignment) -> RGB:
         return align(region.image, region.face_in_crop, FACE).image
 
-    def _codes(self, faces: Sequence[RGB]) -> Tensor:
+    def _latents(self, faces: Sequence[RGB]) -> Tensor:
         return self.model.encode(faces)
 
     def _render(

@@ -60,7 +60,7 @@ class UNetEngine(Engine):
     name = "unet"
     kind = "style"
     whole_image = True
-    keeps_code = True
+    keeps_latents = True
 
     def __init__(
         self,
@@ -181,7 +181,7 @@ class UNetEngine(Engine):
         return f32(np.zeros((len(regions), 1)))
 
     def render(
-        self, regions: Sequence[Alignment], codes: Points, characters: Sequence[str]
+        self, regions: Sequence[Alignment], latents: Points, characters: Sequence[str]
     ) -> list[RGB]:
         """The portraits, each drawn in its style."""
         side = self.max_size or CROP_SIDE

@@ -42,7 +42,7 @@ class Subject(Protocol):
         """An aligned (R, R, 3) uint8 photo → whatever `draw` needs of it."""
         ...
 
-    def draw(self, code: Any, character: str) -> np.ndarray:
+    def draw(self, latent: Any, character: str) -> np.ndarray:
         """→ (R, R, 3) uint8."""
         ...
 
@@ -75,8 +75,8 @@ class FunctionSubject:
     def encode(self, crop: np.ndarray) -> Any:
         return crop
 
-    def draw(self, code: Any, character: str) -> np.ndarray:
-        return self._draw(code)
+    def draw(self, latent: Any, character: str) -> np.ndarray:
+        return self._draw(latent)
 
 
 class StyleSubject:
@@ -96,8 +96,8 @@ class StyleSubject:
     def encode(self, crop: np.ndarray) -> Any:
         return self.portraits.analyze(crop, faces=[aligned_face(crop.shape[0])])
 
-    def draw(self, code: Any, character: str) -> np.ndarray:
-        drawing = self.portraits.draw(code, character)
+    def draw(self, latent: Any, character: str) -> np.ndarray:
+        drawing = self.portraits.draw(latent, character)
         return render(drawing, size=(self.resolution, self.resolution))
 
 
@@ -111,8 +111,8 @@ class EngineSubject:
     def encode(self, crop: np.ndarray) -> Any:
         return crop
 
-    def draw(self, code: Any, character: str) -> np.ndarray:
-        ((drawn,),) = self.engine.draw_aligned([code], [character])
+    def draw(self, latent: Any, character: str) -> np.ndarray:
+        ((drawn,),) = self.engine.draw_aligned([latent], [character])
         return np.asarray(drawn)
 
 
@@ -127,8 +127,8 @@ class CombinedSubject:
     def encode(self, crop: np.ndarray) -> Any:
         return [subject.encode(crop) for subject in self._subjects]
 
-    def draw(self, code: Any, character: str) -> np.ndarray:
-        for own, subject in zip(code, self._subjects, strict=True):
+    def draw(self, latent: Any, character: str) -> np.ndarray:
+        for own, subject in zip(latent, self._subjects, strict=True):
             if character in subject.characters:
                 return subject.draw(own, character)
         raise KeyError(character)
@@ -154,9 +154,9 @@ class BundleSubject:
         region = aligned_region(crop)
         return region, self._drawer.encode([region])
 
-    def draw(self, code: Any, character: str) -> np.ndarray:
-        region, codes = code
-        return self._drawer.render([region], codes, [character])[0]
+    def draw(self, latent: Any, character: str) -> np.ndarray:
+        region, latents = latent
+        return self._drawer.render([region], latents, [character])[0]
 
 
 @dataclass(frozen=True, eq=False)
@@ -305,10 +305,10 @@ def _one(
             crops[size] = image if aligned else align(image, faces[0], size).image
         aligning = time.perf_counter() - started
         started = time.perf_counter()
-        code = subject.encode(crops[size])
+        latent = subject.encode(crops[size])
         encoding = time.perf_counter() - started
         started = time.perf_counter()
-        drawn[subject.label] = {name: subject.draw(code, name) for name in subject.characters}
+        drawn[subject.label] = {name: subject.draw(latent, name) for name in subject.characters}
         drawing = (time.perf_counter() - started) / len(subject.characters)
         seconds[subject.label] = {
             "find": round(found + aligning, 4),

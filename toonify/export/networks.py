@@ -38,7 +38,7 @@ class CharacterNetwork(nn.Module):
     The whole of cross-domain style mixing for one character: encode, mix, draw.
 
     Args:
-        w_plus: (num_ws, w_dim), the character's code.
+        w_plus: (num_ws, w_dim), the character's latent.
         level, trgb, color: see `cross_domain_styles`.
     """
 

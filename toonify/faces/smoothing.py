@@ -1,4 +1,4 @@
-"""Landmarks and codes made steady in time, without lag: each value is fitted on its neighbors
+"""Landmarks and latents made steady in time, without lag: each value is fitted on its neighbors
 before and after. (The One-Euro filter, Casiez et al., CHI 2012, knows only those before, and lags
 behind fast motion.)"""
 
@@ -15,7 +15,7 @@ from toonify.faces.types import Face, Points, f32
 FULL = 0.11  # seconds, the fit's width (standard deviation) at strength 1
 CUTOFF = 2.5  # widths from which on frames count no more
 NEXT = 2  # frames before and after that take part in any case
-ALIKE = 2.0  # distance of two codes that are alike, in usual ones between neighboring frames
+ALIKE = 2.0  # distance of two latents that are alike, in usual ones between neighboring frames
 
 
 def width_of(strength: float) -> float:
@@ -88,28 +88,28 @@ def smoothed_face(
     )
 
 
-def smoothed_code(
-    codes: Mapping[int, Points], at: int, times: Mapping[int, float], *, width: float, reach: int
+def smoothed_latent(
+    latents: Mapping[int, Points], at: int, times: Mapping[int, float], *, width: float, reach: int
 ) -> Points:
     """A latent code averaged over the frames around, as far as theirs are alike: noise between
     frames goes, what shows for a few of them, as a blink does, stays.
 
     Args:
-        codes: by frame; that of `at` must be there.
+        latents: by frame; that of `at` must be there.
         times, width, reach: as in `smoothed_face`.
     """
-    near = neighbors(at, {frame: times[frame] for frame in codes}, width=width, reach=reach)
+    near = neighbors(at, {frame: times[frame] for frame in latents}, width=width, reach=reach)
     if width <= 0 or len(near) == 1:
-        return codes[at]
-    own = codes[at]
+        return latents[at]
+    own = latents[at]
     weight = weights(times[at], np.array([times[frame] for frame in near]), width)
-    away = np.array([float(np.linalg.norm(codes[frame] - own)) for frame in near])
-    steps = [float(np.linalg.norm(codes[b] - codes[a])) for a, b in itertools.pairwise(near)]
+    away = np.array([float(np.linalg.norm(latents[frame] - own)) for frame in near])
+    steps = [float(np.linalg.norm(latents[b] - latents[a])) for a, b in itertools.pairwise(near)]
     usual = ALIKE * float(np.median(steps))
     if usual > 0:
         weight = weight / (1 + (away / usual) ** 4)
     weight = weight / weight.sum()
-    return f32(sum(w * codes[frame] for w, frame in zip(weight, near, strict=True)))
+    return f32(sum(w * latents[frame] for w, frame in zip(weight, near, strict=True)))
 
 
 def _line(table: np.ndarray, times: np.ndarray, weight: np.ndarray) -> np.ndarray:

@@ -3,9 +3,9 @@
 HFGI brings a photograph's details along with an edit, those of the background too, and what lay
 along the old outline stays as a ghost where the head moves far. HFGI-SF parts person and
 background: the person is the edit's, the background the first inversion's, and StyleFusion's
-FusionNet (arXiv 2107.07437) makes one code of both.
+FusionNet (arXiv 2107.07437) makes one latent of both.
 
-Not stated by the paper, and so ours: the regions are the face parser's; the edited code is the
+Not stated by the paper, and so ours: the regions are the face parser's; the edited latent is the
 common one; the details are consulted in the fused rendering too, the person's only where the edit
 has the person, the background's, not moved, only where both have background; behind where the
 head has been, the background's details go on smoothly.
@@ -107,7 +107,7 @@ class BackgroundFusion:
     Args:
         details: HFGI's networks, their generator and encoder.
         fusion: networks trained for that generator that part the background from the rest; None to
-            leave the codes unfused, so that masks alone part the regions.
+            leave the latents unfused, so that masks alone part the regions.
         parser: tells person and background apart.
 
     Raises:
@@ -130,15 +130,15 @@ class BackgroundFusion:
 
         Args:
             photo: (1, 3, 256, 256) in [-1, 1].
-            w_plus: its code (1, L, D); `edit` the edited one.
+            w_plus: its latent (1, L, D); `edit` the edited one.
         """
         details, generator = self.details, self.details.generator
-        behind_codes, styles = generator.styles(w_plus), generator.styles(edit)
-        source = details.drawn(behind_codes).float()
+        behind_w_plus, styles = generator.styles(w_plus), generator.styles(edit)
+        source = details.drawn(behind_w_plus).float()
         rendering = details.drawn(styles)
         front = self._person(rendering)
         if self.fusion is not None:
-            styles = self.fusion.swapped(generator, styles, {BACKGROUND: behind_codes})
+            styles = self.fusion.swapped(generator, styles, {BACKGROUND: behind_w_plus})
             rendering = details.drawn(styles)
         rendering = rendering.float()
         photographed = self._person(photo)

@@ -103,10 +103,10 @@ class DrawingModel:
         adam = Adam(moved)
         weights = _balanced(parts)
         for step in range(steps):
-            codes = torch.cat([moved, w_plus[:, SAMPLED_FROM:]], dim=1)
+            latents = torch.cat([moved, w_plus[:, SAMPLED_FROM:]], dim=1)
             low = self.dtype != torch.float32
             with torch.autocast(w_plus.device.type, self.dtype, enabled=low):
-                logits = self.encoder.label(structure_features(self.generator, codes))
+                logits = self.encoder.label(structure_features(self.generator, latents))
             missed = -(parts * weights * logits.float().log_softmax(1)).sum(1).mean()
             loss = missed + STRAY * ((moved - start) / deviation).square().mean()
             (gradient,) = torch.autograd.grad(loss, moved)

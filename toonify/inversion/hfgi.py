@@ -1,6 +1,6 @@
 """High-fidelity inversion and edits (HFGI, Wang et al., CVPR 2022, arXiv 2109.06590).
 
-A low-rate code renders the photograph roughly and edits well; what the rendering lacks, the
+A low-rate latent renders the photograph roughly and edits well; what the rendering lacks, the
 distortion map, is aligned to the edited rendering and fused into the generator's middle layers, so
 that the details come along. One pass, no optimization.
 """
@@ -82,7 +82,7 @@ class DetailedFace:
         model: whose arithmetic is used.
         details: see `load_details`.
         photo: (1, 3, H, W) in [-1, 1].
-        w_plus: its code; the encoder's answer when None.
+        w_plus: its latent; the encoder's answer when None.
 
     Example:
         >>> face = DetailedFace(model, load_details(model, "default"), photo)

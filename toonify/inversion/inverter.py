@@ -32,7 +32,7 @@ class InvertedPhoto:
     """What a photograph was inverted to.
 
     Attributes:
-        latents: codes, first feature and noise maps; `save` writes them.
+        latents: w+, first feature and noise maps; `save` writes them.
         reconstruction: (H, W, 3) uint8, what the generator renders of them.
         likeness: figures against the photograph after each stage, in order: "encoded", then
             "refined", "tuned" or "hfgi"; "lpips" (where its weights are there), "mae", "mse", ….
@@ -69,12 +69,12 @@ def invert(
 
     "refine" is StyleGANEX's inversion (Yang et al., 2023, section 4.2): step I is the encoder's
     answer, step II refines it; pivotal tuning (Roich et al., 2021) may follow. "hfgi" fuses the
-    details that the code lacks into the generator's middle layers (Wang et al., 2022).
+    details that the latent lacks into the generator's middle layers (Wang et al., 2022).
 
     Args:
         photo: its file.
         encoder: what reads it: a file, registry name, or bundle. None for the default bundle's,
-            and in the domain "any" for none: codes start at the generator's average.
+            and in the domain "any" for none: latents start at the generator's average.
         generator: what renders; None for the encoder's own.
         domain: "faces", or "any" for a StyleGAN2 of anything: nothing is detected, the middle
             square of the photograph is inverted, or the `box` (see `Square`).

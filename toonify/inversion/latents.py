@@ -1,4 +1,4 @@
-"""What a photograph becomes: codes, first feature and noise maps, in one file."""
+"""What a photograph becomes: w+, first feature and noise maps, in one file."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class Latents:
     noises: Mapping[str, Tensor] = field(default_factory=dict)
     frame_size: tuple[int, int] | None = None
 
-    def with_codes(self, w_plus: Tensor) -> Latents:
+    def with_w_plus(self, w_plus: Tensor) -> Latents:
         """The same with another w+."""
         return replace(self, w_plus=w_plus)
 
@@ -92,8 +92,8 @@ def _checked(tensors: Mapping[str, Tensor], size: object) -> Latents:
     return Latents(w_plus, feature, noises, (height, width))
 
 
-def fit_codes(w_plus: Tensor, num_ws: int) -> Tensor:
-    """w+ (B, L, D) for a generator of another resolution: finest codes cut off or repeated."""
+def fit_w_plus(w_plus: Tensor, num_ws: int) -> Tensor:
+    """w+ (B, L, D) for a generator of another resolution: finest rows cut off or repeated."""
     missing = num_ws - w_plus.shape[1]
     if missing <= 0:
         return w_plus[:, :num_ws]

@@ -12,7 +12,7 @@ from torch.nn import functional as F
 
 from toonify.errors import ModelError
 from toonify.inversion.frames import AlignedInput, pad_to_stride
-from toonify.inversion.latents import Latents, fit_codes
+from toonify.inversion.latents import Latents, fit_w_plus
 from toonify.models.base import Encoder, Generator
 from toonify.models.encoders.styleganex import STRIDE, StyleGANEXEncoder
 from toonify.models.generators.stylegan2 import StyleGAN2Layers
@@ -25,7 +25,7 @@ class FaceModel:
 
     Args:
         generator: of any family; a StyleGAN2 is refactored where frames are rendered.
-        encoder: of any family; None to render only, or to read the average code off everything,
+        encoder: of any family; None to render only, or to read the average latent off everything,
             from where photographs are refined.
         face_encoder: reads w+ off aligned faces where `encoder` has no heads for it.
         own_generator: what residual steps of the encoder of faces render with; `generator` when
@@ -57,7 +57,7 @@ class FaceModel:
             width = getattr(network, "w_dim", generator.w_dim)
             if width != generator.w_dim:
                 raise ModelError(
-                    f"the encoder's codes have {width} numbers, the generator takes"
+                    f"the encoder's latents have {width} numbers, the generator takes"
                     f" {generator.w_dim}",
                     hint="Use an encoder trained for this generator.",
                 )
@@ -95,7 +95,7 @@ class FaceModel:
 
     @torch.no_grad()
     def encode(self, aligned: AlignedInput) -> Latents:
-        """Step I: the encoder's answer, or the average code without one.
+        """Step I: the encoder's answer, or the average latent without one.
 
         Raises:
             ModelError: the encoder was trained for a translation, not to invert, or has no heads
@@ -103,7 +103,7 @@ class FaceModel:
         """
         face = to_tensor(aligned.face).to(self.device)
         if not self.reads_frames:
-            return Latents(self.face_codes(face))
+            return Latents(self.face_w_plus(face))
         encoder = cast(StyleGANEXEncoder, self.encoder)
         if encoder.label_channels or len(encoder.net.fusion):
             raise ModelError(
@@ -114,9 +114,9 @@ class FaceModel:
         with self.arithmetic():
             feature = encoder.frame_features(pad_to_stride(frame)).feature
         height, width = frame.shape[2:]
-        return Latents(self.face_codes(face), feature.float(), {}, (height, width))
+        return Latents(self.face_w_plus(face), feature.float(), {}, (height, width))
 
-    def face_codes(self, face: Tensor) -> Tensor:
+    def face_w_plus(self, face: Tensor) -> Tensor:
         """w+ (1, num_ws, w_dim) of an aligned face (1, 3, 256, 256)."""
         if self.encoder is None:
             return self.generator.w_avg.float().expand(1, self.generator.num_ws, -1)
@@ -129,7 +129,7 @@ class FaceModel:
         size = (reader.input_size, reader.input_size)
         with self.arithmetic():
             w_plus = reader.encode(F.interpolate(face, size, mode="area"), self.own_generator)
-        return fit_codes(w_plus.float(), self.generator.num_ws)
+        return fit_w_plus(w_plus.float(), self.generator.num_ws)
 
     def renderer(self, latents: Latents) -> Generator:
         """The network that renders these latents.
@@ -139,7 +139,7 @@ class FaceModel:
         """
         if latents.w_plus.shape[2] != self.generator.w_dim:
             raise ModelError(
-                f"the codes have {latents.w_plus.shape[2]} numbers, the generator takes "
+                f"the latents have {latents.w_plus.shape[2]} numbers, the generator takes "
                 f"{self.generator.w_dim}",
                 hint="Use the generator they were made with, or one fine-tuned from it.",
             )
@@ -165,9 +165,9 @@ class FaceModel:
         options: dict[str, Any] = {}
         if latents.feature is not None:
             options["feature"] = latents.feature.to(self.device)
-        codes = fit_codes(latents.w_plus.to(self.device), network.num_ws)
+        w_plus = fit_w_plus(latents.w_plus.to(self.device), network.num_ws)
         with self.arithmetic():
-            return functional_call(module, noises, (codes,), options).float()
+            return functional_call(module, noises, (w_plus,), options).float()
 
     @torch.inference_mode()
     def render(self, latents: Latents) -> Tensor:

@@ -39,7 +39,7 @@ class RefineSettings:
         steps: of Adam on w+, f and the noise maps.
         lr: its peak rate.
         noise_weight: on the noise maps' autocorrelation, beside LPIPS with weight 1.
-        freedom: deviations of W of noise added to the code, gone after three quarters.
+        freedom: deviations of W of noise added to the latent, gone after three quarters.
         seed: of everything random.
     """
 
@@ -51,7 +51,7 @@ class RefineSettings:
 
     @classmethod
     def from_average(cls, generator: Generator, *, steps: int, seed: int = 0) -> RefineSettings:
-        """For codes that start at the average, as StyleGAN2's projector does (arXiv 1912.04958,
+        """For latents that start at the average, as StyleGAN2's projector does (arXiv 1912.04958,
         appendix D), in deviations of this generator's W."""
         deviation = float(w_deviation(generator).mean())
         return cls(steps=steps, lr=FAR_RATE * deviation, freedom=0.05, seed=seed)
@@ -97,8 +97,8 @@ def refine(
     settings = settings or RefineSettings()
     network = model.renderer(latents)
     maps = NoiseMaps(network, shapes=_noise_shapes(network, latents), seed=settings.seed)
-    codes = latents.w_plus.detach().clone().to(model.device).requires_grad_()
-    variables = [codes, *maps.maps.values()]
+    w_plus = latents.w_plus.detach().clone().to(model.device).requires_grad_()
+    variables = [w_plus, *maps.maps.values()]
     feature = latents.feature
     if feature is not None:
         feature = feature.detach().clone().to(model.device).requires_grad_()
@@ -113,8 +113,8 @@ def refine(
         at = step / settings.steps
         for group in optimizer.param_groups:
             group["lr"] = settings.lr * ramp(at)
-        shake = torch.randn(codes.shape, generator=random).to(codes)
-        shaken = codes + shake * (strength * max(0.0, 1 - at / 0.75) ** 2)
+        shake = torch.randn(w_plus.shape, generator=random).to(w_plus)
+        shaken = w_plus + shake * (strength * max(0.0, 1 - at / 0.75) ** 2)
         now = replace(latents, w_plus=shaken, feature=feature, noises=maps.scaled())
         image = fit_size(model.image(now, network), target)
         distance = loss.distance(loss.features(image), wanted).sum()
@@ -128,7 +128,7 @@ def refine(
             progress(step + 1, settings.steps, losses[-1])
     noises = {name: value.detach() for name, value in maps.scaled().items()}
     final = None if feature is None else feature.detach()
-    return replace(latents, w_plus=codes.detach(), feature=final, noises=noises), losses
+    return replace(latents, w_plus=w_plus.detach(), feature=final, noises=noises), losses
 
 
 @torch.no_grad()
@@ -181,7 +181,7 @@ def tune(
     weights = [
         parameter
         for name, parameter in generator.named_parameters()
-        if not name.startswith("mapp")  # codes are given, so the mapping network has no part
+        if not name.startswith("mapp")  # latents are given, so the mapping network has no part
     ]
     for parameter in weights:
         parameter.requires_grad_()

@@ -1,7 +1,7 @@
 """W+ projection of images into a generator (StyleGAN2's projector, arXiv 1912.04958 appendix D).
 
 All entries of w+ and the noise maps are optimized for LPIPS + pixel distance; the noise maps are
-kept white by a multi-scale autocorrelation penalty. Codes move in units of W's own deviation, so
+kept white by a multi-scale autocorrelation penalty. Latents move in units of W's own deviation, so
 one rate fits both generator families.
 """
 
@@ -42,8 +42,8 @@ class ProjectionSettings:
         pixel_weight: on the mean squared difference, beside LPIPS with weight 1.
         average_weight: on the mean squared distance from the average latent, in deviations.
         optimize_noise: fit the noise maps too, with `noise_weight` on their autocorrelation.
-        start_noise: deviations of noise added to a code that starts at the average, faded out
-            over the first three quarters; codes of an encoder start without.
+        start_noise: deviations of noise added to a latent that starts at the average, faded out
+            over the first three quarters; latents of an encoder start without.
         patience: a plateau is this many steps without 0.5 % gain; it starts the ramp-down; 0 takes
             all steps.
         seed: of the noise.
@@ -69,13 +69,13 @@ class Projection:
     """What `project` returns, in the order of the images.
 
     Attributes:
-        codes: w+ (N, num_ws, w_dim) float32.
+        latents: w+ (N, num_ws, w_dim) float32.
         losses: (N,) LPIPS + weighted pixel distance at the end, without the penalties.
         reconstructions: (N, 3, R, R) uint8, each with its own noise maps.
         steps: how many the longest batch took.
     """
 
-    codes: Tensor
+    latents: Tensor
     losses: Tensor
     reconstructions: Tensor
     steps: int
@@ -86,8 +86,8 @@ class Inversion:
     """One character.
 
     Attributes:
-        w_plus: (num_ws, w_dim), the mean of `codes`: pose and noise average out.
-        codes: (k, num_ws, w_dim).
+        w_plus: (num_ws, w_dim), the mean of `latents`: pose and noise average out.
+        latents: (k, num_ws, w_dim).
         losses: (k,).
         reconstructions: (k, 3, R, R) uint8.
         indices: which of the given images were used.
@@ -95,7 +95,7 @@ class Inversion:
     """
 
     w_plus: Tensor
-    codes: Tensor
+    latents: Tensor
     losses: Tensor
     reconstructions: Tensor
     indices: list[int]
@@ -167,7 +167,7 @@ def project(
         for parameter, flag in zip(parameters, frozen, strict=True):
             parameter.requires_grad_(flag)
     return Projection(
-        codes=torch.cat([p.codes for p in parts]),
+        latents=torch.cat([p.latents for p in parts]),
         losses=torch.cat([p.losses for p in parts]),
         reconstructions=torch.cat([p.reconstructions for p in parts]),
         steps=max(p.steps for p in parts),
@@ -200,10 +200,10 @@ def _project_batch(
     with torch.no_grad():
         target = loss.features(target_small)
 
-    def render(code: Tensor) -> Tensor:
+    def render(latent: Tensor) -> Tensor:
         replaced = noise.scaled() if noise else {}
         with torch.autocast(device.type, settings.dtype, enabled=settings.dtype != torch.float32):
-            return functional_call(module, replaced, (code,)).float()
+            return functional_call(module, replaced, (latent,)).float()
 
     def distance(image: Tensor) -> Tensor:
         small = resize_for_loss(image, settings.loss_size)
@@ -222,10 +222,10 @@ def _project_batch(
         jitter = 0.0
         if start is None:
             jitter = settings.start_noise * max(0.0, 1 - step / (0.75 * settings.steps)) ** 2
-        code = offset
+        latent = offset
         if jitter:
-            code = code + jitter * torch.randn(code.shape, generator=random).to(device)
-        w_plus = origin + code * deviation
+            latent = latent + jitter * torch.randn(latent.shape, generator=random).to(device)
+        w_plus = origin + latent * deviation
         each = distance(render(w_plus))
         objective = each + settings.average_weight * far(w_plus)
         kept.see(objective, w_plus, noise)
@@ -249,26 +249,26 @@ def _project_batch(
         report(step, value)
         step += 1
     with torch.no_grad():
-        codes = origin + offset * deviation
-        kept.see(distance(render(codes)) + settings.average_weight * far(codes), codes, noise)
+        latents = origin + offset * deviation
+        kept.see(distance(render(latents)) + settings.average_weight * far(latents), latents, noise)
         kept.restore(noise)
-        final = render(kept.codes)
-        return Projection(kept.codes, distance(final), to_uint8(final), step)
+        final = render(kept.latents)
+        return Projection(kept.latents, distance(final), to_uint8(final), step)
 
 
 class _Best:
-    """Each image's best code so far with its noise maps: too high a rate can't make it worse."""
+    """Each image's best latent so far with its noise maps: too high a rate can't make it worse."""
 
     def __init__(self, origin: Tensor, noise: NoiseMaps | None) -> None:
         self.score = origin.new_full((len(origin),), math.inf)
-        self.codes = origin.clone()
+        self.latents = origin.clone()
         self._maps = {n: m.detach().clone() for n, m in noise.maps.items()} if noise else {}
 
     @torch.no_grad()
-    def see(self, score: Tensor, codes: Tensor, noise: NoiseMaps | None) -> None:
+    def see(self, score: Tensor, latents: Tensor, noise: NoiseMaps | None) -> None:
         better = score < self.score
         self.score = torch.where(better, score, self.score)
-        self.codes = torch.where(better[:, None, None], codes, self.codes)
+        self.latents = torch.where(better[:, None, None], latents, self.latents)
         for name, stored in self._maps.items():
             assert noise is not None
             self._maps[name] = torch.where(better[:, None, None, None], noise.maps[name], stored)
@@ -291,7 +291,7 @@ def invert_character(
     start: Start | None = None,
     progress: Progress | None = None,
 ) -> Inversion:
-    """Project up to `k` drawings of one character and average their codes.
+    """Project up to `k` drawings of one character and average their latents.
 
     Args:
         images: (N, 3, R, R) uint8 or float in [-1, 1]; with N > k, k are drawn by the seed.
@@ -333,10 +333,10 @@ def invert_character(
     def pick(parts: list[Tensor]) -> Tensor:
         return torch.stack([parts[way][i] for i, way in enumerate(best)])
 
-    codes = pick([r.codes for r in results.values()])
+    latents = pick([r.latents for r in results.values()])
     return Inversion(
-        w_plus=codes.mean(dim=0),
-        codes=codes,
+        w_plus=latents.mean(dim=0),
+        latents=latents,
         losses=pick([r.losses for r in results.values()]),
         reconstructions=pick([r.reconstructions for r in results.values()]),
         indices=chosen,

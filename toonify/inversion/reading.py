@@ -15,7 +15,7 @@ from toonify.faces import get_detector
 from toonify.faces.subject import Domain, LargestFace, Subject
 from toonify.inversion import FACE_GENERATOR
 from toonify.inversion.frames import AlignedInput, Framing, prepare_input
-from toonify.inversion.latents import Latents, fit_codes
+from toonify.inversion.latents import Latents, fit_w_plus
 from toonify.inversion.model import FaceModel
 from toonify.media.images import read_image
 from toonify.models.base import Encoder, Generator
@@ -135,11 +135,11 @@ class PhotoReader:
             raise InputError(f"{path}: {error}") from error
         return to_tensor(crop.image).to(self.model.device)
 
-    def face_codes(self, path: Path) -> Tensor:
+    def face_w_plus(self, path: Path) -> Tensor:
         """w+ (1, num_ws, w_dim) of a photo's largest face, or of a file written by `invert`."""
         if path.suffix == ".safetensors":
-            return fit_codes(self.latents(path).w_plus, self.model.generator.num_ws)
-        return self.model.face_codes(self.face(path))
+            return fit_w_plus(self.latents(path).w_plus, self.model.generator.num_ws)
+        return self.model.face_w_plus(self.face(path))
 
     def read(self, path: Path) -> tuple[AlignedInput, Latents]:
         """A photo's frame and face, and the encoder's answer."""

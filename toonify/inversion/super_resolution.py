@@ -3,7 +3,7 @@
 A bundle's network (`FaceRestoration`) tells its generator in one pass what a face is to be, and
 what comes out, made small again, is the photograph; less of it comes in where the two don't agree.
 
-In a bundle without one, a code is fitted whose rendering, at as few pixels, looks like the
+In a bundle without one, a latent is fitted whose rendering, at as few pixels, looks like the
 photograph (PULSE, Menon et al., arXiv 2003.03808). PULSE gives that rendering out, who then is
 somebody else. Here the photograph stays: all that its own pixels show is kept as it is
 (back-projection, Irani and Peleg 1991), and only what is finer comes from the rendering, moved to
@@ -42,7 +42,7 @@ from toonify.models.encoders.restoration import FaceRestoration, consistent, res
 from toonify.tuning import choose_dtype
 from toonify.utils.tensors import lowered, to_arrays, to_tensor
 
-FIT = FitSettings(steps=20)  # a code to a face
+FIT = FitSettings(steps=20)  # a latent to a face
 SMALLEST_FACE = 12  # px across the FFHQ crop; of fewer nobody could be told
 MOST_PIXELS = 1 << 25  # of an enlarged photograph
 FOUND_AT = 640  # px, the side below which photographs are enlarged to find their faces
@@ -264,7 +264,7 @@ def enlarge(
     Args:
         model: with a generator and an encoder of aligned faces.
         network: for small faces, trained for that generator.
-        fit: how a code is fitted to each face without it.
+        fit: how a latent is fitted to each face without it.
         progress: called with (faces done, faces).
 
     Example:
@@ -306,11 +306,11 @@ def redraw(
     Args:
         side: px that it has had across.
         network: for small faces, trained for the model's generator.
-        fit: how the code is fitted without it; no steps render the encoder's answer.
+        fit: how the latent is fitted without it; no steps render the encoder's answer.
     """
     side = min(side, SIZE - 1)
     with torch.no_grad():
-        start = model.face_codes(photo)
+        start = model.face_w_plus(photo)
     if network is not None:
         sides = torch.tensor([side], device=photo.device)
         with torch.no_grad(), model.arithmetic():

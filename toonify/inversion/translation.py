@@ -17,7 +17,7 @@ from torch.nn import functional as F
 from toonify.errors import InputError, ModelError, UsageError
 from toonify.faces.celeba import CELEBA, HeadLabeler
 from toonify.inversion.frames import MOST_PIXELS, RGB, SMALLEST, AlignedInput, pad_to_stride, resize
-from toonify.inversion.latents import Latents, fit_codes
+from toonify.inversion.latents import Latents, fit_w_plus
 from toonify.inversion.model import FaceModel
 from toonify.models.base import Generator, Noise
 from toonify.models.encoders.styleganex import StyleGANEXEncoder
@@ -84,11 +84,11 @@ def read_mask(path: Path) -> NDArray[np.uint8]:
                 f"{path} has the label {values.max()}", hint=f"Use 0 to {len(LABELS) - 1}."
             )
         return values.astype(np.uint8)
-    code = (values.astype(np.int64) << np.array([16, 8, 0])).sum(axis=2)
+    packed = (values.astype(np.int64) << np.array([16, 8, 0])).sum(axis=2)
     known = (label_colors().astype(np.int64) << np.array([16, 8, 0])).sum(axis=1)
-    labels = np.full(code.shape, 255, np.uint8)
+    labels = np.full(packed.shape, 255, np.uint8)
     for label, color in enumerate(known):
-        labels[code == color] = label
+        labels[packed == color] = label
     if (labels == 255).any():
         odd = values[labels == 255][0]
         raise UsageError(
@@ -191,9 +191,9 @@ def translate_frame(
     frame = face if aligned.frame is None else to_tensor(aligned.frame).to(model.device)
     v = strength * encoder.direction[None] if task == "edit" else None
     with model.arithmetic():
-        codes = encoder.encode(face)
+        w_plus = encoder.encode(face)
     noise: Noise = "const" if task == "super-resolution" else "zero"  # which would flicker
-    return _render(model, encoder, frame, codes, v=v, noise=noise)
+    return _render(model, encoder, frame, w_plus, v=v, noise=noise)
 
 
 @torch.no_grad()
@@ -219,10 +219,10 @@ def translate_drawing(
     encoder = check_encoder(model, task)
     drawing = drawing.to(model.device)
     with model.arithmetic():
-        codes = encoder.encode(pad_to_stride(drawing)).float()
+        w_plus = encoder.encode(pad_to_stride(drawing)).float()
     generator = model.generator
     for w in open_rows(generator, samples, seed):
-        sampled = fit_codes(codes, generator.num_ws).clone()
+        sampled = fit_w_plus(w_plus, generator.num_ws).clone()
         sampled[:, SAMPLED_FROM:] = w
         yield _render(model, encoder, drawing, sampled)
 
@@ -231,7 +231,7 @@ def _render(
     model: FaceModel,
     encoder: StyleGANEXEncoder,
     frame: Tensor,
-    codes: Tensor,
+    w_plus: Tensor,
     *,
     v: Tensor | None = None,
     noise: Noise = "const",
@@ -240,8 +240,8 @@ def _render(
     with model.arithmetic():
         features = encoder.frame_features(pad_to_stride(frame))
         fuse = encoder.fuser(features, v)
-        codes = codes.float() if v is None else codes.float() + v
-        codes = fit_codes(codes, network.num_ws)
-        image = network(codes, noise=noise, feature=features.feature, fuse=fuse).float()
+        w_plus = w_plus.float() if v is None else w_plus.float() + v
+        w_plus = fit_w_plus(w_plus, network.num_ws)
+        image = network(w_plus, noise=noise, feature=features.feature, fuse=fuse).float()
     height, width = frame.shape[2:]
-    return model.cropped(image, Latents(codes, features.feature, {}, (height, width)))
+    return model.cropped(image, Latents(w_plus, features.feature, {}, (height, width)))

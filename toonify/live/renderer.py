@@ -43,13 +43,13 @@ class LiveRenderer:
         self.assignment = CharacterAssignment(characters, engine.characters)
         self.compositor = compositor_of(engine, smooth)
         self._faces: dict[int, Face] = {}
-        self._codes: dict[int, Points] = {}
+        self._latents: dict[int, Points] = {}
 
     def draw(self, rgb: RGB) -> tuple[RGB, int]:
         """A frame (H, W, 3) uint8 drawn, and how many people are in it."""
         tracked_faces, cut = self.tracker.step(rgb)
         if cut:
-            self._faces, self._codes = {}, {}
+            self._faces, self._latents = {}, {}
         people, regions = [], []
         for tracked_face in tracked_faces:
             face = self._steady(tracked_face.person, tracked_face.face)
@@ -65,10 +65,10 @@ class LiveRenderer:
         if people:
             across = [float(region.face.points5[:, 0].mean()) / rgb.shape[1] for region in regions]
             self.assignment.appear(dict(zip(people, across, strict=True)))
-            codes = self.engine.encode(regions)
-            codes = np.stack([self._blend(w, c) for w, c in zip(people, codes, strict=True)])
+            latents = self.engine.encode(regions)
+            latents = np.stack([self._blend(w, c) for w, c in zip(people, latents, strict=True)])
             names = [self.assignment[who] for who in people]
-            toons = self.engine.draw_located(regions, f32(codes), names)
+            toons = self.engine.draw_located(regions, f32(latents), names)
             items = [
                 Placed(who, toon, region)
                 for who, toon, region in zip(people, toons, regions, strict=True)
@@ -91,12 +91,12 @@ class LiveRenderer:
         self._faces[person] = face
         return face
 
-    def _blend(self, person: int, code: Points) -> Points:
-        old = self._codes.get(person)
-        mixed = code if old is None else f32(code + self.smooth * (old - code))
-        self._codes[person] = mixed
+    def _blend(self, person: int, latent: Points) -> Points:
+        old = self._latents.get(person)
+        mixed = latent if old is None else f32(latent + self.smooth * (old - latent))
+        self._latents[person] = mixed
         return mixed
 
     def _forget(self, seen: set[int]) -> None:
         self._faces = {who: face for who, face in self._faces.items() if who in seen}
-        self._codes = {who: code for who, code in self._codes.items() if who in seen}
+        self._latents = {who: latent for who, latent in self._latents.items() if who in seen}

@@ -1,8 +1,9 @@
-"""FusionNet: two style codes in, one out, of which each rules one region (arXiv 2107.07437).
+"""FusionNet: two latents' styles in, one's out, of which each rules one region (arXiv 2107.07437).
 
-Kafri et al. blend codes channel by channel in a frozen generator's style space. Their networks have
-37 million weights and fuse every layer; the one that we train is narrow, and fuses the convolutions
-up to 32×32, where heads and backgrounds get their places. Module names are the published ones.
+Kafri et al. blend latents channel by channel in a frozen generator's style space. Their networks
+have 37 million weights and fuse every layer; the one that we train is narrow, and fuses the
+convolutions up to 32×32, where heads and backgrounds get their places. Module
+names are the published ones.
 """
 
 from __future__ import annotations
@@ -24,8 +25,8 @@ MOST_LAYERS = 18  # that the indicator tells apart; one more entry says that it 
 REPEATS = 10  # of the indicator
 LR_MULTIPLIER = 0.01
 FUSED_TO = 32  # resolution up to which those that we train fuse
-COMMON_LAYERS = 5  # first ones, where the common code aligns both before they are fused
-KEPT = -1.0  # logit of what comes from the second code before anything is learnt
+COMMON_LAYERS = 5  # first ones, where the common latent aligns both before they are fused
+KEPT = -1.0  # logit of what comes from the second latent before anything is learnt
 
 
 class LatentBlender(nn.Module):
@@ -86,14 +87,14 @@ class Place:
 
 
 class FusionNet(nn.Module):
-    """Styles of two codes → one code's; what `toonify train-encoder --task fusion` makes.
+    """Styles of two latents → one latent's; what `toonify train-encoder --task fusion` makes.
 
     Args:
         width: that all styles are widened to: the generator's widest.
         hidden: channels within the blenders.
         up_to: resolution of the last convolutions that are fused, and no tRGB then; None for
             every layer, as published.
-        common_layers: how many of the first layers are aligned to the common code; None for all.
+        common_layers: how many of the first layers are aligned to the common latent; None for all.
 
     Example:
         >>> styles = network(G.layers, G.styles(person), G.styles(background), G.styles(person))
@@ -180,7 +181,7 @@ class FusionNet(nn.Module):
     def aligned(
         self, layers: Sequence[LayerInfo], one: Sequence[Tensor], common: Sequence[Tensor]
     ) -> list[Tensor]:
-        """One code's styles, the first layers drawn to the common code's pose and layout."""
+        """One latent's styles, the first layers drawn to the common latent's pose and layout."""
         answer = list(one)
         for place in self.places(layers):
             if self._aligns(place):

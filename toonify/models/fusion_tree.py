@@ -1,7 +1,7 @@
-"""StyleFusion's hierarchy (arXiv 2107.07437): a code for each part of a picture, fused into one.
+"""StyleFusion's hierarchy (arXiv 2107.07437): a latent for each part of a picture, fused into one.
 
-A binary tree of parts; a FusionNet at an inner node makes one code of its children's, which are
-fused before it, and of its own, the common code. A node without a net is its own code.
+A binary tree of parts; a FusionNet at an inner node makes one latent of its children's, which are
+fused before it, and of its own, the common latent. A node without a net is its own latent.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ PERSON = _node("all", Part("person"), Part("background"))  # ours: who edits, an
 
 
 class Region(NamedTuple):
-    """What is asked for: the parts that have to be there, and those whose codes go with them."""
+    """What is asked for: the parts that have to be there, and those whose latents go with them."""
 
     own: tuple[str, ...]
     others: tuple[str, ...] = ()
@@ -68,7 +68,7 @@ REGIONS = {
 
 
 class StyleFusion:
-    """Codes for the parts of a picture, fused into one.
+    """Latents for the parts of a picture, fused into one.
 
     Args:
         root: the tree.
@@ -94,7 +94,7 @@ class StyleFusion:
 
     @property
     def parts(self) -> list[str]:
-        """Those whose codes matter: a node, then its first child's, then its second child's."""
+        """Those whose latents matter: a node, then its first child's, then its second child's."""
         return self._active(self.root)
 
     @property
@@ -109,16 +109,16 @@ class StyleFusion:
             net.check(generator)
 
     def fuse(
-        self, layers: Sequence[LayerInfo], codes: Mapping[str, Sequence[Tensor]]
+        self, layers: Sequence[LayerInfo], styles: Mapping[str, Sequence[Tensor]]
     ) -> list[Tensor]:
-        """Styles by part → one code's styles.
+        """Styles by part → one latent's styles.
 
         Args:
             layers: the generator's.
-            codes: styles (B, C_i) of all of its layers; a node whose children have none is its
-                own code.
+            styles: styles (B, C_i) of all of its layers; a node whose children have none is its
+                own latent.
         """
-        return self._fused(self.root, layers, codes)
+        return self._fused(self.root, layers, styles)
 
     def swapped(
         self,
@@ -126,11 +126,11 @@ class StyleFusion:
         base: Sequence[Tensor],
         others: Mapping[str, Sequence[Tensor]],
     ) -> list[Tensor]:
-        """One code's styles, with regions of others.
+        """One latent's styles, with regions of others.
 
         Args:
             base: styles of every part that isn't named.
-            others: styles by region, see `regions`; the common codes above a region go with it.
+            others: styles by region, see `regions`; the common latents above a region go with it.
 
         Raises:
             UsageError: a region that these nets don't tell apart.
@@ -141,11 +141,11 @@ class StyleFusion:
                     f"these networks don't part {name} from the rest",
                     hint=f"They part {', '.join(self.regions)}.",
                 )
-        codes = dict.fromkeys(self.parts, base)
+        styles = dict.fromkeys(self.parts, base)
         for name, region in REGIONS.items():
             if name in others:
-                codes |= {part: others[name] for part in (*region.own, *region.others)}
-        return self.fuse(generator.layers, codes)
+                styles |= {part: others[name] for part in (*region.own, *region.others)}
+        return self.fuse(generator.layers, styles)
 
     def _active(self, part: Part) -> list[str]:
         if part.children is None or part.name not in self.nets:
@@ -154,14 +154,14 @@ class StyleFusion:
         return [part.name, *self._active(first), *self._active(second)]
 
     def _fused(
-        self, part: Part, layers: Sequence[LayerInfo], codes: Mapping[str, Sequence[Tensor]]
+        self, part: Part, layers: Sequence[LayerInfo], styles: Mapping[str, Sequence[Tensor]]
     ) -> list[Tensor]:
-        own = list(codes[part.name])
+        own = list(styles[part.name])
         if part.children is None or part.name not in self.nets:
             return own
-        if any(child.name not in codes for child in part.children):
+        if any(child.name not in styles for child in part.children):
             return own
-        first, second = (self._fused(child, layers, codes) for child in part.children)
+        first, second = (self._fused(child, layers, styles) for child in part.children)
         return self.nets[part.name](layers, first, second, own)
 
 

@@ -33,7 +33,7 @@ class Options:
             the left, "1" being the first.
         min_face: height in px of the smallest faces that the engine looks for; None, its default.
         aligned: photographs are FFHQ crops already, no face is looked for.
-        identity: character → whatever else its drawings depend on (networks, code), JSON-able.
+        identity: character → whatever else its drawings depend on (networks, latent), JSON-able.
         strip: drawings say nothing of the photograph (date, camera, …).
         quality: 1..100 of JPEG and WebP; None for 95.
         existing: what becomes of drawings that are there. Those of the same photograph and

@@ -19,7 +19,8 @@ RUN_FILES = (  # of a training
     "generator.safetensors",
     "encoder.safetensors",
     "characters.safetensors",
-    "codes.safetensors",
+    "latents.safetensors",
+    "codes.safetensors",  # the same, as once written
     "style.safetensors",
     "hfgi.safetensors",
     "drawing.safetensors",

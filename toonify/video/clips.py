@@ -174,7 +174,7 @@ def convert_video(
         trgb: replace the tRGB styles by the character's; None for the bundle's own.
         color: how far they are replaced, 0 to 1; None for the bundle's own.
         background: of a style: "draw", "keep", or a color, "#00ff00" or (0, 255, 0).
-        smooth: 0..1, of landmarks, codes and outlines through time; 0 is each frame alone.
+        smooth: 0..1, of landmarks, latents and outlines through time; 0 is each frame alone.
         largest: only the largest face becomes a character.
         start: where to begin, seconds.
         end: where to stop, seconds; None for the whole clip.

@@ -47,7 +47,7 @@ class Options:
     Attributes:
         characters: rules, see `CharacterAssignment`.
         span: which part, frame rate and size.
-        smooth: 0..1, of landmarks, codes and outlines through time.
+        smooth: 0..1, of landmarks, latents and outlines through time.
         largest: only the largest face is drawn.
         codec, crf, pixels: see `choose_encoding`.
         side_by_side: the original at the left of the result.

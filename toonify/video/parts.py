@@ -3,7 +3,7 @@
 Tracking and averages through time go from frame to frame, so a part in the middle of a clip begins
 `WARM_UP` frames early. After those all that is averaged has settled; what differs from a clip drawn
 from front to back is when a face was looked for and followed. Who is whom is told by the order and
-place in which people appear, and codes may be kept from a person's first frame, so parts are for
+place in which people appear, and latents may be kept from a person's first frame, so parts are for
 what needs neither: styles, and one character by an engine that encodes every frame.
 """
 
@@ -44,7 +44,7 @@ def can_be_parted(engine: Engine, options: Options) -> bool:
     if engine.kind == "style":
         return True
     rules = [name for rule in options.characters for name in rule.split(",")]
-    return not engine.keeps_code and len(rules) <= 1 and not any("=" in name for name in rules)
+    return not engine.keeps_latents and len(rules) <= 1 and not any("=" in name for name in rules)
 
 
 class PartedClip:

@@ -19,7 +19,7 @@ import numpy as np
 from toonify.engines.base import Engine, Placed
 from toonify.errors import InputError
 from toonify.faces import Alignment, Face
-from toonify.faces.smoothing import smoothed_code, smoothed_face, width_of
+from toonify.faces.smoothing import smoothed_face, smoothed_latent, width_of
 from toonify.faces.tracking import TrackedFace, Tracker, face_from, face_state
 from toonify.faces.types import Points, f32
 from toonify.media.video import Frame, Pixels
@@ -89,8 +89,8 @@ class Pipeline:
         self.temporal_consistency = TemporalConsistency()
         self.people: dict[int, int] = {}  # person -> frames drawn
         self._faces: dict[int, dict[int, Face]] = {}
-        self._codes: dict[int, dict[int, Points]] = {}
-        self._first: dict[int, Points] = {}  # person -> first code, where that one is kept
+        self._latents: dict[int, dict[int, Points]] = {}
+        self._first: dict[int, Points] = {}  # person -> first latent, where that one is kept
         self._times: dict[int, float] = {}  # seconds at which frames are shown
         self._cuts: set[int] = set()
         self._ahead: dict[str, Any] | None = None  # the tracker's state after the drawn blocks
@@ -151,7 +151,7 @@ class Pipeline:
                 self._cuts.add(frame.index)
 
     def _plan(self, block: _Block) -> None:
-        """Who is drawn where in a block, and their codes."""
+        """Who is drawn where in a block, and their latents."""
         self._prune(block)
         needed = SURE if self._last is None else min(SURE, self._last + 1)
         regions = []
@@ -174,34 +174,34 @@ class Pipeline:
             across = {place.person: float(_middle(place.region.face)[0]) for place in row}
             self.assignment.appear({who: x / rgb.shape[1] for who, x in across.items()})
             regions += [(frame.index, place) for place in row]
-        for index, place, code in self._encoded(regions):
-            self._codes.setdefault(place.person, {})[index] = code
+        for index, place, latent in self._encoded(regions):
+            self._latents.setdefault(place.person, {})[index] = latent
 
     def _encoded(self, regions: list[tuple[int, _Place]]) -> list[tuple[int, _Place, Points]]:
-        """The places' codes; people are new after a cut, so a kept code lasts until then."""
+        """The places' latents; people are new after a cut, so a kept latent lasts until then."""
         fresh = regions
-        if self.engine.keeps_code:
+        if self.engine.keeps_latents:
             new = {place.person: (index, place) for index, place in reversed(regions)}
             fresh = [item for person, item in new.items() if person not in self._first]
-        codes = list(self.engine.encode([place.region for _, place in fresh])) if fresh else []
-        if not self.engine.keeps_code:
-            return [(at, place, code) for (at, place), code in zip(fresh, codes, strict=True)]
-        for (_, place), code in zip(fresh, codes, strict=True):
-            self._first[place.person] = code
+        latents = list(self.engine.encode([place.region for _, place in fresh])) if fresh else []
+        if not self.engine.keeps_latents:
+            return [(at, place, latent) for (at, place), latent in zip(fresh, latents, strict=True)]
+        for (_, place), latent in zip(fresh, latents, strict=True):
+            self._first[place.person] = latent
         return [(index, place, self._first[place.person]) for index, place in regions]
 
     def _prune(self, block: _Block) -> None:
         """Keep what this block and its neighbors need: the one before is not drawn yet, and looks
         back on its own predecessor."""
         first = (block.number - 2) * self.block
-        for table in (self._faces, self._codes):
+        for table in (self._faces, self._latents):
             for person in list(table):
                 kept = {at: value for at, value in table[person].items() if at >= first}
                 if kept:
                     table[person] = kept  # type: ignore[assignment]
                 else:
                     del table[person]
-        self._first = {who: code for who, code in self._first.items() if who in self._faces}
+        self._first = {who: latent for who, latent in self._first.items() if who in self._faces}
         self._cuts = {at for at in self._cuts if at >= first}
         self._times = {at: shown for at, shown in self._times.items() if at >= first}
 
@@ -213,9 +213,9 @@ class Pipeline:
         ]
         toons: list[Any] = []
         if rows:
-            codes = np.stack([self._code(place.person, frame.index) for frame, place in rows])
+            latents = np.stack([self._latent(place.person, frame.index) for frame, place in rows])
             names = [self.assignment[place.person] for _, place in rows]
-            toons = self.engine.draw_located([place.region for _, place in rows], codes, names)
+            toons = self.engine.draw_located([place.region for _, place in rows], latents, names)
         drawings = iter(toons)
         done = []
         for frame, places in zip(block.frames, block.places, strict=True):
@@ -254,22 +254,22 @@ class Pipeline:
             pixels[..., :3][changed] = drawn[changed].astype(np.uint16) * 257
         return Drawn(frame, pixels, tuple(item.person for item in items))
 
-    def _code(self, person: int, at: int) -> Points:
-        """The person's code, steady in time."""
-        codes = self._codes[person]
-        return smoothed_code(codes, at, self._times, width=self.width, reach=self.reach)
+    def _latent(self, person: int, at: int) -> Points:
+        """The person's latent, steady in time."""
+        latents = self._latents[person]
+        return smoothed_latent(latents, at, self._times, width=self.width, reach=self.reach)
 
     def _opacity(self, person: int, at: int) -> float:
         """1, less where somebody appears or vanishes other than by a cut."""
-        codes, value = self._codes[person], FADE + 1
+        latents, value = self._latents[person], FADE + 1
         for away in range(1, FADE + 1):
-            if at - away not in codes:
+            if at - away not in latents:
                 first = at - away + 1
                 if first != 0 and first not in self._cuts:
                     value = min(value, away)
                 break
         for away in range(1, FADE + 1):
-            if at + away not in codes:
+            if at + away not in latents:
                 if at + away - 1 != self._last and at + away not in self._cuts:
                     value = min(value, away)
                 break
@@ -300,12 +300,12 @@ class Pipeline:
             "steadiness": self.temporal_consistency.state(),
         }
         arrays = {f"paste.{key}": value for key, value in self.compositor.state().items()}
-        for person, code in self._first.items():
-            arrays[f"first.{person}"] = code
-        for person, codes in self._codes.items():
-            for at, code in codes.items():
+        for person, latent in self._first.items():
+            arrays[f"first.{person}"] = latent
+        for person, latents in self._latents.items():
+            for at, latent in latents.items():
                 if at < upto:
-                    arrays[f"code.{person}.{at}"] = code
+                    arrays[f"latent.{person}.{at}"] = latent
         return values, arrays
 
     @property
@@ -333,9 +333,9 @@ class Pipeline:
                 paste[rest] = value
             elif kind == "first":
                 self._first[int(rest)] = value
-            elif kind == "code":
+            elif kind in ("latent", "code"):  # the latter as once written
                 person, _, at = rest.partition(".")
-                self._codes.setdefault(int(person), {})[int(at)] = value
+                self._latents.setdefault(int(person), {})[int(at)] = value
         self.compositor.restore(paste)
 
 

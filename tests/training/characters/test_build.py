@@ -13,6 +13,8 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from safetensors import safe_open
+from safetensors.torch import save_file
 
 from tests.training import table_job
 from tests.training.tiny_training import PixelDistance, tiny_generator
@@ -73,7 +75,13 @@ def test_builds_a_table_with_previews(characters: Path, tmp_path: Path) -> None:
     assert mina.provenance["steps"] == 3
     stored = load_inversion(tmp_path / "lut.inversions" / "mina.safetensors")
     assert torch.allclose(stored.w_plus(), mina.w_plus)
-    assert torch.allclose(stored.w_plus(1), stored.codes[0])
+    assert torch.allclose(stored.w_plus(1), stored.latents[0])
+    former = tmp_path / "former.safetensors"  # whose latents have the name they once had
+    with safe_open(tmp_path / "lut.inversions" / "mina.safetensors", "pt") as file:
+        names = file.keys()
+        arrays = {name.replace("latents", "codes"): file.get_tensor(name) for name in names}
+        save_file(arrays, former, file.metadata())
+    assert torch.equal(load_inversion(former).latents, stored.latents)
     losses = json.loads((tmp_path / "lut.inversions" / "mina.json").read_text())
     assert [d["started_from"] for d in losses["drawings"]] == ["average", "average"]
     assert losses["drawings"][1]["loss"] == pytest.approx(float(stored.losses[1]), abs=1e-5)

@@ -31,8 +31,8 @@ def test_files_and_arrays_are_projected_alike(tmp_path, monkeypatch):
         tmp_path / "a.png", **options, progress=lambda done, step, of, loss: told.append(step)
     )
     by_pixels = project([picture], **options)
-    assert by_name.codes.shape[0] == 1 and by_name.codes.ndim == 3
-    assert torch.allclose(by_name.codes, by_pixels.codes, atol=1e-4)
+    assert by_name.latents.shape[0] == 1 and by_name.latents.ndim == 3
+    assert torch.allclose(by_name.latents, by_pixels.latents, atol=1e-4)
     assert by_name.reconstructions.dtype == torch.uint8 and len(told) == 3
     with pytest.raises(OSError, match="nothing"):
         project(tmp_path / "nothing.png", generator=bundle, steps=1)

@@ -24,7 +24,7 @@ def train(out: Path, **options: Any) -> None:
     torch.set_num_threads(1)
     random = torch.Generator().manual_seed(5)
     images = torch.randint(0, 256, (6, 3, 32, 32), generator=random, dtype=torch.uint8)
-    codes = torch.randn(2, 8, 16, generator=random)
+    latents = torch.randn(2, 8, 16, generator=random)
     config = FinetuneConfig(
         batch_size=8,  # four in each of two processes: the discriminator's groups stay whole
         kimg=0.016,
@@ -46,7 +46,9 @@ def train(out: Path, **options: Any) -> None:
     )
     with joined(CPU) as (world, _):
         generator = tiny_generator("stylegan2")
-        finetune_adversarial(config, generator, images, out, codes=codes, world=world, **options)
+        finetune_adversarial(
+            config, generator, images, out, latents=latents, world=world, **options
+        )
 
 
 def disagree() -> None:

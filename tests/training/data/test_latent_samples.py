@@ -20,7 +20,7 @@ def generator() -> MobileGenerator:
     return network
 
 
-def test_images_belong_to_their_codes(generator: MobileGenerator, tmp_path: Path) -> None:
+def test_images_belong_to_their_latents(generator: MobileGenerator, tmp_path: Path) -> None:
     done: list[int] = []
     sample_pairs(generator, tmp_path, 5, size=16, batch=2, progress=done.append)
     assert done == [2, 4, 5]
@@ -34,7 +34,7 @@ def test_images_belong_to_their_codes(generator: MobileGenerator, tmp_path: Path
     assert (images - expected).abs().mean() < 0.02
 
 
-def test_mixed_codes(generator: MobileGenerator, tmp_path: Path) -> None:
+def test_mixed_latents(generator: MobileGenerator, tmp_path: Path) -> None:
     for share in (0.0, 1.0):
         folder = tmp_path / str(share)
         sample_pairs(generator, folder, 8, size=32, mixed=share)
@@ -85,7 +85,7 @@ def test_single_latents_fill_every_row() -> None:
     assert images.min() >= -1 and images.max() <= 1
 
 
-def test_codes_of_a_larger_generator_are_cut() -> None:
+def test_latents_of_a_larger_generator_are_cut() -> None:
     w = torch.randn(3, 18, 16)
     w_plus, _ = PairSet(w, pictures(3), num_ws=8).batch(torch.arange(3))
     assert torch.equal(w_plus, w[:, :8])

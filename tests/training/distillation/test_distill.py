@@ -43,9 +43,9 @@ class Pictures:
 
     def draw(self, count: int, random: torch.Generator) -> tuple[Tensor, Tensor]:
         self.draws += 1
-        codes, images = self.pairs.draw(count, random)
+        w_plus, images = self.pairs.draw(count, random)
         spoilt = self.spoil is not None and self.draws > self.spoil
-        return codes, images * float("nan") if spoilt else images
+        return w_plus, images * float("nan") if spoilt else images
 
     def held_out(self) -> tuple[Tensor, Tensor]:
         return self.pairs.held_out()
@@ -159,11 +159,11 @@ def test_it_learns_what_the_teacher_renders(tmp_path: Path) -> None:
     settings = config(steps=60, coarse_share=0.3, snapshot=60, batch_size=4, lr=3e-2, sharpen=0)
     average = train(student, pairs, tmp_path, settings, progress=rows.append)
     assert [row["step"] for row in rows] == list(range(1, 61))
-    codes, targets = pairs.held_out()
+    w_plus, targets = pairs.held_out()
 
     def error(network: StyleGAN2Generator) -> float:
         with torch.no_grad():
-            return float((network(codes) - targets).abs().mean())
+            return float((network(w_plus) - targets).abs().mean())
 
     assert error(average) < 0.8 * error(fresh), "faces that it never saw"
     # a coarse step sees more faces, at 8×8

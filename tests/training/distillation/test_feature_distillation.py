@@ -25,8 +25,8 @@ from toonify.training.distillation.feature_distillation import (
 
 
 @pytest.fixture(autouse=True)
-def few_codes(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(least_squares_init, "CODES", {4: 64, 8: 64, 16: 64, 32: 64})
+def few_latents(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(least_squares_init, "SAMPLES", {4: 64, 8: 64, 16: 64, 32: 64})
     monkeypatch.setattr(least_squares_init, "PICTURES", 16)
 
 
@@ -135,10 +135,10 @@ def test_teachers_that_have_nothing_to_keep():
             new_hybrid(other)
 
 
-def test_codes_are_of_one_face_of_two_or_a_little_off():
+def test_latents_are_of_one_face_of_two_or_a_little_off():
     master = teacher()
     w_plus = perturbed_latents(master, 30, torch.Generator().manual_seed(0))
-    kinds = [len({tuple(row.tolist()) for row in code}) for code in w_plus]
+    kinds = [len({tuple(row.tolist()) for row in latent}) for latent in w_plus]
     assert all(kind > 2 for kind in kinds[:10])
     assert set(kinds[10:]) == {1, 2}
 

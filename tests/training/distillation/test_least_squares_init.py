@@ -17,8 +17,8 @@ from toonify.training.distillation.least_squares_init import init_least_squares
 
 
 @pytest.fixture(autouse=True)
-def few_codes(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "CODES", {4: 64, 8: 64, 16: 64, 32: 64})
+def few_latents(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "SAMPLES", {4: 64, 8: 64, 16: 64, 32: 64})
     monkeypatch.setattr(module, "PICTURES", 64)
 
 
@@ -57,7 +57,7 @@ def test_the_student_draws_the_teachers_faces_before_any_training(
     assert explained["conv1"] > (0.999 if width == 16 else 0.98), "it is a StyleGAN2's layer too"
     assert min(v for name, v in explained.items() if "rgb" not in name) > 0.9
     assert max(explained.values()) <= 1
-    w = teacher.mapping(torch.randn(24, 16))  # codes that it wasn't fitted on
+    w = teacher.mapping(torch.randn(24, 16))  # latents that it wasn't fitted on
     wanted = pictures(teacher, w)
     assert likeness(pictures(student, w), wanted) > 0.75
     assert abs(likeness(pictures(fresh, w), wanted)) < 0.3

@@ -9,7 +9,7 @@ from tests.tiny_styleganex import NUM_WS, W_DIM, tiny_stylegan2
 from toonify.errors import InputError, UsageError
 from toonify.faces.celeba import CELEBA
 from toonify.models.encoders.drawing import structure_features
-from toonify.training.data.latent_samples import draw_codes, render
+from toonify.training.data.latent_samples import render, sample_w_plus
 from toonify.training.drawings.job import train_drawing_encoder
 from toonify.training.drawings.metric import fit_labels_and_metric
 from toonify.training.drawings.pairs import DrawnFaces, sample_drawn_faces
@@ -24,12 +24,12 @@ COUNT = 64
 def folder(tmp_path_factory):
     """Tiny faces whose labels are told by their brightness, and a mesh."""
     path, generator = tmp_path_factory.mktemp("faces"), tiny_stylegan2()
-    codes = draw_codes(generator, COUNT, torch.Generator().manual_seed(0), mixed=0.0)
-    images = to_uint8(render(generator, codes, size=64, bfloat16=False)).permute(0, 2, 3, 1)
+    w_plus = sample_w_plus(generator, COUNT, torch.Generator().manual_seed(0), mixed=0.0)
+    images = to_uint8(render(generator, w_plus, size=64, bfloat16=False)).permute(0, 2, 3, 1)
     labels = (images.float().mean(3) / 256 * 19).to(torch.uint8)
     y, x = np.mgrid[:18, :26].reshape(2, -1)
     points = np.stack([x * 2 + 6, y * 2 + 10], 1).astype(np.float32)
-    np.save(path / "w.npy", codes.half().numpy())
+    np.save(path / "w.npy", w_plus.half().numpy())
     np.save(path / "images.npy", images.numpy())
     np.save(path / "labels.npy", labels.numpy())
     np.save(path / "points.npy", np.repeat(points[None], COUNT, 0))
@@ -68,19 +68,19 @@ def test_batches_are_sketches_or_masks_with_the_labels_below(folder):
         not batch.drawings[masks, :1].any() and batch.drawings[~masks, :1].flatten(1).any(1).all()
     )
     assert batch.seen.shape == batch.labels.shape == (24, 64, 64)
-    assert torch.equal(batch.w_plus, faces.codes(np.arange(24)))
+    assert torch.equal(batch.w_plus, faces.latents(np.arange(24)))
 
 
 def test_the_metric_tells_what_activations_do_and_labels_are_read_off_them(folder):
     generator, faces = tiny_stylegan2(), DrawnFaces(folder)
     reader, metric = fit_labels_and_metric(generator, faces, COUNT, rows=8, bfloat16=False)
-    codes = faces.codes(np.arange(COUNT))
+    w_plus = faces.latents(np.arange(COUNT))
     with torch.no_grad():
-        features = structure_features(generator, codes)
+        features = structure_features(generator, w_plus)
     features = features.flatten(2)
     features = (features - features.mean((0, 2), keepdim=True)) / features.std((0, 2), keepdim=True)
     i, j = torch.triu_indices(COUNT, COUNT, 1)
-    told = ((codes[i, 0] - codes[j, 0]) @ metric.T).square().sum(1)
+    told = ((w_plus[i, 0] - w_plus[j, 0]) @ metric.T).square().sum(1)
     true = (features[i] - features[j]).square().mean((1, 2))
     assert float(torch.corrcoef(torch.stack([told, true]))[0, 1]) > 0.6
     assert reader.weight.shape == (76, 8, 1, 1) and not reader.weight.requires_grad
@@ -135,7 +135,7 @@ def test_faces_are_sampled_with_labels_and_mesh(tmp_path):
     faces = DrawnFaces(tmp_path)
     faces.check(generator)
     assert len(faces) == 5 and seen[-1] == 10
-    assert faces.codes(np.arange(5)).shape == (5, NUM_WS, W_DIM)
+    assert faces.latents(np.arange(5)).shape == (5, NUM_WS, W_DIM)
     with pytest.raises(InputError, match="another generator's"):
         faces.check(tiny_stylegan2(1))
     (tmp_path / "points.npy").write_bytes(b"no array")

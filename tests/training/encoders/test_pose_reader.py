@@ -1,4 +1,4 @@
-"""The pose reader: what it reads on held-out codes, its file, its refusals."""
+"""The pose reader: what it reads on held-out latents, its file, its refusals."""
 
 from pathlib import Path
 
@@ -19,19 +19,19 @@ def generator() -> MobileGenerator:
 
 @pytest.fixture(scope="module")
 def samples() -> tuple[torch.Tensor, torch.Tensor]:
-    codes = torch.randn(400, 16, generator=torch.Generator().manual_seed(1))
-    readable = 3 + 2 * codes[:, :1] - codes[:, 1:2]
+    latents = torch.randn(400, 16, generator=torch.Generator().manual_seed(1))
+    readable = 3 + 2 * latents[:, :1] - latents[:, 1:2]
     noise = torch.randn(400, 1, generator=torch.Generator().manual_seed(2))
-    return codes, torch.cat((readable, noise), dim=1)
+    return latents, torch.cat((readable, noise), dim=1)
 
 
-def test_it_reads_what_the_code_decides_and_no_noise(
+def test_it_reads_what_the_latent_decides_and_no_noise(
     generator: MobileGenerator, samples: tuple[torch.Tensor, torch.Tensor], tmp_path: Path
 ) -> None:
-    codes, values = samples
-    reader, share = fit_pose_reader(generator, codes, values, ["yaw", "noise"], steps=80)
+    latents, values = samples
+    reader, share = fit_pose_reader(generator, latents, values, ["yaw", "noise"], steps=80)
     assert share["yaw"] > 0.9 and share["noise"] < 0.3
-    w_plus = codes[-40:, None].expand(-1, generator.num_ws, -1)
+    w_plus = latents[-40:, None].expand(-1, generator.num_ws, -1)
     read = reader.read(generator, w_plus)
     assert torch.corrcoef(torch.stack((read[:, 0], values[-40:, 0])))[0, 1] > 0.95
     assert (read[:, 0].mean() - values[-40:, 0].mean()).abs() < 0.5, "in the units of the values"
@@ -44,13 +44,13 @@ def test_it_reads_what_the_code_decides_and_no_noise(
 def test_refusals(
     generator: MobileGenerator, samples: tuple[torch.Tensor, torch.Tensor], tmp_path: Path
 ) -> None:
-    codes, values = samples
+    latents, values = samples
     with pytest.raises(InputError, match="too few"):
-        fit_pose_reader(generator, codes[:20], values[:20], ["a", "b"])
+        fit_pose_reader(generator, latents[:20], values[:20], ["a", "b"])
     values = values.clone()
     values[3, 0] = float("nan")
     with pytest.raises(InputError, match="not finite"):
-        fit_pose_reader(generator, codes, values, ["a", "b"])
+        fit_pose_reader(generator, latents, values, ["a", "b"])
     with pytest.raises(ModelError, match="no pose reader"):
         PoseReader.load(tmp_path / "none.pt")
     (tmp_path / "bad.pt").write_bytes(b"x")

@@ -30,7 +30,7 @@ from toonify.training.encoders.variants import (
     start_from_average,
 )
 
-CODES = EncoderWeights(l2=0.0, lpips=0.0, identity=0.0, w_norm=0.0)
+LATENTS = EncoderWeights(l2=0.0, lpips=0.0, identity=0.0, w_norm=0.0)
 SMALL = {"units": (1, 1, 1, 1), "channels": (16, 16, 16, 16), "head_channels": 8}
 
 
@@ -58,7 +58,7 @@ def pairs(generator: MobileGenerator) -> PairSet:
 
 @pytest.fixture(scope="module")
 def photos(pairs: PairSet) -> PhotoSet:
-    """Faces of the generator, but nobody says by which codes."""
+    """Faces of the generator, but nobody says by which latents."""
     _, images = pairs.batch(torch.arange(30))
     pixels = (images * 127.5 + 127.5).round().byte().permute(0, 2, 3, 1).numpy()
     return PhotoSet(pixels, [f"{i}.png" for i in range(30)], [])
@@ -92,11 +92,11 @@ def lines(folder: Path) -> list[dict[str, float]]:
     return [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
 
 
-def test_codes_are_learnt_and_a_killed_run_ends_the_same(
+def test_latents_are_learnt_and_a_killed_run_ends_the_same(
     generator: MobileGenerator, pairs: PairSet, tmp_path: Path
 ) -> None:
     before = {k: v.clone() for k, v in generator.state_dict().items()}
-    loss, rows = EncoderLoss(generator, CODES), []
+    loss, rows = EncoderLoss(generator, LATENTS), []
     whole = train_encoder(
         compact(generator),
         stored(pairs),
@@ -150,16 +150,16 @@ def test_the_pose_term_asks_its_reader(generator: MobileGenerator, pairs: PairSe
     loss = EncoderLoss(generator, weights, reader=reader, bfloat16=False)
     batch = stored(pairs).draw(4, torch.Generator().manual_seed(0))
     targets = loss.targets(batch)
-    assert loss(batch.codes, targets)[0] == 0
-    moved = (batch.codes + 0.5).requires_grad_(True)
+    assert loss(batch.w_plus, targets)[0] == 0
+    moved = (batch.w_plus + 0.5).requires_grad_(True)
     total, terms, _ = loss(moved, targets)
     assert set(terms) == {"pose"} and total == 2 * terms["pose"] > 0
     total.backward()
     assert moved.grad is not None and moved.grad.abs().sum() > 0
     # the reader sees plain activations, as it does when it reads
     features = generator.features(generator.styles(moved), resolution=16)
-    other = generator.features(generator.styles(batch.codes), resolution=16)
-    by_hand = reader(features, moved) - reader(other, batch.codes)
+    other = generator.features(generator.styles(batch.w_plus), resolution=16)
+    by_hand = reader(features, moved) - reader(other, batch.w_plus)
     zero = torch.zeros_like(by_hand)
     torch.testing.assert_close(
         terms["pose"], torch.nn.functional.smooth_l1_loss(by_hand, zero), rtol=1e-3, atol=1e-6
@@ -264,14 +264,14 @@ def test_what_does_not_fit(
         EncoderData()
     with pytest.raises(UsageError, match="one step"):
         new_encoder("psp", generator, size="10", steps=3)
-    with pytest.raises(UsageError, match=r"\(8, 16\) codes, the generator takes \(6, 16\)"):
+    with pytest.raises(UsageError, match=r"\(8, 16\) latents, the generator takes \(6, 16\)"):
         other = MobileGenerator(resolution=32, channels=(8, 8, 8), w_dim=16)
         other.num_ws = 6
         check_fits(compact(generator), other)
     with pytest.raises(UsageError, match="Linear can't be trained"):
         check_fits(torch.nn.Linear(1, 1), generator)
     run = tmp_path / "run"
-    options = {"loss": EncoderLoss(generator, CODES)}
+    options = {"loss": EncoderLoss(generator, LATENTS)}
     with pytest.raises(UsageError, match="all of weight 0"):
         train_encoder(compact(generator), EncoderData(photos=photos), run, config(), **options)
     nothing = EncoderLoss(generator, EncoderWeights(code=0, features=0, l2=0, lpips=0, identity=0))
@@ -283,7 +283,7 @@ def test_what_does_not_fit(
 def test_the_last_snapshot_survives_divergence(
     generator: MobileGenerator, pairs: PairSet, tmp_path: Path
 ) -> None:
-    loss = EncoderLoss(generator, CODES)
+    loss = EncoderLoss(generator, LATENTS)
     short = config(kimg=0.032, snapshot_kimg=0.032)
     train_encoder(compact(generator), stored(pairs), tmp_path, short, loss=loss)
     kept = (tmp_path / "snapshot.pt").read_bytes()

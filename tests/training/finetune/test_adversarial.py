@@ -145,15 +145,15 @@ def test_bfloat16_learns_and_resumes_in_float32(family: str, tmp_path: Path) -> 
     assert rates == {1e-3 * 2 / 3}, "the rate given at resumption counts"
 
 
-def test_characters_codes_take_part(tmp_path: Path) -> None:
+def test_characters_latents_take_part(tmp_path: Path) -> None:
     generator = tiny_generator("stylegan2")
-    codes = torch.randn(2, generator.num_ws, 16)
+    latents = torch.randn(2, generator.num_ws, 16)
     mixed = config(code_share=1.0, code_level=2)
-    trainer = adversarial_step.AdversarialTrainer(mixed, generator, drawings(), None, codes)
+    trainer = adversarial_step.AdversarialTrainer(mixed, generator, drawings(), None, latents)
     w_plus = trainer._latents()
-    assert all(any(torch.equal(w[2:], c[2:]) for c in codes) for w in w_plus)
-    assert not any(torch.equal(w[:2], c[:2]) for w in w_plus for c in codes)
-    finetune_adversarial(mixed, generator, drawings(), tmp_path, codes=codes)
+    assert all(any(torch.equal(w[2:], c[2:]) for c in latents) for w in w_plus)
+    assert not any(torch.equal(w[:2], c[:2]) for w in w_plus for c in latents)
+    finetune_adversarial(mixed, generator, drawings(), tmp_path, latents=latents)
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
@@ -223,7 +223,7 @@ def test_refusals(tmp_path: Path) -> None:
         finetune_adversarial(config(), generator, images[:, :, ::2, ::2], tmp_path)
     with pytest.raises(UsageError, match="no layer to train"):
         finetune_adversarial(config(freeze_below=64), generator, images, tmp_path)
-    with pytest.raises(UsageError, match="codes"):
+    with pytest.raises(UsageError, match="latents"):
         finetune_adversarial(config(code_share=0.5), generator, images, tmp_path)
     large = StyleGAN2Discriminator(resolution=64, channels=channel_table(64, channel_max=8))
     with pytest.raises(UsageError, match="64 pixels"):

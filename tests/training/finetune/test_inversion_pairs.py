@@ -1,4 +1,4 @@
-"""Codes of drawings, and the styles of their characters."""
+"""Latents of drawings, and the styles of their characters."""
 
 from __future__ import annotations
 
@@ -20,19 +20,19 @@ def pictures(generator: Any, w: torch.Tensor) -> torch.Tensor:
 
 
 @pytest.mark.parametrize("family", FAMILIES)
-def test_codes_resemble_their_drawings(family: str) -> None:
+def test_latents_resemble_their_drawings(family: str) -> None:
     generator = tiny_generator(family)
     wanted = generator.mapping(torch.randn(2, 16))
     drawings = pictures(generator, wanted)
-    codes = invert_to_w(generator, drawings, perceptual=LOSS, size=32, pull=0.0, lr=0.1, steps=60)
+    latents = invert_to_w(generator, drawings, perceptual=LOSS, size=32, pull=0.0, lr=0.1, steps=60)
 
     def error(w: torch.Tensor) -> float:
         return float((pictures(generator, w).float() - drawings).abs().mean())
 
-    assert error(codes) < 0.7 * error(generator.w_avg.expand(2, -1))
+    assert error(latents) < 0.7 * error(generator.w_avg.expand(2, -1))
 
 
-def test_an_encoders_codes_are_kept_unless_steps_are_asked_for() -> None:
+def test_an_encoders_latents_are_kept_unless_steps_are_asked_for() -> None:
     generator = tiny_generator("mobile")
     start = generator.mapping(torch.randn(3, 16))
     drawings = pictures(generator, start).flip(3)
@@ -43,29 +43,29 @@ def test_an_encoders_codes_are_kept_unless_steps_are_asked_for() -> None:
 
 
 def test_styles_that_are_alike_are_moved_apart() -> None:
-    codes = torch.randn(9, 16)
+    latents = torch.randn(9, 16)
     characters = ["a"] * 3 + ["b"] * 3 + ["c"] * 3
-    means = torch.stack([codes[3 * i : 3 * i + 3].mean(0) for i in range(3)])
+    means = torch.stack([latents[3 * i : 3 * i + 3].mean(0) for i in range(3)])
     closest = float(torch.pdist(means).min())
-    plain = torch.stack(list(distinct_styles(codes, characters).values()))
+    plain = torch.stack(list(distinct_styles(latents, characters).values()))
     torch.testing.assert_close(plain, means)
-    moved = torch.stack(list(distinct_styles(codes, characters, 2.5 * closest).values()))
+    moved = torch.stack(list(distinct_styles(latents, characters, 2.5 * closest).values()))
     assert float(torch.pdist(moved).min()) == pytest.approx(2.5 * closest, rel=1e-4)
     torch.testing.assert_close(moved.mean(0), means.mean(0))
-    farthest = torch.stack(list(distinct_styles(codes, characters, 100 * closest).values()))
+    farthest = torch.stack(list(distinct_styles(latents, characters, 100 * closest).values()))
     assert float(torch.pdist(farthest).min()) == pytest.approx(6 * closest, rel=1e-4)
 
 
 @pytest.mark.parametrize("names", [["a", "a"], ["a", "b"]])
-def test_one_character_or_equal_codes(names: list[str]) -> None:
+def test_one_character_or_equal_latents(names: list[str]) -> None:
     styles = distinct_styles(torch.ones(2, 4), names, 3.0)
     assert list(styles) == list(dict.fromkeys(names))
     assert all(torch.equal(style, torch.ones(4)) for style in styles.values())
 
 
 def test_pairs_wear_the_moved_styles() -> None:
-    codes, drawings = torch.randn(4, 16), torch.zeros(4, 3, 8, 8, dtype=torch.uint8)
-    pairs = InvertedPairs(codes, drawings, ["a", "b", "a", "b"], num_ws=6, apart=4.0)
+    latents, drawings = torch.randn(4, 16), torch.zeros(4, 3, 8, 8, dtype=torch.uint8)
+    pairs = InvertedPairs(latents, drawings, ["a", "b", "a", "b"], num_ws=6, apart=4.0)
     _, styles, _ = pairs.batch(torch.tensor([0, 1]))
     torch.testing.assert_close(styles[:, 2], torch.stack(list(pairs.styles.values())))
     torch.testing.assert_close(styles[:, 0], styles[:, 5])

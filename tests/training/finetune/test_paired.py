@@ -298,12 +298,12 @@ def test_the_patch_discriminator_tells_and_is_fooled() -> None:
 
 
 def test_inverted_pairs() -> None:
-    codes, drawings = torch.randn(3, 16), torch.randint(0, 256, (3, 3, 8, 8), dtype=torch.uint8)
-    pairs = InvertedPairs(codes, drawings, ["a", "b", "a"], num_ws=8)
+    latents, drawings = torch.randn(3, 16), torch.randint(0, 256, (3, 3, 8, 8), dtype=torch.uint8)
+    pairs = InvertedPairs(latents, drawings, ["a", "b", "a"], num_ws=8)
     faces, styles, targets = pairs.batch(torch.tensor([2, 1]))
-    assert torch.equal(faces, codes[[2, 1]][:, None].expand(-1, 8, -1))
-    torch.testing.assert_close(styles[0, 3], (codes[0] + codes[2]) / 2)
-    torch.testing.assert_close(styles[1, 7], codes[1])
+    assert torch.equal(faces, latents[[2, 1]][:, None].expand(-1, 8, -1))
+    torch.testing.assert_close(styles[0, 3], (latents[0] + latents[2]) / 2)
+    torch.testing.assert_close(styles[1, 7], latents[1])
     torch.testing.assert_close(targets, drawings[[2, 1]].float() / 127.5 - 1)
     with pytest.raises(UsageError, match="differ in number"):
-        InvertedPairs(codes, drawings[:2], ["a", "b"], num_ws=8)
+        InvertedPairs(latents, drawings[:2], ["a", "b"], num_ws=8)

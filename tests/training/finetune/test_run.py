@@ -6,6 +6,8 @@ from pathlib import Path
 
 import pytest
 import torch
+from safetensors import safe_open
+from safetensors.torch import save_file
 from torch import Tensor
 
 from tests.training.tiny_training import PixelDistance, tiny_generator
@@ -137,9 +139,20 @@ def test_changed_drawings_are_inverted_anew(drawings, inversions, tmp_path: Path
     fewer = Drawings(drawings.images[:3], drawings.names[:3], drawings.characters[:3], [])
     run(fewer, tmp_path, resume=True)
     assert inversions == [4, 2, 3]
-    (tmp_path / "codes.safetensors").write_bytes(b"cut short")
+    (tmp_path / "latents.safetensors").write_bytes(b"cut short")
     run(fewer, tmp_path, resume=True)
     assert inversions == [4, 2, 3, 3]
+
+
+def test_latents_under_their_former_name_are_read(drawings, inversions, tmp_path: Path) -> None:
+    run(drawings, tmp_path)
+    found = tmp_path / "latents.safetensors"
+    with safe_open(found, "pt") as file:
+        latents, about = file.get_tensor("latents"), file.metadata()
+    found.unlink()
+    save_file({"codes": latents}, tmp_path / "codes.safetensors", about)
+    run(drawings, tmp_path, resume=True)
+    assert inversions == [4, 2], "nothing is inverted again"
 
 
 def test_a_run_is_not_overwritten(drawings, inversions, tmp_path: Path) -> None:
@@ -168,7 +181,7 @@ def test_inversions_start_from_the_encoder(drawings, tmp_path: Path, monkeypatch
     )
     expected = (drawings.images.float() / 127.5 - 1).mean((1, 2, 3))[:, None] * rows.mean(0)
     torch.testing.assert_close(torch.cat(starts), expected)
-    with pytest.raises(UsageError, match=r"codes are 32 wide, the generator's 16"):
+    with pytest.raises(UsageError, match=r"latents are 32 wide, the generator's 16"):
         run(
             drawings,
             tmp_path / "wide",

@@ -50,7 +50,7 @@ def test_it_learns(monkeypatch):
     assert trained.preview().shape[1:] == (3, 256, 3 * 256)
 
 
-def test_the_person_s_code_alone_costs_nothing_of_the_person():
+def test_the_person_s_latent_alone_costs_nothing_of_the_person():
     trained = trainer()
 
     class Unfused(torch.nn.Module):

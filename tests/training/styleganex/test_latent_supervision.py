@@ -14,7 +14,7 @@ from toonify.models.latents import w_deviation
 from toonify.training.encoders.data import EncoderData, FreshPairs
 from toonify.training.styleganex import sources
 from toonify.training.styleganex.batch import FrameConfig
-from toonify.training.styleganex.latent_supervision import code_loss, feature_loss
+from toonify.training.styleganex.latent_supervision import feature_loss, latent_loss
 from toonify.training.styleganex.sources import FaceFrames
 from toonify.training.styleganex.step import FrameTrainer
 from toonify.training.styleganex.tasks import SIZES, TASKS, FrameWeights, new_frame_encoder
@@ -23,13 +23,13 @@ from toonify.training.styleganex.warps import random_warp, warped
 WEIGHTS = FrameWeights(l2=1.0, lpips=0.0, identity=0.0, adversarial=0.0, code=0.5)
 
 
-def test_codes_are_compared_in_deviations_and_only_where_they_are_known():
-    codes, latents = torch.zeros(3, 4, 2), torch.zeros(2, 4, 2)
-    codes[0] = 100.0  # a photograph's
-    assert float(code_loss(codes, latents, torch.ones(2))) == 0
-    codes[2, :, 0] = 2.0
+def test_latents_are_compared_in_deviations_and_only_where_they_are_known():
+    w_plus, latents = torch.zeros(3, 4, 2), torch.zeros(2, 4, 2)
+    w_plus[0] = 100.0  # a photograph's
+    assert float(latent_loss(w_plus, latents, torch.ones(2))) == 0
+    w_plus[2, :, 0] = 2.0
     deviation = torch.tensor([4.0, 1.0])
-    assert float(code_loss(codes, latents, deviation)) == pytest.approx(0.25 / 4)
+    assert float(latent_loss(w_plus, latents, deviation)) == pytest.approx(0.25 / 4)
     generator = tiny_stylegan2()
     w = generator.mapping(torch.randn(4000, generator.z_dim))
     torch.testing.assert_close(w_deviation(generator, samples=2000), w.std(0), rtol=0.1, atol=0.01)

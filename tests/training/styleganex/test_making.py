@@ -13,7 +13,7 @@ import torch
 from tests.training.tiny_training import tiny_generator
 from toonify.errors import InputError
 from toonify.faces.types import RGB, Points
-from toonify.training.data.latent_samples import draw_codes, render
+from toonify.training.data.latent_samples import render, sample_w_plus
 from toonify.training.styleganex.cutouts import INDEX, CutoutSet
 from toonify.training.styleganex.making import SIZE, make_cutouts
 
@@ -21,7 +21,7 @@ PAINT = {"mina": (30, 160, 60), "jun": (200, 40, 150)}
 
 
 class Toons:
-    """Draws a head before a plain wall; what comes of some codes can't be told from theirs."""
+    """Draws a head before a plain wall; what comes of some latents can't be told from theirs."""
 
     characters = tuple(PAINT)
 
@@ -34,8 +34,8 @@ class Toons:
         assert all(crop.shape == (SIZE, SIZE, 3) and crop.dtype == np.uint8 for crop in crops)
         return torch.zeros(len(crops), 8, 16)
 
-    def render(self, codes: torch.Tensor, character: str) -> list[RGB]:
-        assert len(codes) == 1
+    def render(self, w_plus: torch.Tensor, character: str) -> list[RGB]:
+        assert len(w_plus) == 1
         picture = np.full((128, 128, 3), (215, 225, 235), np.uint8)
         cv2.circle(picture, (64, 64), 36, PAINT[character], -1)
         picture[64:, 50:78] = PAINT[character]
@@ -84,8 +84,8 @@ def test_faces_are_the_generators_and_the_seed_decides(tmp_path: Path) -> None:
     first, again, other = (CutoutSet(tmp_path / name)[1].face for name in "abc")
     assert np.array_equal(first, again) and not np.array_equal(first, other)
     generator = tiny_generator("mobile")
-    codes = draw_codes(generator, 2, torch.Generator().manual_seed(3))
-    wanted = render(generator, codes, size=SIZE)[1] * 127.5 + 127.5
+    w_plus = sample_w_plus(generator, 2, torch.Generator().manual_seed(3))
+    wanted = render(generator, w_plus, size=SIZE)[1] * 127.5 + 127.5
     small = cv2.resize(first, (32, 32), interpolation=cv2.INTER_AREA)
     pair = np.stack([small.ravel(), wanted.permute(1, 2, 0).numpy().ravel()])
     assert np.corrcoef(pair)[0, 1] > 0.8, "enlarged to a crop's size"

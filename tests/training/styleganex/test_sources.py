@@ -134,7 +134,7 @@ def test_drawings_move_with_their_faces(labels: int) -> None:
     source = FaceDrawings(faces, drawings, labels=labels)
     batch = source.draw(10, random())
     assert batch.frames.shape == (10, labels, SIDE, SIDE)
-    assert batch.targets.shape == (10, 3, SIDE, SIDE) and batch.faces is batch.codes is None
+    assert batch.targets.shape == (10, 3, SIDE, SIDE) and batch.faces is batch.w_plus is None
     assert batch.frames.min() >= 0 and batch.frames.max() <= 1 and batch.targets.abs().max() <= 1
     light, drawn = batch.targets[:, 0] > 0, batch.frames[:, -1] > 0.5
     assert (light == drawn).float().mean() > 0.98
@@ -207,30 +207,30 @@ def test_pairs_of_a_cartoon_generator() -> None:
     source = ToonPairs(sample)
     batch = source.draw(5, random())
     assert batch.frames.shape == batch.faces.shape == (5, 3, SIDE, SIDE)
-    assert batch.targets.shape == (5, 3, 128, 128) and batch.codes is None
+    assert batch.targets.shape == (5, 3, 128, 128) and batch.w_plus is None
     small = F.avg_pool2d(batch.targets, 2)
     assert torch.corrcoef(torch.stack([small.flatten(), batch.frames.flatten()]))[0, 1] < -0.8
     check_repeats(source)
-    codes = torch.randn(10, 16)
-    batch = ToonPairs(sample, codes).draw(3, random())
-    assert batch.faces is None and torch.equal(batch.codes, codes.expand(3, -1, -1))
+    w_plus = torch.randn(10, 16)
+    batch = ToonPairs(sample, w_plus).draw(3, random())
+    assert batch.faces is None and torch.equal(batch.w_plus, w_plus.expand(3, -1, -1))
 
 
-def test_composed_frames_have_their_characters_codes(tmp_path: Path) -> None:
+def test_composed_frames_have_their_characters_latents(tmp_path: Path) -> None:
     cutouts = cutout_set(tmp_path, 12)
-    codes = torch.stack([torch.zeros(10, 16), torch.ones(10, 16)])
-    source = ComposedFrames(cutouts, codes, Scene(scale=1))
+    w_plus = torch.stack([torch.zeros(10, 16), torch.ones(10, 16)])
+    source = ComposedFrames(cutouts, w_plus, Scene(scale=1))
     batch = source.draw(6, random())
     assert batch.frames.shape == batch.targets.shape == (6, 3, 224, 224)
     assert batch.frames.abs().max() <= 1 and batch.faces is batch.theta is None
-    assert batch.codes.shape == (6, 10, 16)
-    for target, code in zip(batch.targets, batch.codes, strict=True):
+    assert batch.w_plus.shape == (6, 10, 16)
+    for target, latent in zip(batch.targets, batch.w_plus, strict=True):
         pixels = ((target + 1) * 127.5).round().permute(1, 2, 0)
         paint = ((40, 210, 60), (230, 60, 220))
         found = [int((pixels - torch.tensor(p)).abs().amax(2).le(2).sum()) for p in paint]
         if max(found) > 100:
-            assert code[0, 0] == found.index(max(found))
-    larger = ComposedFrames(cutouts, codes, Scene(scale=2)).draw(1, random())
+            assert latent[0, 0] == found.index(max(found))
+    larger = ComposedFrames(cutouts, w_plus, Scene(scale=2)).draw(1, random())
     assert larger.frames.shape[-1] == 224 and larger.targets.shape[-1] == 448
     check_repeats(source)
 
@@ -255,7 +255,7 @@ def test_the_last_cutouts_are_held_out(tmp_path: Path, monkeypatch: pytest.Monke
 
 def test_cutouts_that_do_not_do(tmp_path: Path) -> None:
     cutouts = cutout_set(tmp_path, 8)
-    with pytest.raises(UsageError, match="2 characters are drawn, 3 have a code"):
+    with pytest.raises(UsageError, match="2 characters are drawn, 3 have a latent"):
         ComposedFrames(cutouts, torch.zeros(3, 10, 16), Scene(scale=1))
     with pytest.raises(UsageError, match="too few to train on"):
         ComposedFrames(cutouts, torch.zeros(2, 10, 16), Scene(scale=1))

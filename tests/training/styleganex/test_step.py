@@ -168,11 +168,11 @@ def test_a_still_network_does_not_flicker() -> None:
     trainer = trainer_of("video-edit")
     batch = trainer.source.draw(2, trainer.random)
     gray = torch.full((2, 3, 16, 16), 0.25)
-    trainer._run = lambda codes, frames, v, coarse: (gray, None)
+    trainer._run = lambda w_plus, frames, v, coarse: (gray, None)
     assert float(trainer._flicker(batch, gray, None, torch.zeros(2, 10, 16))) < 1e-10
     striped = gray.clone()
     striped[..., ::2] = -0.25
-    trainer._run = lambda codes, frames, v, coarse: (striped, None)
+    trainer._run = lambda w_plus, frames, v, coarse: (striped, None)
     assert float(trainer._flicker(batch, striped, None, torch.zeros(2, 10, 16))) > 1e-3
 
 
@@ -199,13 +199,13 @@ def test_what_a_drawing_leaves_open_comes_from_the_picture() -> None:
     for head in encoder.net.styles:
         head.linear.weight.normal_()
     batch = trainer.source.held_out()
-    codes = trainer._codes(batch, encoder)
+    w_plus = trainer._w_plus(batch, encoder)
     drawn = encoder.encode(batch.frames)
     own = encoder.encode(unwarped(batch.targets, batch.theta, 256))
-    assert torch.equal(codes[:, :8], drawn[:, :8]) and torch.equal(codes[:, 8:], own[:, 8:])
+    assert torch.equal(w_plus[:, :8], drawn[:, :8]) and torch.equal(w_plus[:, 8:], own[:, 8:])
     assert not torch.equal(drawn, own)
-    given = replace(batch, codes=torch.ones(3, 10, 16))
-    assert trainer._codes(given, encoder) is given.codes
+    given = replace(batch, w_plus=torch.ones(3, 10, 16))
+    assert trainer._w_plus(given, encoder) is given.w_plus
 
 
 def test_it_learns_the_frames() -> None:

@@ -116,8 +116,8 @@ def test_without_heads_there_is_no_last_stage(
     assert counts[1] < 0.8 * counts[0]
     frame = drawing(0, 80)
     torch.testing.assert_close(headless.encode(frame), generator.w_avg.expand(2, 10, -1))
-    codes, features = headless.read(frame)
-    torch.testing.assert_close(codes, generator.w_avg.expand(2, 10, -1))
+    w_plus, features = headless.read(frame)
+    torch.testing.assert_close(w_plus, generator.w_avg.expand(2, 10, -1))
     assert features.feature.shape == (2, 8, 10, 10)
     save_encoder(headless, tmp_path / "e.safetensors")
     loaded = load_encoder(tmp_path / "e.safetensors").eval()

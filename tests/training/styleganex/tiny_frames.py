@@ -117,7 +117,7 @@ def flat_batch(task: Task, generator: StyleGAN2Generator, count: int, seed: int)
     frames, v = targets, None
     faces: Tensor | None = F.interpolate(targets, size=(256, 256), mode="bilinear")
     theta: Tensor | None = random_warp(count, random, tilt=10.0, zoom=0.1, shift=0.1)
-    codes = None
+    w_plus = None
     if task.labels:
         assert faces is not None
         chosen = (faces[:, :1] > 0).float()
@@ -128,10 +128,10 @@ def flat_batch(task: Task, generator: StyleGAN2Generator, count: int, seed: int)
     elif task.name == "video-edit":
         v = torch.randn(count, generator.num_ws, generator.w_dim, generator=random)
     elif task.name == "video-toonify":
-        codes = torch.randn(generator.num_ws, generator.w_dim, generator=random)
-        codes, faces, theta = codes.expand(count, -1, -1), None, None
+        w_plus = torch.randn(generator.num_ws, generator.w_dim, generator=random)
+        w_plus, faces, theta = w_plus.expand(count, -1, -1), None, None
         targets = -targets
-    return FrameBatch(frames, targets, faces=faces, codes=codes, v=v, theta=theta)
+    return FrameBatch(frames, targets, faces=faces, w_plus=w_plus, v=v, theta=theta)
 
 
 class FlatSource:

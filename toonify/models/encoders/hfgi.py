@@ -1,6 +1,6 @@
 """High-fidelity GAN inversion (Wang et al., CVPR 2022, arXiv 2109.06590).
 
-A low-rate code w+ renders the photograph roughly. What is missing, the distortion map, is aligned
+A low-rate latent w+ renders the photograph roughly. What is missing, the distortion map, is aligned
 to the rendering that is wanted (adaptive distortion alignment, §3.3) and consulted (§3.2): a scale
 and a shift of the generator's feature at 64×64. Module names are the published ones.
 """
@@ -176,11 +176,11 @@ class HFGI(nn.Module):
 
     @torch.no_grad()
     def edited(self, photo: Tensor, w_plus: Tensor, edit: Tensor) -> Tensor:
-        """The photograph's details on the rendering of an edited code.
+        """The photograph's details on the rendering of an edited latent.
 
         Args:
             photo: (B, 3, 256, 256) in [-1, 1].
-            w_plus: its code; `edit` the edited one, the same for the inversion itself.
+            w_plus: its latent; `edit` the edited one, the same for the inversion itself.
         """
         distortion = self.distortion(photo, w_plus)
         return self.fused(edit, self.aligned(distortion, self.generator(edit)))

@@ -218,12 +218,12 @@ def fused_channels(generator: HybridGenerator) -> dict[int, int]:
 
 
 class CompactInversion(nn.Module):
-    """Photographs of aligned faces rendered with their details, at an edited code too.
+    """Photographs of aligned faces rendered with their details, at an edited latent too.
 
     Args:
         networks: trained for `generator`.
         generator: that renders.
-        encoder: of w+; may be None where codes are given.
+        encoder: of w+; may be None where latents are given.
 
     Raises:
         ModelError: the networks are another generator's.
@@ -281,11 +281,11 @@ class CompactInversion(nn.Module):
 
     @torch.no_grad()
     def edited(self, photo: Tensor, w_plus: Tensor, edit: Tensor) -> Tensor:
-        """The photograph's details on the rendering of an edited code, (B, 3, R, R).
+        """The photograph's details on the rendering of an edited latent, (B, 3, R, R).
 
         Args:
             photo: (B, 3, 256, 256) in [-1, 1].
-            w_plus: its code; `edit` the edited one, the same for the inversion itself.
+            w_plus: its latent; `edit` the edited one, the same for the inversion itself.
         """
         source = self.rendered(w_plus)[1].float()
         shallow, wanted = self.rendered(edit)

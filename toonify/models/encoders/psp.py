@@ -59,7 +59,7 @@ class HeadedEncoder(IRSEBody):
     Args:
         num_ws: entries of w+.
         sizes: side of the features that each head sees.
-        deltas: the first entry is a code, the others differences from it (e4e).
+        deltas: the first entry is a latent, the others differences from it (e4e).
         head_channels: of the heads' convolutions; `w_dim` when None, as published.
     """
 
@@ -83,12 +83,14 @@ class HeadedEncoder(IRSEBody):
             StyleHead(top, w_dim, size=size, channels=head_channels) for size in sizes
         )
 
-    def codes(self, features: Sequence[Tensor]) -> Tensor:
+    def latents(self, features: Sequence[Tensor]) -> Tensor:
         """What each head makes of its features (B, C, size, size): (B, num_ws, w_dim)."""
-        codes = torch.stack([head(x) for head, x in zip(self.styles, features, strict=True)], dim=1)
+        latents = torch.stack(
+            [head(x) for head, x in zip(self.styles, features, strict=True)], dim=1
+        )
         if not self.deltas:
-            return codes
-        return torch.cat([codes[:, :1], codes[:, :1] + codes[:, 1:]], dim=1)
+            return latents
+        return torch.cat([latents[:, :1], latents[:, :1] + latents[:, 1:]], dim=1)
 
 
 class GradualStyleEncoder(HeadedEncoder):
@@ -106,14 +108,14 @@ class GradualStyleEncoder(HeadedEncoder):
         self.latlayer2 = nn.Conv2d(self.channels[1], top, 1)
 
     def forward(self, x: Tensor) -> Tensor:
-        """x (B, in_channels, 256, 256) → codes (B, num_ws, w_dim), relative to the mean of w."""
+        """x (B, in_channels, 256, 256) → latents (B, num_ws, w_dim), relative to the mean of w."""
         fine, middle, coarse = self.features(x, self.stage_ends[1:])
         middle = upsample_add(coarse, self.latlayer1(middle))
         fine = upsample_add(middle, self.latlayer2(fine))
         levels = [
             coarse if i < COARSE else middle if i < MIDDLE else fine for i in range(self.num_ws)
         ]
-        return self.codes(levels)
+        return self.latents(levels)
 
 
 class BackboneEncoder(HeadedEncoder):
@@ -127,9 +129,9 @@ class BackboneEncoder(HeadedEncoder):
         super().__init__(num_ws=num_ws, in_channels=in_channels, sizes=[16] * num_ws, **options)
 
     def forward(self, x: Tensor) -> Tensor:
-        """x (B, in_channels, 256, 256) → codes (B, num_ws, w_dim), relative to the last ones."""
+        """x (B, in_channels, 256, 256) → latents (B, num_ws, w_dim), relative to the last ones."""
         (last,) = self.features(x, self.stage_ends[-1:])
-        return self.codes([last] * self.num_ws)
+        return self.latents([last] * self.num_ws)
 
 
 def upsample_add(coarse: Tensor, fine: Tensor) -> Tensor:
@@ -138,7 +140,7 @@ def upsample_add(coarse: Tensor, fine: Tensor) -> Tensor:
 
 
 class _WPlusEncoder(Encoder):
-    """A network and the mean of w+ its codes are relative to; base of the encoders below."""
+    """A network and the mean of w+ its latents are relative to; base of the encoders below."""
 
     w_plus_mean: Tensor
     input_size = INPUT_SIZE
@@ -260,17 +262,17 @@ class ReStyleEncoder(_WPlusEncoder):
         """The w+ (B, num_ws, w_dim) after each step; arguments as `encode`'s."""
         if generator.num_ws != self.num_ws:
             raise ValueError(
-                f"the encoder gives {self.num_ws} codes, the generator takes {generator.num_ws}"
+                f"the encoder gives {self.num_ws} latents, the generator takes {generator.num_ws}"
             )
         images = self._check(images, 3)
         w_plus = self.w_plus_mean[None]
-        codes = []
+        latents = []
         for _ in range(self.steps if steps is None else steps):
             seen = generator.synthesize(generator.styles(w_plus)).to(images.dtype)
             seen = F.adaptive_avg_pool2d(seen, INPUT_SIZE).expand_as(images)
             w_plus = w_plus + self.net(torch.cat([images, seen], dim=1))
-            codes.append(w_plus)
-        return codes
+            latents.append(w_plus)
+        return latents
 
     def encode(
         self, images: Tensor, generator: Generator | None = None, steps: int | None = None

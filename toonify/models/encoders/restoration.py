@@ -5,10 +5,10 @@ generator draws it: scales and shifts of the generator's activations say where e
 spatial feature transforms), the generator how faces look from near. Three things differ, so that
 under two million numbers serve after an hour of training:
 
-- the network sees the rendering of the photograph's code beside the photograph, and what that
+- the network sees the rendering of the photograph's latent beside the photograph, and what that
   rendering would be at as few pixels, so that it learns what to mend;
 - it works on 4×4 pixels at once (pixel unshuffle), without batch statistics;
-- only activations from 32×32 on are moved; what is coarser is the code's.
+- only activations from 32×32 on are moved; what is coarser is the latent's.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ Transforms = dict[int, tuple[Tensor, Tensor]]
 
 
 class FaceRestoration(nn.Module):
-    """Photograph, its code's rendering and activations → spatial feature transforms.
+    """Photograph, its latent's rendering and activations → spatial feature transforms.
 
     Args:
         channels: of the generator's activations that are moved, by resolution: 32, 64, 128.
@@ -107,8 +107,8 @@ class FaceRestoration(nn.Module):
 
         Args:
             photo: (B, 3, 256, 256) in [-1, 1], enlarged.
-            rendering: likewise, of its code; `coarse` as it is at as few pixels.
-            shallow: activations of that code at 32×32.
+            rendering: likewise, of its latent; `coarse` as it is at as few pixels.
+            shallow: activations of that latent at 32×32.
             sides: (B,) px that the photographs have had across.
         """
         seen = fast_layout(torch.cat((photo, rendering, coarse), dim=1))
@@ -153,7 +153,7 @@ def restored(
 
     Args:
         photo: (B, 3, 256, 256) in [-1, 1], enlarged.
-        w_plus: their codes (B, L, D).
+        w_plus: their latents (B, L, D).
         sides: (B,) px that they have had across.
     """
     with torch.no_grad():

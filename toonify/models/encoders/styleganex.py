@@ -106,26 +106,26 @@ class StyleGANEXNet(IRSEBody):
         if matte_channels:
             self.matte = MatteHead(matte_channels)
 
-    def pyramid(self, x: Tensor, *, codes: bool) -> dict[int, Tensor]:
+    def pyramid(self, x: Tensor, *, latents: bool) -> dict[int, Tensor]:
         """Images or labels (B, C, H, W) → body unit's index → its output, -1 for the stem's.
 
         Args:
-            codes: run the last stage too, which w+ needs and f does not.
+            latents: run the last stage too, which w+ needs and f does not.
         """
         stem = self.input_layer if x.shape[1] == RGB_CHANNELS else self.input_label_layer
         found = {-1: stem(fast_layout(x))}
         wanted = {*self.stage_ends, *self.taps}
         x = found[-1]
         for i, unit in enumerate(self.body):
-            if i > self.stage_ends[2] and not codes:
+            if i > self.stage_ends[2] and not latents:
                 break
             x = unit(x)
             if i in wanted:
                 found[i] = x
         return found
 
-    def codes(self, found: dict[int, Tensor]) -> Tensor:
-        """A pyramid → codes (B, num_ws, w_dim), relative to the mean of w."""
+    def latents(self, found: dict[int, Tensor]) -> Tensor:
+        """A pyramid → latents (B, num_ws, w_dim), relative to the mean of w."""
         _, fine, middle, coarse = (found[i] for i in self.stage_ends)
         middle = upsample_add(coarse, self.latlayer1(middle))
         fine = upsample_add(middle, self.latlayer2(fine))
@@ -165,7 +165,7 @@ class StyleGANEXEncoder(Encoder):
         units: residual units a stage of the body; none in the last where there are no heads.
         channels: feature channels a stage.
         head_channels: of the style heads' convolutions; `w_dim` when None, as published.
-        heads: gives w+ of its own; without, every face's is the mean, and a character's code is
+        heads: gives w+ of its own; without, every face's is the mean, and a character's latent is
             put in its place.
         matte_channels: of the generator's features at 32×32, where the encoder also says which
             part of the frame is drawn; 0 where the picture is to be taken whole, as published.
@@ -252,17 +252,17 @@ class StyleGANEXEncoder(Encoder):
         images = self._check(images)
         if not self.heads:
             return self.w_plus_mean.expand(len(images), -1, -1)
-        return self.net.codes(self.net.pyramid(images, codes=True)) + self.w_plus_mean
+        return self.net.latents(self.net.pyramid(images, latents=True)) + self.w_plus_mean
 
     def read(self, frame: Tensor) -> tuple[Tensor, FrameFeatures]:
         """Frame (B, 3, H, W) in [-1, 1], or labels → w+ of all of it, and its features."""
-        found = self.net.pyramid(self._check(frame), codes=self.heads)
-        codes = self.net.codes(found) if self.heads else 0
-        return codes + self.w_plus_mean.expand(len(frame), -1, -1), self.net.frame_features(found)
+        found = self.net.pyramid(self._check(frame), latents=self.heads)
+        latents = self.net.latents(found) if self.heads else 0
+        return latents + self.w_plus_mean.expand(len(frame), -1, -1), self.net.frame_features(found)
 
     def frame_features(self, frame: Tensor) -> FrameFeatures:
         """Frame (B, 3, H, W) in [-1, 1], or labels → its features, without the cost of w+."""
-        return self.net.frame_features(self.net.pyramid(self._check(frame), codes=False))
+        return self.net.frame_features(self.net.pyramid(self._check(frame), latents=False))
 
     def draw(
         self,

@@ -172,20 +172,20 @@ class StyleMapDecoder(nn.Module):
         self.to_rgb = StyledLayer(widths[size], 3, style(size), size=1)
 
     def resize(self, stylemap: Tensor) -> list[Tensor]:
-        """(B, 64, S, S) → a stylemap for every layer, w+ (codes 0, 1, …)."""
-        codes = []
+        """(B, 64, S, S) → a stylemap for every layer, w+ (latents 0, 1, …)."""
+        stylemaps = []
         for layer in self.convs_latent:
             stylemap = layer(stylemap)
-            codes.append(stylemap)
-        return codes
+            stylemaps.append(stylemap)
+        return stylemaps
 
-    def forward(self, codes: list[Tensor]) -> Tensor:
+    def forward(self, stylemaps: list[Tensor]) -> Tensor:
         """Stylemaps of all layers → (B, 3, R, R), about [-1, 1], not clamped."""
-        x = self.input.input.expand(len(codes[0]), -1, -1, -1)
-        x = self.conv1(x, codes[0])
+        x = self.input.input.expand(len(stylemaps[0]), -1, -1, -1)
+        x = self.conv1(x, stylemaps[0])
         for index, block in enumerate(self.convs):
-            x = block(x, codes[2 * index + 1], codes[2 * index + 2])
-        return self.to_rgb(x, codes[-1])
+            x = block(x, stylemaps[2 * index + 1], stylemaps[2 * index + 2])
+        return self.to_rgb(x, stylemaps[-1])
 
 
 class StyleMapGenerator(nn.Module):

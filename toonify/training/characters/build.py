@@ -86,9 +86,9 @@ def provenance_of(stored: StoredInversion, *, steps: int, skipped: int = 0) -> d
 def make_character(
     name: str, w_plus: Tensor, k: int, generator: Generator, provenance: dict[str, Any]
 ) -> Character:
-    """Character with the code's own rendering as its preview."""
-    code = w_plus[None].to(generator.w_avg)
-    picture = thumbnails(to_uint8(generator.synthesize(generator.styles(code))))
+    """Character with the latent's own rendering as its preview."""
+    latent = w_plus[None].to(generator.w_avg)
+    picture = thumbnails(to_uint8(generator.synthesize(generator.styles(latent))))
     preview = picture[0].permute(1, 2, 0).numpy()
     return Character(
         name=name, w_plus=w_plus.float().cpu(), k=k, preview=preview, provenance=provenance
@@ -167,8 +167,8 @@ def build_table(
             if stored is None:
                 raise InputError("its inversion is gone", hint="Run again.")
             about = provenance_of(stored, steps=settings.steps, skipped=len(result.skipped))
-            code = stored.w_plus()
-            table.add(make_character(result.name, code, len(stored.codes), generator, about))
+            latent = stored.w_plus()
+            table.add(make_character(result.name, latent, len(stored.latents), generator, about))
         except ToonifyError as error:
             failed.append((result.name, str(error)))
         else:

@@ -41,7 +41,7 @@ class ProjectorOptions:
 
     Attributes:
         generator: a checkpoint's file, a registry name, or a bundle.
-        encoder: the same, whose codes projections start from; None: from the average latent.
+        encoder: the same, whose latents projections start from; None: from the average latent.
         start: "average", "encoder", or "both", of which the better is kept; None takes the
             encoder where there is one.
         k: drawings of a character at most.
@@ -90,7 +90,7 @@ class ProjectorOptions:
         if self.encoder is not None:
             reader = load_encoder(locate(self.encoder, "encoder"), device=device)
             encoder_hash = generator_hash(reader)
-            encode = starting_codes(reader, network)
+            encode = starting_latents(reader, network)
         return Projector(
             generator=network,
             loss=lpips.PerceptualLoss(dtype=dtype).to(device),
@@ -132,7 +132,7 @@ def project(
         images: files, or (H, W, 3) uint8 RGB arrays, one or several; squares, or the square in
             their middle is taken.
         generator: a checkpoint's file, a registry name, or a bundle.
-        encoder: likewise, whose codes the search starts from; None: from the average latent.
+        encoder: likewise, whose latents the search starts from; None: from the average latent.
         steps: of optimization at most; `patience` of them without gain end it (0: never).
         batch_size: images optimized together.
         lr: peak of the learning rate, in deviations of W.
@@ -140,14 +140,14 @@ def project(
         progress: called with (images done, step, steps, loss).
 
     Returns:
-        `codes` (N, num_ws, w_dim) float32, `losses` (N,), `reconstructions` (N, 3, R, R) uint8.
+        `latents` (N, num_ws, w_dim) float32, `losses` (N,), `reconstructions` (N, 3, R, R) uint8.
 
     Raises:
         InputError: an unreadable file. ModelError: networks that can't be loaded.
 
     Example:
         >>> found = project(["a.png", "b.png"], generator="default", encoder="default")
-        >>> found.codes.mean(0).shape  # the character that both have in common
+        >>> found.latents.mean(0).shape  # the character that both have in common
         torch.Size([14, 512])
     """
     options = ProjectorOptions(
@@ -237,8 +237,8 @@ def sample_photos(folder: Path, projector: Projector, *, count: int = 3) -> list
             continue
         crop = align(photo, faces[0], generator.resolution).image
         with torch.no_grad():
-            code = projector.encoder(to_tensor(crop).to(generator.w_avg.device))[0].float()
-        found.append(SampleFace(path.stem, crop, code))
+            latent = projector.encoder(to_tensor(crop).to(generator.w_avg.device))[0].float()
+        found.append(SampleFace(path.stem, crop, latent))
         if len(found) == count:
             break
     if not found:
@@ -246,7 +246,7 @@ def sample_photos(folder: Path, projector: Projector, *, count: int = 3) -> list
     return found
 
 
-def starting_codes(encoder: Encoder, generator: Generator) -> Encode:
+def starting_latents(encoder: Encoder, generator: Generator) -> Encode:
     """Images (B, 3, H, W) in [-1, 1] → the encoder's w+, whatever size it takes."""
 
     def encode(images: Tensor) -> Tensor:

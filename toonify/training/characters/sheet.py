@@ -1,4 +1,4 @@
-"""Sheets of a character table: PNG and HTML, with codes, projections and sample faces drawn."""
+"""Sheets of a character table: PNG and HTML, with latents, projections and sample faces drawn."""
 
 from __future__ import annotations
 
@@ -50,10 +50,10 @@ def sampled_faces(generator: Generator, *, count: int = 3, seed: int = 0) -> lis
     z_dim = getattr(generator, "z_dim", generator.w_dim)
     z = torch.randn(count, z_dim, generator=torch.Generator().manual_seed(seed))
     w = generator.mapping(z.to(generator.w_avg), truncation_psi=_TRUNCATION)
-    codes = w[:, None].expand(-1, generator.num_ws, -1)
+    latents = w[:, None].expand(-1, generator.num_ws, -1)
     return [
-        SampleFace(f"sample {i + 1}", _render(generator, code[None]), code)
-        for i, code in enumerate(codes)
+        SampleFace(f"sample {i + 1}", _render(generator, latent[None]), latent)
+        for i, latent in enumerate(latents)
     ]
 
 
@@ -68,7 +68,7 @@ def write_sheets(
 ) -> None:
     """`path` as PNG, and the same with more drawings as HTML beside it.
 
-    A row a character: its code, then best, median and worst drawing with its projection, then
+    A row a character: its latent, then best, median and worst drawing with its projection, then
     each sample face as this character. Characters without an inversion lack the projections.
 
     Args:
@@ -77,7 +77,7 @@ def write_sheets(
     Raises:
         InputError: a file can't be written.
     """
-    columns = ["average code"]
+    columns = ["average latent"]
     for rank in ("best", "median", "worst"):
         columns += [rank, "projected"]
     columns += [sample.name[:16] for sample in samples]
@@ -91,9 +91,9 @@ def write_sheets(
         if samples:
             sheet.add([empty] * 7 + [sample.picture for sample in samples])
         for character in table:
-            code = character.w_plus[None].to(generator.w_avg)
-            portrait = _render(generator, code)
-            drawn = [_draw(generator, sample, code) for sample in samples]
+            latent = character.w_plus[None].to(generator.w_avg)
+            portrait = _render(generator, latent)
+            drawn = [_draw(generator, sample, latent) for sample in samples]
             stored = inversions.get(character.name)
             cells = [_labeled(portrait, character.name)]
             for i in _ranks(stored, 3):
@@ -157,7 +157,7 @@ def _section(
     page.facts({"drawings averaged": character.k, **character.provenance})
     for note in notes:
         page.paragraph(note, note=True)
-    pictures = [("average code", embedded(portrait, width=320))]
+    pictures = [("average latent", embedded(portrait, width=320))]
     for sample, picture in zip(samples, drawn, strict=True):
         pictures.append((sample.name, embedded(picture, width=320)))
     page.pictures(pictures, width=240)
@@ -187,8 +187,8 @@ def _ranks(stored: StoredInversion | None, count: int) -> list[int]:
 
 
 @torch.no_grad()
-def _render(generator: Generator, code: Tensor) -> np.ndarray:
-    return _picture(to_uint8(generator.synthesize(generator.styles(code)))[0])
+def _render(generator: Generator, latent: Tensor) -> np.ndarray:
+    return _picture(to_uint8(generator.synthesize(generator.styles(latent)))[0])
 
 
 @torch.no_grad()

@@ -16,7 +16,7 @@ from toonify.inversion.projector import Inversion
 from toonify.utils.atomic import write_bytes
 from toonify.utils.tensors import to_float, to_uint8
 
-THUMBNAIL = 128  # pixels, of previews and of the pictures kept beside the codes
+THUMBNAIL = 128  # pixels, of previews and of the pictures kept beside the latents
 
 
 class StoreError(InputError):
@@ -28,7 +28,7 @@ class StoredInversion:
     """An inversion as it lies on disk.
 
     Attributes:
-        codes: (k, num_ws, w_dim) float32.
+        latents: (k, num_ws, w_dim) float32.
         losses: (k,).
         drawings: (k, 3, T, T) uint8 thumbnails of what was projected.
         reconstructions: (k, 3, T, T) uint8 thumbnails of the projections.
@@ -37,7 +37,7 @@ class StoredInversion:
         started_from: "average" or "encoder", of each; empty where that isn't known.
     """
 
-    codes: Tensor
+    latents: Tensor
     losses: Tensor
     drawings: Tensor
     reconstructions: Tensor
@@ -46,8 +46,8 @@ class StoredInversion:
     started_from: list[str] = field(default_factory=list)
 
     def w_plus(self, k: int | None = None) -> Tensor:
-        """Mean code (num_ws, w_dim) of the first `k` drawings, of all when None."""
-        return self.codes[:k].mean(dim=0)
+        """Mean latent (num_ws, w_dim) of the first `k` drawings, of all when None."""
+        return self.latents[:k].mean(dim=0)
 
 
 def thumbnails(images: Tensor) -> Tensor:
@@ -58,13 +58,13 @@ def thumbnails(images: Tensor) -> Tensor:
 
 
 def save_inversion(stored: StoredInversion, path: Path) -> None:
-    """Write codes, losses and thumbnails as one safetensors file, whole or not at all.
+    """Write latents, losses and thumbnails as one safetensors file, whole or not at all.
 
     Raises:
         StoreError: the file can't be written.
     """
     tensors = {
-        "codes": stored.codes.float().cpu().contiguous(),
+        "latents": stored.latents.float().cpu().contiguous(),
         "losses": stored.losses.float().cpu().contiguous(),
         "drawings": stored.drawings.contiguous(),
         "reconstructions": stored.reconstructions.contiguous(),
@@ -90,8 +90,10 @@ def load_inversion(path: Path) -> StoredInversion | None:
     try:
         with safe_open(path, framework="pt") as file:
             about = json.loads((file.metadata() or {})["toonify.inversion"])
+            names = file.keys()
+            latents = "latents" if "latents" in names else "codes"  # as once written
             return StoredInversion(
-                codes=file.get_tensor("codes"),
+                latents=file.get_tensor(latents),
                 losses=file.get_tensor("losses"),
                 drawings=file.get_tensor("drawings"),
                 reconstructions=file.get_tensor("reconstructions"),
@@ -108,7 +110,7 @@ def store_inversion(
 ) -> StoredInversion:
     """An `Inversion` with thumbnails, ready for `save_inversion`; `images` (N, 3, S, S) uint8."""
     return StoredInversion(
-        codes=inversion.codes.float().cpu(),
+        latents=inversion.latents.float().cpu(),
         losses=inversion.losses.float().cpu(),
         drawings=thumbnails(images[inversion.indices]),
         reconstructions=thumbnails(inversion.reconstructions),

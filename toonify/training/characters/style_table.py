@@ -22,7 +22,7 @@ def style_table(
 
     Args:
         generator: the trained one; swapping in the base's frozen layers leaves it the same.
-        styles: each character's code (w_dim,) from the training.
+        styles: each character's latent (w_dim,) from the training.
         characters: each drawing's character, to count.
     """
     table = CharacterTable(generator_hash=generator_hash(generator))
@@ -31,9 +31,9 @@ def style_table(
         while name in table:
             name += "-2"
         count = sum(c == character for c in characters)
-        code = style[None].expand(generator.num_ws, -1)
+        latent = style[None].expand(generator.num_ws, -1)
         made = {"drawings": count, "started_from": "pairs"}
-        table.add(make_character(name, code, count, generator, made))
+        table.add(make_character(name, latent, count, generator, made))
     return table
 
 

@@ -30,7 +30,7 @@ from toonify.training.data.similarity import (
     strangers,
 )
 
-FEW = 10  # drawings of a character from which on its code is an average worth the name
+FEW = 10  # drawings of a character from which on its latent is an average worth the name
 MANY_WITHOUT_FACE = 0.5  # share found, from which on "no face" says something about a drawing
 # Framing: how far (sides; log sides) a face may sit from FFHQ's place, and how many may.
 OFF_CENTER, OFF_SIDE, OFF_ANGLE, OFF_SHARE = 0.1, 0.25, 20.0, 0.2

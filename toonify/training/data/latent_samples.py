@@ -83,7 +83,7 @@ class PairSet:
             ) from error
         if w_dim is not None and w.shape[-1] != w_dim:
             raise InputError(
-                f"the codes in {folder} are {w.shape[-1]} wide, the generator's {w_dim}",
+                f"the latents in {folder} are {w.shape[-1]} wide, the generator's {w_dim}",
                 hint="Sample pairs from this generator.",
             )
         if generator is not None and (folder / GENERATOR).is_file():
@@ -100,14 +100,14 @@ class PairSet:
 
 
 @torch.no_grad()
-def draw_codes(
+def sample_w_plus(
     generator: Generator, count: int, random: torch.Generator, *, mixed: float = MIXED
 ) -> Tensor:
     """w+ (count, num_ws, w_dim) at truncation 0.6 to 1, on the generator's device.
 
     Args:
         random: source of every random number, on the CPU.
-        mixed: share whose rows come from two latents, crossed at a random layer, so that codes
+        mixed: share whose rows come from two latents, crossed at a random layer, so that latents
             beyond W are seen too.
     """
     z = torch.randn(2 * count, generator.config().get("z_dim", generator.w_dim), generator=random)
@@ -144,7 +144,7 @@ def sample_pairs(
     seed: int = 0,
     progress: Callable[[int], None] | None = None,
 ) -> None:
-    """Draw faces (see `draw_codes`) and write `w.npy` (float16 w+) and `images.npy`.
+    """Draw faces (see `sample_w_plus`) and write `w.npy` (float16 w+) and `images.npy`.
 
     `generator.txt` beside them names the generator by its hash.
 
@@ -159,18 +159,18 @@ def sample_pairs(
     except OSError as error:
         raise _unwritable(folder, error) from error
     random = torch.Generator().manual_seed(seed)
-    codes = np.zeros((count, generator.num_ws, generator.w_dim), np.float16)
+    latents = np.zeros((count, generator.num_ws, generator.w_dim), np.float16)
     images = np.zeros((count, size, size, 3), np.uint8)
     for start in range(0, count, batch):
         n = min(batch, count - start)
-        w_plus = draw_codes(generator, n, random, mixed=mixed)
-        codes[start : start + n] = w_plus.half().cpu().numpy()
+        w_plus = sample_w_plus(generator, n, random, mixed=mixed)
+        latents[start : start + n] = w_plus.half().cpu().numpy()
         rendered = to_uint8(render(generator, w_plus, size=size))
         images[start : start + n] = rendered.permute(0, 2, 3, 1).cpu().numpy()
         if progress:
             progress(start + n)
     identity = generator_hash(generator)
-    for name, content in (("w.npy", codes), ("images.npy", images), (GENERATOR, identity)):
+    for name, content in (("w.npy", latents), ("images.npy", images), (GENERATOR, identity)):
         try:
             with replacing(folder / name) as temporary:
                 if isinstance(content, str):

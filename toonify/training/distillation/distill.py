@@ -1,7 +1,7 @@
 """Distilling a generator into StyleGAN2's layout, so that it shares the teacher's W.
 
 What StyleGANEX refactors is StyleGAN2's layout; a compact generator (arXiv 2104.04767) becomes one
-by learning the teacher's picture of every code, at every resolution from the partial sums of the
+by learning the teacher's picture of every latent, at every resolution from the partial sums of the
 tRGB layers. Coarse resolutions alone go first, which is quick; a patch discriminator makes the
 last part crisp.
 """
@@ -33,7 +33,7 @@ from toonify.training.finetune.paired_step import detail_crop, drawing_losses
 from toonify.utils.tensors import to_uint8
 
 COARSE = 32  # resolution of the first part
-SAME_W = 0.02  # by which mean codes may differ, of checkpoints in float16
+SAME_W = 0.02  # by which mean latents may differ, of checkpoints in float16
 _MATCHING = 4.0  # feature matching against the adversarial loss
 
 
@@ -144,7 +144,7 @@ def check_student(found: Generator, teacher: Generator) -> StyleGAN2Layers:
         )
     if not torch.allclose(found.w_avg, teacher.w_avg, atol=SAME_W):
         raise UsageError(
-            "the student's codes are not its teacher's: their mapping networks differ",
+            "the student's latents are not its teacher's: their mapping networks differ",
             hint="Leave `start` out.",
         )
     return found
@@ -220,15 +220,15 @@ class DistillTrainer(ResumableTrainer[DistillConfig]):
         return {name: value.detach() for name, value in losses.items()}
 
     def _draw(self, count: int, size: int) -> tuple[Tensor, Tensor]:
-        codes, images = self.pairs.draw(count, self.random)
+        w_plus, images = self.pairs.draw(count, self.random)
         if images.shape[-1] > size:
             images = F.adaptive_avg_pool2d(images, size)
-        return codes.to(self.device), images.to(self.device)
+        return w_plus.to(self.device), images.to(self.device)
 
     def _coarse_step(self) -> dict[str, Tensor]:
-        codes, targets = self._draw(self.config.coarse_batch, COARSE)
+        w_plus, targets = self._draw(self.config.coarse_batch, COARSE)
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.config.bfloat16):
-            images = self._coarse(codes)
+            images = self._coarse(w_plus)
         losses = drawing_losses(images[-1].float(), targets, self.perceptual, size=COARSE)
         losses["partial"] = partial_loss(images[:-1], targets)
         losses["loss"] = torch.stack(list(losses.values())).sum()
@@ -236,9 +236,9 @@ class DistillTrainer(ResumableTrainer[DistillConfig]):
 
     def _full_step(self) -> dict[str, Tensor]:
         config = self.config
-        codes, targets = self._draw(config.batch_size, self.student.resolution)
+        w_plus, targets = self._draw(config.batch_size, self.student.resolution)
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.config.bfloat16):
-            images = self._render(codes)
+            images = self._render(w_plus)
         image = images[-1].float()
         crops = detail_crop(image, targets, config.perceptual_size, self.random)
         # layout and detail in turn: LPIPS costs more than the student
@@ -285,9 +285,9 @@ class DistillTrainer(ResumableTrainer[DistillConfig]):
     @torch.no_grad()
     def preview(self, count: int = 12) -> Tensor:
         """Held-out pictures of the teacher beside the average's, (N, 3, R, 2R) uint8."""
-        codes, targets = (x[:count].to(self.device) for x in self.pairs.held_out())
+        w_plus, targets = (x[:count].to(self.device) for x in self.pairs.held_out())
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.config.bfloat16):
-            images = self.average(codes).float()
+            images = self.average(w_plus).float()
         if images.shape[-1] != targets.shape[-1]:
             targets = F.interpolate(targets, size=images.shape[-2:], mode="area")
         return to_uint8(torch.cat([targets, images], dim=3))

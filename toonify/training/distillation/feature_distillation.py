@@ -1,8 +1,8 @@
 """Teaching StyleGAN2's layers up to 32×32 what a compact generator computes there.
 
 The generator that comes of it (`toonify.models.generators.hybrid`) keeps the teacher's later
-layers, so all there is to learn is a few small feature maps, which say far more of each code than
-its picture does: FitNets' hints (arXiv 1412.6550). Codes are drawn afresh for every batch.
+layers, so all there is to learn is a few small feature maps, which say far more of each latent than
+its picture does: FitNets' hints (arXiv 1412.6550). Latents are drawn afresh for every batch.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from toonify.training.core.optim import rms_scaled_adam
 from toonify.training.core.resumption import Parts, ResumableTrainer
 from toonify.training.core.runs import RunFolder
 from toonify.training.core.schedule import ema_decay, update_ema, warmup_cosine
-from toonify.training.data.latent_samples import draw_codes
+from toonify.training.data.latent_samples import sample_w_plus
 from toonify.training.distillation.distill import SAME_W, copy_mapping
 from toonify.training.distillation.least_squares_init import (
     PICTURES,
@@ -43,7 +43,7 @@ _WEIGHTS = {8: 0.25, 16: 0.5, 32: 1.0}
 _LEAST = 1e-6  # of a tensor's RMS, where its rate is scaled by it
 _EVEN = 0.3  # of every channel alike, beside the weight that the next layer gives it
 _HELD_OUT = 12
-_MEASURED = 192  # codes from which features' means and deviations are taken
+_MEASURED = 192  # latents from which features' means and deviations are taken
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,7 +53,7 @@ class FeatureDistillConfig:
     Attributes:
         steps: optimizer steps.
         coarse_share: of the steps, the first ones, with layers up to 16×16 alone.
-        coarse_batch, batch_size: codes a step in that part and in the other.
+        coarse_batch, batch_size: latents a step in that part and in the other.
         lr: Adam's peak rate; falls in each part to a hundredth.
         ema: of the weights' running average.
         compiled: through `torch.compile`.
@@ -128,7 +128,7 @@ def check_hybrid(found: Generator, teacher: Generator) -> HybridGenerator:
         )
     if not torch.allclose(found.w_avg, teacher.w_avg, atol=SAME_W):
         raise UsageError(
-            "the student's codes are not its teacher's: their mapping networks differ",
+            "the student's latents are not its teacher's: their mapping networks differ",
             hint="Leave `start` out.",
         )
     fresh = new_hybrid(teacher, width=found.channels[4])
@@ -226,7 +226,7 @@ class FeatureDistillTrainer(ResumableTrainer[FeatureDistillConfig]):
 
     @property
     def kimg(self) -> float:
-        """Thousand codes learnt from."""
+        """Thousand latents learnt from."""
         coarse = min(self.step_count, self.config.coarse_steps)
         fine = self.step_count - coarse
         return (coarse * self.config.coarse_batch + fine * self.config.batch_size) / 1000
@@ -290,18 +290,18 @@ class FeatureDistillTrainer(ResumableTrainer[FeatureDistillConfig]):
     @torch.no_grad()
     def preview(self) -> Tensor:
         """The teacher's pictures beside the average's, (N, 3, R, 2R) uint8."""
-        codes = draw_codes(self.teacher, _HELD_OUT, torch.Generator().manual_seed(1))
-        codes = codes.to(self.device)
+        w_plus = sample_w_plus(self.teacher, _HELD_OUT, torch.Generator().manual_seed(1))
+        w_plus = w_plus.to(self.device)
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.config.bfloat16):
-            images = [self.teacher(codes).float(), self._picture(codes).float()]
+            images = [self.teacher(w_plus).float(), self._picture(w_plus).float()]
         return to_uint8(torch.cat(images, dim=3))
 
-    def _picture(self, codes: Tensor) -> Tensor:
+    def _picture(self, w_plus: Tensor) -> Tensor:
         """The average's; in the first part the teacher finishes it."""
         if self.step_count > self.config.coarse_steps:
-            return self.average(codes)
-        styles = self.teacher.styles(codes)
-        x = self.average.features(self.average.styles(codes), resolution=COARSE)
+            return self.average(w_plus)
+        styles = self.teacher.styles(w_plus)
+        x = self.average.features(self.average.styles(w_plus), resolution=COARSE)
         return self.teacher.from_features(self.readers[str(COARSE)](x), styles)
 
     def parts(self) -> Parts:
@@ -320,15 +320,15 @@ def _after(resolution: int) -> int:
 
 
 def perturbed_latents(teacher: MobileGenerator, count: int, random: torch.Generator) -> Tensor:
-    """Rows of w+ (count, num_ws, w_dim): of one code, of two, or each a little off, as encoders'.
+    """Rows of w+ (count, num_ws, w_dim): of one latent, of two, or each a little off, as encoders'.
 
     Of the last kind are a third, drawn towards another face by up to 0.35, each row by its own
     share.
     """
-    w_plus = draw_codes(teacher, count, random, mixed=0.5)
+    w_plus = sample_w_plus(teacher, count, random, mixed=0.5)
     off = count // 3
     if off:
-        others = draw_codes(teacher, off, random)[:, :1]
+        others = sample_w_plus(teacher, off, random)[:, :1]
         far = 0.35 * torch.rand(off, 1, 1, generator=random)
         each = torch.rand(off, w_plus.shape[1], 1, generator=random)
         w_plus[:off] = w_plus[:off].lerp(others, (far * each).to(w_plus))
@@ -376,7 +376,7 @@ def fit_to_rgb(student: HybridGenerator, teacher: MobileGenerator, *, seed: int 
     device, teacher = student.w_avg.device, on_cpu(teacher)
     student.cpu()
     random = torch.Generator().manual_seed(seed)
-    w_plus = draw_codes(teacher, PICTURES, random, mixed=0.5)
+    w_plus = sample_w_plus(teacher, PICTURES, random, mixed=0.5)
     images = teacher_images(teacher, w_plus, student.resolution)
     fitter, image = Fitter(student, w_plus, random, None), None
     names = ["to_rgb1", *(f"blocks.{i}.to_rgb" for i in range(len(student.blocks)))]

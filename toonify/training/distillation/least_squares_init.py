@@ -25,12 +25,12 @@ from toonify.models.generators.hybrid import HybridGenerator
 from toonify.models.generators.mobile import Block, MobileGenerator, ModulatedConv
 from toonify.models.generators.stylegan2 import StyleGAN2Layers
 from toonify.models.layers import EqualConv2d, EqualLinear, StyledConv, ToRGB, blur, upsample2
-from toonify.training.data.latent_samples import draw_codes
+from toonify.training.data.latent_samples import sample_w_plus
 from toonify.training.distillation.least_squares import affine_fit, informative_columns
 
-# Codes that layers of a resolution are fitted on: few pixels say much about few codes, and what
-# tells codes apart is in the coarse layers
-CODES = {4: 768, 8: 768, 16: 512, 32: 320, 64: 128, 128: 64}
+# Latents that layers of a resolution are fitted on: few pixels say much about few latents, and what
+# tells latents apart is in the coarse layers
+SAMPLES = {4: 768, 8: 768, 16: 512, 32: 320, 64: 128, 128: 64}
 LEAST = 32
 PICTURES = 128
 AT_ONCE = 32
@@ -41,7 +41,7 @@ Progress = Callable[[str, float], None]
 
 @dataclass
 class Stream:
-    """What runs through both networks at one point, for all sampled codes.
+    """What runs through both networks at one point, for all sampled latents.
 
     Attributes:
         teacher: activations (N, C, h, w), float16.
@@ -54,7 +54,7 @@ class Stream:
     chosen: Tensor
 
     def first(self, count: int) -> Stream:
-        """Of fewer codes."""
+        """Of fewer latents."""
         return Stream(self.teacher[:count], self.student[:count], self.chosen)
 
 
@@ -86,8 +86,8 @@ def init_least_squares(
     device, teacher = student.w_avg.device, on_cpu(teacher)
     student.cpu()
     random = torch.Generator().manual_seed(seed)
-    codes = max(CODES.values()) if not from_block else CODES.get(8 * 2**from_block, LEAST)
-    w_plus = draw_codes(teacher, codes, random, mixed=0.5)
+    count = max(SAMPLES.values()) if not from_block else SAMPLES.get(8 * 2**from_block, LEAST)
+    w_plus = sample_w_plus(teacher, count, random, mixed=0.5)
     styles = teacher.styles(w_plus)
     fitter = Fitter(student, w_plus, random, progress)
     image: Tensor | None = None
@@ -95,13 +95,13 @@ def init_least_squares(
     if from_block:
         stream = _learnt(teacher, student, w_plus, 4 * 2**from_block)
     else:
-        const = teacher.const.expand(codes, -1, -1, -1).half()
+        const = teacher.const.expand(count, -1, -1, -1).half()
         start = informative_columns(
             teacher.const[0].flatten(1).T * styles[0].std(0), student.channels[4]
         )
         own = teacher.const[:, start]
         student.const.copy_(own / own.square().mean().sqrt())  # it is what an encoder's f is like
-        stream = Stream(const, student.const.expand(codes, -1, -1, -1).half(), start)
+        stream = Stream(const, student.const.expand(count, -1, -1, -1).half(), start)
         stream = fitter.conv("conv1", teacher.conv1, stream, styles[0], styles[1])
         images = teacher_images(teacher, w_plus[:PICTURES], student.resolution)
         image = fitter.to_rgb("to_rgb1", stream, None, images)
@@ -109,7 +109,7 @@ def init_least_squares(
     blocks = cast(Sequence[Block], teacher.blocks)[: len(student.blocks)]
     for index, block in enumerate(blocks[from_block:], from_block):
         name = f"blocks.{index}"
-        kept = CODES.get(8 * 2**index, LEAST)
+        kept = SAMPLES.get(8 * 2**index, LEAST)
         stream = stream.first(kept)
         styles = [style[:kept] for style in styles]
         up, first, second = styles[1 + 3 * index : 4 + 3 * index]
@@ -163,7 +163,7 @@ def _check_widths(teacher: MobileGenerator, student: StyleGAN2Layers) -> None:
 
 
 class Fitter:
-    """Fits layers of `student` for the codes `w_plus`."""
+    """Fits layers of `student` for the latents `w_plus`."""
 
     def __init__(
         self,

@@ -59,9 +59,9 @@ def fit_labels_and_metric(
     optimizer = torch.optim.Adam(reader.parameters(), lr=5e-3)
     batches = [order[i : i + TOGETHER] for i in range(0, len(order), TOGETHER)]
     mean = deviation = torch.zeros(0)
-    codes, pooled = [], []
+    latents, pooled = [], []
     for number, index in enumerate(batches):
-        w_plus = faces.codes(index).to(device)
+        w_plus = faces.latents(index).to(device)
         found = _features(generator, w_plus, bfloat16)
         if number == 0:
             mean, deviation = found.mean((0, 2, 3)), found.std((0, 2, 3)) + 1e-3
@@ -77,20 +77,20 @@ def fit_labels_and_metric(
             loss.backward()
             optimizer.step()
         optimizer.param_groups[0]["lr"] = 5e-3 * (1 - 0.95 * (number + 1) / len(batches))
-        codes.append(w_plus[:, :rows].mean(1))
+        latents.append(w_plus[:, :rows].mean(1))
         pooled.append(F.adaptive_avg_pool2d(normalized, POOLED_SIZE).flatten(1))
         if progress:
             progress(number * TOGETHER + len(index))
     with torch.no_grad():  # (x - m) / d as part of the weights
         reader.weight.div_(deviation[None, :, None, None])
         reader.bias.sub_(reader.weight[:, :, 0, 0] @ mean)
-    return reader.requires_grad_(False), _metric(torch.cat(codes), torch.cat(pooled))
+    return reader.requires_grad_(False), _metric(torch.cat(latents), torch.cat(pooled))
 
 
-def _metric(codes: Tensor, features: Tensor) -> Tensor:
-    """L of ridge regression of features (N, F) on codes (N, D)."""
-    deviation = codes.std(0).clamp_min(0.1 * float(codes.std(0).mean()))
-    x = ((codes - codes.mean(0)) / deviation).double()
+def _metric(latents: Tensor, features: Tensor) -> Tensor:
+    """L of ridge regression of features (N, F) on latents (N, D)."""
+    deviation = latents.std(0).clamp_min(0.1 * float(latents.std(0).mean()))
+    x = ((latents - latents.mean(0)) / deviation).double()
     y = (features - features.mean(0)).double()
     gram = x.T @ x / len(x)
     slope = torch.linalg.solve(gram + RIDGE * torch.eye(len(gram)).to(gram), x.T @ y / len(x))

@@ -66,7 +66,7 @@ class DrawnFaces:
             self.folder, num_ws=generator.num_ws, w_dim=generator.w_dim, generator=generator
         )
 
-    def codes(self, index: NDArray[np.int64]) -> Tensor:
+    def latents(self, index: NDArray[np.int64]) -> Tensor:
         """w+ (B, num_ws, w_dim) float32."""
         return torch.from_numpy(np.asarray(self.w_plus[np.asarray(index)], np.float32))
 

@@ -100,7 +100,7 @@ def draw_batch(
             cv2.warpAffine(sketch, matrix, (size, size), borderMode=cv2.BORDER_REPLICATE), np.uint8
         )
         drawings[row] = sketch_planes(sketch)
-    w_plus = faces.codes(index)
+    w_plus = faces.latents(index)
     return DrawingBatch(
         torch.from_numpy(drawings), torch.from_numpy(seen), torch.from_numpy(labels), w_plus
     )
@@ -211,8 +211,8 @@ class DrawingTrainer(ResumableTrainer[DrawingSettings]):
         told = batch.w_plus.to(self.device).clone()
         told[:, :SAMPLED_FROM] = w[:, None]
         images = [
-            self.generator.synthesize(self.generator.styles(codes))
-            for codes in (batch.w_plus.to(self.device), told)
+            self.generator.synthesize(self.generator.styles(w_plus))
+            for w_plus in (batch.w_plus.to(self.device), told)
         ]
         rows = torch.cat([seen_drawings(drawings, images[0].shape[-1]), *images])
         return to_uint8(rows.float().clamp(-1, 1)).cpu()

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from toonify.errors import UsageError
 from toonify.models.base import Generator
-from toonify.training.data.latent_samples import MIXED, PairSet, draw_codes, render
+from toonify.training.data.latent_samples import MIXED, PairSet, render, sample_w_plus
 from toonify.training.data.photos import PhotoSet
 
 SIZE = 256  # side of the images that losses compare, as published
@@ -24,23 +24,23 @@ class Batch:
 
     Attributes:
         images: (B, 3, S, S) in [-1, 1].
-        codes: w+ (P, num_ws, w_dim) of the last P images, which are generated.
+        w_plus: w+ (P, num_ws, w_dim) of the last P images, which are generated.
     """
 
     images: Tensor
-    codes: Tensor
+    w_plus: Tensor
 
     @property
     def photos(self) -> int:
         """How many of the images are photographs."""
-        return len(self.images) - len(self.codes)
+        return len(self.images) - len(self.w_plus)
 
     def to(self, device: torch.device) -> Batch:
-        return Batch(self.images.to(device), self.codes.to(device))
+        return Batch(self.images.to(device), self.w_plus.to(device))
 
 
 class Pairs(Protocol):
-    """Generated faces with their codes."""
+    """Generated faces with their latents."""
 
     def draw(self, count: int, random: torch.Generator) -> tuple[Tensor, Tensor]:
         """w+ (count, num_ws, w_dim) and images (count, 3, S, S) in [-1, 1] to learn from."""
@@ -77,7 +77,7 @@ class FreshPairs:
     """Pairs rendered when they are needed: never the same twice, and slower.
 
     Args:
-        mixed: see `draw_codes`.
+        mixed: see `sample_w_plus`.
         size: side of the images.
     """
 
@@ -96,12 +96,12 @@ class FreshPairs:
         self._held_out = self.draw(held_out, torch.Generator().manual_seed(2**40))
 
     def draw(self, count: int, random: torch.Generator) -> tuple[Tensor, Tensor]:
-        codes = draw_codes(self._generator, count, random, mixed=self._mixed)
+        w_plus = sample_w_plus(self._generator, count, random, mixed=self._mixed)
         images = [
             render(self._generator, part, size=self._size, bfloat16=self._bfloat16)
-            for part in codes.split(8)
+            for part in w_plus.split(8)
         ]
-        return codes, torch.cat(images)
+        return w_plus, torch.cat(images)
 
     def held_out(self) -> tuple[Tensor, Tensor]:
         return self._held_out
@@ -140,11 +140,11 @@ class EncoderData:
         self._validation, self._training = order[:kept].sort().values, order[kept:].sort().values
 
     def draw(self, count: int, random: torch.Generator) -> Batch:
-        """Half of the photographs are mirrored; a pair can't be, its code would be unknown."""
+        """Half of the photographs are mirrored; a pair can't be, its latent would be unknown."""
         photos = round(count * self.photo_share)
         if 0 < self.photo_share < 1:
             photos = min(max(photos, 1), count - 1)
-        images, codes = [], torch.zeros(0)
+        images, w_plus = [], torch.zeros(0)
         if photos and self._photos is not None:
             index = torch.randint(len(self._training), (photos,), generator=random)
             mirrored = torch.rand(photos, 1, 1, 1, generator=random) < 0.5
@@ -152,9 +152,9 @@ class EncoderData:
             faces = resized(faces, self._size)
             images.append(torch.where(mirrored, faces.flip(3), faces))
         if photos < count and self._pairs is not None:
-            codes, faces = self._pairs.draw(count - photos, random)
+            w_plus, faces = self._pairs.draw(count - photos, random)
             images.append(resized(faces, self._size))
-        return Batch(torch.cat([part.to(images[-1].device) for part in images]), codes)
+        return Batch(torch.cat([part.to(images[-1].device) for part in images]), w_plus)
 
     def photographs(self) -> tuple[np.ndarray, list[str]]:
         """All of them, (N, S, S, 3) uint8, and their names.
@@ -177,8 +177,8 @@ class EncoderData:
         """The pairs kept for validation."""
         if self._pairs is None:
             return None
-        codes, faces = self._pairs.held_out()
-        return Batch(resized(faces, self._size), codes)
+        w_plus, faces = self._pairs.held_out()
+        return Batch(resized(faces, self._size), w_plus)
 
 
 def resized(images: Tensor, size: int) -> Tensor:

@@ -15,7 +15,7 @@ from toonify.bundle import locate
 from toonify.checkpoints import load_encoder, load_identity
 from toonify.errors import ModelError, UsageError
 from toonify.faces.subject import Domain, check_domain
-from toonify.inversion.latents import fit_codes
+from toonify.inversion.latents import fit_w_plus
 from toonify.metrics import lpips
 from toonify.models.base import Generator
 from toonify.models.identity import Identity
@@ -153,7 +153,7 @@ def face_reader(name: str | None, generator: Generator) -> Callable[[Tensor], Te
     width = getattr(encoder, "w_dim", generator.w_dim)
     if width != generator.w_dim:
         raise UsageError(
-            f"the encoder's codes have {width} numbers, the generator takes {generator.w_dim}",
+            f"the encoder's latents have {width} numbers, the generator takes {generator.w_dim}",
             hint="Give an encoder of the same W as `codes_by`.",
         )
     encoder.requires_grad_(False)
@@ -161,6 +161,6 @@ def face_reader(name: str | None, generator: Generator) -> Callable[[Tensor], Te
     def read(faces: Tensor) -> Tensor:
         size = (encoder.input_size, encoder.input_size)
         faces = F.interpolate(faces, size, mode="area")
-        return fit_codes(encoder.encode(faces, generator).float(), generator.num_ws)
+        return fit_w_plus(encoder.encode(faces, generator).float(), generator.num_ws)
 
     return read

@@ -67,7 +67,7 @@ def train_encoder(
     """Train an encoder from aligned faces to a generator's w+: pSp, ReStyle, or the compact one.
 
     On photographs it learns from L2, LPIPS, identity and the length of w+ (Richardson et al.,
-    2021), on generated faces from their codes and activations too. Snapshots, metrics.jsonl,
+    2021), on generated faces from their latents and activations too. Snapshots, metrics.jsonl,
     previews, report.html and encoder.safetensors go into the folder.
 
     Args:
@@ -81,7 +81,7 @@ def train_encoder(
         domain: "faces", or "any" for a generator of something else: nothing is detected, the middle
             square of each photograph is learnt, and the identity term has no part.
         photo_share: of a batch, 0..1; 0.5 where there are photographs.
-        pairs: folder of generated faces and their codes, filled with `pair_count` (6000) where it
+        pairs: folder of generated faces and their latents, filled with `pair_count` (6000) where it
             is empty; None generates them as they are needed.
         held_out: faces that are only validated on.
         kimg: thousand faces to show.

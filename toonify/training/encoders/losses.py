@@ -1,4 +1,4 @@
-"""The losses of encoders: pSp's and ReStyle's on images, and code losses where codes are known.
+"""The losses of encoders: pSp's and ReStyle's on images, and latent losses where latents are known.
 
 Published weights (pSp's and ReStyle's FFHQ configurations): L2 1, LPIPS 0.8, identity 0.1;
 w-regularization 0 for plain inversion and 0.005 for translation tasks.
@@ -15,7 +15,7 @@ from torch import Tensor
 from toonify.metrics.lpips import PerceptualLoss
 from toonify.models.base import Generator
 from toonify.models.identity import Identity
-from toonify.training.data.latent_samples import draw_codes
+from toonify.training.data.latent_samples import sample_w_plus
 from toonify.training.encoders.data import SIZE, Batch, resized
 from toonify.training.encoders.pose_reader import PoseReader
 from toonify.utils.arguments import check_range
@@ -97,12 +97,12 @@ class EncoderLoss:
         self.generator, self.weights, self.bfloat16 = generator, weights, bfloat16
         self.perceptual, self.identity, self.reader = perceptual, identity, reader
         self.size = min(SIZE, generator.resolution)
-        codes = draw_codes(generator, 64, torch.Generator().manual_seed(0))
-        self._w_std = codes[:, 0].std(0)
+        w_plus = sample_w_plus(generator, 64, torch.Generator().manual_seed(0))
+        self._w_std = w_plus[:, 0].std(0)
         self._scale = torch.ones(())
         if weights.features or weights.pose:
             with torch.no_grad():
-                deviation = self._features(codes).std((0, 2, 3), keepdim=True)
+                deviation = self._features(w_plus).std((0, 2, 3), keepdim=True)
             self._scale = deviation.clamp_min(1e-3)
 
     def render(self, w_plus: Tensor) -> Tensor:
@@ -121,15 +121,15 @@ class EncoderLoss:
         images = resized(batch.images, self.size)
         weights = self.weights
         lpips, identity = weights.lpips or every_term, weights.identity or every_term
-        inner = bool(weights.features or weights.pose) and len(batch.codes) > 0
-        features = self._features(batch.codes) if inner else None
+        inner = bool(weights.features or weights.pose) and len(batch.w_plus) > 0
+        features = self._features(batch.w_plus) if inner else None
         return Targets(
             batch,
             images,
             self.perceptual.features(images) if self.perceptual and lpips else None,
             self.identity(images) if self.identity and identity else None,
             features,
-            self._pose(features, batch.codes) if features is not None and weights.pose else None,
+            self._pose(features, batch.w_plus) if features is not None and weights.pose else None,
         )
 
     def __call__(
@@ -143,21 +143,21 @@ class EncoderLoss:
         Returns:
             images are None where no term needed them.
         """
-        terms, image = self.code_terms(w_plus, targets), None
+        terms, image = self.latent_terms(w_plus, targets), None
         if self.weights.images:
             image = self.render(w_plus)
             terms |= self.image_terms(image, targets)
         weighted = [getattr(self.weights, name) * value for name, value in terms.items()]
         return torch.stack(weighted).sum(), terms, image
 
-    def code_terms(self, w_plus: Tensor, targets: Targets) -> dict[str, Tensor]:
+    def latent_terms(self, w_plus: Tensor, targets: Targets) -> dict[str, Tensor]:
         """The terms that need no reconstruction, each a mean over the faces it applies to."""
         batch, weights = targets.batch, self.weights
         terms = {}
-        if len(batch.codes):
+        if len(batch.w_plus):
             generated = w_plus[batch.photos :]
             if weights.code:
-                difference = (generated - batch.codes) / self._w_std
+                difference = (generated - batch.w_plus) / self._w_std
                 terms["code"] = F.smooth_l1_loss(difference, torch.zeros_like(difference))
             if targets.features is not None:
                 features = self._features(generated)

@@ -3,7 +3,7 @@
 Fitted once on sampled faces whose pose was measured in the picture (yaw, mouth opening, eyes, …),
 it reads the same numbers from a latent code alone. Three uses: drawings made to order follow what
 the generator can know, not a detector's noise; an encoder is taught to keep what is read; and an
-encoder's codes, of which no picture exists, get drawings too.
+encoder's latents, of which no picture exists, get drawings too.
 """
 
 from __future__ import annotations
@@ -31,12 +31,12 @@ _UNREADABLE = (OSError, RuntimeError, EOFError, KeyError, ValueError, pickle.Unp
 
 
 class PoseReader(nn.Module):
-    """16×16 activations and the code they came from → K numbers.
+    """16×16 activations and the latent they came from → K numbers.
 
     Args:
         names: of the numbers.
         channels: of the activations.
-        w_dim: width of the code.
+        w_dim: width of the latent.
     """
 
     mean: Tensor
@@ -78,9 +78,9 @@ class PoseReader(nn.Module):
 
     def forward(self, features: Tensor, w_plus: Tensor) -> Tensor:
         """Activations (B, C, 16, 16), w+ (B, L, w_dim) → (B, K), in deviations from the mean."""
-        code = (w_plus[:, :_ROWS].mean(1) - self.w_mean) / self.w_deviation
+        latent = (w_plus[:, :_ROWS].mean(1) - self.w_mean) / self.w_deviation
         x = self.body((features - self.feature_mean) / self.feature_deviation)
-        return self.head(torch.cat((x, F.silu(self.code(code))), dim=1)) + self.linear(code)
+        return self.head(torch.cat((x, F.silu(self.code(latent))), dim=1)) + self.linear(latent)
 
     @torch.no_grad()
     def read(self, generator: MobileGenerator, w_plus: Tensor) -> Tensor:
@@ -117,7 +117,7 @@ class PoseReader(nn.Module):
 
 def fit_pose_reader(
     generator: MobileGenerator,
-    codes: Tensor,
+    latents: Tensor,
     values: Tensor,
     names: Sequence[str],
     *,
@@ -129,8 +129,8 @@ def fit_pose_reader(
     """Fit a reader on measured samples; the last tenth is held out.
 
     Args:
-        generator: the face generator that the codes are of.
-        codes: (N, w_dim), one row for every layer.
+        generator: the face generator that the latents are of.
+        latents: (N, w_dim), one row for every layer.
         values: (N, K) measurements, finite.
         names: of the K measurements.
         progress: called with (step, loss) now and then.
@@ -142,32 +142,32 @@ def fit_pose_reader(
     Raises:
         InputError: too few samples, or values that are not finite.
     """
-    held_out = max(1, round(_HELD_OUT * len(codes)))
-    if len(codes) - held_out < _BATCH or len(codes) != len(values):
+    held_out = max(1, round(_HELD_OUT * len(latents)))
+    if len(latents) - held_out < _BATCH or len(latents) != len(values):
         raise InputError(
-            f"{len(codes)} codes and {len(values)} measurements are too few, or not as many",
+            f"{len(latents)} latents and {len(values)} measurements are too few, or not as many",
             hint="Sample more faces.",
         )
     if not bool(torch.isfinite(values).all()):
         raise InputError("a measurement is not finite", hint="Leave out faces that weren't found.")
-    w_plus = codes.float()[:, None].expand(-1, generator.num_ws, -1)
+    w_plus = latents.float()[:, None].expand(-1, generator.num_ws, -1)
     features = torch.cat([_features(generator, part).half() for part in w_plus.split(_BATCH)])
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        reader = PoseReader(names, channels=features.shape[1], w_dim=codes.shape[1])
+        reader = PoseReader(names, channels=features.shape[1], w_dim=latents.shape[1])
         reader.mean.copy_(values.mean(0))
         reader.deviation.copy_(values.std(0).clamp_min(1e-6))
         some = features[:512].float()
         reader.feature_mean.copy_(some.mean((0, 2, 3), keepdim=True))
         reader.feature_deviation.copy_(some.std((0, 2, 3), keepdim=True).clamp_min(1e-3))
-        reader.w_mean.copy_(codes.float().mean(0))
-        reader.w_deviation.copy_(codes.float().std(0).clamp_min(1e-6))
+        reader.w_mean.copy_(latents.float().mean(0))
+        reader.w_deviation.copy_(latents.float().std(0).clamp_min(1e-6))
         target = (values - reader.mean) / reader.deviation
         optimizer = torch.optim.AdamW(reader.parameters(), lr=lr, weight_decay=0.1)
         average = {name: p.detach().clone() for name, p in reader.named_parameters()}
         for step in range(steps):
             set_rate(optimizer, lr * warmup_cosine(step, steps, warmup=50, floor=0.02))
-            index = torch.randint(0, len(codes) - held_out, (_BATCH,))
+            index = torch.randint(0, len(latents) - held_out, (_BATCH,))
             with torch.autocast(features.device.type, torch.bfloat16):
                 found = reader(features[index].float(), w_plus[index])
             loss = F.smooth_l1_loss(found.float(), target[index])

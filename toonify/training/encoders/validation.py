@@ -54,12 +54,12 @@ def _measure(
     sums: dict[str, float] = {}
     count = len(faces.images)
     for start in range(0, count, TOGETHER):
-        part = Batch(faces.images[start : start + TOGETHER], faces.codes[start : start + TOGETHER])
+        part = Batch(faces.images[start : start + TOGETHER], faces.w_plus[start : start + TOGETHER])
         photos = inputs(encoder, part.images)
         with torch.autocast(photos.device.type, torch.bfloat16, enabled=loss.bfloat16):
             w_plus = encoder.encode(photos, loss.generator).float()
         targets = loss.targets(part, every_term=images)
-        terms = loss.code_terms(w_plus, targets)
+        terms = loss.latent_terms(w_plus, targets)
         if images:
             rendered = loss.render(w_plus)
             terms |= loss.image_terms(rendered, targets)

@@ -12,7 +12,7 @@ from toonify.errors import UsageError
 from toonify.models.base import Generator
 from toonify.models.encoders.compact import CompactEncoder
 from toonify.models.encoders.psp import SIZES, PSPEncoder, ReStyleEncoder, StyleHead
-from toonify.training.data.latent_samples import draw_codes, render
+from toonify.training.data.latent_samples import render, sample_w_plus
 from toonify.training.encoders.data import resized
 
 Variant = Literal["compact", "psp", "restyle"]
@@ -66,9 +66,9 @@ def new_encoder(
 def start_from_average(encoder: TrainableEncoder, generator: Generator) -> None:
     """Fill in the generator's statistics, and let fresh heads predict no change."""
     if isinstance(encoder, CompactEncoder):
-        codes = draw_codes(generator, 4096, torch.Generator().manual_seed(0), mixed=0.0)[:, 0]
-        encoder.w_mean.copy_(codes.mean(0))
-        encoder.w_std.copy_(codes.std(0))
+        w_plus = sample_w_plus(generator, 4096, torch.Generator().manual_seed(0), mixed=0.0)[:, 0]
+        encoder.w_mean.copy_(w_plus.mean(0))
+        encoder.w_std.copy_(w_plus.std(0))
         average = generator.w_avg.expand(1, generator.num_ws, -1)
         image = render(generator, average, size=generator.resolution, bfloat16=False)
         encoder.average_image.copy_(encoder.resample(image)[0])
@@ -92,7 +92,7 @@ def check_fits(encoder: nn.Module, generator: Generator) -> TrainableEncoder:
         )
     if (encoder.num_ws, encoder.w_dim) != (generator.num_ws, generator.w_dim):
         raise UsageError(
-            f"the encoder gives ({encoder.num_ws}, {encoder.w_dim}) codes, the generator takes"
+            f"the encoder gives ({encoder.num_ws}, {encoder.w_dim}) latents, the generator takes"
             f" ({generator.num_ws}, {generator.w_dim})",
             hint="Use the generator it was made for, or train a new one.",
         )

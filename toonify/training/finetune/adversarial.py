@@ -37,7 +37,7 @@ def finetune_adversarial(
     out: str | Path,
     *,
     discriminator: StyleGAN2Discriminator | None = None,
-    codes: Tensor | None = None,
+    latents: Tensor | None = None,
     resume: bool = False,
     progress: Progress | None = None,
     world: World | None = None,
@@ -53,7 +53,7 @@ def finetune_adversarial(
         generator: the face generator (or an earlier result); its device is used.
         drawings: (N, 3, R, R) uint8 at the generator's resolution.
         discriminator: to start from; fresh weights by the config's widths when None.
-        codes: characters' codes (K, num_ws, w_dim), for the config's `code_share`.
+        latents: characters' latents (K, num_ws, w_dim), for the config's `code_share`.
         resume: go on from the snapshot in `out`, if there is one.
         progress: called with each line of metrics: kimg, images_per_second, loss_g, loss_d,
             r1, r_t, p and seconds_left.
@@ -66,7 +66,7 @@ def finetune_adversarial(
         Diverged: a loss is no longer finite; the last snapshot is good.
     """
     world = world or World()
-    check_fits(config, generator, drawings, discriminator, codes, world)
+    check_fits(config, generator, drawings, discriminator, latents, world)
     state = world.on_first(lambda: RunFolder(out).start(resume=resume))
     folder = RunFolder(out) if world.first else None
     if state is not None:
@@ -75,7 +75,7 @@ def finetune_adversarial(
         discriminator = StyleGAN2Discriminator(**arguments)
     elif discriminator is None and config.freeze_d:
         raise frozen_fresh()
-    trainer = AdversarialTrainer(config, generator, drawings, discriminator, codes, world)
+    trainer = AdversarialTrainer(config, generator, drawings, discriminator, latents, world)
     if state is not None:
         trainer.load_state_dict(state)
     world.on_first(lambda: _open(folder, trainer, fresh=state is None))
@@ -167,7 +167,7 @@ def check_fits(
     generator: Generator,
     drawings: Tensor,
     discriminator: StyleGAN2Discriminator | None,
-    codes: Tensor | None,
+    latents: Tensor | None,
     world: World,
 ) -> None:
     """Raise UsageError where the arguments of `finetune_adversarial` don't go together."""
@@ -192,11 +192,11 @@ def check_fits(
             f"freezing {config.freeze_d} layers leaves nothing of the discriminator to train",
             hint=f"It has {len(discriminator.layers())}.",
         )
-    if config.code_share and codes is None:
-        raise UsageError("a code share needs characters' codes", hint="Give a table.")
-    if codes is not None and codes.shape[1:] != (generator.num_ws, generator.w_dim):
+    if config.code_share and latents is None:
+        raise UsageError("a code share needs characters' latents", hint="Give a table.")
+    if latents is not None and latents.shape[1:] != (generator.num_ws, generator.w_dim):
         raise UsageError(
-            f"the codes are {tuple(codes.shape[1:])}, the generator takes "
+            f"the latents are {tuple(latents.shape[1:])}, the generator takes "
             f"({generator.num_ws}, {generator.w_dim})",
             hint="Use a table made for this generator.",
         )

@@ -27,8 +27,8 @@ class FinetuneConfig:
         path_weight: of path-length regularization, 0 for none (2 in StyleGAN2).
         path_interval: steps between two path-length steps.
         style_mixing: probability of crossing two latents at a random layer.
-        code_share: share of samples whose layers from `code_level` on take a character's code.
-        code_level: first latent index taken from the code.
+        code_share: share of samples whose layers from `code_level` on take a character's latent.
+        code_level: first latent index taken from the latent.
         mirror: mirror half the drawings.
         augment: the discriminator's augmentations, see `AugmentPipe`; "off" for none.
         augment_p: fixed probability of each; None adapts it (ADA).

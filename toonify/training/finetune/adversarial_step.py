@@ -41,7 +41,7 @@ class AdversarialTrainer(Generic[G]):
         generator: G,
         drawings: Tensor,
         discriminator: StyleGAN2Discriminator | None,
-        codes: Tensor | None,
+        latents: Tensor | None,
         world: World | None = None,
     ) -> None:
         self.config, self.world = config, world or World()
@@ -51,7 +51,7 @@ class AdversarialTrainer(Generic[G]):
         # Noise maps are drawn where they are used: they are many numbers.
         self.fields = torch.Generator(self.device).manual_seed(config.seed)
         self.drawings = drawings
-        self.codes = None if codes is None else codes.to(self.device, torch.float32)
+        self.latents = None if latents is None else latents.to(self.device, torch.float32)
         self.generator = copy.deepcopy(generator)
         self.average = copy.deepcopy(generator)
         self.compact = generator.config()["architecture"] == "mobile"
@@ -233,7 +233,7 @@ class AdversarialTrainer(Generic[G]):
 
     @torch.no_grad()
     def _latents(self) -> Tensor:
-        """w+ (B, num_ws, w_dim) of this process: fresh, mixed, and with characters' codes."""
+        """w+ (B, num_ws, w_dim) of this process: fresh, mixed, and with characters' latents."""
         config, num_ws, whole = self.config, self.generator.num_ws, self.config.batch_size
         w_plus = self._fresh(whole)[:, None].repeat(1, num_ws, 1)
         if config.style_mixing:
@@ -243,13 +243,13 @@ class AdversarialTrainer(Generic[G]):
             from_other = crossed[:, None] & (torch.arange(num_ws) >= first[:, None])
             from_other = self.world.share(from_other).to(self.device)[..., None]
             w_plus = torch.where(from_other, other, w_plus)
-        if config.code_share and self.codes is not None:
+        if config.code_share and self.latents is not None:
             chosen = torch.rand(whole, generator=self.random) < config.code_share
-            index = torch.randint(len(self.codes), (whole,), generator=self.random)
-            from_code = chosen[:, None] & (torch.arange(num_ws) >= config.code_level)
-            from_code = self.world.share(from_code).to(self.device)[..., None]
-            codes = self.codes[self.world.share(index).to(self.device)]
-            w_plus = torch.where(from_code, codes, w_plus)
+            index = torch.randint(len(self.latents), (whole,), generator=self.random)
+            from_character = chosen[:, None] & (torch.arange(num_ws) >= config.code_level)
+            from_character = self.world.share(from_character).to(self.device)[..., None]
+            latents = self.latents[self.world.share(index).to(self.device)]
+            w_plus = torch.where(from_character, latents, w_plus)
         return w_plus
 
     def _fresh(self, whole: int) -> Tensor:

@@ -1,4 +1,4 @@
-"""Pairs by inversion: each drawing's crude, face-like code in the prior's W (JoJoGAN's idea)."""
+"""Pairs by inversion: each drawing's crude, face-like latent in the prior's W (JoJoGAN's idea)."""
 
 from __future__ import annotations
 
@@ -27,15 +27,15 @@ def invert_to_w(
     size: int = 128,
     batch_size: int = 4,
 ) -> Tensor:
-    """Codes (N, w_dim) whose faces resemble the drawings.
+    """Latents (N, w_dim) whose faces resemble the drawings.
 
-    Few steps and a pull toward the average keep the codes face-like, which is what pairs need: the
-    face that the drawing could be of, not a face network's rendering of ink.
+    Few steps and a pull toward the average keep the latents face-like, which is what pairs need:
+    the face that the drawing could be of, not a face network's rendering of ink.
 
     Args:
         drawings: (N, 3, R, R) uint8 RGB.
-        start: (N, w_dim) codes to start from, an encoder's say; the average when None.
-        steps: 45 from the average and none from `start`, unless given: an encoder's codes are
+        start: (N, w_dim) latents to start from, an encoder's say; the average when None.
+        steps: 45 from the average and none from `start`, unless given: an encoder's latents are
             faces already, of the kind that photos get, and steps bleach them.
         pull: weight of the squared distance to the average, in deviations of w.
         size: side at which pictures are compared.
@@ -67,7 +67,7 @@ def invert_to_w(
             low = F.avg_pool2d(image - target, 8).abs().mean((1, 2, 3))
             loss = perceptual.distance(perceptual.features(image), wanted) + 0.5 * low
             loss = (loss + pull * offset.square().mean(1)).sum()
-            # of the codes alone: the generator's weights get no gradient
+            # of the latents alone: the generator's weights get no gradient
             (offset.grad,) = torch.autograd.grad(loss, [offset])
             optimizer.step()
         found.append((generator.w_avg + offset * deviation).detach())
@@ -75,12 +75,12 @@ def invert_to_w(
 
 
 class InvertedPairs:
-    """A `PairSource` of drawings and their inverted codes.
+    """A `PairSource` of drawings and their inverted latents.
 
     Args:
-        codes: (N, w_dim) from `invert_to_w`.
+        latents: (N, w_dim) from `invert_to_w`.
         drawings: (N, 3, R, R) uint8.
-        characters: name of each drawing's character; each gets the mean of its codes as style,
+        characters: name of each drawing's character; each gets the mean of its latents as style,
             where needed moved away from the others' (see `distinct_styles`).
         num_ws: rows of w+.
         apart: how far the characters' styles shall be from each other.
@@ -88,43 +88,43 @@ class InvertedPairs:
 
     def __init__(
         self,
-        codes: Tensor,
+        latents: Tensor,
         drawings: Tensor,
         characters: Sequence[str],
         *,
         num_ws: int,
         apart: float = 0.0,
     ) -> None:
-        if not len(codes) == len(drawings) == len(characters):
-            raise UsageError("codes, drawings and characters differ in number")
-        self._codes, self._drawings, self._num_ws = codes, drawings, num_ws
-        self.styles = distinct_styles(codes, characters, apart)
+        if not len(latents) == len(drawings) == len(characters):
+            raise UsageError("latents, drawings and characters differ in number")
+        self._latents, self._drawings, self._num_ws = latents, drawings, num_ws
+        self.styles = distinct_styles(latents, characters, apart)
         self._style = torch.stack([self.styles[name] for name in characters])
 
     def __len__(self) -> int:
         return len(self._drawings)
 
     def batch(self, index: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        faces = self._codes[index][:, None].expand(-1, self._num_ws, -1)
+        faces = self._latents[index][:, None].expand(-1, self._num_ws, -1)
         styles = self._style[index][:, None].expand(-1, self._num_ws, -1)
         return faces, styles, to_float(self._drawings[index])
 
 
 def distinct_styles(
-    codes: Tensor, characters: Sequence[str], apart: float = 0.0
+    latents: Tensor, characters: Sequence[str], apart: float = 0.0
 ) -> dict[str, Tensor]:
-    """Each character's style (w_dim,): the mean of its codes, moved away from all styles' middle
-    until the closest two are `apart`, or sixfold at most: they shall stay near faces' codes.
+    """Each character's style (w_dim,): the mean of its latents, moved away from all styles' middle
+    until the closest two are `apart`, or sixfold at most: they shall stay near faces' latents.
 
-    Face-like codes hardly show what no face has: a yellow and a pink cartoon of one head get
+    Face-like latents hardly show what no face has: a yellow and a pink cartoon of one head get
     nearly the same, and the generator learns their average.
 
     Args:
-        codes: (N, w_dim); characters: N names.
+        latents: (N, w_dim); characters: N names.
     """
     names = list(dict.fromkeys(characters))
     means = torch.stack(
-        [codes[[i for i, c in enumerate(characters) if c == name]].mean(0) for name in names]
+        [latents[[i for i, c in enumerate(characters) if c == name]].mean(0) for name in names]
     )
     if len(names) > 1:
         closest = float(torch.pdist(means).min())

@@ -19,7 +19,7 @@ from toonify.errors import UsageError
 from toonify.faces import MTCNNDetector
 from toonify.faces.subject import Domain, check_domain
 from toonify.metrics import lpips
-from toonify.training.characters.projecting import starting_codes
+from toonify.training.characters.projecting import starting_latents
 from toonify.training.core.distributed import World, joined, launch
 from toonify.training.core.report import reporting
 from toonify.training.data import check
@@ -102,7 +102,7 @@ def finetune(
         data: folder of drawings; each sub-folder is one character.
         base: face generator: a checkpoint's file, a registry name, or a bundle.
         output: folder of the run.
-        encoder: whose codes inversions start from; None: from the average latent.
+        encoder: whose latents inversions start from; None: from the average latent.
         discriminator: for the adversarial stage to start from; a fresh one when None.
         paired: options of that stage; its defaults when None.
         adversarial: likewise.
@@ -214,7 +214,7 @@ def _of_pairs(
     if job.encoder is None:
         return perceptual, None
     reader = load_encoder(locate(job.encoder, "encoder"), device=device)
-    return perceptual, starting_codes(reader, generator)
+    return perceptual, starting_latents(reader, generator)
 
 
 def _reporting(

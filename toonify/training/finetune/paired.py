@@ -1,8 +1,8 @@
-"""Fine-tuning on pairs: a face's code in, a drawing of the same pose and expression out.
+"""Fine-tuning on pairs: a face's latent in, a drawing of the same pose and expression out.
 
 JoJoGAN's idea (arXiv 2112.11641) with the split of cross-domain style mixing: the rows of w+ below
-`level` come from a face, the rest from the character's own code, so that the network learns to take
-pose and expression from the first and everything drawn from the second.
+`level` come from a face, the rest from the character's own latent, so that the network learns to
+take pose and expression from the first and everything drawn from the second.
 """
 
 from __future__ import annotations

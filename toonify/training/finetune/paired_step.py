@@ -35,7 +35,7 @@ class PairSource(Protocol):
     def __len__(self) -> int: ...
 
     def batch(self, index: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Face codes and style codes, both (B, num_ws, w_dim), and drawings (B, 3, R, R)."""
+        """w+ of faces and of styles, both (B, num_ws, w_dim), and drawings (B, 3, R, R)."""
         ...
 
 
@@ -226,7 +226,7 @@ class PairedTrainer(Generic[G]):
 
     @torch.no_grad()
     def preview(self, count: int = 12) -> Tensor:
-        """Drawings beside what the average makes of their codes, (N, 3, R, 2R) uint8."""
+        """Drawings beside what the average makes of their latents, (N, 3, R, 2R) uint8."""
         chosen = torch.linspace(0, len(self.source) - 1, min(count, len(self.source))).long()
         faces, styles, targets = self.batch(chosen)
         with self._autocast():

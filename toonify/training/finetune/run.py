@@ -1,7 +1,7 @@
 """Fine-tuning on a folder of drawings: on pairs by inversion, adversarially, or both in turn.
 
 The run's folder gets `pairs/` and `adversarial/` (snapshots, metrics, previews of each stage),
-`codes.safetensors` (the drawings' codes), `generator.safetensors` and, after pairs,
+`latents.safetensors` (the drawings' latents), `generator.safetensors` and, after pairs,
 `characters.safetensors` (the table of the styles it was trained with).
 """
 
@@ -82,7 +82,7 @@ def finetune(
         encode: images (B, 3, R, R) in [-1, 1] → w+ that the inversions start from; the average
             latent when None.
         discriminator: for the adversarial stage to start from; a fresh one when None.
-        resume: go on from the stages' snapshots. Inverted codes are reused in any case.
+        resume: go on from the stages' snapshots. Inverted latents are reused in any case.
         world: the processes that share the adversarial stage, all calling this with the same
             arguments; the first one alone inverts, learns from pairs, writes and reports.
 
@@ -112,9 +112,9 @@ def finetune(
             raise ValueError("the paired objective needs a perceptual loss")
 
         def pairs() -> tuple[G, Tensor]:
-            codes = _inverted(generator, drawings, folder, perceptual, encode, report)
+            latents = _inverted(generator, drawings, folder, perceptual, encode, report)
             source = InvertedPairs(
-                codes,
+                latents,
                 drawings.images,
                 drawings.characters,
                 num_ws=generator.num_ws,
@@ -133,9 +133,9 @@ def finetune(
 
         trained, styles = _from_first(world, generator, pairs)
     if objective != "paired":
-        codes = None
+        latents = None
         if styles is not None:
-            codes = styles[:, None].expand(-1, generator.num_ws, -1)
+            latents = styles[:, None].expand(-1, generator.num_ws, -1)
             adversarial = replace(adversarial, code_share=0.5, code_level=paired.level)
         total = round(adversarial.kimg * 1000)
         trained = finetune_adversarial(
@@ -144,7 +144,7 @@ def finetune(
             drawings.images,
             folder / "adversarial",
             discriminator=discriminator,
-            codes=codes,
+            latents=latents,
             resume=resume,
             progress=lambda row: report("adversarial", round(row["kimg"] * 1000), total, row),
             world=world,
@@ -215,21 +215,21 @@ def _check_stages(folder: Path, objective: Objective, paired: PairedConfig, resu
 def _from_first(
     world: World, generator: G, work: Callable[[], tuple[G, Tensor]]
 ) -> tuple[G, Tensor]:
-    """The generator and codes that the first process makes, in every one."""
+    """The generator and latents that the first process makes, in every one."""
     if world.size == 1:
         return work()
     made: list[G] = []
 
     def send() -> tuple[dict[str, Tensor], Tensor]:
-        trained, codes = work()
+        trained, latents = work()
         made.append(trained)
         state = trained.state_dict()
-        return {name: value.cpu() for name, value in state.items()}, codes.cpu()
+        return {name: value.cpu() for name, value in state.items()}, latents.cpu()
 
-    state, codes = world.on_first(send)
+    state, latents = world.on_first(send)
     trained = made[0] if made else copy.deepcopy(generator)
     trained.load_state_dict(state)
-    return trained, codes.to(generator.w_avg.device)
+    return trained, latents.to(generator.w_avg.device)
 
 
 def _inverted(
@@ -240,30 +240,32 @@ def _inverted(
     encode: Encode | None,
     report: Progress,
 ) -> Tensor:
-    """The drawings' codes (N, w_dim); kept in `folder` after every few drawings."""
-    path = folder / "codes.safetensors"
+    """The drawings' latents (N, w_dim); kept in `folder` after every few drawings."""
+    path = folder / "latents.safetensors"
     device, count = generator.w_avg.device, len(drawings.images)
-    starts = None if encode is None else _starting_codes(generator, drawings.images, encode)
+    starts = None if encode is None else _starting_latents(generator, drawings.images, encode)
     key = _fingerprint(generator, drawings.images, starts)
-    codes = _read_codes(path, key)
-    if codes is None:
-        codes = torch.zeros(0, generator.w_dim)
-    while len(codes) < count:
-        part = slice(len(codes), len(codes) + _INVERTED_TOGETHER)
+    latents = _read_latents(path, key)
+    if latents is None:
+        latents = _read_latents(folder / "codes.safetensors", key)  # as once written
+    if latents is None:
+        latents = torch.zeros(0, generator.w_dim)
+    while len(latents) < count:
+        part = slice(len(latents), len(latents) + _INVERTED_TOGETHER)
         found = invert_to_w(
             generator,
             drawings.images[part],
             perceptual=perceptual,
             start=None if starts is None else starts[part],
         )
-        codes = torch.cat((codes, found.cpu()))
-        _write_codes(path, codes, key)
-        report("inverting", len(codes), count, {})
-    return codes.to(device)
+        latents = torch.cat((latents, found.cpu()))
+        _write_latents(path, latents, key)
+        report("inverting", len(latents), count, {})
+    return latents.to(device)
 
 
 @torch.no_grad()
-def _starting_codes(generator: Generator, images: Tensor, encode: Encode) -> Tensor:
+def _starting_latents(generator: Generator, images: Tensor, encode: Encode) -> Tensor:
     """The mean row of each drawing's w+, (N, w_dim)."""
     rows = [
         encode(to_float(part.to(generator.w_avg.device))).float().mean(dim=1).cpu()
@@ -272,14 +274,14 @@ def _starting_codes(generator: Generator, images: Tensor, encode: Encode) -> Ten
     starts = torch.cat(rows)
     if starts.shape[1] != generator.w_dim:
         raise UsageError(
-            f"the encoder's codes are {starts.shape[1]} wide, the generator's {generator.w_dim}",
+            f"the encoder's latents are {starts.shape[1]} wide, the generator's {generator.w_dim}",
             hint="Give the encoder of this generator, or none.",
         )
     return starts
 
 
 def _fingerprint(generator: Generator, images: Tensor, starts: Tensor | None) -> str:
-    """Of everything the codes depend on."""
+    """Of everything the latents depend on."""
     digest = hashlib.sha256(generator_hash(generator).encode())
     digest.update(str(tuple(images.shape)).encode())
     digest.update(images.contiguous().numpy().tobytes())
@@ -288,18 +290,18 @@ def _fingerprint(generator: Generator, images: Tensor, starts: Tensor | None) ->
     return digest.hexdigest()
 
 
-def _read_codes(path: Path, key: str) -> Tensor | None:
+def _read_latents(path: Path, key: str) -> Tensor | None:
     try:
         with safe_open(path, framework="pt") as file:
             if (file.metadata() or {}).get("fingerprint") != key:
                 return None  # of other drawings, or another generator
-            return file.get_tensor("codes")
+            return file.get_tensor(path.stem)
     except (OSError, SafetensorError):
         return None  # not there yet, or cut short by a crash: invert again
 
 
-def _write_codes(path: Path, codes: Tensor, key: str) -> None:
+def _write_latents(path: Path, latents: Tensor, key: str) -> None:
     try:
-        write_bytes(path, save({"codes": codes}, {"toonify.codes": "1", "fingerprint": key}))
+        write_bytes(path, save({path.stem: latents}, {"toonify.latents": "1", "fingerprint": key}))
     except OSError as error:
         raise InputError(f"can't write {path}: {error.strerror or error}") from error

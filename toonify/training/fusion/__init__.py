@@ -1,1 +1,1 @@
-"""Training FusionNet: the person of one sampled code before the background of another."""
+"""Training FusionNet: the person of one sampled latent before the background of another."""

@@ -1,7 +1,7 @@
 """One step of training FusionNet, and everything a resumption of it needs.
 
 The published training is unknown. Ours needs no picture: the generator's own activations say where
-a code renders background, hair, face and neck, and are what the fused code's are compared with.
+a latent renders background, hair, face and neck, and are what the fused latent's are compared with.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from toonify.training.core.loop import require_positive
 from toonify.training.core.optim import descend
 from toonify.training.core.resumption import Parts, ResumableTrainer
 from toonify.training.core.schedule import ema_decay, set_rate, update_ema, warmup_cosine
-from toonify.training.data.latent_samples import draw_codes
+from toonify.training.data.latent_samples import sample_w_plus
 from toonify.training.hfgi.pairs import Direction
 from toonify.utils.continuation import continued
 from toonify.utils.tensors import to_uint8
@@ -31,7 +31,7 @@ from toonify.utils.tensors import to_uint8
 SHOWN = 6  # pairs of a preview
 MOST = 6.0  # strength of an edit
 STRANGERS = 0.2  # share of the pairs that are two people
-MIXED = 0.6  # of the codes, whose rows are of two latents, since an encoder's rows differ
+MIXED = 0.6  # of the latents, whose rows are of two latents, since an encoder's rows differ
 _WARM_UP = 50  # steps
 _DECAY = 0.99  # of the running average
 
@@ -41,9 +41,9 @@ class FusionWeights:
     """Of the loss terms; 0 leaves one out.
 
     Attributes:
-        person: activations as the person's code gives them, where it renders one.
-        background: as the other code gives them, where both render background.
-        behind: as that background goes on, where the other code's person stood.
+        person: activations as the person's latent gives them, where it renders one.
+        background: as the other latent gives them, where both render background.
+        behind: as that background goes on, where the other latent's person stood.
         layout: what is person and what background, as in the person's rendering.
     """
 
@@ -59,7 +59,7 @@ class FusionConfig:
 
     Attributes:
         steps: optimizer steps.
-        batch_size: pairs of codes a step.
+        batch_size: pairs of latents a step.
         lr: AdamW's peak rate, of weights that are multiplied by 0.01; falls to a fiftieth.
         bfloat16: where that is exact enough.
     """
@@ -80,9 +80,9 @@ class FusionTrainer(ResumableTrainer[FusionConfig]):
 
     Args:
         network: to be trained.
-        generator: whose codes are fused.
+        generator: whose latents are fused.
         parser: (C + 1, regions), what activations at 64×64 say of regions, background first.
-        directions: edits that make pairs of one code.
+        directions: edits that make pairs of one latent.
 
     Attributes:
         average: the network's running average, for use.
@@ -128,9 +128,9 @@ class FusionTrainer(ResumableTrainer[FusionConfig]):
         return metrics
 
     def draw(self, count: int, random: torch.Generator) -> tuple[Tensor, Tensor]:
-        """w+ (B, L, D) of people and of backgrounds: mostly one code, edited and not."""
-        codes = draw_codes(self.generator, count, random, mixed=MIXED)
-        edited = draw_codes(self.generator, count, random, mixed=MIXED)  # strangers
+        """w+ (B, L, D) of people and of backgrounds: mostly one latent, edited and not."""
+        w_plus = sample_w_plus(self.generator, count, random, mixed=MIXED)
+        edited = sample_w_plus(self.generator, count, random, mixed=MIXED)  # strangers
         for i in range(count):
             if float(torch.rand((), generator=random)) < STRANGERS:
                 continue
@@ -138,11 +138,11 @@ class FusionTrainer(ResumableTrainer[FusionConfig]):
                 int(torch.randint(len(self.directions), (), generator=random))
             ]
             strength = float(torch.rand((), generator=random) * 2 - 1) * MOST
-            edited[i : i + 1] = moved(codes[i : i + 1], vector, strength, layers)
-        return edited, codes
+            edited[i : i + 1] = moved(w_plus[i : i + 1], vector, strength, layers)
+        return edited, w_plus
 
     def losses(self, network: FusionNet, person: Tensor, background: Tensor) -> dict[str, Tensor]:
-        """Of the fused code's activations at 32×32, in deviations of the person's."""
+        """Of the fused latent's activations at 32×32, in deviations of the person's."""
         generator = self.generator
         with torch.no_grad(), self._arithmetic():
             mine, front = self._seen(generator.styles(person))

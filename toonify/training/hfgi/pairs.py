@@ -19,9 +19,9 @@ from toonify.editing.directions import sefa
 from toonify.editing.edits import layer_range, moved
 from toonify.editing.named import NamedDirections
 from toonify.errors import InputError, UsageError
-from toonify.inversion.latents import fit_codes
+from toonify.inversion.latents import fit_w_plus
 from toonify.models.base import Generator
-from toonify.training.data.latent_samples import GENERATOR, draw_codes, render
+from toonify.training.data.latent_samples import GENERATOR, render, sample_w_plus
 from toonify.utils.atomic import replacing
 from toonify.utils.tensors import to_float, to_uint8
 
@@ -71,7 +71,7 @@ class EditPairs:
         """Before and after (B, 3, S, S) in [-1, 1], and steps (B, num_ws, w_dim)."""
         both = torch.from_numpy(np.asarray(self._images[index.numpy()])).permute(0, 1, 4, 2, 3)
         before, after = to_float(both).unbind(1)
-        return before, after, fit_codes(self._steps[index].float(), num_ws)
+        return before, after, fit_w_plus(self._steps[index].float(), num_ws)
 
     @classmethod
     def load(cls, folder: Path, *, w_dim: int) -> EditPairs:
@@ -85,7 +85,7 @@ class EditPairs:
             ) from error
         if steps.shape[-1] != w_dim:
             raise InputError(
-                f"the edits in {folder} are {steps.shape[-1]} wide, the generator's codes {w_dim}",
+                f"the edits in {folder} are {steps.shape[-1]} wide, the generator's w {w_dim}",
                 hint="Sample pairs of this W.",
             )
         return cls(images, steps)
@@ -114,10 +114,10 @@ def sample_edit_pairs(
     steps = np.zeros((count, generator.num_ws, generator.w_dim), np.float16)
     for start in range(0, count, BATCH):
         part = slice(start, min(start + BATCH, count))
-        codes = draw_codes(generator, part.stop - start, random)
-        edited = torch.cat([_edited(code[None], directions, random) for code in codes])
-        steps[part] = (edited - codes).half().cpu().numpy()
-        for which, w_plus in enumerate((codes, edited)):
+        latents = sample_w_plus(generator, part.stop - start, random)
+        edited = torch.cat([_edited(latent[None], directions, random) for latent in latents])
+        steps[part] = (edited - latents).half().cpu().numpy()
+        for which, w_plus in enumerate((latents, edited)):
             faces = to_uint8(render(generator, w_plus, size=side, bfloat16=bfloat16))
             images[part, which] = faces.permute(0, 2, 3, 1).cpu().numpy()
         if progress:
@@ -137,7 +137,7 @@ def sample_edit_pairs(
 
 
 def _edited(w_plus: Tensor, directions: Sequence[Direction], random: torch.Generator) -> Tensor:
-    """One code with a step along one direction, or, a third of them, two."""
+    """One latent with a step along one direction, or, a third of them, two."""
     count = 1 + int(torch.rand((), generator=random) < 1 / 3)
     for which in torch.randperm(len(directions), generator=random)[:count].tolist():
         strength = float(torch.randn((), generator=random) * TYPICAL)

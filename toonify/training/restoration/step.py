@@ -78,7 +78,7 @@ class RestorationTrainer(ResumableTrainer[RestorationConfig]):
 
     Args:
         network: to be trained.
-        generator: that draws; `encoder` reads its codes. Both frozen.
+        generator: that draws; `encoder` reads its latents. Both frozen.
         faces: aligned; the last `SHOWN` are held out.
 
     Attributes:

@@ -21,8 +21,8 @@ class FrameBatch:
     Attributes:
         frames: (B, 3, H, W) in [-1, 1], or labels (B, C, H, W) in 0..1.
         targets: (B, 3, kH, kW) in [-1, 1].
-        faces: (B, 3, 256, 256) that w+ is read from; None where it is the frames, or codes given.
-        codes: w+ (B, num_ws, w_dim) given: a character's.
+        faces: (B, 3, 256, 256) that w+ is read from; None where it is the frames, or latents given.
+        w_plus: w+ (B, num_ws, w_dim) given: a character's.
         v: (B, num_ws, w_dim) added to w+.
         theta: (B, 2, 3) aligned face → frame, both -1..1 across; None where nobody is.
         latents: w+ (P, num_ws, w_dim) of the last P faces, which are generated; None if unknown.
@@ -32,7 +32,7 @@ class FrameBatch:
     frames: Tensor
     targets: Tensor
     faces: Tensor | None = None
-    codes: Tensor | None = None
+    w_plus: Tensor | None = None
     v: Tensor | None = None
     theta: Tensor | None = None
     latents: Tensor | None = None
@@ -95,7 +95,7 @@ class FrameConfig:
     def __post_init__(self) -> None:
         require_positive(self, "steps", "batch_size", "lr", "snapshot")
         if self.hint_share and not self.weights.code:
-            raise UsageError("hints are codes, which have the weight 0", hint="Give `code` some.")
+            raise UsageError("hints are latents, which have the weight 0", hint="Give `code` some.")
         compared = ("l2", "l1", "lpips", "identity", "adversarial")
         if not any(getattr(self.weights, name) for name in compared):
             raise UsageError("every loss has the weight 0", hint=f"Give one of {compared} some.")

@@ -18,14 +18,14 @@ from toonify.engine import Toonifier
 from toonify.errors import UsageError
 from toonify.faces import person
 from toonify.faces.subject import Domain
-from toonify.inversion.latents import fit_codes
+from toonify.inversion.latents import fit_w_plus
 from toonify.lut import CharacterTable
 from toonify.models.encoders.styleganex import MATTE_AT, StyleGANEXEncoder
 from toonify.models.generators.stylegan2 import StyleGAN2Layers
 from toonify.training.core.report import Display, no_display, reported
 from toonify.training.core.runs import RunFolder
 from toonify.training.core.weights import chosen_weights
-from toonify.training.data.latent_samples import draw_codes, render
+from toonify.training.data.latent_samples import render, sample_w_plus
 from toonify.training.encoders.data import EncoderData
 from toonify.training.encoders.faces import check_faces, face_data, face_reader, load_judges
 from toonify.training.encoders.job import EncoderResult
@@ -67,7 +67,7 @@ class FrameJob:
         drawings: folder of sketches or label maps, named as the photographs.
         parser: what makes label maps: "default" or an ONNX network.
         direction, strength: of video-edit.
-        faces: generator whose frames become the drawings of the same codes, or cutouts.
+        faces: generator whose frames become the drawings of the same latents, or cutouts.
         toon: bundle that draws the cutouts' heads; `table`: another table of their characters.
         codes_by: encoder of faces that gives w+, so that the first feature alone is learnt.
         cutouts: folder of people cut out; filled with `cutout_count` where it is empty.
@@ -173,7 +173,7 @@ def check_job(options: FrameJob) -> None:
     if task == "video-toonify":
         if options.cutouts is None and options.faces is None:
             raise UsageError(
-                "frames are toonified by `cutouts` or, from codes alone, by `faces`",
+                "frames are toonified by `cutouts` or, from latents alone, by `faces`",
                 hint="Give `cutouts` FOLDER `toon` BUNDLE, or `faces` GENERATOR.",
             )
         if options.cutouts is not None and options.toon is None and options.table is None:
@@ -361,7 +361,7 @@ def _source(
 
     if options.task == "inversion":
         reader = face_reader(options.codes_by, generator)
-        return sources.FaceFrames(data(), codes=reader)
+        return sources.FaceFrames(data(), encode=reader)
     if options.task == "super-resolution":
         return sources.FaceFrames(data(), factors=(4, 64))
     if options.task in ("sketch", "mask"):
@@ -377,16 +377,16 @@ def _source(
     if not (options.cutouts / INDEX).is_file():
         _make_cutouts(options, progress, device, dtype, offline)
     cutouts = CutoutSet(options.cutouts)
-    codes = character_codes(options.table or options.toon or "", cutouts.characters, generator)
+    w_plus = character_w_plus(options.table or options.toon or "", cutouts.characters, generator)
     scene = Scene(scale=max(1, generator.resolution // 256))
-    return sources.ComposedFrames(cutouts, codes, scene)
+    return sources.ComposedFrames(cutouts, w_plus, scene)
 
 
-def character_codes(table: str, characters: tuple[str, ...], generator: StyleGAN2Layers) -> Tensor:
+def character_w_plus(table: str, characters: tuple[str, ...], generator: StyleGAN2Layers) -> Tensor:
     """w+ (C, num_ws, w_dim) of characters in a table, a file's or a bundle's."""
     known = CharacterTable.load(locate(table, "characters"))
-    codes = [fit_codes(known[name].w_plus[None].float(), generator.num_ws) for name in characters]
-    return torch.cat(codes).to(generator.w_avg)
+    w_plus = [fit_w_plus(known[name].w_plus[None].float(), generator.num_ws) for name in characters]
+    return torch.cat(w_plus).to(generator.w_avg)
 
 
 def _make_cutouts(
@@ -412,15 +412,15 @@ def _make_cutouts(
 
 
 def _generated(options: FrameJob, generator: StyleGAN2Layers) -> sources.Sampler:
-    """Faces of one generator and what another makes of the same codes, as published."""
+    """Faces of one generator and what another makes of the same latents, as published."""
     faces = load_generator(
         locate(options.faces or FACES, "generator"), device=generator.w_avg.device
     )
 
     @torch.no_grad()
     def sample(count: int, random: torch.Generator) -> tuple[Tensor, Tensor]:
-        codes = draw_codes(faces, count, random, mixed=0.0)
-        drawn = render(generator, fit_codes(codes, generator.num_ws), size=generator.resolution)
-        return render(faces, codes, size=256), drawn
+        w_plus = sample_w_plus(faces, count, random, mixed=0.0)
+        drawn = render(generator, fit_w_plus(w_plus, generator.num_ws), size=generator.resolution)
+        return render(faces, w_plus, size=256), drawn
 
     return sample

@@ -8,10 +8,10 @@ from torch import Tensor
 from toonify.training.styleganex.warps import warped
 
 
-def code_loss(codes: Tensor, latents: Tensor, deviation: Tensor) -> Tensor:
+def latent_loss(w_plus: Tensor, latents: Tensor, deviation: Tensor) -> Tensor:
     """Mean squared difference of w+ (B, num_ws, w_dim) to the last faces' own (P, num_ws, w_dim),
     in deviations of w; the other faces' are unknown."""
-    return ((codes[len(codes) - len(latents) :] - latents) / deviation).square().mean()
+    return ((w_plus[len(w_plus) - len(latents) :] - latents) / deviation).square().mean()
 
 
 def feature_loss(feature: Tensor, first: Tensor, theta: Tensor) -> Tensor:

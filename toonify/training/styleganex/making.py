@@ -16,7 +16,7 @@ from toonify.faces.matte import drawing_matte
 from toonify.faces.person import PersonMatte, fill_behind, hair_matte
 from toonify.media.images import write_file
 from toonify.models.base import Generator
-from toonify.training.data.latent_samples import draw_codes, render
+from toonify.training.data.latent_samples import render, sample_w_plus
 from toonify.training.encoders.data import resized
 from toonify.training.styleganex.cutouts import write_faces, write_index
 from toonify.utils.marks import stamp
@@ -59,17 +59,17 @@ def make_cutouts(
             (folder / name).mkdir(parents=True, exist_ok=True)
         for start in range(0, count, TOGETHER):
             stop = min(start + TOGETHER, count)
-            codes = draw_codes(faces, stop - start, random)
-            pictures = resized(render(faces, codes, size=SIZE), SIZE)
+            w_plus = sample_w_plus(faces, stop - start, random)
+            pictures = resized(render(faces, w_plus, size=SIZE), SIZE)
             pixels = to_arrays(pictures)
-            codes = toonifier.model.encode(pixels)
+            w_plus = toonifier.model.encode(pixels)
             for offset, picture in enumerate(pixels):
                 number = start + offset
                 images[number], opacities[number] = picture, matte(picture)
                 hairs[number] = hair_matte(picture, opacities[number])
                 fills[number] = fill_behind(picture, opacities[number])
                 character = number % len(names)
-                (drawing,) = toonifier.model.render(codes[offset : offset + 1], names[character])
+                (drawing,) = toonifier.model.render(w_plus[offset : offset + 1], names[character])
                 shape = drawing_matte(drawing)
                 if shape is None:
                     continue  # it can't be told from its background

@@ -14,7 +14,7 @@ from torch import Tensor
 from toonify.errors import UsageError
 from toonify.faces.types import RGB
 from toonify.models.base import Generator
-from toonify.training.data.latent_samples import draw_codes, render
+from toonify.training.data.latent_samples import render, sample_w_plus
 from toonify.training.encoders.data import Batch, EncoderData, resized
 from toonify.training.styleganex.batch import FrameBatch
 from toonify.training.styleganex.compose import Scene, compose
@@ -42,7 +42,7 @@ class FaceFrames:
     Args:
         data: aligned faces.
         factors: range of super-resolution's factor; None where nothing is lowered.
-        codes: reads w+ of the faces, (B, 3, S, S) in [-1, 1] → (B, num_ws, w_dim), for an encoder
+        encode: reads w+ of the faces, (B, 3, S, S) in [-1, 1] → (B, num_ws, w_dim), for an encoder
             that has no heads for it; light and colors vary then.
 
     Attributes:
@@ -54,28 +54,28 @@ class FaceFrames:
         data: EncoderData,
         *,
         factors: tuple[int, int] | None = None,
-        codes: Callable[[Tensor], Tensor] | None = None,
+        encode: Callable[[Tensor], Tensor] | None = None,
     ) -> None:
-        self._data, self._factors, self._codes = data, factors, codes
+        self._data, self._factors, self._encode = data, factors, encode
         found = data.held_out_photos() or data.held_out_pairs()
         if found is None:
             raise UsageError("no face is held out", hint="Raise `held_out`.")
         self.has_latents = factors is None and data.photo_share < 1
-        self._kept = Batch(found.images[:HELD_OUT], found.codes[:HELD_OUT])
+        self._kept = Batch(found.images[:HELD_OUT], found.w_plus[:HELD_OUT])
 
     def _batch(self, read: Batch, random: torch.Generator) -> FrameBatch:
         faces = resized(read.images, SIZE)
-        codes = None
-        if self._codes is not None:
+        w_plus = None
+        if self._encode is not None:
             faces = relit(faces, random)
             with torch.no_grad():
-                codes = self._codes(faces)
+                w_plus = self._encode(faces)
         theta = _unaligned(len(faces), random)
         frames = warped(faces, theta)
         if self._factors is None:
-            latents = read.codes if len(read.codes) else None
+            latents = read.w_plus if len(read.w_plus) else None
             return FrameBatch(
-                frames, frames, faces=faces, codes=codes, theta=theta, latents=latents
+                frames, frames, faces=faces, w_plus=w_plus, theta=theta, latents=latents
             )
         low, high = (float(np.log(f)) for f in self._factors)
         factor = float(torch.empty(()).uniform_(low, high, generator=random).exp())
@@ -162,7 +162,7 @@ def pencil_sketch(face: RGB) -> NDArray[np.uint8]:
 
 
 class EditFrames:
-    """Sampled faces in frames, to become the same with their codes moved along a vector.
+    """Sampled faces in frames, to become the same with their latents moved along a vector.
 
     Args:
         generator: samples and edits.
@@ -175,12 +175,12 @@ class EditFrames:
 
     @torch.no_grad()
     def draw(self, count: int, random: torch.Generator) -> FrameBatch:
-        codes = draw_codes(self._generator, count, random, mixed=0.0)
+        w_plus = sample_w_plus(self._generator, count, random, mixed=0.0)
         amount = torch.empty(count, 1, 1).uniform_(-1, 1, generator=random) * self._strength
-        v = amount.to(codes) * self._direction.to(codes)
+        v = amount.to(w_plus) * self._direction.to(w_plus)
         size = min(SIZE, self._generator.resolution)
-        before, after = (render(self._generator, w, size=size) for w in (codes, codes + v))
-        theta = _unaligned(count, random).to(codes)
+        before, after = (render(self._generator, w, size=size) for w in (w_plus, w_plus + v))
+        theta = _unaligned(count, random).to(w_plus)
         return FrameBatch(
             warped(before, theta),
             warped(after, theta),
@@ -194,25 +194,25 @@ class EditFrames:
 
 
 class ToonPairs:
-    """Sampled faces in frames, to become what a cartoon generator draws of the same codes.
+    """Sampled faces in frames, to become what a cartoon generator draws of the same latents.
 
     Args:
         sample: count and random numbers → aligned faces and drawings, (B, 3, S, S) in [-1, 1].
-        codes: w+ (num_ws, w_dim) to render with, a character's; None for the faces' own.
+        w_plus: w+ (num_ws, w_dim) to render with, a character's; None for the faces' own.
     """
 
-    def __init__(self, sample: Sampler, codes: Tensor | None = None) -> None:
-        self._sample, self._codes = sample, codes
+    def __init__(self, sample: Sampler, w_plus: Tensor | None = None) -> None:
+        self._sample, self._w_plus = sample, w_plus
 
     def draw(self, count: int, random: torch.Generator) -> FrameBatch:
         faces, drawings = self._sample(count, random)
         theta = _unaligned(count, random).to(faces)
-        codes = None if self._codes is None else self._codes.expand(count, -1, -1)
+        w_plus = None if self._w_plus is None else self._w_plus.expand(count, -1, -1)
         return FrameBatch(
             warped(resized(faces, SIZE), theta),
             warped(drawings, theta),
-            faces=resized(faces, SIZE) if codes is None else None,
-            codes=codes,
+            faces=resized(faces, SIZE) if w_plus is None else None,
+            w_plus=w_plus,
             theta=theta,
         )
 
@@ -225,19 +225,19 @@ class ComposedFrames:
 
     Args:
         cutouts: people and drawings; the last ones are held out.
-        codes: w+ (num_ws, w_dim) of every character, in the order of its names.
+        w_plus: w+ (num_ws, w_dim) of every character, in the order of its names.
         scene: what frames look like; `scale` as the generator's.
     """
 
-    def __init__(self, cutouts: CutoutSet, codes: Tensor, scene: Scene) -> None:
-        if len(codes) != len(cutouts.characters):
+    def __init__(self, cutouts: CutoutSet, w_plus: Tensor, scene: Scene) -> None:
+        if len(w_plus) != len(cutouts.characters):
             raise UsageError(
-                f"{len(cutouts.characters)} characters are drawn, {len(codes)} have a code"
+                f"{len(cutouts.characters)} characters are drawn, {len(w_plus)} have a latent"
             )
         self._count = len(cutouts) - 2 * HELD_OUT
         if self._count < 1:
             raise UsageError("the cutouts are too few to train on", hint="Make more.")
-        self._cutouts, self._codes, self._scene = cutouts, codes, scene
+        self._cutouts, self._w_plus, self._scene = cutouts, w_plus, scene
         names = range(len(cutouts.characters))
         self._of = {c: cutouts.of_character(c, 0, self._count) for c in names}
 
@@ -249,7 +249,7 @@ class ComposedFrames:
         return FrameBatch(
             stacked([frame.source for frame in frames]),
             stacked([frame.target for frame in frames]),
-            codes=self._codes[[frame.character for frame in frames]],
+            w_plus=self._w_plus[[frame.character for frame in frames]],
             matte=torch.from_numpy(np.stack([frame.matte for frame in frames]))[:, None],
         )
 

@@ -25,7 +25,7 @@ from toonify.training.core.resumption import Parts, ResumableTrainer
 from toonify.training.core.schedule import ema_decay, update_ema, warmup_cosine
 from toonify.training.styleganex.batch import FrameBatch, FrameConfig, FrameSource, at_size
 from toonify.training.styleganex.crops import informative_crops
-from toonify.training.styleganex.latent_supervision import code_loss, feature_loss
+from toonify.training.styleganex.latent_supervision import feature_loss, latent_loss
 from toonify.training.styleganex.tasks import Task
 from toonify.training.styleganex.warps import random_warp, unwarped, warped
 from toonify.utils.tensors import to_uint8
@@ -110,34 +110,34 @@ class FrameTrainer(ResumableTrainer[FrameConfig]):
                 self.perceptual = copy.copy(perceptual)  # the caller's stays as it is
                 self.perceptual.features = torch.compile(perceptual.features)  # type: ignore[method-assign]
 
-    def _codes(self, batch: FrameBatch, encoder: StyleGANEXEncoder) -> Tensor:
+    def _w_plus(self, batch: FrameBatch, encoder: StyleGANEXEncoder) -> Tensor:
         """w+ (B, num_ws, w_dim) that the batch is rendered with, before any editing."""
-        if batch.codes is not None:
-            return batch.codes
-        codes = encoder.encode(batch.frames if batch.faces is None else batch.faces).float()
+        if batch.w_plus is not None:
+            return batch.w_plus
+        w_plus = encoder.encode(batch.frames if batch.faces is None else batch.faces).float()
         if self.task.free_from is None or batch.theta is None:
-            return codes
+            return w_plus
         # what a drawing leaves open is the picture's own, so that it needn't be guessed
         own = encoder.encode(unwarped(batch.targets, batch.theta, 256)).float()
-        return torch.cat([codes[:, : self.task.free_from], own[:, self.task.free_from :]], dim=1)
+        return torch.cat([w_plus[:, : self.task.free_from], own[:, self.task.free_from :]], dim=1)
 
     def _generate(
-        self, codes: Tensor, frames: Tensor, v: Tensor | None, coarse: bool
+        self, w_plus: Tensor, frames: Tensor, v: Tensor | None, coarse: bool
     ) -> tuple[Tensor, Tensor | None]:
         """The picture, and the matte's logits where the encoder gives them."""
-        return self._draw(self.encoder, self.network, codes, frames, v, coarse=coarse)
+        return self._draw(self.encoder, self.network, w_plus, frames, v, coarse=coarse)
 
     def _draw(
         self,
         encoder: StyleGANEXEncoder,
         network: StyleGANEXGenerator,
-        codes: Tensor,
+        w_plus: Tensor,
         frames: Tensor,
         v: Tensor | None,
         *,
         coarse: bool,
     ) -> tuple[Tensor, Tensor | None]:
-        styles = network.styles(codes if v is None else codes + v)
+        styles = network.styles(w_plus if v is None else w_plus + v)
         side = min(256, network.resolution) if coarse else None
         return encoder.draw(network, frames, styles, v=v, noise=self.task.noise, resolution=side)
 
@@ -148,9 +148,9 @@ class FrameTrainer(ResumableTrainer[FrameConfig]):
         known, losses = len(batch.latents), {}
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.config.bfloat16):
             feature = self.encoder.frame_features(batch.frames[-known:]).feature.float()
-            if batch.codes is None and batch.faces is not None:
-                codes = self.encoder.encode(batch.faces[-known:]).float()
-                losses["code"] = code_loss(codes, batch.latents, self._deviation)
+            if batch.w_plus is None and batch.faces is not None:
+                w_plus = self.encoder.encode(batch.faces[-known:]).float()
+                losses["code"] = latent_loss(w_plus, batch.latents, self._deviation)
         first = self.network.first_feature()
         return losses | {"feature": feature_loss(feature, first, batch.theta[-known:])}
 
@@ -187,17 +187,17 @@ class FrameTrainer(ResumableTrainer[FrameConfig]):
             side = min(256, self.network.resolution) * batch.frames.shape[-1] // 256
             batch = at_size(batch, side)
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.config.bfloat16):
-            codes = self._codes(batch, self.encoder)
-            images, matte = self._run(codes, batch.frames, batch.v, self._coarse)
+            w_plus = self._w_plus(batch, self.encoder)
+            images, matte = self._run(w_plus, batch.frames, batch.v, self._coarse)
         images = images.float()
-        losses = self._losses(batch, images, codes)
+        losses = self._losses(batch, images, w_plus)
         if matte is not None and batch.matte is not None:
             found = fit_size(matte.float(), batch.matte)
             wanted = F.interpolate(batch.matte, size=found.shape[-2:], mode="area")
             losses["matte"] = F.binary_cross_entropy_with_logits(found, wanted)
         suppressed = self.step_count >= config.steps * (1 - config.flicker_share)
         if weights.flicker and suppressed and self.step_count % 2 == 0:
-            losses["flicker"] = self._flicker(batch, images, matte, codes)
+            losses["flicker"] = self._flicker(batch, images, matte, w_plus)
         loss = images.new_zeros(())
         for name, value in losses.items():
             loss = loss + self._weight(name) * value
@@ -210,7 +210,7 @@ class FrameTrainer(ResumableTrainer[FrameConfig]):
     def _weight(self, name: str) -> float:
         return float(getattr(self.config.weights, {"edges": "l1", "coarse": "l1"}.get(name, name)))
 
-    def _losses(self, batch: FrameBatch, images: Tensor, codes: Tensor) -> dict[str, Tensor]:
+    def _losses(self, batch: FrameBatch, images: Tensor, w_plus: Tensor) -> dict[str, Tensor]:
         weights, size = self.config.weights, self.config.perceptual_size
         everywhere = fit_size(images, batch.targets)
         found = self._covered(batch, everywhere)
@@ -243,10 +243,10 @@ class FrameTrainer(ResumableTrainer[FrameConfig]):
             losses["identity"] = (
                 1 - self.identity.similarity(self.identity(faces[0]), wanted_face).mean()
             )
-        if weights.code and batch.latents is not None and batch.codes is None:
-            losses["code"] = code_loss(codes, batch.latents, self._deviation)
-        if weights.w_norm and batch.codes is None:
-            away = codes - self.encoder.w_plus_mean
+        if weights.code and batch.latents is not None and batch.w_plus is None:
+            losses["code"] = latent_loss(w_plus, batch.latents, self._deviation)
+        if weights.w_norm and batch.w_plus is None:
+            away = w_plus - self.encoder.w_plus_mean
             losses["w_norm"] = away.flatten(1).norm(dim=1).mean()
         return losses
 
@@ -265,14 +265,14 @@ class FrameTrainer(ResumableTrainer[FrameConfig]):
         return informative_crops(images, batch.targets, before, size, self.random)
 
     def _flicker(
-        self, batch: FrameBatch, images: Tensor, matte: Tensor | None, codes: Tensor
+        self, batch: FrameBatch, images: Tensor, matte: Tensor | None, w_plus: Tensor
     ) -> Tensor:
         """Warping what was generated against generating from the warped frame."""
         theta = random_warp(len(images), self.random, tilt=8.0, zoom=0.08, shift=0.08)
         theta = theta.to(self.device)
         frames = warped(batch.frames, theta)
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.config.bfloat16):
-            again, matte_again = self._run(codes, frames, batch.v, self._coarse)
+            again, matte_again = self._run(w_plus, frames, batch.v, self._coarse)
         again = again.float()
         if matte is not None and matte_again is not None:
             images = composite(images, batch.frames, matte.float())
@@ -334,9 +334,9 @@ class FrameTrainer(ResumableTrainer[FrameConfig]):
                 batch, **{k: v[i : i + 1] for k, v in vars(batch).items() if v is not None}
             )
             with torch.autocast(self.device.type, torch.bfloat16, enabled=self.config.bfloat16):
-                codes = self._codes(one, self.average)
+                w_plus = self._w_plus(one, self.average)
                 image, matte = self._draw(
-                    self.average, network, codes, one.frames, one.v, coarse=self._coarse
+                    self.average, network, w_plus, one.frames, one.v, coarse=self._coarse
                 )
                 if matte is not None:
                     image = composite(image, one.frames, matte)

@@ -124,7 +124,7 @@ def new_frame_encoder(
 
     Args:
         size: one of `SIZES`.
-        heads: whether it gives w+. Without, another encoder's or a character's code is taken. Of
+        heads: whether it gives w+. Without, another encoder's or a character's latent is taken. Of
             the tasks with skip connections only the deepest are made then, and a matte says what
             of the frame is drawn: through the finer ones the frame is copied before its faces are
             understood.

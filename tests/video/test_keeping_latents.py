@@ -1,4 +1,4 @@
-"""A person's first code serves until a cut, over resumption too, where the artist wants it so."""
+"""A person's first latent serves until a cut, over resumption too, where the artist wants it so."""
 
 from __future__ import annotations
 
@@ -17,28 +17,28 @@ from toonify.video.pipeline import Pipeline
 
 
 class Counting(Artist):
-    """Its codes are the numbers of the regions it has seen; remembers what it drew with."""
+    """Its latents are the numbers of the regions it has seen; remembers what it drew with."""
 
-    def __init__(self, *, keeps_code: bool = True) -> None:
-        super().__init__(keeps_code=keeps_code)
-        self.drawn: list[tuple[float, float]] = []  # x of a region, and its code
+    def __init__(self, *, keeps_latents: bool = True) -> None:
+        super().__init__(keeps_latents=keeps_latents)
+        self.drawn: list[tuple[float, float]] = []  # x of a region, and its latent
 
     def encode(self, regions):
         first = self.encoded
         self.encoded += len(regions)
         return f32([[first + n] for n in range(len(regions))])
 
-    def render(self, regions, codes, characters):
+    def render(self, regions, latents, characters):
         at = [float(region.matrix[0, 2]) for region in regions]
-        self.drawn += zip(at, codes[:, 0].round(4).tolist(), strict=True)
-        return super().render(regions, codes, characters)
+        self.drawn += zip(at, latents[:, 0].round(4).tolist(), strict=True)
+        return super().render(regions, latents, characters)
 
 
 class Shaded(Artist):
-    """Draws in the mean color that the code is."""
+    """Draws in the mean color that the latent is."""
 
-    def render(self, regions, codes, characters):
-        return [np.full((SIDE, SIDE, 3), np.rint(code).astype(np.uint8)) for code in codes]
+    def render(self, regions, latents, characters):
+        return [np.full((SIDE, SIDE, 3), np.rint(latent).astype(np.uint8)) for latent in latents]
 
 
 def clip_of(pictures: list[np.ndarray]) -> list[Frame]:
@@ -66,16 +66,16 @@ def darkening(count: int) -> list[np.ndarray]:
     return pictures
 
 
-def test_one_code_a_person() -> None:
+def test_one_latent_a_person() -> None:
     artist = Counting()
     pipeline = pipeline_of(artist)
     drawn = [d for part in pipeline.run(clip_of(walking(20))) for d in part]
     assert len(drawn) == 20 and all(d.people == (1,) for d in drawn)
     assert artist.encoded == 1 and len(artist.drawn) == 20
-    assert {code for _, code in artist.drawn} == {0}
-    each = Counting(keeps_code=False)
+    assert {latent for _, latent in artist.drawn} == {0}
+    each = Counting(keeps_latents=False)
     list(pipeline_of(each).run(clip_of(walking(20))))
-    assert each.encoded == 20 and len({code for _, code in each.drawn}) > 10
+    assert each.encoded == 20 and len({latent for _, latent in each.drawn}) > 10
 
 
 def test_two_people_have_their_own() -> None:
@@ -83,8 +83,8 @@ def test_two_people_have_their_own() -> None:
     pictures = [frame({0: (10, 20), 1: (60, 20)} if n >= 6 else {0: (10, 20)}) for n in range(24)]
     list(pipeline_of(artist).run(clip_of(pictures)))
     assert artist.encoded == 2
-    left = {code for x, code in artist.drawn if x < 40}
-    right = {code for x, code in artist.drawn if x > 40}
+    left = {latent for x, latent in artist.drawn if x < 40}
+    right = {latent for x, latent in artist.drawn if x > 40}
     assert left == {0} and right == {1}
 
 
@@ -93,8 +93,8 @@ def test_after_a_cut_everybody_is_new() -> None:
     pictures = [*walking(12), *walking(12, shade=240)]
     done = [d for part in pipeline_of(artist).run(clip_of(pictures)) for d in part]
     assert artist.encoded == 2
-    codes = [code for _, code in artist.drawn]
-    assert codes == [0] * 12 + [1] * 12
+    latents = [latent for _, latent in artist.drawn]
+    assert latents == [0] * 12 + [1] * 12
     assert done[11].people != done[12].people
 
 
@@ -102,7 +102,7 @@ def test_somebody_who_is_hidden_for_a_moment_keeps_it() -> None:
     artist = Counting()
     pictures = [frame({0: (30, 20)} if not 10 <= n < 14 else {}) for n in range(26)]
     list(pipeline_of(artist).run(clip_of(pictures)))
-    assert artist.encoded == 1 and {code for _, code in artist.drawn} == {0}
+    assert artist.encoded == 1 and {latent for _, latent in artist.drawn} == {0}
 
 
 def test_who_is_gone_for_good_is_forgotten() -> None:
@@ -112,14 +112,14 @@ def test_who_is_gone_for_good_is_forgotten() -> None:
     assert sizes[0] == 1 and sizes[-1] == 0
 
 
-@pytest.mark.parametrize("stop", [1, 2, 3])
-def test_a_restored_pipeline_goes_on_with_the_first_code(stop: int) -> None:
+@pytest.mark.parametrize(("stop", "former"), [(1, "latent."), (2, "code."), (3, "latent.")])
+def test_a_restored_pipeline_goes_on_with_the_first_latent(stop: int, former: str) -> None:
     """Light that changes would give another one."""
     pictures = darkening(48)
     whole = [
-        d for part in pipeline_of(Shaded(keeps_code=True)).run(clip_of(pictures)) for d in part
+        d for part in pipeline_of(Shaded(keeps_latents=True)).run(clip_of(pictures)) for d in part
     ]
-    first = pipeline_of(Shaded(keeps_code=True))
+    first = pipeline_of(Shaded(keeps_latents=True))
     blocks = first.run(clip_of(pictures))
     parts = [next(blocks) for _ in range(stop)]
     state = first.state()
@@ -127,7 +127,8 @@ def test_a_restored_pipeline_goes_on_with_the_first_code(stop: int) -> None:
     assert state is not None
     values, arrays = state
     assert [key for key in arrays if key.startswith("first.")] == ["first.1"]
-    second = pipeline_of(Shaded(keeps_code=True))
+    arrays = {key.replace("latent.", former): value for key, value in arrays.items()}
+    second = pipeline_of(Shaded(keeps_latents=True))
     second.restore(values, arrays)
     done = [d for part in parts for d in part]
     done += [d for part in second.run(clip_of(pictures)[8 * stop :]) for d in part]
@@ -148,7 +149,7 @@ def test_killed_and_gone_on_is_the_same(tmp_path, killed_at: list[int]) -> None:
     pictures = darkening(110)
     pictures[70:] = [frame({0: (30, 20), 1: (60, 10)}, shade=240) for _ in pictures[70:]]
     source = folder_of(tmp_path / "in", pictures)
-    artists = [Shaded(keeps_code=True) for _ in range(len(killed_at) + 2)]
+    artists = [Shaded(keeps_latents=True) for _ in range(len(killed_at) + 2)]
     whole = convert(source, tmp_path / "whole.mkv", artists[0], Options())
     for at, artist in zip(killed_at, artists[1:], strict=False):
 
