@@ -99,10 +99,10 @@ CONFIGS = {
     FinetuneConfig: [
         *wrong("kimg lr snapshot_kimg", *POSITIVE),
         *wrong("batch_size r1_interval path_interval ada_interval log_every", 0, *COUNTS),
-        *wrong("augment_p style_mixing code_share ema_rampup", -0.1, 1.1, NAN, "half"),
+        *wrong("augment_p style_mixing character_share ema_rampup", -0.1, 1.1, NAN, "half"),
         *wrong("r1_weight path_weight", -1, NAN, "some"),
         *wrong("ada_kimg ema_kimg", *POSITIVE),
-        *wrong("freeze_below freeze_d code_level keep", *COUNTS),
+        *wrong("freeze_below freeze_d character_level keep", *COUNTS),
         ("augment", "bgcc"),
     ],
     PairedConfig: [
@@ -112,7 +112,7 @@ CONFIGS = {
         *wrong("style_jitter sharpen", -1, NAN, "some"),
         *wrong("ema", -0.1, 1.1, NAN, "some"),
     ],
-    EncoderWeights: [*wrong("code features l2 lpips identity w_norm", -1, NAN, "some")],
+    EncoderWeights: [*wrong("latent features l2 lpips identity w_norm", -1, NAN, "some")],
 }
 
 

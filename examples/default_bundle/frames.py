@@ -22,7 +22,7 @@ from toonify.models.encoders.styleganex import StyleGANEXEncoder
 from toonify.models.generators.mobile import MobileGenerator
 from toonify.models.generators.stylegan2 import StyleGAN2Generator
 from toonify.training.core.runs import RunFolder
-from toonify.training.data.latent_samples import PairSet, sample_pairs
+from toonify.training.data.latent_samples import LatentSamples, sample_pairs
 from toonify.training.distillation.feature_distillation import (
     FeatureDistillConfig,
     distill_features,
@@ -98,7 +98,7 @@ def inversion(run: Path, face: Path, sizes: dict[str, int]) -> Path:
     if not (folder / "images.npy").exists():
         say(f"sampling {sizes['mixed']} faces of two latents each")
         sample_pairs(generator, folder, sizes["mixed"], mixed=0.5, seed=5)
-    pairs = StoredPairs(PairSet.load(folder, num_ws=generator.num_ws), held_out=12)
+    pairs = StoredPairs(LatentSamples.load(folder, num_ws=generator.num_ws), held_out=12)
     task = TASKS["inversion"]
     encode = face_reader(str(run / "encoder.safetensors"), generator)
     train_frames(

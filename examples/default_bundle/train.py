@@ -29,7 +29,7 @@ from toonify.models.encoders.compact import CompactEncoder
 from toonify.models.generators.mobile import MobileGenerator
 from toonify.models.layer_swap import layer_swap
 from toonify.training.characters.build import build_table
-from toonify.training.data.latent_samples import PairSet, sample_pairs, sample_w_plus
+from toonify.training.data.latent_samples import LatentSamples, sample_pairs, sample_w_plus
 from toonify.training.data.photo_augment import augment_photos
 from toonify.training.distillation.resolution_cut import (
     cut,
@@ -290,7 +290,7 @@ def main() -> None:
     if not encoder_path.exists():
         say("training the encoder")
         encoder = new_encoder("compact", prior512)
-        pairs = PairSet(latents, images, num_ws=prior512.num_ws)
+        pairs = LatentSamples(latents, images, num_ws=prior512.num_ws)
         weights = EncoderWeights(pose=1.5, l2=0.0, lpips=0.0, identity=0.0, w_norm=0.0)
         train_encoder(
             encoder,

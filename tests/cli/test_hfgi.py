@@ -41,7 +41,8 @@ def test_it_is_trained_on_edits_and_photographs_and_goes_on(run, tmp_path, netwo
         Image.fromarray(pixels).save(people / f"{index}.png")
     encoder, generator = networks
     out = tmp_path / "run"
-    command = ["train-encoder", "--task", "hfgi", "--generator", generator, "--codes-by", encoder]
+    former = "--codes-by"  # of --face-encoder
+    command = ["train-encoder", "--task", "hfgi", "--generator", generator, former, encoder]
     command += ["--pairs", tmp_path / "edits", "--photos", people, "--aligned", "-o", out]
     command += ["--batch-size", 2, "--kimg", 0.004, "--snapshot", 0.002, "--device", "cpu"]
     result = run(*command, "--json")
@@ -62,10 +63,10 @@ def test_it_is_trained_on_edits_and_photographs_and_goes_on(run, tmp_path, netwo
     ("options", "words"),
     [
         ("", "whose w+"),
-        ("--codes-by default", "nothing to learn from"),
-        ("--codes-by default --aligned", "--aligned needs photographs"),
-        ("--codes-by default --photos p --pair-count 200", "--pair-count is of --pairs"),
-        ("--codes-by default --photos p --faces ffhq-mobile", "--faces are edited into"),
+        ("--face-encoder default", "nothing to learn from"),
+        ("--face-encoder default --aligned", "--aligned needs photographs"),
+        ("--face-encoder default --photos p --pair-count 200", "--pair-count is of --pairs"),
+        ("--face-encoder default --photos p --faces ffhq-mobile", "--faces are edited into"),
     ],
 )
 def test_what_does_not_go_together_is_refused(run, tmp_path, options, words):

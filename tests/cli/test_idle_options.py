@@ -50,7 +50,10 @@ from toonify.checkpoints import load_generator
         ("train-encoder --generator default -o r --align 1", "--align"),
         ("train-encoder --task hfgi --generator default -o r --size 18", "--size"),
         ("train-encoder --task hfgi --generator default -o r --flicker 1", "--flicker"),
-        ("train-encoder --task fusion --generator default -o r --codes-by default", "--codes-by"),
+        (
+            "train-encoder --task fusion --generator default -o r --face-encoder default",
+            "--face-encoder",
+        ),
         ("train-encoder --task fusion --generator default -o r --size 18", "--size"),
         ("translate p.png -o t.png --task toonify --frame face", "--frame"),
         ("translate p.png -o t.png --task toonify --frame whole", "--frame"),

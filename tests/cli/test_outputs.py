@@ -60,7 +60,7 @@ OVER_INPUTS = {
         "train-encoder --generator run/generator.safetensors -o run",
         "train-encoder --generator default --start run/encoder.safetensors -o run",
         "train-encoder --generator run/generator.safetensors --task inversion -o run",
-        "train-encoder --generator default --task hfgi --codes-by run/encoder.safetensors"
+        "train-encoder --generator default --task hfgi --face-encoder run/encoder.safetensors"
         " --pairs new -o run",
     ],
     ("distill", "--output"): ["distill run/generator.safetensors -o run"],
@@ -138,7 +138,7 @@ OVER_OTHERS = [
     "align x -o theirs-2 --no-detect",
     "finetune --data x --base default -o theirs",
     "train-encoder --generator default -o theirs",
-    "train-encoder --task hfgi --generator default --codes-by default --pairs new -o theirs",
+    "train-encoder --task hfgi --generator default --face-encoder default --pairs new -o theirs",
     "train-encoder --task drawing --generator default --pairs new -o theirs",
     "train-encoder --task fusion --generator default -o theirs",
     "distill default -o theirs",

@@ -44,7 +44,7 @@ def test_photographs_and_pairs(run, bundle, people, tmp_path, monkeypatch):
     assert "broken.png is left out" in result.err and "identity term is left out" in result.err
     assert result.records[-1]["path"] == str(out / "encoder.safetensors")
     measured = [row for row in result.records if "photo_lpips" in row]
-    assert measured and {"photo_l2", "pair_code", "lpips", "w_norm"} <= set(measured[-1])
+    assert measured and {"photo_l2", "pair_latent", "lpips", "w_norm"} <= set(measured[-1])
     assert "identity" not in measured[-1]
     assert load_encoder(out / "encoder.safetensors").num_ws == 8
     kept = sorted(p.name for p in (tmp_path / "pairs").iterdir())
@@ -90,7 +90,7 @@ def test_killed_and_resumed_is_as_if_never_killed(run, bundle, tmp_path):
         (["--pairs", "BUNDLE"], 1, "no readable pairs"),
         (["--start", "gone.pt"], 3, "no checkpoint"),
         (["--dtype", "float16"], 2, "bfloat16"),
-        (["--code", "0", "--features", "0"], 2, "every loss has weight 0"),
+        (["--latent", "0", "--features", "0"], 2, "every loss has weight 0"),
     ],
 )
 def test_bad_input(run, bundle, tmp_path, monkeypatch, options, status, said):
@@ -143,7 +143,7 @@ def test_an_encoder_of_anything_learns_of_middle_squares(
         (["--aligned", "--photos", "."], "--aligned is of --domain faces"),
         (["--identity", "0.1"], "--identity is of --domain faces"),
         (["--task", "sketch"], "--task sketch is of --domain faces"),
-        (["--task", "hfgi", "--codes-by", "default"], "--domain"),
+        (["--task", "hfgi", "--face-encoder", "default"], "--domain"),
     ],
 )
 def test_what_is_of_faces_is_refused(run, bundle, tmp_path, monkeypatch, options, said):

@@ -65,8 +65,8 @@ def test_inversion_learns_of_the_generators_own_faces(run, generator, tmp_path):
     assert "identity term is left out" in result.err and result.err.count("\n") == 1
     rows, last = result.records[:-1], result.records[-1]
     assert [row["step"] for row in rows] == [1, 2] and rows[1]["kimg"] == 0.004
-    assert {"code", "feature", "loss"} <= set(rows[0]) and "l2" not in rows[0], "latents first"
-    assert {"l2", "lpips", "code", "w_norm", "patches", "loss_d", "loss"} <= set(rows[1])
+    assert {"latent", "feature", "loss"} <= set(rows[0]) and "l2" not in rows[0], "latents first"
+    assert {"l2", "lpips", "latent", "w_norm", "patches", "loss_d", "loss"} <= set(rows[1])
     assert "identity" not in rows[1] and "flicker" not in rows[1]
     assert last["path"] == str(out / "encoder.safetensors") and last["task"] == "inversion"
     encoder = load_encoder(last["path"])
@@ -91,7 +91,7 @@ def test_options_of_a_run_are_kept(run, generator, tmp_path):
     assert not {"lpips", "patches", "w_norm"} & set(result.records[0])
     config = torch.load(out / "snapshot.pt", weights_only=True)["config"]
     given = {"l2": 0.5, "l1": 2, "lpips": 0, "identity": 0, "w_norm": 0, "adversarial": 0}
-    assert config["weights"] == given | {"flicker": 3, "code": 0.0, "matte": 1.0}
+    assert config["weights"] == given | {"flicker": 3, "latent": 0.0, "matte": 1.0}
     assert (config["lr"], config["train_from"], config["seed"]) == (0.01, 32, 5)
     learnt, before = load_generator(out / "generator.safetensors"), load_generator(generator)
     assert not torch.equal(learnt.blocks[3].conv.weight, before.blocks[3].conv.weight)
@@ -100,11 +100,11 @@ def test_options_of_a_run_are_kept(run, generator, tmp_path):
 
 def test_latents_may_be_another_encoders_and_f_alone_is_learnt(run, generator, tmp_path):
     bundle, out = write_bundle(tmp_path / "bundle"), tmp_path / "run"
-    more = ["--codes-by", bundle, *ALONE, "--l2", 1]
+    more = ["--face-encoder", bundle, *ALONE, "--l2", 1]
     result = run(*command("inversion", generator, out, *more), "--json")
     assert result.status == 0, result.err
-    assert set(result.records[0]) >= {"feature", "loss"} and "code" not in result.records[0]
-    assert "l2" in result.records[1] and "code" not in result.records[1]
+    assert set(result.records[0]) >= {"feature", "loss"} and "latent" not in result.records[0]
+    assert "l2" in result.records[1] and "latent" not in result.records[1]
     encoder = load_encoder(out / "encoder.safetensors")
     assert not encoder.heads and not encoder.has_matte and not len(encoder.net.fusion)
     made = tmp_path / "made"
@@ -261,9 +261,9 @@ def test_cutouts_are_made_where_there_are_none(run, generator, bundle, tmp_path,
         ("face", ["--compile"], 2, "--compile is of StyleGANEX's tasks"),
         ("face", ["--drawings", "."], 2, "--drawings is of sketch and mask"),
         ("face", ["--variant", "psp", "--size", 12], 2, "--size 12 is of StyleGANEX's"),
-        ("sketch", [*UPRIGHT, "--codes-by", "BUNDLE"], 2, "--codes-by is of inversion"),
-        ("sketch", [*UPRIGHT, "--code", 1], 2, "--code is of face and inversion"),
-        ("inversion", ["--codes-by", "gone.pt"], 3, "no checkpoint"),
+        ("sketch", [*UPRIGHT, "--face-encoder", "BUNDLE"], 2, "--face-encoder is of inversion"),
+        ("sketch", [*UPRIGHT, "--latent", 1], 2, "--latent is of face and inversion"),
+        ("inversion", ["--face-encoder", "gone.pt"], 3, "no checkpoint"),
         ("inversion", ["--size", 18], 2, "--size 18 is of psp and restyle"),
         ("inversion", ["--variant", "psp"], 2, "--variant and --steps are of --task face"),
         ("inversion", ["--steps", 2], 2, "--variant and --steps are of --task face"),

@@ -49,8 +49,8 @@ def test_frames_of_nothing_are_refused(tmp_path, options, words):
 
 def test_details_of_nothing_are_refused(tmp_path):
     job = HFGIJob(generator="gone", output=tmp_path / "run")
-    with pytest.raises(UsageError, match="`codes_by`"):
+    with pytest.raises(UsageError, match="`face_encoder`"):
         train_hfgi(job)
     with pytest.raises(UsageError, match="`pairs`"):
-        train_hfgi(replace(job, codes_by="default"))
+        train_hfgi(replace(job, face_encoder="default"))
     assert not (tmp_path / "run").exists()

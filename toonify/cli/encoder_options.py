@@ -42,9 +42,9 @@ class SizeName(StrEnum):
     ir50 = "50"
 
 
-def _weight(term: str, default: str | None = None) -> Any:
+def _weight(term: str, default: str | None = None, *flags: str) -> Any:
     text = f"Weight of {term}; 0 leaves it out."
-    return typer.Option(min=0.0, help=text, show_default=default or True)
+    return typer.Option(*flags, min=0.0, help=text, show_default=default or True)
 
 
 GeneratorOption = Annotated[
@@ -138,8 +138,9 @@ SnapshotOption = Annotated[
 HeldOutOption = Annotated[
     int, typer.Option(min=1, help="Faces of either kind kept for validation.")
 ]
-CodeOption = Annotated[
-    float | None, _weight("the difference in w+, generated faces", "1, frames 0.3")
+LatentOption = Annotated[
+    float | None,
+    _weight("the difference in w+, generated faces", "1, frames 0.3", "--latent", "--code"),
 ]
 FeaturesOption = Annotated[float, _weight("that in activations, generated faces")]
 L2Option = Annotated[float | None, _weight("the picture's squared error", "1, or the task's")]
@@ -159,11 +160,13 @@ TrainFromOption = Annotated[
     int | None,
     typer.Option(min=4, help="Generator layers of this resolution and above learn too, frames."),
 ]
-CodesByOption = Annotated[
+FaceEncoderOption = Annotated[
     str | None,
     typer.Option(
+        "--face-encoder",
+        "--codes-by",
         help="inversion: an encoder of faces, or a bundle's, gives w+; f alone is learnt."
-        " hfgi: whose w+ is rendered."
+        " hfgi: whose w+ is rendered.",
     ),
 ]
 DrawingsOption = Annotated[

@@ -29,8 +29,8 @@ EPILOG = examples(
     "toonify train-encoder --task inversion --generator runs/face/generator.safetensors"
     " --photos people/ -o runs/inversion",
     "toonify train-encoder --generator cars.pkl --domain any --photos cars/ -o runs/cars",
-    "toonify train-encoder --task hfgi --generator default --codes-by default --faces ffhq-mobile"
-    " --pairs runs/edits -o runs/hfgi",
+    "toonify train-encoder --task hfgi --generator default --face-encoder default"
+    " --faces ffhq-mobile --pairs runs/edits -o runs/hfgi",
     "toonify train-encoder --task fusion --generator default --kimg 8 -o runs/fusion",
     "toonify train-encoder --task drawing --generator default --pairs runs/faces -o runs/drawings",
     "toonify train-encoder --task sketch --generator face.safetensors --photos people/"
@@ -43,7 +43,7 @@ EPILOG = examples(
 
 
 NOT_HFGI = (
-    *("variant", "size", "steps", "code", "features", "l1", "w_norm", "adversarial", "flicker"),
+    *("variant", "size", "steps", "latent", "features", "l1", "w_norm", "adversarial", "flicker"),
     *("train_from", "drawings", "parser", "direction", "strength", "toon", "cutouts"),
     *("cutout_count", "table", "compiled"),
 )  # options of other tasks
@@ -54,7 +54,7 @@ DRAWING_OPTIONS = (
 NOT_DRAWING = (
     *NOT_HFGI,
     *("photos", "aligned", "domain", "photo_share", "held_out", "lpips", "l2", "identity"),
-    *("align", "codes_by", "faces"),
+    *("align", "face_encoder", "faces"),
 )
 FUSION_OPTIONS = tuple(name for name in DRAWING_OPTIONS if not name.startswith("pair"))
 NOT_FUSION = (*NOT_DRAWING, "pairs", "pair_count")
@@ -81,7 +81,7 @@ def train_encoder(
     snapshot: options.SnapshotOption = 4.0,
     keep: KeepOption = 10,
     held_out: options.HeldOutOption = 32,
-    code: options.CodeOption = None,
+    latent: options.LatentOption = None,
     features: options.FeaturesOption = 1.0,
     l2: options.L2Option = None,
     l1: options.L1Option = None,
@@ -92,7 +92,7 @@ def train_encoder(
     adversarial: options.AdversarialOption = None,
     flicker: options.FlickerOption = None,
     train_from: options.TrainFromOption = None,
-    codes_by: options.CodesByOption = None,
+    face_encoder: options.FaceEncoderOption = None,
     drawings: options.DrawingsOption = None,
     parser: options.ParserOption = None,
     direction: options.DirectionOption = None,
@@ -178,13 +178,17 @@ def train_encoder(
         refuse_given(ctx, "is of other tasks", *NOT_HFGI)
         weights = {"l2": l2, "lpips": lpips, "identity": identity, "align": align}
         hfgi = HFGIJob(
-            **shared, codes_by=codes_by, faces=faces, batch_size=batch_size or 8, weights=weights
+            **shared,
+            face_encoder=face_encoder,
+            faces=faces,
+            batch_size=batch_size or 8,
+            weights=weights,
         )
         note_others(photos)
         _tell(settings, train_hfgi(hfgi, **networks), {"task": "hfgi"})
         return
     refuse_given(ctx, "is of --task hfgi", "align")
-    frame_weights = {"code": code, "l1": l1, "adversarial": adversarial, "flicker": flicker}
+    frame_weights = {"latent": latent, "l1": l1, "adversarial": adversarial, "flicker": flicker}
     shared["domain"] = domain.value
     frames = FrameJob(
         **shared,
@@ -200,7 +204,7 @@ def train_encoder(
         strength=strength,
         faces=faces,
         toon=toon,
-        codes_by=codes_by,
+        face_encoder=face_encoder,
         cutouts=cutouts,
         cutout_count=cutout_count,
         table=table,
@@ -218,7 +222,9 @@ def train_encoder(
         size=width,
         residual_steps=steps,
         batch_size=batch_size,
-        weights=EncoderWeights(code=1.0 if code is None else code, features=features, **given),
+        weights=EncoderWeights(
+            latent=1.0 if latent is None else latent, features=features, **given
+        ),
         **networks,
     )
     _tell(settings, done, {"variant": done.architecture})

@@ -19,7 +19,7 @@ from toonify.models.base import Generator
 from toonify.models.generators.mobile import MobileGenerator
 from toonify.models.generators.stylegan2 import StyleGAN2Generator
 from toonify.training.core.runs import previews
-from toonify.training.data.latent_samples import PairSet
+from toonify.training.data.latent_samples import LatentSamples
 from toonify.training.distillation import distill as module
 from toonify.training.distillation.distill import (
     DistillConfig,
@@ -282,11 +282,11 @@ def test_a_preview_has_the_teachers_pictures_at_the_left() -> None:
 def test_pairs_smaller_than_the_student_are_refused(tmp_path: Path) -> None:
     teacher = tiny_generator("mobile")
     images = np.zeros((8, 16, 16, 3), np.uint8)
-    pairs = StoredPairs(PairSet(torch.randn(8, 16), images, num_ws=8), held_out=2)
+    pairs = StoredPairs(LatentSamples(torch.randn(8, 16), images, num_ws=8), held_out=2)
     with pytest.raises(UsageError, match=r"16x16.*32x32"):
         train(new_student(teacher, **SMALL), pairs, tmp_path / "run", config())
     larger = StoredPairs(
-        PairSet(torch.randn(8, 16), np.zeros((8, 48, 48, 3), np.uint8), num_ws=8), held_out=2
+        LatentSamples(torch.randn(8, 16), np.zeros((8, 48, 48, 3), np.uint8), num_ws=8), held_out=2
     )
     train(new_student(teacher, **SMALL), larger, tmp_path / "run", config(steps=1))
 

@@ -17,7 +17,7 @@ from toonify.models.encoders.compact import CompactEncoder
 from toonify.models.encoders.psp import PSPEncoder, ReStyleEncoder
 from toonify.models.generators.mobile import MobileGenerator
 from toonify.training.core.runs import previews
-from toonify.training.data.latent_samples import PairSet
+from toonify.training.data.latent_samples import LatentSamples
 from toonify.training.data.photos import PhotoSet
 from toonify.training.encoders.data import EncoderData, FreshPairs, StoredPairs
 from toonify.training.encoders.losses import EncoderLoss, EncoderWeights
@@ -50,21 +50,21 @@ def generator() -> MobileGenerator:
 
 
 @pytest.fixture(scope="module")
-def pairs(generator: MobileGenerator) -> PairSet:
+def pairs(generator: MobileGenerator) -> LatentSamples:
     w = generator.mapping(torch.randn(40, 16))
     images = generator(w[:, None].expand(-1, 8, -1)).clamp(-1, 1) * 127.5 + 127.5
-    return PairSet(w, images.byte().permute(0, 2, 3, 1).numpy(), num_ws=8)
+    return LatentSamples(w, images.byte().permute(0, 2, 3, 1).numpy(), num_ws=8)
 
 
 @pytest.fixture(scope="module")
-def photos(pairs: PairSet) -> PhotoSet:
+def photos(pairs: LatentSamples) -> PhotoSet:
     """Faces of the generator, but nobody says by which latents."""
     _, images = pairs.batch(torch.arange(30))
     pixels = (images * 127.5 + 127.5).round().byte().permute(0, 2, 3, 1).numpy()
     return PhotoSet(pixels, [f"{i}.png" for i in range(30)], [])
 
 
-def stored(pairs: PairSet) -> EncoderData:
+def stored(pairs: LatentSamples) -> EncoderData:
     return EncoderData(pairs=StoredPairs(pairs, held_out=8), size=32)
 
 
@@ -93,7 +93,7 @@ def lines(folder: Path) -> list[dict[str, float]]:
 
 
 def test_latents_are_learnt_and_a_killed_run_ends_the_same(
-    generator: MobileGenerator, pairs: PairSet, tmp_path: Path
+    generator: MobileGenerator, pairs: LatentSamples, tmp_path: Path
 ) -> None:
     before = {k: v.clone() for k, v in generator.state_dict().items()}
     loss, rows = EncoderLoss(generator, LATENTS), []
@@ -108,7 +108,7 @@ def test_latents_are_learnt_and_a_killed_run_ends_the_same(
     assert [row["step"] for row in rows] == [20, 25, 40, 50, 60] and rows == lines(
         tmp_path / "whole"
     )
-    assert {"pair_code", "pair_features", "kimg", "images_per_second"} <= set(rows[-1])
+    assert {"pair_latent", "pair_features", "kimg", "images_per_second"} <= set(rows[-1])
     assert not whole.training
     w_plus, images = pairs.batch(torch.arange(40))
     with torch.no_grad():
@@ -141,11 +141,11 @@ def test_latents_are_learnt_and_a_killed_run_ends_the_same(
     assert steps == sorted(set(steps)), "no line twice"
 
 
-def test_the_pose_term_asks_its_reader(generator: MobileGenerator, pairs: PairSet) -> None:
+def test_the_pose_term_asks_its_reader(generator: MobileGenerator, pairs: LatentSamples) -> None:
     torch.manual_seed(4)
     reader = PoseReader(["yaw"], channels=16, w_dim=16).eval().requires_grad_(False)
     weights = EncoderWeights(
-        code=0.0, features=0.0, pose=2.0, l2=0.0, lpips=0.0, identity=0.0, w_norm=0.0
+        latent=0.0, features=0.0, pose=2.0, l2=0.0, lpips=0.0, identity=0.0, w_norm=0.0
     )
     loss = EncoderLoss(generator, weights, reader=reader, bfloat16=False)
     batch = stored(pairs).draw(4, torch.Generator().manual_seed(0))
@@ -183,7 +183,7 @@ def test_photographs_are_learnt_by_the_image_losses(
     )
     assert {"l2", "lpips", "identity", "w_norm"} <= set(rows[0])
     assert {"photo_l2", "photo_lpips", "photo_identity"} <= set(rows[0])
-    assert not {"code", "features", "pair_code"} & set(rows[0])
+    assert not {"latent", "features", "pair_latent"} & set(rows[0])
     assert rows[-1]["photo_l2"] < 0.8 * rows[0]["photo_l2"]
     assert rows[-1]["photo_identity"] > rows[0]["photo_identity"]
 
@@ -223,8 +223,8 @@ def test_every_variant_on_both_families_resumes_exactly(
     loss = image_loss(generator)
     whole = train_encoder(fresh(), data, tmp_path / "whole", options, loss=loss)
     rows = lines(tmp_path / "whole")
-    assert {"code", "features", "l2", "lpips", "identity", "w_norm"} <= set(rows[-1])
-    assert {"photo_lpips", "pair_code"} <= set(rows[-1])
+    assert {"latent", "features", "l2", "lpips", "identity", "w_norm"} <= set(rows[-1])
+    assert {"photo_lpips", "pair_latent"} <= set(rows[-1])
 
     def stop(row: dict[str, float]) -> None:
         if row["step"] == 1:
@@ -256,7 +256,7 @@ def test_fresh_encoders_begin_with_the_average_face(generator: MobileGenerator) 
 
 
 def test_what_does_not_fit(
-    generator: MobileGenerator, pairs: PairSet, photos: PhotoSet, tmp_path: Path
+    generator: MobileGenerator, pairs: LatentSamples, photos: PhotoSet, tmp_path: Path
 ) -> None:
     with pytest.raises(UsageError, match="40 pairs are too few"):
         StoredPairs(pairs, held_out=40)
@@ -274,20 +274,22 @@ def test_what_does_not_fit(
     options = {"loss": EncoderLoss(generator, LATENTS)}
     with pytest.raises(UsageError, match="all of weight 0"):
         train_encoder(compact(generator), EncoderData(photos=photos), run, config(), **options)
-    nothing = EncoderLoss(generator, EncoderWeights(code=0, features=0, l2=0, lpips=0, identity=0))
+    nothing = EncoderLoss(
+        generator, EncoderWeights(latent=0, features=0, l2=0, lpips=0, identity=0)
+    )
     with pytest.raises(UsageError, match="every loss has weight 0"):
         train_encoder(compact(generator), stored(pairs), run, config(), loss=nothing)
     assert not run.exists()
 
 
 def test_the_last_snapshot_survives_divergence(
-    generator: MobileGenerator, pairs: PairSet, tmp_path: Path
+    generator: MobileGenerator, pairs: LatentSamples, tmp_path: Path
 ) -> None:
     loss = EncoderLoss(generator, LATENTS)
     short = config(kimg=0.032, snapshot_kimg=0.032)
     train_encoder(compact(generator), stored(pairs), tmp_path, short, loss=loss)
     kept = (tmp_path / "snapshot.pt").read_bytes()
-    broken = PairSet(
+    broken = LatentSamples(
         torch.full((40, 16), float("nan")), np.zeros((40, 8, 8, 3), np.uint8), num_ws=8
     )
     longer = config(kimg=0.064)

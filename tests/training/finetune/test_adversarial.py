@@ -5,6 +5,7 @@ import multiprocessing
 import os
 import signal
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -148,12 +149,30 @@ def test_bfloat16_learns_and_resumes_in_float32(family: str, tmp_path: Path) -> 
 def test_characters_latents_take_part(tmp_path: Path) -> None:
     generator = tiny_generator("stylegan2")
     latents = torch.randn(2, generator.num_ws, 16)
-    mixed = config(code_share=1.0, code_level=2)
+    mixed = config(character_share=1.0, character_level=2)
     trainer = adversarial_step.AdversarialTrainer(mixed, generator, drawings(), None, latents)
     w_plus = trainer._latents()
     assert all(any(torch.equal(w[2:], c[2:]) for c in latents) for w in w_plus)
     assert not any(torch.equal(w[:2], c[:2]) for w in w_plus for c in latents)
     finetune_adversarial(mixed, generator, drawings(), tmp_path, latents=latents)
+
+
+def test_a_snapshot_with_former_names_is_gone_on_from(tmp_path: Path) -> None:
+    generator, latents = tiny_generator("stylegan2"), torch.randn(2, 6, 16)
+    latents = latents[:, :1].expand(-1, generator.num_ws, -1)
+    options = {"generator": generator, "drawings": drawings(), "latents": latents}
+    mixed = config(character_share=0.5, character_level=2)
+    whole = finetune_adversarial(mixed, out=tmp_path / "whole", **options)
+    finetune_adversarial(replace(mixed, kimg=0.008), out=tmp_path / "parts", **options)
+    path = tmp_path / "parts" / "snapshot.pt"
+    state = torch.load(path, weights_only=True)
+    state["fields"] = state.pop("noise_rng")
+    for name in ("share", "level"):
+        state["config"][f"code_{name}"] = state["config"].pop(f"character_{name}")
+    torch.save(state, path)
+    resumed = finetune_adversarial(mixed, out=tmp_path / "parts", resume=True, **options)
+    for name, value in weights(whole).items():
+        assert torch.equal(resumed.state_dict()[name], value), name
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
@@ -224,7 +243,7 @@ def test_refusals(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="no layer to train"):
         finetune_adversarial(config(freeze_below=64), generator, images, tmp_path)
     with pytest.raises(UsageError, match="latents"):
-        finetune_adversarial(config(code_share=0.5), generator, images, tmp_path)
+        finetune_adversarial(config(character_share=0.5), generator, images, tmp_path)
     large = StyleGAN2Discriminator(resolution=64, channels=channel_table(64, channel_max=8))
     with pytest.raises(UsageError, match="64 pixels"):
         finetune_adversarial(config(), generator, images, tmp_path, discriminator=large)

@@ -100,7 +100,7 @@ def test_both_goes_on_from_the_pairs(drawings, inversions, tmp_path: Path) -> No
     start = torch.load  # the adversarial stage's first preview is of the paired result
     result = run(drawings, tmp_path, objective="both", resume=True)
     state = start(tmp_path / "adversarial/snapshot.pt", weights_only=True)
-    assert state["config"]["code_share"] == 0.5 and state["config"]["code_level"] == 3
+    assert state["config"]["character_share"] == 0.5 and state["config"]["character_level"] == 3
     prior = tiny_generator("mobile").state_dict()
 
     def distance(a: dict, b: dict) -> float:

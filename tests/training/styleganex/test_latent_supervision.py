@@ -20,7 +20,7 @@ from toonify.training.styleganex.step import FrameTrainer
 from toonify.training.styleganex.tasks import SIZES, TASKS, FrameWeights, new_frame_encoder
 from toonify.training.styleganex.warps import random_warp, warped
 
-WEIGHTS = FrameWeights(l2=1.0, lpips=0.0, identity=0.0, adversarial=0.0, code=0.5)
+WEIGHTS = FrameWeights(l2=1.0, lpips=0.0, identity=0.0, adversarial=0.0, latent=0.5)
 
 
 def test_latents_are_compared_in_deviations_and_only_where_they_are_known():
@@ -69,10 +69,10 @@ def test_an_encoder_learns_latents_first_and_then_pictures(monkeypatch):
     learning = trainer(monkeypatch, hint_share=0.75)
     assert learning.source.has_latents
     rows = [{k: float(v) for k, v in learning.step().items()} for _ in range(40)]
-    assert set(rows[0]) == {"code", "feature", "loss"}
-    assert set(rows[30]) == {"l2", "code", "loss"}
+    assert set(rows[0]) == {"latent", "feature", "loss"}
+    assert set(rows[30]) == {"l2", "latent", "loss"}
     assert sum(r["feature"] for r in rows[25:30]) < 0.8 * sum(r["feature"] for r in rows[:5])
-    assert sum(r["code"] for r in rows[25:30]) < sum(r["code"] for r in rows[:5])
+    assert sum(r["latent"] for r in rows[25:30]) < sum(r["latent"] for r in rows[:5])
 
 
 def test_hints_are_of_generated_faces(monkeypatch):
@@ -84,4 +84,4 @@ def test_hints_are_of_generated_faces(monkeypatch):
     with pytest.raises(UsageError, match="generated faces"):
         learning.step()
     with pytest.raises(UsageError, match="weight 0"):
-        FrameConfig(weights=FrameWeights(code=0.0), hint_share=0.5)
+        FrameConfig(weights=FrameWeights(latent=0.0), hint_share=0.5)

@@ -6,7 +6,7 @@ spatial feature transforms), the generator how faces look from near. Three thing
 under two million numbers serve after an hour of training:
 
 - the network sees the rendering of the photograph's latent beside the photograph, and what that
-  rendering would be at as few pixels, so that it learns what to mend;
+  rendering would be at as few pixels, so that it learns what to restore;
 - it works on 4×4 pixels at once (pixel unshuffle), without batch statistics;
 - only activations from 32×32 on are moved; what is coarser is the latent's.
 """

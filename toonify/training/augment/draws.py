@@ -13,15 +13,20 @@ class Draws:
 
     Args:
         random: source of the numbers, on the CPU.
-        fields: source of whole images of numbers, on the images' device.
+        noise_rng: source of whole images of numbers, on the images' device.
         p: probability of each transformation.
         count: samples in this process.
     """
 
     def __init__(
-        self, random: torch.Generator, fields: torch.Generator, world: World, p: float, count: int
+        self,
+        random: torch.Generator,
+        noise_rng: torch.Generator,
+        world: World,
+        p: float,
+        count: int,
     ) -> None:
-        self.random, self.fields, self.world, self.p = random, fields, world, p
+        self.random, self.noise_rng, self.world, self.p = random, noise_rng, world, p
         self.count, self.whole = count, count * world.size
 
     def uniform(self, low: float = 0.0, high: float = 1.0) -> Tensor:
@@ -43,5 +48,7 @@ class Draws:
 
     def field(self, *shape: int) -> Tensor:
         """(B, *shape) standard normal, on the images' device."""
-        drawn = torch.randn(self.whole, *shape, generator=self.fields, device=self.fields.device)
+        drawn = torch.randn(
+            self.whole, *shape, generator=self.noise_rng, device=self.noise_rng.device
+        )
         return self.world.share(drawn)

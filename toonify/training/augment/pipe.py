@@ -33,7 +33,7 @@ class AugmentPipe:
             (brightness, contrast, luma flip, hue, saturation), "filter" (four frequency bands),
             "noise", "cutout"; or initials, as in "bgc", for all of these.
         random: source of the transformations' parameters, on the CPU.
-        fields: source of the noise, on the images' device; `random` when None.
+        noise_rng: source of the noise, on the images' device; `random` when None.
         world: the processes that share each batch.
     """
 
@@ -42,7 +42,7 @@ class AugmentPipe:
         preset: str = "bgc",
         *,
         random: torch.Generator | None = None,
-        fields: torch.Generator | None = None,
+        noise_rng: torch.Generator | None = None,
         world: World | None = None,
     ) -> None:
         if preset not in PRESETS:
@@ -51,7 +51,7 @@ class AugmentPipe:
             )
         self.stages = PRESETS[preset]
         self.random = random or torch.Generator()
-        self.fields = fields or self.random
+        self.noise_rng = noise_rng or self.random
         self.world = world or World()
 
     def __call__(self, images: Tensor, p: float) -> Tensor:
@@ -59,7 +59,7 @@ class AugmentPipe:
         if p <= 0:
             return images
         images = images.float()
-        draws = Draws(self.random, self.fields, self.world, p, len(images))
+        draws = Draws(self.random, self.noise_rng, self.world, p, len(images))
         if "blit" in self.stages or "geom" in self.stages:
             images = self._place(images, draws)
         if "color" in self.stages:

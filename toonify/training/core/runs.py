@@ -29,6 +29,21 @@ from toonify.utils.atomic import replacing, write_text
 
 METRICS = "metrics.jsonl"
 _PREVIEW = re.compile(r"preview-(\d+\.\d+)\.jpg")
+_FORMER = {  # names that snapshots were once written with
+    "code": "latent",
+    "code_share": "character_share",
+    "code_level": "character_level",
+    "codes_by": "face_encoder",
+    "fields": "noise_rng",
+}
+
+
+def _renamed(state: dict[str, Any]) -> dict[str, Any]:
+    """The state, and its config, under today's names."""
+    return {
+        _FORMER.get(key, key): _renamed(value) if key in ("config", "weights") else value
+        for key, value in state.items()
+    }
 
 
 class RunFolder:
@@ -65,7 +80,7 @@ class RunFolder:
                 f"{self.path} already holds a run", hint="Add `resume`, or choose another `output`."
             )
         try:
-            return torch.load(self.snapshot, map_location="cpu", weights_only=True)
+            return _renamed(torch.load(self.snapshot, map_location="cpu", weights_only=True))
         except (OSError, RuntimeError, EOFError, pickle.UnpicklingError) as error:
             raise ModelError(
                 f"the snapshot {self.snapshot} can't be read ({error})",

@@ -26,7 +26,7 @@ from toonify.training.data.similarity import (
     SIDE,
     STRANGE_IN_FOLDER,
     duplicates,
-    misfiled,
+    misplaced,
     strangers,
 )
 
@@ -290,7 +290,7 @@ def _mixed_up(drawings: list[Drawing], pictures: NDArray[np.uint8]) -> list[Find
     if odd:
         text = f"Unlike all the others: {named(odd)}"
         findings.append(Finding("stranger", "warning", text, odd))
-    wrong, _ = misfiled(pictures, [d.character for d in drawings])
+    wrong, _ = misplaced(pictures, [d.character for d in drawings])
     elsewhere = [drawings[i].name for i, _ in wrong]
     if wrong:
         listed = [f"{drawings[i].name} (like {other or 'the top folder'}'s)" for i, other in wrong]

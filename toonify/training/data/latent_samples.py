@@ -20,7 +20,7 @@ MIXED = 0.3
 GENERATOR = "generator.txt"  # whose faces they are, by `generator_hash`
 
 
-class PairSet:
+class LatentSamples:
     """Latents and the faces they render.
 
     Args:
@@ -64,7 +64,7 @@ class PairSet:
         num_ws: int,
         w_dim: int | None = None,
         generator: Generator | None = None,
-    ) -> PairSet:
+    ) -> LatentSamples:
         """Read what `sample_pairs` wrote.
 
         Args:

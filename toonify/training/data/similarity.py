@@ -67,7 +67,7 @@ def strangers(pictures: NDArray[np.uint8], *, times: float = STRANGE) -> list[in
     return [int(i) for i in np.flatnonzero(scores > limit)]
 
 
-def misfiled(
+def misplaced(
     pictures: NDArray[np.uint8], folders: Sequence[str]
 ) -> tuple[list[tuple[int, str]], bool]:
     """Drawings whose nearest others are all of one other folder, as (index, that folder), and

@@ -22,7 +22,7 @@ from toonify.models.generators.stylegan2 import StyleGAN2Layers
 from toonify.training.core.loop import Progress as Report
 from toonify.training.core.report import REPORT, Display, no_display, reported
 from toonify.training.core.runs import RunFolder
-from toonify.training.data.latent_samples import PairSet, sample_pairs
+from toonify.training.data.latent_samples import LatentSamples, sample_pairs
 from toonify.training.distillation.distill import (
     DistillConfig,
     check_student,
@@ -276,7 +276,9 @@ def _pairs(
                 seed=options.seed,
                 progress=lambda done: bar(done, count),
             )
-    stored = PairSet.load(folder, num_ws=student.num_ws, w_dim=student.w_dim, generator=teacher)
+    stored = LatentSamples.load(
+        folder, num_ws=student.num_ws, w_dim=student.w_dim, generator=teacher
+    )
     return StoredPairs(stored, held_out=HELD_OUT)
 
 

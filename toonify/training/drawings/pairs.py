@@ -16,7 +16,7 @@ from toonify.faces.mesh import FaceMesh
 from toonify.faces.parsing import FaceParser
 from toonify.faces.types import RGB, Points, f32
 from toonify.models.base import Generator
-from toonify.training.data.latent_samples import PairSet, sample_pairs
+from toonify.training.data.latent_samples import LatentSamples, sample_pairs
 from toonify.training.drawings.sketches import enlarged
 from toonify.utils.atomic import replacing
 
@@ -62,7 +62,7 @@ class DrawnFaces:
 
     def check(self, generator: Generator) -> None:
         """InputError unless they are this generator's, where the folder says whose they are."""
-        PairSet.load(
+        LatentSamples.load(
             self.folder, num_ws=generator.num_ws, w_dim=generator.w_dim, generator=generator
         )
 
@@ -91,7 +91,7 @@ def sample_drawn_faces(
     """
     size = min(SIZE, generator.resolution)
     sample_pairs(generator, folder, count, size=size, mixed=MIXED, seed=seed, progress=progress)
-    pairs = PairSet.load(folder, num_ws=generator.num_ws)
+    pairs = LatentSamples.load(folder, num_ws=generator.num_ws)
     labels = np.zeros((count, LABELED, LABELED), np.uint8)
     points = np.zeros((count, 468, 2), np.float32)
     for number in range(count):

@@ -160,13 +160,13 @@ class DrawingTrainer(ResumableTrainer[DrawingSettings]):
         missed = (w.float()[:, None] - w_plus[:, :SAMPLED_FROM]) @ self.metric.T
         seen = F.interpolate(logits.float(), scale_factor=2, mode="bilinear")
         losses = {
-            "code": missed.square().sum(2).mean(),
+            "latent": missed.square().sum(2).mean(),
             "seen": F.cross_entropy(seen, batch.seen.to(self.device)),
         }
         if rendering:
             losses |= self._rendered(batch, w)
         total = (
-            losses["code"]
+            losses["latent"]
             + config.labels * losses["seen"]
             + config.labels * losses.get("rendered", torch.zeros(()).to(w))
             + config.features * losses.get("features", torch.zeros(()).to(w))

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from toonify.errors import UsageError
 from toonify.models.base import Generator
-from toonify.training.data.latent_samples import MIXED, PairSet, render, sample_w_plus
+from toonify.training.data.latent_samples import MIXED, LatentSamples, render, sample_w_plus
 from toonify.training.data.photos import PhotoSet
 
 SIZE = 256  # side of the images that losses compare, as published
@@ -52,13 +52,13 @@ class Pairs(Protocol):
 
 
 class StoredPairs:
-    """Pairs of a `PairSet`, the last ones held out.
+    """Pairs of a `LatentSamples`, the last ones held out.
 
     Raises:
         UsageError: nothing would be left to learn from.
     """
 
-    def __init__(self, pairs: PairSet, *, held_out: int) -> None:
+    def __init__(self, pairs: LatentSamples, *, held_out: int) -> None:
         if len(pairs) <= held_out:
             raise UsageError(
                 f"{len(pairs)} pairs are too few, {held_out} being kept for validation",

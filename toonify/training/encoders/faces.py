@@ -19,7 +19,7 @@ from toonify.inversion.latents import fit_w_plus
 from toonify.metrics import lpips
 from toonify.models.base import Generator
 from toonify.models.identity import Identity
-from toonify.training.data.latent_samples import PairSet, sample_pairs
+from toonify.training.data.latent_samples import LatentSamples, sample_pairs
 from toonify.training.data.photos import load_photos
 from toonify.training.encoders.data import EncoderData, FreshPairs, Pairs, StoredPairs
 from toonify.training.encoders.losses import EncoderLoss, EncoderWeights
@@ -131,7 +131,7 @@ def face_data(
                         seed=seed,
                         progress=lambda done: bar(done, pair_count),
                     )
-            stored = PairSet.load(
+            stored = LatentSamples.load(
                 pairs, num_ws=generator.num_ws, w_dim=generator.w_dim, generator=generator
             )
             faces = StoredPairs(stored, held_out=held_out)
@@ -154,7 +154,7 @@ def face_reader(name: str | None, generator: Generator) -> Callable[[Tensor], Te
     if width != generator.w_dim:
         raise UsageError(
             f"the encoder's latents have {width} numbers, the generator takes {generator.w_dim}",
-            hint="Give an encoder of the same W as `codes_by`.",
+            hint="Give an encoder of the same W as `face_encoder`.",
         )
     encoder.requires_grad_(False)
 

@@ -28,7 +28,7 @@ class EncoderWeights:
     """Weights of the loss terms; 0 leaves one out.
 
     Attributes:
-        code: smooth L1 on w+ in units of w's deviation; generated faces only.
+        latent: smooth L1 on w+ in units of w's deviation; generated faces only.
         features: smooth L1 on the generator's 16×16 activations; generated faces only.
         pose: smooth L1 on what a pose reader reads, in deviations; generated faces only.
         l2: mean squared error of the reconstruction, as the next two.
@@ -37,7 +37,7 @@ class EncoderWeights:
         w_norm: length of w+ − w̄ over all rows; photographs only.
     """
 
-    code: float = 1.0
+    latent: float = 1.0
     features: float = 1.0
     pose: float = 0.0
     l2: float = 1.0
@@ -156,9 +156,9 @@ class EncoderLoss:
         terms = {}
         if len(batch.w_plus):
             generated = w_plus[batch.photos :]
-            if weights.code:
+            if weights.latent:
                 difference = (generated - batch.w_plus) / self._w_std
-                terms["code"] = F.smooth_l1_loss(difference, torch.zeros_like(difference))
+                terms["latent"] = F.smooth_l1_loss(difference, torch.zeros_like(difference))
             if targets.features is not None:
                 features = self._features(generated)
                 if weights.features:

@@ -204,7 +204,7 @@ def _learn(
 
 
 def _check(weights: EncoderWeights, data: EncoderData) -> None:
-    known = weights.code or weights.features
+    known = weights.latent or weights.features
     if data.photo_share and not weights.images:
         raise UsageError(
             "photographs are learnt from by L2, LPIPS and identity, all of weight 0",

@@ -22,7 +22,7 @@ def validate(
 
     Returns:
         metrics, each a mean: `photo_l2`, `photo_lpips` and `photo_identity` (similarity) of
-        photographs, `pair_code` and `pair_features` (the losses) of generated faces and, without
+        photographs, `pair_latent` and `pair_features` (the losses) of generated faces and, without
         photographs, `pair_l2` and so on; and tiles (N, 3, S, 2S) uint8, face beside
         reconstruction.
     """

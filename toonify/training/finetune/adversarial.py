@@ -53,7 +53,7 @@ def finetune_adversarial(
         generator: the face generator (or an earlier result); its device is used.
         drawings: (N, 3, R, R) uint8 at the generator's resolution.
         discriminator: to start from; fresh weights by the config's widths when None.
-        latents: characters' latents (K, num_ws, w_dim), for the config's `code_share`.
+        latents: characters' latents (K, num_ws, w_dim), for the config's `character_share`.
         resume: go on from the snapshot in `out`, if there is one.
         progress: called with each line of metrics: kimg, images_per_second, loss_g, loss_d,
             r1, r_t, p and seconds_left.
@@ -192,8 +192,8 @@ def check_fits(
             f"freezing {config.freeze_d} layers leaves nothing of the discriminator to train",
             hint=f"It has {len(discriminator.layers())}.",
         )
-    if config.code_share and latents is None:
-        raise UsageError("a code share needs characters' latents", hint="Give a table.")
+    if config.character_share and latents is None:
+        raise UsageError("a character share needs characters' latents", hint="Give a table.")
     if latents is not None and latents.shape[1:] != (generator.num_ws, generator.w_dim):
         raise UsageError(
             f"the latents are {tuple(latents.shape[1:])}, the generator takes "

@@ -27,8 +27,9 @@ class FinetuneConfig:
         path_weight: of path-length regularization, 0 for none (2 in StyleGAN2).
         path_interval: steps between two path-length steps.
         style_mixing: probability of crossing two latents at a random layer.
-        code_share: share of samples whose layers from `code_level` on take a character's latent.
-        code_level: first latent index taken from the latent.
+        character_share: share of samples whose layers from `character_level` on take a
+            character's latent.
+        character_level: first latent index taken from the latent.
         mirror: mirror half the drawings.
         augment: the discriminator's augmentations, see `AugmentPipe`; "off" for none.
         augment_p: fixed probability of each; None adapts it (ADA).
@@ -58,8 +59,8 @@ class FinetuneConfig:
     path_weight: float = 0.0
     path_interval: int = 4
     style_mixing: float = 0.0
-    code_share: float = 0.0
-    code_level: int = 6
+    character_share: float = 0.0
+    character_level: int = 6
     mirror: bool = True
     augment: str = "bgc"
     augment_p: float | None = None
@@ -81,11 +82,11 @@ class FinetuneConfig:
         require_positive(self, "r1_interval", "path_interval", "ada_interval")
         require_positive(self, "ada_kimg", "ema_kimg", "discriminator_max")
         check_positive("discriminator_base", self.discriminator_base, whole=True)
-        for name in ("augment_p", "style_mixing", "code_share", "ema_rampup"):
+        for name in ("augment_p", "style_mixing", "character_share", "ema_rampup"):
             check_range(name, getattr(self, name), 0, 1)
         for name in ("r1_weight", "path_weight"):
             check_range(name, getattr(self, name), 0)
-        for name in ("freeze_below", "freeze_d", "code_level", "keep"):
+        for name in ("freeze_below", "freeze_d", "character_level", "keep"):
             check_range(name, getattr(self, name), 0, whole=True)
         check_range("seed", self.seed, whole=True)
         if self.augment not in ("off", *PRESETS):

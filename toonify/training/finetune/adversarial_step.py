@@ -49,7 +49,7 @@ class AdversarialTrainer(Generic[G]):
         self.device = generator.w_avg.device
         self.random = torch.Generator().manual_seed(config.seed)
         # Noise maps are drawn where they are used: they are many numbers.
-        self.fields = torch.Generator(self.device).manual_seed(config.seed)
+        self.noise_rng = torch.Generator(self.device).manual_seed(config.seed)
         self.drawings = drawings
         self.latents = None if latents is None else latents.to(self.device, torch.float32)
         self.generator = copy.deepcopy(generator)
@@ -73,17 +73,17 @@ class AdversarialTrainer(Generic[G]):
         )
         self.discriminator.to(self.device).train().requires_grad_(False)
         layers = self.discriminator.layers()[config.freeze_d :]
-        self.judging = [p for layer in layers for p in layer.parameters()]
+        self.d_parameters = [p for layer in layers for p in layer.parameters()]
         self.g_optimizer = self._generator_optimizer()
         # Lazy regularization: rate and momentum are spread over one more step an interval.
         share = config.r1_interval / (config.r1_interval + 1)
         self.d_optimizer = torch.optim.Adam(
-            self.judging, lr=config.lr * share, betas=(0.0, 0.99**share)
+            self.d_parameters, lr=config.lr * share, betas=(0.0, 0.99**share)
         )
         self.pipe: AugmentPipe | None = None
         if config.augment != "off":
             self.pipe = AugmentPipe(
-                config.augment, random=self.random, fields=self.fields, world=self.world
+                config.augment, random=self.random, noise_rng=self.noise_rng, world=self.world
             )
         self.ada = AdaController(
             target=config.ada_target,
@@ -136,17 +136,17 @@ class AdversarialTrainer(Generic[G]):
         # One batch of fakes serves both: the generator does not change in between.
         with self._autocast():
             fake = self._generate(self._latents())
-        self._judging(True)
+        self._learn_discriminator(True)
         with self._autocast():
-            fake_logits = self._judge(self._augmented(fake.detach()))
-            real_logits = self._judge(self._augmented(self._drawings()))
+            fake_logits = self._run_discriminator(self._augmented(fake.detach()))
+            real_logits = self._run_discriminator(self._augmented(self._drawings()))
         loss_d = discriminator_logistic(real_logits, fake_logits)
-        self._update(self.d_optimizer, loss_d, self.judging)
+        self._update(self.d_optimizer, loss_d, self.d_parameters)
         if self.gamma and self.steps % config.r1_interval == 0:
             self.r1 = self._penalize_slope()
-        self._judging(False)
+        self._learn_discriminator(False)
         with self._autocast():
-            loss_g = generator_logistic(self._judge(self._augmented(fake)))
+            loss_g = generator_logistic(self._run_discriminator(self._augmented(fake)))
         self._update(self.g_optimizer, loss_g, self.trained.values())
         if config.path_weight and self.steps % config.path_interval == 0:
             self._penalize_path()
@@ -169,9 +169,9 @@ class AdversarialTrainer(Generic[G]):
         """R1 at the drawings themselves, through their augmentation as published."""
         real = self._drawings().requires_grad_()
         with self._autocast():
-            penalty = r1_penalty(self._judge(self._augmented(real)), real)
+            penalty = r1_penalty(self._run_discriminator(self._augmented(real)), real)
         weight = self.gamma / 2 * self.config.r1_interval
-        self._update(self.d_optimizer, penalty * weight, self.judging)
+        self._update(self.d_optimizer, penalty * weight, self.d_parameters)
         return float(self.world.mean(penalty))
 
     def _penalize_path(self) -> None:
@@ -192,11 +192,11 @@ class AdversarialTrainer(Generic[G]):
         self.world.mean_gradients(parameters)
         optimizer.step()
 
-    def _judging(self, learn: bool) -> None:
-        for parameter in self.judging:
+    def _learn_discriminator(self, learn: bool) -> None:
+        for parameter in self.d_parameters:
             parameter.requires_grad_(learn)
 
-    def _judge(self, images: Tensor) -> Tensor:
+    def _run_discriminator(self, images: Tensor) -> Tensor:
         return self.discriminator(images).float()
 
     def _augmented(self, images: Tensor) -> Tensor:
@@ -205,7 +205,7 @@ class AdversarialTrainer(Generic[G]):
     def _field(self, count: int, *shape: int) -> Tensor:
         """(count, *shape) standard normal."""
         whole = (count * self.world.size, *shape)
-        drawn = torch.randn(whole, generator=self.fields, device=self.device)
+        drawn = torch.randn(whole, generator=self.noise_rng, device=self.device)
         return self.world.share(drawn)
 
     def _generate(self, w_plus: Tensor) -> Tensor:
@@ -243,10 +243,10 @@ class AdversarialTrainer(Generic[G]):
             from_other = crossed[:, None] & (torch.arange(num_ws) >= first[:, None])
             from_other = self.world.share(from_other).to(self.device)[..., None]
             w_plus = torch.where(from_other, other, w_plus)
-        if config.code_share and self.latents is not None:
-            chosen = torch.rand(whole, generator=self.random) < config.code_share
+        if config.character_share and self.latents is not None:
+            chosen = torch.rand(whole, generator=self.random) < config.character_share
             index = torch.randint(len(self.latents), (whole,), generator=self.random)
-            from_character = chosen[:, None] & (torch.arange(num_ws) >= config.code_level)
+            from_character = chosen[:, None] & (torch.arange(num_ws) >= config.character_level)
             from_character = self.world.share(from_character).to(self.device)[..., None]
             latents = self.latents[self.world.share(index).to(self.device)]
             w_plus = torch.where(from_character, latents, w_plus)
@@ -265,7 +265,7 @@ class AdversarialTrainer(Generic[G]):
 
     def finite(self) -> bool:
         """Whether every trained weight is finite."""
-        weights = [*self.trained.values(), *self.judging]
+        weights = [*self.trained.values(), *self.d_parameters]
         return all(bool(torch.isfinite(w).all()) for w in weights)
 
     @torch.no_grad()
@@ -295,7 +295,7 @@ class AdversarialTrainer(Generic[G]):
             "steps": self.steps,
             "r1": self.r1,
             "random": self.random.get_state(),
-            "fields": self.fields.get_state(),
+            "noise_rng": self.noise_rng.get_state(),
             "device": self.device.type,
             "preview_z": self.preview_z,
         }
@@ -324,9 +324,9 @@ class AdversarialTrainer(Generic[G]):
         self.preview_z = state["preview_z"].to(self.device)
         self.random.set_state(state["random"])
         if state["device"] == self.device.type:
-            self.fields.set_state(state["fields"])
+            self.noise_rng.set_state(state["noise_rng"])
         else:  # another kind of device has random numbers of its own
-            self.fields.manual_seed(self.config.seed + self.images)
+            self.noise_rng.manual_seed(self.config.seed + self.images)
 
 
 def _load_moments(optimizer: torch.optim.Optimizer, state: dict[str, Any]) -> None:

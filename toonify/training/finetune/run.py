@@ -136,7 +136,7 @@ def finetune(
         latents = None
         if styles is not None:
             latents = styles[:, None].expand(-1, generator.num_ws, -1)
-            adversarial = replace(adversarial, code_share=0.5, code_level=paired.level)
+            adversarial = replace(adversarial, character_share=0.5, character_level=paired.level)
         total = round(adversarial.kimg * 1000)
         trained = finetune_adversarial(
             adversarial,

@@ -41,7 +41,7 @@ class HFGIJob(NetworkJob):
     """What HFGI is trained for, and from; the generator's middle layers take the details.
 
     Attributes:
-        codes_by: encoder whose w+ is rendered.
+        face_encoder: encoder whose w+ is rendered.
         faces: generator whose faces are edited into `pairs`; None for `generator`.
         photos, aligned: folder of photographs; whether they are FFHQ crops already.
         pairs: folder of edits, filled with `pair_count` (1600) where it is empty.
@@ -52,7 +52,7 @@ class HFGIJob(NetworkJob):
 
     kimg: float = 80.0
     snapshot_kimg: float = 4.0
-    codes_by: str | None = None
+    face_encoder: str | None = None
     faces: str | None = None
     photos: Path | None = None
     aligned: bool = False
@@ -83,7 +83,7 @@ def train_hfgi(
         KeyboardInterrupt: after Ctrl-C, once a snapshot is kept.
 
     Example:
-        >>> job = HFGIJob(generator="default", output=Path("run"), codes_by="default",
+        >>> job = HFGIJob(generator="default", output=Path("run"), face_encoder="default",
         ...               pairs=Path("edits"))
         >>> train_hfgi(job).encoder
     """
@@ -92,7 +92,7 @@ def train_hfgi(
         options.photos, options.aligned, options.photo_share, options.pairs, options.pair_count
     )
     _check(options)
-    named = (options.generator, options.codes_by, options.faces, options.start)
+    named = (options.generator, options.face_encoder, options.faces, options.start)
     reads = InputFiles([options.photos, options.pairs, *model_files(*named)])
     check_run_folder(options.output, reads)
     RunFolder(options.output).start(resume=options.resume)  # is it free?
@@ -129,8 +129,8 @@ def train_hfgi(
 
 def _check(options: HFGIJob) -> None:
     """UsageError for options that don't go together."""
-    if options.codes_by is None:
-        raise UsageError("whose w+ is rendered?", hint="Add `codes_by` ENCODER, default say.")
+    if options.face_encoder is None:
+        raise UsageError("whose w+ is rendered?", hint="Add `face_encoder` ENCODER, default say.")
     if options.pairs is None and options.photos is None:
         raise UsageError(
             "there is nothing to learn from",
@@ -143,7 +143,7 @@ def _check(options: HFGIJob) -> None:
 def _model(options: HFGIJob, device: torch.device) -> CompactInversion:
     part = locate(options.generator, "inversion_generator", "generator")
     generator = load_generator(part, device=device)
-    encoder = load_encoder(locate(options.codes_by or "", "encoder"), device=device)
+    encoder = load_encoder(locate(options.face_encoder or "", "encoder"), device=device)
     if not isinstance(generator, HybridGenerator):
         raise UsageError(
             "hfgi is trained for compact generators with StyleGAN2's layers up to 32x32",

@@ -94,8 +94,10 @@ class FrameConfig:
 
     def __post_init__(self) -> None:
         require_positive(self, "steps", "batch_size", "lr", "snapshot")
-        if self.hint_share and not self.weights.code:
-            raise UsageError("hints are latents, which have the weight 0", hint="Give `code` some.")
+        if self.hint_share and not self.weights.latent:
+            raise UsageError(
+                "hints are latents, which have the weight 0", hint="Give `latent` some."
+            )
         compared = ("l2", "l1", "lpips", "identity", "adversarial")
         if not any(getattr(self.weights, name) for name in compared):
             raise UsageError("every loss has the weight 0", hint=f"Give one of {compared} some.")

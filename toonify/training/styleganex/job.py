@@ -69,7 +69,7 @@ class FrameJob:
         direction, strength: of video-edit.
         faces: generator whose frames become the drawings of the same latents, or cutouts.
         toon: bundle that draws the cutouts' heads; `table`: another table of their characters.
-        codes_by: encoder of faces that gives w+, so that the first feature alone is learnt.
+        face_encoder: encoder of faces that gives w+, so that the first feature alone is learnt.
         cutouts: folder of people cut out; filled with `cutout_count` where it is empty.
         resume: go on from the last snapshot in the folder.
         seed: of everything random.
@@ -102,7 +102,7 @@ class FrameJob:
     strength: float = 1.0
     faces: str | None = None
     toon: str | None = None
-    codes_by: str | None = None
+    face_encoder: str | None = None
     cutouts: Path | None = None
     cutout_count: int = 3000
     table: str | None = None
@@ -110,7 +110,7 @@ class FrameJob:
 
     def inputs(self) -> InputFiles:
         """The files that the training reads."""
-        named = (self.generator, self.start, self.codes_by, self.faces, self.toon, self.table)
+        named = (self.generator, self.start, self.face_encoder, self.faces, self.toon, self.table)
         folders = (self.photos, self.pairs, self.drawings, self.parser, self.cutouts)
         return InputFiles([*folders, *model_files(*named)])
 
@@ -138,8 +138,8 @@ def check_job(options: FrameJob) -> None:
     still = ("face", "inversion", "super-resolution", "sketch", "mask")
     belongs = {
         "`photos`": (options.photos, still),
-        "`codes_by`": (options.codes_by, ("inversion",)),
-        "`code`": (options.weights.get("code"), ("face", "inversion")),
+        "`face_encoder`": (options.face_encoder, ("inversion",)),
+        "`latent`": (options.weights.get("latent"), ("face", "inversion")),
         "`pairs`": (options.pairs, still),
         "`drawings`": (options.drawings, ("sketch", "mask")),
         "`parser`": (options.parser, ("mask",)),
@@ -222,7 +222,7 @@ def train_frame_encoder(
     task = TASKS[options.task]
     kind = "frame" if task.name == "video-toonify" else "inversion"
     draws = options.cutouts is not None
-    heads = not draws and options.codes_by is None  # else w+ is a character's, or another's
+    heads = not draws and options.face_encoder is None  # else w+ is a character's, or another's
     RunFolder(options.output).start(resume=options.resume)  # before minutes of preparation
     network = load_generator(locate(options.generator, f"{kind}_generator"), device=place)
     if not isinstance(network, StyleGAN2Layers):
@@ -272,7 +272,7 @@ def train_frame_encoder(
         train_from=options.train_from,
         compiled=options.compiled,
         coarse_share=COARSE_SHARE if draws else 0.0,
-        hint_share=HINT_SHARE if _has_latents(options, source) and weights.code else 0.0,
+        hint_share=HINT_SHARE if _has_latents(options, source) and weights.latent else 0.0,
         bfloat16=bfloat16,
         snapshot=max(1, round(options.snapshot_kimg * 1000 / batch)),
         keep=options.keep,
@@ -360,7 +360,7 @@ def _source(
         )
 
     if options.task == "inversion":
-        reader = face_reader(options.codes_by, generator)
+        reader = face_reader(options.face_encoder, generator)
         return sources.FaceFrames(data(), encode=reader)
     if options.task == "super-resolution":
         return sources.FaceFrames(data(), factors=(4, 64))

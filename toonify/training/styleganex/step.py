@@ -150,7 +150,7 @@ class FrameTrainer(ResumableTrainer[FrameConfig]):
             feature = self.encoder.frame_features(batch.frames[-known:]).feature.float()
             if batch.w_plus is None and batch.faces is not None:
                 w_plus = self.encoder.encode(batch.faces[-known:]).float()
-                losses["code"] = latent_loss(w_plus, batch.latents, self._deviation)
+                losses["latent"] = latent_loss(w_plus, batch.latents, self._deviation)
         first = self.network.first_feature()
         return losses | {"feature": feature_loss(feature, first, batch.theta[-known:])}
 
@@ -243,8 +243,8 @@ class FrameTrainer(ResumableTrainer[FrameConfig]):
             losses["identity"] = (
                 1 - self.identity.similarity(self.identity(faces[0]), wanted_face).mean()
             )
-        if weights.code and batch.latents is not None and batch.w_plus is None:
-            losses["code"] = latent_loss(w_plus, batch.latents, self._deviation)
+        if weights.latent and batch.latents is not None and batch.w_plus is None:
+            losses["latent"] = latent_loss(w_plus, batch.latents, self._deviation)
         if weights.w_norm and batch.w_plus is None:
             away = w_plus - self.encoder.w_plus_mean
             losses["w_norm"] = away.flatten(1).norm(dim=1).mean()

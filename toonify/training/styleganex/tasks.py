@@ -29,7 +29,7 @@ class FrameWeights:
         lpips: perceptual distance, of the frame and of a crop at full size.
         identity: 1 - the face descriptor's similarity.
         w_norm: distance of w+ to its mean.
-        code: squared difference of w+ to a generated face's own, in deviations of w.
+        latent: squared difference of w+ to a generated face's own, in deviations of w.
         adversarial: of a patch discriminator.
         flicker: squared difference of generating and warping in either order.
         matte: cross-entropy of where the drawing covers the frame, for encoders that say so.
@@ -40,7 +40,7 @@ class FrameWeights:
     lpips: float = 0.8
     identity: float = 0.1
     w_norm: float = 0.0
-    code: float = 0.0
+    latent: float = 0.0
     adversarial: float = 0.1
     flicker: float = 0.0
     matte: float = 1.0
@@ -77,7 +77,7 @@ _MOVING = FrameWeights(identity=0.0, flicker=30.0)
 TASKS: dict[str, Task] = {
     task.name: task
     for task in (
-        Task(name="inversion", weights=FrameWeights(w_norm=1e-4, code=0.3)),
+        Task(name="inversion", weights=FrameWeights(w_norm=1e-4, latent=0.3)),
         Task(name="super-resolution", fusions=7, weights=FrameWeights()),
         Task(name="sketch", labels=1, fusions=1, free_from=SAMPLED_FROM, weights=_DRAWING),
         Task(name="mask", labels=19, fusions=3, free_from=SAMPLED_FROM, weights=_DRAWING),
