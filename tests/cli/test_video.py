@@ -5,7 +5,7 @@ import pytest
 from PIL import Image
 
 from tests.clips import ffmpeg, frame_hashes, picture, sound, times
-from toonify.cli.video import seconds
+from toonify.cli.video_options import seconds
 from toonify.errors import UsageError
 
 PHOTO = Path(__file__).parents[2] / "examples" / "astronaut.png"

@@ -8,73 +8,39 @@ import sys
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import replace
-from fractions import Fraction
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Any
 
 import typer
 
 from toonify.bundle import model_files
 from toonify.cli.common import (
-    BatchSizeOption,
-    BundleOption,
-    ClusterOption,
-    MinFaceOption,
     Settings,
-    WorkersOption,
     batch_size_of,
-    check_cluster,
     complain,
     examples,
     prepare_drawing,
-    refuse_given,
     settings_of,
 )
-from toonify.cli.engines import (
-    PEOPLE,
-    STYLES,
-    ColorOption,
-    EngineName,
-    EngineOption,
-    LevelOption,
-    TrgbOption,
-    check_engine,
-    check_mixing,
-)
-from toonify.cli.style_transfer import (
-    AlphaOption,
-    PreserveColorOption,
-    StyleImageOption,
-    StyleNetworkOption,
-    refuse_transfer_options,
-    transfer_engine,
-)
-from toonify.cli.styles import (
-    BackgroundOption,
-    StyleOption,
-    choose_styles,
-    chosen_background,
-    refuse_character_options,
-)
-from toonify.cli.stylize import Faces, Landmarks
+from toonify.cli.engines import STYLES, EngineName, check_engine, check_mixing
+from toonify.cli.request import takes
+from toonify.cli.style_transfer import refuse_transfer_options, transfer_engine
+from toonify.cli.styles import choose_styles, chosen_background
+from toonify.cli.stylize_options import Faces
+from toonify.cli.video_options import VideoRequest
 from toonify.errors import InputError, ToonifyError, UsageError
 from toonify.utils.outputs import InputFiles, check_output
 
 if TYPE_CHECKING:
     from toonify.engines.base import Engine
+    from toonify.media.video import Span
     from toonify.video import Options, Report
     from toonify.video.several import Ledger
 
     # (clip, output) each → what became of it, in their order
     Draw = Callable[[Iterable[tuple[Path, Path]]], Iterator[Report | ToonifyError]]
-
-# of one machine alone: see docs/cluster.md
-ONE_MACHINE = (
-    *("preview", "resume", "keep_partial"),
-    *("style_image", "alpha", "preserve_color"),
-)
 
 EPILOG = examples(
     "toonify video clip.mp4 -o toon.mp4",
@@ -88,253 +54,119 @@ EPILOG = examples(
 )
 
 
-def video(
-    ctx: typer.Context,
-    inputs: Annotated[
-        list[Path],
-        typer.Argument(metavar="INPUT...", help="Clips, folders of clips, or a folder of frames."),
-    ],
-    output: Annotated[
-        Path,
-        typer.Option(
-            "-o",
-            "--output",
-            help="A .mp4, .mov, .mkv, .webm or .gif; a name without suffix is a folder of PNG"
-            " frames; with --preview a picture.",
-        ),
-    ],
-    engine: EngineOption = EngineName.auto,
-    style: StyleOption = None,
-    character: Annotated[
-        list[str] | None,
-        typer.Option(
-            help="mina: everybody. mina,jun: in the order they appear. left=mina,right=jun: by"
-            " place. 1=mina,2=jun: by number."
-        ),
-    ] = None,
-    style_image: StyleImageOption = None,
-    alpha: AlphaOption = 1.0,
-    preserve_color: PreserveColorOption = False,
-    style_network: StyleNetworkOption = None,
-    bundle: BundleOption = "default",
-    checkpoint: Annotated[
-        str | None,
-        typer.Option(
-            help="An official StyleGANEX checkpoint for toonification, instead of a bundle: a file"
-            " or a registry name such as styleganex-toonify-pixar."
-        ),
-    ] = None,
-    level: LevelOption = None,
-    trgb: TrgbOption = None,
-    color: ColorOption = None,
-    faces: Annotated[Faces, typer.Option(help="Whose faces are drawn.")] = Faces.all,
-    landmarks: Annotated[
-        Landmarks, typer.Option(help="Face detector, see `toonify stylize --help`.")
-    ] = Landmarks.auto,
-    min_face: MinFaceOption = None,
-    smooth: Annotated[
-        float,
-        typer.Option(min=0.0, max=1.0, help="How steady through time; 0 draws each frame alone."),
-    ] = 0.5,
-    background: BackgroundOption = None,
-    start: Annotated[str, typer.Option(help="Where to begin: seconds, or H:MM:SS.")] = "0",
-    end: Annotated[str | None, typer.Option(help="Where to stop, likewise.")] = None,
-    fps: Annotated[
-        str | None, typer.Option(help="Frames a second (25, 30000/1001); default: as they are.")
-    ] = None,
-    max_size: Annotated[
-        int | None, typer.Option(min=32, help="Longest side in pixels; larger clips are shrunk.")
-    ] = None,
-    codec: Annotated[
-        str,
-        typer.Option(
-            help="auto, h264, hevc, vp9, av1, prores, ffv1, hardware, or a hardware encoder's name."
-        ),
-    ] = "auto",
-    crf: Annotated[
-        int | None, typer.Option(min=0, max=63, help="Quality: lower is better and larger.")
-    ] = None,
-    pix_fmt: Annotated[
-        str | None, typer.Option(help="Pixel format; default: one that plays everywhere.")
-    ] = None,
-    resume: Annotated[
-        bool,
-        typer.Option(
-            "--resume/--no-resume", help="Go on with what the same, interrupted command has done."
-        ),
-    ] = True,
-    keep_partial: Annotated[
-        bool,
-        typer.Option("--keep-partial", help="When interrupted, leave OUT.partial.mp4 to look at."),
-    ] = False,
-    side_by_side: Annotated[
-        bool, typer.Option("--side-by-side", help="The original at the left of the result.")
-    ] = False,
-    preview: Annotated[
-        bool,
-        typer.Option("--preview", help="Only first, middle and last frame, as a picture."),
-    ] = False,
-    batch_size: BatchSizeOption = "auto",
-    cluster: ClusterOption = None,
-    workers: WorkersOption = None,
-) -> None:
+@takes(VideoRequest)
+def video(ctx: typer.Context, request: VideoRequest) -> None:
     """Draw the people of a clip; sound, subtitles, chapters and timing stay.
 
     A style draws whole frames, with everything in them; characters are drawn over their people,
     and frames without a face pass through. Killed or interrupted, the same command goes on where it
     was: its work is kept in OUT.parts until it is done.
     """
-    from toonify.media.video import Span
     from toonify.video.several import several_clips, targets
 
     settings = settings_of(ctx)
-    clips = several_clips(inputs)
-    source = inputs[0]
-    if clips is not None and preview:
-        raise UsageError("--preview is of one clip", hint="Name one.")
-    check_cluster(ctx, cluster, workers, ONE_MACHINE)
-    if preview:
-        idle = ("smooth", "codec", "crf", "pix_fmt", "resume", "keep_partial", "side_by_side")
-        refuse_given(ctx, "has no effect with --preview", *idle)
-    if output.suffix.lower() == ".gif" or not output.suffix:
-        what = "GIF" if output.suffix else "a folder of frames"
-        refuse_given(ctx, f"is of clips, not of {what}", "pix_fmt")
-    span = Span(
-        start=seconds(start, "--start"),
-        end=None if end is None else seconds(end, "--end"),
-        fps=_rate(fps),
-        max_size=max_size,
-    )
-    from toonify.faces.no_faces import NoFaces
-    from toonify.video import Options
-    from toonify.video import preview as draw_preview
-
-    reads = InputFiles([*inputs, *model_files(bundle, checkpoint, *(style or ()))])
-    places = None if clips is None else targets(clips, output)
-    check_output(output, reads, named=True)
-    pictures = style_image or []
-    if not pictures:
-        refuse_transfer_options(
-            alpha=alpha < 1, preserve_color=preserve_color, style_network=style_network
-        )
-    check_engine(engine, styles=bool(style), characters=bool(character), pictures=bool(pictures))
-    other = engine in PEOPLE or checkpoint is not None
-    styles = choose_styles(
-        style or (),
-        character or (),
-        bundle,
-        other=other or bool(pictures),
-        engine=engine.value,
-    )
-    largest = faces is Faces.largest
-    drawing: Engine
-    make: Callable[[], Engine] | None = None
-    shared: dict[str, Any] = {
-        "landmarks": landmarks.value,
-        "min_face": min_face,
-        "device": settings.device,
-        "dtype": settings.dtype,
-        "offline": settings.offline,
-    }
-    if pictures:
-        if styles or character or other or background is not None or largest:
-            raise UsageError(
-                "--style-image draws whole frames, without styles, characters and faces",
-                hint="Leave --style, --character, --background, --checkpoint and --faces out.",
-            )
-        refuse_character_options(level, trgb, color)
-        _check_there(clips, source)
-        drawing = transfer_engine(
-            settings,
-            bundle,
-            engine=engine,
-            images=pictures,
-            alpha=alpha,
-            preserve_color=preserve_color,
-            network=style_network,
-        )
-    elif styles:
-        if character or other:
-            raise UsageError(
-                "a clip is drawn in a style or as characters, not both",
-                hint="Leave --style or --character, --engine and --checkpoint out.",
-            )
-        refuse_character_options(level, trgb, color)
-        if largest:
-            raise UsageError("a style draws everybody in a clip", hint="Leave --faces out.")
-        _check_there(clips, source)
-        make = _in_style(styles, engine, bundle, background, shared)
-        drawing = make()
-    else:
-        if background is not None:
-            raise UsageError("--background is of styles", hint="Name a --style.")
-        _check_there(clips, source)
-        shared["batch_size"] = batch_size_of(batch_size, settings, bundle)
-        prepare_drawing(settings, bundle)
-        mixing = {"level": level, "trgb": trgb, "color": color}
-        make = _as_characters(engine, bundle, checkpoint, shared | mixing)
-        drawing = make()
-        check_mixing(drawing, given=any(value is not None for value in mixing.values()))
-    if preview:
-        counts = draw_preview(
-            source, output, drawing, characters=character or (), span=span, largest=largest
-        )
-        record = {"source": str(source), "preview": str(output), "faces": counts}
-        settings.result(record, f"{source} -> {output} ({', '.join(map(str, counts))} faces)")
+    clips = several_clips(request.inputs)
+    request.check(ctx, several=clips is not None)
+    span = request.span()
+    models = model_files(request.bundle, request.checkpoint, *(request.style or ()))
+    reads = InputFiles([*request.inputs, *models])
+    places = None if clips is None else targets(clips, request.output)
+    check_output(request.output, reads, named=True)
+    drawing = _drawing_of(settings, request, several=clips is not None)
+    if request.preview:
+        _preview(settings, request, drawing.engine, span)
         return
-    options = Options(
-        characters=tuple(character or ()),
-        span=span,
-        smooth=smooth,
-        largest=largest,
-        codec=codec,
-        crf=crf,
-        pixels=pix_fmt,
-        side_by_side=side_by_side,
-        resume=resume,
-        keep_partial=keep_partial,
-        identity=drawing.describe(),
-    )
-    looked = drawing.detector.name != NoFaces.name
-    scenes = "no face found, drawn as scenes" if looked else "whole frames"
-    alone = scenes if styles or pictures else ""
+    options = request.options(span, drawing.engine)
     with ExitStack() as stack:
-        draw: Draw = _drawing_here(settings, drawing, options)
-        if cluster is not None:
-            assert make is not None
-            draw = _drawing_on_cluster(stack, cluster, workers, drawing, make, options)
+        draw: Draw = _drawing_here(settings, drawing.engine, options)
+        if request.cluster is not None:
+            draw = _drawing_on_cluster(stack, request, drawing, options)
         if clips is not None and places is not None:
-            failed = _draw_several(settings, clips, places, draw, options, reads, alone)
+            failed = _draw_several(settings, clips, places, draw, options, reads, drawing.alone)
             if failed:
                 complain(f"{failed} of {len(clips)} clips failed")
-            raise typer.Exit(1 if failed else 0)
-        try:
-            (report,) = draw([(source, output)])
-        except KeyboardInterrupt:
-            kept = output.with_name(f"{output.name}.parts")
-            if kept.exists():
-                complain(f"the same command goes on from {kept}")
-            raise
-    if isinstance(report, ToonifyError):
-        raise report
-    settings.result(report.record(), _line(report, alone=alone))
-    if report.damaged:
-        complain(f"{source} is damaged: what could be read, {report.frames} frames, was drawn")
-    raise typer.Exit(1 if report.damaged else 0)
+        else:
+            failed = _draw_one(settings, request.inputs[0], request.output, draw, drawing.alone)
+    raise typer.Exit(1 if failed else 0)
 
 
-def _check_there(clips: Sequence[Path] | None, source: Path) -> None:
-    """InputError for a single clip that isn't there, before seconds of loading."""
-    if clips is None and not source.exists():
-        raise InputError(f"no such file: {source}", hint="Check the name.")
+@dataclass(frozen=True)
+class _Drawing:
+    """What draws the clips.
+
+    Attributes:
+        engine: it itself.
+        make: makes another one; None of style pictures.
+        alone: what is said of clips without people that are drawn nevertheless; else "".
+    """
+
+    engine: Engine
+    make: Callable[[], Engine] | None
+    alone: str = ""
+
+
+def _drawing_of(settings: Settings, request: VideoRequest, *, several: bool) -> _Drawing:
+    """What draws: in the manner of pictures, in a style, or as characters.
+
+    Raises:
+        UsageError: options that exclude each other. InputError: the one clip isn't there.
+    """
+    from toonify.faces.no_faces import NoFaces
+
+    pictures = request.style_image or []
+    if not pictures:
+        refuse_transfer_options(
+            alpha=request.alpha < 1,
+            preserve_color=request.preserve_color,
+            style_network=request.style_network,
+        )
+    check_engine(
+        request.engine,
+        styles=bool(request.style),
+        characters=bool(request.character),
+        pictures=bool(pictures),
+    )
+    styles = choose_styles(
+        request.style or (),
+        request.character or (),
+        request.bundle,
+        other=request.other or bool(pictures),
+        engine=request.engine.value,
+    )
+    request.check_drawn(styles)
+    if not several and not request.inputs[0].exists():  # before seconds of loading
+        raise InputError(f"no such file: {request.inputs[0]}", hint="Check the name.")
+    make: Callable[[], Engine] | None = None
+    if pictures:
+        engine = _by_pictures(settings, request, pictures)
+    elif styles:
+        make = _in_style(settings, request, styles)
+        engine = make()
+    else:
+        make = _as_characters(settings, request)
+        engine = make()
+        given = (request.level, request.trgb, request.color) != (None, None, None)
+        check_mixing(engine, given=given)
+        return _Drawing(engine, make)
+    looked = engine.detector.name != NoFaces.name
+    return _Drawing(engine, make, "no face found, drawn as scenes" if looked else "whole frames")
+
+
+def _by_pictures(settings: Settings, request: VideoRequest, pictures: list[Path]) -> Engine:
+    """Draws whole frames in the manner of pictures."""
+    return transfer_engine(
+        settings,
+        request.bundle,
+        engine=request.engine,
+        images=pictures,
+        alpha=request.alpha,
+        preserve_color=request.preserve_color,
+        network=request.style_network,
+    )
 
 
 def _in_style(
-    styles: Sequence[str],
-    engine: EngineName,
-    bundle: str,
-    background: str | None,
-    options: dict[str, Any],
+    settings: Settings, request: VideoRequest, styles: Sequence[str]
 ) -> Callable[[], Engine]:
     """Makes what draws whole frames in a style."""
     from toonify.video import clip_engine
@@ -343,27 +175,74 @@ def _in_style(
         raise UsageError("a clip is drawn in one style", hint="Make one clip for each.")
     return partial(
         clip_engine,
-        bundle,
-        engine=engine.value if engine in STYLES else "auto",
+        request.bundle,
+        engine=request.engine.value if request.engine in STYLES else "auto",
         style=styles[0],
-        background=chosen_background(background),
-        **options,
+        background=chosen_background(request.background),
+        **_finding(settings, request),
     )
 
 
-def _as_characters(
-    engine: EngineName, bundle: str, checkpoint: str | None, options: dict[str, Any]
-) -> Callable[[], Engine]:
+def _as_characters(settings: Settings, request: VideoRequest) -> Callable[[], Engine]:
     """Makes what draws characters over their people."""
     from toonify.video import clip_engine
 
-    if checkpoint is None:
-        return partial(clip_engine, bundle, engine=engine.value, character=True, **options)
-    if engine is EngineName.cdsm:
-        raise UsageError("--checkpoint is of the engine styleganex", hint="Leave one of them out.")
-    return partial(
-        clip_engine, bundle, engine="styleganex", character=True, checkpoint=checkpoint, **options
-    )
+    batch_size = batch_size_of(request.batch_size, settings, request.bundle)
+    prepare_drawing(settings, request.bundle)
+    options = _finding(settings, request) | {
+        "batch_size": batch_size,
+        "level": request.level,
+        "trgb": request.trgb,
+        "color": request.color,
+    }
+    engine = request.engine.value
+    if request.checkpoint is not None:
+        if request.engine is EngineName.cdsm:
+            raise UsageError(
+                "--checkpoint is of the engine styleganex", hint="Leave one of them out."
+            )
+        engine, options["checkpoint"] = "styleganex", request.checkpoint
+    return partial(clip_engine, request.bundle, engine=engine, character=True, **options)
+
+
+def _finding(settings: Settings, request: VideoRequest) -> dict[str, Any]:
+    """How people are found, and where networks run."""
+    return {
+        "landmarks": request.landmarks.value,
+        "min_face": request.min_face,
+        "device": settings.device,
+        "dtype": settings.dtype,
+        "offline": settings.offline,
+    }
+
+
+def _preview(settings: Settings, request: VideoRequest, engine: Engine, span: Span) -> None:
+    """First, middle and last frame as one picture."""
+    from toonify.video import preview
+
+    source, output = request.inputs[0], request.output
+    largest = request.faces is Faces.largest
+    characters = request.character or ()
+    counts = preview(source, output, engine, characters=characters, span=span, largest=largest)
+    record = {"source": str(source), "preview": str(output), "faces": counts}
+    settings.result(record, f"{source} -> {output} ({', '.join(map(str, counts))} faces)")
+
+
+def _draw_one(settings: Settings, source: Path, output: Path, draw: Draw, alone: str) -> bool:
+    """Draw the one clip; gives whether it is damaged."""
+    try:
+        (report,) = draw([(source, output)])
+    except KeyboardInterrupt:
+        kept = output.with_name(f"{output.name}.parts")
+        if kept.exists():
+            complain(f"the same command goes on from {kept}")
+        raise
+    if isinstance(report, ToonifyError):
+        raise report
+    settings.result(report.record(), _line(report, alone=alone))
+    if report.damaged:
+        complain(f"{source} is damaged: what could be read, {report.frames} frames, was drawn")
+    return report.damaged
 
 
 def _drawing_here(settings: Settings, engine: Engine, options: Options) -> Draw:
@@ -385,22 +264,19 @@ def _drawing_here(settings: Settings, engine: Engine, options: Options) -> Draw:
 
 
 def _drawing_on_cluster(
-    stack: ExitStack,
-    address: str,
-    workers: int | None,
-    engine: Engine,
-    make: Callable[[], Engine],
-    options: Options,
+    stack: ExitStack, request: VideoRequest, drawing: _Drawing, options: Options
 ) -> Draw:
     """Draws clips on many machines: each on one of them, or a few long ones in parts."""
     from toonify.cluster.clips import ClipOrders, ClipWorker, draw_clips
     from toonify.cluster.ray_pool import RayPool
 
-    orders = ClipOrders(make=make, folder=os.getcwd(), options=options)
+    address, workers = request.cluster or "", request.workers
+    assert drawing.make is not None
+    orders = ClipOrders(make=drawing.make, folder=os.getcwd(), options=options)
 
     def draw(pairs: Iterable[tuple[Path, Path]]) -> Iterator[Report | ToonifyError]:
-        pool = stack.enter_context(RayPool(address, ClipWorker, orders, workers=workers))
-        yield from draw_clips(pool, pairs, engine, options)
+        pool = RayPool(address, ClipWorker, orders, workers=workers)
+        yield from draw_clips(stack.enter_context(pool), pairs, drawing.engine, options)
 
     return draw
 
@@ -454,35 +330,6 @@ def _planned(
         return None if ledger.is_drawn(place, plan) else plan
     except ToonifyError as error:
         return error
-
-
-def seconds(text: str, option: str) -> float:
-    """ "12.5", "1:02" or "1:02:03.5" in seconds.
-
-    Raises:
-        UsageError: anything else.
-    """
-    try:
-        parts = [float(part) for part in text.split(":")]
-        if len(parts) > 3 or any(part < 0 for part in parts):
-            raise ValueError
-    except ValueError:
-        raise UsageError(f"{option} {text!r} is no time", hint="Give 12.5 or 1:02:03.") from None
-    return sum(part * 60**power for power, part in enumerate(reversed(parts)))
-
-
-def _rate(text: str | None) -> Fraction | None:
-    if text is None:
-        return None
-    try:
-        rate = Fraction(text)
-        if not 0 < rate <= 1000:
-            raise ValueError
-    except (ValueError, ZeroDivisionError):
-        raise UsageError(
-            f"--fps {text!r} is no frame rate", hint="Give 25 or 30000/1001."
-        ) from None
-    return rate
 
 
 def _line(report: Report, *, alone: str = "") -> str:
