@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any
@@ -9,8 +10,9 @@ from typing import Annotated, Any
 import typer
 
 from toonify.bundle import INVERSION, has_parts, model_files
-from toonify.cli.common import BundleOption, examples, refuse_given, settings_of
+from toonify.cli.common import BundleOption, Settings, examples, refuse_given, settings_of
 from toonify.cli.inverting import Framing, FramingOption, present
+from toonify.cli.request import takes
 from toonify.errors import UsageError
 from toonify.utils.outputs import InputFiles, check_output
 
@@ -38,64 +40,107 @@ class Task(StrEnum):
     toonify = "toonify"
 
 
-def translate(
-    ctx: typer.Context,
-    source: Annotated[Path, typer.Argument(help="A photo, a sketch or a mask.")],
-    task: Annotated[Task, typer.Option(help="What SOURCE is to become a face from.")],
+@dataclass(frozen=True, kw_only=True)
+class TranslateRequest:
+    """The command line, an option each."""
+
+    source: Annotated[Path, typer.Argument(help="A photo, a sketch or a mask.")]
+    task: Annotated[Task, typer.Option(help="What SOURCE is to become a face from.")]
     output: Annotated[
         Path,
         typer.Option("-o", "--output", help="Picture; several samples add numbers to its name."),
-    ],
+    ]
     checkpoint: Annotated[
         str | None,
         typer.Option(
             help="StyleGANEX of this task, a file or a registry name.",
             show_default="the bundle's networks; edit: the official one",
         ),
-    ] = None,
-    bundle: BundleOption = "default",
+    ] = None
+    bundle: BundleOption = "default"
     character: Annotated[
         str | None,
         typer.Option(
             help="Of the bundle, for toonify; as `toonify video --character`.",
             show_default="a style",
         ),
-    ] = None,
+    ] = None
     style: Annotated[
         str | None,
         typer.Option(
             help="Style of the bundle, for toonify: people stay who they are.",
             show_default="its first",
         ),
-    ] = None,
+    ] = None
     generator: Annotated[
         str | None, typer.Option(help="Render with another StyleGAN2, such as a fine-tuned one.")
-    ] = None,
+    ] = None
     samples: Annotated[
         int, typer.Option(min=1, max=100, help="Different faces from one sketch or mask.")
-    ] = 1,
+    ] = 1
     factor: Annotated[
         int | None,
         typer.Option(
             min=4, max=64, help="Lower the photo's resolution first, to see what can be undone."
         ),
-    ] = None,
+    ] = None
     parser: Annotated[
         Path | None,
         typer.Option(
             help="SOURCE is a photo, labeled by `default` (what ships) or an ONNX network "
             "of 19 labels."
         ),
-    ] = None,
+    ] = None
     strip: Annotated[
         bool,
         typer.Option(
             "--strip", help="The answer says nothing of SOURCE: no date, no camera. Never a place."
         ),
-    ] = False,
-    strength: Annotated[float, typer.Option(help="Of an edit; negative turns it round.")] = 1.0,
-    frame: FramingOption = Framing.whole,
-) -> None:
+    ] = False
+    strength: Annotated[float, typer.Option(help="Of an edit; negative turns it round.")] = 1.0
+    frame: FramingOption = Framing.whole
+
+    def check(self) -> None:
+        """Refuse options that exclude each other.
+
+        Raises:
+            UsageError: there are such. InputError: a file isn't there.
+        """
+        from toonify.inversion.translate import check_options
+        from toonify.media.images import FORMATS
+
+        if self.output.suffix.lower() not in FORMATS:
+            name = self.output.name
+            raise UsageError(f"can't write a picture as {name!r}", hint="Use .png or .jpg.")
+        check_options(
+            self.task.value,
+            samples=self.samples,
+            factor=self.factor,
+            parser=self.parser,
+            strength=self.strength,
+        )
+        apart = self.task is not Task.toonify or self.checkpoint is not None
+        if self.character is not None and apart:
+            raise UsageError("--character is of a bundle's toonify", hint="Leave it out.")
+        if self.style is not None and (apart or self.character):
+            raise UsageError(
+                "--style is of a bundle's toonify", hint="Leave it or --character out."
+            )
+        present(self.source)
+        if self.parser != Path("default"):
+            present(self.parser)
+
+    def targets(self) -> list[Path]:
+        """A file for each sample."""
+        if self.samples == 1:
+            return [self.output]
+        stem, suffix = self.output.stem, self.output.suffix
+        numbers = range(1, self.samples + 1)
+        return [self.output.with_name(f"{stem}-{number}{suffix}") for number in numbers]
+
+
+@takes(TranslateRequest)
+def translate(ctx: typer.Context, request: TranslateRequest) -> None:
     """Faces from few pixels, a sketch or a mask; photos edited or toonified as whole frames.
 
     A sketch has dark lines on white. A mask has the 19 labels of CelebAMask-HQ, as gray or palette
@@ -105,84 +150,118 @@ def translate(
     the bundle needs no checkpoint: every face gets details from the generator that its pixels
     bear out, the largest 256 px across, and the rest of SOURCE is enlarged as it is.
     """
-    from toonify.inversion import translate as t
-    from toonify.inversion.super_resolution import enlarge_photo
-    from toonify.media.decoding import read_metadata
-    from toonify.media.images import FORMATS, write_image
+    settings = settings_of(ctx)
+    request.check()
+    if request.checkpoint is None and request.task is Task.toonify:
+        _by_bundle(request)
+        refuse_given(ctx, "has no effect: toonify draws whole frames", "frame")
+        _toonify(settings, request)
+        return
+    enlarged = request.checkpoint is None and request.task is Task.super_resolution
+    if enlarged and has_parts(request.bundle, INVERSION):
+        _by_bundle(request)
+        _enlarge(settings, request)
+        return
+    _translate(settings, request)
+
+
+def _by_bundle(request: TranslateRequest) -> None:
+    """UsageError for what the bundle's own networks don't take."""
+    if request.generator is not None:
+        raise UsageError("--generator is of a --checkpoint", hint="Leave it out, or add one.")
+
+
+def _networks(settings: Settings) -> dict[str, Any]:
+    """Where networks run."""
+    return {"device": settings.device, "dtype": settings.dtype, "offline": settings.offline}
+
+
+def _toonify(settings: Settings, request: TranslateRequest) -> None:
+    """The whole photo in a style, or with its people as a character."""
     from toonify.stylize.whole import draw_whole
 
-    settings = settings_of(ctx)
-    if output.suffix.lower() not in FORMATS:
-        raise UsageError(f"can't write a picture as {output.name!r}", hint="Use .png or .jpg.")
-    t.check_options(task.value, samples=samples, factor=factor, parser=parser, strength=strength)
-    if character is not None and (task is not Task.toonify or checkpoint is not None):
-        raise UsageError("--character is of a bundle's toonify", hint="Leave it out.")
-    if style is not None and (task is not Task.toonify or checkpoint is not None or character):
-        raise UsageError("--style is of a bundle's toonify", hint="Leave it or --character out.")
-    present(source)
-    if parser != Path("default"):
-        present(parser)
-    networks: dict[str, Any] = {
-        "device": settings.device,
-        "dtype": settings.dtype,
-        "offline": settings.offline,
-    }
-    record: dict[str, Any] = {"source": str(source), "outputs": [str(output)]}
-    if task is Task.toonify and checkpoint is None:
-        if generator is not None:
-            raise UsageError("--generator is of a --checkpoint", hint="Leave it out, or add one.")
-        refuse_given(ctx, "has no effect: toonify draws whole frames", "frame")
-        check_output(output, InputFiles([source, *model_files(bundle)]), named=True)
-        drawn = draw_whole(source, bundle, character=character, style=style, **networks)
-        drawn.write(output, strip=strip)
-        record["faces"] = drawn.faces
-        if drawn.style is not None:
-            record["style"] = drawn.style
-        settings.result(record, f"{source} -> {output}")
-        return
-    if task is Task.super_resolution and checkpoint is None and has_parts(bundle, INVERSION):
-        if generator is not None:
-            raise UsageError("--generator is of a --checkpoint", hint="Leave it out, or add one.")
-        check_output(output, InputFiles([source, *model_files(bundle)]), named=True)
-        with settings.progress(source.name) as bar:
-            enlarged = enlarge_photo(
-                source, bundle, framing=frame.value, factor=factor, progress=bar, **networks
-            )
-        enlarged.write(output, strip=strip)
-        record |= {"faces": enlarged.faces, "times": enlarged.times}
-        settings.result(record, f"{source} -> {output}")
-        return
-    targets = [output]
-    if samples > 1:
-        names = (f"{output.stem}-{i}{output.suffix}" for i in range(1, samples + 1))
-        targets = [output.with_name(name) for name in names]
-    own = checkpoint is None and t.drawn_by_bundle(task.value, bundle)
-    if not own:
-        checkpoint = checkpoint or t.OFFICIAL[task.value]
-    models = model_files(bundle) if own else model_files(checkpoint, generator)
-    reads = InputFiles([source, parser, *models])
-    for target in targets:
-        check_output(target, reads, named=samples == 1)
-    pictures = t.translate(
+    source, output = request.source, request.output
+    check_output(output, InputFiles([source, *model_files(request.bundle)]), named=True)
+    drawn = draw_whole(
         source,
-        task.value,
+        request.bundle,
+        character=request.character,
+        style=request.style,
+        **_networks(settings),
+    )
+    drawn.write(output, strip=request.strip)
+    record: dict[str, Any] = {
+        "source": str(source),
+        "outputs": [str(output)],
+        "faces": drawn.faces,
+    }
+    if drawn.style is not None:
+        record["style"] = drawn.style
+    settings.result(record, f"{source} -> {output}")
+
+
+def _enlarge(settings: Settings, request: TranslateRequest) -> None:
+    """The photo enlarged, its faces by the bundle's generator."""
+    from toonify.inversion.super_resolution import enlarge_photo
+
+    source, output = request.source, request.output
+    check_output(output, InputFiles([source, *model_files(request.bundle)]), named=True)
+    with settings.progress(source.name) as bar:
+        enlarged = enlarge_photo(
+            source,
+            request.bundle,
+            framing=request.frame.value,
+            factor=request.factor,
+            progress=bar,
+            **_networks(settings),
+        )
+    enlarged.write(output, strip=request.strip)
+    record = {
+        "source": str(source),
+        "outputs": [str(output)],
+        "faces": enlarged.faces,
+        "times": enlarged.times,
+    }
+    settings.result(record, f"{source} -> {output}")
+
+
+def _translate(settings: Settings, request: TranslateRequest) -> None:
+    """By StyleGANEX, the bundle's or the official one of the task."""
+    from toonify.inversion import translate as translation
+    from toonify.media.decoding import read_metadata
+    from toonify.media.images import write_image
+
+    source, checkpoint = request.source, request.checkpoint
+    targets = request.targets()
+    own = checkpoint is None and translation.drawn_by_bundle(request.task.value, request.bundle)
+    if not own:
+        checkpoint = checkpoint or translation.OFFICIAL[request.task.value]
+    models = model_files(request.bundle) if own else model_files(checkpoint, request.generator)
+    reads = InputFiles([source, request.parser, *models])
+    for target in targets:
+        check_output(target, reads, named=request.samples == 1)
+    pictures = translation.translate(
+        source,
+        request.task.value,
         checkpoint=checkpoint,
-        bundle=bundle,
-        generator=generator,
-        samples=samples,
-        factor=factor,
-        parser=parser,
-        strength=strength,
-        framing=frame.value,
+        bundle=request.bundle,
+        generator=request.generator,
+        samples=request.samples,
+        factor=request.factor,
+        parser=request.parser,
+        strength=request.strength,
+        framing=request.frame.value,
         seed=settings.seed,
-        **networks,
+        **_networks(settings),
     )
     metadata = read_metadata(source)
-    if strip:
+    if request.strip:
         metadata = metadata.stripped()
     with settings.progress(source.name) as bar:
         for done, (picture, target) in enumerate(zip(pictures, targets, strict=True), start=1):
             write_image(target, picture, metadata=metadata)
             bar(done, len(targets))
-    record["outputs"] = [str(target) for target in targets]
-    settings.result(record, f"{source} -> {', '.join(record['outputs'])}")
+    outputs = [str(target) for target in targets]
+    settings.result(
+        {"source": str(source), "outputs": outputs}, f"{source} -> {', '.join(outputs)}"
+    )
