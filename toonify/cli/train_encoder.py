@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +13,7 @@ from toonify.cli.common import Settings, examples, note_others, refuse_given, se
 from toonify.cli.config_file import ConfigOption
 from toonify.cli.inverting import DomainName, TrainingDomainOption
 from toonify.cli.live import KeepOption, steps_display
+from toonify.cli.request import takes
 from toonify.device import refuse_float16
 from toonify.errors import UsageError
 
@@ -60,52 +62,113 @@ FUSION_OPTIONS = tuple(name for name in DRAWING_OPTIONS if not name.startswith("
 NOT_FUSION = (*NOT_DRAWING, "pairs", "pair_count")
 
 
-def train_encoder(
-    ctx: typer.Context,
-    generator: options.GeneratorOption,
-    output: options.OutputOption,
-    task: options.TaskOption = options.TaskName.face,
-    variant: options.VariantOption = None,
-    size: options.SizeOption = None,
-    steps: options.StepsOption = None,
-    start: options.StartOption = None,
-    photos: options.PhotosOption = None,
-    aligned: options.AlignedOption = False,
-    domain: TrainingDomainOption = DomainName.faces,
-    pairs: options.PairsOption = None,
-    pair_count: options.PairCountOption = None,
-    photo_share: options.PhotoShareOption = None,
-    kimg: options.KimgOption = 80.0,
-    batch_size: options.BatchSizeOption = None,
-    lr: options.LrOption = None,
-    snapshot: options.SnapshotOption = 4.0,
-    keep: KeepOption = 10,
-    held_out: options.HeldOutOption = 32,
-    latent: options.LatentOption = None,
-    features: options.FeaturesOption = 1.0,
-    l2: options.L2Option = None,
-    l1: options.L1Option = None,
-    lpips: options.LpipsOption = None,
-    align: options.AlignOption = None,
-    identity: options.IdentityOption = None,
-    w_norm: options.WNormOption = None,
-    adversarial: options.AdversarialOption = None,
-    flicker: options.FlickerOption = None,
-    train_from: options.TrainFromOption = None,
-    face_encoder: options.FaceEncoderOption = None,
-    drawings: options.DrawingsOption = None,
-    parser: options.ParserOption = None,
-    direction: options.DirectionOption = None,
-    strength: options.StrengthOption = 1.0,
-    faces: options.FacesOption = None,
-    toon: options.ToonOption = None,
-    cutouts: options.CutoutsOption = None,
-    cutout_count: options.CutoutCountOption = 3000,
-    table: options.TableOption = None,
-    compiled: options.CompiledOption = False,
-    resume: options.ResumeOption = False,
-    config: ConfigOption = None,
-) -> None:
+@dataclass(frozen=True, kw_only=True)
+class EncoderRequest:
+    """The command line, an option each."""
+
+    generator: options.GeneratorOption
+    output: options.OutputOption
+    task: options.TaskOption = options.TaskName.face
+    variant: options.VariantOption = None
+    size: options.SizeOption = None
+    steps: options.StepsOption = None
+    start: options.StartOption = None
+    photos: options.PhotosOption = None
+    aligned: options.AlignedOption = False
+    domain: TrainingDomainOption = DomainName.faces
+    pairs: options.PairsOption = None
+    pair_count: options.PairCountOption = None
+    photo_share: options.PhotoShareOption = None
+    kimg: options.KimgOption = 80.0
+    batch_size: options.BatchSizeOption = None
+    lr: options.LrOption = None
+    snapshot: options.SnapshotOption = 4.0
+    keep: KeepOption = 10
+    held_out: options.HeldOutOption = 32
+    latent: options.LatentOption = None
+    features: options.FeaturesOption = 1.0
+    l2: options.L2Option = None
+    l1: options.L1Option = None
+    lpips: options.LpipsOption = None
+    align: options.AlignOption = None
+    identity: options.IdentityOption = None
+    w_norm: options.WNormOption = None
+    adversarial: options.AdversarialOption = None
+    flicker: options.FlickerOption = None
+    train_from: options.TrainFromOption = None
+    face_encoder: options.FaceEncoderOption = None
+    drawings: options.DrawingsOption = None
+    parser: options.ParserOption = None
+    direction: options.DirectionOption = None
+    strength: options.StrengthOption = 1.0
+    faces: options.FacesOption = None
+    toon: options.ToonOption = None
+    cutouts: options.CutoutsOption = None
+    cutout_count: options.CutoutCountOption = 3000
+    table: options.TableOption = None
+    compiled: options.CompiledOption = False
+    resume: options.ResumeOption = False
+    config: ConfigOption = None
+
+    def check(self) -> None:
+        """Refuse options that exclude each other, whatever the task.
+
+        Raises:
+            UsageError: there are such.
+        """
+        from toonify.training.encoders.faces import check_faces
+        from toonify.training.encoders.job import check_architecture
+
+        if self.task is options.TaskName.face:
+            check_architecture(self.start, self.architecture, self.width, self.steps)
+        elif self.variant or self.steps:
+            raise UsageError("--variant and --steps are of --task face", hint="Leave them out.")
+        check_faces(
+            self.photos,
+            self.aligned,
+            self.photo_share,
+            self.pairs,
+            self.pair_count,
+            self.domain.value,
+        )
+
+    @property
+    def architecture(self) -> Variant | None:
+        """Of an encoder of faces."""
+        return self.variant.value if self.variant else None
+
+    @property
+    def width(self) -> str | None:
+        """Of the encoder, a name."""
+        return self.size.value if self.size else None
+
+    def weights(self, *names: str) -> dict[str, float | None]:
+        """Of these terms of the loss; None where none is given."""
+        return {name: getattr(self, name) for name in names}
+
+    def shared(self, settings: Settings) -> dict[str, Any]:
+        """What the jobs of several tasks take."""
+        return {
+            "generator": self.generator,
+            "output": self.output,
+            "start": self.start,
+            "photos": self.photos,
+            "aligned": self.aligned,
+            "photo_share": self.photo_share,
+            "pairs": self.pairs,
+            "pair_count": self.pair_count,
+            "held_out": self.held_out,
+            "kimg": self.kimg,
+            "lr": self.lr,
+            "snapshot_kimg": self.snapshot,
+            "keep": self.keep,
+            "resume": self.resume,
+            "seed": settings.seed,
+        }
+
+
+@takes(EncoderRequest)
+def train_encoder(ctx: typer.Context, request: EncoderRequest) -> None:
     """Train an encoder from aligned faces, or anything else, to w+, or one of StyleGANEX's.
 
     On photographs it learns from L2, LPIPS, identity and the length of w+; on generated faces
@@ -113,123 +176,119 @@ def train_encoder(
     reconstruction), report.html and encoder.safetensors go into the folder. Ctrl-C finishes the
     step and keeps a snapshot.
     """
-    from toonify.training.drawings.job import train_drawing_encoder
-    from toonify.training.encoders import job
-    from toonify.training.encoders.faces import check_faces
-    from toonify.training.encoders.losses import EncoderWeights
-    from toonify.training.fusion.job import FusionJob, train_fusion
-    from toonify.training.hfgi.job import HFGIJob, train_hfgi
-    from toonify.training.styleganex.job import FrameJob, check_job, train_frame_encoder
-
     settings = settings_of(ctx)
     refuse_float16(settings.dtype)
-    chosen: Variant | None = variant.value if variant else None
-    width = size.value if size else None
-    if task is options.TaskName.face:
-        job.check_architecture(start, chosen, width, steps)
-    elif variant or steps:
-        raise UsageError("--variant and --steps are of --task face", hint="Leave them out.")
-    check_faces(photos, aligned, photo_share, pairs, pair_count, domain.value)
-    image_weights = {"l2": l2, "lpips": lpips, "identity": identity, "w_norm": w_norm}
-    networks: dict[str, Any] = {
-        "device": settings.device,
-        "dtype": settings.dtype,
-        "display": partial(
-            steps_display, settings, "encoder" if task is options.TaskName.face else task.value
-        ),
-        "progress": settings.progress,
-    }
-    shared: dict[str, Any] = {
-        "generator": generator,
-        "output": output,
-        "start": start,
-        "photos": photos,
-        "aligned": aligned,
-        "photo_share": photo_share,
-        "pairs": pairs,
-        "pair_count": pair_count,
-        "held_out": held_out,
-        "kimg": kimg,
-        "lr": lr,
-        "snapshot_kimg": snapshot,
-        "keep": keep,
-        "resume": resume,
-        "seed": settings.seed,
-    }
-    if task is options.TaskName.drawing:
+    request.check()
+    if request.task is options.TaskName.drawing:
         refuse_given(ctx, "is of other tasks", *NOT_DRAWING)
-        if pairs is None:
-            raise UsageError("drawings are made of sampled faces", hint="Add --pairs FOLDER.")
-        wanted = {name: shared[name] for name in DRAWING_OPTIONS}
-        done = train_drawing_encoder(**wanted, batch_size=batch_size, **networks)
-        _tell(settings, done, {"task": "drawing"})
-        return
-    if task is options.TaskName.fusion:
+        done = _drawing(settings, request)
+    elif request.task is options.TaskName.fusion:
         refuse_given(ctx, "is of other tasks", *NOT_FUSION)
-        del networks["progress"]
-        fusion = FusionJob(
-            **{name: shared[name] for name in FUSION_OPTIONS},
-            batch_size=batch_size or 8,
-        )
-        _tell(settings, train_fusion(fusion, **networks), {"task": "fusion"})
-        return
-    if task is options.TaskName.hfgi:
+        done = _fusion(settings, request)
+    elif request.task is options.TaskName.hfgi:
         refuse_given(ctx, "is of --task face and inversion", "domain")
         refuse_given(ctx, "is of other tasks", *NOT_HFGI)
-        weights = {"l2": l2, "lpips": lpips, "identity": identity, "align": align}
-        hfgi = HFGIJob(
-            **shared,
-            face_encoder=face_encoder,
-            faces=faces,
-            batch_size=batch_size or 8,
-            weights=weights,
-        )
-        note_others(photos)
-        _tell(settings, train_hfgi(hfgi, **networks), {"task": "hfgi"})
-        return
-    refuse_given(ctx, "is of --task hfgi", "align")
-    frame_weights = {"latent": latent, "l1": l1, "adversarial": adversarial, "flicker": flicker}
-    shared["domain"] = domain.value
-    frames = FrameJob(
-        **shared,
-        task=task.value,
-        size=width,
-        batch_size=batch_size,
-        weights=image_weights | frame_weights,
-        train_from=train_from,
-        compiled=compiled,
-        drawings=drawings,
-        parser=parser,
-        direction=direction,
-        strength=strength,
-        faces=faces,
-        toon=toon,
-        face_encoder=face_encoder,
-        cutouts=cutouts,
-        cutout_count=cutout_count,
-        table=table,
-    )
-    check_job(frames)
-    note_others(photos, drawings)
-    if task is not options.TaskName.face:
-        done = train_frame_encoder(frames, offline=settings.offline, **networks)
-        _tell(settings, done, {"task": task.value})
-        return
-    given = {name: value for name, value in image_weights.items() if value is not None}
-    done = job.train_encoder(
-        **shared,
-        variant=chosen,
-        size=width,
-        residual_steps=steps,
-        batch_size=batch_size,
-        weights=EncoderWeights(
-            latent=1.0 if latent is None else latent, features=features, **given
-        ),
-        **networks,
-    )
-    _tell(settings, done, {"variant": done.architecture})
-
-
-def _tell(settings: Settings, done: EncoderResult, about: dict[str, str]) -> None:
+        done = _hfgi(settings, request)
+    else:
+        refuse_given(ctx, "is of --task hfgi", "align")
+        done = _frames_or_faces(settings, request)
+    about = {"task": request.task.value}
+    if request.task is options.TaskName.face:
+        about = {"variant": done.architecture}
     record = {"path": str(done.encoder), **about, "report": str(done.report)}
     settings.result(record, f"{done.encoder}, {done.report}")
+
+
+def _networks(settings: Settings, name: str) -> dict[str, Any]:
+    """Where networks run, and what shows the steps of the training of `name`."""
+    return {
+        "device": settings.device,
+        "dtype": settings.dtype,
+        "display": partial(steps_display, settings, name),
+    }
+
+
+def _drawing(settings: Settings, request: EncoderRequest) -> EncoderResult:
+    from toonify.training.drawings.job import train_drawing_encoder
+
+    if request.pairs is None:
+        raise UsageError("drawings are made of sampled faces", hint="Add --pairs FOLDER.")
+    shared = request.shared(settings)
+    return train_drawing_encoder(
+        **{name: shared[name] for name in DRAWING_OPTIONS},
+        batch_size=request.batch_size,
+        progress=settings.progress,
+        **_networks(settings, "drawing"),
+    )
+
+
+def _fusion(settings: Settings, request: EncoderRequest) -> EncoderResult:
+    from toonify.training.fusion.job import FusionJob, train_fusion
+
+    shared = request.shared(settings)
+    job = FusionJob(
+        **{name: shared[name] for name in FUSION_OPTIONS}, batch_size=request.batch_size or 8
+    )
+    return train_fusion(job, **_networks(settings, "fusion"))
+
+
+def _hfgi(settings: Settings, request: EncoderRequest) -> EncoderResult:
+    from toonify.training.hfgi.job import HFGIJob, train_hfgi
+
+    job = HFGIJob(
+        **request.shared(settings),
+        face_encoder=request.face_encoder,
+        faces=request.faces,
+        batch_size=request.batch_size or 8,
+        weights=request.weights("l2", "lpips", "identity", "align"),
+    )
+    note_others(request.photos)
+    return train_hfgi(job, progress=settings.progress, **_networks(settings, "hfgi"))
+
+
+def _frames_or_faces(settings: Settings, request: EncoderRequest) -> EncoderResult:
+    from toonify.training.encoders.job import train_encoder as train_face_encoder
+    from toonify.training.encoders.losses import EncoderWeights
+    from toonify.training.styleganex.job import FrameJob, check_job, train_frame_encoder
+
+    shared = request.shared(settings) | {"domain": request.domain.value}
+    terms = ("l2", "lpips", "identity", "w_norm", "latent", "l1", "adversarial", "flicker")
+    frames = FrameJob(
+        **shared,
+        task=request.task.value,
+        size=request.width,
+        batch_size=request.batch_size,
+        weights=request.weights(*terms),
+        train_from=request.train_from,
+        compiled=request.compiled,
+        drawings=request.drawings,
+        parser=request.parser,
+        direction=request.direction,
+        strength=request.strength,
+        faces=request.faces,
+        toon=request.toon,
+        face_encoder=request.face_encoder,
+        cutouts=request.cutouts,
+        cutout_count=request.cutout_count,
+        table=request.table,
+    )
+    check_job(frames)
+    note_others(request.photos, request.drawings)
+    if request.task is not options.TaskName.face:
+        networks = _networks(settings, request.task.value)
+        return train_frame_encoder(
+            frames, offline=settings.offline, progress=settings.progress, **networks
+        )
+    weights = request.weights("l2", "lpips", "identity", "w_norm")
+    given = {name: value for name, value in weights.items() if value is not None}
+    latent = 1.0 if request.latent is None else request.latent
+    return train_face_encoder(
+        **shared,
+        variant=request.architecture,
+        size=request.width,
+        residual_steps=request.steps,
+        batch_size=request.batch_size,
+        weights=EncoderWeights(latent=latent, features=request.features, **given),
+        progress=settings.progress,
+        **_networks(settings, "encoder"),
+    )
