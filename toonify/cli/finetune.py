@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
@@ -16,6 +17,7 @@ from toonify.cli.config_file import ConfigOption
 from toonify.cli.inverting import DomainName, TrainingDomainOption
 from toonify.cli.live import KeepOption, training_display
 from toonify.cli.projecting import EncoderOption
+from toonify.cli.request import takes
 from toonify.device import pick_device, pick_dtype, refuse_float16, training_dtype
 from toonify.errors import UsageError
 
@@ -53,37 +55,42 @@ EPILOG = examples(
 )
 
 
-def finetune(
-    ctx: typer.Context,
-    data: options.DataOption,
-    output: options.OutputOption,
-    objective: options.ObjectiveOption = options.ObjectiveName.paired,
-    base: options.BaseOption = None,
-    steps: options.StepsOption = None,
-    kimg: options.KimgOption = None,
-    encoder: EncoderOption = None,
-    snapshot: options.SnapshotOption = 0.5,
-    keep: KeepOption = 10,
-    batch_size: options.BatchSizeOption = None,
-    lr: options.LrOption = None,
-    domain: TrainingDomainOption = DomainName.faces,
-    freeze_below: options.FreezeBelowOption = None,
-    sharpen: options.SharpenOption = None,
-    compiled: options.CompiledOption = False,
-    augment: options.AugmentOption = None,
-    augment_p: options.AugmentPOption = None,
-    ada_target: options.AdaTargetOption = None,
-    mirror: options.MirrorOption = None,
-    r1: options.R1Option = None,
-    path_length: options.PathLengthOption = None,
-    style_mixing: options.StyleMixingOption = None,
-    ema: options.EmaOption = None,
-    discriminator: options.DiscriminatorOption = None,
-    freeze_d: options.FreezeDOption = None,
-    processes: options.ProcessesOption = 1,
-    resume: options.ResumeOption = False,
-    config: ConfigOption = None,
-) -> None:
+@dataclass(frozen=True, kw_only=True)
+class FinetuneRequest:
+    """The command line, an option each."""
+
+    data: options.DataOption
+    output: options.OutputOption
+    objective: options.ObjectiveOption = options.ObjectiveName.paired
+    base: options.BaseOption = None
+    steps: options.StepsOption = None
+    kimg: options.KimgOption = None
+    encoder: EncoderOption = None
+    snapshot: options.SnapshotOption = 0.5
+    keep: KeepOption = 10
+    batch_size: options.BatchSizeOption = None
+    lr: options.LrOption = None
+    domain: TrainingDomainOption = DomainName.faces
+    freeze_below: options.FreezeBelowOption = None
+    sharpen: options.SharpenOption = None
+    compiled: options.CompiledOption = False
+    augment: options.AugmentOption = None
+    augment_p: options.AugmentPOption = None
+    ada_target: options.AdaTargetOption = None
+    mirror: options.MirrorOption = None
+    r1: options.R1Option = None
+    path_length: options.PathLengthOption = None
+    style_mixing: options.StyleMixingOption = None
+    ema: options.EmaOption = None
+    discriminator: options.DiscriminatorOption = None
+    freeze_d: options.FreezeDOption = None
+    processes: options.ProcessesOption = 1
+    resume: options.ResumeOption = False
+    config: ConfigOption = None
+
+
+@takes(FinetuneRequest)
+def finetune(ctx: typer.Context, request: FinetuneRequest) -> None:
     """Fine-tune a generator of faces, or of anything, on drawings; or teach a style from photos
     with their drawings.
 
@@ -92,25 +99,13 @@ def finetune(
     keeps a snapshot. To resume, repeat the options; --kimg, --steps, --lr, --r1 and the number of
     processes may change. What pix2pix learns is style.safetensors: `toonify stylize --style FILE`.
     """
-    if objective is options.ObjectiveName.pix2pix:
+    if request.objective is options.ObjectiveName.pix2pix:
         refuse_given(ctx, "is of face generators, not of --objective pix2pix", *_OF_GENERATORS)
-        _learn_style(
-            settings_of(ctx),
-            data,
-            base,
-            output,
-            steps,
-            snapshot,
-            keep,
-            batch_size,
-            lr,
-            sharpen,
-            resume,
-        )
+        _learn_style(settings_of(ctx), request)
         return
-    if base is None:
+    if request.base is None:
         raise UsageError("no face generator to start from", hint="Give --base ffhq-mobile, say.")
-    _suggest_pix2pix(data)
+    _suggest_pix2pix(request.data)
     from toonify.training.finetune.adversarial import FinetuneConfig
     from toonify.training.finetune.job import LOWEST
     from toonify.training.finetune.job import finetune as run
@@ -120,89 +115,89 @@ def finetune(
 
     settings = settings_of(ctx)
     refuse_float16(settings.dtype)
-    asked: dict[str, Any] = {  # of the adversarial stage alone
-        "kimg": kimg,
-        "augment": None if augment is None else augment.value,
-        "augment_p": augment_p,
-        "ada_target": ada_target,
-        "mirror": mirror,
-        "r1_weight": r1,
-        "path_weight": path_length,
-        "style_mixing": style_mixing,
-        "ema_kimg": ema,
-        "freeze_d": freeze_d,
+    adversarial: dict[str, Any] = {  # of the adversarial stage alone
+        "kimg": request.kimg,
+        "augment": None if request.augment is None else request.augment.value,
+        "augment_p": request.augment_p,
+        "ada_target": request.ada_target,
+        "mirror": request.mirror,
+        "r1_weight": request.r1,
+        "path_weight": request.path_length,
+        "style_mixing": request.style_mixing,
+        "ema_kimg": request.ema,
+        "freeze_d": request.freeze_d,
     }
-    of_pairs = {"steps": steps, "encoder": encoder, "sharpen": sharpen, "compile": compiled or None}
-    _refuse_idle(objective, of_pairs, options.ObjectiveName.adversarial)
-    _refuse_idle(objective, {**asked, "discriminator": discriminator}, options.ObjectiveName.paired)
-    if augment_p is not None and ada_target is not None:
+    of_pairs = {
+        "steps": request.steps,
+        "encoder": request.encoder,
+        "sharpen": request.sharpen,
+        "compile": request.compiled or None,
+    }
+    _refuse_idle(request.objective, of_pairs, options.ObjectiveName.adversarial)
+    _refuse_idle(
+        request.objective,
+        {**adversarial, "discriminator": request.discriminator},
+        options.ObjectiveName.paired,
+    )
+    if request.augment_p is not None and request.ada_target is not None:
         raise UsageError("a fixed --augment-p has no --ada-target", hint="Leave one out.")
-    note_others(data)
-    if freeze_below is None and domain is DomainName.any:
+    note_others(request.data)
+    freeze_below = request.freeze_below
+    if freeze_below is None and request.domain is DomainName.any:
         freeze_below = LOWEST
-    shared = {"freeze_below": freeze_below, "seed": settings.seed, "lr": lr}
+    shared = {"freeze_below": freeze_below, "seed": settings.seed, "lr": request.lr}
     device = pick_device(settings.device)
-    pairs = batch_size or PairedConfig.batch_size
+    pairs = request.batch_size or PairedConfig.batch_size
     done = run(
-        data,
-        base,
-        output,
-        objective=cast("Objective", objective.value),
-        encoder=encoder,
-        discriminator=discriminator,
+        request.data,
+        request.base,
+        request.output,
+        objective=cast("Objective", request.objective.value),
+        encoder=request.encoder,
+        discriminator=request.discriminator,
         paired=PairedConfig(
             batch_size=pairs,
-            snapshot=max(1, round(snapshot * 1000 / pairs)),
-            keep=keep,
-            sharpen=_SHARPEN if sharpen is None else sharpen,
-            detail_crops=sharpen != 0,
-            compiled=compiled,
+            snapshot=max(1, round(request.snapshot * 1000 / pairs)),
+            keep=request.keep,
+            sharpen=_SHARPEN if request.sharpen is None else request.sharpen,
+            detail_crops=request.sharpen != 0,
+            compiled=request.compiled,
             bfloat16=training_dtype(settings.dtype, device) == torch.bfloat16,
-            **_given(steps=steps, **shared),
+            **_given(steps=request.steps, **shared),
         ),
         adversarial=FinetuneConfig(
-            snapshot_kimg=snapshot,
-            keep=keep,
+            snapshot_kimg=request.snapshot,
+            keep=request.keep,
             bfloat16=pick_dtype(settings.dtype, device) != torch.float32,
-            **_given(batch_size=batch_size, **asked, **shared),
+            **_given(batch_size=request.batch_size, **adversarial, **shared),
         ),
-        domain=domain.value,
-        resume=resume,
-        processes=processes,
+        domain=request.domain.value,
+        resume=request.resume,
+        processes=request.processes,
         device=settings.device,
         display=partial(_display, settings),
         progress=settings.progress,
     )
     page = str(done.report)
-    record = {"path": str(done.generator), "objective": objective.value, "report": page}
+    record = {"path": str(done.generator), "objective": request.objective.value, "report": page}
     settings.result(record, f"{done.generator}, {page}")
 
 
-def _learn_style(
-    settings: Settings,
-    data: Path,
-    base: str | None,
-    output: Path,
-    steps: int | None,
-    snapshot: float,
-    keep: int,
-    batch_size: int | None,
-    lr: float | None,
-    sharpen: float | None,
-    resume: bool,
-) -> None:
+def _learn_style(settings: Settings, request: FinetuneRequest) -> None:
     """`--objective pix2pix`."""
     from toonify.training.pix2pix.step import Pix2PixConfig
     from toonify.training.pix2pix.train import train_pix2pix
 
     import torch  # isort: skip
 
-    together = batch_size or Pix2PixConfig.batch_size
+    together = request.batch_size or Pix2PixConfig.batch_size
     bfloat16 = training_dtype(settings.dtype, pick_device(settings.device)) == torch.bfloat16
-    given = _given(steps=steps, batch_size=batch_size, lr=lr, sharpen=sharpen)
+    given = _given(
+        steps=request.steps, batch_size=request.batch_size, lr=request.lr, sharpen=request.sharpen
+    )
     config = Pix2PixConfig(
-        snapshot=max(1, round(snapshot * 1000 / together)),
-        keep=keep,
+        snapshot=max(1, round(request.snapshot * 1000 / together)),
+        keep=request.keep,
         bfloat16=bfloat16,
         seed=settings.seed,
         **given,
@@ -217,16 +212,20 @@ def _learn_style(
                 settings.result(record, "")
 
         made = train_pix2pix(
-            data,
-            output,
-            base=base,
+            request.data,
+            request.output,
+            base=request.base,
             config=config,
-            resume=resume,
+            resume=request.resume,
             device=settings.device,
             progress=update,
         )
-    record = {"path": str(made), "objective": "pix2pix", "report": str(output / "report.html")}
-    settings.result(record, f"{made}, {output / 'report.html'}")
+    record = {
+        "path": str(made),
+        "objective": "pix2pix",
+        "report": str(request.output / "report.html"),
+    }
+    settings.result(record, f"{made}, {request.output / 'report.html'}")
 
 
 def _suggest_pix2pix(data: Path) -> None:
@@ -255,10 +254,10 @@ def _given(**values: Any) -> dict[str, Any]:
 
 
 def _refuse_idle(
-    objective: options.ObjectiveName, asked: dict[str, Any], without: options.ObjectiveName
+    objective: options.ObjectiveName, adversarial: dict[str, Any], without: options.ObjectiveName
 ) -> None:
     flags = {"r1_weight": "r1", "path_weight": "path-length", "ema_kimg": "ema"}
-    if objective == without and (given := _given(**asked)):
+    if objective == without and (given := _given(**adversarial)):
         name = next(iter(given))
         flag = flags.get(name, name.replace("_", "-"))
         raise UsageError(
