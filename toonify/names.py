@@ -18,18 +18,18 @@ def unknown_name(kind: str, name: str, known: Sequence[str]) -> UsageError:
     )
 
 
-def choose_names(kind: str, asked: Sequence[str], known: Sequence[str]) -> tuple[str, ...]:
+def choose_names(kind: str, chosen: Sequence[str], known: Sequence[str]) -> tuple[str, ...]:
     """Names that were asked for, against the known ones; the first one without any.
 
     Args:
         kind: what they name, for messages.
-        asked: names, several separated by commas, or "all".
+        chosen: names, several separated by commas, or "all".
         known: at least one.
 
     Raises:
         UsageError: an unknown name; lists the known ones and suggests the nearest.
     """
-    names = [name.strip() for item in asked for name in item.split(",") if name.strip()]
+    names = [name.strip() for item in chosen for name in item.split(",") if name.strip()]
     if not names:
         return (known[0],)
     if "all" in names:

@@ -89,15 +89,15 @@ def benchmark(
     if compare is not None:
         measure.load_callable(compare)  # fails before minutes are spent
     device = pick_device(settings.device)
-    asked = [name for name in (dtypes or "").split(",") if name]
-    for name in asked:
+    chosen = [name for name in (dtypes or "").split(",") if name]
+    for name in chosen:
         pick_dtype(name, device)
     engine = Toonifier.from_bundle(
         bundle, device=settings.device, dtype=settings.dtype, offline=settings.offline
     )
     named = choose_characters([character] if character else (), engine.characters)[0]
-    wanted = [pick_dtype(name, device) for name in asked or ["float32"]]
-    if not asked and engine.model.dtype not in wanted:
+    wanted = [pick_dtype(name, device) for name in chosen or ["float32"]]
+    if not chosen and engine.model.dtype not in wanted:
         wanted.append(engine.model.dtype)
     for dtype in wanted:
         slow = tuning.emulated(dtype, device)

@@ -6,7 +6,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import asdict
+from dataclasses import asdict, dataclass, field
 from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated
 
@@ -28,6 +28,7 @@ from toonify.cli.engines import (
     check_engine,
     check_mixing,
 )
+from toonify.cli.request import takes
 from toonify.cli.styles import StyleOption, choose_styles
 from toonify.errors import UsageError
 
@@ -52,41 +53,46 @@ EPILOG = examples(
 )
 
 
-def live(
-    ctx: typer.Context,
+@dataclass(frozen=True, kw_only=True)
+class LiveRequest:
+    """The command line, an option each."""
+
     source: Annotated[
         str,
         typer.Argument(help="A camera's number, an address that ffmpeg reads, or a file."),
-    ] = "0",
+    ] = "0"
     to: Annotated[
         To,
         typer.Option(
             help="A window, a stream for browsers on this machine, or a camera that other programs"
             " see (takes pyvirtualcam)."
         ),
-    ] = To.window,
-    style: StyleOption = None,
+    ] = To.window
+    style: StyleOption = field(default_factory=list)
     character: Annotated[
-        list[str] | None, typer.Option(help="As for `toonify video`: mina, or left=mina,right=jun.")
-    ] = None,
-    bundle: BundleOption = "default",
-    engine: EngineOption = EngineName.auto,
-    level: LevelOption = None,
-    color: ColorOption = None,
+        list[str], typer.Option(help="As for `toonify video`: mina, or left=mina,right=jun.")
+    ] = field(default_factory=list)
+    bundle: BundleOption = "default"
+    engine: EngineOption = EngineName.auto
+    level: LevelOption = None
+    color: ColorOption = None
     smooth: Annotated[
         float, typer.Option(min=0.0, max=0.95, help="How much the past counts; 0 is not at all.")
-    ] = 0.5,
+    ] = 0.5
     max_size: Annotated[
         int, typer.Option(min=64, help="Longest side, px: the smaller, the quicker.")
-    ] = 480,
-    largest: Annotated[bool, typer.Option("--largest", help="Only the largest face.")] = False,
+    ] = 480
+    largest: Annotated[bool, typer.Option("--largest", help="Only the largest face.")] = False
     port: Annotated[
         int, typer.Option(min=0, max=65535, help="Of --to http; 0 takes a free one.")
-    ] = 7861,
-    seconds: Annotated[
-        float | None, typer.Option(min=0.1, help="Stop after so many seconds.")
-    ] = None,
-) -> None:
+    ] = 7861
+    seconds: Annotated[float | None, typer.Option(min=0.1, help="Stop after so many seconds.")] = (
+        None
+    )
+
+
+@takes(LiveRequest)
+def live(ctx: typer.Context, request: LiveRequest) -> None:
     """Draw what a camera sees, as it runs.
 
     The newest frame wins: what comes while another is drawn is skipped, so nothing lags behind.
@@ -96,61 +102,57 @@ def live(
     from toonify.live.renderer import LiveRenderer
 
     settings = settings_of(ctx)
-    drawing = _engine(settings, engine, bundle, style, character, level, color)
+    drawing = _engine(settings, request)
     renderer = LiveRenderer(
-        drawing, characters=tuple(character or ()), smooth=smooth, largest=largest
+        drawing,
+        characters=tuple(request.character),
+        smooth=request.smooth,
+        largest=request.largest,
     )
     with ExitStack() as stack:
-        frames = LiveSource(source, max_size=max_size)
+        frames = LiveSource(request.source, max_size=request.max_size)
         stack.callback(frames.close)
         sink: Sink
-        if to is To.http:
-            sink = HttpSink(port)
+        if request.to is To.http:
+            sink = HttpSink(request.port)
             if not settings.quiet:
                 print(f"the stream is at {sink.address}", file=sys.stderr, flush=True)
-        elif to is To.camera:
+        elif request.to is To.camera:
             sink = VirtualCameraSink(frames.fps)
         else:
             sink = WindowSink()
         stack.callback(sink.close)
         progress = stack.enter_context(_progress(settings))
-        done = Session(frames, renderer, sink).run(seconds=seconds, progress=progress)
-    record = {"source": source, **{k: round(v, 3) for k, v in asdict(done).items()}}
-    settings.result(record, f"{source}: {_line(done)}")
+        done = Session(frames, renderer, sink).run(seconds=request.seconds, progress=progress)
+    record = {"source": request.source, **{k: round(v, 3) for k, v in asdict(done).items()}}
+    settings.result(record, f"{request.source}: {_line(done)}")
 
 
-def _engine(
-    settings: Settings,
-    engine: EngineName,
-    bundle: str,
-    style: list[str] | None,
-    character: list[str] | None,
-    level: int | None,
-    color: float | None,
-) -> Engine:
+def _engine(settings: Settings, request: LiveRequest) -> Engine:
     """What draws."""
     from toonify.video.clips import clip_engine
 
+    style, character, engine = request.style, request.character, request.engine
     if style and character:
         raise UsageError("a camera is drawn in a style or as characters", hint="Name one of them.")
     check_engine(engine, styles=bool(style), characters=bool(character))
     names = choose_styles(
-        style or (), character or (), bundle, other=engine in PEOPLE, engine=engine.value
+        style, character, request.bundle, other=engine in PEOPLE, engine=engine.value
     )
     if len(names) > 1:
         raise UsageError("a camera is drawn in one style", hint="Name one of them.")
     drawing = clip_engine(
-        bundle,
+        request.bundle,
         engine="auto" if names and engine not in STYLES else engine.value,
         style=names[0] if names else None,
         character=not names,
-        level=level,
-        color=color,
+        level=request.level,
+        color=request.color,
         device=settings.device,
         dtype=settings.dtype,
         offline=settings.offline,
     )
-    check_mixing(drawing, given=(level, color) != (None, None))
+    check_mixing(drawing, given=(request.level, request.color) != (None, None))
     return drawing
 
 

@@ -25,6 +25,8 @@ def takes(request: type[Request]) -> Callable[[Run[Request]], Callable[..., None
     parameters = [inspect.Parameter("ctx", named, annotation=typer.Context)]
     for field in fields(request):  # type: ignore[arg-type]
         default = inspect.Parameter.empty if field.default is MISSING else field.default
+        if field.default_factory is not MISSING:
+            default = field.default_factory()
         parameters.append(
             inspect.Parameter(field.name, named, default=default, annotation=hints[field.name])
         )

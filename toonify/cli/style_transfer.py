@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 REGIONS = ("person", "background", "face")
 
 StyleImageOption = Annotated[
-    list[Path] | None,
+    list[Path],
     typer.Option(help="Picture whose manner or mood is taken; adain mixes several."),
 ]
 StyleWeightOption = Annotated[

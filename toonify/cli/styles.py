@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from toonify.portrait.backgrounds import Background
 
 StyleOption = Annotated[
-    list[str] | None,
+    list[str],
     typer.Option(
         help="Style to draw people in as they are; repeat it, or separate with commas, or say all."
         " Also a network's file, of `toonify finetune --objective pix2pix`. Default: the bundle's"
@@ -34,7 +34,7 @@ FROM_CHARACTERS = "--level, --trgb and --color"
 
 
 def choose_characters(
-    asked: Sequence[str], known: Sequence[str], *, rules: bool = False
+    chosen: Sequence[str], known: Sequence[str], *, rules: bool = False
 ) -> tuple[str, ...]:
     """Names given on the command line against those of the bundle.
 
@@ -46,16 +46,16 @@ def choose_characters(
     """
     if not known:
         raise UsageError("the bundle has no characters", hint="Add some: toonify build-lut --help.")
-    if rules and any("=" in item for item in asked):
+    if rules and any("=" in item for item in chosen):
         from toonify.video.assignment import CharacterAssignment
 
-        CharacterAssignment(asked, known)
-        return (",".join(asked),)
-    return choose_names("character", asked, known)
+        CharacterAssignment(chosen, known)
+        return (",".join(chosen),)
+    return choose_names("character", chosen, known)
 
 
 def choose_styles(
-    asked: Sequence[str],
+    chosen: Sequence[str],
     characters: Sequence[str],
     bundle: str,
     *,
@@ -65,7 +65,7 @@ def choose_styles(
     """The styles to draw, names and files of networks; none where a character is meant.
 
     Args:
-        asked: as for `choose_names`.
+        chosen: as for `choose_names`.
         characters: those that were asked for.
         bundle: offers styles or doesn't.
         other: the command line says by some other option that it wants no style.
@@ -77,17 +77,17 @@ def choose_styles(
     """
     from toonify.portrait.catalog import bundle_styles, is_style_file, network_styles
 
-    if not asked and (characters or other):
+    if not chosen and (characters or other):
         return ()
-    files = tuple(item for item in asked if is_style_file(item))
+    files = tuple(item for item in chosen if is_style_file(item))
     for file in files:
         if not Path(file).is_file():
             raise ModelError(
                 f"there is no file {file}",
                 hint="Name a style, or style.safetensors of `toonify finetune`.",
             )
-    asked = [item for item in asked if item not in files]
-    if files and not asked:
+    chosen = [item for item in chosen if item not in files]
+    if files and not chosen:
         return files
     known = network_styles(bundle) if engine == "unet" else bundle_styles(bundle)
     if not known:
@@ -96,13 +96,13 @@ def choose_styles(
                 f"no network of the bundle {bundle} draws a style",
                 hint="Give a file of `toonify finetune --objective pix2pix` as --style.",
             )
-        if asked:
+        if chosen:
             raise UsageError(
                 f"the bundle {bundle} offers no styles",
                 hint="Name one of its characters, or use the default bundle.",
             )
         return ()
-    return (*choose_names("style", asked, known), *files)
+    return (*choose_names("style", chosen, known), *files)
 
 
 def refuse_character_options(level: int | None, trgb: bool | None, color: float | None) -> None:

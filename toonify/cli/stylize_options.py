@@ -4,17 +4,52 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from toonify.cli.common import Settings, check_cluster, complain, refuse_given
-from toonify.cli.engines import PEOPLE, STYLES, EngineName, check_engine, defaults_of
-from toonify.cli.style_transfer import refuse_transfer_options
-from toonify.cli.styles import choose_styles, document, refuse_character_options
+from toonify.cli.common import (
+    BatchSizeOption,
+    BundleOption,
+    ClusterOption,
+    MinFaceOption,
+    Settings,
+    WorkersOption,
+    check_cluster,
+    complain,
+    refuse_given,
+)
+from toonify.cli.engines import (
+    PEOPLE,
+    STYLES,
+    ColorOption,
+    EngineName,
+    EngineOption,
+    LevelOption,
+    TrgbOption,
+    check_engine,
+    defaults_of,
+)
+from toonify.cli.style_transfer import (
+    AlphaOption,
+    PreserveColorOption,
+    RegionOption,
+    SegmentOption,
+    StyleImageOption,
+    StyleNetworkOption,
+    StyleWeightOption,
+    refuse_transfer_options,
+)
+from toonify.cli.styles import (
+    BackgroundOption,
+    StyleOption,
+    choose_styles,
+    document,
+    refuse_character_options,
+)
 from toonify.errors import InputError, ToonifyError, UsageError
 from toonify.stylize.naming import NameTemplate
 
@@ -58,51 +93,161 @@ class Format(StrEnum):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Asked:
-    """The command line: an option each, as `stylize` declares them."""
+class StylizeRequest:
+    """The command line, an option each."""
 
-    inputs: list[str]
-    output: str | None
-    style: list[str]
-    character: list[str]
-    engine: EngineName
-    style_image: list[Path]
-    style_weight: list[float] | None
-    alpha: float
-    preserve_color: bool
-    region: str | None
-    segment: bool
-    style_network: Path | None
-    bundle: str
-    level: int | None
-    trgb: bool | None
-    color: float | None
-    faces: Faces | None
-    only: str | None
-    min_face: float | None
-    landmarks: Landmarks
-    paste: bool | None
-    background: str | None
-    max_size: int | None
-    format: Format | None
-    quality: int | None
-    strip: bool
-    require_face: bool
-    aligned: bool
-    recursive: bool
-    skip_existing: bool
-    overwrite: bool
-    files_from: str | None
-    null: bool
-    watch: Path | None
-    name: str | None
-    fail_fast: bool
-    max_failures: int | None
-    manifest: Path | None
-    batch_size: str
-    sheet: Path | None
-    cluster: str | None
-    workers: int | None
+    inputs: Annotated[
+        list[str],
+        typer.Argument(help="Photos, folders of photos, patterns such as 'in/**/*.jpg', or -."),
+    ] = field(default_factory=list)
+    output: Annotated[
+        str | None,
+        typer.Option(
+            "-o",
+            "--output",
+            help="A file for one photo, a folder for several (trees are mirrored), - for stdout.",
+        ),
+    ] = None
+    style: StyleOption = field(default_factory=list)
+    character: Annotated[
+        list[str],
+        typer.Option(
+            help="Character to turn people into; repeat it, or separate with commas, or say all."
+            " left=mina,right=jun or 1=mina,2=jun: who is drawn as whom, as in `toonify video`."
+        ),
+    ] = field(default_factory=list)
+    engine: EngineOption = EngineName.auto
+    style_image: StyleImageOption = field(default_factory=list)
+    style_weight: StyleWeightOption = None
+    alpha: AlphaOption = 1.0
+    preserve_color: PreserveColorOption = False
+    region: RegionOption = None
+    segment: SegmentOption = False
+    style_network: StyleNetworkOption = None
+    bundle: BundleOption = "default"
+    level: LevelOption = None
+    trgb: TrgbOption = None
+    color: ColorOption = None
+    faces: Annotated[
+        Faces | None,
+        typer.Option(
+            help="Default: largest for portraits, all for whole photos; all without --paste gives"
+            " a portrait of each.",
+            show_default=False,
+        ),
+    ] = None
+    only: Annotated[
+        str | None,
+        typer.Option(
+            metavar="WHO",
+            help="The one to draw: left, middle, right, or a number counted from the left.",
+        ),
+    ] = None
+    min_face: MinFaceOption = None
+    landmarks: Annotated[
+        Landmarks,
+        typer.Option(
+            help="Face detector; auto takes face-alignment (68 points) where its weights are"
+            " cached, else mtcnn."
+        ),
+    ] = Landmarks.auto
+    paste: Annotated[
+        bool | None,
+        typer.Option(
+            "--paste/--crop",
+            help="Put characters back into the photo, or give the portrait. Default: styles draw"
+            " the whole photo, characters the portrait.",
+            show_default=False,
+        ),
+    ] = None
+    background: BackgroundOption = None
+    max_size: Annotated[
+        int | None,
+        typer.Option(
+            min=32,
+            help="Longest side of a style's drawing, px; a portrait's side. Default: the photo's"
+            " own size; 512 for portraits.",
+            show_default=False,
+        ),
+    ] = None
+    format: Annotated[
+        Format | None,
+        typer.Option(
+            help="What is written into folders and to stdout; svg and pdf, of styles alone, hold"
+            " shapes. Default: by the suffix of -o; in folders whole photos as they were stored"
+            " (same: JPEG stays JPEG), portraits as png.",
+            show_default=False,
+        ),
+    ] = None
+    quality: Annotated[
+        int | None,
+        typer.Option(min=1, max=100, help="Of JPEG and WebP.", show_default="95"),
+    ] = None
+    strip: Annotated[
+        bool,
+        typer.Option(
+            "--strip", help="Drawings say nothing of the photo: no date, no camera. Never a place."
+        ),
+    ] = False
+    require_face: Annotated[
+        bool,
+        typer.Option("--require-face", help="A photo without a face fails, else it is a scene."),
+    ] = False
+    aligned: Annotated[
+        bool, typer.Option("--aligned", help="Inputs are square FFHQ crops: look for no face.")
+    ] = False
+    recursive: Annotated[
+        bool, typer.Option("--recursive", help="Folders with their sub-folders.")
+    ] = False
+    skip_existing: Annotated[
+        bool,
+        typer.Option(
+            "--skip-existing", help="Draw only what is missing, or drawn with other options."
+        ),
+    ] = False
+    overwrite: Annotated[
+        bool,
+        typer.Option(
+            "--overwrite", help="Draw anew what is there; never replaces what toonify didn't draw."
+        ),
+    ] = False
+    files_from: Annotated[
+        str | None,
+        typer.Option(help="A file that lists photos, a line each, or - for stdin."),
+    ] = None
+    null: Annotated[
+        bool, typer.Option("-0", "--null", help="NUL ends each of them, as of find -print0.")
+    ] = False
+    watch: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FOLDER", help="Go on with photos as they come into this folder, till Ctrl-C."
+        ),
+    ] = None
+    name: Annotated[
+        str | None,
+        typer.Option(
+            metavar="PATTERN",
+            help="How drawings in a folder are called: {stem}, {character} (or style), {face},"
+            " {level}, {ext}; '{character}/{stem}{ext}' makes folders.",
+        ),
+    ] = None
+    fail_fast: Annotated[
+        bool, typer.Option("--fail-fast", help="Stop at the first photo that fails.")
+    ] = False
+    max_failures: Annotated[
+        int | None, typer.Option(min=1, help="Stop once so many photos have failed.")
+    ] = None
+    manifest: Annotated[
+        Path | None, typer.Option(help="Append a JSON line a photo to this file.")
+    ] = None
+    batch_size: BatchSizeOption = "auto"
+    sheet: Annotated[
+        Path | None,
+        typer.Option(help="Contact sheet (PNG): a row a photo or face, a column a name."),
+    ] = None
+    cluster: ClusterOption = None
+    workers: WorkersOption = None
 
     @property
     def to_stdout(self) -> bool:
@@ -142,7 +287,7 @@ class Plan:
         return "whole" if self.whole else "paste" if self.paste else "crop"
 
 
-def planned(ctx: typer.Context, settings: Settings, asked: Asked) -> Plan:
+def planned(ctx: typer.Context, settings: Settings, request: StylizeRequest) -> Plan:
     """What the options amount to, before photographs are looked for.
 
     Raises:
@@ -152,49 +297,49 @@ def planned(ctx: typer.Context, settings: Settings, asked: Asked) -> Plan:
     from toonify.engines.registry import style_engine
     from toonify.portrait.catalog import style_name
 
-    check_cluster(ctx, asked.cluster, asked.workers, ONE_MACHINE)
-    if asked.cluster is not None and (STREAM in asked.inputs or asked.output == STREAM):
+    check_cluster(ctx, request.cluster, request.workers, ONE_MACHINE)
+    if request.cluster is not None and (STREAM in request.inputs or request.output == STREAM):
         raise UsageError("--cluster reads and writes files", hint="Leave - out.")
-    _check_alone(ctx, asked)
-    _check_places(settings, asked)
-    _check_pictures(asked)
-    pictures = bool(asked.style_image)
+    _check_alone(ctx, request)
+    _check_places(settings, request)
+    _check_pictures(request)
+    pictures = bool(request.style_image)
     check_engine(
-        asked.engine,
-        styles=bool(asked.style),
-        characters=bool(asked.character),
+        request.engine,
+        styles=bool(request.style),
+        characters=bool(request.character),
         pictures=pictures,
     )
-    other = asked.engine in PEOPLE
+    other = request.engine in PEOPLE
     sources = choose_styles(
-        asked.style,
-        asked.character,
-        asked.bundle,
+        request.style,
+        request.character,
+        request.bundle,
         other=other or pictures,
-        engine=asked.engine.value,
+        engine=request.engine.value,
     )
     styles = tuple(map(style_name, sources))
-    engine = asked.engine.value if asked.engine in STYLES else "auto"
-    styled_by = style_engine(sources, asked.bundle, engine=engine) if styles else ""
-    defaults = defaults_of(asked.bundle)
-    people = asked.engine.value if other else defaults.engine
+    engine = request.engine.value if request.engine in STYLES else "auto"
+    styled_by = style_engine(sources, request.bundle, engine=engine) if styles else ""
+    defaults = defaults_of(request.bundle)
+    people = request.engine.value if other else defaults.engine
     people = people if people in PEOPLE else "cdsm"
     framed = people == "styleganex" and not styles and not pictures
-    if people == "styleganex" and styles and asked.character:
+    if people == "styleganex" and styles and request.character:
         raise UsageError(
             "styles and whole frames are drawn apart", hint="Draw them in separate runs."
         )
-    if framed and asked.aligned:
+    if framed and request.aligned:
         raise UsageError("styleganex draws whole photos", hint="Leave --aligned out.")
     # StyleGANEX draws people where they stand
-    paste = framed if asked.paste is None else asked.paste
+    paste = framed if request.paste is None else request.paste
     # a style draws everybody where they stand anyway; --faces all asks for a file a face
-    apart = asked.paste is False or (asked.paste is None and asked.faces is Faces.all)
-    whole = bool(styles or pictures) and not asked.character and not apart
-    kind = _kind(asked.format, asked.output)
-    drawn_over = (paste or (whole and not asked.aligned)) and not document(kind)
-    photos = drawn_over and asked.background != "transparent"
-    same = asked.format is Format.same or (asked.format is None and photos)
+    apart = request.paste is False or (request.paste is None and request.faces is Faces.all)
+    whole = bool(styles or pictures) and not request.character and not apart
+    kind = _kind(request.format, request.output)
+    drawn_over = (paste or (whole and not request.aligned)) and not document(kind)
+    photos = drawn_over and request.background != "transparent"
+    same = request.format is Format.same or (request.format is None and photos)
     return Plan(
         styles=styles,
         style_sources=sources,
@@ -208,28 +353,30 @@ def planned(ctx: typer.Context, settings: Settings, asked: Asked) -> Plan:
     )
 
 
-def check_written(asked: Asked, plan: Plan, jobs: Sequence[Job]) -> None:
+def check_written(request: StylizeRequest, plan: Plan, jobs: Sequence[Job]) -> None:
     """What is to be written against what is drawn.
 
     Raises:
         UsageError: a format or option that drawings of this kind don't have.
     """
     shapes = document(plan.kind)
-    _check_format(asked.format, jobs)
-    _check_quality(asked.quality, plan.kind, jobs)
-    if asked.strip and shapes:
+    _check_format(request.format, jobs)
+    _check_quality(request.quality, plan.kind, jobs)
+    if request.strip and shapes:
         raise UsageError(f"{plan.kind} says nothing of the photo", hint="Leave --strip out.")
     if plan.styles:
-        one = asked.faces is Faces.largest or asked.only is not None
-        _check_styles(asked, plan, one=one)
-        if asked.background == "transparent" and _has_jpeg(plan.kind, jobs):
+        one = request.faces is Faces.largest or request.only is not None
+        _check_styles(request, plan, one=one)
+        if request.background == "transparent" and _has_jpeg(plan.kind, jobs):
             raise UsageError("JPEG knows no transparency", hint="Write .png or .webp.")
-    elif asked.background is not None or (asked.max_size is not None and not asked.style_image):
+    elif request.background is not None or (
+        request.max_size is not None and not request.style_image
+    ):
         raise UsageError(
             "--background and --max-size are of styles",
             hint="Leave them out, or name a --style.",
         )
-    if shapes and (asked.character or not plan.styles):
+    if shapes and (request.character or not plan.styles):
         raise UsageError(
             f"characters are pixels, no shapes for {plan.kind}", hint="Name a --style."
         )
@@ -238,25 +385,25 @@ def check_written(asked: Asked, plan: Plan, jobs: Sequence[Job]) -> None:
             f"a network draws pixels, no shapes for {plan.kind}",
             hint="Take a style of --engine portrait.",
         )
-    if shapes and asked.sheet is not None:
+    if shapes and request.sheet is not None:
         raise UsageError(
             f"a --sheet shows pixels, not {plan.kind}", hint="Make it in a run of its own."
         )
-    if asked.style_image and (not plan.whole or shapes):
+    if request.style_image and (not plan.whole or shapes):
         raise UsageError(
             "--style-image draws whole photos as pixels", hint="Leave --crop, svg and pdf out."
         )
 
 
-def faces_drawn(asked: Asked, plan: Plan) -> Literal["all", "largest"]:
+def faces_drawn(request: StylizeRequest, plan: Plan) -> Literal["all", "largest"]:
     """Which faces of a photograph are drawn.
 
     Raises:
         UsageError: several drawings would go to stdout.
     """
-    faces = asked.faces or (Faces.all if plan.paste or plan.whole else Faces.largest)
-    several = faces is Faces.all and plan.mode == "crop" and asked.only is None
-    if asked.to_stdout and several:
+    faces = request.faces or (Faces.all if plan.paste or plan.whole else Faces.largest)
+    several = faces is Faces.all and plan.mode == "crop" and request.only is None
+    if request.to_stdout and several:
         raise UsageError("stdout takes one face", hint="Leave --faces all out, or add --paste.")
     return "all" if faces is Faces.all else "largest"
 
@@ -283,7 +430,7 @@ def listed(source: str | None, null: bool) -> list[str]:
         raise InputError(f"can't read {source}: {reason}", hint="Check the name.") from error
 
 
-def photos_of(asked: Asked, plan: Plan) -> list[Job]:
+def photos_of(request: StylizeRequest, plan: Plan) -> list[Job]:
     """A job a photograph that is there already.
 
     Raises:
@@ -291,14 +438,14 @@ def photos_of(asked: Asked, plan: Plan) -> list[Job]:
     """
     from toonify.stylize.jobs import plan as jobs_of
 
-    more = listed(asked.files_from, asked.null)
-    if not asked.inputs and not more:
+    more = listed(request.files_from, request.null)
+    if not request.inputs and not more:
         return []
     return jobs_of(
-        asked.inputs,
-        asked.output,
+        request.inputs,
+        request.output,
         listed=more,
-        recursive=asked.recursive,
+        recursive=request.recursive,
         suffix=plan.suffix,
         note=complain,
     )
@@ -313,76 +460,78 @@ def name_template(name: str | None) -> NameTemplate | None:
     return None if name is None else NameTemplate(name)
 
 
-def mixing_of(asked: Asked, plan: Plan) -> dict[str, Any]:
+def mixing_of(request: StylizeRequest, plan: Plan) -> dict[str, Any]:
     """level, trgb and color, as given or as the bundle says."""
     own = plan.defaults
     level = own.level_of(pasted=plan.paste and plan.people == "cdsm")
     return {
-        "level": level if asked.level is None else asked.level,
-        "trgb": own.trgb if asked.trgb is None else asked.trgb,
-        "color": own.color if asked.color is None else asked.color,
+        "level": level if request.level is None else request.level,
+        "trgb": own.trgb if request.trgb is None else request.trgb,
+        "color": own.color if request.color is None else request.color,
     }
 
 
-def _check_alone(ctx: typer.Context, asked: Asked) -> None:
+def _check_alone(ctx: typer.Context, request: StylizeRequest) -> None:
     """Options that exclude each other, whatever is drawn."""
-    if asked.skip_existing and asked.overwrite:
+    if request.skip_existing and request.overwrite:
         raise UsageError("--skip-existing and --overwrite exclude each other", hint="Take one.")
-    if asked.aligned and asked.paste:
+    if request.aligned and request.paste:
         raise UsageError("--aligned crops have no photo to --paste into", hint="Take one.")
-    _check_only(asked.only, aligned=asked.aligned, faces=asked.faces)
-    if asked.aligned:
+    _check_only(request.only, aligned=request.aligned, faces=request.faces)
+    if request.aligned:
         idle = ("min_face", "landmarks", "faces", "require_face")
         refuse_given(ctx, "has no effect: --aligned looks for no faces", *idle)
-    if asked.fail_fast and asked.max_failures is not None:
+    if request.fail_fast and request.max_failures is not None:
         raise UsageError("--fail-fast is --max-failures 1", hint="Take one.")
 
 
-def _check_places(settings: Settings, asked: Asked) -> None:
+def _check_places(settings: Settings, request: StylizeRequest) -> None:
     """Where photographs come from and drawings go."""
     from toonify.stylize.jobs import is_folder
 
-    if not asked.inputs and asked.files_from is None and asked.watch is None:
+    if not request.inputs and request.files_from is None and request.watch is None:
         raise UsageError("no photos", hint="Name some, or a folder, --files-from or --watch.")
-    if asked.null and asked.files_from is None:
+    if request.null and request.files_from is None:
         raise UsageError("--null is of --files-from", hint="Leave it out.")
-    if STREAM in asked.inputs and (asked.files_from is not None or asked.watch is not None):
+    if STREAM in request.inputs and (request.files_from is not None or request.watch is not None):
         raise UsageError("- (stdin) is one photo and goes alone", hint="Run it separately.")
-    if asked.output is not None and not asked.output.strip():
+    if request.output is not None and not request.output.strip():
         raise UsageError("-o is empty", hint="Name a file or a folder.")
-    into_folder = asked.output is not None and is_folder(asked.output)
-    if (asked.watch is not None or asked.name is not None) and not into_folder:
-        option = "--name" if asked.watch is None else "--watch"
+    into_folder = request.output is not None and is_folder(request.output)
+    if (request.watch is not None or request.name is not None) and not into_folder:
+        option = "--name" if request.watch is None else "--watch"
         raise UsageError(f"{option} needs a folder for the drawings", hint="Give -o FOLDER.")
-    if asked.watch is not None and not asked.watch.is_dir():
-        raise UsageError(f"--watch {asked.watch} is not a folder", hint="Make it, or name another.")
-    name_template(asked.name)
-    if asked.output is None and not asked.to_stdout and asked.sheet is None:
+    if request.watch is not None and not request.watch.is_dir():
+        raise UsageError(
+            f"--watch {request.watch} is not a folder", hint="Make it, or name another."
+        )
+    name_template(request.name)
+    if request.output is None and not request.to_stdout and request.sheet is None:
         raise UsageError("nowhere to put the drawings", hint="Give -o FILE, -o FOLDER or --sheet.")
-    if asked.sheet is not None and asked.sheet.suffix.lower() != ".png":
-        raise UsageError(f"the sheet {asked.sheet} must be a .png file", hint="Rename it.")
-    if asked.to_stdout and settings.json:
+    if request.sheet is not None and request.sheet.suffix.lower() != ".png":
+        raise UsageError(f"the sheet {request.sheet} must be a .png file", hint="Rename it.")
+    if request.to_stdout and settings.json:
         raise UsageError("stdout takes the picture or --json, not both", hint="Give -o FILE.")
-    if asked.to_stdout and sys.stdout.isatty():
+    if request.to_stdout and sys.stdout.isatty():
         raise UsageError("a picture is not for a terminal", hint="Redirect stdout or give -o FILE.")
 
 
-def _check_pictures(asked: Asked) -> None:
+def _check_pictures(request: StylizeRequest) -> None:
     """Style pictures, and the options that are of them."""
-    people = asked.style or asked.character or asked.only or asked.faces
-    if asked.style_image and (people or asked.background is not None or asked.aligned):
+    people = request.style or request.character or request.only or request.faces
+    if request.style_image and (people or request.background is not None or request.aligned):
         raise UsageError(
             "--style-image draws whole photos, without styles, characters and faces",
             hint="Leave --style, --character, --background, --aligned, --only and --faces out.",
         )
-    if not asked.style_image:
+    if not request.style_image:
         refuse_transfer_options(
-            style_weight=asked.style_weight,
-            alpha=asked.alpha < 1,
-            preserve_color=asked.preserve_color,
-            region=asked.region,
-            segment=asked.segment,
-            style_network=asked.style_network,
+            style_weight=request.style_weight,
+            alpha=request.alpha < 1,
+            preserve_color=request.preserve_color,
+            region=request.region,
+            segment=request.segment,
+            style_network=request.style_network,
         )
 
 
@@ -396,37 +545,37 @@ def _check_only(only: str | None, *, aligned: bool, faces: Faces | None) -> None
         raise UsageError(f"--only picks a face, {other} too", hint="Take one of them.")
 
 
-def _check_styles(asked: Asked, plan: Plan, *, one: bool) -> None:
-    if plan.paste and asked.character:
+def _check_styles(request: StylizeRequest, plan: Plan, *, one: bool) -> None:
+    if plan.paste and request.character:
         raise UsageError(
             "--paste puts characters into the photo, which a style draws as a whole",
             hint="Name a --style or a --character, not both (--background keep leaves what is"
             " around people).",
         )
-    if plan.whole and one and not asked.aligned:
+    if plan.whole and one and not request.aligned:
         raise UsageError(
             "a style draws everybody in a photo",
             hint="Leave --faces and --only out, or add --crop.",
         )
-    if not asked.character:
-        refuse_character_options(asked.level, asked.trgb, asked.color)
+    if not request.character:
+        refuse_character_options(request.level, request.trgb, request.color)
 
 
-def _kind(asked: Format | None, output: str | None) -> str:
+def _kind(format: Format | None, output: str | None) -> str:
     """What is written where the output is no file of pixels."""
-    if asked is not None and asked is not Format.same:
-        return asked.value
+    if format is not None and format is not Format.same:
+        return format.value
     suffix = Path(output or "").suffix.lower().lstrip(".")
     return suffix if document(suffix) and not Path(output or "").is_dir() else "png"
 
 
-def _check_format(asked: Format | None, jobs: Sequence[Job]) -> None:
+def _check_format(format: Format | None, jobs: Sequence[Job]) -> None:
     for job in jobs:
-        if asked in (None, Format.same) or not job.explicit or job.target is None:
+        if format in (None, Format.same) or not job.explicit or job.target is None:
             continue
-        if job.target.suffix.lower().replace("jpeg", "jpg") != f".{asked}":
+        if job.target.suffix.lower().replace("jpeg", "jpg") != f".{format}":
             raise UsageError(
-                f"{job.target} is no name for --format {asked.value}", hint="Take one of both."
+                f"{job.target} is no name for --format {format.value}", hint="Take one of both."
             )
 
 

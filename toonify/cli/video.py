@@ -68,7 +68,7 @@ def video(ctx: typer.Context, request: VideoRequest) -> None:
     clips = several_clips(request.inputs)
     request.check(ctx, several=clips is not None)
     span = request.span()
-    models = model_files(request.bundle, request.checkpoint, *(request.style or ()))
+    models = model_files(request.bundle, request.checkpoint, *request.style)
     reads = InputFiles([*request.inputs, *models])
     places = None if clips is None else targets(clips, request.output)
     check_output(request.output, reads, named=True)
@@ -113,7 +113,7 @@ def _drawing_of(settings: Settings, request: VideoRequest, *, several: bool) -> 
     """
     from toonify.faces.no_faces import NoFaces
 
-    pictures = request.style_image or []
+    pictures = request.style_image
     if not pictures:
         refuse_transfer_options(
             alpha=request.alpha < 1,
@@ -127,8 +127,8 @@ def _drawing_of(settings: Settings, request: VideoRequest, *, several: bool) -> 
         pictures=bool(pictures),
     )
     styles = choose_styles(
-        request.style or (),
-        request.character or (),
+        request.style,
+        request.character,
         request.bundle,
         other=request.other or bool(pictures),
         engine=request.engine.value,
@@ -222,8 +222,9 @@ def _preview(settings: Settings, request: VideoRequest, engine: Engine, span: Sp
 
     source, output = request.inputs[0], request.output
     largest = request.faces is Faces.largest
-    characters = request.character or ()
-    counts = preview(source, output, engine, characters=characters, span=span, largest=largest)
+    counts = preview(
+        source, output, engine, characters=request.character, span=span, largest=largest
+    )
     record = {"source": str(source), "preview": str(output), "faces": counts}
     settings.result(record, f"{source} -> {output} ({', '.join(map(str, counts))} faces)")
 

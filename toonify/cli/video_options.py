@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -67,15 +67,15 @@ class VideoRequest:
         ),
     ]
     engine: EngineOption = EngineName.auto
-    style: StyleOption = None
+    style: StyleOption = field(default_factory=list)
     character: Annotated[
-        list[str] | None,
+        list[str],
         typer.Option(
             help="mina: everybody. mina,jun: in the order they appear. left=mina,right=jun: by"
             " place. 1=mina,2=jun: by number."
         ),
-    ] = None
-    style_image: StyleImageOption = None
+    ] = field(default_factory=list)
+    style_image: StyleImageOption = field(default_factory=list)
     alpha: AlphaOption = 1.0
     preserve_color: PreserveColorOption = False
     style_network: StyleNetworkOption = None
@@ -214,7 +214,7 @@ class VideoRequest:
         from toonify.video import Options
 
         return Options(
-            characters=tuple(self.character or ()),
+            characters=tuple(self.character),
             span=span,
             smooth=self.smooth,
             largest=self.faces is Faces.largest,
