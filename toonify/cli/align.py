@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from toonify.cli.common import complain, examples, note_others, settings_of
+from toonify.cli.request import takes
 from toonify.errors import InputError, ToonifyError, UsageError
 from toonify.utils import atomic
 from toonify.utils.links import real_path
@@ -26,43 +28,48 @@ EPILOG = examples(
 )
 
 
-def align(
-    ctx: typer.Context,
-    drawings: Annotated[Path, typer.Argument(help="Folder of drawings, with its sub-folders.")],
+@dataclass(frozen=True, kw_only=True)
+class AlignRequest:
+    """The command line, an option each."""
+
+    drawings: Annotated[Path, typer.Argument(help="Folder of drawings, with its sub-folders.")]
     output: Annotated[
         Path, typer.Option("-o", "--output", help="Folder of the crops; sub-folders are kept.")
-    ],
-    size: Annotated[int, typer.Option(min=32, max=2048, help="Side of the crops in px.")] = 512,
+    ]
+    size: Annotated[int, typer.Option(min=32, max=2048, help="Side of the crops in px.")] = 512
     anchor: Annotated[
         Path | None,
         typer.Option(
             help="JSON file of eyes and mouths by hand: drawing, pattern or * to"
             ' {"eyes": [[x, y], [x, y]], "mouth": [x, y]}, in px or shares of width and height.'
         ),
-    ] = None,
+    ] = None
     detect: Annotated[
         bool, typer.Option("--detect/--no-detect", help="Look for faces, or go by outlines alone.")
-    ] = True,
+    ] = True
     background: Annotated[
         str, typer.Option(help="Color behind transparent drawings: a name or #rrggbb.")
-    ] = "white",
+    ] = "white"
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="Replace crops that toonify made.")
-    ] = False,
+    ] = False
     sheet: Annotated[
         Path | None,
         typer.Option(
             help="Contact sheet (PNG) of all crops.", show_default="beside OUTPUT, -sheet.png"
         ),
-    ] = None,
+    ] = None
     manifest: Annotated[
         Path | None,
         typer.Option(
             help="A JSON line a drawing: how it was placed, and why.",
             show_default="beside OUTPUT, -manifest.jsonl",
         ),
-    ] = None,
-) -> None:
+    ] = None
+
+
+@takes(AlignRequest)
+def align(ctx: typer.Context, request: AlignRequest) -> None:
     """Crop drawings so that eyes and mouth are where a face generator expects them.
 
     Each drawing goes by the first that it has: points given by hand; a face found; the framing
@@ -77,34 +84,36 @@ def align(
     from toonify.training.data.sheets import Cell, contact_sheet, with_guides
 
     settings = settings_of(ctx)
-    color = parse_color(background)
-    paths = list(iter_images(existing_folder(drawings), recursive=True))
-    note_others(drawings)
+    color = parse_color(request.background)
+    paths = list(iter_images(existing_folder(request.drawings), recursive=True))
+    note_others(request.drawings)
     if not paths:
-        raise InputError(f"no image in {drawings}", hint="Put PNG or JPEG drawings there.")
-    reads = InputFiles([*paths, anchor])
-    targets = _targets(drawings, paths, output, overwrite, reads)
-    beside = real_path(output)
-    named = {"--sheet": sheet, "--manifest": manifest}
-    sheet = sheet or beside.with_name(f"{beside.name}-sheet.png")
-    manifest = manifest or beside.with_name(f"{beside.name}-manifest.jsonl")
-    check_sheet(sheet, "--sheet", output)
+        raise InputError(f"no image in {request.drawings}", hint="Put PNG or JPEG drawings there.")
+    reads = InputFiles([*paths, request.anchor])
+    targets = _targets(request.drawings, paths, request.output, request.overwrite, reads)
+    beside = real_path(request.output)
+    named = {"--sheet": request.sheet, "--manifest": request.manifest}
+    sheet = request.sheet or beside.with_name(f"{beside.name}-sheet.png")
+    manifest = request.manifest or beside.with_name(f"{beside.name}-manifest.jsonl")
+    check_sheet(sheet, "--sheet", request.output)
     for option, path in (("--sheet", sheet), ("--manifest", manifest)):
         check_output(path, reads, option=option, named=named[option] is not None)
     if manifest.exists() and not is_ours(manifest):
         raise UsageError(
             f"{manifest} is there and is no manifest: it stays", hint="Choose another --manifest."
         )
-    points = Anchors.read(anchor) if anchor else None
-    names = [path.relative_to(drawings).as_posix() for path in paths]
+    points = Anchors.read(request.anchor) if request.anchor else None
+    names = [path.relative_to(request.drawings).as_posix() for path in paths]
     for key in points.unused(names) if points else ():
-        complain(f"{anchor} has points for {key!r}, which is no drawing of {drawings}")
+        complain(
+            f"{request.anchor} has points for {key!r}, which is no drawing of {request.drawings}"
+        )
 
     with settings.progress("looking") as bar:
         placements, failed = place_drawings(
-            drawings,
+            request.drawings,
             paths,
-            detector=MTCNNDetector() if detect else None,
+            detector=MTCNNDetector() if request.detect else None,
             anchors=points,
             background=color,
             progress=bar,
@@ -114,7 +123,9 @@ def align(
         for done, placement in enumerate(placements):
             bar(done, len(placements))
             try:
-                crop = cut_drawing(drawings / placement.name, placement.frame, size, color)
+                crop = cut_drawing(
+                    request.drawings / placement.name, placement.frame, request.size, color
+                )
             except ToonifyError as error:
                 failed.append((placement.name, error))
                 continue
@@ -132,13 +143,15 @@ def align(
             settings.result(records[-1], "")
     write_text(manifest, "".join(json.dumps(r, ensure_ascii=False) + "\n" for r in records))
     if not cells:
-        raise InputError(f"no usable drawing in {drawings}")
+        raise InputError(f"no usable drawing in {request.drawings}")
     legend = dict(zip(METHODS, COLORS, strict=True))
     write_image(sheet, contact_sheet(cells, title=f"{len(cells)} drawings", legend=legend))
     if not settings.json:
         counts = {m: sum(cell.kind == m for cell in cells) for m in METHODS}
         by = ", ".join(f"{n} by {m}" for m, n in counts.items() if n)
-        settings.result({}, f"{len(cells)} drawings -> {output} ({by}); look through {sheet}")
+        settings.result(
+            {}, f"{len(cells)} drawings -> {request.output} ({by}); look through {sheet}"
+        )
     raise typer.Exit(1 if failed else 0)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -18,6 +19,7 @@ from toonify.cli.common import (
     make_parent,
     settings_of,
 )
+from toonify.cli.request import takes
 from toonify.cli.styles import choose_characters
 from toonify.device import pick_device, pick_dtype
 from toonify.errors import UsageError
@@ -35,67 +37,75 @@ EPILOG = examples(
 )
 
 
-def benchmark(
-    ctx: typer.Context,
+@dataclass(frozen=True, kw_only=True)
+class BenchmarkRequest:
+    """The command line, an option each."""
+
     photo: Annotated[
         Path | None,
         typer.Argument(help="A photo of a person; without one, only networks are measured."),
-    ] = None,
+    ] = None
     output: Annotated[
         Path | None, typer.Option("-o", "--output", help="Write everything to this JSON file.")
-    ] = None,
-    bundle: BundleOption = "default",
+    ] = None
+    bundle: BundleOption = "default"
     character: Annotated[
         str | None, typer.Option(help="Character's name. Default: the bundle's first.")
-    ] = None,
+    ] = None
     dtypes: Annotated[
         str | None,
         typer.Option(help="Comma-separated dtypes. Default: float32, and what auto takes here."),
-    ] = None,
+    ] = None
     batch_sizes: Annotated[
         str, typer.Option(help="Comma-separated numbers of pictures drawn together.")
-    ] = "1,8",
-    runs: Annotated[int, typer.Option(min=1, help="Runs whose median counts.")] = 5,
+    ] = "1,8"
+    runs: Annotated[int, typer.Option(min=1, help="Runs whose median counts.")] = 5
     tune: Annotated[
         bool,
         typer.Option(
             "--tune", help="Find the fastest threads, dtype and batch, and keep them for auto."
         ),
-    ] = False,
+    ] = False
     compare: Annotated[
         str | None,
         typer.Option(
             help="MODULE:CALLABLE; called with the bundle's generator, it gives a function from w+"
             " to images, which is timed in turns with ours."
         ),
-    ] = None,
-) -> None:
+    ] = None
+
+
+@takes(BenchmarkRequest)
+def benchmark(ctx: typer.Context, request: BenchmarkRequest) -> None:
     """Measure every step of drawing: the first run (cold) and the median of later ones (warm).
 
     With a photo, `start` is a whole `toonify stylize` in a process of its own. Quiet machines give
     true figures; of a busy one compare figures of the same run only.
     """
     settings = settings_of(ctx)
-    sizes = _numbers(batch_sizes)
-    if photo is not None:
-        existing(photo, "the photo")
-    if output is not None:
-        check_output(output, InputFiles([photo, *model_files(bundle)]), named=True)
-        make_parent(output)
+    sizes = _numbers(request.batch_sizes)
+    if request.photo is not None:
+        existing(request.photo, "the photo")
+    if request.output is not None:
+        check_output(
+            request.output, InputFiles([request.photo, *model_files(request.bundle)]), named=True
+        )
+        make_parent(request.output)
 
     from toonify import benchmark as measure
     from toonify.engine import Toonifier
 
-    if compare is not None:
-        measure.load_callable(compare)  # fails before minutes are spent
+    if request.compare is not None:
+        measure.load_callable(request.compare)  # fails before minutes are spent
     device = pick_device(settings.device)
-    chosen = [name for name in (dtypes or "").split(",") if name]
+    chosen = [name for name in (request.dtypes or "").split(",") if name]
     for name in chosen:
         pick_dtype(name, device)
     engine = Toonifier.from_bundle(
-        bundle, device=settings.device, dtype=settings.dtype, offline=settings.offline
+        request.bundle, device=settings.device, dtype=settings.dtype, offline=settings.offline
     )
-    named = choose_characters([character] if character else (), engine.characters)[0]
+    character = [request.character] if request.character else ()
+    (named, *_) = choose_characters(character, engine.characters)
     wanted = [pick_dtype(name, device) for name in chosen or ["float32"]]
     if not chosen and engine.model.dtype not in wanted:
         wanted.append(engine.model.dtype)
@@ -112,19 +122,19 @@ def benchmark(
 
     if not settings.json and not settings.quiet:
         print(f"{tuning.machine()}; {device}\n{_HEAD}", flush=True)
-    if photo is not None:
-        show(measure.measure_start(photo, bundle))
-        for timing in measure.measure_photo(engine, photo, named, runs=runs):
+    if request.photo is not None:
+        show(measure.measure_start(request.photo, request.bundle))
+        for timing in measure.measure_photo(engine, request.photo, named, runs=request.runs):
             show(timing)
-        for timing in measure.measure_portrait(bundle, photo, runs=runs):
+        for timing in measure.measure_portrait(request.bundle, request.photo, runs=request.runs):
             show(timing)
     for timing in measure.measure_networks(
-        engine, named, dtypes=wanted, batch_sizes=sizes, runs=runs
+        engine, named, dtypes=wanted, batch_sizes=sizes, runs=request.runs
     ):
         show(timing)
-    if compare is not None:
+    if request.compare is not None:
         for ours, theirs, difference in measure.compare(
-            engine, compare, batch_sizes=sizes, runs=runs
+            engine, request.compare, batch_sizes=sizes, runs=request.runs
         ):
             ratio = round(theirs.per_picture / ours.per_picture, 2)
             show(ours)
@@ -135,16 +145,16 @@ def benchmark(
         "timings": rows,
         "peak_memory_mib": measure.peak_memory(),
     }
-    if tune:
-        report["tuned"] = measure.tune(engine, bundle, named, runs=runs)
+    if request.tune:
+        report["tuned"] = measure.tune(engine, request.bundle, named, runs=request.runs)
         kept = report["tuned"]
         settings.result(
             {"tuned": kept},
             f"fastest: {kept['dtype']}, {kept['batch_size']} together, {kept['threads']} threads,"
             f" {kept['seconds']:.3f} s a picture; kept for auto",
         )
-    if output is not None:
-        atomic.write_text(output, json.dumps(report, indent=1) + "\n")
+    if request.output is not None:
+        atomic.write_text(request.output, json.dumps(report, indent=1) + "\n")
 
 
 _HEAD = f"{'stage':<24}{'dtype':<10}{'batch':>5}{'cold s':>10}{'warm s':>10}{'a picture':>11}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
@@ -28,6 +29,7 @@ from toonify.cli.projecting import (
     StepsOption,
     projector_options,
 )
+from toonify.cli.request import takes
 from toonify.errors import UsageError
 from toonify.utils.outputs import InputFiles, check_output
 
@@ -40,31 +42,33 @@ EPILOG = examples(
 )
 
 
-def build_lut(
-    ctx: typer.Context,
-    folder: Annotated[Path, typer.Argument(help="One sub-folder of drawings a character.")],
-    generator: GeneratorOption,
+@dataclass(frozen=True, kw_only=True)
+class TableRequest:
+    """The command line, an option each."""
+
+    folder: Annotated[Path, typer.Argument(help="One sub-folder of drawings a character.")]
+    generator: GeneratorOption
     output: Annotated[
         Path, typer.Option("-o", "--output", help="Table to write, or to add to if it is there.")
-    ],
-    encoder: EncoderOption = None,
-    start: StartOption = None,
-    k: KOption = 50,
-    steps: StepsOption = 300,
-    batch_size: BatchOption = 8,
-    lr: LrOption = 0.25,
-    patience: PatienceOption = 50,
-    noise: NoiseOption = True,
+    ]
+    encoder: EncoderOption = None
+    start: StartOption = None
+    k: KOption = 50
+    steps: StepsOption = 300
+    batch_size: BatchOption = 8
+    lr: LrOption = 0.25
+    patience: PatienceOption = 50
+    noise: NoiseOption = True
     only: Annotated[
         list[str] | None, typer.Option(help="Build this character alone; may be repeated.")
-    ] = None,
+    ] = None
     photos: Annotated[
         Path | None,
         typer.Option(
             help="Photos of people: the sheets show the first three as each character (needs"
             " --encoder). Without it they show faces sampled from the generator."
         ),
-    ] = None,
+    ] = None
     workers: Annotated[
         int,
         typer.Option(
@@ -72,8 +76,11 @@ def build_lut(
             help="Processes that project different characters at once; each has its own copy of"
             " the networks, on the CPU its share of the cores.",
         ),
-    ] = 1,
-) -> None:
+    ] = 1
+
+
+@takes(TableRequest)
+def build_lut(ctx: typer.Context, request: TableRequest) -> None:
     """Build a table of characters.
 
     Projects every character's drawings, averages their latents and writes the table, with sheets of
@@ -86,51 +93,53 @@ def build_lut(
     from toonify.training.characters.sheet import sampled_faces
 
     settings = settings_of(ctx)
-    if output.suffix != ".safetensors":
-        raise UsageError(f"a table is a .safetensors file, not {output}", hint="Rename it.")
-    reads = InputFiles([folder, photos, *model_files(generator, encoder)])
-    check_output(output, reads, named=True)
+    if request.output.suffix != ".safetensors":
+        raise UsageError(f"a table is a .safetensors file, not {request.output}", hint="Rename it.")
+    reads = InputFiles(
+        [request.folder, request.photos, *model_files(request.generator, request.encoder)]
+    )
+    check_output(request.output, reads, named=True)
     for suffix in (".png", ".html"):
-        check_output(output.with_suffix(suffix), reads)
-    note_others(folder, photos)
+        check_output(request.output.with_suffix(suffix), reads)
+    note_others(request.folder, request.photos)
     options = projector_options(
         settings,
-        generator=generator,
-        encoder=encoder,
-        start=start,
-        k=k,
-        steps=steps,
-        batch_size=batch_size,
-        lr=lr,
-        patience=patience,
-        noise=noise,
+        generator=request.generator,
+        encoder=request.encoder,
+        start=request.start,
+        k=request.k,
+        steps=request.steps,
+        batch_size=request.batch_size,
+        lr=request.lr,
+        patience=request.patience,
+        noise=request.noise,
     )
-    make_parent(output)
+    make_parent(request.output)
     projector = options.load()
-    if photos is None:
+    if request.photos is None:
         samples = sampled_faces(projector.generator, seed=settings.seed)
     else:
-        samples = sample_photos(photos, projector)
+        samples = sample_photos(request.photos, projector)
     opening = projector.loss.source
     with training_display(settings, unit="projections", opening=opening) as show:
 
         def report(name: str, done: int, of: int, step: int, steps: int, loss: float) -> None:
-            now = done + (step + 1) / steps * min(batch_size, of - done)
+            now = done + (step + 1) / steps * min(request.batch_size, of - done)
             show(name, round(now), of, {"loss": loss})
 
         built = build_table(
-            folder,
+            request.folder,
             projector.generator,
-            output,
+            request.output,
             loss=projector.loss,
-            k=k,
+            k=request.k,
             settings=projector.settings,
             encoder=projector.encoder,
             encoder_hash=projector.encoder_hash,
             start=projector.start,
-            only=only or None,
+            only=request.only or None,
             samples=samples,
-            workers=workers,
+            workers=request.workers,
             load=options.load,
             progress=report,
         )
@@ -147,6 +156,6 @@ def build_lut(
         if settings.json:
             settings.result({"name": name, "status": "failed", "error": reason}, "")
     page = built.sheet.with_suffix(".html")
-    record = {"path": str(output), "sheet": str(built.sheet), "report": str(page)}
-    settings.result(record, f"{output}, {built.sheet}, {page}")
+    record = {"path": str(request.output), "sheet": str(built.sheet), "report": str(page)}
+    settings.result(record, f"{request.output}, {built.sheet}, {page}")
     raise typer.Exit(1 if built.failed else 0)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
@@ -9,6 +10,7 @@ import typer
 
 from toonify.bundle import write_bundle
 from toonify.cli.common import examples, settings_of
+from toonify.cli.request import takes
 from toonify.errors import UsageError
 
 EPILOG = examples(
@@ -17,44 +19,46 @@ EPILOG = examples(
 )
 
 
-def bundle(
-    ctx: typer.Context,
-    generator: Annotated[Path, typer.Option(help="Layer-swapped generator.")],
-    table: Annotated[Path, typer.Option(help="Character table made with it.")],
-    output: Annotated[Path, typer.Option("-o", "--output", help="New folder.")],
+@dataclass(frozen=True, kw_only=True)
+class BundleRequest:
+    """The command line, an option each."""
+
+    generator: Annotated[Path, typer.Option(help="Layer-swapped generator.")]
+    table: Annotated[Path, typer.Option(help="Character table made with it.")]
+    output: Annotated[Path, typer.Option("-o", "--output", help="New folder.")]
     encoder: Annotated[
         str, typer.Option(help="Encoder's checkpoint, or a bundle whose encoder is taken.")
-    ] = "default",
+    ] = "default"
     frame_generator: Annotated[
         Path | None, typer.Option(help="Of whole frames: StyleGAN2 that draws the characters.")
-    ] = None,
+    ] = None
     frame_encoder: Annotated[
         Path | None, typer.Option(help="Its encoder, of `train-encoder --task video-toonify`.")
-    ] = None,
+    ] = None
     inversion_generator: Annotated[
         Path | None, typer.Option(help="StyleGAN2 of faces, for `invert` and `edit`.")
-    ] = None,
+    ] = None
     inversion_encoder: Annotated[
         Path | None, typer.Option(help="Its encoder, of `train-encoder --task inversion`.")
-    ] = None,
+    ] = None
     hfgi: Annotated[
         Path | None,
         typer.Option(help="What keeps details in inversions, of `train-encoder --task hfgi`."),
-    ] = None,
+    ] = None
     drawing_encoder: Annotated[
         Path | None,
         typer.Option(help="What reads sketches and masks, of `train-encoder --task drawing`."),
-    ] = None,
+    ] = None
     restoration: Annotated[
         Path | None,
         typer.Option(help="What enlarges small faces, of the inversion generator."),
-    ] = None,
+    ] = None
     fusion: Annotated[
         Path | None,
         typer.Option(
             help="What keeps backgrounds behind edited heads, of `train-encoder --task fusion`."
         ),
-    ] = None,
+    ] = None
     style_network: Annotated[
         list[str] | None,
         typer.Option(
@@ -62,33 +66,40 @@ def bundle(
             help="A style and the network that draws it, of `finetune --objective pix2pix`; repeat"
             " it for several.",
         ),
-    ] = None,
+    ] = None
     stylemap: Annotated[
         Path | None,
         typer.Option(help="What `local-edit` mixes faces by, of `train-stylemap`."),
-    ] = None,
+    ] = None
     license: Annotated[
         str, typer.Option("--license", "--licence", help="License to note in the manifest.")
-    ] = "unknown",
-) -> None:
+    ] = "unknown"
+
+
+@takes(BundleRequest)
+def bundle(ctx: typer.Context, request: BundleRequest) -> None:
     """Put a bundle together to ship.
 
     The parts are checked against each other first. `stylize --bundle FOLDER` then runs on it.
     """
-    if output.is_symlink() and not output.exists():
-        raise UsageError(f"{output} is a link that leads nowhere", hint="Choose another -o.")
-    if output.exists() and any(output.iterdir() if output.is_dir() else [output]):
-        raise UsageError(f"{output} exists already", hint="Choose another -o.")
+    if request.output.is_symlink() and not request.output.exists():
+        raise UsageError(
+            f"{request.output} is a link that leads nowhere", hint="Choose another -o."
+        )
+    if request.output.exists() and any(
+        request.output.iterdir() if request.output.is_dir() else [request.output]
+    ):
+        raise UsageError(f"{request.output} exists already", hint="Choose another -o.")
     given: dict[str, Path | None] = {
-        "frame_generator": frame_generator,
-        "frame_encoder": frame_encoder,
-        "inversion_generator": inversion_generator,
-        "inversion_encoder": inversion_encoder,
-        "hfgi": hfgi,
-        "drawing_encoder": drawing_encoder,
-        "fusion": fusion,
-        "restoration": restoration,
-        "stylemap": stylemap,
+        "frame_generator": request.frame_generator,
+        "frame_encoder": request.frame_encoder,
+        "inversion_generator": request.inversion_generator,
+        "inversion_encoder": request.inversion_encoder,
+        "hfgi": request.hfgi,
+        "drawing_encoder": request.drawing_encoder,
+        "fusion": request.fusion,
+        "restoration": request.restoration,
+        "stylemap": request.stylemap,
     }
     for kind in ("frame", "inversion"):
         if (given[f"{kind}_generator"] is None) != (given[f"{kind}_encoder"] is None):
@@ -96,22 +107,22 @@ def bundle(
                 f"--{kind}-generator and --{kind}-encoder go together", hint="Give both."
             )
     for part in ("hfgi", "fusion", "drawing_encoder", "restoration"):
-        if given[part] is not None and inversion_generator is None:
+        if given[part] is not None and request.inversion_generator is None:
             raise UsageError(
                 f"--{part.replace('_', '-')} is of one inversion generator",
                 hint="Give --inversion-generator too.",
             )
-    given |= _style_networks(style_network or [])
+    given |= _style_networks(request.style_network or [])
     names = write_bundle(
-        output,
-        generator=generator,
-        encoder=encoder,
-        table=table,
-        license=license,
+        request.output,
+        generator=request.generator,
+        encoder=request.encoder,
+        table=request.table,
+        license=request.license,
         extras={part: path for part, path in given.items() if path is not None},
     )
-    record = {"path": str(output), "characters": list(names)}
-    settings_of(ctx).result(record, f"{output}: {', '.join(names)}")
+    record = {"path": str(request.output), "characters": list(names)}
+    settings_of(ctx).result(record, f"{request.output}: {', '.join(names)}")
 
 
 def _style_networks(entries: list[str]) -> dict[str, Path | None]:

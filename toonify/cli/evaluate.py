@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -9,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from toonify.cli.common import examples, existing, note_others, settings_of
+from toonify.cli.request import takes
 from toonify.errors import UsageError
 
 if TYPE_CHECKING:
@@ -31,26 +33,28 @@ class StyleEngineName(StrEnum):
     blend = "blend"
 
 
-def evaluate(
-    ctx: typer.Context,
-    photos: Annotated[list[str], typer.Argument(help="Photos and folders of photos.")],
+@dataclass(frozen=True, kw_only=True)
+class EvaluateRequest:
+    """The command line, an option each."""
+
+    photos: Annotated[list[str], typer.Argument(help="Photos and folders of photos.")]
     output: Annotated[
         Path, typer.Option("-o", "--output", help="Folder for the report, made or replaced.")
-    ],
+    ]
     bundle: Annotated[
         list[str] | None,
         typer.Option(
             help="A bundle's folder, or default. Give two to compare them on the same photos.",
             show_default="default",
         ),
-    ] = None,
+    ] = None
     drawings: Annotated[
         list[Path] | None,
         typer.Option(
             help="One sub-folder of drawings a character: adds KID and FID to them. Give one for"
             " all bundles, or one for each."
         ),
-    ] = None,
+    ] = None
     style: Annotated[
         list[str] | None,
         typer.Option(
@@ -59,7 +63,7 @@ def evaluate(
             help="Styles; repeat it, or separate with commas. Default: all, where no style and no"
             " character is named.",
         ),
-    ] = None,
+    ] = None
     character: Annotated[
         list[str] | None,
         typer.Option(
@@ -67,25 +71,28 @@ def evaluate(
             "--characters",
             help="Characters, likewise.",
         ),
-    ] = None,
+    ] = None
     engine: Annotated[
         StyleEngineName,
         typer.Option(
             help="What draws styles: the program, a network, or the one with faces by the other.",
             show_default="the program, where it draws them",
         ),
-    ] = StyleEngineName.auto,
-    limit: Annotated[int | None, typer.Option(min=1, help="Take the first N photos.")] = None,
+    ] = StyleEngineName.auto
+    limit: Annotated[int | None, typer.Option(min=1, help="Take the first N photos.")] = None
     level: Annotated[
         int, typer.Option(help="First layer taken from the character, as in stylize.")
-    ] = 6,
+    ] = 6
     aligned: Annotated[
         bool, typer.Option("--aligned", help="Inputs are square FFHQ crops: look for no face.")
-    ] = False,
+    ] = False
     recursive: Annotated[
         bool, typer.Option("--recursive", help="Folders with their sub-folders.")
-    ] = False,
-) -> None:
+    ] = False
+
+
+@takes(EvaluateRequest)
+def evaluate(ctx: typer.Context, request: EvaluateRequest) -> None:
     """Measure a bundle, or two side by side, on photos of people.
 
     The report's folder gets report.json, index.html (every photo beside its drawings, sortable)
@@ -100,23 +107,23 @@ def evaluate(
     from toonify.stylize.jobs import STREAM
 
     settings = settings_of(ctx)
-    if STREAM in photos:
+    if STREAM in request.photos:
         raise UsageError("evaluate reads no photo from stdin", hint="Give a folder of photos.")
-    for path in drawings or ():
+    for path in request.drawings or ():
         existing(path, "the folder of drawings")
-    note_others(*(drawings or ()))
+    note_others(*(request.drawings or ()))
     found = measure(
-        photos,
-        output,
-        bundles=bundle or ["default"],
-        drawings=drawings or (),
-        styles=style or (),
-        characters=character or (),
-        limit=limit,
-        engine=engine.value,
-        level=level,
-        aligned=aligned,
-        recursive=recursive,
+        request.photos,
+        request.output,
+        bundles=request.bundle or ["default"],
+        drawings=request.drawings or (),
+        styles=request.style or (),
+        characters=request.character or (),
+        limit=request.limit,
+        engine=request.engine.value,
+        level=request.level,
+        aligned=request.aligned,
+        recursive=request.recursive,
         device=settings.device,
         dtype=settings.dtype,
         offline=settings.offline,
@@ -125,7 +132,7 @@ def evaluate(
     for summary in found.report["bundles"]:
         settings.result(summary, _line(summary, found.feature_suffix))
     if not settings.json:
-        settings.result({}, f"{found.drawn} of {found.given} photos toonified -> {output}")
+        settings.result({}, f"{found.drawn} of {found.given} photos toonified -> {request.output}")
     if found.interrupted:
         raise typer.Exit(130)
     raise typer.Exit(1 if found.failed else 0)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -24,6 +25,7 @@ from toonify.cli.inverting import (
     GeneratorOption,
     parse_box,
 )
+from toonify.cli.request import takes
 
 if TYPE_CHECKING:
     from toonify.inversion.job import SavedInversion
@@ -37,28 +39,33 @@ EPILOG = examples(
 )
 
 
-def invert(
-    ctx: typer.Context,
-    inputs: Annotated[list[Path], typer.Argument(help="Photos, or folders of photos.")],
+@dataclass(frozen=True, kw_only=True)
+class InvertRequest:
+    """The command line, an option each."""
+
+    inputs: Annotated[list[Path], typer.Argument(help="Photos, or folders of photos.")]
     output: Annotated[
         Path,
         typer.Option("-o", "--output", help="Folder of the latents and pictures."),
-    ],
-    encoder: EncoderOption = None,
-    generator: GeneratorOption = None,
-    domain: DomainOption = DomainName.faces,
-    box: BoxOption = None,
-    frame: FramingOption = Framing.whole,
-    method: InvertMethodOption = InvertMethod.refine,
-    hfgi_network: HFGINetworkOption = None,
+    ]
+    encoder: EncoderOption = None
+    generator: GeneratorOption = None
+    domain: DomainOption = DomainName.faces
+    box: BoxOption = None
+    frame: FramingOption = Framing.whole
+    method: InvertMethodOption = InvertMethod.refine
+    hfgi_network: HFGINetworkOption = None
     steps: Annotated[
         int, typer.Option(min=0, help="Steps that refine the encoder's answer; 0 for none.")
-    ] = 500,
+    ] = 500
     pti: Annotated[
         bool, typer.Option("--pti", help="Tune a copy of the generator to each photo too.")
-    ] = False,
-    pti_steps: Annotated[int, typer.Option(min=1, help="Steps of that.")] = 350,
-) -> None:
+    ] = False
+    pti_steps: Annotated[int, typer.Option(min=1, help="Steps of that.")] = 350
+
+
+@takes(InvertRequest)
+def invert(ctx: typer.Context, request: InvertRequest) -> None:
     """Find the latents that a generator of faces, or of anything else, renders a photo from.
 
     For NAME.jpg this writes NAME.safetensors (w+, first feature, noise maps), NAME.png (the
@@ -70,21 +77,21 @@ def invert(
     from toonify.stylize.jobs import photographs
 
     settings = settings_of(ctx)
-    frame = inverted_framing(ctx, method, frame, hfgi_network)
-    if not pti:
+    frame = inverted_framing(ctx, request.method, request.frame, request.hfgi_network)
+    if not request.pti:
         refuse_given(ctx, "is of --pti", "pti_steps")
     job = InvertJob(
-        photos=photographs(inputs, note=complain),
-        output=output,
-        encoder=encoder,
-        generator=generator,
-        domain=domain.value,
-        box=parse_box(box),
+        photos=photographs(request.inputs, note=complain),
+        output=request.output,
+        encoder=request.encoder,
+        generator=request.generator,
+        domain=request.domain.value,
+        box=parse_box(request.box),
         frame=frame.value,
-        method=method.value,
-        hfgi_network=hfgi_network,
-        steps=steps,
-        pti_steps=pti_steps if pti else 0,
+        method=request.method.value,
+        hfgi_network=request.hfgi_network,
+        steps=request.steps,
+        pti_steps=request.pti_steps if request.pti else 0,
         seed=settings.seed,
         device=settings.device,
         dtype=settings.dtype,
