@@ -40,7 +40,7 @@ class FakePortraits(PortraitEngine):
     def analyze(self, photo, *, faces=None, memory=None, people=None):
         faces = self.detector.detect(photo) if faces is None else faces
         self.measured.append(len(faces))
-        return Analysis(photo, np.zeros(photo.shape[:2], np.float32), [], 1.0)
+        return Analysis(photo, np.zeros(photo.shape[:2], np.float32), [], tuple(faces))
 
     def draw(self, photo, style=None, *, faces=None, memory=None, people=None):
         measured = photo if isinstance(photo, Analysis) else self.analyze(photo, faces=faces)

@@ -39,8 +39,8 @@ def test_nothing_heavy_is_imported():
     assert done.stdout == ""
 
 
-def test_a_photograph_is_drawn_without_torch(tmp_path):
-    arguments = ["stylize", str(FACE), "-o", str(tmp_path / "drawn.png")]
+def test_the_program_draws_without_torch(tmp_path):
+    arguments = ["stylize", str(FACE), "-o", str(tmp_path / "drawn.png"), "--engine", "portrait"]
     code = (
         "import sys; from toonify.cli.main import main\n"
         f"status = main({arguments!r})\n"

@@ -171,7 +171,8 @@ class Defaults:
     Attributes:
         engine: that draws its characters; None where it doesn't say.
         style: one of its styles; None for the first.
-        clips: the engine that draws clips in a style that both know, "portrait" or "unet".
+        photos, clips: the engine that draws these in a style that several know: "portrait",
+            "unet" or "blend"; None for the program.
         level, trgb, color: of cross-domain style mixing.
         paste_level: of heads set into a picture, whose skin and hair meet the person's own; None
             for `level`.
@@ -179,6 +180,7 @@ class Defaults:
 
     engine: str | None = None
     style: str | None = None
+    photos: str | None = None
     clips: str | None = None
     level: int = 6
     trgb: bool = True
@@ -200,7 +202,7 @@ def bundle_defaults(name: str | os.PathLike[str] = "default") -> Defaults:
     if not isinstance(said, dict):
         return Defaults()
     kinds: dict[str, Any] = {
-        "engine": str, "style": str, "clips": str,
+        "engine": str, "style": str, "photos": str, "clips": str,
         "level": int, "trgb": bool, "color": (int, float), "paste_level": int,
     }  # fmt: skip
     known = {option: said[option] for option in kinds if option in said}

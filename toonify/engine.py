@@ -12,16 +12,17 @@ from PIL.Image import Image as PILImage
 
 from toonify.bundle import Defaults, bundle_defaults
 from toonify.cdsm import DEFAULT_LEVEL
+from toonify.engines.base import Engine
 from toonify.engines.cdsm import CdsmEngine, CdsmModel
-from toonify.engines.unet import UNetEngine
+from toonify.engines.registry import load_style_engine
 from toonify.errors import InputError, ModelError, UsageError
 from toonify.faces import Alignment, Face, FaceDetector
 from toonify.lut import CharacterTable
 from toonify.media.images import read_image
 from toonify.models.base import Encoder, Generator
-from toonify.portrait import PortraitEngine, bundle_styles
+from toonify.portrait import bundle_styles
 from toonify.portrait.backgrounds import Background
-from toonify.portrait.catalog import is_style_file, program_styles, style_name
+from toonify.portrait.catalog import is_style_file
 from toonify.utils.arguments import check_range
 
 Photo = np.ndarray | PILImage | str | os.PathLike[str]
@@ -72,8 +73,7 @@ class Toonifier:
     ) -> None:
         self.model, self._bundle = model, bundle
         self._defaults = Defaults() if bundle is None else bundle_defaults(bundle)
-        self._landmarks, self._offline = options["landmarks"], options["offline"]
-        self._portraits: PortraitEngine | None = None
+        self._style_engines: dict[tuple[str | None, Background], Engine] = {}
         self._engine = CdsmEngine(model, bundle=bundle, **options)
 
     @classmethod
@@ -106,24 +106,6 @@ class Toonifier:
     def characters(self) -> tuple[str, ...]:
         """Names in the look-up table."""
         return self.table.names
-
-    @property
-    def portraits(self) -> PortraitEngine:
-        """What draws in styles, made on first use.
-
-        Raises:
-            ModelError: the bundle offers none.
-        """
-        if self._portraits is None:
-            if self._bundle is None:
-                raise ModelError(
-                    "this engine was made without a bundle, and has no styles",
-                    hint="Name a character, or make it by from_bundle.",
-                )
-            self._portraits = PortraitEngine.from_bundle(
-                self._bundle, landmarks=self._landmarks, offline=self._offline
-            )
-        return self._portraits
 
     @property
     def styles(self) -> tuple[str, ...]:
@@ -321,26 +303,39 @@ class Toonifier:
                 results.append(np.asarray(whole))
         return results if isinstance(image, list) else results[0]
 
+    def style_engine(self, style: str | None = None, *, background: Background = "draw") -> Engine:
+        """What draws photographs in a style; made on first use.
+
+        Args:
+            style: a name of `styles`, or a network's file; the first when None.
+            background: as of `stylize`.
+
+        Raises:
+            UsageError: an unknown style. ModelError: the bundle offers none.
+        """
+        if self._bundle is None and (style is None or not is_style_file(style)):
+            raise ModelError(
+                "this engine was made without a bundle, and has no styles",
+                hint="Name a character, or make it by from_bundle.",
+            )
+        made = (style, background)
+        if made not in self._style_engines:
+            self._style_engines[made] = load_style_engine(
+                style,
+                "default" if self._bundle is None else self._bundle,
+                background=background,
+                detector=self.detector,
+                device=str(self.device),
+            )
+        return self._style_engines[made]
+
     def _in_style(
         self, photos: Sequence[np.ndarray], style: str | None, background: Background
     ) -> list[np.ndarray]:
-        """Photographs drawn by the program, or by the network of a style that it doesn't draw."""
-        if style is None or not (is_style_file(style) or style in self._network_styles()):
-            draw = self.portraits.stylize
-            return [draw(photo, style, background=background) for photo in photos]
-        networks = UNetEngine.from_bundle(
-            self._bundle or "default",
-            style,
-            detector=self.detector,
-            background=background,
-            device=str(self.device),
-        )
-        name = style_name(style)
-        return [np.asarray(networks.draw_image(photo, [name])[0]) for photo in photos]
-
-    def _network_styles(self) -> set[str]:
-        """Styles that only networks draw."""
-        return set(self.styles) - set(() if self._bundle is None else program_styles(self._bundle))
+        engine = self.style_engine(style, background=background)
+        name = engine.characters[0]
+        drawn = [engine.draw_image(p, [name], faces=engine.detect(p))[0] for p in photos]
+        return [np.asarray(picture) for picture in drawn]
 
     def faces_of(self, photo: np.ndarray, *, largest: bool = False) -> list[Alignment]:
         """FFHQ crops of all faces of a photograph, or of the largest one.

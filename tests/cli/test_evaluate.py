@@ -243,7 +243,7 @@ def test_styles_beside_characters(run, photos, measuring, tmp_path, monkeypatch)
         Image.open(path).resize((64, 64)).save(path)
     out = tmp_path / "report"
     arguments = ("evaluate", photos, "--aligned", "-o", out)
-    result = run(*arguments, "--style", "ink,wash")
+    result = run(*arguments, "--style", "ink,wash", "--engine", "portrait")
     assert result.status == 0, result.err
     assert list(report_of(out)["bundles"][0]["characters"]) == ["ink", "wash"]
     result = run(*arguments, "--style", "inc")

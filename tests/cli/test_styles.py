@@ -1,6 +1,7 @@
 """`toonify stylize` with styles: which names are drawn, what is written, what is refused."""
 
 import io
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -9,13 +10,18 @@ from PIL import Image
 
 from tests.fake_engine import photo
 from tests.fake_portraits import FakePortraits
+from toonify.cli import stylize_options
 from toonify.portrait.engine import PortraitEngine
 
 
 @pytest.fixture(autouse=True)
 def portraits(monkeypatch):
-    """The default bundle's styles, drawn by a stand-in."""
+    """The default bundle's styles, drawn by a stand-in for the program alone."""
     fake = FakePortraits()
+    own = stylize_options.defaults_of
+    monkeypatch.setattr(
+        stylize_options, "defaults_of", lambda bundle: replace(own(bundle), photos=None)
+    )
     monkeypatch.setattr(PortraitEngine, "from_bundle", classmethod(lambda cls, *a, **k: fake))
     return fake
 

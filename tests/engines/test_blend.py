@@ -1,11 +1,16 @@
-"""The program's drawings with faces by a network: where which of the two draws."""
+"""People by a network before backgrounds by the program: where which of the two draws."""
 
+from dataclasses import replace
+
+import cv2
 import numpy as np
 import pytest
 
-from toonify.engines.registry import load_engine, style_engine
+from toonify.engines.registry import load_engine, load_style_engine, style_engine
+from toonify.engines.unet import apart, eyes_of
 from toonify.errors import UsageError
 from toonify.media.images import read_image
+from toonify.portrait import render
 
 PHOTO = "examples/faces/05.jpg"
 
@@ -20,17 +25,51 @@ def photo(request):
     return read_image(request.config.rootpath / PHOTO).rgb[::2, ::2].copy()
 
 
-def test_faces_are_the_networks_and_the_rest_the_programs(engine, photo):
+def test_people_are_the_networks_and_the_rest_the_programs(engine, photo):
     faces = engine.detector.detect(photo)
     (drawn,) = engine.draw_image(photo, ["ink"], faces=faces)
-    program = load_engine("portrait", detector=engine.detector)
-    (flat,) = program.draw_image(photo, ["ink"], faces=faces)
+    measured = engine.measure(photo, faces)
+    behind = render(engine.portraits.draw_surroundings(measured, "ink"), size=photo.shape[1::-1])
     (painted,) = engine.network.draw_image(photo, ["ink"], faces=faces)
     x, y = np.rint(faces[0].points5[2]).astype(int)  # the tip of the nose
     nose = np.s_[y - 4 : y + 5, x - 4 : x + 5]
     assert np.array_equal(drawn[nose], painted[nose])
-    assert np.array_equal(drawn[:12], flat[:12]) and drawn.shape == photo.shape
-    assert 0.1 < (drawn != flat).any(2).mean() < 0.6
+    assert np.array_equal(drawn[:12, :40], behind[:12, :40]) and drawn.shape == photo.shape
+    assert 0.3 < (drawn != behind).any(2).mean() < 0.9
+
+
+def test_small_faces_are_drawn_again_as_large_as_the_network_knows_them(engine, photo):
+    small = cv2.resize(photo, (64, 64), interpolation=cv2.INTER_AREA)
+    crowd = np.full((400, 640, 3), 128, np.uint8)
+    crowd[100:164, 300:364] = small
+    (face,) = engine.detector.detect(photo)
+    scale = 64 / photo.shape[1]
+    placed = replace(face, points5=face.points5 * scale + np.float32([300, 100]))
+    assert apart(eyes_of([placed])) < 30
+    seen = []
+    draw = engine.network.draw
+
+    def counted(pixels, style):
+        seen.append(pixels.shape)
+        return draw(pixels, style)
+
+    engine.network.draw = counted
+    try:
+        (drawn,) = engine.draw_image(crowd, ["ink"], faces=[placed])
+    finally:
+        del engine.network.draw
+    assert len(seen) == 2 and drawn.shape == crowd.shape
+    detail = np.s_[110:150, 310:350]
+    assert drawn[detail].std() > 15
+
+
+def test_paper_shows_through_people_drawn_in_another_style(engine, photo):
+    faces = engine.detector.detect(photo)
+    ink, wash = engine.draw_image(photo, ["ink", "wash"], faces=faces)
+    x, y = np.rint(faces[0].points5[2]).astype(int)
+    cheek = np.s_[y - 3 : y + 4, x - 3 : x + 4]
+    assert wash[cheek].mean() > ink[cheek].mean() + 5
+    assert wash[:12].mean() > ink[:12].mean()
 
 
 def test_nobody_is_drawn_by_the_program(engine, photo):
@@ -52,6 +91,13 @@ def test_clips_and_cached_drawings_know_both(engine, photo):
     assert identity["style"]["name"] == "ink" and "network" in identity["faces"]
     frame = engine.compositor(0).compose(photo, [])
     assert frame.shape == photo.shape and "faces" in engine.describe()
+
+
+def test_it_draws_photographs_where_nothing_is_said():
+    assert load_style_engine("soft", device="cpu").name == "blend"
+    assert load_style_engine(device="cpu").characters[0] == "ink"
+    with pytest.raises(UsageError, match="no style 'imk'"):
+        load_style_engine("imk")
 
 
 def test_what_both_draw():

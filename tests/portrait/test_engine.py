@@ -145,3 +145,24 @@ def test_the_planes_of_the_face_are_drawn(measured, monkeypatch):
     drawn = likeness()
     monkeypatch.setattr(skin, "PLANES", 0.0)
     assert drawn > likeness() + 0.03
+
+
+def test_people_are_found_without_being_measured(engine, photo):
+    faces = engine.detector.detect(photo)
+    found = engine.find_people(photo, faces=faces)
+    x, y = np.rint(faces[0].points5[2] * found.rgb.shape[1] / photo.shape[1]).astype(int)
+    assert found.person.shape == found.rgb.shape[:2] and not found.subjects
+    assert found.person[y, x] > 0.9 and found.person[:20, :20].max() < 0.1
+    behind = engine.draw_surroundings(found, "ink")
+    assert behind.silhouette and {shape.layer for shape in behind.shapes} == {"background"}
+    assert not engine.find_people(photo, faces=[]).person.any()
+
+
+def test_far_from_every_face_is_nobody(engine, photo):
+    scene = np.full((600, 900, 3), 200, np.uint8)
+    scene[200:400, 50:250] = cv2.resize(photo, (200, 200), interpolation=cv2.INTER_AREA)
+    scene[200:400, 650:850] = scene[200:400, 50:250]
+    faces = sorted(engine.detector.detect(scene), key=lambda face: face.points5[0, 0])
+    found = engine.find_people(scene, faces=faces[:1])
+    half = found.person.shape[1] // 2
+    assert found.person[:, :half].max() > 0.9 and found.person[:, half + 60 :].max() < 0.35

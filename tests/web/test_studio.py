@@ -96,11 +96,11 @@ def test_the_shipped_bundle_offers_styles_first(tmp_path):
     assert portrait.rgb.shape == portrait.before.shape
     Image.fromarray(photo).resize((128, 128)).save(tmp_path / "face.png")
     ffmpeg("-loop", 1, "-i", tmp_path / "face.png", "-t", 0.2, "-r", 10, tmp_path / "clip.mp4")
-    faces = studio.draw_clip(
+    frames = studio.draw_clip(
         tmp_path / "clip.mp4",
         tmp_path / "toon.mp4",
         Wish(look=first),
         max_size=96,
         progress=lambda done, total: None,
     )
-    assert faces == 2 and (tmp_path / "toon.mp4").is_file()
+    assert frames == 2 and (tmp_path / "toon.mp4").is_file()

@@ -320,8 +320,12 @@ def planned(ctx: typer.Context, settings: Settings, request: StylizeRequest) -> 
     )
     styles = tuple(map(style_name, sources))
     engine = request.engine.value if request.engine in STYLES else "auto"
-    styled_by = style_engine(sources, request.bundle, engine=engine) if styles else ""
     defaults = defaults_of(request.bundle)
+    kind = _kind(request.format, request.output)
+    prefer = "portrait" if document(kind) else defaults.photos  # networks draw no shapes
+    styled_by = (
+        style_engine(sources, request.bundle, engine=engine, prefer=prefer) if styles else ""
+    )
     people = request.engine.value if other else defaults.engine
     people = people if people in PEOPLE else "cdsm"
     framed = people == "styleganex" and not styles and not pictures
@@ -336,7 +340,6 @@ def planned(ctx: typer.Context, settings: Settings, request: StylizeRequest) -> 
     # a style draws everybody where they stand anyway; --faces all asks for a file a face
     apart = request.paste is False or (request.paste is None and request.faces is Faces.all)
     whole = bool(styles or pictures) and not request.character and not apart
-    kind = _kind(request.format, request.output)
     drawn_over = (paste or (whole and not request.aligned)) and not document(kind)
     photos = drawn_over and request.background != "transparent"
     same = request.format is Format.same or (request.format is None and photos)

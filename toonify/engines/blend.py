@@ -1,30 +1,35 @@
-"""The portrait program's drawings with faces by a network.
+"""People by a network before backgrounds by the portrait program.
 
-The program's hair, clothes and backgrounds are flat and crisp; the network, which learnt from such
-drawings, keeps closer to a face. They lie exactly over each other, so the one's faces are set into
-the other along what the parser tells.
+The network, which learnt from the program's drawings, keeps closer to people: to their faces, their
+strands of hair, their clothes and earrings. The program makes flat, quiet backgrounds that people
+stand out from. Both lie exactly over the photograph.
 """
 
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from typing import Any
 
 import cv2
 import numpy as np
 
 from toonify.engines.portrait import StyleEngine
-from toonify.engines.unet import UNetEngine
+from toonify.engines.unet import UNetEngine, apart, eyes_of
 from toonify.errors import UsageError
-from toonify.faces import FaceDetector, get_detector
+from toonify.faces import Face, FaceDetector, get_detector
 from toonify.faces.types import RGB, Points, f32
 from toonify.names import unknown_name
 from toonify.portrait.analysis import Analysis
-from toonify.portrait.engine import PortraitEngine
-from toonify.portrait.subject import Subject
+from toonify.portrait.backgrounds import resized
+from toonify.portrait.crisp import ENLARGED
+from toonify.portrait.engine import PortraitEngine, compose_people
+from toonify.portrait.fields import smoothstep
+from toonify.portrait.memory import Memory
+from toonify.portrait.printing import print_people
 
-EYES_APART = 125.0  # px in a face whose `unit` is 1
-SEAM = 0.016  # of the distance between the eyes: over which the two are mixed
+SMALL = 45.0  # px between the eyes, as the network sees them: smaller faces are drawn again
+HEAD = 3.0  # distances between the eyes that are drawn again, each way
 
 
 class BlendEngine(StyleEngine):
@@ -110,40 +115,64 @@ class BlendEngine(StyleEngine):
         """All that a clip's frames depend on beside the picture."""
         return {**super().describe(), "faces": self.network.describe()}
 
+    def measure(
+        self,
+        photo: RGB,
+        faces: Sequence[Face],
+        *,
+        people: Sequence[int] | None = None,
+        memory: Memory | None = None,
+    ) -> Analysis:
+        """Where people are; the program draws pictures of nobody alone."""
+        if not faces:
+            return super().measure(photo, faces, people=people, memory=memory)
+        return self.portraits.find_people(photo, faces=faces, memory=memory)
+
     def pixels(self, measured: Analysis, style: str, photo: RGB, size: tuple[int, int]) -> RGB:
-        """As the program's, the faces by the network."""
-        drawn = super().pixels(measured, style, photo, size)
-        if not measured.subjects:
-            return drawn
-        scale = photo.shape[1] / measured.rgb.shape[1]
-        apart = max(EYES_APART * s.face.unit * s.scale for s in measured.subjects) * scale
-        faces = self.network.pixels(photo, style, size, apart)
-        share = np.zeros(size[::-1], np.float32)
-        for subject in measured.subjects:
-            share = np.maximum(share, face_share(subject, size[0] / measured.rgb.shape[1], size))
-        if drawn.shape[2] == 4:
-            share = share * f32(drawn[..., 3] > 0)
-        mixed = drawn.copy()
-        mixed[..., :3] = cv2.blendLinear(
-            faces, np.ascontiguousarray(drawn[..., :3]), f32(share), f32(1 - share)
-        )
-        return mixed
+        """As the program's, the people by the network."""
+        if not measured.faces:
+            return super().pixels(measured, style, photo, size)
+        look = self.portraits.style(style)
+        eyes = eyes_of(measured.faces)
+        people = self._people(photo, eyes, self._drawn_as(style))
+        scale = people.shape[1] / photo.shape[1]
+        people = resized(print_people(people, look, apart(eyes) * scale), size)
+        surroundings = self.portraits.draw_surroundings(measured, style)
+        return compose_people(people, surroundings, photo, background=self.background)
+
+    def _drawn_as(self, style: str) -> str:
+        """The network's style for people: where backgrounds are bare paper, it lets go of wide
+        clothes too, so that another style's people are put on that paper."""
+        if not self.portraits.style(style).paper:
+            return style
+        return next((n for n in self.characters if not self.portraits.style(n).paper), style)
+
+    def _people(self, photo: RGB, eyes: Sequence[Points], style: str) -> RGB:
+        """The whole picture by the network, and smaller faces than it knows each for itself."""
+        drawn = self.network.crisp(photo, style, eyes)
+        scale = drawn.shape[1] / photo.shape[1]
+        for pair in eyes:
+            distance = apart([pair])
+            if distance * scale > SMALL * ENLARGED:
+                continue
+            center, reach = pair.mean(0), HEAD * distance
+            x0, y0 = np.maximum(np.floor(center - reach), 0).astype(int)
+            x1, y1 = np.minimum(np.ceil(center + reach), photo.shape[1::-1]).astype(int)
+            if x1 - x0 < 8 or y1 - y0 < 8:
+                continue
+            head = self.network.crisp(photo[y0:y1, x0:x1], style, [pair - f32([x0, y0])])
+            _lay(drawn, head, [round(float(v * scale)) for v in (x0, y0, x1, y1)])
+        return drawn
 
 
-def face_share(subject: Subject, scale: float, size: tuple[int, int]) -> Points:
-    """How much of each pixel is a person's face, (H, W) in 0..1.
-
-    Args:
-        scale: px of the result a px of the picture that was measured.
-        size: (width, height) of the result.
-    """
-    parts = subject.parts
-    face = np.clip(parts.skin + parts.beard + parts.glasses + parts.lenses, 0, 1)
-    face = face * (1 - parts.neck) * (1 - parts.cover) * (1 - parts.headwear)
-    sigma = max(SEAM * EYES_APART * subject.face.unit, 0.6)
-    inside = cv2.GaussianBlur(f32(face), (0, 0), sigma)
-    inside = np.clip((inside - 0.5) / 0.4, 0, 1)  # within the outlines, which are the program's
-    k = subject.scale * scale
-    x, y = subject.offset
-    matrix = np.array([[k, 0, x * scale], [0, k, y * scale]], np.float64)
-    return f32(cv2.warpAffine(f32(inside), matrix, size, flags=cv2.INTER_LINEAR))
+def _lay(picture: RGB, part: RGB, box: Sequence[int]) -> None:
+    """Put a part into a picture's (left, top, right, bottom), with soft edges, in place."""
+    x0, y0, x1, y1 = box
+    below = np.ascontiguousarray(picture[y0:y1, x0:x1])
+    height, width = below.shape[:2]
+    rise = [
+        np.minimum(np.arange(n) + 0.5, n - 0.5 - np.arange(n)) / (0.2 * n) for n in (height, width)
+    ]
+    share = smoothstep(np.minimum(rise[0][:, None], rise[1][None]), 0, 1)
+    above = resized(part, (width, height))
+    picture[y0:y1, x0:x1] = cv2.blendLinear(above, below, share, 1 - share)

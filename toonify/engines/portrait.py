@@ -148,7 +148,7 @@ class StyleEngine(Engine):
         self, rgb: RGB, characters: Sequence[str], *, faces: Sequence[Face]
     ) -> list[Drawing]:
         """The whole picture, measured once and drawn in every style."""
-        measured = self.portraits.analyze(rgb, faces=faces)
+        measured = self.measure(rgb, faces)
         size = fitted((rgb.shape[1], rgb.shape[0]), self.max_size)
         return [self._draw(measured, name, rgb, size) for name in characters]
 
@@ -170,7 +170,18 @@ class StyleEngine(Engine):
         found = self.detector.detect(region.image)
         middle, reach = own.points5.mean(0), own.box[2] - own.box[0]
         known = any(np.hypot(*(f.points5.mean(0) - middle)) < reach / 2 for f in found)
-        return self.portraits.analyze(region.image, faces=found if known else [own, *found])
+        return self.measure(region.image, found if known else [own, *found])
+
+    def measure(
+        self,
+        photo: RGB,
+        faces: Sequence[Face],
+        *,
+        people: Sequence[int] | None = None,
+        memory: Memory | None = None,
+    ) -> Analysis:
+        """What drawing a photograph (H, W, 3) takes; see `PortraitEngine.analyze`."""
+        return self.portraits.analyze(photo, faces=faces, people=people, memory=memory)
 
     def pixels(self, measured: Analysis, style: str, photo: RGB, size: tuple[int, int]) -> RGB:
         """A drawing of what was measured in a photograph, `size` (width, height), over the
@@ -207,9 +218,9 @@ class StyleCompositor:
     def compose(self, rgb: RGB, items: list[Placed]) -> RGB:
         """A frame (H, W, 3) uint8 as a drawing of the same size."""
         engine = self._engine
-        measured = engine.portraits.analyze(
+        measured = engine.measure(
             rgb,
-            faces=[item.region.face for item in items],
+            [item.region.face for item in items],
             people=[item.person for item in items],
             memory=self._memory,
         )

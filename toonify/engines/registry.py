@@ -7,9 +7,9 @@ import os
 from collections.abc import Sequence
 from typing import Any
 
-from toonify.bundle import preferred_engine
+from toonify.bundle import bundle_defaults, preferred_engine
 from toonify.engines.base import Engine
-from toonify.errors import UsageError
+from toonify.errors import ModelError, UsageError
 from toonify.names import unknown_name
 from toonify.portrait.catalog import bundle_styles, is_style_file, network_styles, program_styles
 
@@ -46,14 +46,19 @@ def default_engine(
 
 
 def style_engine(
-    styles: Sequence[str], bundle: str | os.PathLike[str] = "default", *, engine: str = "auto"
+    styles: Sequence[str],
+    bundle: str | os.PathLike[str] = "default",
+    *,
+    engine: str = "auto",
+    prefer: str | None = None,
 ) -> str:
     """What draws these styles: "portrait", the program, "unet", a network for each, or "blend",
-    the one with faces of the other.
+    people by the one before backgrounds by the other.
 
     Args:
         styles: names, or files of networks.
-        engine: "auto" takes the program wherever it draws all of them.
+        engine: "auto" takes the first that draws all of them.
+        prefer: the engine that "auto" tries before the program, the network and the blend.
 
     Raises:
         UsageError: none draws all of them.
@@ -61,25 +66,64 @@ def style_engine(
     program, networks = program_styles(bundle), network_styles(bundle)
     drawn = [style for style in styles if style in program]
     learnt = [style for style in styles if style in networks or is_style_file(style)]
-    if engine in ("auto", "portrait") and len(drawn) == len(styles):
-        return "portrait"
-    if engine in ("auto", "unet") and len(learnt) == len(styles):
-        return "unet"
-    both = [style for style in drawn if style in learnt]
-    if engine == "blend" and len(both) == len(styles):
-        return "blend"
-    able = {"unet": learnt, "blend": both}.get(engine, drawn)
-    others = [style for style in styles if style not in able]
+    able = {
+        "portrait": drawn,
+        "unet": learnt,
+        "blend": [style for style in drawn if style in learnt],
+    }
+    tried = [engine] if engine != "auto" else sorted(able, key=lambda name: name != prefer)
+    for name in tried:
+        if len(able[name]) == len(styles):
+            return name
     if engine == "auto":
         raise UsageError(
             f"no engine draws all of {', '.join(styles)}", hint="Draw them in separate runs."
         )
+    other = next(style for style in styles if style not in able[engine])
     both = [style for style in program if style in networks]
-    known = {"unet": networks, "blend": both}.get(engine, program)
+    known = {"portrait": program, "unet": networks, "blend": both}[engine]
     raise UsageError(
-        f"{engine} does not draw {others[0]}",
+        f"{engine} does not draw {other}",
         hint=f"It draws: {', '.join(known) or 'nothing of this bundle'}.",
     )
+
+
+def load_style_engine(
+    style: str | None = None,
+    bundle: str | os.PathLike[str] = "default",
+    *,
+    device: str = "auto",
+    dtype: str = "auto",
+    **options: Any,
+) -> Engine:
+    """What draws photographs in a style: of the engines that can, the one that the bundle's
+    manifest names (`defaults`: photos).
+
+    Args:
+        style: a name, or a network's file; the bundle's first when None.
+        device, dtype: of networks; the program needs none.
+        options: of every such engine: background, max_size, detector, landmarks, offline, ….
+
+    Raises:
+        UsageError: an unknown style. ModelError: the bundle can't be loaded, or offers no styles.
+
+    Example:
+        >>> engine = load_style_engine("ink")
+        >>> (drawn,) = engine.draw_image(rgb, ["ink"], faces=engine.detect(rgb))
+    """
+    if style is None or not is_style_file(style):
+        known = bundle_styles(bundle)
+        if not known:
+            raise ModelError(
+                f"the bundle {bundle} offers no styles",
+                hint="Name one of its characters, or use the default bundle.",
+            )
+        style = known[0] if style is None else style
+        if style not in known:
+            raise unknown_name("style", style, known)
+    name = style_engine([style], bundle, prefer=bundle_defaults(bundle).photos)
+    networks = {} if name == "portrait" else {"device": device, "dtype": dtype}
+    return load_engine(name, bundle, style=style, **networks, **options)
 
 
 def load_engine(

@@ -26,6 +26,7 @@ from toonify.names import unknown_name
 from toonify.portrait.analysis import sample
 from toonify.portrait.backgrounds import Background, fitted, parse_background, resized
 from toonify.portrait.catalog import is_style_file, network_part, network_styles, style_name
+from toonify.portrait.crisp import crisp
 from toonify.portrait.engine import PortraitEngine
 from toonify.tuning import choose_dtype
 from toonify.utils.hashing import file_sha256
@@ -200,7 +201,7 @@ class UNetEngine(Engine):
                 were when the network learnt.
         """
         size = fitted((rgb.shape[1], rgb.shape[0]), self.max_size)
-        return [self.pixels(rgb, name, size, eyes_apart(faces)) for name in characters]
+        return [self.pixels(rgb, name, size, eyes_of(faces)) for name in characters]
 
     def draw_aligned(self, images: Sequence[RGB], characters: Sequence[str]) -> list[list[Drawing]]:
         """FFHQ crops as pictures, at their own size."""
@@ -228,14 +229,26 @@ class UNetEngine(Engine):
         drawn = to_rgb(network(x))
         return np.ascontiguousarray(drawn[MARGIN:-MARGIN, MARGIN:-MARGIN])
 
-    def pixels(self, rgb: RGB, style: str, size: tuple[int, int], apart: float = 0.0) -> RGB:
+    def pixels(
+        self, rgb: RGB, style: str, size: tuple[int, int], eyes: Sequence[Points] = ()
+    ) -> RGB:
         """A picture (H, W, 3) drawn, `size` (width, height), over what was asked for.
 
         Args:
-            apart: px between the eyes of its largest face, 0 where that is not known.
+            eyes: as of `crisp`.
         """
-        small = resized(rgb, fitted((rgb.shape[1], rgb.shape[0]), work_side(rgb, apart)))
-        return self.behind(rgb, resized(self.draw(f32(small), style), size))
+        return self.behind(rgb, resized(self.crisp(rgb, style, eyes), size))
+
+    def crisp(self, rgb: RGB, style: str, eyes: Sequence[Points] = ()) -> RGB:
+        """A picture (H, W, 3) drawn and made crisp; larger than the network draws it.
+
+        Args:
+            eyes: (2, 2) px of each face, where they are known: the largest face is drawn as large
+                as faces were when the network learnt.
+        """
+        small = resized(rgb, fitted((rgb.shape[1], rgb.shape[0]), work_side(rgb, eyes)))
+        scale = f32([small.shape[1] / rgb.shape[1], small.shape[0] / rgb.shape[0]])
+        return crisp(self.draw(f32(small), style), [pair * scale for pair in eyes])
 
     def behind(self, rgb: RGB, drawn: RGB) -> RGB:
         """A drawing with the background that was asked for."""
@@ -327,15 +340,20 @@ class UNetCompositor:
         self._before = f32(arrays["before"]) if "before" in arrays else None
 
 
-def eyes_apart(faces: Sequence[Face]) -> float:
+def eyes_of(faces: Sequence[Face]) -> list[Points]:
+    """Both eyes of each face, (2, 2) px."""
+    return [face.points5[:2] for face in faces]
+
+
+def apart(eyes: Sequence[Points]) -> float:
     """Px between the eyes of the largest of the faces, 0 without any."""
-    return max((float(np.hypot(*(f.points5[1] - f.points5[0]))) for f in faces), default=0.0)
+    return max((float(np.hypot(*(pair[1] - pair[0]))) for pair in eyes), default=0.0)
 
 
-def work_side(rgb: RGB, apart: float = 0.0) -> int:
-    """Longest side, px, at which a network draws a picture (H, W, 3); by `eyes_apart`."""
-    longest = max(rgb.shape[:2])
-    return min(WORK, round(longest * EYES / apart)) if apart > EYES * longest / WORK else WORK
+def work_side(rgb: RGB, eyes: Sequence[Points] = ()) -> int:
+    """Longest side, px, at which a network draws a picture (H, W, 3) of faces with these eyes."""
+    longest, distance = max(rgb.shape[:2]), apart(eyes)
+    return min(WORK, round(longest * EYES / distance)) if distance > EYES * longest / WORK else WORK
 
 
 def bundled_networks(bundle: str | os.PathLike[str] = "default") -> dict[str, Path]:

@@ -12,7 +12,6 @@ from toonify.evaluation.run import (
     CombinedSubject,
     FunctionSubject,
     Run,
-    StyleSubject,
     Subject,
     evaluate_photos,
 )
@@ -27,7 +26,6 @@ __all__ = [
     "Probes",
     "ReportFolder",
     "Run",
-    "StyleSubject",
     "Subject",
     "describe",
     "drawing_features",

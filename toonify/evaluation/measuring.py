@@ -10,12 +10,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from toonify.bundle import model_files
+from toonify.bundle import bundle_defaults, model_files
 from toonify.device import pick_device, pick_dtype
 from toonify.engine import Toonifier
-from toonify.engines.blend import BlendEngine
-from toonify.engines.registry import style_engine
-from toonify.engines.unet import UNetEngine
+from toonify.engines.registry import load_engine, style_engine
 from toonify.errors import UsageError
 from toonify.evaluation.metrics import Features
 from toonify.evaluation.probes import Probes
@@ -25,14 +23,12 @@ from toonify.evaluation.run import (
     CombinedSubject,
     EngineSubject,
     Finder,
-    StyleSubject,
     Subject,
     evaluate_photos,
 )
 from toonify.evaluation.summary import drawing_features, summarize
 from toonify.names import choose_names
-from toonify.portrait.catalog import bundle_styles, is_style_file, program_styles, style_name
-from toonify.portrait.engine import PortraitEngine
+from toonify.portrait.catalog import bundle_styles, is_style_file, style_name
 from toonify.stylize.jobs import plan
 from toonify.utils.arguments import check_range
 from toonify.utils.links import real_path
@@ -106,8 +102,8 @@ def evaluate(
             kinds where neither styles nor characters are named.
         characters: likewise.
         limit: take the first so many photographs.
-        engine: what draws styles, "portrait", "unet" or "blend"; "auto" takes the program wherever
-            it draws them.
+        engine: what draws styles, "portrait", "unet" or "blend"; "auto" takes what draws
+            photographs in them where nothing is said.
         level: m of cross-domain style mixing, 0 (all character) to num_ws (all photograph).
         aligned: photographs are square FFHQ crops already.
         recursive: folders with their sub-folders.
@@ -254,31 +250,20 @@ def _subjects(
     finder: Finder | None = None
     for label, name in bundles:
         parts: list[Subject] = []
-        program = program_styles(name)
-        if engine != "auto":
-            asked = [*(one for one in chosen if one in offered[label]), *files]
-            style_engine(asked, name, engine=engine)
-        if engine == "unet":
-            program = ()
-        learnt = [one for one in chosen if one in offered[label] and one not in program]
-        if learnt or files:
-            networks = UNetEngine.from_bundle(
-                name, styles=[*learnt, *files], device=device, dtype=dtype, offline=offline
+        prefer, drawn_by = bundle_defaults(name).photos, dict[str, list[str]]()
+        for one in (*(one for one in chosen if one in offered[label]), *files):
+            drawn_by.setdefault(style_engine([one], name, engine=engine, prefer=prefer), []).append(
+                one
             )
-            titles = [style_name(one) for one in (*learnt, *files)]
-            parts.append(EngineSubject(label, networks, titles))
-            finder = finder or networks
-        drawn = [one for one in chosen if one in program]
-        if drawn and engine == "blend":
-            blend = BlendEngine.from_bundle(
-                name, drawn[0], device=device, dtype=dtype, offline=offline
+        for kind, own in drawn_by.items():
+            networks: dict[str, Any] = {"device": device, "dtype": dtype}
+            options = {"portrait": {}, "unet": {**networks, "styles": own}}.get(kind, networks)
+            detector = None if finder is None else finder.detector
+            drawing = load_engine(
+                kind, name, style=own[0], detector=detector, offline=offline, **options
             )
-            parts.append(EngineSubject(label, blend, drawn))
-            finder = finder or blend
-        elif drawn:
-            portraits = PortraitEngine.from_bundle(name, offline=offline)
-            parts.append(StyleSubject(label, portraits, drawn))
-            finder = finder or portraits
+            parts.append(EngineSubject(label, drawing, [style_name(one) for one in own]))
+            finder = finder or drawing
         toonifier = toonifiers.get(label)
         if toonifier is not None:
             drawn = [one for one in wanted if one in toonifier.characters]

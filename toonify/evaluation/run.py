@@ -18,10 +18,7 @@ from toonify.evaluation.heads import measure_head
 from toonify.evaluation.metrics import Features
 from toonify.evaluation.probes import Look, Probes
 from toonify.faces import FaceDetector, align
-from toonify.faces.alignment import aligned_face
 from toonify.media.images import read_image
-from toonify.portrait.engine import PortraitEngine
-from toonify.portrait.shapes import render
 from toonify.training.core.runs import interruptible
 
 
@@ -79,41 +76,18 @@ class FunctionSubject:
         return self._draw(latent)
 
 
-class StyleSubject:
-    """A bundle's styles, as `stylize` would draw portraits with them."""
-
-    def __init__(
-        self,
-        label: str,
-        portraits: PortraitEngine,
-        styles: Sequence[str],
-        *,
-        resolution: int = 512,
-    ) -> None:
-        self.label, self.portraits, self.characters = label, portraits, tuple(styles)
-        self.resolution = resolution
-
-    def encode(self, crop: np.ndarray) -> Any:
-        return self.portraits.analyze(crop, faces=[aligned_face(crop.shape[0])])
-
-    def draw(self, latent: Any, character: str) -> np.ndarray:
-        drawing = self.portraits.draw(latent, character)
-        return render(drawing, size=(self.resolution, self.resolution))
-
-
 class EngineSubject:
-    """Styles that an engine draws, by networks."""
+    """Styles that an engine draws, as `stylize` would draw portraits with it."""
 
     def __init__(self, label: str, engine: Engine, styles: Sequence[str]) -> None:
         self.label, self.engine, self.characters = label, engine, tuple(styles)
         self.resolution = 512
 
     def encode(self, crop: np.ndarray) -> Any:
-        return crop
+        return self.engine.draw_aligned([crop], self.characters)[0]  # measured once for all
 
-    def draw(self, latent: Any, character: str) -> np.ndarray:
-        ((drawn,),) = self.engine.draw_aligned([latent], [character])
-        return np.asarray(drawn)
+    def draw(self, code: Any, character: str) -> np.ndarray:
+        return np.asarray(code[self.characters.index(character)])
 
 
 class CombinedSubject:

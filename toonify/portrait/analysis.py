@@ -15,7 +15,7 @@ from toonify.faces.alignment import ffhq_quad
 from toonify.faces.mesh import EyeContour, FaceMesh
 from toonify.faces.person import PersonMatte
 from toonify.faces.types import Face
-from toonify.portrait.fields import Field, f32, remove_small
+from toonify.portrait.fields import Field, blur, f32, guided, remove_small, to_lab
 from toonify.portrait.memory import NO_MEMORY, Memory, Steady
 from toonify.portrait.parts import build_parts
 from toonify.portrait.subject import RGB, Eye, FaceGeometry, Parts, Subject
@@ -25,6 +25,8 @@ MESH_CROP = 320  # side of the FFHQ crop that the mesh is measured on
 LOOSE = 1.7  # side of the window of one head, in FFHQ crops
 CLOSE = 1.1  # side of the closer of the two crops that are labeled
 PARSE_CROP = 256
+BODY_CROP = 4.0  # side of the window of one head and body, in FFHQ crops
+BODY, ARM = 24.0, 6.0  # distances between the eyes that bodies reach down, and to either side
 MAX_UPSAMPLING = 2.2  # of small faces, before they are drawn
 
 
@@ -41,11 +43,14 @@ class Analysis:
     Args:
         rgb: (H, W, 3), the photograph at the size it is drawn at.
         person: (H, W), 0..1.
+        subjects: people, as far as they were measured.
+        faces: as they were found, px of the photograph.
     """
 
     rgb: RGB
     person: Field
     subjects: list[Subject]
+    faces: tuple[Face, ...]
     memory: Steady = NO_MEMORY
 
 
@@ -145,6 +150,97 @@ class Analyzer:
         steady = Steady(memory)
         if memory is not None:
             photo = memory.begin(photo)
+        rgb = self._reduced(photo, faces, side, upsampling)
+        person = self._matte(rgb) if faces else np.zeros(rgb.shape[:2], np.float32)
+        person = steady.average("person", person, share=0.6)
+        scale = rgb.shape[1] / photo.shape[1]
+        subjects = []
+        for i, face in enumerate(faces):
+            own = steady.sub(f"person{i if people is None else people[i]}")
+            try:
+                subjects.append(self._subject(photo, face, faces, scale, upsampling, own))
+            except InputError:
+                continue  # five points that are no face after all
+        heads = np.zeros_like(person)
+        for subject in subjects:
+            matrix = f32(
+                [[subject.scale, 0, subject.offset[0]], [0, subject.scale, subject.offset[1]]]
+            )
+            size = (rgb.shape[1], rgb.shape[0])
+            cover = cv2.warpAffine(subject.parts.person, matrix, size, flags=cv2.INTER_LINEAR)
+            heads = np.maximum(heads, cover)
+        if subjects:
+            unit = max(subject.face.unit * subject.scale for subject in subjects)
+            person = np.maximum(_bodies(person, f32(heads), unit), heads)
+        return Analysis(
+            rgb, f32(remove_small(f32(person), 400, 200)), subjects, tuple(faces), steady
+        )
+
+    def people(
+        self,
+        photo: RGB,
+        faces: Sequence[Face],
+        *,
+        side: int = 768,
+        upsampling: float = MAX_UPSAMPLING,
+        memory: Memory | None = None,
+    ) -> Analysis:
+        """Where anybody is in `photo` (H, W, 3) uint8, and no more: an analysis without subjects.
+
+        Args:
+            side, upsampling, memory: as of `analyze`.
+        """
+        steady = Steady(memory)
+        if memory is not None:
+            photo = memory.begin(photo)
+        rgb = self._reduced(photo, faces, side, upsampling)
+        if not faces:
+            return Analysis(rgb, f32(np.zeros(rgb.shape[:2])), [], (), steady)
+        size = (rgb.shape[1], rgb.shape[0])
+        scale = np.array([rgb.shape[1] / photo.shape[1], rgb.shape[0] / photo.shape[0]])
+        to_photo = np.concatenate([np.diag(1 / scale), (0.5 / scale - 0.5)[:, None]], 1)
+        unit = float(max(map(self._interocular, faces)) * scale[0] / INTEROCULAR)
+        person = self._matte(rgb) * _reach(faces, scale, size)
+        near = np.zeros_like(person)
+        # the nearer a crop is to a face, the better it tells who is there
+        for loose, lower in ((BODY_CROP, 0.25), (LOOSE * 1.15, 0.0)):
+            windows = [_lowered(similarity(face, PARSE_CROP, loose), lower) for face in faces]
+            longest = max(photo.shape[:2])
+            if lower:  # unless the picture itself is no larger
+                windows = [w for w in windows if np.hypot(*w[:, 0]) * PARSE_CROP < longest]
+            near, seen = self._mattes(photo, windows, to_photo, size)
+            person = np.maximum(person * (1 - seen), near)
+        person = np.maximum(_bodies(f32(person), near, unit), near)
+        person = steady.average("person", f32(person), share=0.6)
+        guide = blur(to_lab(rgb)[..., 0] / 100, 0.8)
+        person = guided(guide, person, max(2, round(6 * unit)), 4e-4)
+        return Analysis(
+            rgb, remove_small(f32(np.clip(person, 0, 1)), 400, 200), [], tuple(faces), steady
+        )
+
+    def _mattes(
+        self,
+        photo: RGB,
+        windows: Sequence[NDArray[np.float64]],
+        to_photo: NDArray[np.float64],
+        size: tuple[int, int],
+    ) -> tuple[Field, Field]:
+        """Who is seen in windows of a photograph, and how surely; each (H, W) in 0..1.
+
+        Args:
+            windows: (2, 3) each, px of a crop -> photo px.
+            to_photo: px of the result -> photo px; `size`: its (width, height).
+        """
+        found = np.zeros((size[1], size[0], 2), np.float32)
+        rim = _rim(PARSE_CROP)
+        for window in windows:
+            crop = sample(photo, window, (PARSE_CROP, PARSE_CROP))
+            both = np.concatenate([self._matte(crop)[..., None] * rim, rim], 2)
+            found = np.maximum(found, _turn(f32(both), window, PARSE_CROP, to_photo, size))
+        return f32(found[..., 0]), f32(found[..., 1])
+
+    def _reduced(self, photo: RGB, faces: Sequence[Face], side: int, upsampling: float) -> RGB:
+        """The picture that surroundings are drawn from, `side` px long at most."""
         height, width = photo.shape[:2]
         largest = max((self._interocular(face) for face in faces), default=0.0)
         scale = min(1.0, side / max(height, width))
@@ -153,27 +249,7 @@ class Analyzer:
             scale = max(scale, min(wanted, side / max(height, width)))
         size = (max(round(width * scale), 8), max(round(height * scale), 8))
         shrinking = cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC
-        rgb = np.asarray(cv2.resize(photo, size, interpolation=shrinking), np.uint8)
-        person = self._matte(rgb) if faces else np.zeros(rgb.shape[:2], np.float32)
-        person = steady.average("person", person, share=0.6)
-        subjects = []
-        for i, face in enumerate(faces):
-            own = steady.sub(f"person{i if people is None else people[i]}")
-            try:
-                subjects.append(self._subject(photo, face, faces, size[0] / width, upsampling, own))
-            except InputError:
-                continue  # five points that are no face after all
-        heads = np.zeros_like(person)
-        for subject in subjects:
-            matrix = f32(
-                [[subject.scale, 0, subject.offset[0]], [0, subject.scale, subject.offset[1]]]
-            )
-            cover = cv2.warpAffine(subject.parts.person, matrix, size, flags=cv2.INTER_LINEAR)
-            heads = np.maximum(heads, cover)
-        if subjects:
-            unit = max(subject.face.unit * subject.scale for subject in subjects)
-            person = np.maximum(_bodies(person, f32(heads), unit), heads)
-        return Analysis(rgb, f32(remove_small(f32(person), 400, 200)), subjects, steady)
+        return np.asarray(cv2.resize(photo, size, interpolation=shrinking), np.uint8)
 
     @staticmethod
     def _interocular(face: Face) -> float:
@@ -289,6 +365,31 @@ class Analyzer:
         assert labels is not None and matte is not None
         full = cv2.resize(matte[..., 0], size, interpolation=cv2.INTER_LINEAR)
         return build_parts(window, geometry, f32(full), labels)
+
+
+def _lowered(window: NDArray[np.float64], share: float) -> NDArray[np.float64]:
+    """A crop's (2, 3) matrix, of the crop that lies a share of its side further down."""
+    moved = window.copy()
+    moved[:, 2] += window[:, 1] * share * PARSE_CROP
+    return moved
+
+
+def _reach(faces: Sequence[Face], scale: NDArray[np.float64], size: tuple[int, int]) -> Field:
+    """Where bodies of people with these faces may be, (H, W) in 0..1: below them, and beside them
+    as far as arms reach."""
+    small = (max(size[0] // 8, 1), max(size[1] // 8, 1))
+    to_small = scale * [small[0] / size[0], small[1] / size[1]]
+    drawn = np.zeros(small[::-1], np.uint8)
+    for face in faces:
+        apart = float(np.hypot(*((face.points5[1] - face.points5[0]) * to_small)))
+        eyes, mouth = face.points5[:2].mean(0), face.points5[3:].mean(0)
+        down = (mouth - eyes) / max(float(np.hypot(*(mouth - eyes))), 1e-6)
+        upright = down if down[1] < 0.7 else np.array([0.0, 1.0])  # who leans still stands
+        start = eyes * to_small
+        ends = [tuple(np.rint(at).astype(int)) for at in (start, start + upright * BODY * apart)]
+        cv2.line(drawn, ends[0], ends[1], 255, max(1, round(2 * ARM * apart)))
+    soft = cv2.GaussianBlur(drawn, (0, 0), 2)
+    return f32(f32(cv2.resize(soft, size, interpolation=cv2.INTER_LINEAR)) / 255)
 
 
 def _bodies(person: Field, heads: Field, unit: float) -> Field:

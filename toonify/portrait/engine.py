@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -14,12 +15,13 @@ from toonify.faces import Face, FaceDetector, get_detector
 from toonify.faces.mesh import FaceMesh
 from toonify.faces.parsing import FaceParser
 from toonify.faces.person import PersonMatte
+from toonify.faces.types import f32
 from toonify.names import unknown_name
 from toonify.portrait.analysis import MAX_UPSAMPLING, Analysis, Analyzer, portrait_square, sample
 from toonify.portrait.backgrounds import Background, parse_background, resized
 from toonify.portrait.catalog import program_styles
 from toonify.portrait.memory import Memory
-from toonify.portrait.program import draw_picture
+from toonify.portrait.program import draw_picture, draw_surroundings
 from toonify.portrait.shapes import Drawing, render, render_alpha
 from toonify.portrait.styles import STYLES, Style, get_style
 
@@ -154,6 +156,25 @@ class PortraitEngine:
             measured.rgb, measured.person, measured.subjects, chosen, memory=measured.memory
         )
 
+    def find_people(
+        self, photo: RGB, *, faces: Sequence[Face], memory: Memory | None = None
+    ) -> Analysis:
+        """Where anybody is in a photograph (H, W, 3): enough for `draw_surroundings`.
+
+        Args:
+            faces: those in it.
+            memory: of a clip, whose frames come in order.
+        """
+        check_photo(photo)
+        upsampling = MAX_UPSAMPLING if memory is None else CLIP_UPSAMPLING
+        return self._analyzer.people(photo, faces, upsampling=upsampling, memory=memory)
+
+    def draw_surroundings(self, measured: Analysis, style: str | None = None) -> Drawing:
+        """What is behind the people of a photograph, as shapes, and their silhouette."""
+        return draw_surroundings(
+            measured.rgb, measured.person, self.style(style), memory=measured.memory
+        )
+
     def stylize(
         self,
         photo: RGB,
@@ -219,19 +240,39 @@ def compose(
     size = size or (photo.shape[1], photo.shape[0])
     if background == "draw":
         return render(drawing, size=size)
+    people = render(drawing, size=size, layers=("person",))
+    return compose_people(people, drawing, photo, background=background)
+
+
+def compose_people(
+    people: RGB, drawing: Drawing, photo: RGB, *, background: Background = "draw"
+) -> RGB:
+    """People within a drawing's silhouette before its background, or what else is asked for.
+
+    Args:
+        people: (H, W, 3), the whole picture; the result is of its size.
+        drawing: holds the silhouette and the background.
+        photo: the photograph, for a background that is kept.
+        background: see `PortraitEngine.stylize`.
+    """
+    size = (people.shape[1], people.shape[0])
     alpha = render_alpha(drawing, size=size)
     if background == "transparent":
-        drawn = render(drawing, size=size, layers=("person",))
-        drawn[alpha == 0] = 0
-        return np.dstack([drawn, alpha])
-    if background == "keep":
+        people = people.copy()
+        people[alpha == 0] = 0
+        return np.dstack([people, alpha])
+    if background == "draw":
+        behind = render(drawing, size=size, layers=("background",))
+    elif background == "keep":
         behind = resized(photo, size)
     else:
-        behind = np.empty((size[1], size[0], 3), np.uint8)
+        behind = np.empty_like(people)
         behind[:] = background
-    drawn = render(drawing, size=size, layers=("person",))
-    share = alpha.astype(np.float32)[..., None] / 255
-    return np.rint(behind + (drawn.astype(np.float32) - behind) * share).astype(np.uint8)
+    share = f32(alpha) / 255
+    mixed = cv2.blendLinear(
+        np.ascontiguousarray(people), np.ascontiguousarray(behind), share, 1 - share
+    )
+    return np.asarray(mixed, np.uint8)
 
 
 def check_photo(photo: object) -> None:

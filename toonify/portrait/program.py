@@ -20,11 +20,18 @@ from toonify.portrait.hair import paint_beard, paint_hair
 from toonify.portrait.lines import paint_head_lines
 from toonify.portrait.memory import NO_MEMORY, Steady
 from toonify.portrait.scene import Head
-from toonify.portrait.shapes import Drawing, raster_mask, spline
+from toonify.portrait.shapes import Drawing, cut, raster_mask, spline
 from toonify.portrait.skin import paint_lenses, paint_marks, paint_skin
 from toonify.portrait.styles import Style
 from toonify.portrait.subject import OVAL, RGB, Subject
-from toonify.portrait.surroundings import paint_background, paint_cover, paint_people
+from toonify.portrait.surroundings import (
+    paint_background,
+    paint_cover,
+    paint_people,
+    silhouette,
+)
+
+OUTLINE = 1.5  # px of a picture 640 px long: half of what lines are wide
 
 
 def draw_picture(
@@ -68,6 +75,21 @@ def draw_picture(
     paint_people(drawing, lab, person, heads, style, flow, unit, memory.sub("people"))
     for head in heads:
         paint_head(head)
+    return drawing
+
+
+def draw_surroundings(
+    rgb: RGB, person: Field, style: Style, *, memory: Steady = NO_MEMORY
+) -> Drawing:
+    """A picture's background, as `draw_picture`'s, and the silhouette of the people before it, who
+    are not drawn, their outlines within it."""
+    lab = to_lab(rgb)
+    height, width = lab.shape[:2]
+    drawing = Drawing(width, height, f32([0.5, 0.5, 0.5]))
+    flow = Streamlines(lab[..., 0], sigma=1.2, spread=5.0, reach=14)
+    paint_background(drawing, lab, person, style, flow, memory.sub("background"))
+    unit = max(width, height) / 640
+    drawing.silhouette.extend(cut(silhouette(person) + OUTLINE * unit, area=200 * unit * unit))
     return drawing
 
 

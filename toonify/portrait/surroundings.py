@@ -125,6 +125,11 @@ def edge_lines(luminance: Field, scale: float, flow: Streamlines) -> Field:
     return f32((-0.35 - coherent) * 2)
 
 
+def silhouette(person: Field) -> Field:
+    """Level set (H, W) of where people are: px from their outline, positive inside."""
+    return signed_distance(blur(smoothstep(person, 0.3, 0.7), 1.6))
+
+
 def paint_people(
     drawing: Drawing,
     lab: Lab,
@@ -138,7 +143,7 @@ def paint_people(
     """Bodies: clothes, hands and what people hold, in flat colors with lines along their folds."""
     if float(person.mean()) < 0.004:
         return
-    distance = signed_distance(blur(smoothstep(person, 0.3, 0.7), 1.6))
+    distance = silhouette(person)
     rings = cut(distance, area=200 * unit * unit)
     drawing.silhouette.extend(rings)
     owned = np.zeros(person.shape, np.float32)

@@ -9,12 +9,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from toonify.bundle import bundle_defaults, preferred_engine
-from toonify.engines.registry import load_engine
+from toonify.engines.registry import load_engine, load_style_engine
 from toonify.errors import InputError, UsageError
 from toonify.inversion.frames import resize
 from toonify.media.images import read_image, write_image
 from toonify.media.metadata import Metadata
-from toonify.portrait import PortraitEngine
 from toonify.portrait.catalog import bundle_styles
 from toonify.utils.tensors import RGB
 from toonify.video import CharacterAssignment
@@ -74,11 +73,12 @@ def draw_whole(
     if character is not None and style is not None:
         raise UsageError("`style` and `character` exclude each other", hint="Take one.")
     if style is not None or (character is None and bundle_styles(bundle)):
-        portrait = PortraitEngine.from_bundle(bundle, offline=offline)
-        style = portrait.style(style).name
+        styles = load_style_engine(style, bundle, device=device, dtype=dtype, offline=offline)
+        style = styles.characters[0]
         image = read_image(photo)
-        faces = portrait.detector.detect(image.flat)
-        drawn, count = portrait.stylize(image.flat, style, faces=faces), len(faces)
+        faces = styles.detect(image.flat)
+        (picture,) = styles.draw_image(image.flat, [style], faces=faces)
+        drawn, count = np.asarray(picture), len(faces)
     else:
         own, name = bundle_defaults(bundle), preferred_engine(bundle)
         engine = load_engine(

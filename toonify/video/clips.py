@@ -115,14 +115,10 @@ def clip_engine(
 
 
 def clip_style_engine(bundle: str | os.PathLike[str], style: str | None) -> str:
-    """What draws clips in a style where no engine is named: "unet" or "portrait".
-
-    Where both can, the bundle's manifest says which (`defaults`: clips), else the program does.
-    """
+    """What draws clips in a style where no engine is named: of those that can, the one that the
+    bundle's manifest names (`defaults`: clips), else the program."""
     wanted = style or next(iter(bundle_styles(bundle)), "")
-    if bundle_defaults(bundle).clips == "unet" and wanted in network_styles(bundle):
-        return "unet"
-    return style_engine([wanted], bundle)
+    return style_engine([wanted], bundle, prefer=bundle_defaults(bundle).clips)
 
 
 def convert_video(

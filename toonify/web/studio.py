@@ -16,7 +16,6 @@ from toonify.bundle import FRAMES, Defaults, bundle_defaults, has_parts, preferr
 from toonify.engine import Toonifier
 from toonify.engines.base import Engine
 from toonify.engines.mixing import MixingEngine
-from toonify.engines.portrait import StyleEngine
 from toonify.engines.registry import load_engine
 from toonify.errors import InputError, UsageError
 from toonify.faces.matte import drawing_matte
@@ -24,7 +23,9 @@ from toonify.media.images import read_image
 from toonify.media.video import Span
 from toonify.names import unknown_name
 from toonify.portrait import PortraitEngine
+from toonify.portrait.analysis import sample
 from toonify.video import Options, convert
+from toonify.video.clips import clip_engine
 
 RGB = NDArray[np.uint8]
 Kind = Literal["style", "character"]
@@ -32,6 +33,7 @@ Progress = Callable[[int, int | None], None]
 
 EXAMPLES = Path(__file__).parent / "examples"
 _PREVIEW = 256  # px
+_PORTRAIT = 512
 
 
 @dataclass(frozen=True)
@@ -151,29 +153,35 @@ class CharacterDrawer:
 class StyleDrawer:
     """The styles of a bundle, which keep the person."""
 
-    def __init__(self, engine: PortraitEngine) -> None:
-        self.engine = engine
+    def __init__(self, toonifier: Toonifier, bundle: str) -> None:
+        self.toonifier, self._bundle = toonifier, bundle
+
+    def clip_engine(self, name: str) -> Engine:
+        """What draws clips in a style."""
+        device = str(self.toonifier.device)
+        return clip_engine(self._bundle, style=name, device=device, offline=True)
 
     @property
     def looks(self) -> Sequence[Look]:
-        return [Look(name, "style") for name in self.engine.styles]
+        return [Look(name, "style") for name in self.toonifier.styles]
 
     def preview(self, name: str) -> RGB:
         """The last example, drawn."""
-        return self.engine.stylize(example_photos()[-1], name, size=(_PREVIEW, _PREVIEW))
+        return self.toonifier.stylize(example_photos()[-1], style=name)
 
     def draw(self, photo: RGB, wish: Wish) -> Picture:
         """The largest face as a portrait, or the photograph with everybody in it."""
         if not wish.whole:
-            faces = self.engine.detector.detect(photo)
+            faces = self.toonifier.detect(photo, largest=True)
             if not faces:
                 raise InputError(
                     "no face found",
                     hint="Use a picture with a visible face, or have the whole picture drawn.",
                 )
-            photo = self.engine.crop(photo, faces[0])
+            matrix = PortraitEngine.crop_matrix(photo, faces[0])
+            photo = sample(photo, matrix, (_PORTRAIT, _PORTRAIT))
         background = "transparent" if wish.transparent else "draw"
-        drawn = self.engine.stylize(photo, wish.look, background=background)
+        drawn = self.toonifier.stylize(photo, style=wish.look, background=background)
         alpha = drawn[..., 3] if drawn.shape[2] == 4 else None
         return Picture(np.ascontiguousarray(drawn[..., :3]), alpha, photo)
 
@@ -187,7 +195,7 @@ class Studio:
     """
 
     def __init__(self, styles: StyleDrawer | None, characters: CharacterDrawer) -> None:
-        self._characters = characters
+        self._styles, self._characters = styles, characters
         drawers: list[Drawer] = [characters] if styles is None else [styles, characters]
         self._drawers: dict[str, Drawer] = {}
         looks: list[Look] = []
@@ -213,7 +221,7 @@ class Studio:
             engines["styleganex"] = load
         own = preferred_engine(bundle)
         engines = {own: engines[own], **engines}
-        styles = StyleDrawer(toonifier.portraits) if toonifier.styles else None
+        styles = StyleDrawer(toonifier, bundle) if toonifier.styles else None
         studio = cls(styles, CharacterDrawer(toonifier, engines, defaults))
         if not studio.looks:
             raise UsageError(
@@ -285,23 +293,23 @@ class Studio:
     def draw_clip(
         self, source: Path, output: Path, wish: Wish, *, max_size: int, progress: Progress
     ) -> int:
-        """Draw the people of a clip.
+        """Draw a clip.
 
         Args:
             max_size: longest side of the result, px.
             progress: called with frames done and all; what it raises ends the work.
 
         Returns:
-            frames with a face.
+            frames drawn.
         """
         self.check(wish)
         engine: Engine
-        if self.kind(wish.look) == "style":
-            engine = StyleEngine(self._characters.toonifier.portraits, wish.look)
+        if self._styles is not None and self.kind(wish.look) == "style":
+            engine = self._styles.clip_engine(wish.look)
         else:
             engine = self._characters.engine(wish)
         options = Options(characters=(wish.look,), span=Span(max_size=max_size), resume=False)
-        return convert(source, output, engine, options, progress=progress).frames_with_faces
+        return convert(source, output, engine, options, progress=progress).frames
 
 
 def example_photos() -> list[RGB]:
