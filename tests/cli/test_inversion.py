@@ -306,7 +306,7 @@ def test_a_photo_is_labeled_by_what_ships(run, tmp_path):
         ("translate {photo} -o a.gif --task sketch", 2, "can't write a picture"),
     ],
 )
-def test_failures_are_one_line_with_their_mend(run, faces, networks, arguments, status, words):
+def test_failures_are_one_line_with_their_hint(run, faces, networks, arguments, status, words):
     values = {
         "photo": faces / "dark" / "0.png",
         "folder": faces / "dark",

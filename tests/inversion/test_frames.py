@@ -5,10 +5,15 @@ import pytest
 import torch
 
 from toonify.errors import InputError
+from toonify.faces.alignment import Alignment, align
 from toonify.faces.subject import LargestFace, Square
 from toonify.faces.types import Face
-from toonify.inversion.frames import frame_face, lowered, pad_to_stride, prepare_input
+from toonify.inversion.frames import frame_crop, lowered, pad_to_stride, prepare_input
 from toonify.utils.tensors import to_rgb, to_tensor
+
+
+def crop(x: float, y: float, eyes: float) -> Alignment:
+    return align(PHOTO, face(x, y, eyes), 256)
 
 
 def face(x: float, y: float, eyes: float) -> Face:
@@ -23,14 +28,14 @@ PHOTO = np.random.default_rng(0).integers(0, 255, (300, 400, 3), np.uint8)
 
 
 def test_the_whole_frame_is_scaled_to_the_faces_size():
-    aligned = frame_face(PHOTO, face(200, 150, 32), "whole")
+    aligned = frame_crop(PHOTO, crop(200, 150, 32), "whole")
     assert aligned.frame.shape == (600, 800, 3) and aligned.face.shape == (256, 256, 3)
 
 
 def test_a_frame_around_the_face_reaches_256_pixels_each_way_within_the_photo():
-    aligned = frame_face(PHOTO, face(200, 150, 32), "face")
+    aligned = frame_crop(PHOTO, crop(200, 150, 32), "face")
     assert aligned.frame.shape == (512, 512, 3)
-    aligned = frame_face(PHOTO, face(50, 150, 32), "face")
+    aligned = frame_crop(PHOTO, crop(50, 150, 32), "face")
     assert aligned.frame.shape == (512, 100 + 256, 3)
 
 
@@ -57,7 +62,7 @@ class Detector:
         ([face(200, 150, 900)], "28x21 px"),
     ],
 )
-def test_what_makes_no_frame_is_said_with_its_mend(faces, words):
+def test_what_makes_no_frame_is_said_with_its_hint(faces, words):
     with pytest.raises(InputError) as caught:
         prepare_input(PHOTO, "whole", LargestFace(Detector(faces)))
     assert words in str(caught.value) and "Use" in str(caught.value)

@@ -12,7 +12,6 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from toonify.errors import InputError
-from toonify.faces import Face, align
 from toonify.faces.alignment import Alignment, Crop
 from toonify.faces.subject import Subject
 from toonify.models.encoders.psp import INPUT_SIZE
@@ -69,11 +68,6 @@ def prepare_input(
     if not lower or aligned.frame is None:
         return aligned
     return AlignedInput(lowered(aligned.face, lower), lowered(aligned.frame, lower))
-
-
-def frame_face(rgb: RGB, face: Face, framing: Framing) -> AlignedInput:
-    """`prepare_input` for a face found already."""
-    return frame_crop(rgb, align(rgb, face, INPUT_SIZE), framing)
 
 
 def frame_crop(rgb: RGB, crop: Crop, framing: Framing) -> AlignedInput:

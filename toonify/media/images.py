@@ -144,7 +144,7 @@ def write_file(path: str | os.PathLike[str], data: bytes) -> None:
         write_bytes(target, data)
     except OSError as error:
         raise InputError(
-            f"can't write {target}: {reason(error)}", hint=_write_mend(error)
+            f"can't write {target}: {reason(error)}", hint=_write_hint(error)
         ) from error
 
 
@@ -214,7 +214,24 @@ def iter_images(folder: str | os.PathLike[str], recursive: bool = False) -> Iter
     yield from sorted([*scan.images, *odd, *dangling], key=lambda p: p.relative_to(root).parts)
 
 
-def _write_mend(error: OSError) -> str:
+def pictures_under(folder: Path, what: str) -> list[Path]:
+    """The image files of a folder and its sub-folders, sorted; at least one.
+
+    Args:
+        what: they are, for messages: "drawings".
+
+    Raises:
+        InputError: no such folder, or no image in it.
+    """
+    if not folder.is_dir():
+        raise InputError(f"{folder} is not a folder", hint=f"Name a folder of {what}.")
+    paths = sorted(iter_images(folder, recursive=True))
+    if not paths:
+        raise InputError(f"no image in {folder}", hint=f"Put PNG or JPEG {what} there.")
+    return paths
+
+
+def _write_hint(error: OSError) -> str:
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
         return "Free some space and run it again."
     return "Choose another place for the output."

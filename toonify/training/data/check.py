@@ -18,7 +18,7 @@ from toonify.errors import InputError, ToonifyError
 from toonify.faces.templates import Frame
 from toonify.faces.types import RGB, FaceDetector
 from toonify.lut import is_name
-from toonify.media.images import iter_images, read_image
+from toonify.media.images import iter_images, pictures_under, read_image
 from toonify.media.scan import EVERYDAY_FILES
 from toonify.training.data.alignment import find_frames
 from toonify.training.data.drawings import SMALLEST_SHARE, prepare
@@ -171,11 +171,7 @@ def check_drawings(
         InputError: no such folder, no image in it, or not one that is usable (with the reason).
     """
     folder = Path(folder)
-    if not folder.is_dir():
-        raise InputError(f"{folder} is not a folder", hint="Name a folder of drawings.")
-    paths = sorted(iter_images(folder, recursive=True))
-    if not paths:
-        raise InputError(f"no image in {folder}", hint="Put PNG or JPEG drawings there.")
+    paths = pictures_under(folder, "drawings")
     most = min(most_faces or len(paths), len(paths))
     sought = set(np.linspace(0, len(paths) - 1, most).round().astype(int))
     drawings, pictures, unreadable, small = [], [], [], []

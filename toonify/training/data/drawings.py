@@ -17,7 +17,7 @@ from safetensors.torch import save
 from torch import Tensor
 
 from toonify.errors import InputError, ToonifyError
-from toonify.media.images import iter_images, read_image
+from toonify.media.images import pictures_under, read_image
 from toonify.utils.atomic import write_bytes
 
 # Below this share of the training size a drawing would be mostly interpolation.
@@ -83,11 +83,7 @@ def load_drawings(
             in the message).
     """
     folder = Path(folder)
-    if not folder.is_dir():
-        raise InputError(f"{folder} is not a folder", hint="Name a folder of drawings.")
-    paths = sorted(iter_images(folder, recursive=True))
-    if not paths:
-        raise InputError(f"no image in {folder}", hint="Put PNG or JPEG drawings there.")
+    paths = pictures_under(folder, "drawings")
     key = _fingerprint(folder, paths, size)
     stored = cache / f"drawings-{size}-{key}.safetensors" if cache else None
     drawings = _read_cache(stored) if stored else None

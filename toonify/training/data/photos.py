@@ -16,7 +16,7 @@ from torch import Tensor
 from toonify.errors import InputError, ToonifyError
 from toonify.faces import FaceDetector, align, get_detector
 from toonify.faces.types import RGB
-from toonify.media.images import Image, iter_images, read_image
+from toonify.media.images import Image, pictures_under, read_image
 from toonify.training.data.drawings import check_enough, prepare
 from toonify.utils.atomic import Temporary, write_text
 from toonify.utils.tensors import to_float
@@ -74,11 +74,7 @@ def load_photos(
             message).
     """
     folder = Path(folder)
-    if not folder.is_dir():
-        raise InputError(f"{folder} is not a folder", hint="Name a folder of photographs.")
-    paths = sorted(iter_images(folder, recursive=True))
-    if not paths:
-        raise InputError(f"no image in {folder}", hint="Put PNG or JPEG photographs there.")
+    paths = pictures_under(folder, "photographs")
     key = _fingerprint(folder, paths, size, aligned)
     photos = _read(cache, key)
     if photos is None:

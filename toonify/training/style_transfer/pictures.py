@@ -12,7 +12,7 @@ from torch import Tensor
 
 from toonify.errors import InputError
 from toonify.faces.types import RGB
-from toonify.media.images import iter_images, read_image
+from toonify.media.images import pictures_under, read_image
 
 TRIES = 50  # damaged pictures in a row before a folder is given up
 
@@ -25,12 +25,8 @@ class PictureFolder:
     """
 
     def __init__(self, folder: Path, *, crop: int) -> None:
-        if not folder.is_dir():
-            raise InputError(f"{folder} is not a folder", hint="Name a folder of pictures.")
         self.folder, self.crop = folder, crop
-        self.paths = sorted(iter_images(folder, recursive=True))
-        if not self.paths:
-            raise InputError(f"no image in {folder}", hint="Put PNG or JPEG pictures there.")
+        self.paths = pictures_under(folder, "pictures")
 
     def batch(self, count: int, random: np.random.Generator) -> Tensor:
         """(count, 3, crop, crop) in [0, 1]."""
