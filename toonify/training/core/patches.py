@@ -43,6 +43,16 @@ class PatchDiscriminator(nn.Module):
         return self.gain * self.logit(x), features
 
 
+def new_patches(
+    seed: int, device: torch.device, width: int = 48
+) -> tuple[PatchDiscriminator, torch.optim.Optimizer]:
+    """A fresh discriminator, the same for the same seed, and Adam for it."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        network = PatchDiscriminator(width).to(device)
+    return network, torch.optim.Adam(network.parameters(), lr=2e-4, betas=(0.5, 0.99))
+
+
 def discriminator_loss(network: PatchDiscriminator, drawn: Tensor, generated: Tensor) -> Tensor:
     """Hinge loss of telling drawings from generated images, both (B, 3, H, W) in [-1, 1]."""
     # one batch: spectral normalization then sees one step a step

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
 
 import numpy as np
 import torch
+from torch import nn
 
 from toonify.training.core.loop import same_batches
 
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
 
 
 Config = TypeVar("Config", bound="TrainingConfig")
+Network = TypeVar("Network", bound=nn.Module)
+Random = TypeVar("Random", torch.Generator, np.random.Generator)
 
 
 class Stateful(Protocol):
@@ -112,3 +115,31 @@ class ResumableTrainer(Generic[Config]):
         same_batches(state["config"], self.config.batch_size)
         restore(self.parts(), state)
         self.step_count = state["step"]
+
+
+class AveragingTrainer(ResumableTrainer[Config], Generic[Config, Network, Random]):
+    """Base of trainers of one network and its running average.
+
+    Attributes:
+        network: in training.
+        average: its running average, for use.
+        optimizer: of the network.
+        random: what batches are drawn by.
+    """
+
+    network: Network
+    average: Network
+    optimizer: torch.optim.Optimizer
+    random: Random
+
+    def parts(self) -> Parts:
+        return {
+            "network": self.network,
+            "average": self.average,
+            "optimizer": self.optimizer,
+            "random": self.random,
+        }
+
+    def finite(self) -> bool:
+        """Whether every weight of the network is."""
+        return all(bool(p.isfinite().all()) for p in self.network.parameters())

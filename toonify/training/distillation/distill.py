@@ -24,7 +24,7 @@ from toonify.models.base import Generator
 from toonify.models.generators.stylegan2 import StyleGAN2Generator, StyleGAN2Layers, channel_table
 from toonify.models.layers import EqualLinear
 from toonify.training.core.loop import Progress, require_positive, run_trainer
-from toonify.training.core.patches import PatchDiscriminator, discriminator_loss, generator_losses
+from toonify.training.core.patches import discriminator_loss, generator_losses, new_patches
 from toonify.training.core.resumption import Parts, ResumableTrainer
 from toonify.training.core.runs import RunFolder
 from toonify.training.core.schedule import ema_decay, set_rate, update_ema, warmup_cosine
@@ -173,12 +173,7 @@ class DistillTrainer(ResumableTrainer[DistillConfig]):
         self.average = copy.deepcopy(student).eval().requires_grad_(False)
         self._averages = dict(self.average.named_parameters())
         self.random = torch.Generator().manual_seed(config.seed)
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(config.seed)
-            self.patches = PatchDiscriminator().to(self.device)
-        self.patch_optimizer = torch.optim.Adam(
-            self.patches.parameters(), lr=2e-4, betas=(0.5, 0.99)
-        )
+        self.patches, self.patch_optimizer = new_patches(config.seed, self.device)
         self._render, self._coarse = self._images, self._coarse_images
         if config.compiled:
             self._render = torch.compile(self._images)

@@ -25,7 +25,7 @@ from toonify.models.encoders.drawing import (
 )
 from toonify.training.core.loop import require_positive
 from toonify.training.core.optim import descend
-from toonify.training.core.resumption import Parts, ResumableTrainer
+from toonify.training.core.resumption import AveragingTrainer
 from toonify.training.core.schedule import ema_decay, set_rate, update_ema, warmup_cosine
 from toonify.training.drawings.pairs import DrawnFaces
 from toonify.training.drawings.sketches import askew, coarsened, draw_sketch, enlarged
@@ -106,7 +106,7 @@ def draw_batch(
     )
 
 
-class DrawingTrainer(ResumableTrainer[DrawingSettings]):
+class DrawingTrainer(AveragingTrainer[DrawingSettings, DrawingEncoder, np.random.Generator]):
     """Trains the encoder; see `toonify.training.core.loop.Trainer`.
 
     Args:
@@ -137,14 +137,6 @@ class DrawingTrainer(ResumableTrainer[DrawingSettings]):
         self.metric = metric.to(self.device)
         shown = np.arange(len(faces) - SHOWN, len(faces))
         self._shown = draw_batch(faces, shown, np.random.default_rng(config.seed + 1))
-
-    def parts(self) -> Parts:
-        return {
-            "network": self.network,
-            "average": self.average,
-            "optimizer": self.optimizer,
-            "random": self.random,
-        }
 
     def must_match(self) -> dict[str, Any]:
         return {"architecture": self.network.config()}
@@ -198,9 +190,6 @@ class DrawingTrainer(ResumableTrainer[DrawingSettings]):
             "features": ((found - wanted).square() / variance).mean(),
             "rendered": F.cross_entropy(again.float(), labels),
         }
-
-    def finite(self) -> bool:
-        return all(bool(p.isfinite().all()) for p in self.network.parameters())
 
     @torch.no_grad()
     def preview(self) -> Tensor:

@@ -16,7 +16,12 @@ from toonify.models.base import Generator
 from toonify.models.layer_swap import tensor_resolutions
 from toonify.training.core.loop import require_positive
 from toonify.training.core.optim import rms_scaled_adam
-from toonify.training.core.patches import PatchDiscriminator, discriminator_loss, generator_losses
+from toonify.training.core.patches import (
+    PatchDiscriminator,
+    discriminator_loss,
+    generator_losses,
+    new_patches,
+)
 from toonify.training.core.resumption import Parts, restore, states_of
 from toonify.training.core.schedule import ema_decay, update_ema, warmup_cosine
 from toonify.utils.arguments import check_range
@@ -129,12 +134,7 @@ class PairedTrainer(Generic[G]):
         self.step_count = 0
         self.patches: PatchDiscriminator | None = None
         if config.sharpen > 0:
-            with torch.random.fork_rng(devices=[]):
-                torch.manual_seed(config.seed)
-                self.patches = PatchDiscriminator().to(self.device)
-            self.patch_optimizer = torch.optim.Adam(
-                self.patches.parameters(), lr=2e-4, betas=(0.5, 0.99)
-            )
+            self.patches, self.patch_optimizer = new_patches(config.seed, self.device)
         self._render = self._synthesize
         if config.compiled:
             self._render = torch.compile(self._synthesize)

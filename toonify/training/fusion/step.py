@@ -21,7 +21,7 @@ from toonify.models.fusion_net import FUSED_TO, FusionNet
 from toonify.models.generators.hybrid import HybridGenerator
 from toonify.training.core.loop import require_positive
 from toonify.training.core.optim import descend
-from toonify.training.core.resumption import Parts, ResumableTrainer
+from toonify.training.core.resumption import AveragingTrainer
 from toonify.training.core.schedule import ema_decay, set_rate, update_ema, warmup_cosine
 from toonify.training.data.latent_samples import sample_w_plus
 from toonify.training.hfgi.pairs import Direction
@@ -75,7 +75,7 @@ class FusionConfig:
         require_positive(self, "steps", "batch_size", "lr")
 
 
-class FusionTrainer(ResumableTrainer[FusionConfig]):
+class FusionTrainer(AveragingTrainer[FusionConfig, FusionNet, torch.Generator]):
     """FusionNet in training; see `toonify.training.core.loop.Trainer`.
 
     Args:
@@ -171,10 +171,6 @@ class FusionTrainer(ResumableTrainer[FusionConfig]):
     def _arithmetic(self) -> torch.autocast:
         return torch.autocast(self.device.type, torch.bfloat16, enabled=self.config.bfloat16)
 
-    def finite(self) -> bool:
-        """Whether every weight is."""
-        return all(bool(p.isfinite().all()) for p in self.network.parameters())
-
     @torch.no_grad()
     def preview(self) -> Tensor:
         """Background's picture, person's, and the fused one (N, 3, S, 3S)."""
@@ -189,14 +185,6 @@ class FusionTrainer(ResumableTrainer[FusionConfig]):
                 )
                 rows.append(torch.cat([self.generator.synthesize(x).float() for x in styles], 3))
         return to_uint8(torch.cat(rows))
-
-    def parts(self) -> Parts:
-        return {
-            "network": self.network,
-            "average": self.average,
-            "optimizer": self.optimizer,
-            "random": self.random,
-        }
 
     def must_match(self) -> dict[str, Any]:
         return {"network_config": self.network.config()}

@@ -18,8 +18,8 @@ from toonify.models.generators.hybrid import HybridGenerator
 from toonify.models.identity import Identity
 from toonify.training.core.loop import require_positive
 from toonify.training.core.optim import descend
-from toonify.training.core.patches import PatchDiscriminator, discriminator_loss, generator_losses
-from toonify.training.core.resumption import Parts, ResumableTrainer
+from toonify.training.core.patches import discriminator_loss, generator_losses, new_patches
+from toonify.training.core.resumption import AveragingTrainer, Parts
 from toonify.training.core.schedule import ema_decay, set_rate, update_ema, warmup_cosine
 from toonify.training.data.photos import PhotoSet
 from toonify.training.restoration.data import RestorationBatch, draw_batch
@@ -73,7 +73,7 @@ class RestorationConfig:
         require_positive(self, "steps", "batch_size", "lr")
 
 
-class RestorationTrainer(ResumableTrainer[RestorationConfig]):
+class RestorationTrainer(AveragingTrainer[RestorationConfig, FaceRestoration, np.random.Generator]):
     """The network in training; see `toonify.training.core.loop.Trainer`.
 
     Args:
@@ -108,12 +108,7 @@ class RestorationTrainer(ResumableTrainer[RestorationConfig]):
         self.optimizer = torch.optim.AdamW(
             self.network.parameters(), lr=config.lr, betas=(0.9, 0.98), weight_decay=1e-3
         )
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(config.seed)
-            self.patches = PatchDiscriminator(WIDTH).to(self.device)
-        self.patch_optimizer = torch.optim.Adam(
-            self.patches.parameters(), lr=2e-4, betas=(0.5, 0.99)
-        )
+        self.patches, self.patch_optimizer = new_patches(config.seed, self.device, WIDTH)
         self.random = np.random.default_rng(config.seed)
         self._shown = torch.arange(len(faces) - SHOWN, len(faces))
 
@@ -187,10 +182,6 @@ class RestorationTrainer(ResumableTrainer[RestorationConfig]):
     def _arithmetic(self) -> torch.autocast:
         return torch.autocast(self.device.type, torch.bfloat16, enabled=self.config.bfloat16)
 
-    def finite(self) -> bool:
-        """Whether every weight is."""
-        return all(bool(p.isfinite().all()) for p in self.network.parameters())
-
     @torch.no_grad()
     def preview(self) -> Tensor:
         """Held-out faces: small, enlarged by the network, and as they are, (N, 3, S, 3S)."""
@@ -199,14 +190,8 @@ class RestorationTrainer(ResumableTrainer[RestorationConfig]):
         return to_uint8(torch.cat([batch.photos, drawn.cpu(), batch.faces], dim=3))
 
     def parts(self) -> Parts:
-        return {
-            "network": self.network,
-            "average": self.average,
-            "optimizer": self.optimizer,
-            "patches": self.patches,
-            "patch_optimizer": self.patch_optimizer,
-            "random": self.random,
-        }
+        more: Parts = {"patches": self.patches, "patch_optimizer": self.patch_optimizer}
+        return {**super().parts(), **more}
 
     def must_match(self) -> dict[str, Any]:
         return {"architecture": self.network.config()}

@@ -21,7 +21,7 @@ from toonify.models.style_transfer.adain import StyleEncoder
 from toonify.models.style_transfer.layerwise import LayerwiseAdaIN
 from toonify.training.core.loop import require_positive
 from toonify.training.core.optim import descend
-from toonify.training.core.resumption import Parts, ResumableTrainer
+from toonify.training.core.resumption import AveragingTrainer
 from toonify.training.core.schedule import ema_decay, set_rate, update_ema, warmup_cosine
 from toonify.training.style_transfer.decoder import ITEMS, StyleTrainSettings
 from toonify.training.style_transfer.pictures import (
@@ -129,7 +129,7 @@ def _normalized(feature: Tensor) -> Tensor:
     return F.batch_norm(feature, None, None, training=True, eps=1e-3).float()
 
 
-class LayerwiseTrainer(ResumableTrainer[LayerwiseSettings]):
+class LayerwiseTrainer(AveragingTrainer[LayerwiseSettings, LayerwiseAdaIN, np.random.Generator]):
     """Trains the whole network; see `toonify.training.core.loop.Trainer`.
 
     Args:
@@ -156,14 +156,6 @@ class LayerwiseTrainer(ResumableTrainer[LayerwiseSettings]):
         self._judged: dict[tuple[int, int], tuple[Tensor, list[Moments]]] = {}
         shown = np.random.default_rng(config.seed + 1)
         self._shown = contents.batch(ITEMS, shown), styles.batch(ITEMS, shown)
-
-    def parts(self) -> Parts:
-        return {
-            "network": self.network,
-            "average": self.average,
-            "optimizer": self.optimizer,
-            "random": self.random,
-        }
 
     def must_match(self) -> dict[str, Any]:
         return {"architecture": self.network.config()}
@@ -238,9 +230,6 @@ class LayerwiseTrainer(ResumableTrainer[LayerwiseSettings]):
                 ema_decay(self.step_count, 0.998),
             )
         return {name: value.detach() for name, value in losses.items()}
-
-    def finite(self) -> bool:
-        return all(bool(p.isfinite().all()) for p in self.network.parameters())
 
     @torch.no_grad()
     def preview(self) -> Tensor:

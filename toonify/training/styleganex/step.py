@@ -20,7 +20,7 @@ from toonify.models.generators.styleganex import StyleGANEXGenerator
 from toonify.models.identity import Identity
 from toonify.models.latents import w_deviation
 from toonify.models.layer_swap import tensor_resolutions
-from toonify.training.core.patches import PatchDiscriminator, discriminator_loss, generator_losses
+from toonify.training.core.patches import discriminator_loss, generator_losses, new_patches
 from toonify.training.core.resumption import Parts, ResumableTrainer
 from toonify.training.core.schedule import ema_decay, update_ema, warmup_cosine
 from toonify.training.styleganex.batch import FrameBatch, FrameConfig, FrameSource, at_size
@@ -92,12 +92,7 @@ class FrameTrainer(ResumableTrainer[FrameConfig]):
             [group for group in groups if group["params"]], lr=config.lr, betas=(0.9, 0.99)
         )
         self.random = torch.Generator().manual_seed(config.seed)
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(config.seed)
-            self.patches = PatchDiscriminator().to(self.device)
-        self.patch_optimizer = torch.optim.Adam(
-            self.patches.parameters(), lr=2e-4, betas=(0.5, 0.99)
-        )
+        self.patches, self.patch_optimizer = new_patches(config.seed, self.device)
         self._deviation = w_deviation(generator, samples=2000)
         self._supervised = self._latent_losses
         self._run: Callable[..., tuple[Tensor, Tensor | None]] = self._generate

@@ -21,7 +21,7 @@ from toonify.models.generators.stylemap import (
 )
 from toonify.training.core.loop import require_positive
 from toonify.training.core.losses import generator_logistic, r1_penalty
-from toonify.training.core.resumption import Parts, ResumableTrainer
+from toonify.training.core.resumption import AveragingTrainer, Parts
 from toonify.training.core.schedule import ema_decay, set_rate, update_ema, warmup_cosine
 from toonify.training.data.photo_augment import other_camera
 from toonify.training.data.photos import PhotoSet
@@ -83,7 +83,7 @@ class StyleMapConfig:
         require_positive(self, "steps", "batch_size", "lr", "discriminator_lr", "r1_interval")
 
 
-class StyleMapTrainer(ResumableTrainer[StyleMapConfig]):
+class StyleMapTrainer(AveragingTrainer[StyleMapConfig, StyleMapGAN, torch.Generator]):
     """The three networks in training; see `toonify.training.core.loop.Trainer`.
 
     One batch of reconstructions and one of sampled pictures serve all losses of a step. Sampled
@@ -240,14 +240,8 @@ class StyleMapTrainer(ResumableTrainer[StyleMapConfig]):
         return to_uint8(torch.cat(shown, dim=3))
 
     def parts(self) -> Parts:
-        return {
-            "network": self.network,
-            "average": self.average,
-            "discriminator": self.discriminator,
-            "optimizer": self.optimizer,
-            "d_optimizer": self.d_optimizer,
-            "random": self.random,
-        }
+        more: Parts = {"discriminator": self.discriminator, "d_optimizer": self.d_optimizer}
+        return {**super().parts(), **more}
 
     def must_match(self) -> dict[str, Any]:
         return {"network_config": self.network.config()}
