@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from toonify import checkpoints
 from toonify.bundle import model_files
 from toonify.checkpoints import cache, registry
 from toonify.cli.common import complain, examples, make_parent, settings_of
@@ -175,8 +176,6 @@ def convert(
 ) -> None:
     """Rewrite a checkpoint's network as our own safetensors, which load fast and run no code."""
     import torch
-
-    from toonify import checkpoints
 
     if output.suffix != ".safetensors":
         raise UsageError(f"{output} must be a .safetensors file", hint="Rename it.")
