@@ -15,6 +15,7 @@ from toonify.checkpoints import load_encoder
 from toonify.errors import Diverged, ModelError, UsageError
 from toonify.models.encoders.compact import CompactEncoder
 from toonify.models.encoders.psp import PSPEncoder, ReStyleEncoder
+from toonify.models.encoders.trainable import TrainableEncoder
 from toonify.models.generators.mobile import MobileGenerator
 from toonify.training.core.runs import previews
 from toonify.training.data.latent_samples import LatentSamples
@@ -24,7 +25,6 @@ from toonify.training.encoders.losses import EncoderLoss, EncoderWeights
 from toonify.training.encoders.pose_reader import PoseReader
 from toonify.training.encoders.train import EncoderConfig, train_encoder
 from toonify.training.encoders.variants import (
-    TrainableEncoder,
     check_fits,
     new_encoder,
     start_from_average,

@@ -13,7 +13,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from toonify.models.base import Encoder, Generator
+from toonify.models.base import Generator
+from toonify.models.encoders.trainable import TrainableEncoder
 
 
 class ResidualBlock(nn.Module):
@@ -42,7 +43,7 @@ class ResidualBlock(nn.Module):
         return F.silu(self.skip(x) + y * gate[:, :, None, None])
 
 
-class CompactEncoder(Encoder):
+class CompactEncoder(TrainableEncoder):
     """Photo → w+ in a few residual steps.
 
     Args:
@@ -138,6 +139,16 @@ class CompactEncoder(Encoder):
             change = self.residual(photo, reconstruction)[:, :count]
             w_plus = w_plus + change * self.w_std.to(photo)
         return w_plus
+
+    @torch.no_grad()
+    def first_guess(self, generator: Generator) -> tuple[Tensor, Tensor]:
+        return self.w_mean.expand(1, self.num_ws, -1), self.average_image[None]
+
+    def refine(self, photos: Tensor, seen: Tensor, w_plus: Tensor) -> Tensor:
+        return w_plus + self.residual(photos, seen).float() * self.w_std
+
+    def seen(self, images: Tensor) -> Tensor:
+        return self.resample(images.clamp(-1, 1))
 
     def serves(self, num_ws: int) -> bool:
         """A generator cut to a lower resolution too, which takes fewer rows."""

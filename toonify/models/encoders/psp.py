@@ -13,8 +13,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from toonify.models.base import Encoder, Generator
+from toonify.models.base import Generator
 from toonify.models.encoders.irse import IRSE50_UNITS, IRSE_CHANNELS, IRSEBody
+from toonify.models.encoders.trainable import TrainableEncoder
 from toonify.models.layers import EqualLinear
 
 INPUT_SIZE = 256
@@ -139,7 +140,7 @@ def upsample_add(coarse: Tensor, fine: Tensor) -> Tensor:
     return fine + F.interpolate(coarse, size=fine.shape[2:], mode="bilinear", align_corners=True)
 
 
-class _WPlusEncoder(Encoder):
+class _WPlusEncoder(TrainableEncoder):
     """A network and the mean of w+ its latents are relative to; base of the encoders below."""
 
     w_plus_mean: Tensor
@@ -150,6 +151,12 @@ class _WPlusEncoder(Encoder):
         self.net = net
         self.num_ws, self.w_dim = net.num_ws, net.w_dim
         self.register_buffer("w_plus_mean", torch.zeros(net.num_ws, net.w_dim))
+
+    @torch.no_grad()
+    def first_guess(self, generator: Generator) -> tuple[Tensor, Tensor]:
+        w_plus = self.w_plus_mean[None]
+        # as the encoder itself does it: unclamped
+        return w_plus, self.seen(generator.synthesize(generator.styles(w_plus)))
 
     def _net_config(self) -> dict[str, Any]:
         return {
@@ -211,6 +218,9 @@ class PSPEncoder(_WPlusEncoder):
         """
         return self.net(self._check(images, self.net.in_channels)) + self.w_plus_mean
 
+    def refine(self, photos: Tensor, seen: Tensor, w_plus: Tensor) -> Tensor:
+        return self.net(photos).float() + self.w_plus_mean
+
 
 class ReStyleEncoder(_WPlusEncoder):
     """ReStyle: residual steps, each seeing the photograph beside the last reconstruction.
@@ -255,6 +265,9 @@ class ReStyleEncoder(_WPlusEncoder):
             "steps": self.steps,
             **self._net_config(),
         }
+
+    def refine(self, photos: Tensor, seen: Tensor, w_plus: Tensor) -> Tensor:
+        return w_plus + self.net(torch.cat([photos, seen], dim=1)).float()
 
     def trajectory(
         self, images: Tensor, generator: Generator, steps: int | None = None

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import cast, get_args
+from typing import get_args
 
 import torch
 
@@ -16,6 +16,7 @@ from toonify.errors import UsageError
 from toonify.faces.subject import Domain
 from toonify.models.base import Generator
 from toonify.models.encoders.psp import SIZES
+from toonify.models.encoders.trainable import TrainableEncoder
 from toonify.training.core.report import Display, no_display, reported
 from toonify.training.core.runs import RunFolder
 from toonify.training.encoders import train, variants
@@ -189,6 +190,6 @@ def check_architecture(
         raise UsageError(f"`size` {size} is of StyleGANEX's", hint="Choose 10, 18 or 50.")
 
 
-def _loaded(start: str, generator: Generator) -> variants.TrainableEncoder:
+def _loaded(start: str, generator: Generator) -> TrainableEncoder:
     encoder = load_encoder(locate(start, "encoder"), device=generator.w_avg.device)
-    return variants.check_fits(cast(variants.TrainableEncoder, encoder), generator)
+    return variants.check_fits(encoder, generator)

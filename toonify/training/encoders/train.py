@@ -19,6 +19,7 @@ from torch import Tensor, nn
 
 from toonify.checkpoints import save_encoder
 from toonify.errors import Diverged, ToonifyError, UsageError
+from toonify.models.encoders.trainable import TrainableEncoder
 from toonify.training.core.loop import require_positive, same_batches
 from toonify.training.core.runs import RunFolder, interruptible
 from toonify.training.core.schedule import set_rate, warmup_cosine
@@ -26,14 +27,7 @@ from toonify.training.data.photo_augment import augment_photos
 from toonify.training.encoders.data import EncoderData
 from toonify.training.encoders.losses import EncoderLoss, EncoderWeights
 from toonify.training.encoders.validation import validate
-from toonify.training.encoders.variants import (
-    TrainableEncoder,
-    first_guess,
-    inputs,
-    reconstruction,
-    refine,
-    residual_steps,
-)
+from toonify.training.encoders.variants import inputs
 from toonify.utils.arguments import check_range
 
 Progress = Callable[[dict[str, float]], None]
@@ -118,7 +112,7 @@ def train_encoder(
         run.forget_after(start * config.batch_size / 1000)
     else:
         run.metrics.unlink(missing_ok=True)
-    first = first_guess(encoder, generator)
+    first = encoder.first_guess(generator)
     every = max(1, round(config.snapshot_kimg * 1000 / config.batch_size))
 
     def snapshot(step: int) -> dict[str, float]:
@@ -190,16 +184,16 @@ def _learn(
         photos = augment_photos(photos, generator=random)
     seen = seen.expand_as(photos)
     row: dict[str, float] = {}
-    for remaining in reversed(range(residual_steps(encoder))):
+    for remaining in reversed(range(encoder.steps)):
         with torch.autocast(photos.device.type, torch.bfloat16, enabled=loss.bfloat16):
-            w_plus = refine(encoder, photos, seen, w_plus)
+            w_plus = encoder.refine(photos, seen, w_plus)
         total, terms, image = loss(w_plus, targets)
         total.backward()
         row = {"loss": total.item(), **{name: value.item() for name, value in terms.items()}}
         w_plus = w_plus.detach()
         if remaining:
             with torch.no_grad():
-                seen = reconstruction(encoder, loss.render(w_plus) if image is None else image)
+                seen = encoder.seen(loss.render(w_plus) if image is None else image)
     return row
 
 

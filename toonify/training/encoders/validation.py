@@ -5,9 +5,10 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from toonify.models.encoders.trainable import TrainableEncoder
 from toonify.training.encoders.data import Batch, EncoderData
 from toonify.training.encoders.losses import EncoderLoss
-from toonify.training.encoders.variants import TrainableEncoder, inputs
+from toonify.training.encoders.variants import inputs
 from toonify.utils.tensors import to_uint8
 
 TOGETHER = 8

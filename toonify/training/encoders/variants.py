@@ -1,22 +1,21 @@
-"""The trainable encoders, and how each takes one residual step."""
+"""The variants of encoders that are trained: made afresh, and checked."""
 
 from __future__ import annotations
 
 from typing import Literal
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from toonify.errors import UsageError
-from toonify.models.base import Generator
+from toonify.models.base import Encoder, Generator
 from toonify.models.encoders.compact import CompactEncoder
 from toonify.models.encoders.psp import SIZES, PSPEncoder, ReStyleEncoder, StyleHead
+from toonify.models.encoders.trainable import TrainableEncoder
 from toonify.training.data.latent_samples import render, sample_w_plus
 from toonify.training.encoders.data import resized
 
 Variant = Literal["compact", "psp", "restyle"]
-TrainableEncoder = CompactEncoder | PSPEncoder | ReStyleEncoder
 # published: 5; each is a pass and a rendering more
 STEPS = {"compact": 1, "psp": 1, "restyle": 3}
 # 1e-4 is published for the large backbone; the small ones bear and need more
@@ -73,13 +72,14 @@ def start_from_average(encoder: TrainableEncoder, generator: Generator) -> None:
         image = render(generator, average, size=generator.resolution, bfloat16=False)
         encoder.average_image.copy_(encoder.resample(image)[0])
         return
+    assert isinstance(encoder, PSPEncoder | ReStyleEncoder)
     encoder.w_plus_mean.copy_(generator.w_avg.expand(generator.num_ws, -1))
     for head in encoder.modules():
         if isinstance(head, StyleHead):
             nn.init.zeros_(head.linear.weight)
 
 
-def check_fits(encoder: nn.Module, generator: Generator) -> TrainableEncoder:
+def check_fits(encoder: Encoder, generator: Generator) -> TrainableEncoder:
     """`encoder`, if it can be trained further with `generator`.
 
     Raises:
@@ -99,38 +99,6 @@ def check_fits(encoder: nn.Module, generator: Generator) -> TrainableEncoder:
     return encoder
 
 
-def residual_steps(encoder: TrainableEncoder) -> int:
-    """How many steps the encoder takes by itself."""
-    return 1 if isinstance(encoder, PSPEncoder) else encoder.steps
-
-
 def inputs(encoder: TrainableEncoder, images: Tensor) -> Tensor:
     """Images (B, 3, H, W) at the size the encoder reads."""
     return resized(images, encoder.input_size)
-
-
-@torch.no_grad()
-def first_guess(encoder: TrainableEncoder, generator: Generator) -> tuple[Tensor, Tensor]:
-    """What the first step changes: w+ (1, num_ws, w_dim) and its image at the encoder's size."""
-    if isinstance(encoder, CompactEncoder):
-        return encoder.w_mean.expand(1, encoder.num_ws, -1), encoder.average_image[None]
-    w_plus = encoder.w_plus_mean[None]
-    # as the encoder itself does it: unclamped
-    image = generator.synthesize(generator.styles(w_plus))
-    return w_plus, F.adaptive_avg_pool2d(image, encoder.input_size)
-
-
-def refine(encoder: TrainableEncoder, photos: Tensor, seen: Tensor, w_plus: Tensor) -> Tensor:
-    """One step: photographs and reconstructions (B, 3, S, S), the latter's w+ → better w+."""
-    if isinstance(encoder, CompactEncoder):
-        return w_plus + encoder.residual(photos, seen).float() * encoder.w_std
-    if isinstance(encoder, PSPEncoder):
-        return encoder.net(photos).float() + encoder.w_plus_mean
-    return w_plus + encoder.net(torch.cat([photos, seen], dim=1)).float()
-
-
-def reconstruction(encoder: TrainableEncoder, images: Tensor) -> Tensor:
-    """A rendered batch as the encoder's next step sees it."""
-    if isinstance(encoder, CompactEncoder):
-        return encoder.resample(images.clamp(-1, 1))
-    return F.adaptive_avg_pool2d(images, encoder.input_size)
