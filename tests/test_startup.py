@@ -39,8 +39,10 @@ def test_nothing_heavy_is_imported():
     assert done.stdout == ""
 
 
-def test_the_program_draws_without_torch(tmp_path):
-    arguments = ["stylize", str(FACE), "-o", str(tmp_path / "drawn.png"), "--engine", "portrait"]
+@pytest.mark.parametrize("engine", ["portrait", "unet", "blend"])
+def test_styles_are_drawn_without_torch(engine, tmp_path):
+    arguments = ["stylize", str(FACE), "-o", str(tmp_path / "drawn.png"), "--engine", engine]
+    arguments += ["--max-size", "256"]
     code = (
         "import sys; from toonify.cli.main import main\n"
         f"status = main({arguments!r})\n"

@@ -72,6 +72,19 @@ def test_pictures_keep_their_size(engine):
         engine.draw_image(PHOTO, ["ink"])
 
 
+def test_torch_draws_the_same(engine, network):
+    files = {"studio": network}
+    other = UNetEngine(files, detector=NoFaces(), device="cpu", dtype="float32", runtime="torch")
+    assert (engine.runtime, other.runtime) == ("opencv", "torch")
+    (a,), (b,) = (one.draw_image(PHOTO, ["studio"]) for one in (engine, other))
+    assert np.abs(np.int16(a) - b).max() <= 1
+    assert engine.identity("studio") != other.identity("studio")
+    half = UNetEngine(files, detector=NoFaces(), dtype="bfloat16")
+    assert half.runtime == "torch" and half.draw_image(PHOTO, ["studio"])[0].shape == PHOTO.shape
+    with pytest.raises(UsageError, match="unknown device"):
+        UNetEngine(files, detector=NoFaces(), device="abacus")
+
+
 def test_backgrounds(network):
     def matte(rgb):
         return np.repeat(np.float32([[0, 1]]), 30, axis=1).repeat(rgb.shape[0], axis=0)

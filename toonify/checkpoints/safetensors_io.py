@@ -14,12 +14,18 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor, nn
 
-from toonify.errors import InputError, ModelError
+from toonify.checkpoints.arrays import (
+    CONFIG_KEY,
+    SCALE,
+    check_ordinary,
+    config_of,
+    misfit,
+    unreadable,
+)
+from toonify.errors import InputError
 from toonify.utils.atomic import write_bytes
 from toonify.utils.text import printable
 
-CONFIG_KEY = "toonify.config"
-SCALE = "::scale"  # suffix of the scales of a tensor that is stored in 8 bits
 MIN_INT8 = 4096  # smaller tensors stay float16: they are few, and biases matter
 
 
@@ -86,25 +92,14 @@ def read_safetensors(
         ModelError: not a whole safetensors file, or one without our config.
     """
     try:
-        if os.path.exists(path) and not os.path.isfile(path):  # a pipe would wait for ever
-            raise OSError("it is no ordinary file")
+        check_ordinary(path)
         with safe_open(path, framework="pt", device="cpu") as file:
             metadata = dict(file.metadata() or {})
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
     except (SafetensorError, OSError, ValueError) as error:
-        raise ModelError(
-            f"{path} is not a readable safetensors file ({error})",
-            hint="It may be cut short: download or save it again.",
-        ) from error
-    try:
-        config = json.loads(metadata.pop(CONFIG_KEY))
-        if not isinstance(config, dict) or "architecture" not in config:
-            raise ValueError
-    except (KeyError, ValueError, RecursionError) as error:
-        raise ModelError(
-            f"{path} holds no network of ours: its metadata lacks {CONFIG_KEY}",
-            hint="Convert the original checkpoint with `toonify models convert`.",
-        ) from error
+        raise unreadable(path, error) from error
+    config = config_of(metadata, path)
+    metadata.pop(CONFIG_KEY)
     return _from_int8(tensors, path), config, metadata
 
 
@@ -124,9 +119,7 @@ def _from_int8(tensors: dict[str, Tensor], path: str | os.PathLike[str]) -> dict
             continue
         whole = tensors.get(name[: -len(SCALE)])
         if whole is None or whole.dtype != torch.int8 or scale.shape != whole.shape[:1]:
-            raise ModelError(
-                f"{path} holds scales that fit no tensor", hint="Download or save it again."
-            )
+            raise misfit(path)
         by_row = scale.float().reshape(-1, *[1] * (whole.ndim - 1))
         out[name[: -len(SCALE)]] = (whole.float() * by_row).to(torch.float16)
     return out

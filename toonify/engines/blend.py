@@ -15,7 +15,7 @@ import cv2
 import numpy as np
 
 from toonify.engines.portrait import StyleEngine
-from toonify.engines.unet import UNetEngine, apart, eyes_of
+from toonify.engines.unet import Runtime, UNetEngine, apart, eyes_of
 from toonify.errors import UsageError
 from toonify.faces import Face, FaceDetector, get_detector
 from toonify.faces.types import RGB, Points, f32
@@ -73,10 +73,14 @@ class BlendEngine(StyleEngine):
         min_face: float | None = None,
         device: str = "auto",
         dtype: str = "auto",
+        runtime: Runtime = "auto",
         document: str | None = None,
         **options: Any,
     ) -> BlendEngine:
         """On a bundle's networks; `options` as of the class.
+
+        Args:
+            device, dtype, runtime: of the network, see `UNetEngine`.
 
         Raises:
             ModelError: the bundle offers no styles or no network, or its files are missing or
@@ -90,7 +94,9 @@ class BlendEngine(StyleEngine):
             )
         if detector is None:
             detector = get_detector(landmarks, offline=offline, min_face=min_face)
-        network = UNetEngine.from_bundle(bundle, detector=detector, device=device, dtype=dtype)
+        network = UNetEngine.from_bundle(
+            bundle, detector=detector, device=device, dtype=dtype, runtime=runtime
+        )
         return super().from_bundle(  # type: ignore[return-value]
             bundle,
             style,

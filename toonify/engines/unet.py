@@ -6,31 +6,34 @@ import os
 from collections.abc import Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import cv2
 import numpy as np
-import torch
 
 from toonify.bundle import bundle_folder, check_part, part_path, read_manifest
-from toonify.checkpoints.translators import load_unet
-from toonify.device import pick_device
+from toonify.checkpoints.translator_arrays import load_opencv_unet
 from toonify.engines.base import Drawing, Engine, Placed
 from toonify.errors import ModelError, UsageError
 from toonify.faces import Alignment, Face, FaceDetector, get_detector
 from toonify.faces.person import PersonMatte
 from toonify.faces.types import RGB, Points, f32
-from toonify.models.replay import Replayed
-from toonify.models.unet import UNet
+from toonify.models.unet_opencv import OpenCVUNet
 from toonify.names import unknown_name
 from toonify.portrait.analysis import sample
 from toonify.portrait.backgrounds import Background, fitted, parse_background, resized
 from toonify.portrait.catalog import is_style_file, network_part, network_styles, style_name
 from toonify.portrait.crisp import crisp
 from toonify.portrait.engine import PortraitEngine
-from toonify.tuning import choose_dtype
 from toonify.utils.hashing import file_sha256
-from toonify.utils.tensors import to_float, to_rgb
+
+if TYPE_CHECKING:
+    import torch
+
+    from toonify.models.replay import Replayed
+    from toonify.models.unet import UNet
+
+Runtime = Literal["auto", "opencv", "torch"]
 
 WORK = 512  # px, longest side that the network sees: finer detail than in training stays as it is
 EYES = 80.0  # px between a face's eyes there, at most: larger faces were not learnt from
@@ -51,6 +54,9 @@ class UNetEngine(Engine):
         matte: tells people from their background; None where it is drawn.
         device: "auto", "cpu", "cuda", ….
         dtype: "auto", "float32", "bfloat16" or "float16".
+        runtime: what computes. "auto" takes "opencv", which starts faster, unless `device` or
+            `dtype` ask for more than it can: the processor, in float32. "torch" is faster for many
+            pictures where the processor has bfloat16, or on a GPU.
         about: whatever else drawings depend on, JSON-able.
 
     Example:
@@ -73,15 +79,22 @@ class UNetEngine(Engine):
         matte: PersonMatte | None = None,
         device: str | torch.device = "auto",
         dtype: str = "auto",
+        runtime: Runtime = "auto",
         about: Any = None,
     ) -> None:
         self._files, self._detector, self._matte = dict(files), detector, matte
         self.background = parse_background(background)
         self.max_size, self._about = max_size, about
-        self.device = pick_device(device)
-        self._dtype = dtype
+        self._device, self._dtype = device, dtype
+        if runtime == "auto":
+            able = str(device) in ("auto", "cpu") and dtype in ("auto", "float32")
+            runtime = "opencv" if able else "torch"
+        self.runtime = runtime
+        if runtime == "torch":
+            self.device  # noqa: B018 - unusable ones are refused now
         self._networks: dict[str, UNet] = {}
         self._drawing: dict[str, Replayed[torch.Tensor]] = {}
+        self._opencv: dict[str, OpenCVUNet] = {}
 
     @classmethod
     def from_bundle(
@@ -145,8 +158,17 @@ class UNetEngine(Engine):
         return tuple(self._files)
 
     @cached_property
+    def device(self) -> torch.device:
+        """Where torch computes."""
+        from toonify.device import pick_device
+
+        return pick_device(self._device)
+
+    @cached_property
     def dtype(self) -> torch.dtype:
-        """What networks compute in: "auto" is what is fast on this machine."""
+        """What torch computes in: "auto" is what is fast on this machine."""
+        from toonify.tuning import choose_dtype
+
         return choose_dtype(self._dtype, self.device, self._network(self.characters[0]))
 
     @property
@@ -160,7 +182,8 @@ class UNetEngine(Engine):
             "network": file_sha256(self._file(character)),
             "background": self.background,
             "max_size": self.max_size,
-            "dtype": str(self.dtype),
+            "runtime": self.runtime,
+            "dtype": "float32" if self.runtime == "opencv" else str(self.dtype),
         }
 
     def describe(self) -> dict[str, Any]:
@@ -219,15 +242,32 @@ class UNetEngine(Engine):
 
         Raises:
             UsageError: an unknown style.
+            ModelError: what the network gives is not finite.
         """
-        network = self._replayed(style)
         # what convolutions see beyond a picture's edge would show along it
         edges = (MARGIN, MARGIN)
         wider = np.pad(f32(photo), (edges, edges, (0, 0)), mode="reflect")
-        pixels = torch.from_numpy(wider).permute(2, 0, 1)[None]
-        x = to_float(pixels).to(self.device).contiguous(memory_format=torch.channels_last)
-        drawn = to_rgb(network(x))
+        draw = self._by_opencv if self.runtime == "opencv" else self._by_torch
+        drawn = draw(wider, style)
         return np.ascontiguousarray(drawn[MARGIN:-MARGIN, MARGIN:-MARGIN])
+
+    def _by_torch(self, photo: Points, style: str) -> RGB:
+        import torch
+
+        from toonify.utils.tensors import to_float, to_rgb
+
+        network = self._replayed(style)
+        pixels = torch.from_numpy(photo).permute(2, 0, 1)[None]
+        x = to_float(pixels).to(self.device).contiguous(memory_format=torch.channels_last)
+        return to_rgb(network(x))
+
+    def _by_opencv(self, photo: Points, style: str) -> RGB:
+        if style not in self._opencv:
+            self._opencv[style] = load_opencv_unet(self._file(style), style=style)
+        drawn = self._opencv[style](f32(photo / 127.5 - 1))
+        if not np.isfinite(drawn).all():
+            raise ModelError("the model's picture is not finite", hint="Get the model again.")
+        return np.asarray(np.rint(np.clip(drawn, -1, 1) * 127.5 + 127.5), np.uint8)
 
     def pixels(
         self, rgb: RGB, style: str, size: tuple[int, int], eyes: Sequence[Points] = ()
@@ -275,12 +315,18 @@ class UNetEngine(Engine):
         return self._files[style]
 
     def _network(self, style: str) -> UNet:
+        from toonify.checkpoints.translators import load_unet
+
         if style not in self._networks:
             self._networks[style] = load_unet(self._file(style), style=style, device=self.device)
         return self._networks[style]
 
     def _replayed(self, style: str) -> Replayed[torch.Tensor]:
         """A style's network in `dtype`."""
+        import torch
+
+        from toonify.models.replay import Replayed
+
         if style not in self._drawing:
             network, dtype = self._network(style), self.dtype
 

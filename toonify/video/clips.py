@@ -102,6 +102,8 @@ def clip_engine(
         if more:
             raise UsageError("a clip is drawn in one style", hint="Make one clip for each.")
     options.pop("batch_size", None)  # of characters alone
+    if engine != "portrait":
+        options["runtime"] = "torch"  # starts later, draws faster
     if engine == "unet":  # draws without looking for anybody
         for name in ("landmarks", "min_face", "offline"):
             options.pop(name, None)
