@@ -3,7 +3,15 @@
 import cv2
 import numpy as np
 
-from toonify.portrait.crisp import ENLARGED, crisp
+from toonify.portrait.crisp import (
+    ENLARGED,
+    box_around,
+    crisp,
+    crisp_eyes,
+    lay_eyes_in,
+    lay_in,
+    scaled_box,
+)
 from toonify.portrait.printing import print_people
 from toonify.portrait.shock_filter import shock_filter
 from toonify.portrait.styles import STYLES
@@ -41,16 +49,25 @@ def test_lines_stay_whole():
     )
 
 
-def test_faint_shades_are_leveled_but_for_eyes():
+def test_faint_shades_are_leveled():
     rng = np.random.default_rng(0)
     drawn = np.uint8(np.clip(140 + rng.normal(0, 4, (60, 80, 3)), 0, 255))
-    eyes = np.float32([[25, 30], [55, 30]])
-    plain, kept = crisp(drawn), crisp(drawn, [eyes])
+    plain = crisp(drawn)
     assert plain.shape == (round(60 * ENLARGED), round(80 * ENLARGED), 3)
-    at = (np.rint(eyes[0] * ENLARGED)).astype(int)
-    near = np.s_[at[1] - 6 : at[1] + 7, at[0] - 6 : at[0] + 7]
-    assert plain.std() < 0.6 * drawn.std() and kept[near].std() > 1.5 * plain[near].std()
-    assert np.array_equal(plain[:10], kept[:10])
+    assert plain.std() < 0.6 * drawn.std() < crisp_eyes(drawn).std()
+
+
+def test_parts_are_laid_in_softly_and_eyes_alone():
+    picture, white = np.zeros((100, 120, 3), np.uint8), np.full((10, 10, 3), 255, np.uint8)
+    lay_in(picture, white, (20, 30, 80, 90))
+    assert picture[60, 50, 0] == 255 and not picture[:30].any() and not picture[:, 80:].any()
+    assert 0 < picture[34, 50, 0] < 255
+    picture[:] = 0
+    lay_eyes_in(picture, white, (0, 0, 120, 100), np.float32([[40, 50], [80, 50]]))
+    assert picture[50, 40].all() and picture[50, 80].all() and not picture[50, 60].any()
+    assert box_around(np.float32([5, 50]), 20, (120, 100)) == (0, 30, 25, 70)
+    assert box_around(np.float32([-40, 50]), 20, (120, 100)) is None
+    assert scaled_box((0, 30, 25, 70), 2.0) == (0, 60, 50, 140)
 
 
 def test_shade_becomes_dots_and_black_clothes_black():

@@ -11,20 +11,16 @@ import os
 from collections.abc import Sequence
 from typing import Any
 
-import cv2
-import numpy as np
-
 from toonify.engines.portrait import StyleEngine
-from toonify.engines.unet import Runtime, UNetEngine, apart, eyes_of
+from toonify.engines.unet import Runtime, UNetEngine, apart, eyes_of, work_side
 from toonify.errors import UsageError
 from toonify.faces import Face, FaceDetector, get_detector
 from toonify.faces.types import RGB, Points, f32
 from toonify.names import unknown_name
 from toonify.portrait.analysis import Analysis
 from toonify.portrait.backgrounds import resized
-from toonify.portrait.crisp import ENLARGED
+from toonify.portrait.crisp import box_around, lay_in, scaled_box
 from toonify.portrait.engine import PortraitEngine, compose_people
-from toonify.portrait.fields import smoothstep
 from toonify.portrait.memory import Memory
 from toonify.portrait.printing import print_people
 
@@ -155,30 +151,15 @@ class BlendEngine(StyleEngine):
 
     def _people(self, photo: RGB, eyes: Sequence[Points], style: str) -> RGB:
         """The whole picture by the network, and smaller faces than it knows each for itself."""
-        drawn = self.network.crisp(photo, style, eyes)
+        size = (photo.shape[1], photo.shape[0])
+        shown = work_side(photo, eyes) / max(size)  # px that the network sees of a px
+        small = [pair for pair in eyes if apart([pair]) * shown < SMALL]
+        drawn = self.network.crisp(photo, style, [p for p in eyes if apart([p]) * shown >= SMALL])
         scale = drawn.shape[1] / photo.shape[1]
-        for pair in eyes:
-            distance = apart([pair])
-            if distance * scale > SMALL * ENLARGED:
-                continue
-            center, reach = pair.mean(0), HEAD * distance
-            x0, y0 = np.maximum(np.floor(center - reach), 0).astype(int)
-            x1, y1 = np.minimum(np.ceil(center + reach), photo.shape[1::-1]).astype(int)
-            if x1 - x0 < 8 or y1 - y0 < 8:
-                continue
-            head = self.network.crisp(photo[y0:y1, x0:x1], style, [pair - f32([x0, y0])])
-            _lay(drawn, head, [round(float(v * scale)) for v in (x0, y0, x1, y1)])
+        for pair in small:
+            box = box_around(pair.mean(0), HEAD * apart([pair]), size)
+            if box is not None:
+                part = photo[box[1] : box[3], box[0] : box[2]]
+                head = self.network.crisp(part, style, [pair - f32(box[:2])])
+                lay_in(drawn, head, scaled_box(box, scale))
         return drawn
-
-
-def _lay(picture: RGB, part: RGB, box: Sequence[int]) -> None:
-    """Put a part into a picture's (left, top, right, bottom), with soft edges, in place."""
-    x0, y0, x1, y1 = box
-    below = np.ascontiguousarray(picture[y0:y1, x0:x1])
-    height, width = below.shape[:2]
-    rise = [
-        np.minimum(np.arange(n) + 0.5, n - 0.5 - np.arange(n)) / (0.2 * n) for n in (height, width)
-    ]
-    share = smoothstep(np.minimum(rise[0][:, None], rise[1][None]), 0, 1)
-    above = resized(part, (width, height))
-    picture[y0:y1, x0:x1] = cv2.blendLinear(above, below, share, 1 - share)

@@ -23,7 +23,7 @@ from toonify.names import unknown_name
 from toonify.portrait.analysis import sample
 from toonify.portrait.backgrounds import Background, fitted, parse_background, resized
 from toonify.portrait.catalog import is_style_file, network_part, network_styles, style_name
-from toonify.portrait.crisp import crisp
+from toonify.portrait.crisp import box_around, crisp, crisp_eyes, lay_eyes_in, scaled_box
 from toonify.portrait.engine import PortraitEngine
 from toonify.utils.hashing import file_sha256
 
@@ -37,6 +37,8 @@ Runtime = Literal["auto", "opencv", "torch"]
 
 WORK = 512  # px, longest side that the network sees: finer detail than in training stays as it is
 EYES = 80.0  # px between a face's eyes there, at most: larger faces were not learnt from
+DETAIL = 110.0  # px between a face's eyes where the eyes themselves are drawn
+MOST_ZOOM = 3.0  # of a photograph, for these
 MARGIN = 16  # px that a picture is continued by
 CROP_INPUT, CROP_SIDE = 384, 512  # px of a portrait, before and after
 # levels of 255 by which a pixel may differ from the frame before as noise does, and as motion does
@@ -284,11 +286,22 @@ class UNetEngine(Engine):
 
         Args:
             eyes: (2, 2) px of each face, where they are known: the largest face is drawn as large
-                as faces were when the network learnt.
+                as faces were when the network learnt, and each pair of eyes once more, larger.
         """
         small = resized(rgb, fitted((rgb.shape[1], rgb.shape[0]), work_side(rgb, eyes)))
-        scale = f32([small.shape[1] / rgb.shape[1], small.shape[0] / rgb.shape[0]])
-        return crisp(self.draw(f32(small), style), [pair * scale for pair in eyes])
+        drawn = crisp(self.draw(f32(small), style))
+        scale = drawn.shape[1] / rgb.shape[1]
+        for pair in eyes:
+            distance = apart([pair])
+            box = box_around(pair.mean(0), 1.3 * distance, (rgb.shape[1], rgb.shape[0]))
+            if box is None:
+                continue
+            part = rgb[box[1] : box[3], box[0] : box[2]]
+            zoom = min(DETAIL / distance, MOST_ZOOM)
+            size = (round(part.shape[1] * zoom), round(part.shape[0] * zoom))
+            part = crisp_eyes(self.draw(f32(resized(part, size)), style))
+            lay_eyes_in(drawn, part, scaled_box(box, scale), pair * f32(scale))
+        return drawn
 
     def behind(self, rgb: RGB, drawn: RGB) -> RGB:
         """A drawing with the background that was asked for."""
