@@ -2,7 +2,7 @@
 
 `python -m examples.default_bundle.aligned_faces faces/ -o runs/aligned`: sampled faces are put
 together anew (skin and hair colors, glasses, hats, hands, backgrounds, light), each where an FFHQ
-crop has it. The folder is what `examples.default_bundle.restoration` learns from. Begun
+crop has it. The folder is what `train-encoder --task restoration` learns from. Begun
 folders are gone on with.
 """
 

@@ -141,6 +141,8 @@ OVER_OTHERS = [
     "train-encoder --task hfgi --generator default --face-encoder default --pairs new -o theirs",
     "train-encoder --task drawing --generator default --pairs new -o theirs",
     "train-encoder --task fusion --generator default -o theirs",
+    "train-encoder --task restoration --generator default --face-encoder default --photos x"
+    " -o theirs",
     "distill default -o theirs",
     "train-style --content x --style x -o theirs",
     "train-stylemap --photos x --aligned -o theirs",

@@ -342,3 +342,34 @@ def test_frames_of_anything_are_learnt_without_a_face(run, generator, people, mo
     result = run(*command("inversion", generator, people / "run", *options), "--json")
     assert result.status == 0, result.err
     assert "identity" not in result.records[1] and "l2" in result.records[1]
+
+
+def test_scenes_take_the_place_of_faces(run, generator, tmp_path, monkeypatch):
+    astronaut = cv2.imread(str(Path(__file__).parents[2] / "examples" / "astronaut.png"))
+    scenes = tmp_path / "scenes"
+    scenes.mkdir()
+    for index in range(5):
+        cv2.imwrite(str(scenes / f"{index}.png"), astronaut[:400, index : index + 400])
+    save_encoder(tiny_encoder(), tmp_path / "faces.safetensors")
+    out = tmp_path / "run"
+    options = ["--face-encoder", tmp_path / "faces.safetensors", "--scenes", scenes, "--l1", 1]
+    result = run(*command("inversion", generator, out, *options, *ALONE), "--json")
+    assert result.status == 0, result.err
+    assert {"l1", "l2", "coarse"} <= set(result.records[0]) and "latent" not in result.records[0]
+    assert not load_encoder(result.records[-1]["path"]).heads
+
+
+@pytest.mark.parametrize(
+    ("task", "options", "words"),
+    [
+        ("inversion", "--scenes s", "Add --face-encoder"),
+        ("inversion", "--scenes s --face-encoder default --photos p", "take the place of"),
+        ("sketch", "--scenes s", "--scenes is of inversion"),
+        ("hfgi", "--scenes s", "--scenes is of other tasks"),
+    ],
+)
+def test_scenes_that_do_not_go_together_are_refused(run, tmp_path, task, options, words):
+    base = ["train-encoder", "--task", task, "--generator", "default", "-o", tmp_path / "r"]
+    result = run(*base, *options.split())
+    assert result.status == 2 and words in result.err and len(result.err.splitlines()) == 1
+    assert not (tmp_path / "r").exists()

@@ -20,6 +20,7 @@ class TaskName(StrEnum):
     drawing = "drawing"
     hfgi = "hfgi"
     fusion = "fusion"
+    restoration = "restoration"
     video_edit = "video-edit"
     video_toonify = "video-toonify"
 
@@ -57,7 +58,8 @@ TaskOption = Annotated[
     typer.Option(
         help="face: w+ of aligned faces. drawing: what `translate --task sketch` and `mask` read"
         " with a bundle. hfgi: what `invert` and `edit --method hfgi` keep details by."
-        " fusion: what keeps backgrounds behind turned heads. The others are StyleGANEX's, of whole"
+        " fusion: what keeps backgrounds behind turned heads. restoration: what `translate --task"
+        " super-resolution` enlarges faces by with a bundle. The others are StyleGANEX's, of whole"
         " frames; their generator is of StyleGAN2's layout."
     ),
 ]
@@ -90,6 +92,13 @@ StartOption = Annotated[
 PhotosOption = Annotated[
     Path | None, typer.Option(help="Folder of photographs; the largest face of each is used.")
 ]
+ScenesOption = Annotated[
+    Path | None,
+    typer.Option(
+        help="inversion: folder of photographs of people and what is around them, in place of"
+        " faces; goes with --face-encoder."
+    ),
+]
 AlignedOption = Annotated[
     bool, typer.Option("--aligned", help="The photographs are FFHQ-aligned faces already.")
 ]
@@ -121,7 +130,9 @@ KimgOption = Annotated[
 BatchSizeOption = Annotated[
     int | None,
     typer.Option(
-        min=2, help="Faces a step.", show_default="32 compact, 4 StyleGANEX, 8 the others"
+        min=2,
+        help="Faces a step.",
+        show_default="32 compact, 4 StyleGANEX, 6 restoration, 8 the others",
     ),
 ]
 LrOption = Annotated[
@@ -144,8 +155,10 @@ LatentOption = Annotated[
 ]
 FeaturesOption = Annotated[float, _weight("that in activations, generated faces")]
 L2Option = Annotated[float | None, _weight("the picture's squared error", "1, or the task's")]
-L1Option = Annotated[float | None, _weight("its absolute error, frames", "0")]
-LpipsOption = Annotated[float | None, _weight("its LPIPS", "0.8")]
+L1Option = Annotated[
+    float | None, _weight("its absolute error, frames, restoration", "0, or the task's")
+]
+LpipsOption = Annotated[float | None, _weight("its LPIPS", "0.8, or the task's")]
 AlignOption = Annotated[float | None, _weight("the aligned map's error, hfgi", "0.5")]
 IdentityOption = Annotated[float | None, _weight("its likeness as a person", "0.1, or the task's")]
 WNormOption = Annotated[
@@ -166,7 +179,7 @@ FaceEncoderOption = Annotated[
         "--face-encoder",
         "--codes-by",
         help="inversion: an encoder of faces, or a bundle's, gives w+; f alone is learnt."
-        " hfgi: whose w+ is rendered.",
+        " hfgi, restoration: whose w+ is rendered.",
     ),
 ]
 DrawingsOption = Annotated[

@@ -30,11 +30,15 @@ EPILOG = examples(
     " --aligned --photo-share 1 --kimg 4000 --batch-size 8 -o runs/restyle",
     "toonify train-encoder --task inversion --generator runs/face/generator.safetensors"
     " --photos people/ -o runs/inversion",
+    "toonify train-encoder --task inversion --generator default --start default"
+    " --face-encoder default --scenes people/ --l1 1 --l2 0 -o runs/scenes",
     "toonify train-encoder --generator cars.pkl --domain any --photos cars/ -o runs/cars",
     "toonify train-encoder --task hfgi --generator default --face-encoder default"
     " --faces ffhq-mobile --pairs runs/edits -o runs/hfgi",
     "toonify train-encoder --task fusion --generator default --kimg 8 -o runs/fusion",
     "toonify train-encoder --task drawing --generator default --pairs runs/faces -o runs/drawings",
+    "toonify train-encoder --task restoration --generator default --face-encoder default"
+    " --photos people/ -o runs/restoration",
     "toonify train-encoder --task sketch --generator face.safetensors --photos people/"
     " -o runs/sketch",
     "toonify train-encoder --task video-edit --generator face.safetensors --direction sefa-1"
@@ -47,7 +51,7 @@ EPILOG = examples(
 NOT_HFGI = (
     *("variant", "size", "steps", "latent", "features", "l1", "w_norm", "adversarial", "flicker"),
     *("train_from", "drawings", "parser", "direction", "strength", "toon", "cutouts"),
-    *("cutout_count", "table", "compiled"),
+    *("cutout_count", "table", "compiled", "scenes"),
 )  # options of other tasks
 DRAWING_OPTIONS = (
     *("generator", "output", "pairs", "pair_count", "start", "kimg", "lr", "snapshot_kimg"),
@@ -62,6 +66,13 @@ FUSION_OPTIONS = tuple(name for name in DRAWING_OPTIONS if not name.startswith("
 NOT_FUSION = (*NOT_DRAWING, "pairs", "pair_count")
 
 
+NOT_RESTORATION = (
+    *(name for name in NOT_HFGI if name != "l1"),
+    *("domain", "pairs", "pair_count", "photo_share", "held_out", "l2", "align", "faces"),
+)
+RESTORATION_OPTIONS = (*FUSION_OPTIONS, "photos", "aligned")
+
+
 @dataclass(frozen=True, kw_only=True)
 class EncoderRequest:
     """The command line, an option each."""
@@ -74,6 +85,7 @@ class EncoderRequest:
     steps: options.StepsOption = None
     start: options.StartOption = None
     photos: options.PhotosOption = None
+    scenes: options.ScenesOption = None
     aligned: options.AlignedOption = False
     domain: TrainingDomainOption = DomainName.faces
     pairs: options.PairsOption = None
@@ -185,6 +197,9 @@ def train_encoder(ctx: typer.Context, request: EncoderRequest) -> None:
     elif request.task is options.TaskName.fusion:
         refuse_given(ctx, "is of other tasks", *NOT_FUSION)
         done = _fusion(settings, request)
+    elif request.task is options.TaskName.restoration:
+        refuse_given(ctx, "is of other tasks", *NOT_RESTORATION)
+        done = _restoration(settings, request)
     elif request.task is options.TaskName.hfgi:
         refuse_given(ctx, "is of --task face and inversion", "domain")
         refuse_given(ctx, "is of other tasks", *NOT_HFGI)
@@ -232,6 +247,21 @@ def _fusion(settings: Settings, request: EncoderRequest) -> EncoderResult:
     return train_fusion(job, **_networks(settings, "fusion"))
 
 
+def _restoration(settings: Settings, request: EncoderRequest) -> EncoderResult:
+    from toonify.training.restoration.job import RestorationJob, train_restoration
+
+    shared = request.shared(settings)
+    job = RestorationJob(
+        **{name: shared[name] for name in RESTORATION_OPTIONS},
+        face_encoder=request.face_encoder,
+        batch_size=request.batch_size or 6,
+        weights=request.weights("l1", "lpips", "identity"),
+    )
+    note_others(request.photos)
+    networks = _networks(settings, "restoration")
+    return train_restoration(job, progress=settings.progress, **networks)
+
+
 def _hfgi(settings: Settings, request: EncoderRequest) -> EncoderResult:
     from toonify.training.hfgi.job import HFGIJob, train_hfgi
 
@@ -261,6 +291,7 @@ def _frames_or_faces(settings: Settings, request: EncoderRequest) -> EncoderResu
         weights=request.weights(*terms),
         train_from=request.train_from,
         compiled=request.compiled,
+        scenes=request.scenes,
         drawings=request.drawings,
         parser=request.parser,
         direction=request.direction,
@@ -273,7 +304,7 @@ def _frames_or_faces(settings: Settings, request: EncoderRequest) -> EncoderResu
         table=request.table,
     )
     check_job(frames)
-    note_others(request.photos, request.drawings)
+    note_others(request.photos, request.drawings, request.scenes)
     if request.task is not options.TaskName.face:
         networks = _networks(settings, request.task.value)
         return train_frame_encoder(

@@ -16,8 +16,8 @@ from toonify.device import pick_device, refuse_float16, training_dtype
 from toonify.editing.directions import find_direction
 from toonify.engine import Toonifier
 from toonify.errors import UsageError
-from toonify.faces import person
-from toonify.faces.subject import Domain
+from toonify.faces import get_detector, person
+from toonify.faces.subject import Domain, LargestFace
 from toonify.inversion.latents import fit_w_plus
 from toonify.lut import CharacterTable
 from toonify.models.encoders.styleganex import MATTE_AT, StyleGANEXEncoder
@@ -35,6 +35,7 @@ from toonify.training.styleganex.compose import CROP, Scene
 from toonify.training.styleganex.cutouts import INDEX, CutoutSet
 from toonify.training.styleganex.drawn_faces import drawn_faces
 from toonify.training.styleganex.making import make_cutouts
+from toonify.training.styleganex.scenes import SceneFrames
 from toonify.training.styleganex.tasks import SIZES, TASKS, Task, new_frame_encoder
 from toonify.training.styleganex.train import train_frames
 from toonify.utils.arguments import check_choice
@@ -64,6 +65,8 @@ class FrameJob:
         photos, aligned, pairs, pair_count, photo_share, held_out: see `face_data`.
         domain: "any" for a generator of something else than faces, of "inversion": see
             `train_encoder`.
+        scenes: folder of photographs of people and what is around them, for an inversion of which
+            f alone is learnt.
         drawings: folder of sketches or label maps, named as the photographs.
         parser: what makes label maps: "default" or an ONNX network.
         direction, strength: of video-edit.
@@ -96,6 +99,7 @@ class FrameJob:
     pairs: Path | None = None
     pair_count: int | None = None
     held_out: int = 32
+    scenes: Path | None = None
     drawings: Path | None = None
     parser: Path | None = None
     direction: str | None = None
@@ -111,7 +115,7 @@ class FrameJob:
     def inputs(self) -> InputFiles:
         """The files that the training reads."""
         named = (self.generator, self.start, self.face_encoder, self.faces, self.toon, self.table)
-        folders = (self.photos, self.pairs, self.drawings, self.parser, self.cutouts)
+        folders = (self.photos, self.pairs, self.scenes, self.drawings, self.parser, self.cutouts)
         return InputFiles([*folders, *model_files(*named)])
 
 
@@ -141,6 +145,7 @@ def check_job(options: FrameJob) -> None:
         "`face_encoder`": (options.face_encoder, ("inversion",)),
         "`latent`": (options.weights.get("latent"), ("face", "inversion")),
         "`pairs`": (options.pairs, still),
+        "`scenes`": (options.scenes, ("inversion",)),
         "`drawings`": (options.drawings, ("sketch", "mask")),
         "`parser`": (options.parser, ("mask",)),
         "`direction`": (options.direction, ("video-edit",)),
@@ -152,6 +157,18 @@ def check_job(options: FrameJob) -> None:
     for name, (value, tasks) in belongs.items():
         if value is not None and task not in tasks:
             raise UsageError(f"{name} is of {' and '.join(tasks)}", hint="Leave it out.")
+    if options.scenes is not None:
+        if options.face_encoder is None:
+            raise UsageError(
+                "whose w+ are the scenes' faces rendered with?",
+                hint="Add `face_encoder` ENCODER, default say.",
+            )
+        if options.photos is not None or options.pairs is not None:
+            raise UsageError(
+                "`scenes` take the place of `photos` and `pairs`", hint="Leave those out."
+            )
+        if options.domain == "any":
+            raise UsageError("`scenes` are of `domain` faces", hint="Leave it out.")
     if options.strength != 1 and task != "video-edit":
         raise UsageError("`strength` is of video-edit", hint="Leave it out.")
     if options.cutouts is None and (options.toon or options.table):
@@ -361,6 +378,9 @@ def _source(
 
     if options.task == "inversion":
         reader = face_reader(options.face_encoder, generator)
+        if options.scenes is not None and reader is not None:
+            subject = LargestFace(get_detector(device=device, offline=offline))
+            return SceneFrames(options.scenes, subject, reader, progress=progress)
         return sources.FaceFrames(data(), encode=reader)
     if options.task == "super-resolution":
         return sources.FaceFrames(data(), factors=(4, 64))
