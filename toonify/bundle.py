@@ -53,7 +53,7 @@ class Bundle:
         manifest: `manifest.json`: files with SHA-256, licenses, sources and default options.
         folder: where it was read from.
 
-    Example:
+    Examples:
         >>> bundle = Bundle.load("default")
         >>> bundle.defaults.level, bundle.table.names[0]
         (6, 'mina')

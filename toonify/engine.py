@@ -90,7 +90,8 @@ class Toonifier:
         """Load a shipped bundle by name, or one from a folder.
 
         Raises:
-            ModelError: the bundle can't be loaded. UsageError: no such device or dtype.
+            ModelError: the bundle can't be loaded.
+            UsageError: no such device or dtype.
         """
         toonifier = cls.__new__(cls)
         toonifier._of_model(
@@ -256,11 +257,11 @@ class Toonifier:
             uint8 RGB (with opacity where the background is transparent), a list for a list.
 
         Raises:
-            InputError: no face found for a character, or an unreadable file. UsageError: not such
-                a picture, unknown name, options out of range, or of a style where a character is
-                drawn and the other way round.
+            InputError: no face found for a character, or an unreadable file.
+            UsageError: not such a picture, unknown name, options out of range, or of a style where
+                a character is drawn and the other way round.
 
-        Example:
+        Examples:
             >>> toon = Toonifier.from_bundle("default")
             >>> drawn = toon.stylize("me.jpg")  # you, in ink
             >>> mina = toon.stylize("me.jpg", character="mina")
@@ -311,7 +312,8 @@ class Toonifier:
             background: as of `stylize`.
 
         Raises:
-            UsageError: an unknown style. ModelError: the bundle offers none.
+            UsageError: an unknown style.
+            ModelError: the bundle offers none.
         """
         if self._bundle is None and (style is None or not is_style_file(style)):
             raise ModelError(
@@ -353,7 +355,8 @@ def as_photo(photo: Photo) -> np.ndarray:
     """(H, W, 3) uint8 RGB of an array, a PIL image or a file's path.
 
     Raises:
-        InputError: the file can't be read. UsageError: an array of another shape or type.
+        InputError: the file can't be read.
+        UsageError: an array of another shape or type.
     """
     if isinstance(photo, (str, os.PathLike)):
         return read_image(photo).rgb

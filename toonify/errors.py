@@ -21,7 +21,7 @@ class ToonifyError(Exception):
     Attributes:
         message, hint: the arguments, each on one line; `str()` gives both.
 
-    Example:
+    Examples:
         >>> try:
         ...     drawn = toonifier.stylize("me.jpg", character="mia")
         ... except toonify.ToonifyError as error:

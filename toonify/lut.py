@@ -62,7 +62,7 @@ class CharacterTable:
     Args:
         generator_hash: `toonify.checkpoints.generator_hash` of the generator the latents live in.
 
-    Example:
+    Examples:
         >>> table = CharacterTable.load("characters.safetensors")
         >>> table.names, table["mina"].w_plus.shape
     """

@@ -55,7 +55,7 @@ def load_generator(
         ModelError: no such file, not a checkpoint, not whole, without a generator, or of another
             kind.
 
-    Example:
+    Examples:
         >>> generator = load_generator("ffhq-mobile")  # after `toonify models pull ffhq-mobile`
     """
     folder = _locate(path)
@@ -74,7 +74,7 @@ def load_encoder(
 ) -> E | Encoder:
     """pSp, e4e, ReStyle, StyleGANEX or compact encoder; as `load_generator`.
 
-    Example:
+    Examples:
         >>> encoder = load_encoder("psp_ffhq_encode.pt")
         >>> w_plus = encoder.encode(faces)  # (B, 3, 256, 256) in [-1, 1] → (B, 18, 512)
     """
@@ -156,7 +156,7 @@ def save_network(
 ) -> None:
     """Write a network of any role as safetensors, whole or not at all; as `save_generator`.
 
-    Example:
+    Examples:
         >>> save_network(UNet(), "ink.safetensors", dtype=torch.int8)
     """
     write_safetensors(
@@ -175,7 +175,7 @@ def load_network(
     Raises:
         ModelError: as `load_generator`'s.
 
-    Example:
+    Examples:
         >>> network = load_network("translator", "ink.safetensors", UNet)
     """
     file = _locate(path)

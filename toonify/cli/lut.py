@@ -144,7 +144,8 @@ def save_table(table: CharacterTable, path: Path) -> None:
     """Write a table, its folder made first.
 
     Raises:
-        UsageError: not a .safetensors path. InputError: it can't be written.
+        UsageError: not a .safetensors path.
+        InputError: it can't be written.
     """
     if path.suffix != ".safetensors":
         raise UsageError(f"a table is a .safetensors file, not {path}", hint="Rename it.")

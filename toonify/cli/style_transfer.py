@@ -78,7 +78,8 @@ def transfer_engine(
     """The engine that these options describe.
 
     Raises:
-        UsageError: options that don't go together. InputError: an unusable picture or mask.
+        UsageError: options that don't go together.
+        InputError: an unusable picture or mask.
         ModelError: no such network.
     """
     from toonify.engines.registry import load_engine

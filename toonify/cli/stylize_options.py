@@ -437,7 +437,8 @@ def photos_of(request: StylizeRequest, plan: Plan) -> list[Job]:
     """A job a photograph that is there already.
 
     Raises:
-        UsageError: outputs that can't be. InputError: a folder without pictures.
+        UsageError: outputs that can't be.
+        InputError: a folder without pictures.
     """
     from toonify.stylize.jobs import plan as jobs_of
 

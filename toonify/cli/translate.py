@@ -104,7 +104,8 @@ class TranslateRequest:
         """Refuse options that exclude each other.
 
         Raises:
-            UsageError: there are such. InputError: a file isn't there.
+            UsageError: there are such.
+            InputError: a file isn't there.
         """
         from toonify.inversion.translate import check_options
         from toonify.media.images import FORMATS

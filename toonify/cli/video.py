@@ -109,7 +109,8 @@ def _drawing_of(settings: Settings, request: VideoRequest, *, several: bool) -> 
     """What draws: in the manner of pictures, in a style, or as characters.
 
     Raises:
-        UsageError: options that exclude each other. InputError: the one clip isn't there.
+        UsageError: options that exclude each other.
+        InputError: the one clip isn't there.
     """
     from toonify.faces.no_faces import NoFaces
 

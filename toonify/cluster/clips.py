@@ -56,7 +56,7 @@ class ClipOrders(Orders):
 class ClipWorker(Worker[ClipOrders]):
     """Draws clips with one engine.
 
-    Example:
+    Examples:
         >>> worker = ClipWorker(orders)
         >>> worker.prepare()
         >>> (report,) = worker.draw(task)

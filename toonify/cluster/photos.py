@@ -32,7 +32,7 @@ class PhotoOrders(Orders):
 class PhotoWorker(Worker[PhotoOrders]):
     """Draws photographs with one engine.
 
-    Example:
+    Examples:
         >>> worker = PhotoWorker(orders)
         >>> worker.prepare()
         >>> results = worker.draw(task)

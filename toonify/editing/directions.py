@@ -154,7 +154,8 @@ def find_direction(
             FILE.
 
     Raises:
-        UsageError: no such name, or it doesn't fit the generator. InputError: unusable file.
+        UsageError: no such name, or it doesn't fit the generator.
+        InputError: unusable file.
         ModelError: a registry name that is not in the cache.
     """
     if named is not None and text in named.vectors:

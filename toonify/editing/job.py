@@ -250,9 +250,10 @@ def edited(job: EditJob, progress: Progress = no_progress) -> Edited:
 
     Raises:
         UsageError: options that don't go together, or a direction that isn't there.
-        InputError: an unreadable file, or no face. ModelError: networks that can't be loaded.
+        InputError: an unreadable file, or no face.
+        ModelError: networks that can't be loaded.
 
-    Example:
+    Examples:
         >>> job = EditJob(source="me.jpg", direction="yaw", strengths=(-2, 0, 2))
         >>> edited(job).write(Path("strip.png"))
     """

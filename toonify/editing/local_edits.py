@@ -179,7 +179,7 @@ def edit_part(
             size, or beside the face.
         ModelError: a network that can't be loaded or is of another kind.
 
-    Example:
+    Examples:
         >>> hers = edit_part("me.jpg", "friend.jpg", "eyes")
         >>> half = edit_part("me.jpg", "friend.jpg", "hair", 0.5)
     """
@@ -302,8 +302,8 @@ def read_mask(path: str | os.PathLike[str], shape: tuple[int, ...]) -> Points:
         shape: (H, W) that it must have.
 
     Raises:
-        UsageError: no picture's name and no part's. InputError: unreadable, empty or of another
-            size.
+        UsageError: no picture's name and no part's.
+        InputError: unreadable, empty or of another size.
     """
     if Path(path).suffix.lower() not in FORMATS:
         raise unknown_name("part", str(path), tuple(PARTS))

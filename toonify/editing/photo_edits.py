@@ -74,9 +74,10 @@ def edit(
     Raises:
         UsageError: neither a direction nor another photograph, an unknown name, a number out of
             range, or options of another method.
-        InputError: an unreadable file, or no face. ModelError: networks that can't be loaded.
+        InputError: an unreadable file, or no face.
+        ModelError: networks that can't be loaded.
 
-    Example:
+    Examples:
         >>> smiling = edit("me.jpg", "smile", 2)
         >>> in_her_light = edit("me.jpg", mix="friend.jpg")
         >>> car = edit("car.jpg", "sefa-1", 2, domain="any", generator="cars.pkl")

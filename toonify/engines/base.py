@@ -77,7 +77,7 @@ class Engine(ABC):
         clears_hair: what sticks out behind a silhouette is to be painted over.
         batch_size: regions that go through the networks together; lower it when memory is short.
 
-    Example:
+    Examples:
         >>> engine = load_engine("cdsm")
         >>> rgb = read_image("me.jpg").rgb
         >>> (drawn,) = engine.draw_image(rgb, ["mina"], faces=engine.detect(rgb))

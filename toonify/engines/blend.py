@@ -37,7 +37,7 @@ class BlendEngine(StyleEngine):
         network: draws the faces.
         options: as of `StyleEngine`.
 
-    Example:
+    Examples:
         >>> engine = BlendEngine.from_bundle("default", "ink")
         >>> (drawn,) = engine.draw_image(rgb, ["ink"], faces=engine.detector.detect(rgb))
     """

@@ -88,7 +88,8 @@ class CdsmModel(MixingModel):
         """Load a shipped bundle by name, or one from a folder.
 
         Raises:
-            ModelError: the bundle can't be loaded. UsageError: no such device or dtype.
+            ModelError: the bundle can't be loaded.
+            UsageError: no such device or dtype.
         """
         chosen = pick_device(device)
         loaded = Bundle.load(bundle, device=chosen)
@@ -238,7 +239,8 @@ class CdsmEngine(MixingEngine[CdsmModel]):
         """On a bundle's generator, encoder and characters; `options` as of the class.
 
         Raises:
-            ModelError: the bundle can't be loaded. UsageError: no such device or dtype.
+            ModelError: the bundle can't be loaded.
+            UsageError: no such device or dtype.
         """
         model = CdsmModel.from_bundle(bundle, device=device, dtype=dtype)
         return cls(model, bundle=bundle, **options)

@@ -105,9 +105,10 @@ def load_style_engine(
         options: of every such engine: background, max_size, detector, landmarks, offline, ….
 
     Raises:
-        UsageError: an unknown style. ModelError: the bundle can't be loaded, or offers no styles.
+        UsageError: an unknown style.
+        ModelError: the bundle can't be loaded, or offers no styles.
 
-    Example:
+    Examples:
         >>> engine = load_style_engine("ink")
         >>> (drawn,) = engine.draw_image(rgb, ["ink"], faces=engine.detect(rgb))
     """
@@ -140,7 +141,7 @@ def load_engine(
         UsageError: an unknown name, or options out of range.
         ModelError: the bundle can't be loaded, or has no networks for this engine.
 
-    Example:
+    Examples:
         >>> engine = load_engine("cdsm", level=4)
         >>> (drawn,) = engine.draw_image(rgb, ["mina"], faces=engine.detect(rgb))
     """

@@ -127,7 +127,8 @@ class StyleTransferEngine(Engine):
 
         Raises:
             UsageError: options that don't go together.
-            InputError: an unusable picture or mask. ModelError: no such network.
+            InputError: an unusable picture or mask.
+            ModelError: no such network.
         """
         if weights and len(weights) != len(images):
             raise UsageError(

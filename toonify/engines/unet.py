@@ -61,7 +61,7 @@ class UNetEngine(Engine):
             pictures where the processor has bfloat16, or on a GPU.
         about: whatever else drawings depend on, JSON-able.
 
-    Example:
+    Examples:
         >>> engine = UNetEngine.from_bundle("default", "ink")
         >>> (drawn,) = engine.draw_image(rgb, ["ink"], faces=[])
     """

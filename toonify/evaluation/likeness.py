@@ -54,7 +54,7 @@ def evaluate_function(
         `color`), `likeness` (see `compare_heads`; `glasses` and `beard` agreement; `thirds` of the
         photographs by lightness), `correlation`, `lpips`, `identity`; and `seconds` a drawing.
 
-    Example:
+    Examples:
         >>> engine = PortraitEngine.from_bundle("default")
         >>> evaluate_function("crops/", lambda photo: engine.stylize(photo, "ink"))["lineup"]
     """

@@ -112,9 +112,10 @@ def evaluate(
 
     Raises:
         UsageError: an unknown name, or an output that must not be written.
-        InputError: no photographs. ModelError: a bundle can't be loaded.
+        InputError: no photographs.
+        ModelError: a bundle can't be loaded.
 
-    Example:
+    Examples:
         >>> found = evaluate("photos/", styles=["ink"])
         >>> (bundle,) = found.report["bundles"]
         >>> bundle["overall"].keys()

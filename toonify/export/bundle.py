@@ -95,7 +95,7 @@ def export_bundle(
         InputError: the folder can't be written.
         ModelError: the bundle can't be loaded, or a network not converted, or its answers differ.
 
-    Example:
+    Examples:
         >>> (mina,) = export_bundle("web/", characters=["mina"], networks=False)
         >>> mina.files, mina.error < 1e-4
         ((PosixPath('web/mina.onnx'),), True)

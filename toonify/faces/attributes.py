@@ -51,7 +51,7 @@ def measure_attributes(rgb: RGB, parser: FaceParser) -> FaceAttributes:
     Colors are those of the lit side, which drawings begin with: medians over the lightest 30 % of
     the points that surely show skin, 75 % of hair's, in the crop's own light.
 
-    Example:
+    Examples:
         >>> measure_attributes(align(rgb, face, 256).image, FaceParser()).hairdo
         'short'
     """

@@ -69,7 +69,7 @@ class Square(Subject):
     Raises:
         UsageError: numbers that make no box.
 
-    Example:
+    Examples:
         >>> car = Square((40, 90, 300, 160)).crop(photo, 256).image
     """
 

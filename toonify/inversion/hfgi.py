@@ -84,7 +84,7 @@ class DetailedFace:
         photo: (1, 3, H, W) in [-1, 1].
         w_plus: its latent; the encoder's answer when None.
 
-    Example:
+    Examples:
         >>> face = DetailedFace(model, load_details(model, "default"), photo)
         >>> smiling = face.render(moved(face.w_plus, smile, 2.0, range(2, 10)))
     """

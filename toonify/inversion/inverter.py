@@ -88,10 +88,10 @@ def invert(
 
     Raises:
         UsageError: an unknown name, a number out of range, or options of another method.
-        InputError: an unreadable file, or no face in it. ModelError: networks that can't be
-            loaded, or that don't fit each other.
+        InputError: an unreadable file, or no face in it.
+        ModelError: networks that can't be loaded, or that don't fit each other.
 
-    Example:
+    Examples:
         >>> found = invert("me.jpg", steps=0)
         >>> found.latents.w_plus.shape, list(found.likeness)
         (torch.Size([1, 14, 512]), ['encoded'])

@@ -91,10 +91,10 @@ def invert_photos(job: InvertJob, progress: Progress = no_progress) -> Iterator[
 
     Raises:
         UsageError: files would replace each other, or something that is read.
-        InputError: a file can't be written. ModelError: networks that can't be loaded, or that
-            don't fit each other.
+        InputError: a file can't be written.
+        ModelError: networks that can't be loaded, or that don't fit each other.
 
-    Example:
+    Examples:
         >>> job = InvertJob(photos=[Path("me.jpg")], output=Path("inverted"), steps=0)
         >>> [done.latents for done in invert_photos(job)]
         [PosixPath('inverted/me.safetensors')]

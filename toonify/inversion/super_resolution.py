@@ -111,7 +111,7 @@ def enlarge_photo(
         InputError: an unreadable photograph, or one of those that `small_photo` refuses.
         ModelError: a bundle without such networks.
 
-    Example:
+    Examples:
         >>> enlarge_photo(Path("small.jpg")).write(Path("large.png"))
     """
     image = read_image(source)
@@ -267,7 +267,7 @@ def enlarge(
         fit: how a latent is fitted to each face without it.
         progress: called with (faces done, faces).
 
-    Example:
+    Examples:
         >>> photo = small_photo(rgb, "whole", get_detector())
         >>> large = enlarge(load_face_model("default"), photo)
     """

@@ -82,7 +82,7 @@ def translate(
         InputError: an unreadable source, or a photograph without a face.
         ModelError: networks that can't be loaded, or are of another task.
 
-    Example:
+    Examples:
         >>> (large,) = translate(Path("small.jpg"), "super-resolution")
     """
     check_options(task, samples=samples, factor=factor, parser=parser, strength=strength)

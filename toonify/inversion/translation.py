@@ -65,7 +65,8 @@ def read_mask(path: Path) -> NDArray[np.uint8]:
     """Labels (H, W) of a mask: gray or palette values 0–18, or the colors of `label_colors`.
 
     Raises:
-        InputError: not an image. UsageError: unknown labels, too small or too large.
+        InputError: not an image.
+        UsageError: unknown labels, too small or too large.
     """
     try:
         with Image.open(path) as picture:

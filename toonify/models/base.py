@@ -46,7 +46,7 @@ class Generator(nn.Module):
         layers: the modulated layers, in the order of `styles`.
         w_avg: mean of w, (w_dim,), a buffer; estimated where a file lacks it.
 
-    Example:
+    Examples:
         >>> w = generator.mapping(torch.randn(4, generator.z_dim), truncation_psi=0.7)
         >>> w_plus = w[:, None].expand(-1, generator.num_ws, -1)
         >>> images = generator(w_plus)  # (4, 3, R, R), about [-1, 1]
@@ -112,7 +112,7 @@ class Encoder(nn.Module):
         num_ws, w_dim: shape of the w+ that it gives.
         input_size: side of the aligned faces that it takes, px.
 
-    Example:
+    Examples:
         >>> w_plus = encoder.encode(faces, generator)  # (B, 3, S, S) in [-1, 1] → (B, num_ws, 512)
     """
 

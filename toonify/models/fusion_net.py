@@ -96,7 +96,7 @@ class FusionNet(nn.Module):
             every layer, as published.
         common_layers: how many of the first layers are aligned to the common latent; None for all.
 
-    Example:
+    Examples:
         >>> styles = network(G.layers, G.styles(person), G.styles(background), G.styles(person))
         >>> image = G.synthesize(styles)
     """

@@ -77,7 +77,7 @@ class StyleFusion:
     Raises:
         ModelError: a net of no inner node.
 
-    Example:
+    Examples:
         >>> fusion = StyleFusion(FFHQ, nets)
         >>> styles = fusion.swapped(G, G.styles(me), {"hair": G.styles(friend)})
         >>> image = G.synthesize(styles)

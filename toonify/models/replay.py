@@ -41,7 +41,7 @@ class Replayed(Generic[R]):
         function: tensors of one device → a tensor, or a tuple of tensors and None.
         record: makes recordings, on any device; `record_graph`'s on CUDA alone when None.
 
-    Example:
+    Examples:
         >>> double = Replayed(lambda x: 2 * x)
         >>> double(torch.ones(2))
         tensor([2., 2.])

@@ -29,7 +29,7 @@ class StyledUNet(nn.Module):
     Raises:
         ValueError: no style, or one named twice.
 
-    Example:
+    Examples:
         >>> network = StyledUNet(styles=("ink", "soft"), widths=(8, 16), depths=(1, 1))
         >>> network(torch.zeros(1, 3, 30, 50), "soft").shape
         torch.Size([1, 3, 30, 50])

@@ -51,7 +51,7 @@ class UNet(nn.Module):
         widths: channels at 1/2, 1/4, … of the resolution.
         depths: residual blocks of each of these levels, on each side.
 
-    Example:
+    Examples:
         >>> UNet(widths=(8, 16), depths=(1, 1))(torch.zeros(1, 3, 30, 50)).shape
         torch.Size([1, 3, 30, 50])
     """

@@ -39,7 +39,7 @@ class PortraitEngine:
         detector: finds faces; None takes the default one on first use.
         styles: names that are offered, the default first.
 
-    Example:
+    Examples:
         >>> engine = PortraitEngine.from_bundle("default")
         >>> drawn = engine.stylize(photo, style="ink")  # (H, W, 3) uint8 RGB in and out
     """

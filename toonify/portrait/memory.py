@@ -54,7 +54,7 @@ class Steady:
 class Memory:
     """Running averages by name; empty for photographs, which changes nothing.
 
-    Example:
+    Examples:
         >>> memory = Memory()
         >>> for frame in clip:
         ...     drawing = engine.draw(frame, "ink", memory=memory)

@@ -28,7 +28,7 @@ def shock_filter(
     Returns:
         (H, W, 3) uint8; flat areas are as they were.
 
-    Example:
+    Examples:
         >>> crisp = shock_filter(cv2.resize(drawing, None, fx=2, fy=2))
     """
     element = np.ones((3, 3), np.uint8)

@@ -24,7 +24,7 @@ class EngineRecipe:
         style_options: of the engine that draws styles; None where no style is drawn.
         styles: key of `ENGINES` of that engine.
 
-    Example:
+    Examples:
         >>> EngineRecipe("default", "cdsm", {"level": 4}).make()
     """
 

@@ -67,7 +67,7 @@ def draw_whole(
         InputError: the photograph can't be read; with characters, nobody is in it.
         ModelError: a bundle without such networks.
 
-    Example:
+    Examples:
         >>> draw_whole(Path("me.jpg"), style="ink").write(Path("ink.png"))
     """
     if character is not None and style is not None:

@@ -18,7 +18,7 @@ def check_range(
         value: None is what a parameter is left at, and always fits.
         whole: it must be an integer.
 
-    Example:
+    Examples:
         >>> check_range("smooth", 0.5, 0, 1)
     """
     if value is None:

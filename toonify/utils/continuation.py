@@ -15,7 +15,7 @@ def continued(field: Tensor, known: Tensor) -> Tensor:
         field: (B, C, S, S), S a power of two.
         known: (B, 1, S, S) in 0..1.
 
-    Example:
+    Examples:
         >>> wall = continued(photo, 1 - person)
     """
     side = field.shape[-1]

@@ -22,7 +22,7 @@ class Graph:
     Args:
         inputs: name → channels, of (1, C, H, W) each.
 
-    Example:
+    Examples:
         >>> graph = Graph({"x": 3})
         >>> graph.node("Relu", "x")
         'v0'

@@ -136,7 +136,8 @@ def check_output(
         streams: it is written line by line, so that pipes and devices do as well.
 
     Raises:
-        UsageError: it must not be written. InputError: it can't be.
+        UsageError: it must not be written.
+        InputError: it can't be.
     """
     target = Path(path)
     _check_kind(target, option, streams=streams)

@@ -12,7 +12,7 @@ Update = Callable[[int, int | None], None]  # steps done, of how many (None: not
 class Progress(Protocol):
     """Opens a bar for one stage of the work.
 
-    Example:
+    Examples:
         >>> def printed(stage):
         ...     return nullcontext(lambda done, total: print(stage, done, total))
         >>> evaluate("photos/", progress=printed)

@@ -194,7 +194,7 @@ def convert_video(
         ModelError: the bundle can't be loaded.
         KeyboardInterrupt: with all finished segments kept.
 
-    Example:
+    Examples:
         >>> report = convert_video("dance.mp4", "dance-ink.mp4", style="ink")
         >>> report.frames, report.fps
         (250, 4.9)

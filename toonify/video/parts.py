@@ -57,7 +57,7 @@ class PartedClip:
         InputError: the clip can't be read, or another run is at work on the output.
         UsageError: the output must not be written.
 
-    Example:
+    Examples:
         >>> with PartedClip(source, output, engine, options) as clip:
         ...     for part in clip.missing:
         ...         draw_part(source, output, engine, options, part)
@@ -148,7 +148,8 @@ def parted(source: Path, output: Path, engine: Engine, options: Options) -> Part
     it has to be mended first, or its people are told by the frames before.
 
     Raises:
-        InputError: the clip can't be read. UsageError: the output must not be written.
+        InputError: the clip can't be read.
+        UsageError: the output must not be written.
     """
     if not can_be_parted(engine, options):
         return None

@@ -211,7 +211,8 @@ class Studio:
         """Load a bundle.
 
         Raises:
-            ModelError: it can't be loaded. UsageError: it offers nothing to draw.
+            ModelError: it can't be loaded.
+            UsageError: it offers nothing to draw.
         """
         toonifier = Toonifier.from_bundle(bundle, device=device, dtype=dtype)
         defaults = bundle_defaults(bundle)
@@ -273,7 +274,8 @@ class Studio:
         """Draw a photograph (H, W, 3).
 
         Raises:
-            InputError: no face found. UsageError: unknown look, or options out of range.
+            InputError: no face found.
+            UsageError: unknown look, or options out of range.
         """
         self.check(wish)
         return self._drawers[wish.look].draw(photo, wish)

@@ -1,6 +1,6 @@
 """Cartoon characters drawn by program: six of a cast, any pose, same arguments same pixels.
 
-Example:
+Examples:
     >>> picture = draw("mina", Pose(yaw=20, smile=0.8))   # (512, 512, 3) uint8 RGB
 """
 

@@ -39,7 +39,7 @@ class DrawingEncoder(nn.Module):
         features: channels of the generator's activations at 32×32.
         widths: channels at 1/2, 1/4, … of the drawing's resolution.
 
-    Example:
+    Examples:
         >>> w, logits = DrawingEncoder(w_dim=512, features=192)(torch.zeros(1, 20, 128, 128))
         >>> w.shape, logits.shape
         (torch.Size([1, 512]), torch.Size([1, 19, 32, 32]))

@@ -307,7 +307,7 @@ class StyleMapGAN(nn.Module):
         size, map_size, small, widths, mapping: as `StyleMapGenerator`'s; widths may have strings
             for keys, as JSON does.
 
-    Example:
+    Examples:
         >>> network = StyleMapGAN(size=128, map_size=16, widths=LIGHT_WIDTHS, mapping=False)
         >>> network(torch.zeros(1, 3, 128, 128)).shape
         torch.Size([1, 3, 128, 128])

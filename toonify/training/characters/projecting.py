@@ -143,9 +143,10 @@ def project(
         `latents` (N, num_ws, w_dim) float32, `losses` (N,), `reconstructions` (N, 3, R, R) uint8.
 
     Raises:
-        InputError: an unreadable file. ModelError: networks that can't be loaded.
+        InputError: an unreadable file.
+        ModelError: networks that can't be loaded.
 
-    Example:
+    Examples:
         >>> found = project(["a.png", "b.png"], generator="default", encoder="default")
         >>> found.latents.mean(0).shape  # the character that both have in common
         torch.Size([14, 512])
@@ -218,7 +219,8 @@ def sample_photos(folder: Path, projector: Projector, *, count: int = 3) -> list
     """The first faces found in a folder of photos, as the encoder reads them.
 
     Raises:
-        InputError: no photo there has a face. UsageError: no encoder.
+        InputError: no photo there has a face.
+        UsageError: no encoder.
     """
     if projector.encoder is None:
         raise UsageError("photos need an encoder", hint="Name an `encoder`.")

@@ -150,7 +150,7 @@ def reported(
     Yields:
         what `run_trainer` calls with each step's row of metrics.
 
-    Example:
+    Examples:
         >>> with reported(folder, command="distill", steps=1000, config={}) as report:
         ...     run_trainer(trainer, RunFolder(folder), steps=1000, snapshot=250, progress=report)
     """

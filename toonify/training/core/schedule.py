@@ -12,7 +12,7 @@ from torch import Tensor
 def warmup_cosine(step: int, steps: int, *, warmup: int, floor: float = 0.0) -> float:
     """Factor on a learning rate: up over `warmup` steps, then a cosine down to `floor` at `steps`.
 
-    Example:
+    Examples:
         >>> [round(warmup_cosine(step, 100, warmup=10), 2) for step in (0, 9, 50, 100)]
         [0.1, 0.98, 0.5, 0.0]
     """

@@ -145,11 +145,12 @@ def distill_generator(
 
     Raises:
         UsageError: options that don't go together, or a run in the folder without `resume`.
-        ModelError: networks that can't be loaded. InputError: pairs that can't be read.
+        ModelError: networks that can't be loaded.
+        InputError: pairs that can't be read.
         Diverged: training is no longer finite; the last snapshot stays.
         KeyboardInterrupt: after Ctrl-C, once a snapshot is kept.
 
-    Example:
+    Examples:
         >>> job = DistillJob(teacher="ffhq-mobile", output=Path("runs/face"))
         >>> distill_generator(job).generator
     """

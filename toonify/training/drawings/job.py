@@ -72,11 +72,12 @@ def train_drawing_encoder(
 
     Raises:
         UsageError: options out of range, or a run in the folder without `resume`.
-        InputError: a folder that can't be read. ModelError: networks that can't be loaded.
+        InputError: a folder that can't be read.
+        ModelError: networks that can't be loaded.
         Diverged: training is no longer finite; the last snapshot stays.
         KeyboardInterrupt: after Ctrl-C, once a snapshot is kept.
 
-    Example:
+    Examples:
         >>> train_drawing_encoder("default", "runs/drawings", "runs/faces", kimg=100).encoder
     """
     refuse_float16(dtype)

@@ -54,7 +54,7 @@ def draw_sketch(
         labels: (h, w) of `CELEBA`, of any size.
         points: (468, 2) the face mesh, px of the face.
 
-    Example:
+    Examples:
         >>> sketch = draw_sketch(face, labels, points, np.random.default_rng(0))
     """
     size = face.shape[0]

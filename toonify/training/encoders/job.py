@@ -95,11 +95,12 @@ def train_encoder(
 
     Raises:
         UsageError: options that don't go together, or a run in the folder without `resume`.
-        InputError: no photographs. ModelError: networks that can't be loaded.
+        InputError: no photographs.
+        ModelError: networks that can't be loaded.
         Diverged: training is no longer finite; the last snapshot stays.
         KeyboardInterrupt: after Ctrl-C, once a snapshot is kept.
 
-    Example:
+    Examples:
         >>> done = train_encoder("default", "runs/encoder", photos="people/", kimg=20)
         >>> encoder = load_encoder(done.encoder)
     """

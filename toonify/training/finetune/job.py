@@ -115,11 +115,12 @@ def finetune(
 
     Raises:
         UsageError: options that don't fit, or a run in the folder without `resume`.
-        InputError: no drawings. ModelError: networks that can't be loaded.
+        InputError: no drawings.
+        ModelError: networks that can't be loaded.
         Diverged: training is no longer finite; the last snapshot stays.
         KeyboardInterrupt: after Ctrl-C, once a snapshot is kept.
 
-    Example:
+    Examples:
         >>> done = finetune("drawings/", "ffhq-mobile", "runs/cast", encoder="default")
         >>> generator = load_generator(done.generator)
     """

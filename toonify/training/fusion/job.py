@@ -56,7 +56,7 @@ def train_fusion(
         Diverged: training is no longer finite; the last snapshot stays.
         KeyboardInterrupt: after Ctrl-C, once a snapshot is kept.
 
-    Example:
+    Examples:
         >>> train_fusion(FusionJob(generator="default", output=Path("run"))).encoder
     """
     refuse_float16(dtype)

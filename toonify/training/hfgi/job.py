@@ -78,11 +78,12 @@ def train_hfgi(
 
     Raises:
         UsageError: options that don't go together, or a run in the folder without `resume`.
-        InputError: no photographs. ModelError: networks that can't be loaded.
+        InputError: no photographs.
+        ModelError: networks that can't be loaded.
         Diverged: training is no longer finite; the last snapshot stays.
         KeyboardInterrupt: after Ctrl-C, once a snapshot is kept.
 
-    Example:
+    Examples:
         >>> job = HFGIJob(generator="default", output=Path("run"), face_encoder="default",
         ...               pairs=Path("edits"))
         >>> train_hfgi(job).encoder

@@ -78,7 +78,8 @@ class ParsingTrainer:
         workers: 1 composes in a process of its own, 0 in this one.
 
     Raises:
-        InputError: the folder holds none. UsageError: senseless options.
+        InputError: the folder holds none.
+        UsageError: senseless options.
     """
 
     def __init__(self, folder: Path, config: ParsingConfig, *, workers: int = 1) -> None:

@@ -38,7 +38,7 @@ class PairFolder:
     Raises:
         InputError: no such folders, or no pair in them.
 
-    Example:
+    Examples:
         >>> photos, drawings = PairFolder(Path("studio"), crop=192).batch(8, seed=0)
     """
 

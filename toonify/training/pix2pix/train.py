@@ -58,11 +58,12 @@ def train_pix2pix(
 
     Raises:
         UsageError: options that don't fit, no such style, or a run in the folder without `resume`.
-        InputError: no pairs. ModelError: `base` can't be loaded.
+        InputError: no pairs.
+        ModelError: `base` can't be loaded.
         Diverged: training is no longer finite; the last snapshot stays.
         KeyboardInterrupt: after Ctrl-C, once a snapshot is kept.
 
-    Example:
+    Examples:
         >>> made = train_pix2pix("studio/", "runs/studio", base="ink")
     """
     config = config or Pix2PixConfig()

@@ -68,11 +68,12 @@ def train_style_network(
 
     Raises:
         UsageError: options that don't fit, or a run in the folder without `resume`.
-        InputError: no pictures. ModelError: the encoder can't be loaded.
+        InputError: no pictures.
+        ModelError: the encoder can't be loaded.
         Diverged: training is no longer finite; the last snapshot stays.
         KeyboardInterrupt: after Ctrl-C, once a snapshot is kept.
 
-    Example:
+    Examples:
         >>> done = train_style_network(Path("photos"), Path("paintings"), Path("runs/style"))
         >>> engine = load_engine("adain", images=["monet.jpg"], network=done.network)
     """

@@ -220,7 +220,7 @@ def train_frame_encoder(
         Diverged: training is no longer finite; the last snapshot stays.
         KeyboardInterrupt: after Ctrl-C, once a snapshot is kept.
 
-    Example:
+    Examples:
         >>> train_frame_encoder(FrameJob(task="inversion", generator="g.pt", output=Path("run")))
     """
     check_choice("task", options.task, list(TASKS))

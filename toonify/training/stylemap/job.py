@@ -97,7 +97,7 @@ def train_stylemap(
         Diverged: training is no longer finite; the last snapshot stays.
         KeyboardInterrupt: after Ctrl-C, once a snapshot is kept.
 
-    Example:
+    Examples:
         >>> job = StyleMapJob(photos=Path("faces"), output=Path("runs/stylemap"))
         >>> train_stylemap(job).network
     """
