@@ -1,6 +1,7 @@
 """The public names: what is promised to be there, imported lazily, and typed."""
 
 import inspect
+import re
 import subprocess
 import sys
 
@@ -69,6 +70,13 @@ def test_public_names_show_an_example():
         own = [thing, *(vars(thing).values() if inspect.isclass(thing) else ())]
         shown = [inspect.getdoc(part) or "" for part in own if hasattr(part, "__doc__")]
         assert any(">>> " in text for text in shown), name
+
+
+@pytest.mark.parametrize("name", [name for name in EXAMPLES if name.islower()])
+def test_docstrings_tell_of_every_parameter(name: str):
+    call = getattr(toonify, name)
+    told = set(re.findall(r"^ {4}(\w+): ", inspect.getdoc(call), re.MULTILINE))
+    assert set(inspect.signature(call).parameters) - {"options"} <= told
 
 
 def test_the_main_call_keeps_its_options():

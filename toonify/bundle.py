@@ -81,6 +81,8 @@ class Bundle:
         """Read a shipped bundle by name, or one from a folder.
 
         Args:
+            name: of a shipped bundle, or a bundle's folder.
+            device: where its networks are put.
             verify: compare every file with the manifest's SHA-256.
 
         Raises:

@@ -31,6 +31,14 @@ Photo = np.ndarray | PILImage | str | os.PathLike[str]
 class Toonifier:
     """Turns photographs into drawings: styles that keep the person, and characters.
 
+    Most callers want `from_bundle`, which loads what ships; the constructor takes networks of
+    your own.
+
+    Examples:
+        >>> toon = Toonifier.from_bundle("default")
+        >>> drawn = toon.stylize("me.jpg", style="ink")  # (H, W, 3) uint8 RGB
+        >>> mina = toon.stylize("me.jpg", character="mina")
+
     Args:
         generator: layer-swapped generator, already on `device`.
         encoder: photo → w+ of that generator.
@@ -87,7 +95,22 @@ class Toonifier:
         offline: bool = True,
         min_face: float | None = None,
     ) -> Toonifier:
-        """Load a shipped bundle by name, or one from a folder.
+        """What draws with a bundle's networks, characters and styles.
+
+        Args:
+            bundle: a shipped bundle's name, or a bundle's folder.
+            device: where networks compute: "auto", "cpu", "cuda", "cuda:1", "mps".
+            dtype: what they compute in: "auto", "float32", "bfloat16" or "float16".
+            landmarks: what finds faces: "mtcnn", "face-alignment", or "auto" for the latter where
+                its weights are cached.
+            offline: never fetch a detector's weights.
+            min_face: height in px of the smallest faces that are looked for; None takes a 120th of
+                a photograph's longest side, at least 24.
+
+        Examples:
+            >>> toon = Toonifier.from_bundle("default", device="cpu")
+            >>> toon.styles[0], "mina" in toon.characters
+            ('ink', True)
 
         Raises:
             ModelError: the bundle can't be loaded.
@@ -174,11 +197,18 @@ class Toonifier:
         color: float = 1.0,
         batch_size: int = 8,
     ) -> list[list[np.ndarray]]:
-        """Aligned crops → for each crop, one cartoon a character.
+        """Draw aligned crops of faces as characters, each crop as each of them.
 
         Args:
             crops: (S, S, 3) uint8 RGB, FFHQ-aligned, any S.
+            characters: names of `characters`.
+            level: m of cross-domain style mixing, 0 (all character) to num_ws (all photo).
+            trgb: replace the tRGB styles by the character's.
+            color: how far they are replaced, 0 to 1.
             batch_size: crops that go through the networks together.
+
+        Returns:
+            For each crop a drawing a character, (R, R, 3) uint8 RGB at the generator's resolution.
 
         Raises:
             UsageError: unknown character, or options out of range.

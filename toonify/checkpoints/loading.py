@@ -50,6 +50,7 @@ def load_generator(
             taken), the folder of the compact generator's OpenVINO files, or a name from the
             registry.
         kind: the class that it must be of; None for any.
+        device: where it is put.
 
     Raises:
         ModelError: no such file, not a checkpoint, not whole, without a generator, or of another
@@ -72,7 +73,17 @@ def load_encoder(path: PathOrName, kind: type[E], *, device: str | torch.device 
 def load_encoder(
     path: PathOrName, kind: type[E] | None = None, *, device: str | torch.device = "cpu"
 ) -> E | Encoder:
-    """pSp, e4e, ReStyle, StyleGANEX or compact encoder; as `load_generator`.
+    """Encoder of faces or frames from a checkpoint, float32, in evaluation mode: pSp, e4e, ReStyle,
+    StyleGANEX or compact.
+
+    Args:
+        path: a file of any format that the package reads, or a name from the registry.
+        kind: the class that it must be of; None for any.
+        device: where it is put.
+
+    Raises:
+        ModelError: no such file, not a checkpoint, not whole, without an encoder, or of another
+            kind.
 
     Examples:
         >>> encoder = load_encoder("psp_ffhq_encode.pt")

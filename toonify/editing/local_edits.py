@@ -168,6 +168,8 @@ def edit_part(
         at: (x, y) px of the photograph where the part's middle is put; None for its own place.
         network: what mixes the faces: a file of `toonify train-stylemap`, a published StyleMapGAN,
             or a bundle. None for none: the other's own pixels are warped and blended.
+        device: where networks compute: "auto", "cpu", "cuda", "cuda:1" or "mps".
+        offline: never fetch a detector's weights.
 
     Returns:
         (H, W, 3) uint8. Away from the part it is the photograph itself.

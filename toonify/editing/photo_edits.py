@@ -67,6 +67,10 @@ def edit(
         domain: "faces", or "any": nothing is detected, the middle square of the photograph is
             edited, or the `box`.
         box: x, y, width, height of what the photograph shows, px.
+        device: where networks compute: "auto", "cpu", "cuda", "cuda:1" or "mps".
+        dtype: what they compute in: "auto", "float32", "bfloat16" or "float16".
+        offline: never fetch weights that are missing.
+        progress: opens a bar for what is named, and is given what is done of how much.
 
     Returns:
         (H, W, 3) uint8.

@@ -107,8 +107,10 @@ def evaluate(
         level: m of cross-domain style mixing, 0 (all character) to num_ws (all photograph).
         aligned: photographs are square FFHQ crops already.
         recursive: folders with their sub-folders.
+        device: where networks compute: "auto", "cpu", "cuda", "cuda:1" or "mps".
+        dtype: what they compute in: "auto", "float32", "bfloat16" or "float16".
         offline: never fetch weights that a measure needs.
-        progress: told how far it is.
+        progress: opens a bar for what is named, and is given what is done of how much.
 
     Raises:
         UsageError: an unknown name, or an output that must not be written.

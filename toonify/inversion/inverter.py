@@ -81,10 +81,19 @@ def invert(
         box: x, y, width, height of what the photograph shows, px.
         frame: "whole" (the default of "refine"), "face" for 256 px around the eyes at training
             size (that of "hfgi"), or "aligned" for a photograph that is an aligned face.
+        method: "refine" or "hfgi", see above.
         hfgi_network: of "hfgi"; None for the bundle's.
         steps: that refine the encoder's answer; 0 for none, None for 500, and none with "hfgi".
             They need LPIPS's weights.
         pti_steps: that tune a copy of the generator to the photograph.
+        seed: of the noise that steps add.
+        device: where networks compute: "auto", "cpu", "cuda", "cuda:1" or "mps".
+        dtype: what they compute in: "auto", "float32", "bfloat16" or "float16".
+        offline: never fetch weights that are missing.
+        progress: opens a bar for what is named, and is given what is done of how much.
+
+    Returns:
+        Latents, what the generator renders of them, and how alike that is.
 
     Raises:
         UsageError: an unknown name, a number out of range, or options of another method.

@@ -38,6 +38,8 @@ class PortraitEngine:
         analyzer: measures photographs.
         detector: finds faces; None takes the default one on first use.
         styles: names that are offered, the default first.
+        landmarks: what finds faces where no `detector` is given, see `get_detector`.
+        offline: never fetch a detector's weights.
 
     Examples:
         >>> engine = PortraitEngine.from_bundle("default")
@@ -68,6 +70,13 @@ class PortraitEngine:
         offline: bool = True,
     ) -> PortraitEngine:
         """The engine on a bundle's small networks.
+
+        Args:
+            bundle: a shipped bundle's name, or a bundle's folder.
+            detector: finds faces; None takes the one of `landmarks` on first use.
+            landmarks: "mtcnn", "face-alignment", or "auto" for the latter where its weights are
+                cached.
+            offline: never fetch a detector's weights.
 
         Raises:
             ModelError: the bundle offers no styles, or its files are missing or damaged.

@@ -168,6 +168,7 @@ def convert_video(
         style: whole frames in it; the default.
         character: who people become: "mina", everybody; "mina,jun", in the order they appear;
             "left=mina,right=jun", by place; "1=mina,2=jun", by number.
+        bundle: a shipped bundle's name, or a bundle's folder.
         level: m of cross-domain style mixing; None for the bundle's own.
         trgb: replace the tRGB styles by the character's; None for the bundle's own.
         color: how far they are replaced, 0 to 1; None for the bundle's own.
@@ -183,6 +184,15 @@ def convert_video(
         crf: 0..63, quality: lower is better and larger.
         pix_fmt: pixel format; None for one that plays everywhere.
         side_by_side: the original at the left of the result.
+        resume: go on with what the same, interrupted call has done.
+        keep_partial: when interrupted, leave what is done as OUTPUT.partial.mp4.
+        landmarks: what finds faces: "mtcnn", "face-alignment", or "auto" for the latter where its
+            weights are cached.
+        min_face: height in px of the smallest faces that are looked for; None takes a 120th of a
+            frame's longest side, at least 24.
+        device: where networks compute: "auto", "cpu", "cuda", "cuda:1" or "mps".
+        dtype: what they compute in: "auto", "float32", "bfloat16" or "float16".
+        offline: never fetch a detector's weights.
         progress: called with frames done, and all as far as known.
 
     Returns:

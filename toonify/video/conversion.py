@@ -78,14 +78,28 @@ class Options:
 
 @dataclass
 class Report:
-    """What became of a clip."""
+    """What became of a clip.
+
+    Attributes:
+        source, output: files, or folders of frames.
+        frames: in the output.
+        resumed: of them, drawn by an earlier run.
+        frames_with_faces: of them, where somebody was found.
+        min_face: height in px of the smallest faces that were looked for.
+        seconds: that this run took.
+        people: a record each: number, frames, and the character or style.
+        steadiness: warping error of what was drawn ("after") and of the clip itself ("before");
+            None where nothing was measured.
+        notes: what was done differently from what the clip has, a line each.
+        damaged: the clip broke off; what could be read was drawn.
+    """
 
     source: Path
     output: Path
     frames: int = 0
-    resumed: int = 0  # frames that an earlier run had drawn
+    resumed: int = 0
     frames_with_faces: int = 0
-    min_face: float = 0.0  # height in px of the smallest faces that were looked for
+    min_face: float = 0.0
     seconds: float = 0.0
     people: list[dict[str, Any]] = field(default_factory=list)
     steadiness: dict[str, float] | None = None

@@ -133,10 +133,14 @@ def project(
             their middle is taken.
         generator: a checkpoint's file, a registry name, or a bundle.
         encoder: likewise, whose latents the search starts from; None: from the average latent.
-        steps: of optimization at most; `patience` of them without gain end it (0: never).
+        steps: of optimization at most.
         batch_size: images optimized together.
         lr: peak of the learning rate, in deviations of W.
+        patience: steps without gain that end the optimization; 0 for never.
         optimize_noise: fit the noise maps too, kept white.
+        seed: of the noise that is added to latents and of fresh noise maps.
+        device: where networks compute: "auto", "cpu", "cuda", "cuda:1" or "mps".
+        dtype: what they compute in: "auto", "float32", "bfloat16" or "float16".
         progress: called with (images done, step, steps, loss).
 
     Returns:

@@ -30,7 +30,13 @@ from toonify.utils.progress import no_progress
 
 @dataclass(frozen=True, kw_only=True)
 class EncoderResult:
-    """What a run left in its folder."""
+    """What a run left in its folder.
+
+    Attributes:
+        encoder: its network's file; of an encoder for `load_encoder`.
+        report: report.html.
+        architecture: "compact", "psp", "e4e", "restyle", or what else was trained.
+    """
 
     encoder: Path
     report: Path
@@ -78,20 +84,27 @@ def train_encoder(
         size: "10", "18" or "50", layers of pSp's and ReStyle's body.
         residual_steps: of ReStyle.
         start: an encoder to go on from, which brings its own architecture.
-        photos: folder of photographs; `aligned`: they are FFHQ crops already.
+        photos: folder of photographs.
+        aligned: they are FFHQ-aligned crops already: no face is looked for.
         domain: "faces", or "any" for a generator of something else: nothing is detected, the middle
             square of each photograph is learnt, and the identity term has no part.
         photo_share: of a batch, 0..1; 0.5 where there are photographs.
-        pairs: folder of generated faces and their latents, filled with `pair_count` (6000) where it
-            is empty; None generates them as they are needed.
+        pairs: folder of generated faces and their latents, filled where it is empty; None
+            generates them as they are needed.
+        pair_count: so many are put into an empty folder; 6000 when None.
         held_out: faces that are only validated on.
         kimg: thousand faces to show.
         batch_size: faces a step; None for the variant's own.
         lr: AdamW's learning rate; None for the variant's own.
-        snapshot_kimg: thousand faces between snapshots; `keep`: so many of their encoders stay.
+        snapshot_kimg: thousand faces between snapshots.
+        keep: so many of their encoders stay, beside their previews.
         weights: of the losses.
         resume: go on from the last snapshot in the folder.
+        seed: of the weights, and of what is drawn at random.
+        device: where networks compute: "auto", "cpu", "cuda", "cuda:1" or "mps".
+        dtype: what they compute in: "auto", "float32" or "bfloat16".
         display: opens a display of the training.
+        progress: opens a bar for what is named, and is given what is done of how much.
 
     Raises:
         UsageError: options that don't go together, or a run in the folder without `resume`.

@@ -49,7 +49,12 @@ def no_display(opening: str) -> Iterator[run.Progress]:
 
 @dataclass(frozen=True, kw_only=True)
 class FinetuneResult:
-    """What a run left in its folder."""
+    """What a run left in its folder.
+
+    Attributes:
+        generator: generator.safetensors, for `load_generator`.
+        report: report.html.
+    """
 
     generator: Path
     report: Path
@@ -102,6 +107,7 @@ def finetune(
         data: folder of drawings; each sub-folder is one character.
         base: face generator: a checkpoint's file, a registry name, or a bundle.
         output: folder of the run.
+        objective: "paired", "adversarial" or "both", one after the other.
         encoder: whose latents inversions start from; None: from the average latent.
         discriminator: for the adversarial stage to start from; a fresh one when None.
         paired: options of that stage; its defaults when None.
@@ -110,8 +116,10 @@ def finetune(
             for, and the defaults of both stages train all resolutions.
         resume: go on from the last snapshot in the folder.
         processes: that share the adversarial stage on this machine; on CUDA one a GPU.
+        device: where networks compute: "auto", "cpu", "cuda", "cuda:1" or "mps".
         display: opens a display, given its first line, and gives what is called with (stage, done,
             total, metrics). With several processes it must be picklable.
+        progress: opens a bar for what is named, and is given what is done of how much.
 
     Raises:
         UsageError: options that don't fit, or a run in the folder without `resume`.

@@ -51,10 +51,11 @@ def train_pix2pix(
             draws; a fresh one when None. Several styles begin as the one it draws.
         config: options; the defaults when None.
         resume: go on from the last snapshot in the folder.
+        device: where networks compute: "auto", "cpu", "cuda", "cuda:1" or "mps".
         progress: called after every step with the losses.
 
     Returns:
-        the network's file.
+        The network's file.
 
     Raises:
         UsageError: options that don't fit, no such style, or a run in the folder without `resume`.
