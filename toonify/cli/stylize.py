@@ -131,7 +131,7 @@ def stylize(ctx: typer.Context, request: StylizeRequest) -> None:
                     suffix=plan.suffix,
                 )
             drawn = batch.run(chain(jobs, _noted(arriving, reads)))
-        failed, unwritten = _told(settings, request, names, drawn, len(jobs))
+        failed, unwritten = _report(settings, request, names, drawn, len(jobs))
     if failed and len(jobs) > 1:
         complain(f"{failed} of {len(jobs)} photos failed")
     raise typer.Exit(1 if failed or unwritten else 0)
@@ -256,7 +256,7 @@ def _on_cluster(
     return draw_on(pool, jobs, chunk=CHUNK, given_up=given_up, fresh=batch.targets.is_fresh)
 
 
-def _told(
+def _report(
     settings: Settings,
     request: StylizeRequest,
     names: Sequence[str],

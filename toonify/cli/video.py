@@ -361,7 +361,7 @@ def _progress(settings: Settings) -> Iterator[Callable[[int, int | None], None]]
     """Frames, frames a second and time left on stderr: a bar in a terminal, with --json one JSON
     object a second."""
     begun: list[float] = []
-    first = told = 0.0
+    first = shown = 0.0
 
     def rate(done: int) -> float:
         nonlocal first
@@ -373,11 +373,11 @@ def _progress(settings: Settings) -> Iterator[Callable[[int, int | None], None]]
     if settings.json and not settings.quiet:
 
         def tell(done: int, total: int | None) -> None:
-            nonlocal told
+            nonlocal shown
             fps, now = rate(done), time.perf_counter()
-            if now - told < 1:
+            if now - shown < 1:
                 return
-            told = now
+            shown = now
             left = None if not total or not fps else round(max(total - done, 0) / fps, 1)
             event = {"event": "progress", "frames": done, "of": total, "fps": round(fps, 2)}
             print(json.dumps({**event, "eta": left}), file=sys.stderr, flush=True)

@@ -181,13 +181,13 @@ def agreement(photos: list[float], drawings: list[float]) -> dict[str, float] | 
         `photos` told, the share of drawings that `agree`, how many photographs `have` it, and of
         those the share of drawings that have `kept` it; None where none is told.
     """
-    told = [(p > 0.5, d > 0.5) for p, d in zip(photos, drawings, strict=True) if not _unsure(p)]
-    if not told:
+    measured = [(p > 0.5, d > 0.5) for p, d in zip(photos, drawings, strict=True) if not _unsure(p)]
+    if not measured:
         return None
-    kept = [after for before, after in told if before]
+    kept = [after for before, after in measured if before]
     figures = {
-        "photos": float(len(told)),
-        "agree": float(np.mean([before == after for before, after in told])),
+        "photos": float(len(measured)),
+        "agree": float(np.mean([before == after for before, after in measured])),
         "have": float(len(kept)),
     }
     return figures | ({"kept": float(np.mean(kept))} if kept else {})

@@ -91,7 +91,7 @@ class ReportFolder:
     ) -> None:
         """One toonified photo; see `evaluate_photos`."""
         pictures = [drawn[label][name] for label, name in self._cells]
-        with self._told():
+        with self._writing():
             self._sheet.add([crop, *pictures])
             self._gallery.add(str(record["photo"]), crop, pictures)
 
@@ -106,12 +106,12 @@ class ReportFolder:
         """
         text = json.dumps({**report, "rows": run.rows}, ensure_ascii=False, indent=1)
         path = self.folder / "report.json"
-        with self._told():
+        with self._writing():
             self._gallery.finish(report, run, self.subjects)
             write_text(path, text + "\n")
 
     @contextmanager
-    def _told(self) -> Iterator[None]:
+    def _writing(self) -> Iterator[None]:
         """A full disk, say, as one line."""
         try:
             yield

@@ -163,9 +163,9 @@ def _likeness(run: Run, label: str, name: str) -> dict[str, Any]:
             result[key] = median(values) if key in MEDIANS else fmean(values)
     for key in ("glasses", "beard"):
         both = [(p[key], d[key]) for p, d in zip(photos, drawn, strict=True) if key in p]
-        told = agreement([p for p, _ in both], [d for _, d in both])
-        if told is not None:
-            result[key] = told
+        agreed = agreement([p for p, _ in both], [d for _, d in both])
+        if agreed is not None:
+            result[key] = agreed
     told_cheeks = [
         (photo["cheeks"], figures)
         for photo, figures in zip(photos, drawn, strict=True)

@@ -118,7 +118,7 @@ def export_bundle(
     for file in (f"{name}{end}" for name in parts for end in SUFFIXES[format]):
         ours = file in earlier and earlier[file] == _sha(folder / file)
         check_output(folder / file, reads, named=ours, folder=folder)
-    told: dict[str, Any] = {}
+    records: dict[str, Any] = {}
     exported = []
     with progress("networks") as update:
         for done, (name, part) in enumerate(parts.items()):
@@ -140,17 +140,17 @@ def export_bundle(
                 raise InputError(
                     f"can't write {folder}: {problem.strerror or problem}"
                 ) from problem
-            told[name] = {
+            records[name] = {
                 "files": {f"{name}{e}": hashlib.sha256(d).hexdigest() for e, d in files.items()},
-                "input": {"name": part.input, "shape": _told(part.example.shape, part)},
-                "output": {"name": part.output, "shape": _told(shape, part)},
+                "input": {"name": part.input, "shape": _shape_of(part.example.shape, part)},
+                "output": {"name": part.output, "shape": _shape_of(shape, part)},
                 **part.about,
                 "largest_difference": float(f"{error:.3g}"),
             }
             paths = tuple(folder / f"{name}{end}" for end in files)
             exported.append(Exported(name=name, files=paths, error=error))
         update(len(parts), len(parts))
-    _tell(folder, bundle, format, loaded.manifest, told)
+    _write_manifest(folder, bundle, format, loaded.manifest, records)
     return exported
 
 
@@ -233,7 +233,7 @@ def _styles(styles: Sequence[str], bundle: str | os.PathLike[str]) -> dict[str, 
     return parts
 
 
-def _told(shape: Sequence[int], part: _Part) -> list[int | None]:
+def _shape_of(shape: Sequence[int], part: _Part) -> list[int | None]:
     """A shape for export.json, None where it may be another."""
     return list(shape) if part.stride is None else [*shape[:2], None, None]
 
@@ -255,7 +255,7 @@ def _difference(
     return apart, shape
 
 
-def _tell(
+def _write_manifest(
     folder: Path,
     bundle: str | os.PathLike[str],
     format: Format,

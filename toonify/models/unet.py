@@ -40,8 +40,8 @@ class Context(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, C, H, W) → the same shape."""
-        told = self.write(F.relu(self.read(x.mean((2, 3)))))
-        return x + told[:, :, None, None]
+        offset = self.write(F.relu(self.read(x.mean((2, 3)))))
+        return x + offset[:, :, None, None]
 
 
 class UNet(nn.Module):

@@ -63,13 +63,13 @@ class Manifest:
                 whole += len(line)
                 try:
                     record = json.loads(line)
-                    self._known[record["source"]] = _told(record)
+                    self._known[record["source"]] = _outcome(record)
                 except (ValueError, KeyError, TypeError):
                     continue  # a line that somebody wrote by hand
 
     def known(self, record: Mapping[str, Any]) -> bool:
         """Whether the last line of this source says the same already."""
-        return self._known.get(record["source"]) == _told(record)
+        return self._known.get(record["source"]) == _outcome(record)
 
     def add(self, record: Mapping[str, Any]) -> None:
         """Append a record, unless it says nothing new.
@@ -89,7 +89,7 @@ class Manifest:
             if self._regular:
                 os.ftruncate(self._file, before)
             raise
-        self._known[record["source"]] = _told(record)
+        self._known[record["source"]] = _outcome(record)
 
     def close(self) -> None:
         """Nothing more will be added."""
@@ -102,6 +102,6 @@ class Manifest:
         self.close()
 
 
-def _told(record: Mapping[str, Any]) -> dict[str, Any]:
+def _outcome(record: Mapping[str, Any]) -> dict[str, Any]:
     """A record without what differs between two runs that do the same."""
     return json.loads(json.dumps({k: v for k, v in record.items() if k != "seconds"}))  # type: ignore[no-any-return]

@@ -95,11 +95,11 @@ class DrawingEncoder(nn.Module):
             if down is not None:
                 x = F.relu(down(x))
         weights = self.pool(x).flatten(2).softmax(2)  # (B, 4, positions)
-        told = weights @ x.flatten(2).transpose(1, 2)
+        pooled = weights @ x.flatten(2).transpose(1, 2)
         seen = levels[1]
         for convolution, level in zip(self.up, levels[2:], strict=True):
             seen = seen + F.interpolate(convolution(level), size=seen.shape[2:], mode="bilinear")
-        return self.to_w(told.flatten(1)), self.to_labels(F.relu(seen))
+        return self.to_w(pooled.flatten(1)), self.to_labels(F.relu(seen))
 
     def label(self, features: Tensor) -> Tensor:
         """A generator's activations (B, C, 32, 32) → logits of the labels (B, 19, 64, 64)."""

@@ -177,12 +177,12 @@ class DrawingTrainer(AveragingTrainer[DrawingSettings, DrawingEncoder, np.random
     def _rendered(self, batch: DrawingBatch, w: Tensor) -> dict[str, Tensor]:
         """The same faces' activations and labels, of a part of the batch."""
         w_plus = batch.w_plus[:RENDERED].to(self.device)
-        told = w_plus.clone()
-        told[:, :SAMPLED_FROM] = w[:RENDERED, None].to(told)
+        reading = w_plus.clone()
+        reading[:, :SAMPLED_FROM] = w[:RENDERED, None].to(reading)
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.config.bfloat16):
             with torch.no_grad():
                 wanted = structure_features(self.generator, w_plus).float()
-            found = structure_features(self.generator, told).float()
+            found = structure_features(self.generator, reading).float()
             again = self.network.label(found)
         variance = wanted.var((0, 2, 3), keepdim=True) + 1e-4
         labels = batch.labels[:RENDERED].to(self.device)
@@ -197,11 +197,11 @@ class DrawingTrainer(AveragingTrainer[DrawingSettings, DrawingEncoder, np.random
         batch = self._shown
         drawings = batch.drawings.to(self.device)
         w, _ = self.average(drawings)
-        told = batch.w_plus.to(self.device).clone()
-        told[:, :SAMPLED_FROM] = w[:, None]
+        reading = batch.w_plus.to(self.device).clone()
+        reading[:, :SAMPLED_FROM] = w[:, None]
         images = [
             self.generator.synthesize(self.generator.styles(w_plus))
-            for w_plus in (batch.w_plus.to(self.device), told)
+            for w_plus in (batch.w_plus.to(self.device), reading)
         ]
         rows = torch.cat([seen_drawings(drawings, images[0].shape[-1]), *images])
         return to_uint8(rows.float().clamp(-1, 1)).cpu()

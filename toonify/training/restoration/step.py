@@ -124,16 +124,16 @@ class RestorationTrainer(AveragingTrainer[RestorationConfig, FaceRestoration, np
         loss = torch.stack(
             [getattr(self.config.weights, name) * value for name, value in losses.items()]
         ).sum()
-        told = {name: value.detach() for name, value in losses.items()} | {"loss": loss.detach()}
+        metrics = {name: value.detach() for name, value in losses.items()} | {"loss": loss.detach()}
         if not descend(loss, self.optimizer, self.network.parameters(), most=1.0):
-            return told
+            return metrics
         self.step_count += 1
         update_ema(
             dict(self.average.named_parameters()),
             dict(self.network.named_parameters()),
             ema_decay(self.step_count, _DECAY),
         )
-        return told
+        return metrics
 
     def _drawn(self, network: FaceRestoration, batch: RestorationBatch) -> Tensor:
         photos, sides = batch.photos.to(self.device), batch.sides.to(self.device)
