@@ -8,9 +8,11 @@ from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
 
 import numpy as np
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from toonify.training.core.loop import same_batches
+from toonify.training.core.optim import descend
+from toonify.training.core.schedule import ema_decay, update_ema
 
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
@@ -139,6 +141,30 @@ class AveragingTrainer(ResumableTrainer[Config], Generic[Config, Network, Random
             "optimizer": self.optimizer,
             "random": self.random,
         }
+
+    def learn(
+        self, losses: Mapping[str, Tensor], weights: object, *, decay: float
+    ) -> dict[str, Tensor]:
+        """Descend the losses, and let the average follow; nothing changes where they aren't finite.
+
+        Args:
+            losses: scalars, by name.
+            weights: has a weight for each, an attribute of its name.
+            decay: of the average.
+
+        Returns:
+            The losses, and "loss", which was descended.
+        """
+        loss = torch.stack([getattr(weights, name) * value for name, value in losses.items()]).sum()
+        metrics = {name: value.detach() for name, value in losses.items()} | {"loss": loss.detach()}
+        if descend(loss, self.optimizer, self.network.parameters(), most=1.0):
+            self.step_count += 1
+            update_ema(
+                dict(self.average.named_parameters()),
+                dict(self.network.named_parameters()),
+                ema_decay(self.step_count, decay),
+            )
+        return metrics
 
     def finite(self) -> bool:
         """Whether every weight of the network is."""

@@ -35,6 +35,8 @@ _FORMER = {  # names that snapshots were once written with
     "code_level": "character_level",
     "codes_by": "face_encoder",
     "fields": "noise_rng",
+    "networks": "network",
+    "networks_config": "network_config",
 }
 
 

@@ -20,9 +20,8 @@ from toonify.editing.named import PARSED_AT
 from toonify.models.fusion_net import FUSED_TO, FusionNet
 from toonify.models.generators.hybrid import HybridGenerator
 from toonify.training.core.loop import require_positive
-from toonify.training.core.optim import descend
 from toonify.training.core.resumption import AveragingTrainer
-from toonify.training.core.schedule import ema_decay, set_rate, update_ema, warmup_cosine
+from toonify.training.core.schedule import set_rate, warmup_cosine
 from toonify.training.data.latent_samples import sample_w_plus
 from toonify.training.hfgi.pairs import Direction
 from toonify.utils.continuation import continued
@@ -113,19 +112,7 @@ class FusionTrainer(AveragingTrainer[FusionConfig, FusionNet, torch.Generator]):
         set_rate(self.optimizer, self.config.lr * factor)
         person, background = self.draw(self.config.batch_size, self.random)
         losses = self.losses(self.network, person, background)
-        loss = torch.stack(
-            [getattr(self.config.weights, name) * value for name, value in losses.items()]
-        ).sum()
-        metrics = {name: value.detach() for name, value in losses.items()} | {"loss": loss.detach()}
-        if not descend(loss, self.optimizer, self.network.parameters(), most=1.0):
-            return metrics
-        self.step_count += 1
-        update_ema(
-            dict(self.average.named_parameters()),
-            dict(self.network.named_parameters()),
-            ema_decay(self.step_count, _DECAY),
-        )
-        return metrics
+        return self.learn(losses, self.config.weights, decay=_DECAY)
 
     def draw(self, count: int, random: torch.Generator) -> tuple[Tensor, Tensor]:
         """w+ (B, L, D) of people and of backgrounds: mostly one latent, edited and not."""

@@ -11,12 +11,11 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from toonify.metrics.lpips import PerceptualLoss
-from toonify.models.encoders.hfgi_compact import CompactInversion, moved_along
+from toonify.models.encoders.hfgi_compact import CompactHFGI, CompactInversion, moved_along
 from toonify.models.identity import Identity
 from toonify.training.core.loop import require_positive
-from toonify.training.core.optim import descend
-from toonify.training.core.resumption import Parts, ResumableTrainer
-from toonify.training.core.schedule import ema_decay, set_rate, update_ema, warmup_cosine
+from toonify.training.core.resumption import AveragingTrainer
+from toonify.training.core.schedule import set_rate, warmup_cosine
 from toonify.training.hfgi.data import HFGIBatch, HFGIData, perspective
 from toonify.utils.tensors import to_uint8
 
@@ -64,7 +63,7 @@ class HFGIConfig:
         require_positive(self, "steps", "batch_size", "lr")
 
 
-class HFGITrainer(ResumableTrainer[HFGIConfig]):
+class HFGITrainer(AveragingTrainer[HFGIConfig, CompactHFGI, torch.Generator]):
     """Alignment and consultation in training; see `toonify.training.core.loop.Trainer`.
 
     Attributes:
@@ -84,11 +83,11 @@ class HFGITrainer(ResumableTrainer[HFGIConfig]):
         self.perceptual, self.identity = perceptual, identity
         self.device = model.generator.w_avg.device
         model.eval().requires_grad_(False)
-        self.networks = model.networks.train().requires_grad_(True)
-        self.networks.to(memory_format=torch.channels_last)
-        self.average = copy.deepcopy(self.networks).eval().requires_grad_(False)
+        self.network = model.networks.train().requires_grad_(True)
+        self.network.to(memory_format=torch.channels_last)
+        self.average = copy.deepcopy(self.network).eval().requires_grad_(False)
         self.optimizer = torch.optim.AdamW(
-            self.networks.parameters(), lr=config.lr, betas=(0.9, 0.98), weight_decay=1e-3
+            self.network.parameters(), lr=config.lr, betas=(0.9, 0.98), weight_decay=1e-3
         )
         self.random = torch.Generator().manual_seed(config.seed)
 
@@ -98,19 +97,7 @@ class HFGITrainer(ResumableTrainer[HFGIConfig]):
         set_rate(self.optimizer, self.config.lr * factor)
         batch = self.data.draw(self.config.batch_size, self.random).to(self.device)
         losses = self._losses(batch)
-        loss = torch.stack(
-            [getattr(self.config.weights, name) * value for name, value in losses.items()]
-        ).sum()
-        metrics = {name: value.detach() for name, value in losses.items()} | {"loss": loss.detach()}
-        if not descend(loss, self.optimizer, self.networks.parameters(), most=1.0):
-            return metrics
-        self.step_count += 1
-        update_ema(
-            dict(self.average.named_parameters()),
-            dict(self.networks.named_parameters()),
-            ema_decay(self.step_count, _DECAY),
-        )
-        return metrics
+        return self.learn(losses, self.config.weights, decay=_DECAY)
 
     def _losses(self, batch: HFGIBatch) -> dict[str, Tensor]:
         weights, model = self.config.weights, self.model
@@ -153,10 +140,6 @@ class HFGITrainer(ResumableTrainer[HFGIConfig]):
     def _arithmetic(self) -> torch.autocast:
         return torch.autocast(self.device.type, torch.bfloat16, enabled=self.config.bfloat16)
 
-    def finite(self) -> bool:
-        """Whether every weight is."""
-        return all(bool(p.isfinite().all()) for p in self.networks.parameters())
-
     @torch.no_grad()
     def preview(self) -> Tensor:
         """Photo, its rendering, its inversion, target and edit of held-out faces (N, 3, S, 5S)."""
@@ -180,13 +163,5 @@ class HFGITrainer(ResumableTrainer[HFGIConfig]):
             rows.append(torch.cat([picture.float() for picture in shown], dim=3))
         return to_uint8(torch.cat(rows))
 
-    def parts(self) -> Parts:
-        return {
-            "networks": self.networks,
-            "average": self.average,
-            "optimizer": self.optimizer,
-            "random": self.random,
-        }
-
     def must_match(self) -> dict[str, Any]:
-        return {"networks_config": self.networks.config()}
+        return {"network_config": self.network.config()}

@@ -17,10 +17,9 @@ from toonify.models.encoders.restoration import FaceRestoration, consistent, res
 from toonify.models.generators.hybrid import HybridGenerator
 from toonify.models.identity import Identity
 from toonify.training.core.loop import require_positive
-from toonify.training.core.optim import descend
 from toonify.training.core.patches import discriminator_loss, generator_losses, new_patches
 from toonify.training.core.resumption import AveragingTrainer, Parts
-from toonify.training.core.schedule import ema_decay, set_rate, update_ema, warmup_cosine
+from toonify.training.core.schedule import set_rate, warmup_cosine
 from toonify.training.data.photos import PhotoSet
 from toonify.training.restoration.data import RestorationBatch, draw_batch
 from toonify.utils.tensors import to_uint8
@@ -121,19 +120,7 @@ class RestorationTrainer(AveragingTrainer[RestorationConfig, FaceRestoration, np
         faces = batch.faces.to(self.device)
         image = self._drawn(self.network, batch)
         losses = self._losses(image, faces) | self._judged(image, faces)
-        loss = torch.stack(
-            [getattr(self.config.weights, name) * value for name, value in losses.items()]
-        ).sum()
-        metrics = {name: value.detach() for name, value in losses.items()} | {"loss": loss.detach()}
-        if not descend(loss, self.optimizer, self.network.parameters(), most=1.0):
-            return metrics
-        self.step_count += 1
-        update_ema(
-            dict(self.average.named_parameters()),
-            dict(self.network.named_parameters()),
-            ema_decay(self.step_count, _DECAY),
-        )
-        return metrics
+        return self.learn(losses, self.config.weights, decay=_DECAY)
 
     def _drawn(self, network: FaceRestoration, batch: RestorationBatch) -> Tensor:
         photos, sides = batch.photos.to(self.device), batch.sides.to(self.device)
