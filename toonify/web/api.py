@@ -213,7 +213,26 @@ async def outcome(order: Order, gone: Callable[[], Awaitable[bool]]) -> Any:
 def router(studio: Studio, line: Line, folder: PrivateFolder, limits: Limits) -> APIRouter:
     """The routes below /api."""
     api = APIRouter(prefix="/api")
-    clips = Clips()
+    _add_offers(api, studio, line, limits)
+    _add_pictures(api, studio, line, limits)
+    _add_clips(api, studio, line, folder, limits)
+
+    @api.api_route("/{rest:path}", methods=list(_METHODS), include_in_schema=False)
+    async def nothing(request: Request) -> None:
+        """Else the page, which lies behind, would answer, and in its own way."""
+        if any(
+            route.matches(request.scope)[0] is Match.PARTIAL
+            for route in api.routes
+            if isinstance(route, APIRoute) and route.endpoint is not nothing
+        ):
+            raise HTTPException(HTTPStatus.METHOD_NOT_ALLOWED, "Method Not Allowed")
+        raise HTTPException(HTTPStatus.NOT_FOUND, "Not Found")
+
+    return api
+
+
+def _add_offers(api: APIRouter, studio: Studio, line: Line, limits: Limits) -> None:
+    """What the server draws, and what it takes."""
     previews = {look.name: encode_image(studio.preview(look.name), "png") for look in studio.looks}
 
     @api.get("/health", summary="Whether the server works")
@@ -245,6 +264,10 @@ def router(studio: Studio, line: Line, folder: PrivateFolder, limits: Limits) ->
         if name not in previews:
             raise Problem(HTTPStatus.NOT_FOUND, f"there is no style or character {name!r}.")
         return Response(previews[name], media_type="image/png")
+
+
+def _add_pictures(api: APIRouter, studio: Studio, line: Line, limits: Limits) -> None:
+    """Photographs, drawn while the caller waits."""
 
     @api.post(
         "/pictures",
@@ -284,6 +307,13 @@ def router(studio: Studio, line: Line, folder: PrivateFolder, limits: Limits) ->
             return Response(status_code=499)  # nobody reads it
         data = await run_in_threadpool(encode_image, picture.rgb, format, alpha=picture.alpha)
         return Response(data, media_type=_TYPES[format], headers={"cache-control": "no-store"})
+
+
+def _add_clips(
+    api: APIRouter, studio: Studio, line: Line, folder: PrivateFolder, limits: Limits
+) -> None:
+    """Clips, orders that are asked after."""
+    clips = Clips()
 
     @api.post(
         "/clips",
@@ -345,19 +375,6 @@ def router(studio: Studio, line: Line, folder: PrivateFolder, limits: Limits) ->
     )
     async def drop_clip(id: str) -> None:
         clips.drop(id)
-
-    @api.api_route("/{rest:path}", methods=list(_METHODS), include_in_schema=False)
-    async def nothing(request: Request) -> None:
-        """Else the page, which lies behind, would answer, and in its own way."""
-        if any(
-            route.matches(request.scope)[0] is Match.PARTIAL
-            for route in api.routes
-            if isinstance(route, APIRoute) and route.endpoint is not nothing
-        ):
-            raise HTTPException(HTTPStatus.METHOD_NOT_ALLOWED, "Method Not Allowed")
-        raise HTTPException(HTTPStatus.NOT_FOUND, "Not Found")
-
-    return api
 
 
 def answer_problems(app: FastAPI) -> None:
