@@ -39,6 +39,7 @@ WORK = 512  # px, longest side that the network sees: finer detail than in train
 EYES = 80.0  # px between a face's eyes there, at most: larger faces were not learnt from
 DETAIL = 110.0  # px between a face's eyes where the eyes themselves are drawn
 MOST_ZOOM = 3.0  # of a photograph, for these
+CLIP_ENLARGED = 1.5  # by how much a clip's frames are, which have no time for more
 MARGIN = 16  # px that a picture is continued by
 CROP_INPUT, CROP_SIDE = 384, 512  # px of a portrait, before and after
 # levels of 255 by which a pixel may differ from the frame before as noise does, and as motion does
@@ -374,7 +375,7 @@ class UNetCompositor:
         small = f32(resized(rgb, fitted((rgb.shape[1], rgb.shape[0]), WORK)))
         if self._smooth:
             small = self._steady(small)
-        drawn = engine.draw(small, engine.characters[0])
+        drawn = crisp(engine.draw(small, engine.characters[0]), CLIP_ENLARGED)
         return engine.behind(rgb, resized(drawn, (rgb.shape[1], rgb.shape[0])))
 
     def _steady(self, frame: Points) -> Points:

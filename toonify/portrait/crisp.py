@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import cv2
 import numpy as np
 
@@ -19,12 +21,13 @@ BORDER = 0.2  # of a part's side, over which it mixes with what it is laid into
 Box = tuple[int, int, int, int]  # left, top, right, bottom, px
 
 
-def crisp(drawn: RGB) -> RGB:
-    """Flatten a drawing (H, W, 3), and enlarge it `ENLARGED` times with sharp edges."""
+def crisp(drawn: RGB, times: float = ENLARGED) -> RGB:
+    """Flatten a drawing (H, W, 3), and enlarge it so many times, with sharp edges."""
     flat = drawn
     for _ in range(FLATTENED):
         flat = np.asarray(cv2.bilateralFilter(flat, 9, LEVELS, 3.0), np.uint8)
-    return shock_filter(_enlarged(flat, ENLARGED))
+    large, steps = _enlarged(flat, times), math.ceil(1.6 * times)
+    return shock_filter(large, sigma=0.8 * times, spread=1.2 * times, steps=steps)
 
 
 def crisp_eyes(drawn: RGB) -> RGB:
