@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, cast
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -19,6 +19,7 @@ from toonify.models.encoders.psp import COARSE, INPUT_SIZE, MIDDLE, StyleHead, u
 from toonify.models.encoders.styleganex_parts import FusionBlock, MatteHead, TranslationNet
 from toonify.models.generators.styleganex import Fuse, StyleGANEXGenerator
 from toonify.models.layers import fast_layout
+from toonify.models.modules import Modules
 
 STRIDE = 8  # frame pixels a feature pixel; frames are multiples of it
 IRSE50_TAPS = (10, 15, 20)
@@ -99,7 +100,7 @@ class StyleGANEXNet(IRSEBody):
         self.skiplayer = nn.Conv2d(tapped, RGB_CHANNELS, 1)
         stem, half, quarter, eighth = self.channels[0], *self.channels[:3]
         sources = (eighth, eighth, eighth, eighth, quarter, half, stem)
-        self.fusion = nn.ModuleList(
+        self.fusion = Modules(
             FusionBlock(source, width, to_image=fuse_image, attention=attention, w_dim=w_dim)
             for source, width in zip(sources, fusion_channels, strict=False)
         )
@@ -307,7 +308,7 @@ class StyleGANEXEncoder(Encoder):
             mattes: gets (B, 1, H/2, W/2), logits of where the drawing covers the frame, once the
                 generator has come so far; `composite` takes them.
         """
-        blocks = cast(Sequence[FusionBlock], self.net.fusion)
+        blocks = self.net.fusion
         if not len(blocks):
             return None
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, cast
+from typing import Any
 
 from torch import Tensor, nn
 
@@ -17,6 +17,7 @@ from toonify.models.base import LayerInfo, Noise
 from toonify.models.generators.mobile import Block, Fuse, ImageHead, finish, run_blocks
 from toonify.models.generators.stylegan2 import StyleGAN2Layers
 from toonify.models.layers import EqualConv2d, StyledConv, ToRGB
+from toonify.models.modules import Modules
 
 JUNCTION = 32  # resolution of the last of StyleGAN2's layers
 
@@ -60,7 +61,7 @@ class HybridGenerator(StyleGAN2Layers):
         self.resolution, self.num_ws = resolution, 2 * int(math.log2(resolution)) - 2
         self.bridge = EqualConv2d(self.channels[JUNCTION], junction, 1)  # with its activation
         widths, infos = (junction, *deep), list(self.layers)
-        self.deep = nn.ModuleList()
+        self.deep: Modules[Block] = Modules()
         for i, (taken, given) in enumerate(zip(widths, deep, strict=False)):
             size, name, row = 64 * 2**i, f"deep.{i}", 7 + 2 * i
             self.deep.append(Block(taken, given, w_dim=w_dim, resolution=size))
@@ -83,7 +84,7 @@ class HybridGenerator(StyleGAN2Layers):
             "z_dim": self.z_dim,
             "mapping_layers": self.mapping_layers,
             "junction": self.bridge.weight.shape[0],
-            "deep": [block.conv2.bias.shape[0] for block in cast(Sequence[Block], self.deep)],
+            "deep": [block.conv2.bias.shape[0] for block in self.deep],
         }
 
     def affine(self, layer: LayerInfo) -> nn.Module:

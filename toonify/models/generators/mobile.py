@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any, cast
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from toonify.models import bands, bands_grad
 from toonify.models.base import Generator, LayerInfo, Noise
 from toonify.models.layers import sized_noise
+from toonify.models.modules import Modules
 
 
 def inverse_haar(x: Tensor) -> Tensor:
@@ -126,7 +127,7 @@ Fuse = Callable[[int, Tensor], Tensor]
 
 def run_blocks(
     x: Tensor,
-    blocks: Iterable[nn.Module],
+    blocks: Iterable[Block],
     styles: Sequence[Tensor],
     *,
     noise: Noise,
@@ -138,7 +139,7 @@ def run_blocks(
         fuse: from a block's height and its activations (B, C, H, W) between its two convolutions,
             gives what takes their place.
     """
-    run = [cast(Block, block) for block in blocks]
+    run = list(blocks)
     if run and fuse is None and bands.suits(x):
         return bands.run_blocks(x, run, styles, noise=noise)
     if run and fuse is None and bands_grad.suits(x):
@@ -155,7 +156,7 @@ def run_blocks(
 
 def finish(
     x: Tensor,
-    blocks: Iterable[nn.Module],
+    blocks: Iterable[Block],
     head: ImageHead,
     styles: Sequence[Tensor],
     *,
@@ -167,7 +168,7 @@ def finish(
     Args:
         fuse: as of `run_blocks`.
     """
-    run = [cast(Block, block) for block in blocks]
+    run = list(blocks)
     own = [*styles[: 3 * len(run)], styles[-1]]
     if run and fuse is None and bands.suits(x):
         return bands.run_blocks(x, run, own, noise=noise, head=head)
@@ -208,13 +209,13 @@ class MobileGenerator(Generator):
         self.channels = tuple(channels)
         self.w_dim = self.z_dim = w_dim
         self.num_ws = 2 * log2 - 2
-        self.mapping_net = nn.ModuleList(nn.Linear(w_dim, w_dim) for _ in range(mapping_layers))
+        self.mapping_net = Modules(nn.Linear(w_dim, w_dim) for _ in range(mapping_layers))
         self.register_buffer("w_avg", torch.zeros(w_dim))
         self.const = nn.Parameter(torch.randn(1, channels[0], 4, 4))
         self.conv1 = ModulatedConv(
             channels[0], channels[0], w_dim=w_dim, resolution=4, separable=False
         )
-        self.blocks = nn.ModuleList(
+        self.blocks = Modules(
             Block(channels[i], channels[i + 1], w_dim=w_dim, resolution=2 ** (i + 3))
             for i in range(count)
         )
@@ -250,7 +251,7 @@ class MobileGenerator(Generator):
 
     def mapping_weights(self) -> list[tuple[Tensor, Tensor]]:
         """Weight and bias of each mapping layer."""
-        return [(layer.weight, layer.bias) for layer in cast(Sequence[nn.Linear], self.mapping_net)]
+        return [(layer.weight, layer.bias) for layer in self.mapping_net]
 
     def styles(self, w_plus: Tensor) -> list[Tensor]:
         if w_plus.ndim != 3 or w_plus.shape[1:] != (self.num_ws, self.w_dim):

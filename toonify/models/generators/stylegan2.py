@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from toonify.models.base import Generator, LayerInfo, Noise
 from toonify.models.layers import EqualLinear, StyledConv, ToRGB, fast_layout, pixel_norm
+from toonify.models.modules import Modules
 
 
 def channel_table(
@@ -91,7 +92,7 @@ class StyleGAN2Layers(Generator):
         self.const = nn.Parameter(torch.randn(1, width, 4, 4))
         self.conv1 = StyledConv(width, width, w_dim, resolution=4, clamp=conv_clamp)
         self.to_rgb1 = ToRGB(width, w_dim, clamp=conv_clamp)
-        self.blocks = nn.ModuleList()
+        self.blocks: Modules[SynthesisBlock] = Modules()
         infos = [
             LayerInfo("conv1", 4, 0, "conv", width),
             LayerInfo("to_rgb1", 4, 1, "rgb", width),
@@ -183,9 +184,7 @@ class StyleGAN2Layers(Generator):
         x = run(self.conv1, x, next(steps))
         image = self.to_rgb1(x, next(steps), None)
         yield 4, x, image
-        for size, block in zip(
-            list(self.channels)[1:], cast(Sequence[SynthesisBlock], self.blocks), strict=True
-        ):
+        for size, block in zip(list(self.channels)[1:], self.blocks, strict=True):
             x = run(block.up, x, next(steps))
             if fuse is not None:
                 x = fuse(size, x)

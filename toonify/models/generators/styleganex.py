@@ -8,12 +8,12 @@ any height and width, and the constant is replaced by a feature of the whole fra
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any, cast
+from typing import Any
 
 from torch import Tensor
 
 from toonify.models.base import Generator, Noise
-from toonify.models.generators.stylegan2 import StyleGAN2Layers, SynthesisBlock
+from toonify.models.generators.stylegan2 import StyleGAN2Layers
 from toonify.models.layers import StyledConv, fast_layout, sized_noise, smooth
 
 FEATURE_RESOLUTION = 32  # of the generator's layers, where the first feature enters
@@ -119,7 +119,7 @@ class StyleGANEXGenerator(Generator):
         steps = iter(styles)
         x = run(self.base.conv1, x, next(steps), FEATURE_RESOLUTION // 4)
         image = self.base.to_rgb1(x, next(steps), None)
-        for index, block in enumerate(cast(Sequence[SynthesisBlock], self.base.blocks)):
+        for index, block in enumerate(self.base.blocks):
             if fuse is not None:
                 x, image = fuse(index, x, fast_layout(image))
             size = 8 * 2**index

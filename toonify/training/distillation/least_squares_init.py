@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import copy
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import cast
 
@@ -106,7 +106,7 @@ def init_least_squares(
         images = teacher_images(teacher, w_plus[:PICTURES], student.resolution)
         image = fitter.to_rgb("to_rgb1", stream, None, images)
     # where the teacher has an image head instead of a block, what is fresh stays fresh
-    blocks = cast(Sequence[Block], teacher.blocks)[: len(student.blocks)]
+    blocks = teacher.blocks[: len(student.blocks)]
     for index, block in enumerate(blocks[from_block:], from_block):
         name = f"blocks.{index}"
         kept = SAMPLES.get(8 * 2**index, LEAST)
