@@ -5,7 +5,6 @@ import pytest
 
 from tests.editing.test_onto_photo import FACE, photograph
 from toonify.editing.background import KeptBackground
-from toonify.editing.job import keeps_background
 from toonify.faces import align
 from toonify.faces.parsing import LABELS
 
@@ -51,9 +50,3 @@ def test_nothing_that_the_edit_left_is_touched(kept):
     assert np.array_equal(kept(photo), photo)
     noisy = photograph()
     assert np.array_equal(KeptBackground(noisy, align(noisy, FACE, 256), parser)(noisy), noisy)
-
-
-def test_it_is_kept_by_default_where_heads_turn():
-    assert keeps_background("yaw", None) and keeps_background("pitch", None)
-    assert not keeps_background("smile", None) and not keeps_background(None, None)
-    assert keeps_background("smile", True) and not keeps_background("yaw", False)

@@ -87,3 +87,14 @@ def test_regression_separates_attributes_that_come_together():
 def test_regression_refuses_what_tells_nothing(count, values, words):
     with pytest.raises(InputError, match=words):
         regress_directions(np.random.default_rng(0).normal(size=(count, 3)), {"x": values})
+
+
+def test_directions_that_turn_heads_are_told_by_their_likeness_to_those_that_do():
+    shipped = shipped_directions()
+    turning = {name for name, vector in shipped.vectors.items() if shipped.turns(name, vector)}
+    assert turning == {"yaw", "pitch"}
+    yaw, smile = shipped.vectors["yaw"], shipped.vectors["smile"]
+    assert shipped.turns("sefa-3", smile - 3 * yaw)
+    assert not shipped.turns("sefa-1", smile + 0.1 * yaw)
+    assert shipped.turns(None, yaw.expand(14, -1)), "a row for each layer"
+    assert not shipped.turns("sefa-3", torch.ones(8)), "another W"

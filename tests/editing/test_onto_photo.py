@@ -124,3 +124,16 @@ def test_a_square_of_anything_leaves_no_seam():
     assert added[128, 128].mean() < -60, "what is in the middle changes"
     ends = np.ones((SIZE, SIZE), np.float32)  # the square is the whole photo
     assert measure_change(before, after, reach=ends).added[5, 5].mean() > 15
+
+
+def test_an_expression_leaves_the_face_s_tone_as_it_is():
+    before = rendering()
+    after = before.copy()
+    after[100:140, 100:140] = 250  # teeth, say
+    paler = np.clip(after + np.array([-6, 4, 4]), 0, 255).astype(np.uint8)
+    face = np.ones((64, 64), np.float32)
+    change = measure_change(before, paler, face, steady=True)
+    assert abs(np.median(change.added[change.mask > 0.5], axis=0)).max() < 0.5
+    grayed = measure_change(before, paler, face)
+    assert np.median(grayed.added[grayed.mask > 0.5][:, 0]) < -3, "as the rendering has it"
+    assert change.added[110:130, 110:130].mean() > 30, "the teeth come"

@@ -82,7 +82,7 @@ KeepBackgroundOption = Annotated[
     typer.Option(
         "--keep-background/--no-keep-background",
         help="Leave what is behind the head as it is, and continue it where the head has been.",
-        show_default="with yaw and pitch",
+        show_default="where a direction turns it",
     ),
 ]
 

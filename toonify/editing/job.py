@@ -17,7 +17,12 @@ from toonify.bundle import INVERSION, has_parts, is_bundle, model_files
 from toonify.checkpoints.fusion import load_style_fusion
 from toonify.editing.directions import check_direction, find_direction, fit_direction
 from toonify.editing.edits import labeled, layer_range, mixed, moved, strip, write_animation
-from toonify.editing.named import NamedDirection, NamedDirections, shipped_directions
+from toonify.editing.named import (
+    TURNING,
+    NamedDirection,
+    NamedDirections,
+    shipped_directions,
+)
 from toonify.editing.photo_editor import PhotoEditor
 from toonify.engine import Photo, as_photo
 from toonify.errors import InputError, ModelError, UsageError
@@ -50,7 +55,6 @@ log = logging.getLogger(__name__)
 
 SHAPED = 8  # rows of w+ that sefa directions move in faces: those of color turn them gray
 MIX_LAYERS = "8-"  # that another photograph gives: colors and light
-TURNING = ("yaw", "pitch")  # directions that move a head's outline far
 FIT_STEPS = 15  # of w+ to a face, where its details don't come from HFGI
 FAR_FIT_STEPS = 200  # where no encoder says where to start
 STRIP_SIDE = 512  # px, the longer side of a strip's photographs
@@ -282,7 +286,14 @@ def edited(job: EditJob, progress: Progress = no_progress) -> Edited:
     if not job.onto_photo:
         return Edited(_rendered(job, reader, vector, touched, chosen, progress))
     rgb, photo = _photo(job)
-    kept = keeps_background(job.direction, job.keep_background)
+    kept = job.keep_background
+    if kept is None:  # what is behind heads is kept where they turn
+        kept = (
+            named is not None
+            and vector is not None
+            and named.fits(generator)
+            and named.turns(job.direction, vector)
+        )
     editor = _editor(job, reader, rgb, named, progress, backgrounds=kept)
     w_plus = editor.w_plus
     if job.part is not None and job.mix is not None and job.fusion is not None:
@@ -342,11 +353,6 @@ def learnt_direction(job: EditJob, progress: Progress = no_progress) -> Tensor:
     if job.fit is None:
         raise UsageError("nothing to learn from", hint="Name two folders as `fit`.")
     return _learnt(_reader(job), job.fit, progress)
-
-
-def keeps_background(direction: str | None, wish: bool | None) -> bool:
-    """Whether what is behind the head is kept: as wished, else where a direction turns it."""
-    return direction in TURNING if wish is None else wish
 
 
 def fit_settings(model: FaceModel, steps: int, dtype: str, domain: Domain = "faces") -> FitSettings:
@@ -493,7 +499,7 @@ def _row(editor: PhotoEditor, name: str, vector: Tensor, about: NamedDirection) 
     layers = layer_range(about.layers, editor.model.generator.num_ws)
     for value in ATTRIBUTE_STEPS:
         w_plus = moved(editor.w_plus, vector, value, layers)
-        kept = keeps_background(name, None)
+        kept = name in TURNING
         picture = editor.edited(w_plus, region=about.region, keep_background=kept)
         row.append(_small(picture, STRIP_SIDE // 2))
     return labeled(strip(row), name)

@@ -27,6 +27,8 @@ PART = "directions"  # of a bundle
 Region = Literal["face", "hair", "head"]
 PARSED_AT = 64  # resolution of the activations that regions are read off
 ALIKE = 0.97  # cosine of mean latents from which two generators share a W
+TURNING = ("yaw", "pitch")  # directions that move a head's outline far
+TURNED = 0.3  # cosine to those from which another direction turns heads, too
 _W_AVG, _PARSER = "w_avg", "parser"
 
 
@@ -90,14 +92,33 @@ class NamedDirections:
             ) from error
         return cls(w_avg, vectors, about, None if parser is None else parser.float())
 
+    def fits(self, generator: Generator) -> bool:
+        """Whether the generator has the W that these are of."""
+        own = generator.w_avg.float().cpu()
+        alike = own.shape == self.w_avg.shape
+        return alike and bool(F.cosine_similarity(own, self.w_avg, dim=0) >= ALIKE)
+
     def check(self, generator: Generator) -> None:
         """UsageError unless the generator has the W that these are of."""
-        own = generator.w_avg.float().cpu()
-        if own.shape != self.w_avg.shape or F.cosine_similarity(own, self.w_avg, dim=0) < ALIKE:
+        if not self.fits(generator):
             raise UsageError(
                 "named directions are of faces as in the FFHQ set, the generator has another W",
                 hint="Take sefa-1 and so on, or `fit` one.",
             )
+
+    def turns(self, name: str | None, vector: Tensor) -> bool:
+        """Whether a direction, (w_dim,) or a row for each layer, turns heads.
+
+        What has a name here is known; of others their likeness to these tells.
+        """
+        if name in self.vectors:
+            return name in TURNING
+        own = vector.float().cpu()
+        own = own if own.ndim == 1 else own.mean(0)
+        if own.shape != self.w_avg.shape:
+            return False
+        known = [self.vectors[name] for name in TURNING if name in self.vectors]
+        return any(abs(float(F.cosine_similarity(own, one, dim=0))) > TURNED for one in known)
 
     def parses(self, generator: Generator) -> bool:
         """Whether the parser is of activations as wide as this generator's."""

@@ -61,6 +61,7 @@ def measure_change(
     skin: Points | None = None,
     reach: Points | None = None,
     membrane: bool = True,
+    steady: bool = False,
 ) -> Change:
     """Two renderings (S, S, 3) uint8 of one face, before and after an edit → what changed.
 
@@ -74,6 +75,8 @@ def measure_change(
         membrane: with `reach`, nothing is known of what is subject there and what background, so
             that a change of light and color that comes up to where it ends is taken back
             everywhere, as far as it goes on inwards.
+        steady: what most of the mask is lighter, darker or of another color by is no part of the
+            edit: a smile makes nobody pale.
     """
     before, after = _sized(before), _sized(after)
     mask = _reach() if reach is None else reach
@@ -93,6 +96,8 @@ def measure_change(
     added = f32(after) - moved
     if reach is not None and membrane:
         added = _seamless(added, reach)
+    if steady:
+        added = f32(added - np.median(added[mask > 0.5], axis=0))
     light = _soft(added, LIGHT)
     changed = np.abs(_soft(added - light, 0.006)).mean(2) / 255
     low, high = NEW

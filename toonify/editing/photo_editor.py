@@ -135,7 +135,14 @@ class PhotoEditor:
             if region == "head":  # where hair comes, its color does
                 bare = self._parsed[2:].sum(0).clip(0, 1) * (1 - parsed[1])
                 skin = f32(cv2.GaussianBlur(bare, (0, 0), 1))
-        change = measure_change(self._before, after, mask, skin=skin, reach=self._reach)
+        change = measure_change(
+            self._before,
+            after,
+            mask,
+            skin=skin,
+            reach=self._reach,
+            steady=region == "face",
+        )
         return apply_change(self.rgb, self.alignment, change)
 
     def _slip(self, w_plus: Tensor) -> Points:
