@@ -6,16 +6,16 @@ usage: python examples/faces/figures.py [FOLDER]     (docs/images by default)
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 from PIL import Image
 
 from toonify.engine import Toonifier
-from toonify.engines.blend import BlendEngine
-from toonify.engines.unet import UNetEngine
+from toonify.engines.base import Engine
+from toonify.engines.registry import load_engine, load_style_engine
 from toonify.media.images import read_image
-from toonify.portrait import PortraitEngine, render
 
 HERE = Path(__file__).parent
 TILE = 260
@@ -23,8 +23,8 @@ HERO = ("01", "02", "03", "04", "12", "09")
 STYLES = ("05", "07", "10", "11")
 LEVELS, DRAWN_AS = (6, 8, 9, 10, 12), ("jun", "nana")
 PEOPLE = ("01", "04", "06", "08", "12")
-BLENDED = ("10", "09")
-BY_NETWORK = ("02", "05", "06", "09")
+COMPARED = ("10", "09", "06")
+ENGINES = ("blend", "unet", "portrait")
 PASTED = (("02", "bram"), ("04", "jun"), ("05", "nana"))
 
 
@@ -33,39 +33,35 @@ def tile(picture: np.ndarray) -> np.ndarray:
     return np.asarray(Image.fromarray(picture).resize((TILE, TILE), Image.Resampling.LANCZOS))
 
 
+def drawings(engine: Engine, photo: np.ndarray, styles: Sequence[str]) -> list[np.ndarray]:
+    """A photograph (H, W, 3) in some styles, as tiles, drawn at twice their size."""
+    large = np.asarray(Image.fromarray(photo).resize((2 * TILE, 2 * TILE)))
+    drawn = engine.draw_image(large, styles, faces=engine.detect(large))
+    return [tile(np.asarray(picture)) for picture in drawn]
+
+
 def main(folder: Path) -> None:
-    """Write hero.jpg (people, and the same people drawn), styles.jpg (every style), network.jpg
-    (the same by the network), blend.jpg (faces by the network, the rest by program), levels.jpg
-    (characters that let people through) and paste.jpg (heads set into photographs)."""
-    engine = PortraitEngine.from_bundle("default")
+    """Write hero.jpg (people, and the same people drawn), styles.jpg (every style), engines.jpg
+    (the same style by each engine), levels.jpg (characters that let people through) and paste.jpg
+    (heads set into photographs)."""
+    engine = load_style_engine()
     columns = []
     for name in HERO:
         photo = read_image(HERE / f"{name}.jpg").rgb
-        drawn = render(engine.draw(photo, "ink"), size=(2 * TILE, 2 * TILE))
-        columns.append(np.vstack([tile(photo), tile(drawn)]))
+        columns.append(np.vstack([tile(photo), *drawings(engine, photo, ["ink"])]))
     Image.fromarray(np.hstack(columns)).save(folder / "hero.jpg", quality=90)
     rows = []
     for name in STYLES:
         photo = read_image(HERE / f"{name}.jpg").rgb
-        measured = engine.analyze(photo)
-        drawn = [render(engine.draw(measured, s), size=(2 * TILE, 2 * TILE)) for s in engine.styles]
-        rows.append(np.hstack([tile(picture) for picture in (photo, *drawn)]))
+        rows.append(np.hstack([tile(photo), *drawings(engine, photo, engine.characters)]))
     Image.fromarray(np.vstack(rows)).save(folder / "styles.jpg", quality=90)
-    network = UNetEngine.from_bundle("default")
+    engines = [load_engine(name) for name in ENGINES]
     rows = []
-    for name in BY_NETWORK:
+    for name in COMPARED:
         photo = read_image(HERE / f"{name}.jpg").rgb
-        faces = network.detector.detect(photo)
-        drawn = network.draw_image(photo, network.characters, faces=faces)
-        rows.append(np.hstack([tile(np.asarray(picture)) for picture in (photo, *drawn)]))
-    Image.fromarray(np.vstack(rows)).save(folder / "network.jpg", quality=90)
-    blend, row = BlendEngine.from_bundle("default"), []
-    for name in BLENDED:
-        photo = read_image(HERE / f"{name}.jpg").rgb
-        faces = blend.detector.detect(photo)
-        drawn = (one.draw_image(photo, ["ink"], faces=faces)[0] for one in (blend, network))
-        row += [tile(np.asarray(p)) for p in (photo, engine.stylize(photo, "ink"), *drawn)]
-    Image.fromarray(np.hstack(row)).save(folder / "blend.jpg", quality=88)
+        drawn = [drawings(one, photo, ["ink"])[0] for one in engines]
+        rows.append(np.hstack([tile(photo), *drawn]))
+    Image.fromarray(np.vstack(rows)).save(folder / "engines.jpg", quality=88)
     toonifier = Toonifier.from_bundle("default")
     rows = []
     for name in PEOPLE:

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from toonify.engines.registry import load_engine, load_style_engine, style_engine
-from toonify.engines.unet import apart, eyes_of
+from toonify.engines.unet import apart, points_of
 from toonify.errors import UsageError
 from toonify.media.images import read_image
 from toonify.portrait import render
@@ -45,7 +45,7 @@ def test_small_faces_are_drawn_again_as_large_as_the_network_knows_them(engine, 
     (face,) = engine.detector.detect(photo)
     scale = 64 / photo.shape[1]
     placed = replace(face, points5=face.points5 * scale + np.float32([300, 100]))
-    assert apart(eyes_of([placed])) < 30
+    assert apart(points_of([placed])) < 30
     seen = []
     draw = engine.network.draw
 

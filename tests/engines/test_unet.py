@@ -15,7 +15,7 @@ from toonify import Toonifier, load_engine
 from toonify.bundle import write_bundle as put_together
 from toonify.checkpoints.loading import save_network
 from toonify.engines.registry import style_engine
-from toonify.engines.unet import UNetEngine, eyes_of, work_side
+from toonify.engines.unet import UNetEngine, points_of, work_side
 from toonify.errors import ModelError, UsageError
 from toonify.faces import Face
 from toonify.faces.no_faces import NoFaces
@@ -163,8 +163,8 @@ def test_large_faces_are_drawn_smaller(engine):
         return Face(np.float32([50, 100, 300, 400]), 1.0, points)
 
     photo = np.zeros((1000, 800, 3), np.uint8)
-    assert work_side(photo) == work_side(photo, eyes_of([face(40)])) == 512
-    assert work_side(photo, eyes_of([face(40), face(200)])) == 400  # 80 px between the eyes
+    assert work_side(photo) == work_side(photo, points_of([face(40)])) == 512
+    assert work_side(photo, points_of([face(40), face(200)])) == 400  # 80 px between the eyes
     (drawn,) = engine.draw_image(photo, ["studio"], faces=[face(200)])
     assert drawn.shape == photo.shape
 

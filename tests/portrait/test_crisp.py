@@ -11,6 +11,7 @@ from toonify.portrait.crisp import (
     lay_eyes_in,
     lay_in,
     scaled_box,
+    tone_teeth,
 )
 from toonify.portrait.printing import print_people
 from toonify.portrait.shock_filter import shock_filter
@@ -68,6 +69,19 @@ def test_parts_are_laid_in_softly_and_eyes_alone():
     assert box_around(np.float32([5, 50]), 20, (120, 100)) == (0, 30, 25, 70)
     assert box_around(np.float32([-40, 50]), 20, (120, 100)) is None
     assert scaled_box((0, 30, 25, 70), 2.0) == (0, 60, 50, 140)
+
+
+def test_teeth_are_as_light_as_they_were():
+    drawn = np.full((100, 120, 3), (200, 120, 110), np.uint8)
+    drawn[45:55, 40:80] = 255
+    photo = np.full((100, 120, 3), (150, 100, 90), np.uint8)
+    photo[45:55, 40:80] = (180, 170, 150)
+    before = drawn.copy()
+    tone_teeth(drawn, photo, (0, 0, 120, 100), np.float32([[35, 50], [85, 50]]))
+    teeth = drawn[49:51, 50:70].mean((0, 1))
+    assert teeth.max() < 215 and teeth.min() > 150
+    assert np.array_equal(drawn[:30], before[:30])
+    assert np.abs(np.int32(drawn[70:]) - before[70:]).max() <= 1
 
 
 def test_shade_becomes_dots_and_black_clothes_black():

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from toonify.engines.portrait import StyleEngine
-from toonify.engines.unet import Runtime, UNetEngine, apart, eyes_of, work_side
+from toonify.engines.unet import Runtime, UNetEngine, apart, points_of, work_side
 from toonify.errors import UsageError
 from toonify.faces import Face, FaceDetector, get_detector
 from toonify.faces.types import RGB, Points, f32
@@ -135,10 +135,10 @@ class BlendEngine(StyleEngine):
         if not measured.faces:
             return super().pixels(measured, style, photo, size)
         look = self.portraits.style(style)
-        eyes = eyes_of(measured.faces)
-        people = self._people(photo, eyes, self._drawn_as(style))
+        faces = points_of(measured.faces)
+        people = self._people(photo, faces, self._drawn_as(style))
         scale = people.shape[1] / photo.shape[1]
-        people = resized(print_people(people, look, apart(eyes) * scale), size)
+        people = resized(print_people(people, look, apart(faces) * scale), size)
         surroundings = self.portraits.draw_surroundings(measured, style)
         return compose_people(people, surroundings, photo, background=self.background)
 
@@ -149,17 +149,18 @@ class BlendEngine(StyleEngine):
             return style
         return next((n for n in self.characters if not self.portraits.style(n).paper), style)
 
-    def _people(self, photo: RGB, eyes: Sequence[Points], style: str) -> RGB:
+    def _people(self, photo: RGB, faces: Sequence[Points], style: str) -> RGB:
         """The whole picture by the network, and smaller faces than it knows each for itself."""
         size = (photo.shape[1], photo.shape[0])
-        shown = work_side(photo, eyes) / max(size)  # px that the network sees of a px
-        small = [pair for pair in eyes if apart([pair]) * shown < SMALL]
-        drawn = self.network.crisp(photo, style, [p for p in eyes if apart([p]) * shown >= SMALL])
+        shown = work_side(photo, faces) / max(size)  # px that the network sees of a px
+        small = [points for points in faces if apart([points]) * shown < SMALL]
+        large = [points for points in faces if apart([points]) * shown >= SMALL]
+        drawn = self.network.crisp(photo, style, large)
         scale = drawn.shape[1] / photo.shape[1]
-        for pair in small:
-            box = box_around(pair.mean(0), HEAD * apart([pair]), size)
+        for points in small:
+            box = box_around(points[:2].mean(0), HEAD * apart([points]), size)
             if box is not None:
                 part = photo[box[1] : box[3], box[0] : box[2]]
-                head = self.network.crisp(part, style, [pair - f32(box[:2])])
+                head = self.network.crisp(part, style, [points - f32(box[:2])])
                 lay_in(drawn, head, scaled_box(box, scale))
         return drawn

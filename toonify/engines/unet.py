@@ -23,7 +23,14 @@ from toonify.names import unknown_name
 from toonify.portrait.analysis import sample
 from toonify.portrait.backgrounds import Background, fitted, parse_background, resized
 from toonify.portrait.catalog import is_style_file, network_part, network_styles, style_name
-from toonify.portrait.crisp import box_around, crisp, crisp_eyes, lay_eyes_in, scaled_box
+from toonify.portrait.crisp import (
+    box_around,
+    crisp,
+    crisp_eyes,
+    lay_eyes_in,
+    scaled_box,
+    tone_teeth,
+)
 from toonify.portrait.engine import PortraitEngine
 from toonify.utils.hashing import file_sha256
 
@@ -227,7 +234,7 @@ class UNetEngine(Engine):
                 were when the network learnt.
         """
         size = fitted((rgb.shape[1], rgb.shape[0]), self.max_size)
-        return [self.pixels(rgb, name, size, eyes_of(faces)) for name in characters]
+        return [self.pixels(rgb, name, size, points_of(faces)) for name in characters]
 
     def draw_aligned(self, images: Sequence[RGB], characters: Sequence[str]) -> list[list[Drawing]]:
         """FFHQ crops as pictures, at their own size."""
@@ -273,35 +280,39 @@ class UNetEngine(Engine):
         return np.asarray(np.rint(np.clip(drawn, -1, 1) * 127.5 + 127.5), np.uint8)
 
     def pixels(
-        self, rgb: RGB, style: str, size: tuple[int, int], eyes: Sequence[Points] = ()
+        self, rgb: RGB, style: str, size: tuple[int, int], faces: Sequence[Points] = ()
     ) -> RGB:
         """A picture (H, W, 3) drawn, `size` (width, height), over what was asked for.
 
         Args:
-            eyes: as of `crisp`.
+            faces: as of `crisp`.
         """
-        return self.behind(rgb, resized(self.crisp(rgb, style, eyes), size))
+        return self.behind(rgb, resized(self.crisp(rgb, style, faces), size))
 
-    def crisp(self, rgb: RGB, style: str, eyes: Sequence[Points] = ()) -> RGB:
+    def crisp(self, rgb: RGB, style: str, faces: Sequence[Points] = ()) -> RGB:
         """A picture (H, W, 3) drawn and made crisp; larger than the network draws it.
 
         Args:
-            eyes: (2, 2) px of each face, where they are known: the largest face is drawn as large
-                as faces were when the network learnt, and each pair of eyes once more, larger.
+            faces: (5, 2) px, eyes, nose and mouth of each, where they are known: the largest face
+                is drawn as large as faces were when the network learnt, all eyes once more, larger,
+                and teeth are as light as they were.
         """
-        small = resized(rgb, fitted((rgb.shape[1], rgb.shape[0]), work_side(rgb, eyes)))
+        small = resized(rgb, fitted((rgb.shape[1], rgb.shape[0]), work_side(rgb, faces)))
         drawn = crisp(self.draw(f32(small), style))
-        scale = drawn.shape[1] / rgb.shape[1]
-        for pair in eyes:
-            distance = apart([pair])
-            box = box_around(pair.mean(0), 1.3 * distance, (rgb.shape[1], rgb.shape[0]))
-            if box is None:
-                continue
-            part = rgb[box[1] : box[3], box[0] : box[2]]
-            zoom = min(DETAIL / distance, MOST_ZOOM)
-            size = (round(part.shape[1] * zoom), round(part.shape[0] * zoom))
-            part = crisp_eyes(self.draw(f32(resized(part, size)), style))
-            lay_eyes_in(drawn, part, scaled_box(box, scale), pair * f32(scale))
+        scale, whole = drawn.shape[1] / rgb.shape[1], (rgb.shape[1], rgb.shape[0])
+        for points in faces:
+            distance = apart([points])
+            box = box_around(points[:2].mean(0), 1.3 * distance, whole)
+            if box is not None:
+                part = rgb[box[1] : box[3], box[0] : box[2]]
+                zoom = min(DETAIL / distance, MOST_ZOOM)
+                size = (round(part.shape[1] * zoom), round(part.shape[0] * zoom))
+                part = crisp_eyes(self.draw(f32(resized(part, size)), style))
+                lay_eyes_in(drawn, part, scaled_box(box, scale), points[:2] * f32(scale))
+            box = box_around(points[3:].mean(0), 0.9 * distance, whole)
+            if box is not None:
+                part = rgb[box[1] : box[3], box[0] : box[2]]
+                tone_teeth(drawn, part, scaled_box(box, scale), points[3:] * f32(scale))
         return drawn
 
     def behind(self, rgb: RGB, drawn: RGB) -> RGB:
@@ -400,19 +411,19 @@ class UNetCompositor:
         self._before = f32(arrays["before"]) if "before" in arrays else None
 
 
-def eyes_of(faces: Sequence[Face]) -> list[Points]:
-    """Both eyes of each face, (2, 2) px."""
-    return [face.points5[:2] for face in faces]
+def points_of(faces: Sequence[Face]) -> list[Points]:
+    """Eyes, nose and mouth of each face, (5, 2) px."""
+    return [face.points5 for face in faces]
 
 
-def apart(eyes: Sequence[Points]) -> float:
-    """Px between the eyes of the largest of the faces, 0 without any."""
-    return max((float(np.hypot(*(pair[1] - pair[0]))) for pair in eyes), default=0.0)
+def apart(faces: Sequence[Points]) -> float:
+    """Px between the eyes of the largest of the faces (5, 2), 0 without any."""
+    return max((float(np.hypot(*(points[1] - points[0]))) for points in faces), default=0.0)
 
 
-def work_side(rgb: RGB, eyes: Sequence[Points] = ()) -> int:
-    """Longest side, px, at which a network draws a picture (H, W, 3) of faces with these eyes."""
-    longest, distance = max(rgb.shape[:2]), apart(eyes)
+def work_side(rgb: RGB, faces: Sequence[Points] = ()) -> int:
+    """Longest side, px, at which a network draws a picture (H, W, 3) of these faces."""
+    longest, distance = max(rgb.shape[:2]), apart(faces)
     return min(WORK, round(longest * EYES / distance)) if distance > EYES * longest / WORK else WORK
 
 

@@ -201,7 +201,7 @@ class Analyzer:
         to_photo = np.concatenate([np.diag(1 / scale), (0.5 / scale - 0.5)[:, None]], 1)
         unit = float(max(map(self._interocular, faces)) * scale[0] / INTEROCULAR)
         person = self._matte(rgb) * _reach(faces, scale, size)
-        near = np.zeros_like(person)
+        near, inner = np.zeros_like(person), _rim_of(size)
         # the nearer a crop is to a face, the better it tells who is there
         for loose, lower in ((BODY_CROP, 0.25), (LOOSE * 1.15, 0.0)):
             windows = [_lowered(similarity(face, PARSE_CROP, loose), lower) for face in faces]
@@ -209,8 +209,10 @@ class Analyzer:
             if lower:  # unless the picture itself is no larger
                 windows = [w for w in windows if np.hypot(*w[:, 0]) * PARSE_CROP < longest]
             near, seen = self._mattes(photo, windows, to_photo, size)
-            person = np.maximum(person * (1 - seen), near)
-        person = np.maximum(_bodies(f32(person), near, unit), near)
+            # where the picture ends, the whole of it tells more than a crop that is continued
+            person = np.maximum(person * (1 - seen * inner), near)
+        known = f32(np.maximum(near, person * (1 - inner)))
+        person = np.maximum(_bodies(f32(person), known, unit), near)
         person = steady.average("person", f32(person), share=0.6)
         guide = blur(to_lab(rgb)[..., 0] / 100, 0.8)
         person = guided(guide, person, max(2, round(6 * unit)), 4e-4)
@@ -405,9 +407,16 @@ def _bodies(person: Field, heads: Field, unit: float) -> Field:
 
 def _rim(side: int) -> Field:
     """(side, side, 1): 1 inside, falling to 0 towards the border, where a crop knows least."""
-    at = (np.arange(side, dtype=np.float32) + 0.5) / side
-    ramp = np.clip((np.minimum(at, 1 - at) - 0.02) / 0.08, 0, 1)
-    return f32(np.outer(ramp, ramp)[..., None])
+    return _rim_of((side, side))[..., None]
+
+
+def _rim_of(size: tuple[int, int]) -> Field:
+    """The same of (width, height) as (height, width)."""
+    across, down = (
+        np.clip((np.minimum(at, 1 - at) - 0.02) / 0.08, 0, 1)
+        for at in ((np.arange(side, dtype=np.float32) + 0.5) / side for side in size)
+    )
+    return f32(np.outer(down, across))
 
 
 def _turn(

@@ -9,13 +9,14 @@ import numpy as np
 
 from toonify.faces.types import RGB, Points
 from toonify.portrait.backgrounds import resized
-from toonify.portrait.fields import smoothstep
+from toonify.portrait.fields import blur, smoothstep, to_lab
 from toonify.portrait.shock_filter import shock_filter
 
 ENLARGED = 2.5  # by how much a drawing is enlarged, for its edges to become sharp
 FLATTENED = 3  # passes of the bilateral filter
 LEVELS = 18.0  # of 255: differences up to about that are leveled
 EYE = 0.24  # of the distance between the eyes: half of what an eye takes
+TEETH = 7.0  # CIELAB units by which teeth are lighter than they were seen
 BORDER = 0.2  # of a part's side, over which it mixes with what it is laid into
 
 Box = tuple[int, int, int, int]  # left, top, right, bottom, px
@@ -63,6 +64,29 @@ def lay_eyes_in(picture: RGB, part: RGB, box: Box, eyes: Points) -> None:
     radius = EYE * float(np.hypot(*(eyes[1] - eyes[0])))
     away = np.minimum(*(np.hypot(x - at[0], y - at[1]) for at in eyes)) / radius
     _mix(picture, part, box, 1 - smoothstep(away, 0.8, 1.3))
+
+
+def tone_teeth(picture: RGB, photo: RGB, box: Box, mouth: Points) -> None:
+    """Give teeth, which networks draw white, the photograph's tone, a little lighter, in place.
+
+    Args:
+        photo: of any size, what lies in the box.
+        box: around the mouth.
+        mouth: (2, 2) its corners, px of the picture.
+    """
+    view = picture[box[1] : box[3], box[0] : box[2]]
+    width = float(np.hypot(*(mouth[1] - mouth[0])))
+    lab, seen = to_lab(np.ascontiguousarray(view)), to_lab(resized(photo, view.shape[1::-1]))
+    y, x = np.mgrid[box[1] : box[3], box[0] : box[2]].astype(np.float32)
+    center = mouth.mean(0)
+    away = np.hypot(x - center[0], y - center[1]) / width
+    gray = np.hypot(lab[..., 1], lab[..., 2])
+    teeth = smoothstep(lab[..., 0], 72, 84) * (1 - smoothstep(gray, 10, 18))
+    share = blur(teeth * (1 - smoothstep(away, 0.55, 0.75)), 0.01 * width)
+    own = np.dstack([blur(seen[..., i], 0.05 * width) for i in range(3)])
+    own[..., 0] = np.minimum(own[..., 0] + TEETH, lab[..., 0])
+    lab += (own - lab) * share[..., None]
+    view[:] = np.clip(np.rint(cv2.cvtColor(lab, cv2.COLOR_LAB2RGB) * 255), 0, 255)
 
 
 def _mix(picture: RGB, part: RGB, box: Box, share: Points) -> None:
