@@ -125,8 +125,14 @@ def finish(folder: Path, *, history: str = "", figures: str = "", **numbers: int
         "description": "four styles that keep the person, and six drawn characters at 512×512",
         "license": LICENSE,
         "styles": list(STYLES),
-        # The characters' crops are sharper than their whole frames, whose training was short.
-        "defaults": {"style": next(iter(STYLES)), "engine": "cdsm"},
+        "defaults": {
+            # The characters' crops are sharper than their whole frames, whose training was short.
+            "engine": "cdsm",
+            "style": next(iter(STYLES)),
+            "photos": "blend",  # where a network draws styles
+            "clips": "unet",
+            "paste_level": 12,
+        },
     }
     write_manifest(folder, about=about, files=files)
     listed = read_manifest(folder)["files"]

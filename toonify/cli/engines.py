@@ -36,11 +36,10 @@ EngineOption = Annotated[
     EngineName,
     typer.Option(
         "--engine",
-        help="What draws: portrait styles by program, unet by a network, blend by program with"
-        " faces by the network, cdsm characters"
-        " on each face's crop, styleganex characters into the whole frame, adain in the"
-        " manner of --style-image, wct2 in the colors and light of one. Default: what the bundle"
-        " names.",
+        help="What draws: portrait styles by program, unet by a network, blend people by the"
+        " network before backgrounds by program, cdsm characters on each face's crop, styleganex"
+        " characters into the whole frame, adain in the manner of --style-image, wct2 in the colors"
+        " and light of one. Default: what the bundle names.",
         show_default=False,
     ),
 ]

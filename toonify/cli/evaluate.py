@@ -75,8 +75,9 @@ class EvaluateRequest:
     engine: Annotated[
         StyleEngineName,
         typer.Option(
-            help="What draws styles: the program, a network, or the one with faces by the other.",
-            show_default="the program, where it draws them",
+            help="What draws styles: the program, a network, or people by the one before"
+            " backgrounds by the other.",
+            show_default="what draws photographs in them",
         ),
     ] = StyleEngineName.auto
     limit: Annotated[int | None, typer.Option(min=1, help="Take the first N photos.")] = None
