@@ -35,7 +35,7 @@ from toonify.training.encoders.pose_reader import PoseReader
 from toonify.training.styleganex.batch import FrameConfig
 from toonify.training.styleganex.compose import CROP, Scene
 from toonify.training.styleganex.cutouts import INDEX, CutoutSet, write_faces, write_index
-from toonify.training.styleganex.job import HINT_SHARE, character_w_plus
+from toonify.training.styleganex.job import SUPERVISED_SHARE, character_w_plus
 from toonify.training.styleganex.sources import ComposedFrames, FaceFrames
 from toonify.training.styleganex.tasks import TASKS, new_frame_encoder
 from toonify.training.styleganex.train import train_frames
@@ -112,7 +112,7 @@ def inversion(run: Path, face: Path, sizes: dict[str, int]) -> Path:
             batch_size=8,
             lr=1.5e-3,
             weights=replace(task.weights, adversarial=0.0),
-            hint_share=HINT_SHARE,
+            supervised_share=SUPERVISED_SHARE,
             compiled=True,
         ),
         perceptual=PerceptualLoss("vgg", dtype=torch.bfloat16),

@@ -66,7 +66,7 @@ def trainer(monkeypatch: pytest.MonkeyPatch, **options: float) -> FrameTrainer:
 
 
 def test_an_encoder_learns_latents_first_and_then_pictures(monkeypatch):
-    learning = trainer(monkeypatch, hint_share=0.75)
+    learning = trainer(monkeypatch, supervised_share=0.75)
     assert learning.source.has_latents
     rows = [{k: float(v) for k, v in learning.step().items()} for _ in range(40)]
     assert set(rows[0]) == {"latent", "feature", "loss"}
@@ -76,7 +76,7 @@ def test_an_encoder_learns_latents_first_and_then_pictures(monkeypatch):
 
 
 def test_hints_are_of_generated_faces(monkeypatch):
-    learning = trainer(monkeypatch, hint_share=0.5)
+    learning = trainer(monkeypatch, supervised_share=0.5)
     batch = learning.source.draw(2, torch.Generator().manual_seed(0))
     assert batch.latents is not None and len(batch.latents) == 2
     object.__setattr__(batch, "latents", None)
@@ -84,4 +84,4 @@ def test_hints_are_of_generated_faces(monkeypatch):
     with pytest.raises(UsageError, match="generated faces"):
         learning.step()
     with pytest.raises(UsageError, match="weight 0"):
-        FrameConfig(weights=FrameWeights(latent=0.0), hint_share=0.5)
+        FrameConfig(weights=FrameWeights(latent=0.0), supervised_share=0.5)

@@ -34,6 +34,7 @@ _FORMER = {  # names that snapshots were once written with
     "code_share": "character_share",
     "code_level": "character_level",
     "codes_by": "face_encoder",
+    "hint_share": "supervised_share",
     "fields": "noise_rng",
     "networks": "network",
     "networks_config": "network_config",

@@ -178,9 +178,9 @@ class FeatureDistillTrainer(ResumableTrainer[FeatureDistillConfig]):
         self.optimizer = self._optimizer()
         self.average = copy.deepcopy(student).eval().requires_grad_(False)
         self._averages = dict(self.average.named_parameters())
-        self._hints, self._answers = self._teach, self._answer
+        self._taught, self._answers = self._teach, self._answer
         if config.compiled:
-            self._hints = torch.compile(self._teach)
+            self._taught = torch.compile(self._teach)
             self._answers = torch.compile(self._answer)
 
     @torch.no_grad()
@@ -241,7 +241,7 @@ class FeatureDistillTrainer(ResumableTrainer[FeatureDistillConfig]):
         count = self.config.coarse_batch if coarse else self.config.batch_size
         with torch.no_grad():
             w_plus = perturbed_latents(self.teacher, count, self.random)
-        losses = self._losses(w_plus, last, self._hints, self._answers)
+        losses = self._losses(w_plus, last, self._taught, self._answers)
         loss = losses["loss"]
         if not bool(torch.isfinite(loss)):
             return losses
@@ -253,12 +253,12 @@ class FeatureDistillTrainer(ResumableTrainer[FeatureDistillConfig]):
         self.step_count += 1
         return {name: value.detach() for name, value in losses.items()}
 
-    def _losses(self, w_plus: Tensor, last: int, hints: Any, answers: Any) -> dict[str, Tensor]:
+    def _losses(self, w_plus: Tensor, last: int, teach: Any, answers: Any) -> dict[str, Tensor]:
         """Shares of the features' variance that are not explained, and their weighted sum."""
         w_plus = w_plus.to(self.device)
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.config.bfloat16):
             with torch.no_grad():
-                wanted = hints(w_plus, last)
+                wanted = teach(w_plus, last)
                 weights = self.teacher.styles(w_plus)[_after(JUNCTION)].float()[:, :, None, None]
             found = answers(w_plus, last)
         losses, total = {}, torch.zeros((), device=self.device)

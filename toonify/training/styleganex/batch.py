@@ -66,8 +66,8 @@ class FrameConfig:
         weights: of the losses.
         train_from: generator layers from this resolution on learn too; None freezes all.
         coarse_share: of the steps, the first ones, rendered at no more than a pixel a frame pixel.
-        hint_share: of the steps, the first ones, in which latents of generated faces are all that
-            is learnt, and nothing is rendered.
+        supervised_share: of the steps, the first ones, in which latents of generated faces are all
+            that is learnt, and nothing is rendered.
         perceptual_size: side of the pictures and crops that LPIPS compares.
         flicker_share: of the steps, the last ones, in which flicker is suppressed.
         compiled: through `torch.compile`.
@@ -82,7 +82,7 @@ class FrameConfig:
     weights: FrameWeights
     train_from: int | None = None
     coarse_share: float = 0.0
-    hint_share: float = 0.0
+    supervised_share: float = 0.0
     perceptual_size: int = 128
     flicker_share: float = 0.5
     compiled: bool = False
@@ -94,9 +94,9 @@ class FrameConfig:
 
     def __post_init__(self) -> None:
         require_positive(self, "steps", "batch_size", "lr", "snapshot")
-        if self.hint_share and not self.weights.latent:
+        if self.supervised_share and not self.weights.latent:
             raise UsageError(
-                "hints are latents, which have the weight 0", hint="Give `latent` some."
+                "latents are supervised first, and have the weight 0", hint="Give `latent` some."
             )
         compared = ("l2", "l1", "lpips", "identity", "adversarial")
         if not any(getattr(self.weights, name) for name in compared):

@@ -43,7 +43,7 @@ from toonify.utils.outputs import InputFiles, check_run_folder
 from toonify.utils.progress import Progress, no_progress
 
 FACES = "ffhq-mobile"  # whom cutouts are made of
-HINT_SHARE = 0.3  # of the steps of an inversion, in which generated faces' latents are learnt
+SUPERVISED_SHARE = 0.3  # of the steps of an inversion, in which generated faces' latents are learnt
 COARSE_SHARE = 0.4  # of the steps of cutouts, in which more of them can be seen
 
 
@@ -289,7 +289,9 @@ def train_frame_encoder(
         train_from=options.train_from,
         compiled=options.compiled,
         coarse_share=COARSE_SHARE if draws else 0.0,
-        hint_share=HINT_SHARE if _has_latents(options, source) and weights.latent else 0.0,
+        supervised_share=SUPERVISED_SHARE
+        if _has_latents(options, source) and weights.latent
+        else 0.0,
         bfloat16=bfloat16,
         snapshot=max(1, round(options.snapshot_kimg * 1000 / batch)),
         keep=options.keep,

@@ -139,7 +139,7 @@ class FrameTrainer(ResumableTrainer[FrameConfig]):
     def _latent_losses(self, batch: FrameBatch) -> dict[str, Tensor]:
         """What is learnt of generated faces without rendering them."""
         if batch.latents is None or batch.theta is None:
-            raise UsageError("hints are of generated faces alone", hint="Give `pairs`.")
+            raise UsageError("latents are known of generated faces alone", hint="Give `pairs`.")
         known, losses = len(batch.latents), {}
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.config.bfloat16):
             feature = self.encoder.frame_features(batch.frames[-known:]).feature.float()
@@ -158,7 +158,7 @@ class FrameTrainer(ResumableTrainer[FrameConfig]):
         """Learn from one batch; nothing changes when a loss is not finite."""
         self._set_rate()
         batch = self.source.draw(self.config.batch_size, self.random).to(self.device)
-        supervised = self.step_count < self.config.steps * self.config.hint_share
+        supervised = self.step_count < self.config.steps * self.config.supervised_share
         loss, metrics = self._latent_loss(batch) if supervised else self._rendered_loss(batch)
         metrics["loss"] = loss.detach()
         if not bool(torch.isfinite(loss)):
