@@ -95,7 +95,9 @@ def test_shade_becomes_dots_and_black_clothes_black():
     assert print_people(people, STYLES["ink"], 60.0) is people
 
 
-def test_washes_are_paler():
-    people = np.full((20, 20, 3), (120, 70, 60), np.uint8)
+def test_washes_are_paler_but_for_skin():
+    people = np.full((20, 40, 3), (60, 70, 120), np.uint8)
+    people[:, 20:] = (150, 95, 80)
     drawn = print_people(people, STYLES["wash"], 60.0)
-    assert (drawn.mean((0, 1)) > people.mean((0, 1)) + 10).all()
+    assert (drawn[:, :20].mean((0, 1)) > people[0, 0] + 8).all()
+    assert np.abs(drawn[:, 20:].mean((0, 1)) - people[0, 20]).max() < 3

@@ -15,6 +15,7 @@ from toonify.portrait.styles import Style
 REACH = 0.55  # of the distance between the eyes: light is what is light for its surroundings
 SHADE = (5.0, 26.0)  # by how much darker shade is: where dots begin, and where they are largest
 LIFTED = 0.55  # of what shade is darker by, that dots stand for
+THIN = 0.18  # of what is darker than paper, that it shines through
 SKIN_DARKER = 14.0  # than hair and clothes skin must be to be blackened
 DOT = 0.66  # lightness of dots against what they stand on
 
@@ -33,14 +34,15 @@ def print_people(people: RGB, style: Style, interocular: float) -> RGB:
     if not (style.spot_black or style.halftone or style.paper):
         return people
     lab = f32(cv2.cvtColor(f32(people) / 255, cv2.COLOR_RGB2LAB))
-    if style.paper:
-        lab[..., 0] = 100 - (100 - lab[..., 0]) * 0.8
-        lab[..., 1:] *= 0.92
+    skin = smoothstep(np.minimum(lab[..., 1], lab[..., 2]), 4, 9)  # by its hue
+    if style.paper:  # shines through all but skin and what is darkest, such as eyes
+        thin = (1 - skin) * np.minimum(lab[..., 0] / 40, 1)
+        lab[..., 0] += (100 - lab[..., 0]) * (THIN * thin)
+        lab[..., 1:] *= (1 - 0.1 * thin)[..., None]
     if style.halftone:
         _screen(lab, style.halftone * interocular / 125.0, interocular * REACH)
     if style.spot_black:
         # skin in shade is dark, not black
-        skin = smoothstep(np.minimum(lab[..., 1], lab[..., 2]), 4, 9)
         darkness = style.spot_black - lab[..., 0] - SKIN_DARKER * skin
         lab *= (1 - smoothstep(darkness, 0, 6) * 0.9)[..., None]
     printed = cv2.cvtColor(lab, cv2.COLOR_LAB2RGB)
