@@ -12,12 +12,14 @@ from toonify.editing.hair_transfer import hair_layer
 from toonify.editing.local_edits import edit_part
 from toonify.editing.part_light import Kept, from_log, skin_base, to_log, toned
 from toonify.editing.part_people import check_poses, measure
-from toonify.editing.part_shapes import SHAPES, ThinPlate, posed
+from toonify.editing.part_shapes import SHAPES, ThinPlate, filled, posed
 from toonify.editing.part_transfer import PartTransfer
 from toonify.errors import InputError
 from toonify.faces import get_detector
+from toonify.faces.types import f32
 from toonify.media.images import read_image, write_image
 from toonify.portrait.engine import load_analyzer
+from toonify.portrait.subject import OVAL
 
 ASTRONAUT = Path(__file__).parents[2] / "examples" / "astronaut.png"
 
@@ -210,3 +212,18 @@ def test_a_mask_and_another_place(photo, person, friend, tmp_path, monkeypatch):
         edit_part(photo, friend.rgb, tmp_path / "beside.png")
     with pytest.raises(InputError, match="the reference: no glasses to take"):
         edit_part(photo, friend.rgb, "glasses")
+
+
+def test_a_bare_forehead_stays_the_person_s_own(person, friend):
+    def combed_back(one):
+        subject = one.subject
+        face = filled(OVAL, subject.face.points, one.size)
+        parts = replace(subject.parts, hair=f32(subject.parts.hair * (face < 0.5)))
+        assert parts.hair.sum() > 0.15 * face.sum(), "there is much of it"
+        return replace(one, subject=replace(subject, parts=parts))
+
+    combed = combed_back(person)
+    layer = hair_layer(PartTransfer(combed, combed_back(friend)))
+    x, y = combed.subject.face.points[151].round().astype(int)  # of the forehead's middle
+    assert layer.alpha[y - 2 : y + 3, x - 2 : x + 3].max() < 0.1
+    assert layer.alpha.max() > 0.9, "the hair comes"

@@ -36,6 +36,7 @@ MOST_UNSURE = 0.7  # of sure hair, how much may be hair or something else
 MOST_INVENTED = 4.0  # levels of detail around what is continued, by its area in faces
 MOST_HATS = 0.15  # of the hair, how much a hat may be
 MOST_UNKNOWN = 0.45  # of a face's area, what long hair may leave to be guessed below the chin
+FRINGE = 0.15  # of a forehead, how much hair hangs over it
 LIGHTER = 0.25  # how much of what skin becomes lighter by hair becomes, too
 
 
@@ -71,7 +72,8 @@ class _Hair:
         own = self._own_hair()
         # skin that comes along: under the photograph's own hair, and around the hairline
         near = smoothstep(blur(f32(hair > 0.5), 9 * unit), 0.06, 0.3)
-        if float(own.sum()) > 0.15 * float(self.oval.sum()):
+        forehead = self.oval * (self.above_brows > 0)
+        if float((own * forehead).sum()) > FRINGE * float(forehead.sum()):
             near = np.ones_like(near)  # single strands of a fringe aren't all seen
         features = np.max(
             [hull_of(ring, self.points, self.size) for ring in (*BROWS, *LIDS)], axis=0
@@ -79,7 +81,8 @@ class _Hair:
         features = smoothstep(
             blur(f32(cv2.dilate(f32(features), _disk(5 * unit))), 3 * unit), 0.1, 0.6
         )
-        was = smoothstep(blur(f32(own > 0.15), 4 * unit), 0.1, 0.4)
+        was = f32(cv2.dilate(f32(own > 0.15), _disk(7 * unit)))
+        was = smoothstep(blur(was, 4 * unit), 0.1, 0.4)
         head = np.clip(skin - neck, 0, 1) * smoothstep(self.above_chin, 20 * unit, 60 * unit)
         upper = smoothstep(self.above_brows, -6 * unit, 8 * unit)
         outside = 1 - smoothstep(blur(self.oval, 4 * unit), 0.3, 0.8)
