@@ -13,8 +13,8 @@ from toonify.portrait.fields import blur, smoothstep, to_lab
 from toonify.portrait.shock_filter import shock_filter
 
 ENLARGED = 2.5  # by how much a drawing is enlarged, for its edges to become sharp
-FLATTENED = 3  # passes of the bilateral filter
-LEVELS = 18.0  # of 255: differences up to about that are leveled
+FLATTENED = 2  # passes of the bilateral filter
+LEVELS = 14.0  # of 255: differences up to about that are leveled
 EYE = 0.24  # of the distance between the eyes: half of what an eye takes
 TEETH = 7.0  # CIELAB units by which teeth are lighter than they were seen
 BORDER = 0.2  # of a part's side, over which it mixes with what it is laid into
