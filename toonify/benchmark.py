@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from toonify import tuning
+from toonify.engines.registry import load_style_engine
 from toonify.errors import InputError, UsageError
 from toonify.media.images import encode_image, read_image
 from toonify.portrait.catalog import program_styles
@@ -108,7 +109,8 @@ def measure_photo(engine: Toonifier, photo: Path, character: str, *, runs: int) 
 
 
 def measure_portrait(bundle: str, photo: Path, *, runs: int) -> Iterator[Timing]:
-    """The portrait program's steps; nothing where the bundle offers no styles."""
+    """The portrait program's steps, and all that the bundle's default draws a photograph with;
+    nothing where the bundle offers no styles."""
     if not program_styles(bundle):
         return
     engine = PortraitEngine.from_bundle(bundle)
@@ -117,6 +119,9 @@ def measure_portrait(bundle: str, photo: Path, *, runs: int) -> Iterator[Timing]
     yield _timing("analyze", lambda: engine.analyze(rgb, faces=faces), runs)
     measured = engine.analyze(rgb, faces=faces)
     yield _timing("portrait", lambda: engine.draw(measured), runs)
+    default = load_style_engine(bundle=bundle, detector=engine.detector)
+    style = default.characters[0]
+    yield _timing("style", lambda: default.draw_image(rgb, [style], faces=faces), runs)
 
 
 def measure_networks(
