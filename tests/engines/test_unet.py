@@ -15,7 +15,7 @@ from toonify import Toonifier, load_engine
 from toonify.bundle import write_bundle as put_together
 from toonify.checkpoints.loading import save_network
 from toonify.engines.registry import style_engine
-from toonify.engines.unet import UNetEngine, points_of, work_side
+from toonify.engines.unet import UNetEngine, exposure, points_of, work_side
 from toonify.errors import ModelError, UsageError
 from toonify.faces import Face
 from toonify.faces.no_faces import NoFaces
@@ -267,3 +267,14 @@ def run_cli(capsys):
         return status, *capsys.readouterr()
 
     return run
+
+
+def test_pictures_in_the_dark_are_drawn_as_if_lit(engine):
+    dark = np.uint8(PHOTO * 0.2)
+    seen = []
+    draw = engine.draw
+    engine.draw = lambda photo, style: seen.append(float(photo.max())) or draw(photo, style)
+    drawn = engine.crisp(dark, "studio")
+    assert 190 < seen[0] <= 255 and drawn.max() <= 255 / exposure(dark) + 1
+    assert exposure(PHOTO) == 1.0 < exposure(dark) <= 5
+    assert exposure(np.zeros_like(PHOTO)) == 5

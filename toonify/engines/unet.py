@@ -47,6 +47,8 @@ EYES = 80.0  # px between a face's eyes there, at most: larger faces were not le
 DETAIL = 110.0  # px between a face's eyes where the eyes themselves are drawn
 MOST_ZOOM = 3.0  # of a photograph, for these
 CLIP_ENLARGED = 1.5  # by how much a clip's frames are, which have no time for more
+DARK, LIT = 130.0, 200.0  # levels of its lightest parts: of a picture in the dark, and as drawn
+MOST_GAIN = 5.0
 MARGIN = 16  # px that a picture is continued by
 CROP_INPUT, CROP_SIDE = 384, 512  # px of a portrait, before and after
 # levels of 255 by which a pixel may differ from the frame before as noise does, and as motion does
@@ -297,6 +299,9 @@ class UNetEngine(Engine):
                 is drawn as large as faces were when the network learnt, all eyes once more, larger,
                 and teeth are as light as they were.
         """
+        gain = exposure(rgb)
+        if gain > 1:
+            rgb = np.asarray(cv2.convertScaleAbs(rgb, alpha=gain), np.uint8)
         small = resized(rgb, fitted((rgb.shape[1], rgb.shape[0]), work_side(rgb, faces)))
         drawn = crisp(self.draw(f32(small), style))
         scale, whole = drawn.shape[1] / rgb.shape[1], (rgb.shape[1], rgb.shape[0])
@@ -313,6 +318,8 @@ class UNetEngine(Engine):
             if box is not None:
                 part = rgb[box[1] : box[3], box[0] : box[2]]
                 tone_teeth(drawn, part, scaled_box(box, scale), points[3:] * f32(scale))
+        if gain > 1:
+            drawn = np.asarray(cv2.convertScaleAbs(drawn, alpha=1 / gain), np.uint8)
         return drawn
 
     def behind(self, rgb: RGB, drawn: RGB) -> RGB:
@@ -409,6 +416,12 @@ class UNetCompositor:
     def restore(self, arrays: Mapping[str, np.ndarray]) -> None:
         """Go on from `state()`."""
         self._before = f32(arrays["before"]) if "before" in arrays else None
+
+
+def exposure(rgb: RGB) -> float:
+    """What a picture (H, W, 3) taken in the dark is multiplied by to be drawn, 1 for others."""
+    light = float(np.percentile(rgb[:: max(rgb.shape[0] // 256, 1)].max(axis=2), 98))
+    return min(LIT / max(light, 1.0), MOST_GAIN) if light < DARK else 1.0
 
 
 def points_of(faces: Sequence[Face]) -> list[Points]:
