@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from toonify.editing.local_edits import edit_part
     from toonify.editing.photo_edits import edit
     from toonify.engine import Toonifier
-    from toonify.engines.registry import load_engine
+    from toonify.engines.registry import load_engine, load_style_engine
     from toonify.errors import Diverged, InputError, ModelError, ToonifyError, UsageError
     from toonify.evaluation.measuring import Evaluation, evaluate
     from toonify.inversion.inverter import invert
@@ -54,6 +54,7 @@ _HOMES = {
     "load_encoder": "toonify.checkpoints",
     "load_engine": "toonify.engines.registry",
     "load_generator": "toonify.checkpoints",
+    "load_style_engine": "toonify.engines.registry",
 }
 
 __all__ = [
@@ -76,6 +77,7 @@ __all__ = [
     "load_encoder",
     "load_engine",
     "load_generator",
+    "load_style_engine",
     "project",
     "train_encoder",
     "train_pix2pix",
