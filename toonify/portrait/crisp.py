@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import math
-
 import cv2
 import numpy as np
 
@@ -27,7 +25,7 @@ def crisp(drawn: RGB, times: float = ENLARGED) -> RGB:
     flat = drawn
     for _ in range(FLATTENED):
         flat = np.asarray(cv2.bilateralFilter(flat, 9, LEVELS, 3.0), np.uint8)
-    large, steps = _enlarged(flat, times), math.ceil(1.6 * times)
+    large, steps = _enlarged(flat, times), round(1.6 * times)
     return shock_filter(large, sigma=0.8 * times, spread=1.2 * times, steps=steps)
 
 
