@@ -14,11 +14,12 @@ from toonify.engines.base import Engine, aligned_region
 from toonify.engines.cdsm import CdsmEngine
 from toonify.engines.combined import CombinedEngine
 from toonify.engines.portrait import StyleEngine
-from toonify.engines.registry import ENGINES, default_engine, load_engine
+from toonify.engines.registry import ENGINES, load_engine
 from toonify.engines.style_transfer import StyleTransferEngine
 from toonify.errors import UsageError
 from toonify.faces.alignment import aligned_face
 from toonify.media.images import write_image
+from toonify.video.clips import clip_engine
 
 
 @pytest.fixture(scope="module")
@@ -94,9 +95,9 @@ def test_names_that_are_none(bundle: Path) -> None:
 
 
 def test_bundles_name_their_engine(bundle: Path) -> None:
-    assert default_engine("default") == default_engine("default", style=True) == "portrait"
-    assert default_engine("default", character=True) == "cdsm"
-    assert default_engine(bundle) == "styleganex"  # has frames, and no styles
+    assert clip_engine("default").name == clip_engine("default", style="wash").name == "unet"
+    assert clip_engine("default", character=True).name == "cdsm"
+    assert clip_engine(bundle).name == "styleganex"  # has frames, and no styles
 
 
 def test_other_mixing_shares_the_networks(bundle: Path) -> None:

@@ -7,7 +7,7 @@ import os
 from collections.abc import Sequence
 from typing import Any
 
-from toonify.bundle import bundle_defaults, preferred_engine
+from toonify.bundle import bundle_defaults
 from toonify.engines.base import Engine
 from toonify.errors import ModelError, UsageError
 from toonify.names import unknown_name
@@ -22,27 +22,6 @@ ENGINES = {  # name → "module:class"; the class has `from_bundle(bundle, **opt
     "adain": "toonify.engines.style_transfer:AdaINEngine",
     "wct2": "toonify.engines.style_transfer:WCT2Engine",
 }
-
-
-def default_engine(
-    bundle: str | os.PathLike[str] = "default", *, style: bool = False, character: bool = False
-) -> str:
-    """The engine that a bundle's drawings are made with where none is named.
-
-    Args:
-        style: a style is asked for.
-        character: a character is asked for.
-
-    Returns:
-        "portrait" for styles, and where nothing is asked for and the bundle has some; for
-        characters what the bundle's manifest names.
-
-    Raises:
-        ModelError: there is no such bundle.
-    """
-    if style or (not character and bundle_styles(bundle)):
-        return "portrait"
-    return preferred_engine(bundle)
 
 
 def style_engine(

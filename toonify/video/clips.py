@@ -8,10 +8,10 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
-from toonify.bundle import bundle_defaults
+from toonify.bundle import bundle_defaults, preferred_engine
 from toonify.device import DTYPES, pick_device
 from toonify.engines.base import Engine
-from toonify.engines.registry import default_engine, load_engine, style_engine
+from toonify.engines.registry import load_engine, style_engine
 from toonify.errors import UsageError
 from toonify.faces.no_faces import NoFaces
 from toonify.media.video import Span
@@ -58,8 +58,8 @@ def clip_engine(
             hint="Name a `style` or a `character`.",
         )
     if engine == "auto":
-        engine = default_engine(bundle, style=style is not None, character=character)
-        engine = clip_style_engine(bundle, style) if engine == "portrait" else engine
+        styled = style is not None or (not character and bundle_styles(bundle))
+        engine = clip_style_engine(bundle, style) if styled else preferred_engine(bundle)
     if engine in DRAWS_PEOPLE:
         from toonify.engines.mixing import MixingEngine  # styles are drawn without torch
 
