@@ -6,6 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from toonify.models.unet_opencv import usable
+
 FACE = Path(__file__).parents[1] / "examples" / "faces" / "01.jpg"
 WITHOUT_TORCH = (
     "toonify",
@@ -39,6 +41,7 @@ def test_nothing_heavy_is_imported():
     assert done.stdout == ""
 
 
+@pytest.mark.skipif(not usable(), reason="OpenCV 4 leaves networks to torch")
 @pytest.mark.parametrize("engine", ["portrait", "unet", "blend"])
 def test_styles_are_drawn_without_torch(engine, tmp_path):
     arguments = ["stylize", str(FACE), "-o", str(tmp_path / "drawn.png"), "--engine", engine]

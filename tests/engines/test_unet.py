@@ -19,6 +19,7 @@ from toonify.engines.unet import UNetEngine, exposure, points_of, work_side
 from toonify.errors import ModelError, UsageError
 from toonify.faces import Face
 from toonify.faces.no_faces import NoFaces
+from toonify.models.unet_opencv import usable
 from toonify.portrait.catalog import bundle_styles, network_styles, style_name
 from toonify.video.clips import clip_engine
 
@@ -72,11 +73,12 @@ def test_pictures_keep_their_size(engine):
         engine.draw_image(PHOTO, ["ink"])
 
 
+@pytest.mark.skipif(not usable(), reason="OpenCV 4 leaves networks to torch")
 def test_torch_draws_the_same(engine, network):
     files = {"studio": network}
     other = UNetEngine(files, detector=NoFaces(), device="cpu", dtype="float32", runtime="torch")
     assert (engine.runtime, other.runtime) == ("opencv", "torch")
-    (a,), (b,) = (one.draw_image(PHOTO, ["studio"]) for one in (engine, other))
+    a, b = (one.draw(np.float32(PHOTO), "studio") for one in (engine, other))
     assert np.abs(np.int16(a) - b).max() <= 1
     assert engine.identity("studio") != other.identity("studio")
     half = UNetEngine(files, detector=NoFaces(), dtype="bfloat16")
@@ -278,3 +280,10 @@ def test_pictures_in_the_dark_are_drawn_as_if_lit(engine):
     assert 190 < seen[0] <= 255 and drawn.max() <= 255 / exposure(dark) + 1
     assert exposure(PHOTO) == 1.0 < exposure(dark) <= 5
     assert exposure(np.zeros_like(PHOTO)) == 5
+
+
+def test_older_opencvs_leave_the_network_to_torch(network, monkeypatch):
+    monkeypatch.setattr("cv2.__version__", "4.10.0")
+    engine = UNetEngine({"studio": network}, detector=NoFaces(), device="cpu")
+    assert engine.runtime == "torch"
+    assert engine.draw_image(PHOTO, ["studio"])[0].shape == PHOTO.shape

@@ -14,6 +14,9 @@ from toonify.checkpoints.translator_arrays import load_opencv_unet
 from toonify.checkpoints.translators import load_unet
 from toonify.errors import ModelError
 from toonify.models.unet import UNet
+from toonify.models.unet_opencv import usable
+
+pytestmark = pytest.mark.skipif(not usable(), reason="OpenCV 4 runs no such networks")
 
 
 def deep() -> UNet:

@@ -18,7 +18,7 @@ from toonify.errors import ModelError, UsageError
 from toonify.faces import Alignment, Face, FaceDetector, get_detector
 from toonify.faces.person import PersonMatte
 from toonify.faces.types import RGB, Points, f32
-from toonify.models.unet_opencv import OpenCVUNet
+from toonify.models.unet_opencv import OpenCVUNet, usable
 from toonify.names import unknown_name
 from toonify.portrait.analysis import sample
 from toonify.portrait.backgrounds import Background, fitted, parse_background, resized
@@ -67,8 +67,8 @@ class UNetEngine(Engine):
         device: "auto", "cpu", "cuda", ….
         dtype: "auto", "float32", "bfloat16" or "float16".
         runtime: what computes. "auto" takes "opencv", which starts faster, unless `device` or
-            `dtype` ask for more than it can: the processor, in float32. "torch" is faster for many
-            pictures where the processor has bfloat16, or on a GPU.
+            `dtype` ask for more than it can (the processor, in float32), or it is older than 5.
+            "torch" is faster for many pictures where the processor has bfloat16, or on a GPU.
         about: whatever else drawings depend on, JSON-able.
 
     Examples:
@@ -100,7 +100,7 @@ class UNetEngine(Engine):
         self._device, self._dtype = device, dtype
         if runtime == "auto":
             able = str(device) in ("auto", "cpu") and dtype in ("auto", "float32")
-            runtime = "opencv" if able else "torch"
+            runtime = "opencv" if able and usable() else "torch"
         self.runtime = runtime
         if runtime == "torch":
             self.device  # noqa: B018 - unusable ones are refused now

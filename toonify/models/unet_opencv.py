@@ -16,6 +16,11 @@ from toonify.utils.onnx import Graph
 Array = NDArray[np.float32]
 
 
+def usable() -> bool:
+    """Whether this OpenCV runs such networks: 4.x takes no sums of sizes it isn't told before."""
+    return int(cv2.__version__.split(".")[0]) >= 5
+
+
 class OpenCVUNet:
     """Photographs (H, W, 3) float32 in [-1, 1] → drawings of the same size, about [-1, 1].
 
