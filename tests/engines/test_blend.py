@@ -78,6 +78,17 @@ def test_nobody_is_drawn_by_the_program(engine, photo):
     assert np.array_equal(drawn, program.draw_image(sky, ["soft"], faces=[])[0])
 
 
+def test_five_points_that_are_no_face_are_passed_over(engine, photo):
+    (face,) = engine.detector.detect(photo)
+    odd = replace(face, points5=np.float32([[60, 90]] * 5))
+    (alone,) = engine.draw_image(photo, ["ink"], faces=[face])
+    (drawn,) = engine.draw_image(photo, ["ink"], faces=[face, odd])
+    assert np.array_equal(drawn, alone)
+    assert engine.draw_image(photo, ["ink"], faces=[odd])[0].shape == photo.shape
+    profile = replace(face, points5=face.points5[[0, 1, 2, 3, 3]])  # both corners in one place
+    assert engine.draw_image(photo, ["ink"], faces=[profile])[0].shape == photo.shape
+
+
 def test_stickers_stay_transparent(photo):
     engine = load_engine("blend", background="transparent", dtype="float32", device="cpu")
     (drawn,) = engine.draw_image(photo, ["ink"], faces=engine.detector.detect(photo))

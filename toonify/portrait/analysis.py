@@ -14,7 +14,7 @@ from toonify.errors import InputError
 from toonify.faces.alignment import ffhq_quad
 from toonify.faces.mesh import EyeContour, FaceMesh
 from toonify.faces.person import PersonMatte
-from toonify.faces.types import Face
+from toonify.faces.types import Face, is_plausible
 from toonify.portrait.fields import Field, blur, f32, guided, remove_small, to_lab
 from toonify.portrait.memory import NO_MEMORY, Memory, Steady
 from toonify.portrait.parts import build_parts
@@ -193,6 +193,8 @@ class Analyzer:
         steady = Steady(memory)
         if memory is not None:
             photo = memory.begin(photo)
+        # five points may be no face after all
+        faces = [face for face in faces if is_plausible(face.points5)]
         rgb = self._reduced(photo, faces, side, upsampling)
         if not faces:
             return Analysis(rgb, f32(np.zeros(rgb.shape[:2])), [], (), steady)

@@ -73,7 +73,7 @@ def tone_teeth(picture: RGB, photo: RGB, box: Box, mouth: Points) -> None:
         mouth: (2, 2) its corners, px of the picture.
     """
     view = picture[box[1] : box[3], box[0] : box[2]]
-    width = float(np.hypot(*(mouth[1] - mouth[0])))
+    width = max(float(np.hypot(*(mouth[1] - mouth[0]))), 1.0)
     lab, seen = to_lab(np.ascontiguousarray(view)), to_lab(resized(photo, view.shape[1::-1]))
     y, x = np.mgrid[box[1] : box[3], box[0] : box[2]].astype(np.float32)
     center = mouth.mean(0)
