@@ -166,3 +166,16 @@ def test_far_from_every_face_is_nobody(engine, photo):
     found = engine.find_people(scene, faces=faces[:1])
     half = found.person.shape[1] // 2
     assert found.person[:, :half].max() > 0.9 and found.person[:, half + 60 :].max() < 0.35
+
+
+def test_faces_are_people_whatever_the_matte_says(engine, photo):
+    (face,) = engine.detector.detect(photo)
+    before = engine._analyzer._matte
+    engine._analyzer._matte = lambda rgb: np.full(rgb.shape[:2], 0.1, np.float32)
+    try:
+        found = engine.find_people(photo, faces=[face])
+    finally:
+        engine._analyzer._matte = before
+    scale = found.rgb.shape[1] / photo.shape[1]
+    for x, y in np.rint(face.points5 * scale).astype(int):
+        assert found.person[y, x] > 0.9

@@ -218,6 +218,7 @@ class Analyzer:
         person = steady.average("person", f32(person), share=0.6)
         guide = blur(to_lab(rgb)[..., 0] / 100, 0.8)
         person = guided(guide, person, max(2, round(6 * unit)), 4e-4)
+        person = np.maximum(person, _faces(faces, scale, person))
         return Analysis(
             rgb, remove_small(f32(np.clip(person, 0, 1)), 400, 200), [], tuple(faces), steady
         )
@@ -394,6 +395,27 @@ def _reach(faces: Sequence[Face], scale: NDArray[np.float64], size: tuple[int, i
         cv2.line(drawn, ends[0], ends[1], 255, max(1, round(2 * ARM * apart)))
     soft = cv2.GaussianBlur(drawn, (0, 0), 2)
     return f32(f32(cv2.resize(soft, size, interpolation=cv2.INTER_LINEAR)) / 255)
+
+
+def _faces(faces: Sequence[Face], scale: NDArray[np.float64], person: Field) -> Field:
+    """Faces as ellipses, (H, W) in 0..1: somebody is there, whatever a matte says. Where it does
+    not see them, in drawings say, whole heads are taken."""
+    found = np.zeros(person.shape, np.float32)
+    for face in faces:
+        points = face.points5 * scale
+        apart = float(np.hypot(*(points[1] - points[0])))
+        across = points[1] - points[0]
+        turn = float(np.degrees(np.arctan2(across[1], across[0])))
+        center = (points[:2].mean(0) + points[3:].mean(0)) / 2
+        for times in (1.0, 2.0):
+            one = np.zeros(person.shape, np.uint8)
+            axes = (times * 1.9 * apart, times * 2.4 * apart)
+            cv2.ellipse(one, (tuple(map(float, center)), axes, turn), 255, -1)
+            inside = f32(one) / 255
+            found = np.maximum(found, inside)
+            if float((person * inside).sum()) > 0.9 * float(inside.sum()):
+                break
+    return f32(cv2.GaussianBlur(found, (0, 0), 1.5))
 
 
 def _bodies(person: Field, heads: Field, unit: float) -> Field:
