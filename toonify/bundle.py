@@ -200,14 +200,14 @@ def bundle_defaults(name: str | os.PathLike[str] = "default") -> Defaults:
     Raises:
         ModelError: there is no such bundle, or a default is of another type.
     """
-    said = read_manifest(bundle_folder(name)).get("defaults")
-    if not isinstance(said, dict):
+    stated = read_manifest(bundle_folder(name)).get("defaults")
+    if not isinstance(stated, dict):
         return Defaults()
     kinds: dict[str, Any] = {
         "engine": str, "style": str, "photos": str, "clips": str,
         "level": int, "trgb": bool, "color": (int, float), "paste_level": int,
     }  # fmt: skip
-    known = {option: said[option] for option in kinds if option in said}
+    known = {option: stated[option] for option in kinds if option in stated}
     for option, value in known.items():
         number = option in ("level", "paste_level")
         if not isinstance(value, kinds[option]) or (number and isinstance(value, bool)):

@@ -40,7 +40,7 @@ from .pages import ROOT, figures_table, labeled_grid, update_page, write_small
 from .variants import counts, levels, parts, projected
 
 
-def say(text: str) -> None:
+def log(text: str) -> None:
     print(text, file=sys.stderr, flush=True)
 
 
@@ -54,19 +54,19 @@ def measure(
     """Figures by variant, the run behind them, and what is added to KID's name."""
     probes = Probes(features=drawings is not None, device=engine.device)
     for what, why in probes.unavailable.items():
-        say(f"not measured: {what}. {why}")
+        log(f"not measured: {what}. {why}")
     names = list(dict.fromkeys(name for s in subjects for name in s.characters))
     own = {}
     if drawings is not None and probes.features is not None:
-        say("looking at the drawings")
+        log("looking at the drawings")
         own = drawing_features(drawings, names, probes.features, size=engine.generator.resolution)
     run = evaluate_photos(
         photos,
         subjects,
         probes=probes,
         finder=engine,
-        on_failure=say,
-        progress=lambda done, total: say(f"photo {done} of {total}"),
+        on_failure=log,
+        progress=lambda done, total: log(f"photo {done} of {total}"),
     )
     suffix = probes.features.suffix if probes.features else ""
     return {s.label: summarize(run, s, own) for s in subjects}, run, suffix
@@ -227,7 +227,7 @@ def main() -> None:
         if arguments.against:
             compare(arguments)
     except ToonifyError as error:
-        say(str(error))
+        log(str(error))
         raise SystemExit(1) from None
 
 

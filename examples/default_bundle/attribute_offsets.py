@@ -304,13 +304,13 @@ def photographs(
 ) -> tuple[Tensor, list[Measures]]:
     """Latents of faces as the encoder reads them, half of them spoilt, and how each is drawn."""
     if not (run / "faces/images.npy").exists():
-        say(f"sampling {count} faces")
+        log(f"sampling {count} faces")
         sample_pairs(teacher, run / "faces", count, mixed=0.0)
     sampled = torch.from_numpy(np.load(run / "faces/w.npy"))[:, 0].float()
     images = np.load(run / "faces/images.npy", mmap_mode="r")
     prior = cut(teacher, generator.resolution)  # its head isn't fitted: it makes no pictures
     if not (run / "reader.pt").exists():
-        say("measuring the faces, fitting the pose reader")
+        log("measuring the faces, fitting the pose reader")
         names, values = measure_faces(FaceMesh(bundle), images)
         fit_pose_reader(prior, sampled, values, names)[0].save(run / "reader.pt")
     random, rows = torch.Generator().manual_seed(5), []
@@ -325,13 +325,13 @@ def photographs(
     return latents, read_poses(PoseReader.load(run / "reader.pt"), prior, latents)
 
 
-def say(text: str) -> None:
+def log(text: str) -> None:
     print(text, file=sys.stderr, flush=True)
 
 
 def report(row: dict[str, float]) -> None:
     if row["step"] % 20 == 0:
-        say("  " + "  ".join(f"{k} {v:.4g}" for k, v in row.items()))
+        log("  " + "  ".join(f"{k} {v:.4g}" for k, v in row.items()))
 
 
 def main() -> None:

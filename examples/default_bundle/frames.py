@@ -54,13 +54,13 @@ FULL = {
 QUICK = {"mixed": 1000, "distill": 800, "inversion": 600, "people": 400, "deep": 600, "frames": 300}
 
 
-def say(text: str) -> None:
+def log(text: str) -> None:
     print(text, file=sys.stderr, flush=True)
 
 
 def report(row: dict[str, float]) -> None:
     if row["step"] % 100 == 0:
-        say("  " + "  ".join(f"{k} {v:.4g}" for k, v in row.items()))
+        log("  " + "  ".join(f"{k} {v:.4g}" for k, v in row.items()))
 
 
 def hybrid(path: Path, teacher: MobileGenerator, steps: int, *, width: int) -> Path:
@@ -70,11 +70,11 @@ def hybrid(path: Path, teacher: MobileGenerator, steps: int, *, width: int) -> P
     folder = path.with_suffix("")
     student = new_hybrid(teacher, width=width)
     if not (folder / "snapshot.pt").exists():
-        say(f"starting {path.stem} from its teacher's weights")
+        log(f"starting {path.stem} from its teacher's weights")
         init_least_squares(
-            teacher, student, progress=lambda name, share: say(f"  {name} {share:.3f}")
+            teacher, student, progress=lambda name, share: log(f"  {name} {share:.3f}")
         )
-    say("teaching StyleGAN2's layers the teacher's features")
+    log("teaching StyleGAN2's layers the teacher's features")
     average = distill_features(
         student,
         teacher,
@@ -92,11 +92,11 @@ def inversion(run: Path, face: Path, sizes: dict[str, int]) -> Path:
     path = run / "inversion" / "encoder.safetensors"
     if (run / "inversion" / "done").exists():
         return path
-    say("training the inversion encoder")
+    log("training the inversion encoder")
     generator = load_generator(face, StyleGAN2Generator)
     folder = run / "mixed"
     if not (folder / "images.npy").exists():
-        say(f"sampling {sizes['mixed']} faces of two latents each")
+        log(f"sampling {sizes['mixed']} faces of two latents each")
         sample_pairs(generator, folder, sizes["mixed"], mixed=0.5, seed=5)
     pairs = StoredPairs(LatentSamples.load(folder, num_ws=generator.num_ws), held_out=12)
     task = TASKS["inversion"]
@@ -149,14 +149,14 @@ def cutouts(
     if (folder / INDEX).exists():
         return CutoutSet(folder)
     folder.mkdir(exist_ok=True)
-    say(f"cutting out {len(images)} people")
+    log(f"cutting out {len(images)} people")
     matte = PersonMatte(pull("person-matte"))
     faces = np.array(images)
     mattes = np.stack([matte(face) for face in faces])
     hairs = np.stack([hair_matte(f, m) for f, m in zip(faces, mattes, strict=True)])
     fills = np.stack([fill_behind(f, m) for f, m in zip(faces, mattes, strict=True)])
     write_faces(folder, faces, mattes, hairs, fills)
-    say("drawing their heads")
+    log("drawing their heads")
     w_plus = latents[:, None].expand(-1, prior.num_ws, -1)
     measures = read_poses(reader, prior, w_plus)
     jobs = []
@@ -229,7 +229,7 @@ def frame_toonifier(
     for name, (source, config) in stages.items():
         folder = run / name
         if not (folder / "done").exists():
-            say(f"training the frame toonifier: {name}")
+            log(f"training the frame toonifier: {name}")
             train_frames(
                 task,
                 encoder,

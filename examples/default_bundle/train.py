@@ -68,14 +68,14 @@ LEVEL = 6  # rows of w+ that come from the photo
 SWAP = 16
 
 
-def say(text: str) -> None:
+def log(text: str) -> None:
     print(text, file=sys.stderr, flush=True)
 
 
 def report(every: int) -> Callable[[dict[str, float]], None]:
     def show(row: dict[str, float]) -> None:
         if row["step"] % every == 0:
-            say("  " + "  ".join(f"{k} {v:.4g}" for k, v in row.items()))
+            log("  " + "  ".join(f"{k} {v:.4g}" for k, v in row.items()))
 
     return show
 
@@ -86,7 +86,7 @@ def priors(run: Path) -> tuple[MobileGenerator, MobileGenerator]:
     for resolution, steps in ((256, 200), (512, 60)):
         path = run / f"prior{resolution}.safetensors"
         if not path.exists():
-            say(f"fitting a head for {resolution}")
+            log(f"fitting a head for {resolution}")
             teacher = load_generator(pull("ffhq-mobile"), MobileGenerator)
             student = cut(teacher, resolution)
             sampler = teacher_sampler(teacher, resolution)
@@ -94,7 +94,7 @@ def priors(run: Path) -> tuple[MobileGenerator, MobileGenerator]:
                 student,
                 sampler,
                 steps=steps,
-                progress=lambda s, e: say(f"  {s}: {e:.4f}") if s % 20 == 0 else None,
+                progress=lambda s, e: log(f"  {s}: {e:.4f}") if s % 20 == 0 else None,
             )
             save_generator(student, path, metadata={"source": "ffhq-mobile"})
         network = load_generator(path, MobileGenerator)
@@ -107,7 +107,7 @@ def sampled(run: Path, prior: MobileGenerator, count: int) -> tuple[torch.Tensor
     """Faces of the prior: w (N, w_dim), every row of their w+, and images (N, H, W, 3)."""
     folder = run / "pairs"
     if not (folder / "images.npy").exists():
-        say(f"sampling {count} faces")
+        log(f"sampling {count} faces")
         sample_pairs(prior, folder, count, mixed=0.0)
     latents = torch.from_numpy(np.load(folder / "w.npy"))[:, 0].float()
     return latents, np.load(folder / "images.npy", mmap_mode="r")
@@ -119,11 +119,11 @@ def pose_reader(
     """What the prior's coarse layers know of pose and expression, learnt from measured faces."""
     path = run / "reader.pt"
     if not path.exists():
-        say("measuring the faces")
+        log("measuring the faces")
         names, values = measure_faces(FaceMesh(pull("face-mesh")), images)
-        say("fitting the pose reader")
+        log("fitting the pose reader")
         reader, share = fit_pose_reader(prior, latents, values, names)
-        say("  read on held-out faces: " + ", ".join(f"{k} {v:.2f}" for k, v in share.items()))
+        log("  read on held-out faces: " + ", ".join(f"{k} {v:.2f}" for k, v in share.items()))
         reader.save(path)
     return PoseReader.load(path)
 
@@ -134,7 +134,7 @@ def style_latents(
     """One latent a character: the face that its drawings could be of."""
     path = run / "styles.pt"
     if not path.exists():
-        say("inverting two drawings a character")
+        log("inverting two drawings a character")
         poses = (Pose(light=-0.5), Pose(smile=0.6, mouth_open=0.2, yaw=15, light=-0.5))
         images = np.stack([draw(name, pose, size=256) for name in NAMES for pose in poses])
         latents = invert_to_w(
@@ -198,7 +198,7 @@ def cartoon(
         return path
     drawn = run / "drawn"
     if not (drawn / "pairs.json").exists():
-        say(f"drawing {len(NAMES)} × {sizes['drawn']} pictures")
+        log(f"drawing {len(NAMES)} × {sizes['drawn']} pictures")
         encoder = load_encoder(run / "encoder.safetensors", CompactEncoder)
         wanted = len(NAMES) * sizes["drawn"]
         latents = face_latents(prior512, encoder, images, wanted)
@@ -210,7 +210,7 @@ def cartoon(
     generator = prior256
     for prior, stage, lr in ((prior256, "coarse", 1.2e-2), (prior512, "fine", 1e-2)):
         fine = stage == "fine"
-        say(f"fine-tuning at {prior.resolution}")
+        log(f"fine-tuning at {prior.resolution}")
         source = DrawnPairs(drawn, styles, num_ws=prior.num_ws, size=prior.resolution)
         config = PairedConfig(
             steps=sizes[stage],
@@ -239,7 +239,7 @@ def cartoon(
 def table(run: Path, swapped: Path, k: int) -> Path:
     """Project `k` drawings a character into the swapped generator and average their latents."""
     path = run / "characters.safetensors"
-    say(f"projecting {k} drawings a character")
+    log(f"projecting {k} drawings a character")
     generator = load_generator(swapped, MobileGenerator)
     encoder = load_encoder(run / "encoder.safetensors")
     rows = json.loads((run / "drawn" / "pairs.json").read_text())
@@ -288,7 +288,7 @@ def main() -> None:
     reader = pose_reader(run, prior512, latents, images)
     encoder_path = run / "encoder.safetensors"
     if not encoder_path.exists():
-        say("training the encoder")
+        log("training the encoder")
         encoder = new_encoder("compact", prior512)
         pairs = LatentSamples(latents, images, num_ws=prior512.num_ws)
         weights = EncoderWeights(pose=1.5, l2=0.0, lpips=0.0, identity=0.0, w_norm=0.0)
@@ -333,7 +333,7 @@ def main() -> None:
         k=sizes["k"],
         **frames.numbers(quick=arguments.quick),
     )
-    say(f"the bundle is in {arguments.output}")
+    log(f"the bundle is in {arguments.output}")
 
 
 if __name__ == "__main__":

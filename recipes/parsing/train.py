@@ -37,7 +37,7 @@ FULL = {"faces": 4000, "first": 2000, "steps": 12000}
 QUICK = {"faces": 800, "first": 500, "steps": 1500}
 
 
-def say(text: str) -> None:
+def log(text: str) -> None:
     print(text, file=sys.stderr, flush=True)
 
 
@@ -49,7 +49,7 @@ def label_faces(run: Path, count: int) -> Path:
         return folder
     generator = load_generator(pull("ffhq-mobile"), MobileGenerator)
     seen = SeenFaces.load(HERE / "seen_w.npy", HERE / "seen.json")
-    say(f"fitting on {len(seen.w)} faces that were looked at")
+    log(f"fitting on {len(seen.w)} faces that were looked at")
     labeler = Labeler(
         generator,
         Clusters.load(HERE / "clusters.npz"),
@@ -68,7 +68,7 @@ def label_faces(run: Path, count: int) -> Path:
         np.savez_compressed(temporary, **vars(face))
         temporary.replace(path)
         if number % 100 == 0:
-            say(f"  {number} faces of {count}")
+            log(f"  {number} faces of {count}")
     return folder
 
 
@@ -94,7 +94,7 @@ def fit(run: Path, name: str, config: ParsingConfig, start: Path | None = None) 
 
     def show(row: dict[str, float]) -> None:
         if row["step"] % 50 == 0:
-            say("  " + "  ".join(f"{k} {v:.4g}" for k, v in row.items()))
+            log("  " + "  ".join(f"{k} {v:.4g}" for k, v in row.items()))
 
     run_trainer(trainer, folder, steps=config.steps, snapshot=250, resume=resume, progress=show)
     export_onnx(trainer.averaged(), exported)
@@ -125,7 +125,7 @@ def main() -> None:
         write_dataset(run / "parsing.set", read_faces(faces, FaceParser(first)))
     config = replace(ParsingConfig(), steps=sizes["steps"], lr=2e-3, seed=1)
     found = fit(run, "parsing", config, run / "first.run/snapshot.pt")
-    say(f"{found}: toonify.faces.parsing.FaceParser(Path({str(found)!r}))")
+    log(f"{found}: toonify.faces.parsing.FaceParser(Path({str(found)!r}))")
 
 
 if __name__ == "__main__":

@@ -35,7 +35,7 @@ SHOWN = 96  # px of a picture in the sheet
 EDITS = (("sefa-1", 3.0), ("sefa-2", 3.0))
 
 
-def say(text: str) -> None:
+def log(text: str) -> None:
     print(text, file=sys.stderr, flush=True)
 
 
@@ -91,7 +91,7 @@ def sheet(robots: Path, generator: Path, encoder: Path, run: Path, steps: int) -
     for photo, done in zip(photos, invert_photos(job), strict=True):
         if done.error is not None or done.reconstruction is None:
             raise SystemExit(str(done.error))
-        say(f"{photo.name}: {dict(done.likeness)}")
+        log(f"{photo.name}: {dict(done.likeness)}")
         row = {"picture": read_image(photo).flat, "inverted": read_image(done.reconstruction).flat}
         for name, strength in EDITS:
             wish = EditJob(source=photo, direction=name, strengths=(strength,), **named)
@@ -119,7 +119,7 @@ def main() -> None:
     unseen = put_together(run / "unseen", UNSEEN, seed=2)
     generator = run / "gan" / "generator.safetensors"
     if not generator.exists():
-        say("training the generator")
+        log("training the generator")
         config = FinetuneConfig(
             kimg=options.kimg,
             batch_size=options.batch_size,
@@ -142,7 +142,7 @@ def main() -> None:
         )
     encoder = run / "encoder" / "encoder.safetensors"
     if not encoder.exists():
-        say("training its encoder")
+        log("training its encoder")
         train_encoder(
             str(generator),
             run / "encoder",
@@ -154,7 +154,7 @@ def main() -> None:
             resume=(run / "encoder").exists(),
             weights=EncoderWeights(lpips=0.0, l2=5.0),  # LPIPS costs more than all the rest
         )
-    say(f"{sheet(unseen, generator, encoder, run, options.steps)}")
+    log(f"{sheet(unseen, generator, encoder, run, options.steps)}")
 
 
 if __name__ == "__main__":

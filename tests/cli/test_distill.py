@@ -19,7 +19,7 @@ SMALL += ["--channel-max", 16, "--batch-size", 2]
 
 @pytest.fixture(autouse=True)
 def quick(monkeypatch):
-    """No network judges pictures, and layers begin from fits to few of them."""
+    """No network compares pictures, and layers begin from fits to few of them."""
     monkeypatch.setattr("toonify.metrics.lpips.PerceptualLoss", PlainLoss)
     monkeypatch.setattr(least_squares_init, "SAMPLES", {4: 64, 8: 64, 16: 64, 32: 64})
     for module in (least_squares_init, feature_distillation):

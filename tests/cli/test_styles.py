@@ -136,7 +136,7 @@ def frames(tmp_path):
 def test_clips_are_drawn_in_a_style_by_default(run, frames, tmp_path):
     result = run("video", frames, "-o", tmp_path / "drawn", "--json")
     assert result.status == 0 and result.records[0]["frames"] == 3, "by the bundle's network"
-    assert result.records[0]["steadiness"]["after"] < 1  # nothing moves, all over the frame
+    assert result.records[0]["warping_error"]["after"] < 1  # nothing moves, all over the frame
     program = ("--engine", "portrait", "--json")
     result = run("video", frames, "-o", tmp_path / "out", *program)
     assert result.status == 0 and result.records[0]["frames"] == 3

@@ -50,7 +50,7 @@ class PlainLoss(nn.Module):
 
 @pytest.fixture(autouse=True)
 def quick(monkeypatch):
-    """No network judges pictures, and drawings are inverted in a few steps."""
+    """No network compares pictures, and drawings are inverted in a few steps."""
     monkeypatch.setattr("toonify.metrics.lpips.PerceptualLoss", PlainLoss)
     few = partial(invert_to_w, steps=3)
     monkeypatch.setattr("toonify.training.finetune.run.invert_to_w", few)
@@ -76,9 +76,9 @@ def prior(tmp_path):
 
 
 @pytest.fixture
-def judge(tmp_path):
+def discriminator(tmp_path):
     """A small discriminator's file."""
-    path = tmp_path / "judge.safetensors"
+    path = tmp_path / "discriminator.safetensors"
     channels = channel_table(RESOLUTION, channel_max=4)
     save_discriminator(StyleGAN2Discriminator(resolution=RESOLUTION, channels=channels), path)
     return path
@@ -142,10 +142,10 @@ def test_own_characters_from_drawings_to_a_photo(run, drawings, prior, bundle, t
     assert Image.open(out).size == (RESOLUTION, RESOLUTION)
 
 
-def test_adversarial_options(run, drawings, prior, judge, tmp_path):
+def test_adversarial_options(run, drawings, prior, discriminator, tmp_path):
     work = tmp_path / "run"
     command = ["finetune", "--data", drawings, "--base", prior, "--freeze-below", "8"]
-    command += ["--objective", "adversarial", "--kimg", "0.032", "--discriminator", judge]
+    command += ["--objective", "adversarial", "--kimg", "0.032", "--discriminator", discriminator]
     command += ["--freeze-d", "1", "--augment", "bgcfnc", "--augment-p", "0.5", "--no-mirror"]
     command += ["--path-length", "2", "--style-mixing", "0.9", "--ema", "1", "--r1", "1"]
     result = run(*command, "-o", work, "--json")
@@ -250,9 +250,16 @@ def in_this_process(monkeypatch):
     return counts
 
 
-def share_a_run(run, drawings, prior, judge, tmp_path):
+def share_a_run(run, drawings, prior, discriminator, tmp_path):
     command = ["finetune", "--data", drawings, "--base", prior, "--freeze-below", "8"]
-    command += ["--objective", "adversarial", "--discriminator", judge, "-o", tmp_path / "run"]
+    command += [
+        "--objective",
+        "adversarial",
+        "--discriminator",
+        discriminator,
+        "-o",
+        tmp_path / "run",
+    ]
     assert run(*command, "--kimg", "0.016").status == 0
     result = run(*command, "--kimg", "0.032", "--resume", "--processes", "2")
     assert result.status == 0, result.err
@@ -260,14 +267,14 @@ def share_a_run(run, drawings, prior, judge, tmp_path):
     assert state["images"] == 32
 
 
-def test_processes_are_sent_the_run(run, drawings, prior, judge, tmp_path, in_this_process):
-    share_a_run(run, drawings, prior, judge, tmp_path)
+def test_processes_are_sent_the_run(run, drawings, prior, discriminator, tmp_path, in_this_process):
+    share_a_run(run, drawings, prior, discriminator, tmp_path)
     assert in_this_process == [2]
 
 
 @pytest.mark.slow  # what two processes make of a run: tests/training/core/test_distributed.py
-def test_processes_share_a_run(run, drawings, prior, judge, tmp_path):
-    share_a_run(run, drawings, prior, judge, tmp_path)
+def test_processes_share_a_run(run, drawings, prior, discriminator, tmp_path):
+    share_a_run(run, drawings, prior, discriminator, tmp_path)
 
 
 def test_invert_character_adds_to_a_table(run, drawings, prior, bundle, tmp_path):

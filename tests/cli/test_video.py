@@ -33,7 +33,7 @@ def test_clip_is_drawn_with_its_sound(run, bundle, clip, tmp_path):
     (record,) = outcome.records
     assert record["frames"] == record["frames_with_faces"] == 6
     assert record["people"] == [{"person": 1, "character": "otto", "frames": 6}]
-    assert record["steadiness"]["before"] > 0 and record["fps"] > 0
+    assert record["warping_error"]["before"] > 0 and record["fps"] > 0
     assert times(output) == times(clip)
     assert times(output, "0:a:0") == times(clip, "0:a:0")
     assert frame_hashes(output) != frame_hashes(clip)

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.video.people import Artist, folder_of, frame
+from tests.video.people import SquaresEngine, folder_of, frame
 from toonify.cluster.clips import ClipJob, ClipOrders, ClipWorker, draw_clips, given_up
 from toonify.cluster.schedule import Task, WorkerLost
 from toonify.errors import InputError, ModelError
@@ -18,8 +18,8 @@ class Killed(BaseException):
 
 @pytest.fixture
 def orders(tmp_path):
-    options = Options(characters=("jun",), identity=Artist().describe())
-    return ClipOrders(make=Artist, options=options, folder=str(tmp_path))
+    options = Options(characters=("jun",), identity=SquaresEngine().describe())
+    return ClipOrders(make=SquaresEngine, options=options, folder=str(tmp_path))
 
 
 @pytest.fixture
@@ -35,7 +35,7 @@ def drawn(orders, *jobs, losses=0):
 
 
 def test_the_same_as_one_machine(orders, source, tmp_path, monkeypatch):
-    alone = convert(source, tmp_path / "a.mp4", Artist(), orders.options)
+    alone = convert(source, tmp_path / "a.mp4", SquaresEngine(), orders.options)
     monkeypatch.chdir("/")
     (report,) = drawn(orders, ClipJob(Path("in"), Path("b.mp4")))
     assert (tmp_path / "b.mp4").read_bytes() == (tmp_path / "a.mp4").read_bytes()
@@ -47,9 +47,9 @@ def test_a_lost_workers_clip_is_gone_on_with(orders, source, tmp_path):
         if done == 55:
             raise Killed
 
-    convert(source, tmp_path / "a.mp4", Artist(), orders.options)
+    convert(source, tmp_path / "a.mp4", SquaresEngine(), orders.options)
     with pytest.raises(Killed):
-        convert(source, tmp_path / "b.mp4", Artist(), orders.options, progress=kill)
+        convert(source, tmp_path / "b.mp4", SquaresEngine(), orders.options, progress=kill)
     (report,) = drawn(orders, ClipJob(source, tmp_path / "b.mp4"), losses=1)
     assert report.resumed == 48 and report.frames == 60
     assert (tmp_path / "b.mp4").read_bytes() == (tmp_path / "a.mp4").read_bytes()
@@ -119,9 +119,9 @@ def test_a_long_clip_is_drawn_by_several(orders, tmp_path, monkeypatch, loses):
     monkeypatch.setattr("toonify.video.parts.PART", 1)
     monkeypatch.setattr("toonify.cluster.clips.PART", 1)
     source = folder_of(tmp_path / "long", [frame({0: (n % 70, 20)}) for n in range(150)])
-    alone = convert(source, tmp_path / "a.mp4", Artist(), orders.options)
+    alone = convert(source, tmp_path / "a.mp4", SquaresEngine(), orders.options)
     pool = Machines(orders, 2, loses=loses)
-    (report,) = draw_clips(pool, [(source, tmp_path / "b.mp4")], Artist(), orders.options)
+    (report,) = draw_clips(pool, [(source, tmp_path / "b.mp4")], SquaresEngine(), orders.options)
     assert len(pool.tasks) == 3 + loses
     assert report.frames == alone.frames == 150 and report.people[0]["character"] == "jun"
     assert (tmp_path / "b.mp4").read_bytes() == (tmp_path / "a.mp4").read_bytes()
@@ -132,7 +132,7 @@ def test_as_many_clips_as_workers_stay_whole(orders, source, tmp_path):
     (tmp_path / "bad.mp4").write_text("no clip\n" * 50)
     pool = Machines(orders, 2)
     pairs = [(source, tmp_path / "b.mp4"), (tmp_path / "bad.mp4", tmp_path / "c.mp4")]
-    report, error = draw_clips(pool, pairs, Artist(), orders.options)
+    report, error = draw_clips(pool, pairs, SquaresEngine(), orders.options)
     assert report.frames == 60 and isinstance(error, InputError) and len(pool.tasks) == 2
-    (error,) = draw_clips(Machines(orders, 4), pairs[1:], Artist(), orders.options)
+    (error,) = draw_clips(Machines(orders, 4), pairs[1:], SquaresEngine(), orders.options)
     assert isinstance(error, InputError), "a worker says what is wrong"

@@ -95,7 +95,7 @@ def test_an_encoder_of_another_generator_is_refused():
 
 
 def test_a_mask_becomes_a_face_that_has_its_parts_there(tmp_path):
-    """The default bundle's networks, judged by its own parser."""
+    """The default bundle's networks, compared by its own parser."""
     from toonify.faces.celeba import HeadLabeler
 
     labels = face_mask(256, 128, 118, 32)

@@ -26,12 +26,12 @@ def test_the_fit_comes_nearer_and_no_steps_change_nothing():
         image = generator.synthesize(generator.styles(w_plus))
         return float((torch.nn.functional.interpolate(image, size=(64, 64)) - photo).abs().mean())
 
-    judge = encoder(generator).requires_grad_(False)
-    assert torch.equal(fit_face(generator, judge, photo, start, FitSettings(steps=0)), start)
+    reader = encoder(generator).requires_grad_(False)
+    assert torch.equal(fit_face(generator, reader, photo, start, FitSettings(steps=0)), start)
     steps = []
-    for reader in (judge, None):
+    for network in (reader, None):
         fitted = fit_face(
-            generator, reader, photo, start, FitSettings(steps=12),
+            generator, network, photo, start, FitSettings(steps=12),
             progress=lambda done, total: steps.append((done, total)),
         )  # fmt: skip
         assert distance(fitted) < 0.9 * distance(start)

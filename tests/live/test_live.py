@@ -34,7 +34,7 @@ def clip(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def artist(tmp_path_factory):
+def engine(tmp_path_factory):
     bundle = write_bundle(tmp_path_factory.mktemp("bundle") / "tiny")
     return CdsmEngine.from_bundle(bundle, device="cpu")
 
@@ -163,8 +163,8 @@ def test_the_stream(clip):
         sink.close()
 
 
-def test_people_are_drawn_where_they_are(clip, artist):
-    renderer = LiveRenderer(artist, characters=("otto",), smooth=0.5)
+def test_people_are_drawn_where_they_are(clip, engine):
+    renderer = LiveRenderer(engine, characters=("otto",), smooth=0.5)
     photo = np.asarray(Image.fromarray(example_photos()[0]).resize((192, 192)))
     drawn, people = renderer.draw(photo)
     assert people == 1 and drawn.shape == photo.shape
@@ -175,14 +175,14 @@ def test_people_are_drawn_where_they_are(clip, artist):
         drawn, people = renderer.draw(wall)
     assert people == 0 and np.array_equal(drawn, wall)
     with pytest.raises(UsageError, match="rosa"):
-        LiveRenderer(artist, characters=("rosa",))
+        LiveRenderer(engine, characters=("rosa",))
 
 
-def test_what_was_seen_counts(artist):
+def test_what_was_seen_counts(engine):
     """A face that stands still is steadier than what is detected; one that jumps is followed."""
-    renderer = LiveRenderer(artist, smooth=0.8)
+    renderer = LiveRenderer(engine, smooth=0.8)
     photo = np.asarray(Image.fromarray(example_photos()[0]).resize((192, 192)))
-    face = artist.detector.detect(photo)[0]
+    face = engine.detector.detect(photo)[0]
     first = renderer._steady(1, face)
     assert first is face
     import dataclasses

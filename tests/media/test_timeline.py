@@ -5,7 +5,7 @@ from fractions import Fraction
 import pytest
 
 from tests.clips import ffmpeg, picture, sound, times
-from tests.video.people import Artist
+from tests.video.people import SquaresEngine
 from toonify.media.probe import probe
 from toonify.media.timeline import jumps, straightened
 from toonify.video import Options, convert
@@ -43,7 +43,7 @@ def test_joined_recordings_keep_their_pace(tmp_path, starts, suffix):
         count, rate = 12 * len(starts), 12
     joined(source, *parts)
     assert jumps(probe(source)) and not jumps(probe(parts[0]))
-    report = convert(source, tmp_path / "b.mkv", Artist(), Options())
+    report = convert(source, tmp_path / "b.mkv", SquaresEngine(), Options())
     assert report.frames == count and any("jump" in note for note in report.notes)
     shown = times(tmp_path / "b.mkv")
     steps = [b - a for a, b in itertools.pairwise(shown)]

@@ -121,20 +121,20 @@ def test_the_full_networks_answer_as_published():
     shifts = [(16, -16), (0, 32)]
     pictures = moved_in(generator, one, [other, third], masks, shifts, steps=3)
     assert_answers(torch.cat(pictures), wanted["demo_three_steps"], TOLERANCE)
-    judge = published_discriminator()
+    discriminator = published_discriminator()
     four = torch.from_numpy(seeded_image("stylemap.d", (4, 3, 128, 128))).requires_grad_()
-    scores = judge(four)
+    scores = discriminator(four)
     assert_answers(scores, wanted["d_scores"])
     assert_answers(r1_penalty(scores, four)[None], wanted["d_r1"], TOLERANCE)
     real = four.detach()[:2]
     rebuilt = generator(encoder(real))
     losses = {
-        "loss_g_adv": generator_logistic(judge(fake)),
+        "loss_g_adv": generator_logistic(discriminator(fake)),
         "loss_w_rec": F.mse_loss(encoder(fake), mapped),
-        "loss_d": discriminator_logistic(judge(real), judge(fake)),
-        "loss_d_indomain": F.softplus(judge(rebuilt)).mean(),
+        "loss_d": discriminator_logistic(discriminator(real), discriminator(fake)),
+        "loss_d_indomain": F.softplus(discriminator(rebuilt)).mean(),
         "loss_x_rec": F.mse_loss(rebuilt, real),
-        "loss_e_indomain": generator_logistic(judge(rebuilt)),
+        "loss_e_indomain": generator_logistic(discriminator(rebuilt)),
     }
     for name, loss in losses.items():
         assert_answers(loss[None], wanted[name], TOLERANCE)

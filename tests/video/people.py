@@ -1,4 +1,4 @@
-"""People of colored squares, and an artist and a detector that know them."""
+"""People of colored squares, and an engine and a detector that know them."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ class Detector(FaceDetector):
         return min(near, key=lambda other: np.abs(other.box - face.box).max(), default=None)
 
 
-class Artist(Engine):
+class SquaresEngine(Engine):
     """Draws one color, with a latent that is the mean color of the crop."""
 
     name = "squares"

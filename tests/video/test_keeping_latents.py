@@ -1,4 +1,4 @@
-"""A person's first latent serves until a cut, over resumption too, where the artist wants it so."""
+"""A person's first latent serves until a cut, over resumption too, where the engine wants it so."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from tests.clips import frame_hashes
-from tests.video.people import SIDE, Artist, Detector, folder_of, frame
+from tests.video.people import SIDE, Detector, SquaresEngine, folder_of, frame
 from toonify.faces.tracking import Tracker
 from toonify.faces.types import f32
 from toonify.media.video import Frame
@@ -16,7 +16,7 @@ from toonify.video import CharacterAssignment, Options, convert
 from toonify.video.pipeline import Pipeline
 
 
-class Counting(Artist):
+class Counting(SquaresEngine):
     """Its latents are the numbers of the regions it has seen; remembers what it drew with."""
 
     def __init__(self, *, keeps_latents: bool = True) -> None:
@@ -34,7 +34,7 @@ class Counting(Artist):
         return super().render(regions, latents, characters)
 
 
-class Shaded(Artist):
+class Shaded(SquaresEngine):
     """Draws in the mean color that the latent is."""
 
     def render(self, regions, latents, characters):
@@ -45,10 +45,10 @@ def clip_of(pictures: list[np.ndarray]) -> list[Frame]:
     return [Frame(index, index, picture) for index, picture in enumerate(pictures)]
 
 
-def pipeline_of(artist: Artist, block: int = 8) -> Pipeline:
+def pipeline_of(engine: SquaresEngine, block: int = 8) -> Pipeline:
     tracker = Tracker(Detector())
-    assignment = CharacterAssignment([], artist.characters)
-    return Pipeline(artist, tracker, assignment, smooth=0.5, time_base=Fraction(1, 25), block=block)
+    assignment = CharacterAssignment([], engine.characters)
+    return Pipeline(engine, tracker, assignment, smooth=0.5, time_base=Fraction(1, 25), block=block)
 
 
 def walking(count: int, **options) -> list[np.ndarray]:
@@ -67,42 +67,42 @@ def darkening(count: int) -> list[np.ndarray]:
 
 
 def test_one_latent_a_person() -> None:
-    artist = Counting()
-    pipeline = pipeline_of(artist)
+    engine = Counting()
+    pipeline = pipeline_of(engine)
     drawn = [d for part in pipeline.run(clip_of(walking(20))) for d in part]
     assert len(drawn) == 20 and all(d.people == (1,) for d in drawn)
-    assert artist.encoded == 1 and len(artist.drawn) == 20
-    assert {latent for _, latent in artist.drawn} == {0}
+    assert engine.encoded == 1 and len(engine.drawn) == 20
+    assert {latent for _, latent in engine.drawn} == {0}
     each = Counting(keeps_latents=False)
     list(pipeline_of(each).run(clip_of(walking(20))))
     assert each.encoded == 20 and len({latent for _, latent in each.drawn}) > 10
 
 
 def test_two_people_have_their_own() -> None:
-    artist = Counting()
+    engine = Counting()
     pictures = [frame({0: (10, 20), 1: (60, 20)} if n >= 6 else {0: (10, 20)}) for n in range(24)]
-    list(pipeline_of(artist).run(clip_of(pictures)))
-    assert artist.encoded == 2
-    left = {latent for x, latent in artist.drawn if x < 40}
-    right = {latent for x, latent in artist.drawn if x > 40}
+    list(pipeline_of(engine).run(clip_of(pictures)))
+    assert engine.encoded == 2
+    left = {latent for x, latent in engine.drawn if x < 40}
+    right = {latent for x, latent in engine.drawn if x > 40}
     assert left == {0} and right == {1}
 
 
 def test_after_a_cut_everybody_is_new() -> None:
-    artist = Counting()
+    engine = Counting()
     pictures = [*walking(12), *walking(12, shade=240)]
-    done = [d for part in pipeline_of(artist).run(clip_of(pictures)) for d in part]
-    assert artist.encoded == 2
-    latents = [latent for _, latent in artist.drawn]
+    done = [d for part in pipeline_of(engine).run(clip_of(pictures)) for d in part]
+    assert engine.encoded == 2
+    latents = [latent for _, latent in engine.drawn]
     assert latents == [0] * 12 + [1] * 12
     assert done[11].people != done[12].people
 
 
 def test_somebody_who_is_hidden_for_a_moment_keeps_it() -> None:
-    artist = Counting()
+    engine = Counting()
     pictures = [frame({0: (30, 20)} if not 10 <= n < 14 else {}) for n in range(26)]
-    list(pipeline_of(artist).run(clip_of(pictures)))
-    assert artist.encoded == 1 and {latent for _, latent in artist.drawn} == {0}
+    list(pipeline_of(engine).run(clip_of(pictures)))
+    assert engine.encoded == 1 and {latent for _, latent in engine.drawn} == {0}
 
 
 def test_who_is_gone_for_good_is_forgotten() -> None:
@@ -149,18 +149,18 @@ def test_killed_and_gone_on_is_the_same(tmp_path, killed_at: list[int]) -> None:
     pictures = darkening(110)
     pictures[70:] = [frame({0: (30, 20), 1: (60, 10)}, shade=240) for _ in pictures[70:]]
     source = folder_of(tmp_path / "in", pictures)
-    artists = [Shaded(keeps_latents=True) for _ in range(len(killed_at) + 2)]
-    whole = convert(source, tmp_path / "whole.mkv", artists[0], Options())
-    for at, artist in zip(killed_at, artists[1:], strict=False):
+    engines = [Shaded(keeps_latents=True) for _ in range(len(killed_at) + 2)]
+    whole = convert(source, tmp_path / "whole.mkv", engines[0], Options())
+    for at, engine in zip(killed_at, engines[1:], strict=False):
 
         def kill(done, total, at=at):
             if done == at:
                 raise Killed
 
         with pytest.raises(Killed):
-            convert(source, tmp_path / "parts.mkv", artist, Options(), progress=kill)
-    report = convert(source, tmp_path / "parts.mkv", artists[-1], Options())
+            convert(source, tmp_path / "parts.mkv", engine, Options(), progress=kill)
+    report = convert(source, tmp_path / "parts.mkv", engines[-1], Options())
     assert report.resumed == killed_at[-1] // 48 * 48
     assert frame_hashes(tmp_path / "parts.mkv") == frame_hashes(tmp_path / "whole.mkv")
     assert report.people == whole.people
-    assert artists[0].encoded == 3, "one before the cut, two after it"
+    assert engines[0].encoded == 3, "one before the cut, two after it"

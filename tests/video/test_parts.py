@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tests.video.people import Artist, folder_of, frame
+from tests.video.people import SquaresEngine, folder_of, frame
 from toonify.errors import InputError
 from toonify.video import Options, convert, parts
 from toonify.video.parts import PartedClip, can_be_parted, draw_part, parted
@@ -22,7 +22,7 @@ def source(tmp_path_factory):
 
 @pytest.fixture
 def options():
-    return Options(characters=("jun",), parts=1, identity=Artist().describe())
+    return Options(characters=("jun",), parts=1, identity=SquaresEngine().describe())
 
 
 def pictures(folder):
@@ -30,11 +30,11 @@ def pictures(folder):
 
 
 def test_parts_in_any_order_are_the_whole(source, options, tmp_path):
-    alone = convert(source, tmp_path / "alone", Artist(), replace(options, parts=0))
-    with PartedClip(source, tmp_path / "out", Artist(), options) as clip:
+    alone = convert(source, tmp_path / "alone", SquaresEngine(), replace(options, parts=0))
+    with PartedClip(source, tmp_path / "out", SquaresEngine(), options) as clip:
         assert [part.start for part in clip.missing] == [0, 1, 2]
         for part in reversed(clip.missing):
-            frames = draw_part(source, tmp_path / "out", Artist(), options, part)
+            frames = draw_part(source, tmp_path / "out", SquaresEngine(), options, part)
             assert frames == (56 if part.start == 2 else 48)
     report = clip.finish()
     assert report.frames == FRAMES and report.resumed == 0
@@ -49,7 +49,7 @@ def test_parts_in_any_order_are_the_whole(source, options, tmp_path):
 
 
 def test_a_lost_worker_costs_its_segment(source, tmp_path):
-    options = Options(characters=("jun",), parts=2, identity=Artist().describe())
+    options = Options(characters=("jun",), parts=2, identity=SquaresEngine().describe())
 
     class Killed(BaseException):
         pass
@@ -59,18 +59,18 @@ def test_a_lost_worker_costs_its_segment(source, tmp_path):
             raise Killed
 
     output = tmp_path / "out"
-    with PartedClip(source, output, Artist(), options) as clip:
+    with PartedClip(source, output, SquaresEngine(), options) as clip:
         first, second = clip.missing
         with pytest.raises(Killed):
-            draw_part(source, output, Artist(), options, second, progress=kill)
-        assert draw_part(source, output, Artist(), options, second) == FRAMES - 96 - 48
-        assert draw_part(source, output, Artist(), options, second) == 0
+            draw_part(source, output, SquaresEngine(), options, second, progress=kill)
+        assert draw_part(source, output, SquaresEngine(), options, second) == FRAMES - 96 - 48
+        assert draw_part(source, output, SquaresEngine(), options, second) == 0
         assert clip.missing == [first, second]  # as it was when the work began
     with pytest.raises(InputError, match=r"parts of .* are missing"):
         clip.finish()
-    with PartedClip(source, output, Artist(), options) as clip:
+    with PartedClip(source, output, SquaresEngine(), options) as clip:
         assert clip.missing == [first]
-        draw_part(source, output, Artist(), options, first)
+        draw_part(source, output, SquaresEngine(), options, first)
     report = clip.finish()
     assert report.frames == FRAMES and len(pictures(output)) == FRAMES
     assert report.resumed == FRAMES - 96
@@ -78,39 +78,39 @@ def test_a_lost_worker_costs_its_segment(source, tmp_path):
 
 def test_a_clip_shorter_than_it_says(source, options, tmp_path):
     output = tmp_path / "out"
-    with PartedClip(source, output, Artist(), options) as clip:
+    with PartedClip(source, output, SquaresEngine(), options) as clip:
         clip.expected = 300
         assert len(clip.parts) == 6
         for part in clip.parts:
-            draw_part(source, output, Artist(), options, part)
+            draw_part(source, output, SquaresEngine(), options, part)
     assert clip.finish().frames == FRAMES
 
 
 def test_other_work_is_left_alone(source, options, tmp_path):
     with pytest.raises(InputError, match="not the work"):
-        draw_part(source, tmp_path / "out", Artist(), options, range(1, 2))
-    with PartedClip(source, tmp_path / "out", Artist(), options):
+        draw_part(source, tmp_path / "out", SquaresEngine(), options, range(1, 2))
+    with PartedClip(source, tmp_path / "out", SquaresEngine(), options):
         other = replace(options, smooth=0.1)
         with pytest.raises(InputError, match="not the work"):
-            draw_part(source, tmp_path / "out", Artist(), other, range(1, 2))
+            draw_part(source, tmp_path / "out", SquaresEngine(), other, range(1, 2))
         with (
             pytest.raises(InputError, match="another run"),
-            PartedClip(source, tmp_path / "out", Artist(), options),
+            PartedClip(source, tmp_path / "out", SquaresEngine(), options),
         ):
             pass
 
 
 def test_what_can_be_parted(source, options, tmp_path, monkeypatch):
-    class Style(Artist):
+    class Style(SquaresEngine):
         kind = "style"
 
     assert can_be_parted(Style(keeps_latents=True), options)
-    assert can_be_parted(Artist(), options)
-    assert not can_be_parted(Artist(keeps_latents=True), options)
+    assert can_be_parted(SquaresEngine(), options)
+    assert not can_be_parted(SquaresEngine(keeps_latents=True), options)
     for rules in (("left=mina,right=jun",), ("mina", "jun"), ("mina,jun",)):
-        assert not can_be_parted(Artist(), replace(options, characters=rules))
-    assert parted(source, tmp_path / "out", Artist(), options) is None, "too short"
+        assert not can_be_parted(SquaresEngine(), replace(options, characters=rules))
+    assert parted(source, tmp_path / "out", SquaresEngine(), options) is None, "too short"
     monkeypatch.setattr(parts, "PART", 1)
-    found = parted(source, tmp_path / "out", Artist(), options)
+    found = parted(source, tmp_path / "out", SquaresEngine(), options)
     assert found is not None and len(found.parts) == 3
     assert not (tmp_path / "out.parts").exists()

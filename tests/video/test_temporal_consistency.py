@@ -19,10 +19,10 @@ def pictures(count: int = 4) -> list[np.ndarray]:
 
 
 def measured(drawn: list[np.ndarray]) -> dict[str, float]:
-    steadiness = TemporalConsistency()
+    consistency = TemporalConsistency()
     for rgb, toon in zip(pictures(), drawn, strict=True):
-        steadiness.add(rgb, toon, BOX)
-    record = steadiness.record()
+        consistency.add(rgb, toon, BOX)
+    record = consistency.record()
     assert record is not None
     return record
 
@@ -44,17 +44,17 @@ def test_flicker_counts_and_contrast_is_told_apart() -> None:
 
 
 def test_it_goes_on_from_a_state() -> None:
-    steadiness, frames = TemporalConsistency(), pictures()
+    consistency, frames = TemporalConsistency(), pictures()
     for rgb in frames[:2]:
-        steadiness.add(rgb, rgb, BOX)
+        consistency.add(rgb, rgb, BOX)
     again = TemporalConsistency()
-    again.restore(steadiness.state())
-    assert again.record() == steadiness.record()
+    again.restore(consistency.state())
+    assert again.record() == consistency.record()
 
 
 def test_nothing_to_compare() -> None:
-    steadiness, frames = TemporalConsistency(), pictures()
-    steadiness.add(frames[0], frames[0], BOX)
-    steadiness.pause()
-    steadiness.add(frames[1], frames[1], BOX)
-    assert steadiness.record() is None
+    consistency, frames = TemporalConsistency(), pictures()
+    consistency.add(frames[0], frames[0], BOX)
+    consistency.pause()
+    consistency.add(frames[1], frames[1], BOX)
+    assert consistency.record() is None

@@ -17,7 +17,7 @@ from toonify.models.identity import Identity
 
 MANIFEST = "face_recognition_model-weights_manifest.json"
 WEIGHTS = "face_recognition_model.bin"
-_MEND = "Get it again: toonify models pull face-identity."
+_HINT = "Get it again: toonify models pull face-identity."
 _UNITS = (
     *("conv32_1", "conv32_2", "conv32_3"),
     *("conv64_down", "conv64_1", "conv64_2", "conv64_3"),
@@ -50,10 +50,10 @@ def load_identity(
         network.load_state_dict(_renamed(_read(folder)))
     except OSError as error:
         raise ModelError(
-            f"no face descriptor in {folder} ({error.strerror or error})", hint=_MEND
+            f"no face descriptor in {folder} ({error.strerror or error})", hint=_HINT
         ) from error
     except Exception as error:  # damaged files can raise nearly anything
-        raise ModelError(f"{folder} holds no face descriptor ({error})", hint=_MEND) from error
+        raise ModelError(f"{folder} holds no face descriptor ({error})", hint=_HINT) from error
     return network.to(device)
 
 

@@ -94,7 +94,7 @@ SharpenOption = Annotated[
     float | None,
     typer.Option(
         min=0.0,
-        help="On pairs: say of a discriminator that judges patches of line and texture.",
+        help="On pairs: weight of a discriminator of patches, of line and texture.",
         show_default="0.1",
     ),
 ]

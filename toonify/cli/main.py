@@ -198,14 +198,14 @@ def _run(argv: Sequence[str], *, debug: bool) -> int:
         status = _fail("out of memory", 1, debug)
     except Exception as error:
         if isinstance(error, OSError) and error.errno is not None:
-            return _fail(_system_says(error), 1, debug)
+            return _fail(_system_error(error), 1, debug)
         detail = f"{type(error).__name__}: {error}"
         hint = "" if debug else " This is a bug in toonify; --debug shows where."
         status = _fail(f"{detail.rstrip('.')}.{hint}", 1, debug)
     return status if isinstance(status, int) else 0
 
 
-def _system_says(error: OSError) -> str:
+def _system_error(error: OSError) -> str:
     """A refusal of the operating system that no command has put into words of its own."""
     reason = error.strerror or str(error)
     names = [os.fsdecode(name) for name in (error.filename, error.filename2) if name is not None]

@@ -34,7 +34,7 @@ class Design(StrEnum):
 
 
 class LPIPSNet(StrEnum):
-    """What judges reconstructions."""
+    """The network that compares reconstructions."""
 
     alex = "alex"
     vgg = "vgg"

@@ -346,10 +346,10 @@ def _line(report: Report, *, alone: str = "") -> str:
         parts.append(f"{report.resumed} from an earlier run")
     people = [f"person {p['person']} as {p.get('character') or p['style']}" for p in report.people]
     parts.append("; ".join(people) or alone)
-    if report.steadiness:
+    if report.warping_error:
         parts.append(
-            f"steadiness {report.steadiness['after']:.2f} (the clip's own"
-            f" {report.steadiness['before']:.2f})"
+            f"warping error {report.warping_error['after']:.2f} (the clip's own"
+            f" {report.warping_error['before']:.2f})"
         )
     if report.min_face and report.frames_with_faces < report.frames:
         parts.append(small)

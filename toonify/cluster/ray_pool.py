@@ -213,9 +213,9 @@ def _reach(address: str) -> None:
             hint="Give the port of Ray's head node, which is 6379 as a rule.",
         ) from error
     if joined.returncode:
-        said = joined.stdout.strip() or "its check ended without a word"
+        reason = joined.stdout.strip() or "its check ended without a word"
         raise InputError(
-            f"can't join the cluster at {address}: {said}",
+            f"can't join the cluster at {address}: {reason}",
             hint="Is it the port of Ray's head node, and of the same Ray and Python?",
         )
 

@@ -235,8 +235,8 @@ class StyleTransferEngine(Engine):
 
     def _exact(self, small: RGB, rgb: RGB) -> bool:
         """Whether the network's own answer is given; a shallow one's has fringes."""
-        shallow = isinstance(self.network, WCT2) and self.network.colors
-        return small.shape == rgb.shape and not shallow
+        fringed = isinstance(self.network, WCT2) and self.network.colors
+        return small.shape == rgb.shape and not fringed
 
     def _transfer(self, content: Tensor, small: RGB) -> Tensor:
         styles = self._styles

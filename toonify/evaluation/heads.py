@@ -30,7 +30,7 @@ SOFT = 1.25  # px, sigma that pictures are softened by for the parser
 INWARD = 5  # px that such a region is shrunk by
 FEW = 0.01  # share of the picture below which there is nothing to measure
 FLAT = (7, 2.0)  # side of a neighborhood, and standard deviation of L (0..255) below which: flat
-TOLD = (0.2, 0.8)  # probabilities between which the parser does not tell
+UNDECIDED = (0.2, 0.8)  # probabilities between which the parser leaves it open
 # mean over the photographs, unless in MEDIANS
 FIGURES = ("skin_error", "hair_error", "hair_iou", "flat", "cheeks")
 MEDIANS = ("skin_error", "hair_error")
@@ -194,4 +194,4 @@ def agreement(photos: list[float], drawings: list[float]) -> dict[str, float] | 
 
 
 def _unsure(probability: float) -> bool:
-    return TOLD[0] <= probability <= TOLD[1]
+    return UNDECIDED[0] <= probability <= UNDECIDED[1]

@@ -166,20 +166,20 @@ def _likeness(run: Run, label: str, name: str) -> dict[str, Any]:
         agreed = agreement([p for p, _ in both], [d for _, d in both])
         if agreed is not None:
             result[key] = agreed
-    told_cheeks = [
+    by_lightness = [
         (photo["cheeks"], figures)
         for photo, figures in zip(photos, drawn, strict=True)
         if "cheeks" in photo and "cheeks" in figures and "skin_error" in figures
     ]
-    told_cheeks.sort(key=lambda pair: pair[0])
-    if len(told_cheeks) >= len(THIRDS):
-        parts = np.array_split(np.arange(len(told_cheeks)), len(THIRDS))
+    by_lightness.sort(key=lambda pair: pair[0])
+    if len(by_lightness) >= len(THIRDS):
+        parts = np.array_split(np.arange(len(by_lightness)), len(THIRDS))
         result["thirds"] = {
             third: {
                 "photos": len(part),
-                "lightness": fmean(told_cheeks[i][0] for i in part),
-                "cheeks": fmean(told_cheeks[i][1]["cheeks"] for i in part),
-                "skin_error": median(told_cheeks[i][1]["skin_error"] for i in part),
+                "lightness": fmean(by_lightness[i][0] for i in part),
+                "cheeks": fmean(by_lightness[i][1]["cheeks"] for i in part),
+                "skin_error": median(by_lightness[i][1]["skin_error"] for i in part),
             }
             for third, part in zip(THIRDS, parts, strict=True)
         }

@@ -243,14 +243,14 @@ def _difference(
 ) -> tuple[float, tuple[int, ...]]:
     """Largest difference to the reference, on what was traced and on another input, of another
     size where there are, and the output's shape."""
-    ask, apart, shape = answering(files, format), 0.0, ()
+    run, apart, shape = answering(files, format), 0.0, ()
     other = part.example.flip(-1) * 0.5
     if part.stride is not None:
         other = torch.cat([other, other[..., : part.stride]], dim=-1)
     for value in (part.example, other):
         with torch.no_grad():
             wanted = part.network(value).numpy()
-        apart = max(apart, float(np.abs(ask(value.numpy()) - wanted).max()))
+        apart = max(apart, float(np.abs(run(value.numpy()) - wanted).max()))
         shape = wanted.shape
     return apart, shape
 

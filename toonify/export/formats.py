@@ -85,11 +85,11 @@ def answering(files: dict[str, bytes], format: Format) -> Answer:
         with _quietly():
             loaded = torch.jit.load(io.BytesIO(files[".pt"]))
 
-        def ask_torch(value: np.ndarray) -> np.ndarray:
+        def run_torch(value: np.ndarray) -> np.ndarray:
             with torch.no_grad():
                 return np.asarray(loaded(torch.from_numpy(value)).numpy())
 
-        return ask_torch
+        return run_torch
     if format == "onnx":
         import onnxruntime
 

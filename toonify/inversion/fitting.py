@@ -79,10 +79,10 @@ def fit_face(
     settings = settings or FitSettings()
     photo = _sized(photo.float())
     weights = _weights(photo, everywhere=settings.everywhere)
-    judge = encoder if isinstance(encoder, CompactEncoder) else None
+    reader = encoder if isinstance(encoder, CompactEncoder) else None
     with torch.no_grad():
         bands = _bands(photo)
-        features = [] if judge is None else _features(judge, photo)
+        features = [] if reader is None else _features(reader, photo)
     low = settings.dtype != torch.float32
     start = w_plus.detach()
     moved = start.clone().requires_grad_()
@@ -96,9 +96,9 @@ def fit_face(
         if side is not None:
             image = lowered(image, side)
         loss = _distance(_bands(image), bands, weights)
-        if judge is not None:
+        if reader is not None:
             with torch.autocast(photo.device.type, settings.dtype, enabled=low):
-                seen = _features(judge, image)
+                seen = _features(reader, image)
             for own, wanted in zip(seen, features, strict=True):
                 scale = wanted.std().clamp_min(1e-4)
                 own = own.float() / scale

@@ -113,9 +113,9 @@ def refine(
         at = step / settings.steps
         for group in optimizer.param_groups:
             group["lr"] = settings.lr * ramp(at)
-        shake = torch.randn(w_plus.shape, generator=random).to(w_plus)
-        shaken = w_plus + shake * (strength * max(0.0, 1 - at / 0.75) ** 2)
-        now = replace(latents, w_plus=shaken, feature=feature, noises=maps.scaled())
+        noise = torch.randn(w_plus.shape, generator=random).to(w_plus)
+        perturbed = w_plus + noise * (strength * max(0.0, 1 - at / 0.75) ** 2)
+        now = replace(latents, w_plus=perturbed, feature=feature, noises=maps.scaled())
         image = fit_size(model.image(now, network), target)
         distance = loss.distance(loss.features(image), wanted).sum()
         objective = distance + settings.noise_weight * maps.penalty().sum()

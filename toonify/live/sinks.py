@@ -170,8 +170,8 @@ class HttpSink:
             self._server = _Server(("127.0.0.1", port), Handler)
         except OSError as error:
             taken = error.errno == errno.EADDRINUSE
-            said = "is taken" if taken else f"can't be listened on: {error.strerror or error}"
-            raise InputError(f"port {port} {said}", hint="Name another `port`.") from error
+            reason = "is taken" if taken else f"can't be listened on: {error.strerror or error}"
+            raise InputError(f"port {port} {reason}", hint="Name another `port`.") from error
         self._server.daemon_threads = True
         self.address = f"http://127.0.0.1:{self._server.server_address[1]}/"
         threading.Thread(target=self._server.serve_forever, daemon=True).start()

@@ -186,17 +186,17 @@ def _limit_memory(pid: int, size: int) -> None:
 
 
 def complaint_of(lines: Sequence[str]) -> str:
-    """The most telling of ffmpeg's lines, without its prefixes."""
+    """The most informative of ffmpeg's lines, without its prefixes."""
     cleaned = [re.sub(r"^(\[[^]]*\]\s*)+", "", line).strip(" .") for line in lines]
-    telling = [
+    reasons = [
         line
         for line in cleaned
         if line and not line.startswith(("Conversion failed", "Error opening", "Last message"))
     ]
-    for line in telling:
+    for line in reasons:
         if "No space left" in line or "moov atom" in line:
             return line
-    return telling[-1] if telling else "ffmpeg gave no reason"
+    return reasons[-1] if reasons else "ffmpeg gave no reason"
 
 
 def write_error(what: str, process: Process) -> InputError:

@@ -135,11 +135,11 @@ def _xmp_without_place(xmp: bytes | str) -> bytes | None:
         for child in list(node.childNodes):
             if child.nodeType != child.ELEMENT_NODE:
                 continue
-            if _says_place(child.localName or child.tagName):
+            if _is_location(child.localName or child.tagName):
                 node.removeChild(child)
                 continue
             for name in [str(key) for key in child.attributes.keys()]:  # noqa: SIM118
-                if _says_place(name.rpartition(":")[2]):
+                if _is_location(name.rpartition(":")[2]):
                     child.removeAttribute(name)
             waiting.append((child, depth + 1))
     try:
@@ -148,7 +148,7 @@ def _xmp_without_place(xmp: bytes | str) -> bytes | None:
         return None
 
 
-def _says_place(name: str) -> bool:
+def _is_location(name: str) -> bool:
     return name.startswith(("GPS", "Location")) or name in ("Orientation", "Thumbnails")
 
 

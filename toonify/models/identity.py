@@ -15,7 +15,7 @@ DESCRIPTOR = 128
 # dlib's chip (150 px, padding 0.25) has the eyes' centers at (47.7, 47.1) and (100.3, 47.1); an
 # FFHQ crop is four eye distances wide, eyes at 0.375 and 0.625 across and 0.473 down.
 CROP = (0.148, 0.249, 0.8615, 0.9625)  # left, top, right, bottom in sides of the FFHQ crop
-STRANGERS = 0.65  # mean squared distance between people, measured on 80 photographs
+UNRELATED = 0.65  # mean squared distance between people, measured on 80 photographs
 
 _MEAN = (122.782, 117.001, 104.298)
 # (channels, units after the halving one, whether a halving one comes first)
@@ -120,4 +120,4 @@ class Identity(nn.Module):
         One minus the squared distance in units of that between strangers, so that `1 - similarity`
         weighs as a loss what it does with descriptors whose cosine is 0 between strangers.
         """
-        return 1 - (a - b).square().sum(dim=1) / STRANGERS
+        return 1 - (a - b).square().sum(dim=1) / UNRELATED

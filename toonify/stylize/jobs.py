@@ -186,7 +186,7 @@ def _folder(
     """(photograph, path within the folder) of a folder, and what in it can't be read."""
     scan = scan_images(path, recursive=recursive, suffixes=IMAGE_SUFFIXES, photographs=True)
     _leave_out_results(scan, path, output)
-    _tell(scan, path, note)
+    _report_skipped(scan, path, note)
     if not scan.images and not scan.unreadable:
         raise _nothing_in(path, scan, recursive)
     pairs = [(source, source.relative_to(path)) for source in scan.images]
@@ -248,7 +248,7 @@ def _leave_out_results(scan: Scan, path: Path, output: Path | None) -> None:
     scan.made += inside
 
 
-def _tell(scan: Scan, path: Path, note: Callable[[str], None]) -> None:
+def _report_skipped(scan: Scan, path: Path, note: Callable[[str], None]) -> None:
     if others := others_note(scan, path):
         note(others)
     if scan.made:

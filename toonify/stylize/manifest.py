@@ -44,7 +44,7 @@ class Manifest:
                         f"{path} is there and is no manifest: it stays",
                         hint="Choose another `manifest`.",
                     )
-                self._mend_and_read()
+                self._repair_and_read()
             self._file = os.open(path, flags, 0o666)
             self._regular = stat.S_ISREG(os.fstat(self._file).st_mode)
         except OSError as error:
@@ -52,7 +52,7 @@ class Manifest:
                 f"can't write {path}: {error.strerror or error}", hint="Choose another `manifest`."
             ) from error
 
-    def _mend_and_read(self) -> None:
+    def _repair_and_read(self) -> None:
         """Note the last record of each source; a line that a kill cut off is taken away."""
         whole = 0
         with open(self.path, "r+b") as file:

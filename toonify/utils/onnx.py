@@ -47,8 +47,8 @@ class Graph:
         """One operation's result."""
         name = f"v{len(self._nodes)}"
         given = b"".join(_text(1, value) for value in inputs)
-        told = b"".join(_bytes(5, _attribute(*item)) for item in attributes.items())
-        self._nodes.append(given + _text(2, name) + _text(3, name) + _text(4, operation) + told)
+        encoded = b"".join(_bytes(5, _attribute(*item)) for item in attributes.items())
+        self._nodes.append(given + _text(2, name) + _text(3, name) + _text(4, operation) + encoded)
         return name
 
     def model(self, outputs: Iterable[str]) -> bytes:

@@ -196,7 +196,7 @@ def convert_video(
         progress: called with frames done, and all as far as known.
 
     Returns:
-        Frames, seconds, who was drawn as whom, steadiness.
+        Frames, seconds, which person was drawn as which character, warping error.
 
     Raises:
         InputError: the clip can't be read or the output can't be written.

@@ -88,8 +88,9 @@ class Report:
         min_face: height in px of the smallest faces that were looked for.
         seconds: that this run took.
         people: a record each: number, frames, and the character or style.
-        steadiness: warping error of what was drawn ("after") and of the clip itself ("before");
-            None where nothing was measured.
+        warping_error: of what was drawn ("after") and of the clip itself ("before"), levels 0..255:
+            how far frames are from the one before moved along by optical flow; None where nothing
+            was measured.
         notes: what was done differently from what the clip has, a line each.
         damaged: the clip broke off; what could be read was drawn.
     """
@@ -102,7 +103,7 @@ class Report:
     min_face: float = 0.0
     seconds: float = 0.0
     people: list[dict[str, Any]] = field(default_factory=list)
-    steadiness: dict[str, float] | None = None
+    warping_error: dict[str, float] | None = None
     notes: list[str] = field(default_factory=list)
     damaged: bool = False
 
@@ -123,7 +124,7 @@ class Report:
             "seconds": round(self.seconds, 2),
             "fps": round(self.fps, 2),
             "people": self.people,
-            "steadiness": self.steadiness,
+            "warping_error": self.warping_error,
             "notes": self.notes,
             "damaged": self.damaged,
         }
@@ -356,9 +357,9 @@ class Run:
             {"person": int(person), kind: self.assignment[int(person)], "frames": count}
             for person, count in sorted(values["people"].items(), key=lambda item: int(item[0]))
         ]
-        steadiness = TemporalConsistency()
-        steadiness.restore(values["steadiness"])
-        report.steadiness = steadiness.record()
+        consistency = TemporalConsistency()
+        consistency.restore(values["warping_error"])
+        report.warping_error = consistency.record()
         report.damaged = damaged or bool(values["damaged"])
         for number in sorted(set(self.resume_state.redrawn)):
             report.notes.append(f"part {number + 1} of the unfinished work was damaged: drawn anew")
@@ -378,7 +379,7 @@ class Run:
         else:
             values["people"] = pipeline.people
             values["assignment"] = self.assignment.state()
-            values["steadiness"] = pipeline.temporal_consistency.state()
+            values["warping_error"] = pipeline.temporal_consistency.state()
             values["damaged"] = damaged
         self.resume_state.save(number, values, arrays, last=state is None)
 

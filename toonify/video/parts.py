@@ -166,19 +166,19 @@ def _merged(states: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     A person has the same number in all parts only as far as people appear in the same order.
     """
     people: Counter[str] = Counter()
-    steadiness, cast = [0.0] * 5, dict[str, str]()
+    errors, cast = [0.0] * 5, dict[str, str]()
     for values in states:
         of_part = values.get("pipeline", values)
         people.update(of_part["people"])
         cast |= of_part["assignment"]
-        pairs = zip(steadiness, of_part["steadiness"], strict=True)
-        steadiness = [total + value for total, value in pairs]
+        pairs = zip(errors, of_part["warping_error"], strict=True)
+        errors = [total + value for total, value in pairs]
     return {
         "frames": states[-1]["frames"],
         "with_faces": sum(int(values["with_faces"]) for values in states),
         "people": dict(people),
         "assignment": cast,
-        "steadiness": steadiness,
+        "warping_error": errors,
         "damaged": any(values.get("damaged", False) for values in states),
     }
 

@@ -297,7 +297,7 @@ class Pipeline:
             "cuts": sorted(at for at in self._cuts if at < upto),
             "assignment": self.assignment.state(),
             "people": {str(person): count for person, count in self.people.items()},
-            "steadiness": self.temporal_consistency.state(),
+            "warping_error": self.temporal_consistency.state(),
         }
         arrays = {f"paste.{key}": value for key, value in self.compositor.state().items()}
         for person, latent in self._first.items():
@@ -325,7 +325,7 @@ class Pipeline:
         self._cuts = set(values["cuts"])
         self.assignment.restore(values["assignment"])
         self.people = {int(person): int(n) for person, n in values["people"].items()}
-        self.temporal_consistency.restore(values["steadiness"])
+        self.temporal_consistency.restore(values["warping_error"])
         paste = {}
         for key, value in arrays.items():
             kind, _, rest = key.partition(".")

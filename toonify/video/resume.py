@@ -29,6 +29,7 @@ from toonify.utils.links import real_path
 PLAN = "plan.json"
 KEPT = 3  # newest states that are kept, in case the last ones are damaged,
 KEPT_EVERY = 8  # and of the others one in so many
+_FORMER = {"steadiness": "warping_error"}  # names of values, as once written
 
 State = tuple[dict[str, Any], dict[str, np.ndarray]]
 
@@ -241,7 +242,7 @@ class ResumeState:
         try:
             with np.load(self._state(number), allow_pickle=False) as stored:
                 arrays = {name: stored[name] for name in stored.files}
-            return json.loads(arrays.pop("").tobytes()), arrays
+            return _renamed(json.loads(arrays.pop("").tobytes())), arrays
         except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error):
             return None
 
@@ -282,6 +283,15 @@ class ResumeState:
     def remove(self) -> None:
         """The output is there: nothing of this is needed any more."""
         shutil.rmtree(self.folder, ignore_errors=True)
+
+
+def _renamed(values: dict[str, Any]) -> dict[str, Any]:
+    """The values of a state, those of former names by today's."""
+    for part in (values, values.get("pipeline", {})):
+        for former, name in _FORMER.items():
+            if former in part:
+                part[name] = part.pop(former)
+    return values
 
 
 def _identity(path: Path) -> str:

@@ -347,7 +347,7 @@ def _add_clips(
     missing = _problems(HTTPStatus.UNAUTHORIZED, HTTPStatus.NOT_FOUND, HTTPStatus.GONE)
 
     @api.get("/clips/{id}", summary="Where an order for a clip is", responses=missing)
-    async def ask_clip(id: str) -> ClipInfo:
+    async def clip_state(id: str) -> ClipInfo:
         return _info(clips.get(id), line, clips)
 
     @api.get(
@@ -384,8 +384,8 @@ def answer_problems(app: FastAPI) -> None:
         if isinstance(error, RequestValidationError):
             first = error.errors()[0]
             where = ".".join(str(part) for part in first["loc"][1:]) or "the request"
-            said = "Send it as a file of the form" if where == "file" else first["msg"]
-            problem = Problem(HTTPStatus.UNPROCESSABLE_ENTITY, f"{where}: {said}.")
+            reason = "Send it as a file of the form" if where == "file" else first["msg"]
+            problem = Problem(HTTPStatus.UNPROCESSABLE_ENTITY, f"{where}: {reason}.")
         elif isinstance(error, HTTPException):
             problem = Problem(error.status_code, f"{error.detail}.")
         else:

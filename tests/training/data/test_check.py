@@ -97,7 +97,7 @@ def test_copies_are_found_in_every_guise(drawings: Path) -> None:
     assert "mina/03.png = mina/same.bmp" in text and "Mirrored copies: mina/03.png" in text
 
 
-def test_a_landscape_and_a_misfiled_drawing_are_named(drawings: Path) -> None:
+def test_a_landscape_and_a_misplaced_drawing_are_named(drawings: Path) -> None:
     land = np.zeros((96, 96, 3), np.uint8)
     land[:40], land[40:] = (90, 150, 240), (40, 110, 40)
     land[40:] = np.clip(
@@ -107,10 +107,10 @@ def test_a_landscape_and_a_misfiled_drawing_are_named(drawings: Path) -> None:
     Image.fromarray(head("mina", 40)).save(drawings / "otto" / "wrong.png")
     report = check_drawings(drawings, 96)
     found = findings(report)
-    assert found["stranger"] == ["otto/holiday.png"]
-    assert found["misfiled"] == ["otto/wrong.png"]
+    assert found["outlier"] == ["otto/holiday.png"]
+    assert found["misplaced"] == ["otto/wrong.png"]
     assert "otto/wrong.png (like mina's)" in report.summary()
-    assert report.marks() == {"otto/holiday.png": "stranger", "otto/wrong.png": "misfiled"}
+    assert report.marks() == {"otto/holiday.png": "outlier", "otto/wrong.png": "misplaced"}
 
 
 def test_folders_that_are_alike_are_not_told_apart(tmp_path: Path) -> None:
@@ -118,7 +118,7 @@ def test_folders_that_are_alike_are_not_told_apart(tmp_path: Path) -> None:
         (tmp_path / folder).mkdir()
         for number in range(12):
             Image.fromarray(head("mina", number + offset)).save(tmp_path / folder / f"{number}.png")
-    assert "misfiled" not in findings(check_drawings(tmp_path, 96))
+    assert "misplaced" not in findings(check_drawings(tmp_path, 96))
 
 
 class Detector:
@@ -152,7 +152,7 @@ def test_loose_few_and_odd_shapes_are_said(drawings: Path) -> None:
     Image.fromarray(head("mina", 50)[:, :60]).save(drawings / "loose.png")
     report = check_drawings(drawings, 96)
     assert findings(report)["shape"] == ["loose.png"]
-    assert "loose.png" in findings(report)["misfiled"]
+    assert "loose.png" in findings(report)["misplaced"]
     assert any("the top folder (1)" in f.text for f in report.findings)
 
 

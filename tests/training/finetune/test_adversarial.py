@@ -115,11 +115,11 @@ def test_probability_adapts_is_fixed_or_off(tmp_path: Path) -> None:
 
 def test_first_discriminator_layers_stay(tmp_path: Path) -> None:
     channels = channel_table(32, channel_base=256, channel_max=8)
-    judge = StyleGAN2Discriminator(resolution=32, channels=channels)
-    before = weights(judge)
+    discriminator = StyleGAN2Discriminator(resolution=32, channels=channels)
+    before = weights(discriminator)
     frozen = config(freeze_d=4, kimg=0.008)
     generator, images = tiny_generator("mobile"), drawings()
-    finetune_adversarial(frozen, generator, images, tmp_path / "a", discriminator=judge)
+    finetune_adversarial(frozen, generator, images, tmp_path / "a", discriminator=discriminator)
     after = load_discriminator(tmp_path / "a/discriminator.safetensors").state_dict()
     for name, old in before.items():
         kept = name.startswith(("from_rgb", "blocks.0"))
@@ -129,7 +129,7 @@ def test_first_discriminator_layers_stay(tmp_path: Path) -> None:
         finetune_adversarial(frozen, generator, images, tmp_path / "b")
     with pytest.raises(UsageError, match="leaves nothing"):
         finetune_adversarial(
-            config(freeze_d=99), generator, images, tmp_path / "b", discriminator=judge
+            config(freeze_d=99), generator, images, tmp_path / "b", discriminator=discriminator
         )
 
 

@@ -205,7 +205,7 @@ def test_more_steps_after_the_adversarial_stage_has_begun(
 
 def test_starts_from_a_discriminator(drawings, tmp_path: Path) -> None:
     channels = channel_table(32, channel_base=256, channel_max=4)
-    judge = StyleGAN2Discriminator(resolution=32, channels=channels)
-    run(drawings, tmp_path, objective="adversarial", discriminator=judge)
+    discriminator = StyleGAN2Discriminator(resolution=32, channels=channels)
+    run(drawings, tmp_path, objective="adversarial", discriminator=discriminator)
     stored = load_discriminator(tmp_path / "adversarial/discriminator.safetensors")
-    assert stored.config() == judge.config()
+    assert stored.config() == discriminator.config()

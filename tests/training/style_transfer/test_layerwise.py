@@ -13,23 +13,23 @@ from toonify.training.style_transfer.job import train_style_network
 from toonify.training.style_transfer.layerwise import (
     LayerwiseSettings,
     LayerwiseTrainer,
-    StyleJudge,
+    VGGFeatures,
     content_loss,
     moments,
     style_losses,
 )
 
 
-def judge():
+def vgg():
     torch.manual_seed(1)
-    return StyleJudge(StyleEncoder(widths=(4, 5, 6, 7), depths=(1, 1, 1)))
+    return VGGFeatures(StyleEncoder(widths=(4, 5, 6, 7), depths=(1, 1, 1)))
 
 
 def trainer(folders, **options):
     torch.manual_seed(0)
     network = LayerwiseAdaIN(widths=(4, 5, 6), blocks=1)
     chosen = {"steps": 4, "batch_size": 2, "crop": 32, "lr": 1e-3} | options
-    return LayerwiseTrainer(network, judge(), *folders, LayerwiseSettings(**chosen))
+    return LayerwiseTrainer(network, vgg(), *folders, LayerwiseSettings(**chosen))
 
 
 def test_a_resumed_run_ends_as_an_uninterrupted_one(folders, tmp_path):
@@ -52,12 +52,12 @@ def test_learning_lowers_the_reconstruction_error(folders):
     assert last < 0.9 * first
 
 
-def test_what_looks_the_same_is_judged_the_same():
+def test_what_looks_the_same_has_the_same_moments():
     random = np.random.default_rng(0)
     noise = torch.from_numpy(random.random((1, 3, 32, 32), np.float32))
     turned = noise.flip(3)
     with torch.no_grad():
-        one, two, other = (judge()(x) for x in (noise, noise, 0.2 * turned))
+        one, two, other = (vgg()(x) for x in (noise, noise, 0.2 * turned))
     same = style_losses([moments(f) for f in one], [moments(f) for f in two])
     apart = style_losses([moments(f) for f in one], [moments(f) for f in other])
     assert float(same[0]) == 0 and float(same[1]) == 0
@@ -71,7 +71,7 @@ def test_what_looks_the_same_is_judged_the_same():
 
 
 def test_an_encoder_is_of_the_published_network_alone(folders, tmp_path):
-    with pytest.raises(UsageError, match="judged by VGG-16"):
+    with pytest.raises(UsageError, match="compared by VGG-16"):
         train_style_network(
             folders[0].folder,
             folders[1].folder,

@@ -32,8 +32,8 @@ def train(name: str, folder: Path, settings: FrameConfig, *, seed: int = 0, **op
     source = FlatSource(task, generator, spoil=options.pop("spoil", None))
     heads = options.pop("heads", name != "video-toonify")
     encoder = new_frame_encoder(task, generator, heads=heads, seed=seed)
-    judges = {"perceptual": PixelDistance(), "identity": Shade()}
-    return train_frames(task, encoder, generator, source, folder, settings, **judges, **options)
+    losses = {"perceptual": PixelDistance(), "identity": Shade()}
+    return train_frames(task, encoder, generator, source, folder, settings, **losses, **options)
 
 
 def contents(path: Path) -> dict[str, Tensor]:

@@ -23,11 +23,11 @@ from toonify.media.scan import EVERYDAY_FILES
 from toonify.training.data.alignment import find_frames
 from toonify.training.data.drawings import SMALLEST_SHARE, prepare
 from toonify.training.data.similarity import (
+    OUTLIER_IN_FOLDER,
     SIDE,
-    STRANGE_IN_FOLDER,
     duplicates,
     misplaced,
-    strangers,
+    outliers,
 )
 
 FEW = 10  # drawings of a character from which on its latent is an average worth the name
@@ -43,7 +43,7 @@ class Finding:
     """One thing to know about the drawings.
 
     Attributes:
-        kind: "unreadable", "small", "not-image", "duplicate", "stranger", "misfiled", "framing",
+        kind: "unreadable", "small", "not-image", "duplicate", "outlier", "misplaced", "framing",
             "no-face", "few", "name" or "shape".
         severity: an "error" is a file that can't be used, a "warning" should be looked at.
         text: one line, with the names of a few of the files.
@@ -282,24 +282,24 @@ def _copies(
 
 def _mixed_up(drawings: list[Drawing], pictures: NDArray[np.uint8]) -> list[Finding]:
     findings = []
-    odd = [drawings[i].name for i in strangers(pictures)]
+    odd = [drawings[i].name for i in outliers(pictures)]
     if odd:
         text = f"Unlike all the others: {named(odd)}"
-        findings.append(Finding("stranger", "warning", text, odd))
+        findings.append(Finding("outlier", "warning", text, odd))
     wrong, _ = misplaced(pictures, [d.character for d in drawings])
     elsewhere = [drawings[i].name for i, _ in wrong]
     if wrong:
         listed = [f"{drawings[i].name} (like {other or 'the top folder'}'s)" for i, other in wrong]
         text = f"In another character's folder? {named(listed)}"
-        findings.append(Finding("misfiled", "warning", text, elsewhere))
+        findings.append(Finding("misplaced", "warning", text, elsewhere))
     for character in dict.fromkeys(d.character for d in drawings):
         rows = [i for i, d in enumerate(drawings) if d.character == character]
-        among = strangers(pictures[rows], times=STRANGE_IN_FOLDER)
+        among = outliers(pictures[rows], times=OUTLIER_IN_FOLDER)
         names = [drawings[rows[i]].name for i in among]
         names = [name for name in names if name not in odd + elsewhere]
         if names:
             text = f"Unlike the others of {character or 'the top folder'}: {named(names)}"
-            findings.append(Finding("stranger", "warning", text, names))
+            findings.append(Finding("outlier", "warning", text, names))
     return findings
 
 
@@ -336,7 +336,7 @@ def _counts(drawings: list[Drawing], size: int) -> list[Finding]:
     if "" in counts and len(counts) > 1:
         loose = [d.name for d in drawings if not d.character]
         text = f"In no character's folder: {named(loose)}"
-        findings.append(Finding("misfiled", "warning", text, loose))
+        findings.append(Finding("misplaced", "warning", text, loose))
     unnamed = [name for name in counts if name and not is_name(name)]
     if unnamed:
         text = f"Folders that can't name a character (letters, digits, - and _): {named(unnamed)}"

@@ -25,8 +25,8 @@ Color = tuple[int, int, int]
 PLAIN: Color = (225, 225, 225)
 CHECK_LEGEND: dict[str, Color] = {
     "mean": (60, 90, 220),
-    "stranger": (220, 50, 50),
-    "misfiled": (200, 60, 200),
+    "outlier": (220, 50, 50),
+    "misplaced": (200, 60, 200),
     "duplicate": (240, 170, 20),
     "framing": (20, 160, 190),
     "no-face": (150, 150, 60),

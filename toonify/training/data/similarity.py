@@ -1,4 +1,4 @@
-"""Which drawings of a set are copies of one another, strangers, or in the wrong folder.
+"""Which drawings of a set are copies of one another, outliers, or in the wrong folder.
 
 All by plain statistics on small pictures: layout and color, no network. Meant for warnings that a
 person looks at; where a set is too small or too mixed to tell, nothing is said.
@@ -19,12 +19,12 @@ HASH_BITS = 10  # differing bits of 64 up to which two hashes are worth a closer
 SAME_MEAN, SAME_PEAK = 2.5, 28.0  # levels, at a quarter of SIDE: copies re-encoded or rescaled
 NEIGHBORS = 3
 # product of both distances: up to 0.9 between one set's drawings, from 1.4 on to a photograph
-STRANGE_FROM = 1.0
-STRANGE_IN_FOLDER = 5.0  # the same among one character's drawings, where turned heads stand out
-FEWEST = 8  # fewer drawings have no norm to be strange to
-STRANGE, STRANGE_DEVIATIONS = 4.2, 2.2  # times as far from its neighbors as usual, and at least
+OUTLIER_FROM = 1.0
+OUTLIER_IN_FOLDER = 5.0  # the same among one character's drawings, where turned heads stand out
+FEWEST = 8  # fewer drawings have nothing to be an outlier of
+OUTLIER, OUTLIER_DEVIATIONS = 4.2, 2.2  # times as far from its neighbors as usual, and at least
 VOTERS = 5
-TELLABLE = 0.9  # share of drawings nearest to their own folder's, for the folders to be told apart
+DISTINCT = 0.9  # share of drawings nearest to their own folder's, for the folders to be told apart
 
 
 def duplicates(pictures: NDArray[np.uint8]) -> list[tuple[int, int, str]]:
@@ -49,7 +49,7 @@ def duplicates(pictures: NDArray[np.uint8]) -> list[tuple[int, int, str]]:
     return found
 
 
-def strangers(pictures: NDArray[np.uint8], *, times: float = STRANGE) -> list[int]:
+def outliers(pictures: NDArray[np.uint8], *, times: float = OUTLIER) -> list[int]:
     """Pictures (N, SIDE, SIDE, 3) that lie far from all others: a landscape among heads.
 
     Distance to the nearest neighbors in color layout times that in edge layout is more than
@@ -62,8 +62,8 @@ def strangers(pictures: NDArray[np.uint8], *, times: float = STRANGE) -> list[in
     scores += np.log(_to_neighbors(_distances(edges)) + 1e-6)
     middle = float(np.median(scores))
     spread = 1.4826 * float(np.median(np.abs(scores - middle)))
-    limit = middle + max(float(np.log(times)), STRANGE_DEVIATIONS * spread)
-    limit = max(limit, float(np.log(STRANGE_FROM)))
+    limit = middle + max(float(np.log(times)), OUTLIER_DEVIATIONS * spread)
+    limit = max(limit, float(np.log(OUTLIER_FROM)))
     return [int(i) for i in np.flatnonzero(scores > limit)]
 
 
@@ -83,7 +83,7 @@ def misplaced(
     nearest = np.argsort(distances, axis=1)[:, :VOTERS]
     votes = names[nearest]
     rows = np.flatnonzero(np.isin(names, known))
-    if (votes[rows, 0] == names[rows]).mean() < TELLABLE:
+    if (votes[rows, 0] == names[rows]).mean() < DISTINCT:
         return [], False
     wrong = [
         (int(i), str(votes[i, 0]))

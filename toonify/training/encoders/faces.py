@@ -28,7 +28,7 @@ from toonify.utils.progress import Progress, no_progress
 log = logging.getLogger(__name__)
 
 
-def load_judges(
+def load_loss_networks(
     device: torch.device, dtype: torch.dtype, *, trunk: lpips.Net | None, identity: bool
 ) -> tuple[lpips.PerceptualLoss | None, Identity | None]:
     """The networks that losses compare pictures by.
@@ -56,7 +56,7 @@ def load_judges(
 def encoder_loss(generator: Generator, weights: EncoderWeights, bfloat16: bool) -> EncoderLoss:
     """The losses with their networks; without the face descriptor its term is left out."""
     dtype = torch.bfloat16 if bfloat16 else torch.float32
-    perceptual, descriptor = load_judges(
+    perceptual, descriptor = load_loss_networks(
         generator.w_avg.device,
         dtype,
         trunk="alex" if weights.lpips else None,

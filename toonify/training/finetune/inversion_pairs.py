@@ -58,7 +58,7 @@ def invert_to_w(
         for step in range(steps):
             optimizer.param_groups[0]["lr"] = lr * min(1.0, 2 * (1 - step / steps))
             w = generator.w_avg + offset * deviation
-            half = wanted[0].dtype == torch.bfloat16  # as the judge computes
+            half = wanted[0].dtype == torch.bfloat16  # as the losses are computed
             with torch.autocast(target.device.type, torch.bfloat16, enabled=half):
                 image = generator.synthesize(
                     generator.styles(w[:, None].expand(-1, generator.num_ws, -1))

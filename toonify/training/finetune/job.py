@@ -175,14 +175,14 @@ def _work(job: _Job) -> None:
             job = replace(job, display=no_display, progress=no_progress)
         generator = load_generator(locate(job.base, "generator"), device=device)
         drawings = load_drawings(job.data, generator.resolution)
-        judge = None
+        discriminator = None
         if job.discriminator is not None:
-            judge = load_discriminator(job.discriminator, device=device)
+            discriminator = load_discriminator(job.discriminator, device=device)
         options: dict[str, Any] = {
             "objective": job.objective,
             "paired": job.paired,
             "adversarial": job.adversarial,
-            "discriminator": judge,
+            "discriminator": discriminator,
             "resume": job.resume,
             "world": world,
         }

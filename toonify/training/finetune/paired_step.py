@@ -60,7 +60,7 @@ class PairedConfig:
         sharpen: weight of a patch discriminator's say on those crops (0.1, say); 0 is without.
         compiled: run the generator through `torch.compile`: about twice as fast after a minute,
             where the machine has a C++ compiler.
-        bfloat16: render and judge under autocast: faster where the processor computes in it,
+        bfloat16: render and compare under autocast: faster where the processor computes in it,
             slower where it only emulates it.
         snapshot: steps between snapshots.
         keep: so many snapshots are kept, beside their previews.
@@ -200,7 +200,7 @@ class PairedTrainer(Generic[G]):
         return losses
 
     def _patch_step(self, generated: Tensor, drawn: Tensor) -> dict[str, Tensor]:
-        """Teach the patch discriminator, then ask it."""
+        """A step of the patch discriminator, then its losses for the network."""
         assert self.patches is not None
         with self._autocast():
             self.patches.requires_grad_(True)

@@ -29,7 +29,7 @@ from toonify.utils.tensors import to_uint8
 
 SHOWN = 6  # pairs of a preview
 MOST = 6.0  # strength of an edit
-STRANGERS = 0.2  # share of the pairs that are two people
+UNRELATED = 0.2  # share of the pairs that are two people
 MIXED = 0.6  # of the latents, whose rows are of two latents, since an encoder's rows differ
 _WARM_UP = 50  # steps
 _DECAY = 0.99  # of the running average
@@ -117,9 +117,9 @@ class FusionTrainer(AveragingTrainer[FusionConfig, FusionNet, torch.Generator]):
     def draw(self, count: int, random: torch.Generator) -> tuple[Tensor, Tensor]:
         """w+ (B, L, D) of people and of backgrounds: mostly one latent, edited and not."""
         w_plus = sample_w_plus(self.generator, count, random, mixed=MIXED)
-        edited = sample_w_plus(self.generator, count, random, mixed=MIXED)  # strangers
+        edited = sample_w_plus(self.generator, count, random, mixed=MIXED)  # another person
         for i in range(count):
-            if float(torch.rand((), generator=random)) < STRANGERS:
+            if float(torch.rand((), generator=random)) < UNRELATED:
                 continue
             vector, layers = self.directions[
                 int(torch.randint(len(self.directions), (), generator=random))

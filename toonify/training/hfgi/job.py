@@ -22,7 +22,7 @@ from toonify.training.core.report import Display, no_display
 from toonify.training.core.runs import RunFolder
 from toonify.training.core.weights import chosen_weights
 from toonify.training.data.photos import load_photos
-from toonify.training.encoders.faces import check_faces, load_judges
+from toonify.training.encoders.faces import check_faces, load_loss_networks
 from toonify.training.encoders.job import EncoderResult
 from toonify.training.encoders.network_job import NetworkJob, run_job
 from toonify.training.hfgi.data import HFGIData
@@ -102,7 +102,7 @@ def train_hfgi(
     model = _model(options, place)
     weights = chosen_weights(HFGIWeights(), options.weights)
     precision = torch.bfloat16 if bfloat16 else torch.float32
-    perceptual, identity = load_judges(
+    perceptual, identity = load_loss_networks(
         model.generator.w_avg.device,
         precision,
         trunk="alex" if weights.lpips else None,

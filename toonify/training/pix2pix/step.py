@@ -151,7 +151,7 @@ class Pix2PixTrainer(ResumableTrainer[Pix2PixConfig]):
     def _discriminator_step(
         self, style: str | None, drawn: Tensor, targets: Tensor
     ) -> dict[str, Tensor]:
-        """Teach a style's patch discriminator, then ask it."""
+        """A step of a style's patch discriminator, then its losses for the network."""
         discriminator, optimizer = self.discriminators[style], self.discriminator_optimizers[style]
         with self._autocast():
             discriminator.requires_grad_(True)

@@ -20,7 +20,7 @@ from toonify.training.core.report import Display, no_display
 from toonify.training.core.runs import RunFolder
 from toonify.training.core.weights import chosen_weights
 from toonify.training.data.photos import load_photos
-from toonify.training.encoders.faces import load_judges
+from toonify.training.encoders.faces import load_loss_networks
 from toonify.training.encoders.job import EncoderResult
 from toonify.training.encoders.network_job import NetworkJob, run_job
 from toonify.training.restoration.step import (
@@ -105,7 +105,7 @@ def train_restoration(
         bfloat16=precision == torch.bfloat16,
         seed=options.seed,
     )
-    perceptual, identity = load_judges(
+    perceptual, identity = load_loss_networks(
         place,
         precision,
         trunk="vgg" if weights.lpips else None,

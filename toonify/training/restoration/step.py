@@ -119,7 +119,7 @@ class RestorationTrainer(AveragingTrainer[RestorationConfig, FaceRestoration, np
         batch = draw_batch(self.faces, torch.from_numpy(index), self.random)
         faces = batch.faces.to(self.device)
         image = self._drawn(self.network, batch)
-        losses = self._losses(image, faces) | self._judged(image, faces)
+        losses = self._losses(image, faces) | self._adversarial(image, faces)
         return self.learn(losses, self.config.weights, decay=_DECAY)
 
     def _drawn(self, network: FaceRestoration, batch: RestorationBatch) -> Tensor:
@@ -148,8 +148,8 @@ class RestorationTrainer(AveragingTrainer[RestorationConfig, FaceRestoration, np
             losses["identity"] = 1 - self.identity.similarity(self.identity(image), person).mean()
         return losses
 
-    def _judged(self, image: Tensor, faces: Tensor) -> dict[str, Tensor]:
-        """Teach the patch discriminator, then ask it."""
+    def _adversarial(self, image: Tensor, faces: Tensor) -> dict[str, Tensor]:
+        """A step of the patch discriminator, then its losses for the network."""
         if not self.config.weights.patches:
             return {}
         with self._arithmetic():
@@ -163,8 +163,8 @@ class RestorationTrainer(AveragingTrainer[RestorationConfig, FaceRestoration, np
         if self.step_count < _LEAD:
             return {}
         with self._arithmetic():
-            said, matched = generator_losses(self.patches, faces, image)
-        return {"patches": said, "matching": matched}
+            adversarial, matching = generator_losses(self.patches, faces, image)
+        return {"patches": adversarial, "matching": matching}
 
     def _arithmetic(self) -> torch.autocast:
         return torch.autocast(self.device.type, torch.bfloat16, enabled=self.config.bfloat16)

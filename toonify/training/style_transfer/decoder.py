@@ -1,6 +1,6 @@
 """Training of AdaIN's networks (arXiv 1703.06868, §6) on a folder of pictures and one of styles.
 
-As published, the encoder stays as it is and the decoder learns, the encoder judging.
+As published, the encoder stays as it is and the decoder learns, the losses compare its features.
 """
 
 from __future__ import annotations

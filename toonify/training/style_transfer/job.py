@@ -21,7 +21,7 @@ from toonify.training.style_transfer.decoder import (
 from toonify.training.style_transfer.layerwise import (
     LayerwiseSettings,
     LayerwiseTrainer,
-    style_judge,
+    vgg_features,
 )
 from toonify.training.style_transfer.pictures import PictureFolder
 from toonify.utils.outputs import InputFiles, check_output, check_run_folder
@@ -61,7 +61,7 @@ def train_style_network(
         settings: of the training; the published ones when None. `LayerwiseSettings` train a small
             network with AdaIN at every layer.
         encoder: folder with the published `vgg_normalised.pth`; None for LPIPS's VGG-16, which
-            alone judges a small network.
+            alone compares a small one's pictures.
         snapshot: steps between snapshots.
         resume: go on from the last snapshot in the folder.
         progress: called after every step with the losses.
@@ -79,7 +79,7 @@ def train_style_network(
     """
     settings = settings or StyleTrainSettings()
     if encoder is not None and isinstance(settings, LayerwiseSettings):
-        raise UsageError("a small network is judged by VGG-16", hint="Leave out `encoder`.")
+        raise UsageError("a small network is compared by VGG-16", hint="Leave out `encoder`.")
     made = output / MADE
     reads = InputFiles([contents, styles, *([encoder] if encoder else [])])
     check_run_folder(output, reads)
@@ -90,11 +90,11 @@ def train_style_network(
     trainer: StyleTrainer | LayerwiseTrainer
     if isinstance(settings, LayerwiseSettings):
         dtype = training_dtype("auto", place)
-        judge = style_judge(photos, pictures, dtype=dtype, seed=settings.seed).to(place)
+        vgg = vgg_features(photos, pictures, dtype=dtype, seed=settings.seed).to(place)
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(settings.seed)
             small = LayerwiseAdaIN().to(place)
-        trainer = LayerwiseTrainer(small, judge, photos, pictures, settings)
+        trainer = LayerwiseTrainer(small, vgg, photos, pictures, settings)
     else:
         network = decoder_to_train(encoder, [photos, pictures], seed=settings.seed)
         trainer = StyleTrainer(network.to(place), photos, pictures, settings)

@@ -1,6 +1,6 @@
 """Training of the small network of style transfer, AdaIN at every layer, on two folders.
 
-VGG-16 judges: textures by moments and Gram matrices of relu1_1 to relu4_1 (Gatys et al., 2016),
+VGG-16 compares: textures by moments and Gram matrices of relu1_1 to relu4_1 (Gatys et al., 2016),
 contents by relu3_1 and relu4_1 without their moments. The network also gives styles back, which
 is what their statistics are taken from.
 """
@@ -33,7 +33,7 @@ from toonify.training.style_transfer.pictures import (
 from toonify.training.style_transfer.vgg import lpips_vgg16
 
 CROPS = 2  # of each style
-KEPT = 2000  # crops of styles whose judgment is remembered, 0.7 MB each
+KEPT = 2000  # crops of styles whose moments are remembered, 0.7 MB each
 VARIANCE_NOISE = 1e-4
 
 Moments = tuple[Tensor, Tensor, Tensor]  # mean and deviation (B, C), Gram matrix (B, C, C)
@@ -62,7 +62,7 @@ class LayerwiseSettings(StyleTrainSettings):
         require_positive(self, "gram_weight", "content_weight", "reconstruction")
 
 
-class StyleJudge(nn.Module):
+class VGGFeatures(nn.Module):
     """Features of VGG-16 at relu1_1 to relu4_1, with zeros around, in the arithmetic of `dtype`."""
 
     def __init__(self, encoder: StyleEncoder, *, dtype: torch.dtype = torch.float32) -> None:
@@ -133,18 +133,18 @@ class LayerwiseTrainer(AveragingTrainer[LayerwiseSettings, LayerwiseAdaIN, np.ra
     """Trains the whole network; see `toonify.training.core.loop.Trainer`.
 
     Args:
-        judge: see `StyleJudge`.
+        vgg: see `VGGFeatures`.
     """
 
     def __init__(
         self,
         network: LayerwiseAdaIN,
-        judge: StyleJudge,
+        vgg: VGGFeatures,
         contents: PictureFolder,
         styles: PictureFolder,
         config: LayerwiseSettings,
     ) -> None:
-        self.network, self.judge, self.config = network, judge, config
+        self.network, self.vgg, self.config = network, vgg, config
         self.contents, self.styles = contents, styles
         self.average = LayerwiseAdaIN(widths=network.widths, blocks=network.block_count)
         self.average.load_state_dict(network.state_dict())
@@ -153,7 +153,7 @@ class LayerwiseTrainer(AveragingTrainer[LayerwiseSettings, LayerwiseAdaIN, np.ra
         self.device = next(network.parameters()).device
         self.average.to(self.device)
         self.random = np.random.default_rng(config.seed)
-        self._judged: dict[tuple[int, int], tuple[Tensor, list[Moments]]] = {}
+        self._targets: dict[tuple[int, int], tuple[Tensor, list[Moments]]] = {}
         shown = np.random.default_rng(config.seed + 1)
         self._shown = contents.batch(ITEMS, shown), styles.batch(ITEMS, shown)
 
@@ -161,19 +161,19 @@ class LayerwiseTrainer(AveragingTrainer[LayerwiseSettings, LayerwiseAdaIN, np.ra
         return {"architecture": self.network.config()}
 
     def _style(self, number: int, crop: int) -> tuple[Tensor, list[Moments]]:
-        """A crop (1, 3, S, S) of a style, the same each time, and how it is judged."""
-        if (number, crop) not in self._judged:
+        """A crop (1, 3, S, S) of a style, the same each time, and its moments."""
+        if (number, crop) not in self._targets:
             lot = np.random.default_rng([self.config.seed, number, crop])
             rgb = read_image(self.styles.paths[number]).rgb
             picture = torch.from_numpy(random_crop(rgb, self.config.crop, lot))
             image = picture.permute(2, 0, 1)[None].to(self.device)
             with torch.no_grad():
-                seen = [moments(feature) for feature in self.judge(image.float() / 255)]
-            judged = [(mean, deviation, gram.bfloat16()) for mean, deviation, gram in seen]
-            if len(self._judged) >= KEPT:
-                return image, judged
-            self._judged[number, crop] = image, judged
-        return self._judged[number, crop]
+                seen = [moments(feature) for feature in self.vgg(image.float() / 255)]
+            targets = [(mean, deviation, gram.bfloat16()) for mean, deviation, gram in seen]
+            if len(self._targets) >= KEPT:
+                return image, targets
+            self._targets[number, crop] = image, targets
+        return self._targets[number, crop]
 
     def _any_style(self) -> tuple[Tensor, list[Moments]]:
         for last in reversed(range(TRIES)):
@@ -193,20 +193,20 @@ class LayerwiseTrainer(AveragingTrainer[LayerwiseSettings, LayerwiseAdaIN, np.ra
         wanted: list[Moments] = [
             (torch.cat(a), torch.cat(b), torch.cat(c).float())
             for a, b, c in (
-                zip(*(judged[level] for _, judged in given), strict=True)
+                zip(*(targets[level] for _, targets in given), strict=True)
                 for level in range(len(given[0][1]))
             )
         ]
-        half = self.judge.dtype == torch.bfloat16
+        half = self.vgg.dtype == torch.bfloat16
         with torch.no_grad():
-            seen = self.judge(content)
+            seen = self.vgg(content)
         with torch.autocast(self.device.type, torch.bfloat16, enabled=half):
             back, drawn = [], []
             for one, other in zip(content.split(1), style.split(1), strict=True):
                 again, statistics = self.network.reconstruct(other)
                 back.append(again)
                 drawn.append(self.network.transfer(one, statistics))
-            found = self.judge(torch.cat(drawn))
+            found = self.vgg(torch.cat(drawn))
         texture, gram = style_losses([moments(feature) for feature in found], wanted)
         losses = {
             "content": content_loss(found, seen),
@@ -243,12 +243,12 @@ class LayerwiseTrainer(AveragingTrainer[LayerwiseSettings, LayerwiseAdaIN, np.ra
         return (shown * 255).round().to(torch.uint8).cpu()
 
 
-def style_judge(
+def vgg_features(
     contents: PictureFolder, styles: PictureFolder, *, dtype: torch.dtype, seed: int = 0
-) -> StyleJudge:
+) -> VGGFeatures:
     """LPIPS's VGG-16, its activations normalized on the pictures of both folders.
 
     Raises:
         ModelError: its weights are nowhere (`toonify models pull lpips-vgg`).
     """
-    return StyleJudge(lpips_vgg16(style_samples([contents, styles], 16, seed)), dtype=dtype)
+    return VGGFeatures(lpips_vgg16(style_samples([contents, styles], 16, seed)), dtype=dtype)

@@ -27,7 +27,7 @@ from toonify.training.core.runs import RunFolder
 from toonify.training.core.weights import chosen_weights
 from toonify.training.data.latent_samples import render, sample_w_plus
 from toonify.training.encoders.data import EncoderData
-from toonify.training.encoders.faces import check_faces, face_data, face_reader, load_judges
+from toonify.training.encoders.faces import check_faces, face_data, face_reader, load_loss_networks
 from toonify.training.encoders.job import EncoderResult
 from toonify.training.styleganex import sources
 from toonify.training.styleganex.batch import FrameConfig, FrameSource
@@ -272,7 +272,7 @@ def train_frame_encoder(
     weights = chosen_weights(task.weights, options.weights)
     if options.domain == "any":
         weights = replace(weights, identity=0.0)
-    perceptual, identity = load_judges(
+    perceptual, identity = load_loss_networks(
         network.w_avg.device,
         precision,
         trunk="vgg" if weights.lpips else None,

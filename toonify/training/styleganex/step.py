@@ -36,7 +36,7 @@ _WARM_UP = 200  # steps in which the patch discriminator gains its full weight
 
 
 class FrameTrainer(ResumableTrainer[FrameConfig]):
-    """Encoder and generator, their running averages, and what judges them.
+    """Encoder and generator, their running averages, and the networks of their losses.
 
     Attributes:
         encoder, base: in training.

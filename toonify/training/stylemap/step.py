@@ -93,7 +93,7 @@ class StyleMapTrainer(AveragingTrainer[StyleMapConfig, StyleMapGAN, torch.Genera
     Args:
         network: what is trained; stays in training mode.
         photos: aligned faces of its size, an eighth of which (16 at most) are held out.
-        perceptual: judges reconstructions; None leaves LPIPS out.
+        perceptual: compares reconstructions; None leaves LPIPS out.
 
     Attributes:
         average: the running average, for use.
@@ -140,12 +140,14 @@ class StyleMapTrainer(AveragingTrainer[StyleMapConfig, StyleMapGAN, torch.Genera
         set_rate(self.optimizer, factor * config.lr)
         set_rate(self.d_optimizer, factor * self._d_rate)
         real = self._faces()
-        judged = bool(config.weights.adversarial) and self.step_count >= config.adversarial_from
-        losses, made = self._losses(real, judged=judged)
+        adversarial = (
+            bool(config.weights.adversarial) and self.step_count >= config.adversarial_from
+        )
+        losses, made = self._losses(real, adversarial=adversarial)
         loss = torch.stack([getattr(config.weights, _TERMS[k]) * v for k, v in losses.items()])
         metrics = {name: value.detach() for name, value in losses.items()}
         metrics["loss"] = loss.sum().detach()
-        if judged:
+        if adversarial:
             with self._arithmetic():
                 d_real = self.discriminator(real)
                 d_made = [self.discriminator(images.detach()) for images in made]
@@ -156,7 +158,7 @@ class StyleMapTrainer(AveragingTrainer[StyleMapConfig, StyleMapGAN, torch.Genera
         if not all(bool(value.isfinite()) for value in metrics.values()):
             return metrics
         _update(self.optimizer, loss.sum())
-        if judged:
+        if adversarial:
             _update(self.d_optimizer, d_loss)
             if config.r1_gamma and self.step_count % config.r1_interval == 0:
                 real.requires_grad_(True)
@@ -171,7 +173,7 @@ class StyleMapTrainer(AveragingTrainer[StyleMapConfig, StyleMapGAN, torch.Genera
         )
         return metrics
 
-    def _losses(self, real: Tensor, *, judged: bool) -> tuple[dict[str, Tensor], list[Tensor]]:
+    def _losses(self, real: Tensor, *, adversarial: bool) -> tuple[dict[str, Tensor], list[Tensor]]:
         """Terms for generator and encoder, and the pictures that the discriminator is to refuse."""
         weights = self.config.weights
         generator, encoder = self.network.generator, self.network.encoder
@@ -184,7 +186,7 @@ class StyleMapTrainer(AveragingTrainer[StyleMapConfig, StyleMapGAN, torch.Genera
                 wanted = self.perceptual.features(real)
             found = self.perceptual.features(rebuilt)
             losses["lpips"] = self.perceptual.distance(found, wanted).mean()
-        if not judged:
+        if not adversarial:
             return losses, []
         with self._arithmetic():
             sampled = self._sampled(stylemap)
