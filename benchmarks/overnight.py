@@ -124,11 +124,13 @@ def main() -> None:
             process.wait()
         subprocess.run(killed, check=True)
         same = contents(base / "a") == contents(base / "b")
-        told = records(base / "a.jsonl", base / "a") == records(base / "b.jsonl", base / "b")
+        recorded = records(base / "a.jsonl", base / "a") == records(base / "b.jsonl", base / "b")
         hidden = [path.name for path in (base / "b").iterdir() if path.name.startswith(".")]
         print(f"killed {given.kills} times: drawings {'identical' if same else 'DIFFER'},", end=" ")
-        print(f"manifest {'identical' if told else 'DIFFERS'}, left behind: {hidden or 'nothing'}")
-        sys.exit(0 if same and told and not hidden else 1)
+        print(
+            f"manifest {'identical' if recorded else 'DIFFERS'}, left behind: {hidden or 'nothing'}"
+        )
+        sys.exit(0 if same and recorded and not hidden else 1)
 
 
 if __name__ == "__main__":

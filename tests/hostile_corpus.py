@@ -202,15 +202,15 @@ def main() -> int:
     options.add_argument("--only", default="", help="kinds or names that hold this word")
     options.add_argument("--keep", type=Path, help="write the files here and keep them")
     options.add_argument("--most", type=int, default=2500, help="MB of memory")
-    asked = options.parse_args()
+    arguments = options.parse_args()
     cases = [*pictures(), *other_files(), *metadata(), *models(), *tables()]
     outcomes: Counter[tuple[str, str]] = Counter()
     wrong = []
     started = time.monotonic()
     with tempfile.TemporaryDirectory() as name:
-        folder = asked.keep or Path(name)
+        folder = arguments.keep or Path(name)
         for kind, filename, content in cases:
-            if asked.only not in f"{kind} {filename}":
+            if arguments.only not in f"{kind} {filename}":
                 continue
             path = folder / kind / filename
             path.parent.mkdir(parents=True, exist_ok=True)
@@ -233,7 +233,7 @@ def main() -> int:
     print(f"{sum(outcomes.values())} files, {len(wrong)} wrong, {seconds:.0f} s, {peak} MB at most")
     for line in wrong:
         print(f"  {line}")
-    return 1 if wrong or peak > asked.most else 0
+    return 1 if wrong or peak > arguments.most else 0
 
 
 def _fault(status: int, text: str, shown: str) -> str:

@@ -75,8 +75,8 @@ def test_public_names_show_an_example():
 @pytest.mark.parametrize("name", [name for name in EXAMPLES if name.islower()])
 def test_docstrings_tell_of_every_parameter(name: str):
     call = getattr(toonify, name)
-    told = set(re.findall(r"^ {4}(\w+): ", inspect.getdoc(call), re.MULTILINE))
-    assert set(inspect.signature(call).parameters) - {"options"} <= told
+    reported = set(re.findall(r"^ {4}(\w+): ", inspect.getdoc(call), re.MULTILINE))
+    assert set(inspect.signature(call).parameters) - {"options"} <= reported
 
 
 def test_the_main_call_keeps_its_options():

@@ -325,8 +325,8 @@ def test_heads_set_into_pictures_have_a_level_of_their_own(
     folder = write_bundle(tmp_path / "tiny")
     path = folder / "manifest.json"
     about = json.loads(path.read_text(encoding="utf-8"))
-    said = {**about, "defaults": {"level": 0, "paste_level": 6}}
-    path.write_text(json.dumps(said), encoding="utf-8")
+    message = {**about, "defaults": {"level": 0, "paste_level": 6}}
+    path.write_text(json.dumps(message), encoding="utf-8")
     toon = Toonifier.from_bundle(folder, device="cpu", dtype="float32")
     whole = photo(400)
     own, zero, six = (
@@ -335,6 +335,6 @@ def test_heads_set_into_pictures_have_a_level_of_their_own(
     assert (own == six).all() and (own != zero).any()
     portrait = toon.stylize(whole, character="mina")
     assert (portrait == toon.stylize(whole, character="mina", level=0)).all()
-    path.write_text(json.dumps({**said, "defaults": {"paste_level": True}}), encoding="utf-8")
+    path.write_text(json.dumps({**message, "defaults": {"paste_level": True}}), encoding="utf-8")
     with pytest.raises(ModelError, match="paste_level"):
         Toonifier.from_bundle(folder, device="cpu", dtype="float32")

@@ -19,7 +19,7 @@ def unknown_name(kind: str, name: str, known: Sequence[str]) -> UsageError:
 
 
 def choose_names(kind: str, chosen: Sequence[str], known: Sequence[str]) -> tuple[str, ...]:
-    """Names that were asked for, against the known ones; the first one without any.
+    """Names that were requested, against the known ones; the first one without any.
 
     Args:
         kind: what they name, for messages.

@@ -62,7 +62,7 @@ from toonify.models.generators.mobile import MobileGenerator
 from toonify.training.core.loop import run_trainer
 from toonify.training.core.runs import RunFolder
 from toonify.training.core.schedule import warmup_cosine
-from toonify.training.data.latent_samples import sample_pairs
+from toonify.training.data.latent_samples import write_samples
 from toonify.training.data.photo_augment import augment_photos
 from toonify.training.distillation.resolution_cut import cut
 from toonify.training.encoders.pose_reader import PoseReader, fit_pose_reader
@@ -305,7 +305,7 @@ def photographs(
     """Latents of faces as the encoder reads them, half of them spoilt, and how each is drawn."""
     if not (run / "faces/images.npy").exists():
         log(f"sampling {count} faces")
-        sample_pairs(teacher, run / "faces", count, mixed=0.0)
+        write_samples(teacher, run / "faces", count, mixed=0.0)
     sampled = torch.from_numpy(np.load(run / "faces/w.npy"))[:, 0].float()
     images = np.load(run / "faces/images.npy", mmap_mode="r")
     prior = cut(teacher, generator.resolution)  # its head isn't fitted: it makes no pictures

@@ -141,12 +141,12 @@ def finish(folder: Path, *, history: str = "", figures: str = "", **numbers: int
         f" | `{entry['sha256']}` |"
         for entry in listed.values()
     )
-    told = [text.format(**numbers) for part, text in STEPS.items() if part in listed]
+    steps = [text.format(**numbers) for part, text in STEPS.items() if part in listed]
     text = TEMPLATE.read_text(encoding="utf-8").format(
         rows=rows,
-        beside=" Beside it there are StyleGANEX models for whole frames." if told else "",
+        beside=" Beside it there are StyleGANEX models for whole frames." if steps else "",
         limits="".join(text for part, text in LIMITS.items() if part in listed),
-        more="".join(f"{number}. {text}" for number, text in enumerate(told, FIRST)),
+        more="".join(f"{number}. {text}" for number, text in enumerate(steps, FIRST)),
         license=LICENSE,
         history=f" {history}" if history else "",
         figures=f" {figures}" if figures else "",

@@ -22,14 +22,14 @@ from toonify.models.encoders.styleganex import StyleGANEXEncoder
 from toonify.models.generators.mobile import MobileGenerator
 from toonify.models.generators.stylegan2 import StyleGAN2Generator
 from toonify.training.core.runs import RunFolder
-from toonify.training.data.latent_samples import LatentSamples, sample_pairs
+from toonify.training.data.latent_samples import LatentSamples, write_samples
 from toonify.training.distillation.feature_distillation import (
     FeatureDistillConfig,
     distill_features,
     new_hybrid,
 )
 from toonify.training.distillation.least_squares_init import init_least_squares
-from toonify.training.encoders.data import EncoderData, StoredPairs
+from toonify.training.encoders.data import EncoderData, StoredSamples
 from toonify.training.encoders.faces import face_reader
 from toonify.training.encoders.pose_reader import PoseReader
 from toonify.training.styleganex.batch import FrameConfig
@@ -97,8 +97,8 @@ def inversion(run: Path, face: Path, sizes: dict[str, int]) -> Path:
     folder = run / "mixed"
     if not (folder / "images.npy").exists():
         log(f"sampling {sizes['mixed']} faces of two latents each")
-        sample_pairs(generator, folder, sizes["mixed"], mixed=0.5, seed=5)
-    pairs = StoredPairs(LatentSamples.load(folder, num_ws=generator.num_ws), held_out=12)
+        write_samples(generator, folder, sizes["mixed"], mixed=0.5, seed=5)
+    pairs = StoredSamples(LatentSamples.load(folder, num_ws=generator.num_ws), held_out=12)
     task = TASKS["inversion"]
     encode = face_reader(str(run / "encoder.safetensors"), generator)
     train_frames(

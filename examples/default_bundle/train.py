@@ -29,7 +29,7 @@ from toonify.models.encoders.compact import CompactEncoder
 from toonify.models.generators.mobile import MobileGenerator
 from toonify.models.layer_swap import layer_swap
 from toonify.training.characters.build import build_table
-from toonify.training.data.latent_samples import LatentSamples, sample_pairs, sample_w_plus
+from toonify.training.data.latent_samples import LatentSamples, sample_w_plus, write_samples
 from toonify.training.data.photo_augment import augment_photos
 from toonify.training.distillation.resolution_cut import (
     cut,
@@ -37,7 +37,7 @@ from toonify.training.distillation.resolution_cut import (
     fit_head_linear,
     teacher_sampler,
 )
-from toonify.training.encoders.data import EncoderData, StoredPairs
+from toonify.training.encoders.data import EncoderData, StoredSamples
 from toonify.training.encoders.losses import EncoderLoss, EncoderWeights
 from toonify.training.encoders.pose_reader import PoseReader, fit_pose_reader
 from toonify.training.encoders.train import EncoderConfig, train_encoder
@@ -108,7 +108,7 @@ def sampled(run: Path, prior: MobileGenerator, count: int) -> tuple[torch.Tensor
     folder = run / "pairs"
     if not (folder / "images.npy").exists():
         log(f"sampling {count} faces")
-        sample_pairs(prior, folder, count, mixed=0.0)
+        write_samples(prior, folder, count, mixed=0.0)
     latents = torch.from_numpy(np.load(folder / "w.npy"))[:, 0].float()
     return latents, np.load(folder / "images.npy", mmap_mode="r")
 
@@ -294,7 +294,7 @@ def main() -> None:
         weights = EncoderWeights(pose=1.5, l2=0.0, lpips=0.0, identity=0.0, w_norm=0.0)
         train_encoder(
             encoder,
-            EncoderData(pairs=StoredPairs(pairs, held_out=128)),
+            EncoderData(pairs=StoredSamples(pairs, held_out=128)),
             run / "encoder",
             EncoderConfig(kimg=sizes["encoder"] * EncoderConfig.batch_size / 1000),
             loss=EncoderLoss(prior512, weights, reader=reader),

@@ -23,7 +23,7 @@ def test_a_file_is_drawn_as_it_runs(run, bundle, clip):
 
 
 @pytest.mark.parametrize(
-    ("options", "status", "said"),
+    ("options", "status", "message"),
     [
         (["97"], 1, "no camera 97"),
         (["gone.mp4"], 1, "gone.mp4 can't be read"),
@@ -33,7 +33,7 @@ def test_a_file_is_drawn_as_it_runs(run, bundle, clip):
         (["97", "--smooth", "1"], 2, "--smooth"),
     ],
 )
-def test_what_is_not_drawn(run, bundle, options, status, said):
+def test_what_is_not_drawn(run, bundle, options, status, message):
     rest = [] if "--bundle" in options else ["--bundle", bundle]
     result = run("live", *options, "--to", "http", "--port", 0, *rest)
-    assert result.status == status and said in result.err, result.err
+    assert result.status == status and message in result.err, result.err

@@ -11,7 +11,7 @@ ASTRONAUT = Path(__file__).parents[2] / "examples" / "astronaut.png"
 
 
 @pytest.mark.parametrize(
-    ("options", "said"),
+    ("options", "message"),
     [
         (("--workers", 2), "--workers"),
         (("--cluster", "head"), "no address"),
@@ -19,14 +19,14 @@ ASTRONAUT = Path(__file__).parents[2] / "examples" / "astronaut.png"
         (("--cluster", "local", "--sheet", "sheet.png"), "--sheet"),
     ],
 )
-def test_usage(run, tmp_path, options, said):
+def test_usage(run, tmp_path, options, message):
     result = run("stylize", ASTRONAUT, "-o", tmp_path / "out", *options)
-    assert result.status == 2 and said in result.err
+    assert result.status == 2 and message in result.err
     assert result.err.count("\n") == 1 and not (tmp_path / "out").exists()
 
 
 @pytest.mark.parametrize(
-    ("options", "said"),
+    ("options", "message"),
     [
         (("--workers", 2), "--workers"),
         (("--cluster", "head"), "no address"),
@@ -36,10 +36,10 @@ def test_usage(run, tmp_path, options, said):
         (("--cluster", "local", "--style-image", ASTRONAUT), "--style-image"),
     ],
 )
-def test_usage_of_video(run, tmp_path, options, said):
+def test_usage_of_video(run, tmp_path, options, message):
     (tmp_path / "in.mp4").touch()
     result = run("video", tmp_path / "in.mp4", "-o", tmp_path / "out.mp4", *options)
-    assert result.status == 2 and said in result.err
+    assert result.status == 2 and message in result.err
     assert result.err.count("\n") == 1 and not (tmp_path / "out.mp4").exists()
 
 

@@ -32,15 +32,15 @@ def toonify(*arguments, **variables):
 )
 def test_what_is_offered(words, offered):
     count = str(len(words.split(" ")) - 1)
-    asked = {"_TOONIFY_COMPLETE": "complete_bash", "COMP_WORDS": words, "COMP_CWORD": count}
-    assert set(toonify(**asked).split()) == offered
+    environment = {"_TOONIFY_COMPLETE": "complete_bash", "COMP_WORDS": words, "COMP_CWORD": count}
+    assert set(toonify(**environment).split()) == offered
 
 
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish", "powershell"])
 def test_scripts(shell):
     # named, not detected: tests may run without a shell above them
-    asked = {"_TYPER_COMPLETE_TEST_DISABLE_SHELL_DETECTION": "1"}
-    script = toonify("--show-completion", shell, **asked)
+    environment = {"_TYPER_COMPLETE_TEST_DISABLE_SHELL_DETECTION": "1"}
+    script = toonify("--show-completion", shell, **environment)
     assert "_TOONIFY_COMPLETE" in script
     if shell != "powershell" and (program := shutil.which(shell)):
         subprocess.run([program, "-n"], input=script, text=True, check=True)

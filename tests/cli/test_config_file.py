@@ -41,7 +41,7 @@ def test_the_file_gives_options_and_the_command_line_wins(run, folders, seen):
 
 
 @pytest.mark.parametrize(
-    ("text", "status", "said"),
+    ("text", "status", "message"),
     [
         ("step = 3", 2, "Did you mean 'steps'"),
         ("config = 'x'", 2, "called 'config'"),
@@ -54,11 +54,11 @@ def test_the_file_gives_options_and_the_command_line_wins(run, folders, seen):
         (None, 1, "No such file"),
     ],
 )
-def test_what_a_file_can_not_say(run, folders, text, status, said):
+def test_what_a_file_can_not_say(run, folders, text, status, message):
     if text is not None:
         write(text)
     result = run("train-style", "--config", "run.toml")
-    assert result.status == status and said in result.err and result.err.count("\n") == 1
+    assert result.status == status and message in result.err and result.err.count("\n") == 1
     assert {path.name for path in folders.iterdir()} <= {"run.toml"}
 
 

@@ -121,7 +121,7 @@ def test_the_teachers_later_layers_are_kept(run, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("options", "status", "said"),
+    ("options", "status", "message"),
     [
         (["--resolution", 128], 2, "a teacher of 64x64 can't teach 128"),
         (["--resolution", 100], 2, "no power of two"),
@@ -138,12 +138,12 @@ def test_the_teachers_later_layers_are_kept(run, tmp_path):
         (["--pair-count", 5], 2, "--pair-count"),
     ],
 )
-def test_bad_input(run, teacher, bundle, tmp_path, monkeypatch, options, status, said):
+def test_bad_input(run, teacher, bundle, tmp_path, monkeypatch, options, status, message):
     monkeypatch.chdir(tmp_path)
     names = {"TEACHER": teacher, "BUNDLE": bundle}
     filled = [names.get(item, item) for item in options]
     result = run("distill", teacher, "-o", "run", "--steps", 1, *SMALL, *filled)
-    assert result.status == status and said in result.err, result.err
+    assert result.status == status and message in result.err, result.err
     assert result.err.count("\n") == 1
     assert not list(Path("run").glob("*"))
 

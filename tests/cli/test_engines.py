@@ -46,15 +46,15 @@ def test_a_manifest_says_the_defaults(tmp_path: Path) -> None:
     path = folder / "manifest.json"
     about = json.loads(path.read_text(encoding="utf-8"))
 
-    def said(defaults: object) -> Defaults:
+    def defaults_of(defaults: object) -> Defaults:
         path.write_text(json.dumps({**about, "defaults": defaults}), encoding="utf-8")
         return bundle_defaults(folder)
 
     mixing = {"level": 4, "trgb": False, "color": 0.5}
-    assert said(mixing) == Defaults(level=4, trgb=False, color=0.5)
-    assert said({"clips": "unet"}).clips == "unet"
-    assert said({}) == said(3) == Defaults()
+    assert defaults_of(mixing) == Defaults(level=4, trgb=False, color=0.5)
+    assert defaults_of({"clips": "unet"}).clips == "unet"
+    assert defaults_of({}) == defaults_of(3) == Defaults()
     for wrong in ({"level": "six"}, {"level": True}, {"trgb": 1}, {"engine": 3}):
         with pytest.raises(ModelError, match="the manifest of"):
-            said(wrong)
+            defaults_of(wrong)
     assert bundle_defaults("default").engine == "cdsm"

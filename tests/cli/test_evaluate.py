@@ -171,7 +171,7 @@ def test_no_photo_at_all_still_reports(run, bundle, tmp_path, measuring):
 
 
 @pytest.mark.parametrize(
-    ("arguments", "status", "told"),
+    ("arguments", "status", "message"),
     [
         (["gone.jpg", "-o", "r"], 1, "gone.jpg"),
         ([ASTRONAUT], 2, "-o"),
@@ -186,14 +186,14 @@ def test_no_photo_at_all_still_reports(run, bundle, tmp_path, measuring):
     ],
 )
 def test_what_cannot_be_done_is_one_line(
-    run, bundle, tmp_path, monkeypatch, measuring, arguments, status, told
+    run, bundle, tmp_path, monkeypatch, measuring, arguments, status, message
 ):
     monkeypatch.chdir(tmp_path)
     if "--bundle" not in arguments:
         arguments = [*arguments, "--bundle", bundle]
     result = run("evaluate", *arguments)
     assert result.status == status, result.err
-    assert told in result.err and result.err.count("\n") == 1
+    assert message in result.err and result.err.count("\n") == 1
     assert not [p for p in tmp_path.rglob("*") if p.is_file()], "nothing half-written"
 
 

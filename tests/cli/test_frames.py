@@ -114,7 +114,7 @@ def test_toonify_draws_the_first_style_where_no_character_is_named(run, tmp_path
 
 
 @pytest.mark.parametrize(
-    ("options", "status", "said"),
+    ("options", "status", "message"),
     [
         (["--bundle", "gone"], 3, "no bundle 'gone'"),
         (["--character", "rosa", "--bundle", "WHOLE"], 2, "rosa"),
@@ -127,13 +127,13 @@ def test_toonify_draws_the_first_style_where_no_character_is_named(run, tmp_path
     ],
 )
 def test_photos_that_are_not_drawn(
-    run, bundle, whole_bundle, photo, tmp_path, monkeypatch, options, status, said
+    run, bundle, whole_bundle, photo, tmp_path, monkeypatch, options, status, message
 ):
     monkeypatch.chdir(tmp_path)
     names = {"SMALL": bundle, "WHOLE": whole_bundle}
     filled = [names.get(item, item) for item in options]
     result = run("translate", photo, "-o", "toon.png", "--task", "toonify", *filled)
-    assert result.status == status and said in result.err, result.err
+    assert result.status == status and message in result.err, result.err
     assert result.err.count("\n") == 1 and not Path("toon.png").exists()
 
 
@@ -168,7 +168,7 @@ def test_small_photos_are_enlarged_without_a_checkpoint(run, whole_bundle, photo
 
 
 @pytest.mark.parametrize(
-    ("options", "status", "said"),
+    ("options", "status", "message"),
     [
         (["--generator", "default"], 2, "--generator is of a --checkpoint"),
         (["--style", "ink"], 2, "--style is of a bundle's toonify"),
@@ -177,11 +177,11 @@ def test_small_photos_are_enlarged_without_a_checkpoint(run, whole_bundle, photo
         (["--factor", "32"], 1, "too few to tell whose it is"),
     ],
 )
-def test_photos_that_are_not_enlarged(run, bundle, photo, tmp_path, options, status, said):
+def test_photos_that_are_not_enlarged(run, bundle, photo, tmp_path, options, status, message):
     out = tmp_path / "a.png"
     options = [bundle if option == "SMALL" else option for option in options]
     result = run("translate", photo, "-o", out, "--task", "super-resolution", *options)
-    assert result.status == status and said in result.err and result.err.count("\n") == 1
+    assert result.status == status and message in result.err and result.err.count("\n") == 1
     assert not out.exists()
 
 
@@ -217,8 +217,8 @@ def test_a_bundle_says_how_it_is_drawn_best(whole_bundle, bundle, tmp_path):
     mine = tmp_path / "mine"
     shutil.copytree(whole_bundle, mine)
     manifest = json.loads((mine / "manifest.json").read_text())
-    for said, engine in (({"engine": "cdsm"}, "cdsm"), ({}, "styleganex"), (3, "styleganex")):
-        (mine / "manifest.json").write_text(json.dumps(manifest | {"defaults": said}))
+    for message, engine in (({"engine": "cdsm"}, "cdsm"), ({}, "styleganex"), (3, "styleganex")):
+        (mine / "manifest.json").write_text(json.dumps(manifest | {"defaults": message}))
         assert preferred_engine(mine) == engine
     assert preferred_engine(whole_bundle) == "styleganex" and preferred_engine(bundle) == "cdsm"
 

@@ -94,8 +94,8 @@ def test_the_default_bundle_brings_the_person_back(run, tmp_path, monkeypatch):
     command = ["invert", ASTRONAUT, "-o", tmp_path / "out", "--method", "hfgi", "--offline"]
     result = run(*command, "--json")
     assert result.status == 0, result.err
-    told = result.records[-1]
-    assert told["hfgi"]["mae"] < 0.4 * told["encoded"]["mae"]
+    reported = result.records[-1]
+    assert reported["hfgi"]["mae"] < 0.4 * reported["encoded"]["mae"]
 
 
 def test_an_edit_with_details_keeps_the_photo(run, tmp_path):
@@ -120,6 +120,6 @@ def test_networks_that_are_missing_are_named(run, tmp_path, networks):
     named = ["--encoder", encoder, "--generator", generator]
     result = run(*command, *named)
     assert result.status == 3 and "no HFGI in" in result.err and "--task hfgi" in result.err
-    assert len(result.err.splitlines()) == 1 or "LPIPS is not told" in result.err
+    assert len(result.err.splitlines()) == 1 or "LPIPS is not measured" in result.err
     gone = run(*command, *named, "--hfgi-network", tmp_path / "gone.safetensors")
     assert gone.status == 1 and "no such file" in gone.err

@@ -103,7 +103,7 @@ def test_without_lpips_weights_step_one_is_told_in_pixels(run, networks, tmp_pat
     monkeypatch.setattr("toonify.metrics.lpips.PerceptualLoss", missing)
     out = tmp_path / "out"
     result = run("invert", ASTRONAUT, "-o", out, "--steps", 0, *networks, "--json")
-    assert result.status == 0 and "LPIPS is not told" in result.err
+    assert result.status == 0 and "LPIPS is not measured" in result.err
     assert set(result.records[0]["encoded"]) == {"mae", "mse"}
     assert (out / "astronaut.png").is_file()
     refused = run("invert", ASTRONAUT, "-o", out, "--steps", 1, *networks)

@@ -136,18 +136,18 @@ def test_closed_pipe_is_quiet():
 
 
 @pytest.mark.parametrize(
-    ("error", "said"),
+    ("error", "message"),
     [
         (OSError(36, "File name too long", "y" * 300), "y" * 200 + "…: File name too long"),
         (PermissionError(13, "Permission denied", "a", None, "b"), "a and b: Permission denied"),
         (MemoryError(), "out of memory"),
     ],
 )
-def test_what_the_system_refuses_is_no_bug(run, monkeypatch, error, said):
+def test_what_the_system_refuses_is_no_bug(run, monkeypatch, error, message):
     def refuse(*_, **__):
         raise error
 
     monkeypatch.setattr("toonify.cli.main.app", refuse)
     result = run("doctor")
     assert result.status == 1
-    assert result.err == f"toonify: {said}\n"
+    assert result.err == f"toonify: {message}\n"

@@ -232,8 +232,8 @@ def arguments(line, bundle):
 def test_inputs_stay(run, place, bundle, line):
     before = contents(place)
     result = run(*arguments(line, bundle))
-    said = [line for line in result.err.splitlines() if "left out" not in line]
-    assert result.status == 2 and len(said) == 1, result.err
+    lines = [line for line in result.err.splitlines() if "left out" not in line]
+    assert result.status == 2 and len(lines) == 1, result.err
     assert "--overwrite" not in result.err and "--skip-existing" not in result.err
     assert contents(place) == before
 
@@ -343,8 +343,8 @@ def test_drawings_among_photos_are_no_photos(run, place, bundle):
 def test_outputs_never_take_each_others_place(run, place, bundle, line):
     before = contents(place)
     result = run(*arguments(line, bundle))
-    said = [line for line in result.err.splitlines() if "left out" not in line]
-    assert result.status == 2 and len(said) == 1, result.err
+    lines = [line for line in result.err.splitlines() if "left out" not in line]
+    assert result.status == 2 and len(lines) == 1, result.err
     assert contents(place) == before and not (place / "new").exists()
 
 

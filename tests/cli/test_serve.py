@@ -27,7 +27,7 @@ def test_a_port_that_is_taken(run, bundle):
 
 
 @pytest.mark.parametrize(
-    ("options", "status", "said"),
+    ("options", "status", "message"),
     [
         (["--bundle", "gone"], 3, "no bundle 'gone'"),
         (["--host", "no.such.host.invalid"], 1, "can't listen"),
@@ -35,20 +35,20 @@ def test_a_port_that_is_taken(run, bundle):
         (["--share", "0"], 2, "--share"),
     ],
 )
-def test_what_is_not_served(run, options, status, said):
+def test_what_is_not_served(run, options, status, message):
     result = run("serve", "--port", 0, *options)
-    assert result.status == status and said in result.err, result.err
+    assert result.status == status and message in result.err, result.err
 
 
-@pytest.mark.parametrize(("host", "asked"), [("127.0.0.1", False), ("0.0.0.0", True)])
-def test_a_token_is_made_where_others_reach_it(run, bundle, monkeypatch, host, asked):
+@pytest.mark.parametrize(("host", "requested"), [("127.0.0.1", False), ("0.0.0.0", True)])
+def test_a_token_is_made_where_others_reach_it(run, bundle, monkeypatch, host, requested):
     monkeypatch.delenv("TOONIFY_TOKEN", raising=False)
     monkeypatch.setattr("toonify.web.server.Server.run", lambda self, listening: self.close())
     options = ["--host", host, "--port", 0, "--no-page", "--bundle", bundle, "--json"]
     result = run("serve", *options)
     assert result.status == 0, result.err
     (record,) = result.records
-    assert bool(record["token"]) == asked and record["looks"] == ["mina", "otto"]
+    assert bool(record["token"]) == requested and record["looks"] == ["mina", "otto"]
     assert record["address"].startswith("http://127.0.0.1:")
     monkeypatch.setenv("TOONIFY_TOKEN", "s3cret")
     assert run("serve", *options).records[0]["token"] == "s3cret"

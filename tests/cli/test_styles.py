@@ -59,7 +59,7 @@ def test_all_styles_with_a_sheet(run, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("arguments", "said"),
+    ("arguments", "message"),
     [
         (("--style", "inc"), "Did you mean 'ink'?"),
         (("--level", "8"), "of characters"),
@@ -71,10 +71,10 @@ def test_all_styles_with_a_sheet(run, tmp_path):
         (("--character", "mina", "--max-size", "100"), "of styles"),
     ],
 )
-def test_refusals(run, tmp_path, arguments, said):
+def test_refusals(run, tmp_path, arguments, message):
     out = tmp_path / "toon.png"
     result = run("stylize", photo(tmp_path / "me.png"), "-o", out, *arguments)
-    assert result.status == 2 and said in result.err and result.err.count("\n") == 1
+    assert result.status == 2 and message in result.err and result.err.count("\n") == 1
     assert not out.exists()
 
 
@@ -149,7 +149,7 @@ def test_clips_are_drawn_in_a_style_by_default(run, frames, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("arguments", "said"),
+    ("arguments", "message"),
     [
         (("--style", "inc"), "Did you mean 'ink'?"),
         (("--style", "ink,wash"), "one style"),
@@ -161,7 +161,7 @@ def test_clips_are_drawn_in_a_style_by_default(run, frames, tmp_path):
         (("--character", "mina", "--background", "keep"), "of styles"),
     ],
 )
-def test_refusals_of_clips(run, frames, tmp_path, arguments, said):
+def test_refusals_of_clips(run, frames, tmp_path, arguments, message):
     result = run("video", frames, "-o", tmp_path / "out", *arguments)
-    assert result.status == 2 and said in result.err
+    assert result.status == 2 and message in result.err
     assert not (tmp_path / "out").exists()

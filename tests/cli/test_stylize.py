@@ -136,7 +136,7 @@ def test_bad_photos_are_named_and_the_rest_goes_on(run, bundle, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("arguments", "status", "told"),
+    ("arguments", "status", "message"),
     [
         (["gone.jpg", "-o", "x.png"], 1, "gone.jpg"),
         ([ASTRONAUT], 2, "-o"),
@@ -152,14 +152,14 @@ def test_bad_photos_are_named_and_the_rest_goes_on(run, bundle, tmp_path):
     ],
 )
 def test_what_cannot_be_done_is_one_line(
-    run, bundle, tmp_path, monkeypatch, arguments, status, told
+    run, bundle, tmp_path, monkeypatch, arguments, status, message
 ):
     monkeypatch.chdir(tmp_path)
     if "--bundle" not in arguments:
         arguments = [*arguments, "--bundle", bundle]
     result = run("stylize", *arguments)
     assert result.status == status, result.err
-    assert told in result.err and result.err.count("\n") == 1
+    assert message in result.err and result.err.count("\n") == 1
     assert list(tmp_path.iterdir()) == [], "nothing half-written"
 
 
@@ -191,7 +191,7 @@ def test_a_list_of_files_from_stdin(piped, bundle, tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize(
-    ("arguments", "told"),
+    ("arguments", "message"),
     [
         (["-o", "out"], "no photos"),
         ([ASTRONAUT, "-o", "out", "-0"], "--files-from"),
@@ -203,8 +203,8 @@ def test_a_list_of_files_from_stdin(piped, bundle, tmp_path, monkeypatch):
         (["-", "--files-from", "list", "-o", "out"], "alone"),
     ],
 )
-def test_options_of_batches_that_do_not_go_together(run, tmp_path, monkeypatch, arguments, told):
+def test_options_of_batches_that_do_not_go_together(run, tmp_path, monkeypatch, arguments, message):
     monkeypatch.chdir(tmp_path)
     result = run("stylize", *arguments)
-    assert result.status == 2 and told in result.err and result.err.count("\n") == 1
+    assert result.status == 2 and message in result.err and result.err.count("\n") == 1
     assert list(tmp_path.iterdir()) == []

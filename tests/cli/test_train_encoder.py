@@ -76,7 +76,7 @@ def test_killed_and_resumed_is_as_if_never_killed(run, bundle, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("options", "status", "said"),
+    ("options", "status", "message"),
     [
         (["--size", "18"], 2, "--variant restyle"),
         (["--variant", "psp", "--steps", "3", "--size", "10"], 2, "one step"),
@@ -93,13 +93,13 @@ def test_killed_and_resumed_is_as_if_never_killed(run, bundle, tmp_path):
         (["--latent", "0", "--features", "0"], 2, "every loss has weight 0"),
     ],
 )
-def test_bad_input(run, bundle, tmp_path, monkeypatch, options, status, said):
+def test_bad_input(run, bundle, tmp_path, monkeypatch, options, status, message):
     monkeypatch.chdir(tmp_path)
     filled = [str(bundle) if item == "BUNDLE" else item for item in options]
     if "--start" not in filled and "--variant" not in filled and "--size" not in filled:
         filled += ["--start", str(bundle)]
     result = run("train-encoder", "--generator", bundle, "-o", "run", *LATENTS, *filled)
-    assert result.status == status and said in result.err, result.err
+    assert result.status == status and message in result.err, result.err
     assert result.err.count("\n") == 1
     assert not list(Path("run").glob("*"))
 
@@ -138,7 +138,7 @@ def test_an_encoder_of_anything_learns_of_middle_squares(
 
 
 @pytest.mark.parametrize(
-    ("options", "said"),
+    ("options", "message"),
     [
         (["--aligned", "--photos", "."], "--aligned is of --domain faces"),
         (["--identity", "0.1"], "--identity is of --domain faces"),
@@ -146,8 +146,8 @@ def test_an_encoder_of_anything_learns_of_middle_squares(
         (["--task", "hfgi", "--face-encoder", "default"], "--domain"),
     ],
 )
-def test_what_is_of_faces_is_refused(run, bundle, tmp_path, monkeypatch, options, said):
+def test_what_is_of_faces_is_refused(run, bundle, tmp_path, monkeypatch, options, message):
     monkeypatch.chdir(tmp_path)
     result = run("train-encoder", "--domain", "any", "--generator", bundle, "-o", "run", *options)
-    assert result.status == 2 and said in result.err and result.err.count("\n") == 1, result.err
+    assert result.status == 2 and message in result.err and result.err.count("\n") == 1, result.err
     assert not Path("run").exists()

@@ -236,7 +236,7 @@ def test_cutouts_are_made_where_there_are_none(run, generator, bundle, tmp_path,
     options = ["--cutout-count", 16, "--toon", bundle, "--faces", faces, *ALONE, "--kimg", 0.002]
     noise = [*options, "--cutouts", tmp_path / "noise"]
     refused = run(*command("video-toonify", generator, tmp_path / "run", *noise))
-    assert refused.status == 1 and "no drawing can be told from its background" in refused.err
+    assert refused.status == 1 and "no drawing can be separated from its background" in refused.err
     assert refused.err.count("\n") == 1
     small = cv2.resize(mask, (32, 32), interpolation=cv2.INTER_AREA).astype(np.float32)
     monkeypatch.setattr("toonify.training.styleganex.making.drawing_matte", lambda drawing: small)
@@ -252,7 +252,7 @@ def test_cutouts_are_made_where_there_are_none(run, generator, bundle, tmp_path,
 
 
 @pytest.mark.parametrize(
-    ("task", "options", "status", "said"),
+    ("task", "options", "status", "message"),
     [
         ("face", ["--l1", 1], 2, "--l1 is of StyleGANEX's tasks"),
         ("face", ["--flicker", 1], 2, "--flicker is of StyleGANEX's tasks"),
@@ -301,7 +301,7 @@ def test_cutouts_are_made_where_there_are_none(run, generator, bundle, tmp_path,
         ("video-toonify", ["--faces", "gone.pt"], 3, "no checkpoint"),
     ],
 )
-def test_bad_input(run, generator, bundle, tmp_path, monkeypatch, task, options, status, said):
+def test_bad_input(run, generator, bundle, tmp_path, monkeypatch, task, options, status, message):
     monkeypatch.chdir(tmp_path)
     fusing, encoder = tmp_path / "fusing.safetensors", tmp_path / "e.safetensors"
     save_encoder(tiny_encoder(), encoder)
@@ -310,7 +310,7 @@ def test_bad_input(run, generator, bundle, tmp_path, monkeypatch, task, options,
     names |= {"ENCODER": encoder, "FUSING": fusing}
     filled = [names.get(item, item) for item in options]
     result = run(*command(task, generator, "run", *filled, "--identity", 0))
-    assert result.status == status and said in result.err, result.err
+    assert result.status == status and message in result.err, result.err
     assert result.err.count("\n") == 1
     assert not list(Path("run").glob("snapshot.pt"))
 

@@ -113,7 +113,7 @@ def test_several_clips_and_folders_of_clips(run, bundle, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("error", "said"),
+    ("error", "message"),
     [
         (MemoryError(), "out of memory while drawing it"),
         (RuntimeError("CUDA out of memory. Tried to"), "out of memory while drawing it"),
@@ -122,7 +122,7 @@ def test_several_clips_and_folders_of_clips(run, bundle, tmp_path):
     ],
 )
 def test_whatever_befalls_a_clip_the_next_is_drawn(
-    run, bundle, clip, tmp_path, monkeypatch, error, said
+    run, bundle, clip, tmp_path, monkeypatch, error, message
 ):
     from toonify.video import convert
 
@@ -138,10 +138,10 @@ def test_whatever_befalls_a_clip_the_next_is_drawn(
     command = ("--character", "otto", "--bundle", bundle, "--json", "--quiet")
     result = run("video", *clips, "-o", tmp_path / "out", *command)
     assert result.status == 1 and len(result.records) == 1, result.err
-    assert said in result.err and "1 of 2 clips failed" in result.err
+    assert message in result.err and "1 of 2 clips failed" in result.err
     assert (tmp_path / "out" / "b.mp4").is_file()
     alone = run("video", clips[0], "-o", tmp_path / "out.mp4", *command)
-    assert alone.status == 1 and said in alone.err and alone.err.count("\n") == 1
+    assert alone.status == 1 and message in alone.err and alone.err.count("\n") == 1
 
 
 def test_times():

@@ -33,19 +33,19 @@ def task(jobs, **options):
     return Task(tuple(range(len(jobs))), tuple(jobs), (True,) * len(jobs), **options)
 
 
-def told(results):
+def reported(results):
     return [{**result.entry(), "seconds": None} for result in results]
 
 
 def test_the_same_as_one_machine(orders, jobs, tmp_path, monkeypatch):
-    alone = told(Batch(FakeEngine(), orders.options).run(jobs))
+    alone = reported(Batch(FakeEngine(), orders.options).run(jobs))
     pictures = {path.name: path.read_bytes() for path in (tmp_path / "out").iterdir()}
     for path in (tmp_path / "out").iterdir():
         path.unlink()
     monkeypatch.chdir("/")
     worker = PhotoWorker(orders)
     worker.prepare()
-    assert told(worker.draw(task(jobs))) == alone
+    assert reported(worker.draw(task(jobs))) == alone
     assert [record["status"] for record in alone] == ["failed", "ok", "ok"]
     assert {path.name: path.read_bytes() for path in (tmp_path / "out").iterdir()} == pictures
 
@@ -53,10 +53,10 @@ def test_the_same_as_one_machine(orders, jobs, tmp_path, monkeypatch):
 def test_what_a_lost_worker_left_is_drawn_anew_and_told_as_drawn(orders, jobs):
     worker = PhotoWorker(orders)
     worker.prepare()
-    first = told(worker.draw(task(jobs)))
+    first = reported(worker.draw(task(jobs)))
     again = worker.draw(task(jobs, losses=1))
     assert [result.status for result in again] == ["failed", "ok", "ok"]
-    assert told(again) == first
+    assert reported(again) == first
     earlier = replace(task(jobs, losses=1), fresh=(False,) * 3)
     assert [result.status for result in worker.draw(earlier)] == ["failed", "skipped", "skipped"]
 
@@ -91,7 +91,7 @@ def test_relative_paths_are_meant_from_the_callers_folder(orders, jobs, tmp_path
 
 def test_limits_that_global_options_set_hold_for_workers_too(orders, monkeypatch):
     monkeypatch.setenv("TOONIFY_MAX_PIXELS", "1000000")
-    told = replace(orders, environment=variables())
+    reported = replace(orders, environment=variables())
     monkeypatch.delenv("TOONIFY_MAX_PIXELS")
-    PhotoWorker(told).prepare()
+    PhotoWorker(reported).prepare()
     assert os.environ["TOONIFY_MAX_PIXELS"] == "1000000"

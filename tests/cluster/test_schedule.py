@@ -75,15 +75,15 @@ def test_a_photo_that_no_worker_survives_fails_alone():
 
 def test_what_was_there_before_the_run_is_told_from_what_a_lost_worker_left():
     pool = FakePool(deadly={"001.jpg": 1})
-    asked = []
+    requested = []
 
     def fresh(job):
-        asked.append(job.name)
+        requested.append(job.name)
         return job.name != "002.jpg"
 
     draw(pool, 4, fresh=fresh)
     assert [task.fresh for task in pool.submitted] == [(True, True, False, True)] * 2
-    assert len(asked) == 4  # not again after the loss: its own drawings may be there then
+    assert len(requested) == 4  # not again after the loss: its own drawings may be there then
 
 
 def test_no_more_is_begun_than_a_few_chunks_a_worker():

@@ -50,10 +50,10 @@ def face(editor):
     return editor.face(read_image(ASTRONAUT).rgb, SIDE)
 
 
-def parsing_of(labels, **told):
+def parsing_of(labels, **others):
     """A `Parsing` that is sure of a label map."""
     planes = np.eye(len(LABELS), dtype=np.float32)[labels]
-    return Parsing(planes, {}, **{"beard": 0.0, "moustache": 0.0, "headwear": 0.0} | told)
+    return Parsing(planes, {}, **{"beard": 0.0, "moustache": 0.0, "headwear": 0.0} | others)
 
 
 def test_parts_lie_where_a_face_has_them(face):

@@ -92,13 +92,13 @@ def test_directions_found_in_a_generator_leave_a_face_its_colors():
 
 
 def test_backgrounds_are_kept_where_a_direction_turns_heads(monkeypatch):
-    asked = []
+    requested = []
 
     def edited(self, w_plus, *, region="head", keep_background=False):
-        asked.append(keep_background)
+        requested.append(keep_background)
         return self.rgb
 
     monkeypatch.setattr("toonify.editing.photo_editor.PhotoEditor.edited", edited)
     for direction, wish in (("sefa-3", None), ("sefa-1", None), ("yaw", None), ("yaw", False)):
         edit(ASTRONAUT, direction, steps=0, keep_background=wish)
-    assert asked == [True, False, True, False]
+    assert requested == [True, False, True, False]

@@ -236,7 +236,7 @@ def test_the_command_line(run_cli, network, styled, tmp_path):
     assert status == 0, err
     with Image.open(tmp_path / "b.png") as picture:
         assert picture.size == (60, 40)
-    for more, wanted, said in (
+    for more, wanted, message in (
         (["--style", "gone.safetensors"], 3, "gone.safetensors"),
         (["--style", network, "--character", "mina", "--engine", "unet"], 2, "not characters"),
         (["--style", "comic", "--engine", "unet", "--bundle", styled], 2, "comic"),
@@ -244,7 +244,7 @@ def test_the_command_line(run_cli, network, styled, tmp_path):
         (["--style", f"ink,{network}"], 3, "there is no file"),
     ):
         status, _, err = run_cli("stylize", photo, "-o", tmp_path / "c.png", *more)
-        assert status == wanted and said in err and err.count("\n") == 1, err
+        assert status == wanted and message in err and err.count("\n") == 1, err
     assert not (tmp_path / "c.png").exists()
 
 

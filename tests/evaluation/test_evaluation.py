@@ -107,12 +107,12 @@ def test_features_of_a_folder_of_drawings(tmp_path):
     for index in range(10):
         write_image(tmp_path / f"mina/{index}.png", np.full((8, 8, 3), 10 * index, np.uint8))
     (tmp_path / "mina/torn.png").write_bytes(b"not one")
-    told: list[str] = []
+    reported: list[str] = []
     found = drawing_features(
-        tmp_path, ("mina", "otto"), MeanColor(), size=16, on_failure=told.append
+        tmp_path, ("mina", "otto"), MeanColor(), size=16, on_failure=reported.append
     )
     assert list(found) == ["mina"] and found["mina"][:, 0].tolist() == list(range(0, 100, 10))
-    assert len(told) == 1 and "torn.png" in told[0]
+    assert len(reported) == 1 and "torn.png" in reported[0]
     with pytest.raises(InputError, match="otto"):
         drawing_features(tmp_path, ("otto",), MeanColor(), size=16)
 

@@ -70,8 +70,8 @@ def head_of(shade: float, *, hair: slice = slice(0, 60), **options: float) -> He
     skin, hairs = mask.copy(), mask.copy()
     skin[80:200, 80:180] = True
     hairs[hair, 60:200] = True
-    told = ("glasses", "beard", "soft_glasses")
-    given = dict.fromkeys(told, 0.0) | options
+    agreed = ("glasses", "beard", "soft_glasses")
+    given = dict.fromkeys(agreed, 0.0) | options
     empty = np.zeros((24, 24), np.float32)
     return Head(lab, skin | hairs, skin, hairs, skin, hairs, layout=empty, share=empty, **given)
 
@@ -97,8 +97,8 @@ def test_flat_areas():
 
 
 def test_agreement_counts_those_that_are_told():
-    told = agreement([0.9, 0.95, 0.1, 0.5], [0.8, 0.3, 0.2, 0.9])
-    assert told == {"photos": 3, "agree": pytest.approx(2 / 3), "have": 2, "kept": 0.5}
+    agreed = agreement([0.9, 0.95, 0.1, 0.5], [0.8, 0.3, 0.2, 0.9])
+    assert agreed == {"photos": 3, "agree": pytest.approx(2 / 3), "have": 2, "kept": 0.5}
     assert agreement([0.5], [0.5]) is None
     assert agreement([0.1], [0.1]) == {"photos": 1, "agree": 1, "have": 0}
 

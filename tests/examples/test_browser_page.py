@@ -50,7 +50,7 @@ def page(tmp_path):
     server.shutdown()
 
 
-def said(page, text, timeout=180_000):
+def wait_for_text(page, text, timeout=180_000):
     page.wait_for_function(
         "text => document.getElementById('said').textContent.includes(text)",
         arg=text,
@@ -59,11 +59,11 @@ def said(page, text, timeout=180_000):
 
 
 def test_a_photo_is_drawn_in_the_browser(page):
-    said(page, "Choose a photo")
+    wait_for_text(page, "Choose a photo")
     page.set_input_files("#file", EXAMPLES / "faces" / "01.jpg")
-    said(page, "onto the marks")
+    wait_for_text(page, "onto the marks")
     page.click("#draw")
-    said(page, "Drawn in")
+    wait_for_text(page, "Drawn in")
     colors = page.evaluate(
         "() => { const c = document.getElementById('drawing');"
         " const d = c.getContext('2d').getImageData(0, 0, c.width, c.height).data;"
@@ -72,4 +72,4 @@ def test_a_photo_is_drawn_in_the_browser(page):
     assert colors > 50, "a picture, not one color"
     assert page.is_visible("#save")
     page.set_input_files("#file", Path(__file__))
-    said(page, "no picture")
+    wait_for_text(page, "no picture")

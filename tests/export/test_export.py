@@ -41,13 +41,13 @@ def test_a_character_draws_alike_everywhere(bundle, tmp_path, format):
     assert [one.name for one in exported] == ["encoder", "generator", "mina"]
     assert all(one.error < 1e-4 for one in exported)
     about = json.loads((tmp_path / "out/export.json").read_text())
-    told = about["networks"]["mina"]
-    assert about["format"] == format and told["level"] == 2
+    reported = about["networks"]["mina"]
+    assert about["format"] == format and reported["level"] == 2
     files = {path.suffix: path.read_bytes() for path in exported[2].files}
-    size = told["input"]["shape"][-1]
+    size = reported["input"]["shape"][-1]
     face = torch.rand(1, 3, size, size, generator=torch.Generator().manual_seed(4)) * 2 - 1
     found = answering(files, format)(face.numpy())
-    assert list(found.shape) == told["output"]["shape"]
+    assert list(found.shape) == reported["output"]["shape"]
     assert np.abs(found - drawn(bundle, "mina", face, 2)).max() < 1e-4
 
 
@@ -64,16 +64,16 @@ def test_a_style_draws_alike_everywhere(bundle, tmp_path, format):
         styles=[str(tmp_path / "mine.safetensors")],
         networks=False,
     )
-    told = json.loads((tmp_path / "out/export.json").read_text())["networks"]["mine"]
+    reported = json.loads((tmp_path / "out/export.json").read_text())["networks"]["mine"]
     assert exported.name == "mine" and exported.error < 1e-4
-    assert told["input"]["shape"] == [1, 3, None, None] and told["reads"]["multiple"] == 4
+    assert reported["input"]["shape"] == [1, 3, None, None] and reported["reads"]["multiple"] == 4
     files = {path.suffix: path.read_bytes() for path in exported.files}
-    ask = answering(files, format)
+    run = answering(files, format)
     for size in ((32, 48), (20, 8)):  # pictures of any size
         picture = torch.rand(1, 3, *size, generator=torch.Generator().manual_seed(4)) * 2 - 1
         with torch.no_grad():
             wanted = network(picture).clamp(-1, 1).numpy()
-        assert np.abs(ask(picture.numpy()) - wanted).max() < 1e-4
+        assert np.abs(run(picture.numpy()) - wanted).max() < 1e-4
 
 
 def test_a_second_export_replaces_its_own_files_alone(bundle, tmp_path):

@@ -23,20 +23,20 @@ def main() -> int:
     options.add_argument("--seconds", type=int, default=60, help="for each target")
     options.add_argument("--replay", type=Path, help="run one kept finding")
     options.add_argument("--inside", action="store_true", help=argparse.SUPPRESS)
-    asked = options.parse_args()
+    arguments = options.parse_args()
     sys.path[:0] = [str(ROOT)]
-    if asked.inside:
-        return _inside(asked.targets[0], asked.seconds)
+    if arguments.inside:
+        return _inside(arguments.targets[0], arguments.seconds)
     from tests.fuzz.targets import TARGETS
 
-    names = asked.targets or list(TARGETS)
-    if asked.replay:
-        TARGETS[names[0]].run(asked.replay.read_bytes())
+    names = arguments.targets or list(TARGETS)
+    if arguments.replay:
+        TARGETS[names[0]].run(arguments.replay.read_bytes())
         return 0
     broken = 0
     for name in names:
         started = time.monotonic()
-        command = [sys.executable, __file__, name, "--inside", f"--seconds={asked.seconds}"]
+        command = [sys.executable, __file__, name, "--inside", f"--seconds={arguments.seconds}"]
         done = subprocess.run(command, capture_output=True, text=True, errors="replace")
         log = done.stdout + done.stderr
         runs = next((x.split()[1] for x in log.splitlines()[::-1] if x.startswith("Done")), "?")

@@ -23,7 +23,7 @@ from toonify.models.encoders.compact import CompactEncoder
 
 LOSS = PixelLoss()
 RNG = np.random.default_rng(0)
-SHOT = AlignedInput(
+ALIGNED = AlignedInput(
     RNG.integers(0, 255, (256, 256, 3), np.uint8), RNG.integers(90, 160, (45, 61, 3), np.uint8)
 )
 
@@ -39,7 +39,7 @@ def faces_model() -> FaceModel:
 
 def test_a_frame_of_any_size_is_read_and_rendered_at_the_generators_scale():
     model = frames_model()
-    latents = model.encode(SHOT)
+    latents = model.encode(ALIGNED)
     assert latents.feature.shape == (1, 8, 6, 8) and latents.frame_size == (45, 61)
     # a generator of 64×64 gives two pixels a feature pixel, a quarter of the frame's
     assert model.render(latents).shape == (1, 3, round(45 / 4), round(61 / 4))
@@ -47,14 +47,14 @@ def test_a_frame_of_any_size_is_read_and_rendered_at_the_generators_scale():
 
 def test_without_a_frame_the_face_is_the_frame():
     model = frames_model()
-    latents = model.encode(AlignedInput(SHOT.face, None))
+    latents = model.encode(AlignedInput(ALIGNED.face, None))
     assert latents.feature.shape == (1, 8, 32, 32)
     assert model.render(latents).shape == (1, 3, 64, 64)
 
 
 def test_other_encoders_give_latents_of_the_face_for_generators_of_other_sizes():
     model = faces_model()
-    latents = model.encode(SHOT)
+    latents = model.encode(ALIGNED)
     assert latents.feature is None and latents.w_plus.shape == (1, model.generator.num_ws, 16)
     assert model.render(latents).shape[2] == model.generator.resolution
 
@@ -68,14 +68,14 @@ def headless_model() -> FaceModel:
 
 def test_an_encoder_of_frames_may_leave_latents_to_one_of_faces():
     model = headless_model()
-    latents = model.encode(SHOT)
+    latents = model.encode(ALIGNED)
     assert latents.feature.shape == (1, 8, 6, 8)
-    face = torch.from_numpy(SHOT.face).permute(2, 0, 1)[None].float() / 127.5 - 1
+    face = torch.from_numpy(ALIGNED.face).permute(2, 0, 1)[None].float() / 127.5 - 1
     expected = fit_w_plus(model.face_encoder.encode(face), 10)
     torch.testing.assert_close(latents.w_plus, expected, atol=1e-4, rtol=1e-4)
     assert model.render(latents).shape[2] == round(45 / 4)
     with pytest.raises(ModelError, match="frames alone"):
-        FaceModel(tiny_stylegan2(), tiny_encoder(heads=False, units=(1, 1, 1, 0))).encode(SHOT)
+        FaceModel(tiny_stylegan2(), tiny_encoder(heads=False, units=(1, 1, 1, 0))).encode(ALIGNED)
     other = CompactEncoder(num_ws=10, w_dim=8, input_size=32, widths=(16, 16), depth=1)
     with pytest.raises(ModelError, match="latents have 8 numbers"):
         FaceModel(model.generator, model.encoder, face_encoder=other)
@@ -85,8 +85,8 @@ def test_an_encoder_of_frames_may_leave_latents_to_one_of_faces():
 def test_refining_gets_closer_and_leaves_the_generator_alone(make):
     model = make()
     before = {k: v.clone() for k, v in model.generator.state_dict().items()}
-    start = model.encode(SHOT)
-    target = target_of(SHOT, start, model.device)
+    start = model.encode(ALIGNED)
+    target = target_of(ALIGNED, start, model.device)
     settings = RefineSettings(steps=30, noise_weight=1.0)
     seen = []
     latents, losses = refine(
@@ -106,8 +106,8 @@ def test_refining_gets_closer_and_leaves_the_generator_alone(make):
 def test_tuning_moves_a_copy_of_the_generator(make):
     model = make()
     before = {k: v.clone() for k, v in model.generator.state_dict().items()}
-    latents = model.encode(SHOT)
-    target = target_of(SHOT, latents, model.device)
+    latents = model.encode(ALIGNED)
+    target = target_of(ALIGNED, latents, model.device)
     settings = TuneSettings(steps=10, lr=1e-2)
     tuned, losses = tune(model, latents, target, loss=LOSS, settings=settings)
     assert losses[-1] < losses[0]
@@ -119,7 +119,7 @@ def test_tuning_moves_a_copy_of_the_generator(make):
 
 def test_likeness_is_of_pixel_values_in_minus_one_to_one():
     model = frames_model()
-    latents = model.encode(SHOT)
+    latents = model.encode(ALIGNED)
     own = model.image(latents).clamp(-1, 1)
     same = likeness(model, latents, own, loss=LOSS)
     assert same["mae"] == same["mse"] == 0
@@ -130,8 +130,8 @@ def test_likeness_is_of_pixel_values_in_minus_one_to_one():
 
 def test_latents_survive_their_file_and_render_the_same(tmp_path):
     model = frames_model()
-    start = model.encode(SHOT)
-    target = target_of(SHOT, start, model.device)
+    start = model.encode(ALIGNED)
+    target = target_of(ALIGNED, start, model.device)
     latents, _ = refine(model, start, target, loss=LOSS, settings=RefineSettings(steps=2))
     latents.save(tmp_path / "me.safetensors", {"source": "me.jpg"})
     again, metadata = Latents.load(tmp_path / "me.safetensors")
@@ -142,7 +142,7 @@ def test_latents_survive_their_file_and_render_the_same(tmp_path):
 
 
 def test_a_fine_tuned_generator_renders_the_same_latents():
-    latents = frames_model().encode(SHOT)
+    latents = frames_model().encode(ALIGNED)
     other = FaceModel(tiny_stylegan2(seed=7))
     assert other.render(latents).shape == frames_model().render(latents).shape
 
@@ -163,7 +163,7 @@ def test_networks_that_do_not_fit_are_refused_in_a_line(tmp_path):
     refused("8 channels", lambda: FaceModel(
         tiny_stylegan2(channels={4: 4, 8: 4, 16: 4, 32: 4, 64: 4}), tiny_encoder()))  # fmt: skip
     refused("whole frames need", lambda: FaceModel(tiny_mobile(), tiny_encoder()))
-    latents = frames_model().encode(SHOT)
+    latents = frames_model().encode(ALIGNED)
     refused("whole frames need", lambda: FaceModel(tiny_mobile()).render(latents))
     wide = FaceModel(tiny_stylegan2(w_dim=8))
     refused("16 numbers", lambda: wide.render(latents))

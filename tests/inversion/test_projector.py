@@ -139,10 +139,10 @@ def test_character_is_the_mean_of_k() -> None:
 def test_character_starts_from_the_encoder() -> None:
     generator = tiny_generator("mobile")
     latents, images = known(generator, 2)
-    asked = []
+    requested = []
 
     def encoder(batch: torch.Tensor) -> torch.Tensor:
-        asked.append(batch)
+        requested.append(batch)
         return latents
 
     settings = replace(SETTINGS, steps=2, lr=1e-5)
@@ -150,7 +150,7 @@ def test_character_starts_from_the_encoder() -> None:
         to_uint8(images), generator, loss=LOSS, k=9, settings=settings, encoder=encoder
     )
     assert torch.allclose(result.latents, latents, atol=1e-3)
-    assert torch.allclose(asked[0], to_float(to_uint8(images)))
+    assert torch.allclose(requested[0], to_float(to_uint8(images)))
 
 
 def test_the_better_of_both_starts_is_kept() -> None:

@@ -84,10 +84,10 @@ def test_it_stops_after_some_seconds(clip):
 
 
 @pytest.mark.parametrize(
-    ("name", "said"), [("97", "no camera 97"), ("gone.mp4", "gone.mp4 can't be read")]
+    ("name", "message"), [("97", "no camera 97"), ("gone.mp4", "gone.mp4 can't be read")]
 )
-def test_sources_that_are_not_there(name, said):
-    with pytest.raises(InputError, match=said):
+def test_sources_that_are_not_there(name, message):
+    with pytest.raises(InputError, match=message):
         LiveSource(name)
 
 
@@ -123,9 +123,9 @@ def test_viewers_that_hang_up_are_not_complained_of(capfd):
     sink = HttpSink(0)
     port = int(sink.address.split(":")[2].strip("/"))
     try:
-        for said in (b"GET / HT", b"GET / HTTP/1.1\r\nhost: localhost\r\n\r\n"):
+        for message in (b"GET / HT", b"GET / HTTP/1.1\r\nhost: localhost\r\n\r\n"):
             with socket.create_connection(("127.0.0.1", port)) as viewer:
-                viewer.sendall(said)
+                viewer.sendall(message)
                 viewer.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         time.sleep(0.2)
         assert b"/stream.mjpg" in urllib.request.urlopen(sink.address).read()

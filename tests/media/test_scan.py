@@ -55,8 +55,8 @@ def test_links_are_followed_within_the_folder_only(folder, tmp_path, monkeypatch
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no pipes with names")
 def test_pipes_are_told_of(folder):
     os.mkfifo(folder / "pipe.png")
-    (told,) = scan_images(folder, suffixes=SUFFIXES).unreadable
-    assert told == (folder / "pipe.png", "it is a pipe, not a file")
+    (reported,) = scan_images(folder, suffixes=SUFFIXES).unreadable
+    assert reported == (folder / "pipe.png", "it is a pipe, not a file")
 
 
 def test_a_sub_folder_that_can_not_be_read_stops_nothing(folder, monkeypatch):

@@ -59,7 +59,7 @@ def test_several_styles(tmp_path, dtype):
 
 
 @pytest.mark.parametrize(
-    ("changes", "said"),
+    ("changes", "message"),
     [
         ({"widths": [8, 16, 32], "depths": [1, 1, 1]}, "do not fit"),
         ({"widths": [8]}, "no U-Net"),
@@ -69,11 +69,11 @@ def test_several_styles(tmp_path, dtype):
         ({"architecture": "mobile"}, "draws no style"),
     ],
 )
-def test_what_a_configuration_says_must_be_there(tmp_path, changes, said):
+def test_what_a_configuration_says_must_be_there(tmp_path, changes, message):
     network, path = tiny(), tmp_path / "style.safetensors"
     config = {**network.config(), **changes}
     save_file(network.state_dict(), path, {"toonify.config": json.dumps(config)})
-    with pytest.raises(ModelError, match=said):
+    with pytest.raises(ModelError, match=message):
         load_opencv_unet(path)
 
 

@@ -58,11 +58,11 @@ def test_leaving_early_ends_the_threads():
 
 
 def test_no_more_than_a_few_ahead_and_none_means_wait():
-    asked = []
+    requested = []
 
     def items():
         for number in range(40):
-            asked.append(number)
+            requested.append(number)
             yield number
             if number == 30:
                 yield None
@@ -71,8 +71,8 @@ def test_no_more_than_a_few_ahead_and_none_means_wait():
         seen = []
         for step in ahead.through(items()):
             if step is None:
-                assert len(seen) == 31 and asked[-1] == 30
+                assert len(seen) == 31 and requested[-1] == 30
                 continue
             seen.append(step[1].result())
-            assert len(asked) - len(seen) <= AHEAD
+            assert len(requested) - len(seen) <= AHEAD
     assert seen == list(range(40))

@@ -95,11 +95,11 @@ def test_names_that_would_meet_stay_apart(tmp_path):
 def test_what_lies_in_the_output_folder_is_no_photograph(tmp_path):
     photo(tmp_path / "in/a.png")
     photo(tmp_path / "in/toons/a.png")
-    told = []
+    reported = []
     (job,) = plan(
-        [str(tmp_path / "in")], str(tmp_path / "in/toons"), recursive=True, note=told.append
+        [str(tmp_path / "in")], str(tmp_path / "in/toons"), recursive=True, note=reported.append
     )
-    assert job.source == tmp_path / "in/a.png" and "toonify's own" in told[0]
+    assert job.source == tmp_path / "in/a.png" and "toonify's own" in reported[0]
     (job,) = plan([str(tmp_path / "in/toons/a.png")], str(tmp_path / "in/toons2"))
     assert job.source == tmp_path / "in/toons/a.png"
 
@@ -180,10 +180,14 @@ def test_other_files_are_counted_and_named_once(tmp_path):
     photo(tmp_path / "in/a.jpg")
     for name in ("notes.txt", "b.txt", "c.docx", "Thumbs.db", ".hidden"):
         (tmp_path / f"in/{name}").touch()
-    told = []
-    jobs = plan([str(tmp_path / "in")], str(tmp_path / "out"), note=told.append)
+    reported = []
+    jobs = plan([str(tmp_path / "in")], str(tmp_path / "out"), note=reported.append)
     assert [job.source.name for job in jobs] == ["a.jpg"]
-    assert len(told) == 1 and told[0].startswith("3 files are no pictures") and ".txt" in told[0]
+    assert (
+        len(reported) == 1
+        and reported[0].startswith("3 files are no pictures")
+        and ".txt" in reported[0]
+    )
 
 
 def test_pictures_without_a_suffix_are_known_by_content(tmp_path):
@@ -192,7 +196,7 @@ def test_pictures_without_a_suffix_are_known_by_content(tmp_path):
     Image.new("RGB", (8, 8)).save(data, "PNG")
     (tmp_path / "in/IMG_0001").write_bytes(data.getvalue())
     (tmp_path / "in/Makefile").write_text("all:")
-    told = []
-    jobs = plan([str(tmp_path / "in")], str(tmp_path / "out"), note=told.append)
+    reported = []
+    jobs = plan([str(tmp_path / "in")], str(tmp_path / "out"), note=reported.append)
     assert {job.source.name for job in jobs} == {"a.jpg", "IMG_0001"}
-    assert told == [f"1 file is no picture in {tmp_path / 'in'} (no suffix): left out"]
+    assert reported == [f"1 file is no picture in {tmp_path / 'in'} (no suffix): left out"]

@@ -15,7 +15,7 @@ def test_names_by_a_pattern():
 
 
 @pytest.mark.parametrize(
-    ("text", "told"),
+    ("text", "message"),
     [
         ("{mood}{ext}", "has no {mood}"),
         ("{stem.__class__}{ext}", "has no"),
@@ -31,10 +31,10 @@ def test_names_by_a_pattern():
         ("", "out of the output folder"),
     ],
 )
-def test_patterns_that_are_refused(text, told):
+def test_patterns_that_are_refused(text, message):
     with pytest.raises(UsageError) as caught:
         NameTemplate(text)
-    assert told in str(caught.value)
+    assert message in str(caught.value)
 
 
 def test_several_drawings_need_several_names():

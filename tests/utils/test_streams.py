@@ -92,9 +92,9 @@ def test_a_terminated_run_keeps_its_sheet_and_leaves_nothing_else(tmp_path, numb
     while len(list((tmp_path / "o").glob("*.png"))) < 9 and time.monotonic() < deadline:
         time.sleep(0.02)
     process.send_signal(getattr(signal, number))
-    _, told = process.communicate()
+    _, reported = process.communicate()
     drawn = len(list((tmp_path / "o").glob("*.png")))
     assert process.returncode in (130, 0) and not list(tmp_path.rglob(".*.tmp"))
-    assert b"bug" not in told and (drawn == 40 or process.returncode == 130)
+    assert b"bug" not in reported and (drawn == 40 or process.returncode == 130)
     rows = (Image.open(tmp_path / "s.png").height - 28) // 260
     assert 0 < rows <= drawn <= rows + 20  # what was read and drawn ahead has no row yet

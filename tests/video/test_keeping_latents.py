@@ -11,7 +11,7 @@ from tests.clips import frame_hashes
 from tests.video.people import SIDE, Detector, SquaresEngine, folder_of, frame
 from toonify.faces.tracking import Tracker
 from toonify.faces.types import f32
-from toonify.media.video import Frame
+from toonify.media.video import VideoFrame
 from toonify.video import CharacterAssignment, Options, convert
 from toonify.video.pipeline import Pipeline
 
@@ -41,8 +41,8 @@ class Shaded(SquaresEngine):
         return [np.full((SIDE, SIDE, 3), np.rint(latent).astype(np.uint8)) for latent in latents]
 
 
-def clip_of(pictures: list[np.ndarray]) -> list[Frame]:
-    return [Frame(index, index, picture) for index, picture in enumerate(pictures)]
+def clip_of(pictures: list[np.ndarray]) -> list[VideoFrame]:
+    return [VideoFrame(index, index, picture) for index, picture in enumerate(pictures)]
 
 
 def pipeline_of(engine: SquaresEngine, block: int = 8) -> Pipeline:

@@ -67,7 +67,7 @@ def test_large_photos_are_shrunk(serve, studio):
 
 
 @pytest.mark.parametrize(
-    ("fields", "data", "status", "said"),
+    ("fields", "data", "status", "message"),
     [
         ({"look": "rosa"}, None, 422, "no style or character 'rosa'"),
         ({"look": "minna"}, None, 422, "Did you mean 'mina'?"),
@@ -81,8 +81,8 @@ def test_large_photos_are_shrunk(serve, studio):
         ({}, photo(shade=0), 422, "no face found"),
     ],
 )
-def test_bad_requests(client, fields, data, status, said):
-    assert said in refused(draw(client, data, **fields), status)
+def test_bad_requests(client, fields, data, status, message):
+    assert message in refused(draw(client, data, **fields), status)
     assert decoded(draw(client)), "the server is still there"
 
 
@@ -252,11 +252,13 @@ def test_what_an_order_needs_is_not_swept_away(serve, studio, clip):
     time.sleep(0.05)
     server.folder.sweep()
     studio.gate.set()
-    for asked in (address, waiting):
+    for requested in (address, waiting):
         wait_until(
-            lambda asked=asked: client.get(asked).json()["state"] not in ("waiting", "working")
+            lambda requested=requested: (
+                client.get(requested).json()["state"] not in ("waiting", "working")
+            )
         )
-        assert client.get(asked).json()["state"] == "done"
+        assert client.get(requested).json()["state"] == "done"
 
 
 def test_files_are_forgotten(serve, studio, clip):

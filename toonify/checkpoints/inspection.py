@@ -1,4 +1,4 @@
-"""Saying what a checkpoint file holds."""
+"""What a checkpoint file holds."""
 
 from __future__ import annotations
 

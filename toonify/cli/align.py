@@ -124,7 +124,7 @@ def align(ctx: typer.Context, request: AlignRequest) -> None:
             bar(done, len(placements))
             try:
                 crop = cut_drawing(
-                    request.drawings / placement.name, placement.frame, request.size, color
+                    request.drawings / placement.name, placement.crop, request.size, color
                 )
             except ToonifyError as error:
                 failed.append((placement.name, error))

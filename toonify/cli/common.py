@@ -168,7 +168,7 @@ def batch_size_of(text: str, settings: Settings, bundle: str) -> int:
 
 def prepare_drawing(settings: Settings, bundle: str) -> None:
     """Before networks draw: as many threads as are fastest here, and a word where the dtype that
-    was asked for is slow on this processor."""
+    was requested is slow on this processor."""
     from toonify.tuning import emulated, use_kept_threads
 
     device = pick_device(settings.device)

@@ -93,7 +93,7 @@ class DistillRequest:
     sharpen: Annotated[
         float | None,
         typer.Option(
-            min=0.0, help="stylegan2: say of a patch discriminator towards the end: 0.05."
+            min=0.0, help="stylegan2: weight of a patch discriminator towards the end: 0.05."
         ),
     ] = None
     snapshot: Annotated[int, typer.Option(min=1, help="Steps between snapshots.")] = 250

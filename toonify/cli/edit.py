@@ -55,7 +55,7 @@ def edit(ctx: typer.Context, request: EditRequest) -> None:
         present(path)
     job = request.job(settings, output)
     for folder in job.fit or ():
-        if folder.is_dir():  # what it holds besides photos is told once, here
+        if folder.is_dir():  # what it holds besides photos is reported once, here
             photographs([folder], note=complain)
     check_output(output, job.inputs(), named=True)
     check_edit_method(ctx, request.method, job.hfgi_network, onto_photo=job.onto_photo)

@@ -182,7 +182,7 @@ class EditRequest:
         return self.output
 
     def job(self, settings: Settings, output: Path) -> EditJob:
-        """What the library is asked for.
+        """The library's options.
 
         Raises:
             UsageError: --range is none, or --box.

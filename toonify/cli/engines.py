@@ -66,10 +66,10 @@ ColorOption = Annotated[
 def check_engine(
     engine: EngineName, *, styles: bool = False, characters: bool = False, pictures: bool = False
 ) -> None:
-    """Refuse an engine that can't draw what is asked for.
+    """Refuse an engine that can't draw what is requested.
 
     Args:
-        styles, characters, pictures: those were asked for, by option.
+        styles, characters, pictures: those were requested, by option.
 
     Raises:
         UsageError: it can't.

@@ -24,7 +24,9 @@ def local_edit(
     ctx: typer.Context,
     source: Annotated[Path, typer.Argument(help="A photo.", metavar="PHOTO")],
     *,
-    reference: Annotated[Path, typer.Option("--from", help="Photo of whom a part is taken.")],
+    reference: Annotated[
+        Path, typer.Option("--from", help="Photo of the person a part is taken from.")
+    ],
     part: Annotated[
         str,
         typer.Option(

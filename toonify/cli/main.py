@@ -110,7 +110,7 @@ def _options(
         str | None,
         typer.Option(
             metavar="N",
-            help="Refuse larger pictures, e.g. 200M (TOONIFY_MAX_PIXELS too); 120M unless told.",
+            help="Refuse larger pictures, e.g. 200M (TOONIFY_MAX_PIXELS too); 120M by default.",
         ),
     ] = None,
     follow_links: Annotated[

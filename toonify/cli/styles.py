@@ -66,7 +66,7 @@ def choose_styles(
 
     Args:
         chosen: as for `choose_names`.
-        characters: those that were asked for.
+        characters: those that were requested.
         bundle: offers styles or doesn't.
         other: the command line says by some other option that it wants no style.
         engine: "unet" knows those of networks alone.

@@ -40,7 +40,7 @@ def swap(
     """Swap layers of two generators.
 
     Poses and shapes come from the face generator, looks from its fine-tuned copy. The mapping
-    network and the average latent are the face generator's. What is odd about the two is told.
+    network and the average latent are the face generator's. What is odd about the two is reported.
     """
     from toonify.checkpoints import generator_hash, load_generator, save_generator
     from toonify.models.layer_swap import compare_parents, layer_swap, toon_share

@@ -97,7 +97,7 @@ class _Drawing:
     Attributes:
         engine: it itself.
         make: makes another one; None of style pictures.
-        alone: what is said of clips without people that are drawn nevertheless; else "".
+        alone: what is reported of clips without people that are drawn nevertheless; else "".
     """
 
     engine: Engine
@@ -335,7 +335,7 @@ def _planned(
 
 
 def _line(report: Report, *, alone: str = "") -> str:
-    """What became of a clip; `alone` is said of frames without people where they are drawn too."""
+    """What became of a clip; `alone` is reported of frames without people drawn all the same."""
     small = f"faces below {report.min_face:.0f} px are not looked for (--min-face)"
     if report.frames_with_faces == 0 and not alone:
         found = f"no face found, {report.frames} frames as they were"

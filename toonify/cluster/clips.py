@@ -44,7 +44,7 @@ class PartJob:
 
 @dataclass(frozen=True, kw_only=True)
 class ClipOrders(Orders):
-    """What every worker of a run is told.
+    """What every worker of a run needs to know.
 
     Attributes:
         options: how clips are drawn.

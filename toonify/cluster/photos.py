@@ -18,7 +18,7 @@ CHUNK = 8  # photographs a task
 
 @dataclass(frozen=True, kw_only=True)
 class PhotoOrders(Orders):
-    """What every worker of a run is told.
+    """What every worker of a run needs to know.
 
     Attributes:
         options: how photographs are drawn.

@@ -41,7 +41,7 @@ class RayPool:
         address: "local" for workers on this machine alone, reached over loopback; or HOST:PORT
             of a running cluster's head.
         worker: a class of `Worker`.
-        orders: what every worker is told.
+        orders: what every worker needs to know.
         workers: how many; None for one a GPU, or one per four cores where there are none.
 
     Raises:

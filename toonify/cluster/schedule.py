@@ -7,7 +7,7 @@ from collections.abc import Callable, Generator, Iterable
 from dataclasses import dataclass, replace
 from typing import Any, Generic, Protocol, TypeVar
 
-AHEAD = 4  # chunks a worker that are begun before the first of them is told
+AHEAD = 4  # chunks a worker that are begun before the first of them is reported
 MOST_LOSSES = 3  # workers that one job may cost
 
 J = TypeVar("J")  # a photograph or clip and where its drawing goes
@@ -65,7 +65,7 @@ def draw_on(
 ) -> Generator[R, None, None]:
     """One result a job, in the jobs' order, as one machine gives them.
 
-    No more than a few chunks a worker are begun before the first of them is told, however many
+    No more than a few chunks a worker are begun before the first of them is reported, however many
     jobs there are. A lost worker's chunk is drawn again whole; when that costs another worker,
     job by job, so that one that no worker survives fails alone.
 

@@ -23,7 +23,7 @@ def variables() -> dict[str, str]:
 
 @dataclass(frozen=True, kw_only=True)
 class Orders:
-    """What every worker of a run is told.
+    """What every worker of a run needs to know.
 
     Attributes:
         make: gives an engine, to be pickled by reference: a module's function, or a bound method

@@ -174,7 +174,7 @@ class _Hair:
         unsure = float(((hair > 0.2) & (hair < 0.8)).sum()) / float((hair > 0.8).sum() + 1)
         if unsure > MOST_UNSURE:
             raise InputError(
-                f"{transfer.other.name}: the hair can't be told from what is around it",
+                f"{transfer.other.name}: the hair can't be separated from what is around it",
                 hint="Use a sharper picture, before something of another color.",
             )
         eyes = np.max([filled(ring, self.points, self.size) for ring in LIDS], axis=0)

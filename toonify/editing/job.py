@@ -62,7 +62,7 @@ ATTRIBUTE_STEPS = (-3.0, -1.5, 0.0, 1.5, 3.0)  # strengths of an attribute sheet
 LATENTS = ".safetensors"  # of files that `toonify invert` writes
 
 Method = Literal["flow", "hfgi"]
-Frame = Literal["photo", "whole", "face", "aligned"]
+Framing = Literal["photo", "whole", "face", "aligned"]
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -105,7 +105,7 @@ class EditJob:
     part: str | None = None
     fusion: Path | None = None
     layers: str | None = None
-    frame: Frame | None = None
+    frame: Framing | None = None
     method: Method = "flow"
     hfgi_network: Path | None = None
     steps: int | None = None
@@ -129,7 +129,7 @@ class EditJob:
         return self.path is not None and self.path.suffix == LATENTS
 
     @property
-    def place(self) -> Frame:
+    def place(self) -> Framing:
         """`frame`, or what stands for None."""
         if self.frame is not None:
             return self.frame
@@ -160,7 +160,7 @@ class EditJob:
             raise UsageError("`fit` and `direction` exclude each other", hint="Take one.")
         if len(self.strengths) != 1 and self.direction is None and self.fit is None:
             raise UsageError("several `strengths` need a `direction`", hint="Name one.")
-        check_choice("frame", self.frame, get_args(Frame))
+        check_choice("frame", self.frame, get_args(Framing))
         check_method(self.method, get_args(Method), self.hfgi_network)
         self._check_fusion()
         check_range("steps", self.steps, 0, 500, whole=True)

@@ -81,7 +81,7 @@ class BlendEngine(StyleEngine):
         Raises:
             ModelError: the bundle offers no styles or no network, or its files are missing or
                 damaged.
-            UsageError: a style that the two don't both know, or shapes are asked for.
+            UsageError: a style that the two don't both know, or shapes are wanted.
         """
         if document is not None:
             raise UsageError(

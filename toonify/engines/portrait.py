@@ -23,7 +23,7 @@ from toonify.portrait.svg import to_svg
 
 Document = Literal["svg", "pdf"]
 CROP_INPUT = 640  # px, side of the crop that a portrait is drawn from
-CROP_SIDE = 512  # px, side of the portrait where nothing else is asked for
+CROP_SIDE = 512  # px, side of the portrait by default
 
 
 class StyleEngine(Engine):
@@ -185,7 +185,7 @@ class StyleEngine(Engine):
 
     def pixels(self, measured: Analysis, style: str, photo: RGB, size: tuple[int, int]) -> RGB:
         """A drawing of what was measured in a photograph, `size` (width, height), over the
-        background that was asked for: (H, W, 3) uint8, or (H, W, 4) with opacity."""
+        background that was requested: (H, W, 3) uint8, or (H, W, 4) with opacity."""
         drawing = self.portraits.draw(measured, style)
         return compose(drawing, photo, background=self.background, size=size)
 

@@ -284,7 +284,7 @@ class UNetEngine(Engine):
     def pixels(
         self, rgb: RGB, style: str, size: tuple[int, int], faces: Sequence[Points] = ()
     ) -> RGB:
-        """A picture (H, W, 3) drawn, `size` (width, height), over what was asked for.
+        """A picture (H, W, 3) drawn, `size` (width, height), over what was requested.
 
         Args:
             faces: as of `crisp`.
@@ -323,7 +323,7 @@ class UNetEngine(Engine):
         return drawn
 
     def behind(self, rgb: RGB, drawn: RGB) -> RGB:
-        """A drawing with the background that was asked for."""
+        """A drawing with the background that was requested."""
         if self._matte is None:
             return drawn
         size = (drawn.shape[1], drawn.shape[0])

@@ -93,7 +93,7 @@ class Gallery:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        with suppress(OSError):  # a full disk, of which has been told
+        with suppress(OSError):  # a full disk, which has been reported
             self._file.close()
         self._temporary.discard()
 

@@ -132,7 +132,7 @@ def flat_share(head: Head, where: Mask) -> float | None:
 
 def measure_head(photo: Head) -> dict[str, float]:
     """What a photograph shows by itself: `cheeks` (lightness, 0..100), `glasses` and `beard`
-    (probabilities), `flat`, as far as they can be told."""
+    (probabilities), `flat`, as far as they can be measured."""
     cheeks = mean_color(photo, photo.cheeks)
     figures = {
         "glasses": round(photo.glasses, 4),
@@ -144,7 +144,7 @@ def measure_head(photo: Head) -> dict[str, float]:
 
 
 def compare_heads(photo: Head, drawing: Head) -> dict[str, float]:
-    """How well a drawing keeps a photograph's head, as far as it can be told.
+    """How well a drawing keeps a photograph's head, as far as it can be measured.
 
     Returns:
         `skin_error` and `hair_error`: CIEDE2000 of the mean color of the photograph's skin and
@@ -172,14 +172,14 @@ def compare_heads(photo: Head, drawing: Head) -> dict[str, float]:
 
 
 def agreement(photos: list[float], drawings: list[float]) -> dict[str, float] | None:
-    """Of those photographs that the parser tells for sure, on which it tells the drawing alike.
+    """Of those photographs that the parser is sure of, how many drawings it labels alike.
 
     Args:
         photos, drawings: probabilities that something (glasses, a beard) is there.
 
     Returns:
-        `photos` told, the share of drawings that `agree`, how many photographs `have` it, and of
-        those the share of drawings that have `kept` it; None where none is told.
+        `photos` measured, the share of drawings that `agree`, how many photographs `have` it, and
+        of those the share of drawings that have `kept` it; None where none is measured.
     """
     measured = [(p > 0.5, d > 0.5) for p, d in zip(photos, drawings, strict=True) if not _unsure(p)]
     if not measured:

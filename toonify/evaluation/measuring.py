@@ -228,8 +228,8 @@ def _subjects(
     dtype: str,
     offline: bool,
 ) -> tuple[Finder, list[Subject]]:
-    """What finds faces, and each bundle with those of its styles and characters that are asked
-    for: all, where none is named."""
+    """What finds faces, and each bundle with the named of its styles and characters:
+    all, where none is named."""
     everything = not styles and not characters
     files = [style for style in styles if is_style_file(style)]
     styles = [style for style in styles if style not in files]

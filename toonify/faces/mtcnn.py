@@ -175,7 +175,7 @@ class MTCNNDetector(FaceDetector):
     def _detect_scaled(
         self, rgb: RGB, scale: float, *, min_face: int = MIN_FACE, enlarge: bool = False
     ) -> list[Face]:
-        """Run the cascade at `scale` (never enlarging unless told) and map the faces back."""
+        """Run the cascade at `scale` (never enlarging by default) and map the faces back."""
         if scale > 1 and enlarge:
             size = (round(rgb.shape[1] * scale), round(rgb.shape[0] * scale))
             small = np.asarray(cv2.resize(rgb, size, interpolation=cv2.INTER_CUBIC), np.uint8)

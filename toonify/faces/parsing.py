@@ -138,7 +138,7 @@ class FaceParser:
 class RememberingParser(FaceParser):
     """A parser that remembers each crop as long as it exists: different steps look at the same.
 
-    Whoever gives crops doesn't change them afterwards, nor what is told of them.
+    Whoever gives crops doesn't change them afterwards, nor the options given with them.
     """
 
     def __init__(self, weights: Path = FILE, *, mirrored: bool = True) -> None:

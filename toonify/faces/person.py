@@ -1,5 +1,5 @@
 """Which pixels belong to a person: MediaPipe's selfie segmentation through OpenCV's TFLite reader,
-and which of them are hair, told by their colors.
+and which of them are hair, separated by their colors.
 
 Used where training frames are put together: people before other backgrounds, and backgrounds
 without their people.

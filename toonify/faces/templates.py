@@ -1,4 +1,4 @@
-"""Where an FFHQ crop goes on a drawing: a frame from a face, from a head's silhouette, or the
+"""Where an FFHQ crop goes on a drawing: a crop box from a face, from a head's silhouette, or the
 middle; and what is drawn beyond the picture's border."""
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ SMOOTH_BORDER = 3.0  # median step along a border, in levels, up to which it can
 
 
 @dataclass(frozen=True)
-class Frame:
+class CropBox:
     """A square on a picture: center and side in px, `angle` in degrees clockwise."""
 
     x: float
@@ -40,7 +40,7 @@ class Frame:
     angle: float = 0.0
 
     def face(self) -> Face:
-        """A face whose FFHQ crop is this frame."""
+        """A face whose FFHQ crop is this crop."""
         c, s = np.cos(np.radians(self.angle)), np.sin(np.radians(self.angle))
         points = (FFHQ_POINTS - 0.5) @ f32([[c, s], [-s, c]]) * self.side + f32([self.x, self.y])
         half = self.side / 3
@@ -48,8 +48,8 @@ class Frame:
         return Face(box, 1.0, f32(points))
 
 
-def frame_of_face(face: Face) -> Frame:
-    """The frame of a face's FFHQ crop.
+def crop_of_face(face: Face) -> CropBox:
+    """The crop of a face's FFHQ crop.
 
     Raises:
         InputError: its points can't be a face.
@@ -58,11 +58,11 @@ def frame_of_face(face: Face) -> Frame:
     right = quad[3] - quad[0]
     center = quad.mean(0)
     angle = float(np.degrees(np.arctan2(right[1], right[0])))
-    return Frame(float(center[0]), float(center[1]), float(np.hypot(*right)), angle)
+    return CropBox(float(center[0]), float(center[1]), float(np.hypot(*right)), angle)
 
 
-def frame_of_points(eyes: Sequence[Sequence[float]], mouth: Sequence[float]) -> Frame:
-    """The frame of a head whose eyes' and mouth's middles are given, (x, y) in px each.
+def crop_of_points(eyes: Sequence[Sequence[float]], mouth: Sequence[float]) -> CropBox:
+    """The crop of a head whose eyes' and mouth's middles are given, (x, y) in px each.
 
     The eyes may come in either order.
 
@@ -74,17 +74,17 @@ def frame_of_points(eyes: Sequence[Sequence[float]], mouth: Sequence[float]) -> 
         half = (b - a) * 0.36
         points = np.stack([a, b, (a + b) / 4 + middle / 2, middle - half, middle + half])
         if is_plausible(points):
-            return frame_of_face(Face(f32([0, 0, 1, 1]), 1.0, points))
+            return crop_of_face(Face(f32([0, 0, 1, 1]), 1.0, points))
     raise InputError("eyes and mouth are not where a face has them")
 
 
-def frame_of_center(height: int, width: int) -> Frame:
+def crop_of_center(height: int, width: int) -> CropBox:
     """The largest square in the middle of the picture."""
-    return Frame((width - 1) / 2, (height - 1) / 2, float(min(height, width)))
+    return CropBox((width - 1) / 2, (height - 1) / 2, float(min(height, width)))
 
 
-def frame_of_head(rgb: RGB, alpha: NDArray[np.uint8] | None) -> Frame | None:
-    """The frame in which a drawn head's top and chin are where FFHQ's are.
+def crop_of_head(rgb: RGB, alpha: NDArray[np.uint8] | None) -> CropBox | None:
+    """The crop in which a drawn head's top and chin are where FFHQ's are.
 
     Args:
         rgb: (H, W, 3); where `alpha` is None the background must be plain.
@@ -106,7 +106,7 @@ def frame_of_head(rgb: RGB, alpha: NDArray[np.uint8] | None) -> Frame | None:
     # a head wider than high (big hair) shall not be cut at the sides
     side = max(bottom - top, 0.85 * (right - left)) / (CHIN - HEAD_TOP)
     y = bottom + (0.5 - CHIN) * side if bottom - top >= right - left else (top + bottom) / 2
-    return Frame(float((left + right) / 2 - 0.5), float(y - 0.5), float(side))
+    return CropBox(float((left + right) / 2 - 0.5), float(y - 0.5), float(side))
 
 
 def head_box(mask: NDArray[np.bool_]) -> tuple[int, int, int, int]:
@@ -191,18 +191,18 @@ def _largest(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
     return np.asarray(labels == 1 + int(np.argmax(stats[1:, cv2.CC_STAT_AREA])))
 
 
-def cut(rgb: RGB, frame: Frame, size: int, *, backdrop: NDArray[np.uint8] | None = None) -> RGB:
-    """The frame as (size, size, 3).
+def cut(rgb: RGB, crop: CropBox, size: int, *, backdrop: NDArray[np.uint8] | None = None) -> RGB:
+    """The crop as (size, size, 3).
 
     Beyond the picture's borders comes `backdrop`, a color, where the drawing was laid on it; else
     each border is drawn out where its colors are smooth, or reflected and blurred as FFHQ's are.
 
     Raises:
-        InputError: the frame lies outside the picture.
+        InputError: the crop lies outside the picture.
     """
     height, width = rgb.shape[:2]
-    quad = ffhq_quad(frame.face())
-    margin = 0.15 * frame.side + 4  # alignment looks a tenth around the crop
+    quad = ffhq_quad(crop.face())
+    margin = 0.15 * crop.side + 4  # alignment looks a tenth around the crop
     low = np.floor(quad.min(0) - margin)
     high = np.ceil(quad.max(0) + margin)
     if min(high[0] - margin, width) - max(low[0] + margin, 0) < 2 or (
@@ -211,7 +211,7 @@ def cut(rgb: RGB, frame: Frame, size: int, *, backdrop: NDArray[np.uint8] | None
         raise InputError("the face lies outside the picture")
     beyond = np.array([-low[0], -low[1], high[0] - width, high[1] - height])
     canvas, left, top = _extended(rgb, beyond, margin, backdrop)
-    moved = Frame(frame.x + left, frame.y + top, frame.side, frame.angle)
+    moved = CropBox(crop.x + left, crop.y + top, crop.side, crop.angle)
     return align(canvas, moved.face(), size).image
 
 
@@ -248,12 +248,12 @@ def _is_smooth(line: NDArray[np.uint8]) -> bool:
     return len(steps) == 0 or float(np.median(steps)) <= SMOOTH_BORDER
 
 
-def median_frame(frames: Sequence[Frame]) -> tuple[Frame, Points]:
-    """The median of frames and their median deviations: of the center and of the side, both in
+def median_crop(crops: Sequence[CropBox]) -> tuple[CropBox, Points]:
+    """The median of crops and their median deviations: of the center and of the side, both in
     sides, and of the angle in degrees."""
-    table = np.array([[f.x, f.y, f.side, f.angle] for f in frames])
+    table = np.array([[f.x, f.y, f.side, f.angle] for f in crops])
     middle = np.median(table, axis=0)
     center = np.median(np.hypot(*(table[:, :2] - middle[:2]).T)) / middle[2]
     side = np.median(np.abs(np.log(table[:, 2] / middle[2])))
     angle = np.median(np.abs(table[:, 3] - middle[3]))
-    return Frame(*(float(v) for v in middle)), f32([center, side, angle])
+    return CropBox(*(float(v) for v in middle)), f32([center, side, angle])

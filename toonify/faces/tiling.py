@@ -10,7 +10,7 @@ import numpy as np
 
 from toonify.faces.types import RGB, Face, FaceDetector, Points, f32
 
-# The smallest face that is looked for unless told: px, and of a picture's longest side.
+# The smallest face that is looked for by default: px, and of a picture's longest side.
 SMALLEST, SMALLEST_SHARE = 24.0, 1 / 120
 LEAST = 12.0  # px; below it there is no face to be seen
 STEP = 4  # between the faces that the whole shows, and its tiles, and theirs

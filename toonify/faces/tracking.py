@@ -2,7 +2,7 @@
 
 A face is looked for in the whole picture now and then; between, each known one is measured where
 it is expected (position and speed). Who is who after two people cross or one hides another is
-told from where they were going and from what they look like.
+by where they were going and from what they look like.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ DETECT_EVERY = 8  # frames
 DETECT_ALONE = 4  # frames, while there is nobody
 FORGET = 24  # frames after which a lost face is given up
 SEEN_SCORE = 0.8  # that a followed face must have
-LOOK = 20  # px, side of the thumbnails by which people are told apart
+LOOK = 20  # px, side of the thumbnails by which people are distinguished
 SAME_LOOK = 0.35  # correlation of thumbnails below which it is somebody else
 REACH = 0.9  # face widths that a face may be from where it is expected
 SAME = 0.45  # overlap above which two boxes are one face
@@ -110,7 +110,7 @@ class Tracker:
             jump = np.hypot(*(_center(face) - _center(track.face) - track.speed)) / _width(face)
             if jump < REACH and _alike(track.look, _look(rgb, face)) > SAME_LOOK:
                 found[track.number] = face
-        # Two tracks on one face: it belongs to whom it looks like.
+        # Two tracks on one face: it belongs to the one it looks like.
         for a in list(found):
             for b in list(found):
                 if a < b and a in found and b in found and _overlap(found[a], found[b]) > SAME:

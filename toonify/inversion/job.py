@@ -146,7 +146,7 @@ def _loaded(
     except ModelError as error:
         if optimized:
             raise
-        log.warning("LPIPS is not told: %s", error)  # it is all that it would be for
+        log.warning("LPIPS is not measured: %s", error)  # it is all that it would be for
     subject = subject_of(job.domain, job.box)
     reader = PhotoReader(model, job.frame, subject=subject, offline=job.offline)
     if job.method == "hfgi":

@@ -48,7 +48,7 @@ class FaceModel:
         self.generator, self.encoder, self.dtype = generator, encoder, dtype
         self.own_generator = own_generator or generator
         self.device = generator.w_avg.device
-        # whom w+ is read by
+        # that reads w+
         self.face_encoder = face_encoder if self.reads_frames and not self._has_heads else encoder
         for network in (generator, encoder, face_encoder, own_generator):
             if network is not None:

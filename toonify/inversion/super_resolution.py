@@ -43,7 +43,7 @@ from toonify.tuning import choose_dtype
 from toonify.utils.tensors import lowered, to_arrays, to_tensor
 
 FIT = FitSettings(steps=20)  # a latent to a face
-SMALLEST_FACE = 12  # px across the FFHQ crop; of fewer nobody could be told
+SMALLEST_FACE = 12  # px across the FFHQ crop; with fewer nobody can be recognized
 MOST_PIXELS = 1 << 25  # of an enlarged photograph
 FOUND_AT = 640  # px, the side below which photographs are enlarged to find their faces
 AROUND = 1.5  # deviation of the window in which details are compared, in the photograph's pixels

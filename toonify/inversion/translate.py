@@ -75,7 +75,7 @@ def translate(
         seed: of the samples.
 
     Returns:
-        `samples` pictures (H, W, 3) uint8, made as they are asked for.
+        `samples` pictures (H, W, 3) uint8, made as they are requested.
 
     Raises:
         UsageError: options of another task, or numbers out of range; nothing is loaded for them.

@@ -1,4 +1,4 @@
-"""Pictures of strangers: the kind told by content, the size known before any pixel is decoded.
+"""Pictures of strangers: the kind found by content, the size known before any pixel is decoded.
 
 Memory stays in proportion to what is drawn: a picture above `max_pixels()` is refused from its
 header alone (a JPEG up to `JPEG_EXCESS` times as large is decoded at half or a quarter of its

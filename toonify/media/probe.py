@@ -1,4 +1,4 @@
-"""What a clip holds, told by its container before anything is decoded."""
+"""What a clip holds, as its container states it, before anything is decoded."""
 
 from __future__ import annotations
 

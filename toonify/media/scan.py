@@ -24,7 +24,7 @@ class Scan:
         images: in the order of their paths.
         unreadable: (sub-folder or file, reason), each a failure.
         linked: links that lead out of the folder or nowhere: not followed.
-        made: what toonify itself drew there, if that was asked for.
+        made: what toonify itself drew there, if that was requested.
         others: ordinary files that are no pictures.
     """
 

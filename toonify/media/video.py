@@ -21,7 +21,7 @@ from toonify.media.probe import MAX_PIXELS, Clip, probe, source_arguments
 from toonify.utils.arguments import check_number, check_range
 
 Pixels = NDArray[Any]  # (H, W, 3 or 4), uint8 or uint16
-AHEAD = 4  # frames decoded before they are asked for
+AHEAD = 4  # frames decoded before they are requested
 LARGE = 2048 * 1152  # px from which they are fewer, for memory's sake
 FASTEST = 1000  # frames a second
 SMALLEST = 16  # px, a longest side
@@ -38,12 +38,12 @@ SCALING = "flags=bicubic+accurate_rnd+full_chroma_int+full_chroma_inp"
 
 
 @dataclass(frozen=True)
-class Frame:
+class VideoFrame:
     """One picture and when it is shown.
 
     Attributes:
         index: counted from the first frame that is read.
-        pts: ticks of the reader's `time_base` since the start that was asked for.
+        pts: ticks of the reader's `time_base` since the start that was requested.
         pixels: (H, W, 3) RGB or (H, W, 4) RGBA, uint8, or uint16 from clips of more than 8 bits.
     """
 
@@ -109,7 +109,7 @@ class VideoReader:
         finally:
             watchdog.cancel()
         ahead = max(AHEAD * LARGE // max(pixels, LARGE), 1)
-        self._ready: queue.Queue[Frame | BaseException | None] = queue.Queue(ahead)
+        self._ready: queue.Queue[VideoFrame | BaseException | None] = queue.Queue(ahead)
         self._over = threading.Event()
         self._thread = threading.Thread(target=self._decode, daemon=True)
         self._thread.start()
@@ -173,7 +173,7 @@ class VideoReader:
         """Whether ffmpeg complained of the file so far."""
         return self._process.damaged
 
-    def __iter__(self) -> Iterator[Frame]:
+    def __iter__(self) -> Iterator[VideoFrame]:
         """Raises InputError for a file without a single frame, or when none comes any more."""
         while True:
             try:
@@ -204,7 +204,7 @@ class VideoReader:
                     break
                 flat = np.frombuffer(packet.data, np.uint8 if depth == 1 else "<u2")
                 picture = flat.reshape(height, width, channels)
-                if not self._put(Frame(count, pts, picture)):
+                if not self._put(VideoFrame(count, pts, picture)):
                     return
                 count += 1
             else:
@@ -215,7 +215,7 @@ class VideoReader:
         except (OSError, ValueError) as error:
             self._put(error)
 
-    def _put(self, item: Frame | BaseException | None) -> bool:
+    def _put(self, item: VideoFrame | BaseException | None) -> bool:
         """False when nobody reads any more."""
         while not self._over.is_set():
             try:
@@ -303,7 +303,7 @@ class FolderReader:
             pixels = np.asarray(cv2.resize(pixels, (width, height), interpolation=cv2.INTER_AREA))
         return pixels
 
-    def __iter__(self) -> Iterator[Frame]:
+    def __iter__(self) -> Iterator[VideoFrame]:
         for index, path in enumerate(self._paths):
             pixels = self._read(path)
             if pixels.shape[1::-1] != self.size:
@@ -315,7 +315,7 @@ class FolderReader:
             if pixels.shape[2] < self.channels:
                 opaque = np.full(pixels.shape[:2], 255, np.uint8)
                 pixels = np.dstack([pixels, opaque])
-            yield Frame(index, index, pixels[..., : self.channels])
+            yield VideoFrame(index, index, pixels[..., : self.channels])
 
     def close(self) -> None:
         """Nothing is open."""

@@ -180,7 +180,7 @@ def _conv(
 def same_convolution(x: Tensor, weight: Tensor, bias: Tensor | None, *, groups: int = 1) -> Tensor:
     """A convolution that keeps height and width, channels last.
 
-    torch leaves small ones in a single thread to its slower kernels; oneDNN's are asked for where
+    torch leaves small ones in a single thread to its slower kernels; oneDNN's are chosen where
     they are there.
     """
     pad = weight.shape[2] // 2

@@ -48,7 +48,7 @@ PERSON = _node("all", Part("person"), Part("background"))  # ours: who edits, an
 
 
 class Region(NamedTuple):
-    """What is asked for: the parts that have to be there, and those whose latents go with them."""
+    """The parts wanted: those that have to be there, and those whose latents go with them."""
 
     own: tuple[str, ...]
     others: tuple[str, ...] = ()

@@ -111,7 +111,7 @@ class Identity(nn.Module):
             return self.describe(chips)
 
     def distance(self, a: Tensor, b: Tensor) -> Tensor:
-        """Euclidean distance of descriptors (B, 128) → (B,); people are told apart at 0.6."""
+        """Euclidean distance of descriptors (B, 128) → (B,); people are distinct from 0.6."""
         return (a - b).square().sum(dim=1).clamp_min(1e-8).sqrt()
 
     def similarity(self, a: Tensor, b: Tensor) -> Tensor:

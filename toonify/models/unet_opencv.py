@@ -17,7 +17,7 @@ Array = NDArray[np.float32]
 
 
 def usable() -> bool:
-    """Whether this OpenCV runs such networks: 4.x takes no sums of sizes it isn't told before."""
+    """Whether this OpenCV runs such networks: 4.x takes no sums of sizes unknown beforehand."""
     return int(cv2.__version__.split(".")[0]) >= 5
 
 

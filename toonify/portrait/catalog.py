@@ -1,4 +1,4 @@
-"""Which styles a bundle offers, told without loading anything."""
+"""Which styles a bundle offers, listed without loading anything."""
 
 from __future__ import annotations
 

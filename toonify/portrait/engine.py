@@ -245,7 +245,7 @@ def compose(
     background: Background = "draw",
     size: tuple[int, int] | None = None,
 ) -> RGB:
-    """Render a drawing over what is asked for; see `PortraitEngine.stylize`."""
+    """Render a drawing over the chosen background; see `PortraitEngine.stylize`."""
     size = size or (photo.shape[1], photo.shape[0])
     if background == "draw":
         return render(drawing, size=size)
@@ -256,7 +256,7 @@ def compose(
 def compose_people(
     people: RGB, drawing: Drawing, photo: RGB, *, background: Background = "draw"
 ) -> RGB:
-    """People within a drawing's silhouette before its background, or what else is asked for.
+    """People within a drawing's silhouette before its background, or another chosen background.
 
     Args:
         people: (H, W, 3), the whole picture; the result is of its size.

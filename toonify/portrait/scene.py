@@ -16,7 +16,7 @@ from toonify.portrait.subject import FaceGeometry, Parts
 
 @dataclass(eq=False)
 class Palette:
-    """Colors of one head that its parts are drawn with, RGB in 0..1 unless said otherwise."""
+    """Colors of one head that its parts are drawn with, RGB in 0..1 by default."""
 
     skin: Field  # CIELAB of the skin's main tone
     ink: Field  # outlines of skin and features

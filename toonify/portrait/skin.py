@@ -264,7 +264,7 @@ def paint_lenses(head: Head) -> None:
     paint_rims(head)
     region = signed_distance(blur(smoothstep(lenses, 0.3, 0.7), 1.6 * u))
     inside = f32(np.clip(lenses * 2 - 1, 0, 1))
-    tone = blur(lab[..., 0], 3.5 * u)  # what glass mirrors is told by a few shapes
+    tone = blur(lab[..., 0], 3.5 * u)  # what glass mirrors is shown by a few shapes
     memory = head.memory.sub("lenses")
     cuts = list(memory.average("cuts", weighted_quantile(tone, inside, [0.55, 0.9])))
     colors, _ = tone_colors(lab, tone, inside, cuts, memory=memory)

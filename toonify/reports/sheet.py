@@ -31,7 +31,7 @@ class SheetWriter:
         columns: headings, the first one for the photograph.
         tile: side of a cell in pixels.
         gap: pixels between cells.
-        lenient: a disk that gets full is told by `failure` alone, and nothing more is written.
+        lenient: a disk that gets full is reported by `failure` alone, and nothing more is written.
 
     Raises:
         InputError: the file can't be written.

@@ -88,7 +88,7 @@ class Batch:
 
         Args:
             jobs: None among them means that there are no more for now: all results up to there
-                are given before the next job is asked for.
+                are given before the next job is taken.
 
         Raises:
             UsageError: options out of range.
@@ -111,7 +111,7 @@ class Batch:
     def _results(
         self, jobs: Iterable[Job | None], *, careful: bool
     ) -> Generator[Result, None, None]:
-        """Args: careful: nothing beyond a failure is begun before it is told."""
+        """Args: careful: nothing beyond a failure is begun before it is reported."""
         waiting: list[Photo | Result] = []
         written: deque[tuple[Photo | None, Result]] = deque()
         self._budget = Budget()
@@ -367,7 +367,7 @@ class _Hashing:
 
 
 def _megapixels(job: Job) -> float:
-    """Of a photograph, by its header; 0 where that can't be told."""
+    """Of a photograph, by its header; 0 where that is unknown."""
     if job.source is None:
         return 0.0
     try:

@@ -1,4 +1,4 @@
-"""What a batch is asked and what it answers: options, and a result a photograph."""
+"""Options and results of a batch: options, and a result a photograph."""
 
 from __future__ import annotations
 

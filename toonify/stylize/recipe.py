@@ -1,4 +1,4 @@
-"""Which engine draws a run's photographs, told so that other processes can make the same one."""
+"""Which engine draws a run's photographs, so that other processes can make the same one."""
 
 from __future__ import annotations
 

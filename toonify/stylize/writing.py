@@ -1,4 +1,4 @@
-"""Drawings on their way to files, and what is told of them."""
+"""Drawings on their way to files, and what is reported of them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Memory: kept for the next arrays instead of asked for each time, and running out of it."""
+"""Memory: kept for the next arrays instead of allocated each time, and running out of it."""
 
 from __future__ import annotations
 

@@ -23,5 +23,5 @@ class Progress(Protocol):
 
 @contextmanager
 def no_progress(stage: str, /) -> Iterator[Update]:
-    """Nobody is told."""
+    """Progress goes nowhere."""
     yield lambda done, total: None

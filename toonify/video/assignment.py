@@ -17,7 +17,7 @@ class CharacterAssignment:
         rules: "mina" (everybody), "mina,jun" (in the order in which people appear, from left to
             right, and around again), "left=mina,right=jun" (by place when they appear), or
             "1=mina,2=jun" (by number, as a preview and the report say them).
-        known: the bundle's characters; its first one goes to whom no rule names.
+        known: the bundle's characters; its first one goes to people that no rule names.
 
     Raises:
         UsageError: unknown characters, or rules of both kinds.

@@ -41,7 +41,7 @@ def clip_engine(
     Args:
         engine: "auto", "portrait", "unet", "blend", "cdsm" or "styleganex".
         style: draws whole frames in it, a name or a network's file; the bundle's
-            first where no character is asked for.
+            first where no character is named.
         character: people are drawn as characters.
         background: of a style; clips are not transparent.
         level, trgb, color: of characters; None for the bundle's own.

@@ -2,7 +2,7 @@
 
 Tracking and averages through time go from frame to frame, so a part in the middle of a clip begins
 `WARM_UP` frames early. After those all that is averaged has settled; what differs from a clip drawn
-from front to back is when a face was looked for and followed. Who is whom is told by the order and
+from front to back is when a face was looked for and followed. Who is who follows from the order and
 place in which people appear, and latents may be kept from a person's first frame, so parts are for
 what needs neither: styles, and one character by an engine that encodes every frame.
 """
@@ -145,7 +145,7 @@ def draw_part(
 
 def parted(source: Path, output: Path, engine: Engine, options: Options) -> PartedClip | None:
     """A clip to be drawn in parts; None where it is better drawn from front to back: it is short,
-    it has to be mended first, or its people are told by the frames before.
+    it has to be repaired first, or its people depend on the frames before.
 
     Raises:
         InputError: the clip can't be read.

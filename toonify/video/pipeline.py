@@ -22,7 +22,7 @@ from toonify.faces import Alignment, Face
 from toonify.faces.smoothing import smoothed_face, smoothed_latent, width_of
 from toonify.faces.tracking import TrackedFace, Tracker, face_from, face_state
 from toonify.faces.types import Points, f32
-from toonify.media.video import Frame, Pixels
+from toonify.media.video import Pixels, VideoFrame
 from toonify.video.assignment import CharacterAssignment
 from toonify.video.compositor import compositor_of
 from toonify.video.temporal_consistency import TemporalConsistency
@@ -35,7 +35,7 @@ SURE = 3  # frames that somebody is seen in before they are drawn
 class Drawn:
     """A frame and its picture with drawings: as many channels and bits as the frame's."""
 
-    frame: Frame
+    frame: VideoFrame
     pixels: Pixels
     people: tuple[int, ...]
 
@@ -51,7 +51,7 @@ class _Place:
 @dataclass(eq=False)
 class _Block:
     number: int
-    frames: list[Frame]
+    frames: list[VideoFrame]
     before: dict[str, Any]  # the tracker's state ahead of the block, and its first frame
     tracked_faces: list[list[TrackedFace]] = field(default_factory=list)
     cuts: list[bool] = field(default_factory=list)
@@ -64,7 +64,7 @@ class Pipeline:
     Args:
         engine: draws a face.
         tracker: with a detector that nobody else uses.
-        assignment: who is whom.
+        assignment: characters by person.
         smooth: 0..1.
         time_base: seconds a tick of the frames' timestamps: smoothing is as wide in seconds
             whatever the rate, and where that varies.
@@ -96,8 +96,8 @@ class Pipeline:
         self._ahead: dict[str, Any] | None = None  # the tracker's state after the drawn blocks
         self._last: int | None = None  # the clip's last frame, once known
 
-    def run(self, frames: Iterable[Frame]) -> Generator[list[Drawn], None, None]:
-        """Blocks of drawn frames, in order; between two of them `state()` may be asked for."""
+    def run(self, frames: Iterable[VideoFrame]) -> Generator[list[Drawn], None, None]:
+        """Blocks of drawn frames, in order; between two of them `state()` may be called."""
         source = iter(frames)
         under_way: list[_Block] = []
         with ThreadPoolExecutor(1) as pool:
@@ -126,7 +126,7 @@ class Pipeline:
             finally:
                 _wait(coming)
 
-    def _track(self, source: Iterator[Frame]) -> _Block | None:
+    def _track(self, source: Iterator[VideoFrame]) -> _Block | None:
         """Runs in a thread of its own: the detector and the tracker are used nowhere else."""
         before = self.tracker.state()
         frames = list(islice(source, self.block))
@@ -232,7 +232,7 @@ class Pipeline:
         self.compositor.forget(set(self._faces))
         return done
 
-    def _composed(self, frame: Frame, items: list[Placed]) -> Drawn:
+    def _composed(self, frame: VideoFrame, items: list[Placed]) -> Drawn:
         if frame.index in self._cuts:
             self.temporal_consistency.pause()
         rgb = frame.rgb

@@ -13,7 +13,7 @@ from toonify.engines.base import Engine
 from toonify.errors import InputError
 from toonify.faces.types import RGB
 from toonify.media.images import write_image
-from toonify.media.video import Frame, Span, open_clip, open_reader
+from toonify.media.video import Span, VideoFrame, open_clip, open_reader
 from toonify.utils.outputs import InputFiles, check_output
 from toonify.video.assignment import CharacterAssignment
 from toonify.video.stills import draw_still
@@ -58,7 +58,7 @@ def preview(
     return counts
 
 
-def _three(source: Path, span: Span) -> list[Frame]:
+def _three(source: Path, span: Span) -> list[VideoFrame]:
     clip = open_clip(source)
     if clip is None or clip.duration is None:
         return _spread(source, span)
@@ -76,7 +76,7 @@ def _three(source: Path, span: Span) -> list[Frame]:
     return frames
 
 
-def _first(source: Path, span: Span) -> Frame | None:
+def _first(source: Path, span: Span) -> VideoFrame | None:
     try:
         reader = open_reader(source, open_clip(source), span)
     except InputError:
@@ -87,7 +87,7 @@ def _first(source: Path, span: Span) -> Frame | None:
         reader.close()
 
 
-def _spread(source: Path, span: Span) -> list[Frame]:
+def _spread(source: Path, span: Span) -> list[VideoFrame]:
     """Of a folder, or a clip that does not say how long it is."""
     reader = open_reader(source, open_clip(source), span)
     try:

@@ -77,7 +77,7 @@ def targets(clips: Sequence[Path], folder: Path) -> list[Path]:
 
 
 def failure_of(error: Exception) -> ToonifyError:
-    """What one clip among others is said to have failed of, whatever it was: they go on."""
+    """Why one clip among others failed, whatever it was: they go on."""
     if isinstance(error, ToonifyError):
         return error
     failure: ToonifyError

@@ -1,4 +1,4 @@
-"""The HTTP API: one call draws a photograph; clips are orders that are asked after."""
+"""The HTTP API: one call draws a photograph; clips are orders whose state can be fetched."""
 
 from __future__ import annotations
 
@@ -115,7 +115,7 @@ _COMMON = (
 
 
 class Clips:
-    """Orders for clips that clients may still ask after."""
+    """Orders for clips whose state clients may still fetch."""
 
     def __init__(self) -> None:
         self._orders: dict[str, Order] = {}
@@ -312,7 +312,7 @@ def _add_pictures(api: APIRouter, studio: Studio, line: Line, limits: Limits) ->
 def _add_clips(
     api: APIRouter, studio: Studio, line: Line, folder: PrivateFolder, limits: Limits
 ) -> None:
-    """Clips, orders that are asked after."""
+    """Clips, orders whose state can be fetched."""
     clips = Clips()
 
     @api.post(

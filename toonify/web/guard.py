@@ -38,8 +38,8 @@ class Guard:
         app: what lies behind.
         limits: bytes of a request.
         folder: where uploads go; none is taken when it is full.
-        token: asked of everybody, as a bearer token, as `?token=` of the page (which sets a
-            cookie), or by that cookie. None: nobody is asked, and only requests that name this
+        token: required of everybody, as a bearer token, as `?token=` of the page (which sets a
+            cookie), or by that cookie. None: nobody needs one, and only requests that name this
             machine as their host are answered, so that no foreign page reaches a local server.
         hosts: names of this machine that are answered without a token.
     """

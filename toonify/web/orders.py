@@ -24,7 +24,7 @@ class Order:
 
     Attributes:
         id: unguessable.
-        client: who asked.
+        client: who ordered.
         kind: orders of one kind take about as long as each other.
         state: see `State`.
         progress: share of the work that is done, 0..1.

@@ -283,7 +283,7 @@ class Page:
         transparent: bool,
         request: gr.Request,
     ) -> AsyncIterator[tuple[Any, ...]]:
-        """`_draw` for who has only picked a look so far: nothing is asked for."""
+        """`_draw` for visitors who have only picked a look so far."""
         if not upload:
             yield gr.skip(), gr.skip(), gr.skip()
             return

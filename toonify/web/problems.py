@@ -1,4 +1,4 @@
-"""Failures that a client is told of: problem documents (RFC 9457) with the right status."""
+"""Failures that a client gets: problem documents (RFC 9457) with the right status."""
 
 from __future__ import annotations
 

@@ -31,7 +31,7 @@ class Server:
     Args:
         studio: draws.
         limits: of every visitor.
-        token: asked of everybody; None for a server that only this machine reaches.
+        token: required of everybody; None for a server that only this machine reaches.
         page: offer the page; else the API alone.
     """
 

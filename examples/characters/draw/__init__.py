@@ -17,7 +17,7 @@ from .canvas import Array, Canvas
 from .cast import CAST, Character
 from .face import draw_brow, draw_cheeks, draw_eye, draw_nose
 from .head import Head, draw_ears, draw_neck, draw_skin, frame_center, hair_shadow
-from .likeness import Likeness, resembling
+from .likeness import Likeness, with_likeness
 from .mouth import Mouth, draw_mouth
 from .pose import EYE_X, EYE_Y, MOUTH_Y, Pose, View, random_pose, similarity
 
@@ -113,7 +113,7 @@ def draw(
         ValueError: unknown name or background, or anchors of another shape.
     """
     head, view = _view(name, pose)
-    character = CAST[name] if likeness is None else resembling(name, likeness)
+    character = CAST[name] if likeness is None else with_likeness(name, likeness)
     if likeness is not None:
         head = Head(character.style, pose)
     style = character.style

@@ -52,7 +52,7 @@ class Likeness:
     hairdo: Hairdo | None = None
 
 
-def resembling(name: str, likeness: Likeness) -> Character:
+def with_likeness(name: str, likeness: Likeness) -> Character:
     """The character of that name with what `likeness` says of the person."""
     own = CAST[name]
     out = replace(own, style=_recolored(own.style, likeness))

@@ -25,14 +25,16 @@ def test_files_and_arrays_are_projected_alike(tmp_path, monkeypatch):
     bundle = str(write_bundle(tmp_path / "tiny"))
     picture = np.random.default_rng(0).integers(0, 255, (40, 40, 3), np.uint8)
     write_image(tmp_path / "a.png", picture)
-    told: list[int] = []
+    progress_seen: list[int] = []
     options = {"generator": bundle, "encoder": bundle, "steps": 3, "seed": 1}
     by_name = project(
-        tmp_path / "a.png", **options, progress=lambda done, step, of, loss: told.append(step)
+        tmp_path / "a.png",
+        **options,
+        progress=lambda done, step, of, loss: progress_seen.append(step),
     )
     by_pixels = project([picture], **options)
     assert by_name.latents.shape[0] == 1 and by_name.latents.ndim == 3
     assert torch.allclose(by_name.latents, by_pixels.latents, atol=1e-4)
-    assert by_name.reconstructions.dtype == torch.uint8 and len(told) == 3
+    assert by_name.reconstructions.dtype == torch.uint8 and len(progress_seen) == 3
     with pytest.raises(OSError, match="nothing"):
         project(tmp_path / "nothing.png", generator=bundle, steps=1)

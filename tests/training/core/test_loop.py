@@ -136,12 +136,12 @@ def test_the_last_previews_models_are_kept(tmp_path: Path) -> None:
     def write(path: Path) -> None:
         path.write_text(str(trainer.step_count))
 
-    stranger = tmp_path / "model-of-mine.safetensors"
-    stranger.write_text("mine")
+    other_file = tmp_path / "model-of-mine.safetensors"
+    other_file.write_text("mine")
     options = {"keep": 2, "model": "model.safetensors", "write": write}
     run_trainer(trainer, RunFolder(tmp_path), steps=8, snapshot=2, **options)
     kept = sorted(tmp_path.glob("model-0*"))
-    assert [path.read_text() for path in kept] == ["6", "8"] and stranger.exists()
+    assert [path.read_text() for path in kept] == ["6", "8"] and other_file.exists()
     assert {path.stem.partition("-")[2] for path in kept} <= {
         path.stem.partition("-")[2] for _, path in previews(tmp_path)
     }

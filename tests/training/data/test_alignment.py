@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from toonify.errors import InputError
-from toonify.faces.templates import Frame
+from toonify.faces.templates import CropBox
 from toonify.faces.types import Face
 from toonify.training.data.alignment import Placement, cut_drawing, place_drawings
 from toonify.training.data.anchors import Anchors
@@ -24,7 +24,7 @@ class Detector:
 
     name = "fake"
 
-    def __init__(self, frames: dict[int, Frame]) -> None:
+    def __init__(self, frames: dict[int, CropBox]) -> None:
         self.frames = frames
 
     def detect(self, rgb: np.ndarray) -> list[Face]:
@@ -49,20 +49,20 @@ def place(folder: Path, detector: Detector | None, **options) -> dict[str, Place
 
 def test_a_face_found_is_taken(tmp_path: Path) -> None:
     drawing(tmp_path / "a.png", 1)
-    (placed,) = place(tmp_path, Detector({1: Frame(40, 50, 60)})).values()
-    assert placed.method == "face" and placed.frame.side == pytest.approx(60, abs=0.1)
+    (placed,) = place(tmp_path, Detector({1: CropBox(40, 50, 60)})).values()
+    assert placed.method == "face" and placed.crop.side == pytest.approx(60, abs=0.1)
 
 
-@pytest.mark.parametrize("frame", [Frame(50, 50, 8), Frame(50, 50, 60, 120)])
-def test_specks_and_upside_down_faces_are_not_believed(frame: Frame, tmp_path: Path) -> None:
+@pytest.mark.parametrize("frame", [CropBox(50, 50, 8), CropBox(50, 50, 60, 120)])
+def test_specks_and_upside_down_faces_are_not_believed(frame: CropBox, tmp_path: Path) -> None:
     drawing(tmp_path / "a.png", 1)
     (placed,) = place(tmp_path, Detector({1: frame})).values()
     assert placed.method == "center"
 
 
 def test_a_set_that_agrees_frames_the_rest(tmp_path: Path) -> None:
-    frames = {n: Frame(48 + n % 3, 52, 70 + n % 2) for n in range(1, 8)}
-    frames[7] = Frame(15, 15, 30)  # something else
+    frames = {n: CropBox(48 + n % 3, 52, 70 + n % 2) for n in range(1, 8)}
+    frames[7] = CropBox(15, 15, 30)  # something else
     for number in (*frames, 9):
         drawing(tmp_path / "mina" / f"{number}.png", number)
     drawing(tmp_path / "mina" / "wide.png", 10, (200, 100))  # another shape than its set
@@ -72,14 +72,14 @@ def test_a_set_that_agrees_frames_the_rest(tmp_path: Path) -> None:
     assert [methods[f"mina/{n}.png"] for n in range(1, 7)] == ["face"] * 6
     assert methods["mina/7.png"] == methods["mina/9.png"] == methods["otto/1.png"] == "set"
     assert methods["mina/wide.png"] == "center"
-    frame = placed["mina/9.png"].frame
+    frame = placed["mina/9.png"].crop
     assert (frame.x, frame.y, frame.side) == pytest.approx((49, 52, 70.5), abs=1.1)
     assert "elsewhere" in placed["mina/7.png"].note
     assert "whole folder" in placed["otto/1.png"].note
 
 
 def test_a_set_that_disagrees_frames_nobody(tmp_path: Path) -> None:
-    frames = {n: Frame(20 + 9 * n, 50, 30 + 8 * n) for n in range(1, 7)}
+    frames = {n: CropBox(20 + 9 * n, 50, 30 + 8 * n) for n in range(1, 7)}
     for number in (*frames, 9):
         drawing(tmp_path / f"{number}.png", number)
     placed = place(tmp_path, Detector(frames))
@@ -93,8 +93,8 @@ def test_an_outline_places_where_no_face_is_found(tmp_path: Path) -> None:
     for detector in (Detector({}), None):
         (placed,) = place(tmp_path, detector).values()
         assert placed.method == "silhouette"
-        assert placed.frame.x == pytest.approx(47.5, abs=1.5)
-    crop = cut_drawing(tmp_path / "a.png", placed.frame, 64, np.array([0, 0, 255], np.uint8))
+        assert placed.crop.x == pytest.approx(47.5, abs=1.5)
+    crop = cut_drawing(tmp_path / "a.png", placed.crop, 64, np.array([0, 0, 255], np.uint8))
     assert crop[1, 1].tolist() == [0, 0, 255]
     assert np.abs(crop[32, 32].astype(int) - [200, 150, 120]).max() <= 1
 
@@ -109,15 +109,15 @@ def test_points_by_hand_go_first(tmp_path: Path) -> None:
     }
     (tmp_path / "eyes.json").write_text(json.dumps(given))
     anchors = Anchors.read(tmp_path / "eyes.json")
-    placed = place(tmp_path, Detector({1: Frame(48, 48, 60)}), anchors=anchors)
+    placed = place(tmp_path, Detector({1: CropBox(48, 48, 60)}), anchors=anchors)
     assert {p.name: p.method for p in placed.values()} == {
         "mina/a.png": "anchor",
         "mina/b.png": "anchor",
         "otto/a.png": "face",
     }
-    assert placed["mina/a.png"].frame.x == pytest.approx(0.5 * SIZE - 0.5, abs=0.1)
-    assert placed["mina/a.png"].frame.side == pytest.approx(0.8 * SIZE, abs=0.2)
-    assert placed["mina/b.png"].frame.x == pytest.approx(50, abs=0.1)
+    assert placed["mina/a.png"].crop.x == pytest.approx(0.5 * SIZE - 0.5, abs=0.1)
+    assert placed["mina/a.png"].crop.side == pytest.approx(0.8 * SIZE, abs=0.2)
+    assert placed["mina/b.png"].crop.x == pytest.approx(50, abs=0.1)
     assert anchors.unused(list(placed)) == ["nobody"]
 
 

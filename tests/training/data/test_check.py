@@ -11,7 +11,7 @@ import pytest
 from PIL import Image, ImageOps
 
 from toonify.errors import InputError
-from toonify.faces.templates import Frame
+from toonify.faces.templates import CropBox
 from toonify.faces.types import Face
 from toonify.training.data.check import DataReport, check_drawings
 from toonify.training.data.sheets import MOST, Cell, contact_sheet, report_sheet
@@ -126,7 +126,7 @@ class Detector:
 
     name = "fake"
 
-    def __init__(self, frames: list[Frame | None]) -> None:
+    def __init__(self, frames: list[CropBox | None]) -> None:
         self.frames = iter(frames)
 
     def detect(self, rgb: np.ndarray) -> list[Face]:
@@ -135,7 +135,7 @@ class Detector:
 
 
 def test_faces_out_of_place_ask_for_align(drawings: Path) -> None:
-    right, high = Frame(128, 128, 256), Frame(128, 60, 130)
+    right, high = CropBox(128, 128, 256), CropBox(128, 60, 130)
     report = check_drawings(drawings, 96, detector=Detector([high] * 8 + [None] + [right] * 15))
     assert report.faces_sought == 24
     assert "a face found in 23 of 24" in report.summary()

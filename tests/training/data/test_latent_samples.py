@@ -9,7 +9,7 @@ import torch
 
 from toonify.errors import InputError
 from toonify.models.generators.mobile import MobileGenerator
-from toonify.training.data.latent_samples import LatentSamples, sample_pairs
+from toonify.training.data.latent_samples import LatentSamples, write_samples
 
 
 @pytest.fixture
@@ -22,7 +22,7 @@ def generator() -> MobileGenerator:
 
 def test_images_belong_to_their_latents(generator: MobileGenerator, tmp_path: Path) -> None:
     done: list[int] = []
-    sample_pairs(generator, tmp_path, 5, size=16, batch=2, progress=done.append)
+    write_samples(generator, tmp_path, 5, size=16, batch=2, progress=done.append)
     assert done == [2, 4, 5]
     assert sorted(os.listdir(tmp_path)) == ["generator.txt", "images.npy", "w.npy"]
     pairs = LatentSamples.load(tmp_path, num_ws=8)
@@ -37,7 +37,7 @@ def test_images_belong_to_their_latents(generator: MobileGenerator, tmp_path: Pa
 def test_mixed_latents(generator: MobileGenerator, tmp_path: Path) -> None:
     for share in (0.0, 1.0):
         folder = tmp_path / str(share)
-        sample_pairs(generator, folder, 8, size=32, mixed=share)
+        write_samples(generator, folder, 8, size=32, mixed=share)
         w_plus, _ = LatentSamples.load(folder, num_ws=8).batch(torch.arange(8))
         rows = [len(set(map(tuple, w.tolist()))) for w in w_plus]
         assert rows == ([2] * 8 if share else [1] * 8)
@@ -45,7 +45,7 @@ def test_mixed_latents(generator: MobileGenerator, tmp_path: Path) -> None:
 
 def test_seed_decides(generator: MobileGenerator, tmp_path: Path) -> None:
     for name, seed in (("a", 1), ("b", 1), ("c", 2)):
-        sample_pairs(generator, tmp_path / name, 2, size=32, seed=seed)
+        write_samples(generator, tmp_path / name, 2, size=32, seed=seed)
     read = {n: (tmp_path / n / "w.npy").read_bytes() for n in "abc"}
     assert read["a"] == read["b"] != read["c"]
 
@@ -53,18 +53,18 @@ def test_seed_decides(generator: MobileGenerator, tmp_path: Path) -> None:
 def test_files_in_the_way_and_other_widths(generator: MobileGenerator, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("in the way")
     with pytest.raises(InputError, match="can't keep pairs in"):
-        sample_pairs(generator, tmp_path / "file", 2, size=16)
+        write_samples(generator, tmp_path / "file", 2, size=16)
     (tmp_path / "pairs/w.npy").mkdir(parents=True)
     with pytest.raises(InputError, match="can't keep pairs in"):
-        sample_pairs(generator, tmp_path / "pairs", 2, size=16)
+        write_samples(generator, tmp_path / "pairs", 2, size=16)
     assert os.listdir(tmp_path / "pairs") == ["w.npy"]
-    sample_pairs(generator, tmp_path / "narrow", 2, size=16)
+    write_samples(generator, tmp_path / "narrow", 2, size=16)
     with pytest.raises(InputError, match="16 wide, the generator's 512"):
         LatentSamples.load(tmp_path / "narrow", num_ws=8, w_dim=512)
 
 
 def test_another_generators_pairs_are_refused(generator: MobileGenerator, tmp_path: Path) -> None:
-    sample_pairs(generator, tmp_path, 2, size=16)
+    write_samples(generator, tmp_path, 2, size=16)
     assert len(LatentSamples.load(tmp_path, num_ws=8, generator=generator)) == 2
     generator.w_avg.add_(1)
     with pytest.raises(InputError, match=r"another generator's.*empty folder"):

@@ -29,7 +29,7 @@ from toonify.training.distillation.distill import (
     new_student,
     partial_loss,
 )
-from toonify.training.encoders.data import FreshPairs, StoredPairs
+from toonify.training.encoders.data import FreshSamples, StoredSamples
 
 SMALL = {"resolution": 32, "channel_base": 256, "channel_max": 16}
 
@@ -38,7 +38,7 @@ class Pictures:
     """Pairs of a teacher, and whether they are spoilt after some."""
 
     def __init__(self, teacher, *, size: int = 32, spoil: int | None = None) -> None:
-        self.pairs = FreshPairs(teacher, held_out=3, size=size, bfloat16=False)
+        self.pairs = FreshSamples(teacher, held_out=3, size=size, bfloat16=False)
         self.spoil, self.draws = spoil, 0
 
     def draw(self, count: int, random: torch.Generator) -> tuple[Tensor, Tensor]:
@@ -282,10 +282,10 @@ def test_a_preview_has_the_teachers_pictures_at_the_left() -> None:
 def test_pairs_smaller_than_the_student_are_refused(tmp_path: Path) -> None:
     teacher = tiny_generator("mobile")
     images = np.zeros((8, 16, 16, 3), np.uint8)
-    pairs = StoredPairs(LatentSamples(torch.randn(8, 16), images, num_ws=8), held_out=2)
+    pairs = StoredSamples(LatentSamples(torch.randn(8, 16), images, num_ws=8), held_out=2)
     with pytest.raises(UsageError, match=r"16x16.*32x32"):
         train(new_student(teacher, **SMALL), pairs, tmp_path / "run", config())
-    larger = StoredPairs(
+    larger = StoredSamples(
         LatentSamples(torch.randn(8, 16), np.zeros((8, 48, 48, 3), np.uint8), num_ws=8), held_out=2
     )
     train(new_student(teacher, **SMALL), larger, tmp_path / "run", config(steps=1))
@@ -318,7 +318,7 @@ def test_a_generator_of_no_known_kind_is_refused() -> None:
 
     other = Other(resolution=32, channels=(16, 16, 16), w_dim=16)
     assert new_student(other, **SMALL).num_ws == 8, "a kind of its family is fine"
-    stranger = Generator()
-    stranger.resolution, stranger.w_dim = 32, 16
+    wrong = Generator()
+    wrong.resolution, wrong.w_dim = 32, 16
     with pytest.raises(UsageError, match="Generator can't be distilled"):
-        new_student(stranger, **SMALL)  # type: ignore[arg-type]
+        new_student(wrong, **SMALL)  # type: ignore[arg-type]

@@ -80,9 +80,9 @@ def test_the_metric_tells_what_activations_do_and_labels_are_read_off_them(folde
     features = features.flatten(2)
     features = (features - features.mean((0, 2), keepdim=True)) / features.std((0, 2), keepdim=True)
     i, j = torch.triu_indices(COUNT, COUNT, 1)
-    told = ((w_plus[i, 0] - w_plus[j, 0]) @ metric.T).square().sum(1)
+    predicted = ((w_plus[i, 0] - w_plus[j, 0]) @ metric.T).square().sum(1)
     true = (features[i] - features[j]).square().mean((1, 2))
-    assert float(torch.corrcoef(torch.stack([told, true]))[0, 1]) > 0.6
+    assert float(torch.corrcoef(torch.stack([predicted, true]))[0, 1]) > 0.6
     assert reader.weight.shape == (76, 8, 1, 1) and not reader.weight.requires_grad
 
 

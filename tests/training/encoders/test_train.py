@@ -20,7 +20,7 @@ from toonify.models.generators.mobile import MobileGenerator
 from toonify.training.core.runs import previews
 from toonify.training.data.latent_samples import LatentSamples
 from toonify.training.data.photos import PhotoSet
-from toonify.training.encoders.data import EncoderData, FreshPairs, StoredPairs
+from toonify.training.encoders.data import EncoderData, FreshSamples, StoredSamples
 from toonify.training.encoders.losses import EncoderLoss, EncoderWeights
 from toonify.training.encoders.pose_reader import PoseReader
 from toonify.training.encoders.train import EncoderConfig, train_encoder
@@ -65,7 +65,7 @@ def photos(pairs: LatentSamples) -> PhotoSet:
 
 
 def stored(pairs: LatentSamples) -> EncoderData:
-    return EncoderData(pairs=StoredPairs(pairs, held_out=8), size=32)
+    return EncoderData(pairs=StoredSamples(pairs, held_out=8), size=32)
 
 
 def compact(generator: MobileGenerator, steps: int = 1) -> CompactEncoder:
@@ -217,7 +217,11 @@ def test_every_variant_on_both_families_resumes_exactly(
         return encoder
 
     data = EncoderData(
-        photos=photos, pairs=FreshPairs(generator, held_out=2), photo_share=0.5, held_out=2, size=32
+        photos=photos,
+        pairs=FreshSamples(generator, held_out=2),
+        photo_share=0.5,
+        held_out=2,
+        size=32,
     )
     options = config(kimg=0.006, batch_size=2, snapshot_kimg=0.004, log_every=1, lr=1e-3)
     loss = image_loss(generator)
@@ -259,7 +263,7 @@ def test_what_does_not_fit(
     generator: MobileGenerator, pairs: LatentSamples, photos: PhotoSet, tmp_path: Path
 ) -> None:
     with pytest.raises(UsageError, match="40 pairs are too few"):
-        StoredPairs(pairs, held_out=40)
+        StoredSamples(pairs, held_out=40)
     with pytest.raises(UsageError, match="nothing to learn from"):
         EncoderData()
     with pytest.raises(UsageError, match="one step"):

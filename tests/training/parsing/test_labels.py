@@ -164,5 +164,5 @@ def test_points_tell_a_beard_from_which_faces_have_one() -> None:
     principal = rng.normal(size=(12, 64, 64, 64)).astype(np.float32)
     principal[:, 40:, :, 3] += 4 * beard[:, None, None]
     network = fit_weak_parts(principal, beard, beard * 0, where, steps=150, batch=512)
-    told = [network.probabilities(p)[..., 0][jaw].mean() for p in principal[:2]]
-    assert told[0] < 0.25 < 0.75 < told[1]
+    predicted = [network.probabilities(p)[..., 0][jaw].mean() for p in principal[:2]]
+    assert predicted[0] < 0.25 < 0.75 < predicted[1]

@@ -220,13 +220,13 @@ def test_the_command(run_cli, studio, tmp_path):
     # a style of the shipped network, which draws several
     status, _, err = run_cli(*command[:-1], tmp_path / "ink", "--base", "ink", *options)
     assert status == 0, err
-    for more, said in (
+    for more, message in (
         (["--kimg", 1], "--kimg"),
         (["--freeze-below", 32], "--freeze-below"),
         (["--base", "nobody"], "nobody"),
     ):
         status, _, err = run_cli(*command[:-1], tmp_path / "no", *more)
-        assert status == 2 and said in err and err.count("\n") == 1
+        assert status == 2 and message in err and err.count("\n") == 1
     status, _, err = run_cli("finetune", "--data", studio, "--base", "x", "-o", tmp_path / "no")
     assert status == 2 and "--objective pix2pix" in err
     status, _, err = run_cli("finetune", "--data", tmp_path, "-o", tmp_path / "no")

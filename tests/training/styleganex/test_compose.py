@@ -11,7 +11,7 @@ import pytest
 
 from tests.training.styleganex.tiny_frames import NAMES, PAINT, cutout_set
 from toonify.training.styleganex import compose as module
-from toonify.training.styleganex.compose import Frame, Scene, compose
+from toonify.training.styleganex.compose import ComposedFrame, Scene, compose
 from toonify.training.styleganex.cutouts import CutoutSet
 
 PLAIN = {"crowd": 0.0, "empty": 0.0, "elsewhere": 0.0, "occluded": 0.0}
@@ -37,7 +37,7 @@ def shrunk(picture: np.ndarray, size: int = 64) -> np.ndarray:
     return np.asarray(cv2.resize(picture, (size, size), interpolation=cv2.INTER_AREA))
 
 
-def change(frame: Frame) -> np.ndarray:
+def change(frame: ComposedFrame) -> np.ndarray:
     """By how much a frame's pixels differ before and after, (S, S)."""
     size = frame.source.shape[0]
     return np.abs(frame.source.astype(int) - shrunk(frame.target, size)).max(2)

@@ -11,7 +11,7 @@ from tests.training.tiny_training import PixelDistance
 from toonify.errors import UsageError
 from toonify.models.generators.styleganex import StyleGANEXGenerator
 from toonify.models.latents import w_deviation
-from toonify.training.encoders.data import EncoderData, FreshPairs
+from toonify.training.encoders.data import EncoderData, FreshSamples
 from toonify.training.styleganex import sources
 from toonify.training.styleganex.batch import FrameConfig
 from toonify.training.styleganex.latent_supervision import feature_loss, latent_loss
@@ -53,7 +53,7 @@ def trainer(monkeypatch: pytest.MonkeyPatch, **options: float) -> FrameTrainer:
     generator = tiny_stylegan2()
     with torch.no_grad():
         generator.w_avg.copy_(generator.mapping(torch.randn(64, 16)).mean(0))
-    data = EncoderData(pairs=FreshPairs(generator, held_out=4, bfloat16=False), size=64)
+    data = EncoderData(pairs=FreshSamples(generator, held_out=4, bfloat16=False), size=64)
     settings = {"steps": 40, "batch_size": 4, "lr": 1e-2, "bfloat16": False} | options
     return FrameTrainer(
         FrameConfig(weights=WEIGHTS, **settings),  # type: ignore[arg-type]

@@ -21,7 +21,7 @@ PAINT = {"mina": (30, 160, 60), "jun": (200, 40, 150)}
 
 
 class Toons:
-    """Draws a head before a plain wall; what comes of some latents can't be told from theirs."""
+    """Draws a head before a plain wall, from which some latents' can't be separated."""
 
     characters = tuple(PAINT)
 
@@ -57,9 +57,9 @@ def make(folder: Path, toons: Toons, count: int = 10, **options) -> None:
 
 
 def test_a_drawing_for_every_face(tmp_path: Path) -> None:
-    toons, told = Toons(), []
-    make(tmp_path / "set", toons, progress=lambda done, of: told.append((done, of)))
-    assert told == [(8, 10), (10, 10)] and toons.encoded == [8, 2]
+    toons, progress_seen = Toons(), []
+    make(tmp_path / "set", toons, progress=lambda done, of: progress_seen.append((done, of)))
+    assert progress_seen == [(8, 10), (10, 10)] and toons.encoded == [8, 2]
     found = CutoutSet(tmp_path / "set")
     assert len(found) == 10 and found.characters == ("mina", "jun")
     for number in range(10):
@@ -100,7 +100,7 @@ def test_drawings_that_can_not_be_told_from_their_background_are_left_out(tmp_pa
 
 
 def test_without_any_drawing_there_is_no_set(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match=r"no drawing can be told.*something plain"):
+    with pytest.raises(InputError, match=r"no drawing can be separated.*something plain"):
         make(tmp_path, Toons(busy=(0, 1)), 2)
     assert not (tmp_path / INDEX).exists()
 

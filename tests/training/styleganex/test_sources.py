@@ -14,7 +14,7 @@ from tests.tiny_styleganex import tiny_stylegan2
 from tests.training.styleganex.tiny_frames import cutout_set
 from toonify.errors import UsageError
 from toonify.training.data.photos import PhotoSet
-from toonify.training.encoders.data import EncoderData, FreshPairs
+from toonify.training.encoders.data import EncoderData, FreshSamples
 from toonify.training.styleganex import sources
 from toonify.training.styleganex.batch import FrameBatch, FrameSource
 from toonify.training.styleganex.compose import Scene
@@ -99,7 +99,7 @@ def test_held_out_faces_are_never_drawn() -> None:
 
 
 def test_without_photographs_pairs_are_held_out(generator) -> None:
-    pairs = FreshPairs(generator, held_out=6, size=SIDE)
+    pairs = FreshSamples(generator, held_out=6, size=SIDE)
     source = FaceFrames(EncoderData(pairs=pairs))
     assert source.held_out().frames.shape == (HELD_OUT, 3, SIDE, SIDE)
     assert source.draw(2, random()).frames.shape == (2, 3, SIDE, SIDE)

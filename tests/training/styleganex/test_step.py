@@ -77,14 +77,14 @@ def test_every_task_teaches_its_encoder_and_leaves_the_generator_alone(name: str
     trainer = trainer_of(name, heads=not toonify)
     encoder, base = values(trainer.encoder), trainer.base.state_dict()
     base = {k: v.clone() for k, v in base.items()}
-    told = [trainer.step() for _ in range(2)]
+    metrics = [trainer.step() for _ in range(2)]
     assert trainer.step_count == 2 and trainer.kimg == 0.004
     drawn = name in ("sketch", "mask")
     wanted = {"l2", "lpips", "patches", "matching", "loss_d", "loss"}
     wanted |= {"w_norm"} if drawn or name == "inversion" else set()
     wanted |= set() if name.startswith("video") else {"identity"}
-    assert set(told[0]) == wanted
-    for losses in told:
+    assert set(metrics[0]) == wanted
+    for losses in metrics:
         assert all(bool(torch.isfinite(v)) and not v.requires_grad for v in losses.values())
     assert trainer.finite()
     changed = {k for k, v in trainer.encoder.named_parameters() if not torch.equal(v, encoder[k])}
@@ -139,12 +139,12 @@ def test_the_loss_is_the_weighted_sum() -> None:
     weights = FrameWeights(
         l2=2.0, l1=0.5, lpips=3.0, identity=0.25, w_norm=0.1, adversarial=0.0, flicker=7.0
     )
-    told = trainer_of("inversion", weights, flicker_share=1.0).step()
+    metrics = trainer_of("inversion", weights, flicker_share=1.0).step()
     shares = {"l2": 2, "l1": 0.5, "coarse": 0.5, "edges": 0.5, "lpips": 3, "identity": 0.25,
               "w_norm": 0.1, "flicker": 7}  # fmt: skip
-    assert set(told) == {*shares, "loss"}
-    total = sum(share * float(told[key]) for key, share in shares.items())
-    assert float(told["loss"]) == pytest.approx(total, rel=1e-5)
+    assert set(metrics) == {*shares, "loss"}
+    total = sum(share * float(metrics[key]) for key, share in shares.items())
+    assert float(metrics["loss"]) == pytest.approx(total, rel=1e-5)
 
 
 def test_terms_without_weight_are_left_out() -> None:
@@ -156,9 +156,9 @@ def test_terms_without_weight_are_left_out() -> None:
 
 def test_flicker_is_suppressed_in_the_second_half() -> None:
     trainer = trainer_of("video-toonify", steps=8)
-    told = [trainer.step() for _ in range(8)]
-    assert ["flicker" in row for row in told] == [False] * 4 + [True, False] * 2
-    assert all(float(row["flicker"]) > 0 for row in told[4::2])
+    metrics = [trainer.step() for _ in range(8)]
+    assert ["flicker" in row for row in metrics] == [False] * 4 + [True, False] * 2
+    assert all(float(row["flicker"]) > 0 for row in metrics[4::2])
     late = trainer_of("video-toonify", steps=8, flicker_share=0.0)
     assert not any("flicker" in late.step() for _ in range(8))
 
@@ -179,7 +179,7 @@ def test_a_still_network_does_not_flicker() -> None:
 def test_faces_are_compared_where_they_lie_in_the_frame() -> None:
     trainer = trainer_of("inversion", replace(PLAIN, identity=1.0))
     state = trainer.random.get_state()
-    told = trainer.step()
+    metrics = trainer.step()
     again = torch.Generator()
     again.set_state(state)
     batch = trainer.source.draw(2, again)
@@ -187,7 +187,7 @@ def test_faces_are_compared_where_they_lie_in_the_frame() -> None:
     torch.testing.assert_close(wanted, unwarped(batch.targets, batch.theta, 256))
     assert found.shape == wanted.shape == (2, 3, 256, 256)
     distance = (found.mean((2, 3)) - wanted.mean((2, 3))).square().sum(1).mean()
-    assert float(told["identity"]) == pytest.approx(float(distance), rel=1e-4)
+    assert float(metrics["identity"]) == pytest.approx(float(distance), rel=1e-4)
     nobody = trainer_of("video-toonify", replace(PLAIN, identity=1.0))
     assert "identity" not in nobody.step() and not nobody.identity.seen
 
@@ -211,8 +211,8 @@ def test_what_a_drawing_leaves_open_comes_from_the_picture() -> None:
 def test_it_learns_the_frames() -> None:
     torch.manual_seed(0)
     trainer = trainer_of("video-toonify", PLAIN, heads=False, steps=60, lr=0.1, train_from=4)
-    told = [float(trainer.step()["l2"]) for _ in range(60)]
-    assert sum(told[-15:]) < 0.7 * sum(told[:15])
+    metrics = [float(trainer.step()["l2"]) for _ in range(60)]
+    assert sum(metrics[-15:]) < 0.7 * sum(metrics[:15])
 
 
 def test_a_step_that_is_not_finite_changes_nothing() -> None:

@@ -49,9 +49,9 @@ def test_all_losses_take_part_and_reach_what_they_are_of(mapping):
     training = trainer(mapping=mapping, perceptual=PlainLoss("alex"), r1_interval=1)
     before = {k: v.clone() for k, v in training.network.named_parameters()}
     d_before = {k: v.clone() for k, v in training.discriminator.named_parameters()}
-    told = training.step()
+    metrics = training.step()
     names = {"l2", "lpips", "adversarial", "in_domain", "latent", "loss", "discriminator"}
-    assert set(told) == names and all(bool(v.isfinite()) for v in told.values())
+    assert set(metrics) == names and all(bool(v.isfinite()) for v in metrics.values())
     still = [k for k, v in training.network.named_parameters() if torch.equal(v, before[k])]
     assert not still
     moved = [not torch.equal(v, d_before[k]) for k, v in training.discriminator.named_parameters()]

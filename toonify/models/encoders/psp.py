@@ -227,7 +227,7 @@ class ReStyleEncoder(_WPlusEncoder):
 
     Args:
         pyramid: use pSp's network instead of the simpler one ReStyle proposes.
-        steps: residual steps unless told otherwise; 5 in the paper.
+        steps: residual steps by default; 5 in the paper.
     """
 
     def __init__(

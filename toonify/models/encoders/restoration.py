@@ -1,4 +1,4 @@
-"""What a generator of faces is told by a photograph of few pixels, in one pass (ours).
+"""What a generator of faces learns from a photograph of few pixels, in one pass (ours).
 
 As GFP-GAN (Wang et al., CVPR 2021, arXiv 2101.04061), a U-Net reads the photograph and a pretrained
 generator draws it: scales and shifts of the generator's activations say where everything is (its

@@ -13,7 +13,7 @@ class TrainableEncoder(Encoder):
     """An encoder whose steps are learnt from by themselves, as ReStyle's (arXiv 2104.02699).
 
     Attributes:
-        steps: that it takes unless told otherwise.
+        steps: that it takes by default.
     """
 
     steps: int = 1

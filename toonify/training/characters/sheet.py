@@ -29,7 +29,7 @@ _TRUNCATION = 0.7  # of sampled faces: people, not oddities
 
 @dataclass(frozen=True)
 class SampleFace:
-    """Somebody whom each character is put on.
+    """A person that each character is put on.
 
     Attributes:
         picture: (H, W, 3) uint8 RGB, the aligned photo or what stands for it.

@@ -120,7 +120,7 @@ def reporting(
 
 @contextmanager
 def no_display() -> Iterator[Callable[[Metrics, int], None]]:
-    """Nobody is told how the training goes."""
+    """Progress goes nowhere."""
     yield lambda row, steps: None
 
 

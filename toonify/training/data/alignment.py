@@ -13,12 +13,12 @@ from numpy.typing import NDArray
 
 from toonify.errors import InputError, ToonifyError
 from toonify.faces.templates import (
-    Frame,
+    CropBox,
+    crop_of_center,
+    crop_of_face,
+    crop_of_head,
     cut,
-    frame_of_center,
-    frame_of_face,
-    frame_of_head,
-    median_frame,
+    median_crop,
 )
 from toonify.faces.types import RGB, FaceDetector
 from toonify.media.images import Image, read_image
@@ -47,18 +47,18 @@ class Placement:
             found in its set share, the head's silhouette, or the middle of the picture.
         note: what the method went by, in words.
         size: (height, width) of the picture.
-        frame: in px of the picture.
+        crop: in px of the picture.
     """
 
     name: str
     method: str
     note: str
     size: tuple[int, int]
-    frame: Frame
+    crop: CropBox
 
     def record(self) -> dict[str, object]:
         """For the manifest."""
-        f = self.frame
+        f = self.crop
         return {
             "name": self.name,
             "method": self.method,
@@ -76,8 +76,8 @@ class _Look:
     """What one reading of a drawing tells."""
 
     size: tuple[int, int]
-    faces: list[Frame]  # largest first
-    head: Frame | None
+    faces: list[CropBox]  # largest first
+    head: CropBox | None
 
 
 def over(image: Image, color: NDArray[np.uint8]) -> RGB:
@@ -101,20 +101,20 @@ def read_drawing(path: Path) -> Image:
     return image
 
 
-def find_frames(rgb: RGB, detector: FaceDetector) -> list[Frame]:
-    """The frames of all faces found in a drawing, largest first, in its px."""
+def find_crops(rgb: RGB, detector: FaceDetector) -> list[CropBox]:
+    """The crops of all faces found in a drawing, largest first, in its px."""
     k = min(DETECTION_SIDE / max(rgb.shape[:2]), 1)
     small = rgb
     if k < 1:
         small = np.asarray(cv2.resize(rgb, None, fx=k, fy=k, interpolation=cv2.INTER_AREA))
-    frames = []
+    crops = []
     for face in detector.detect(small):
         try:
-            f = frame_of_face(face)
+            f = crop_of_face(face)
         except InputError:
             continue
-        frames.append(Frame((f.x + 0.5) / k - 0.5, (f.y + 0.5) / k - 0.5, f.side / k, f.angle))
-    return frames
+        crops.append(CropBox((f.x + 0.5) / k - 0.5, (f.y + 0.5) / k - 0.5, f.side / k, f.angle))
+    return crops
 
 
 def place_drawings(
@@ -150,16 +150,16 @@ def place_drawings(
             height, width = image.rgb.shape[:2]
             key = anchors.find(name) if anchors else None
             if anchors and key is not None:
-                frame = anchors.frame(key, height, width)
+                crop = anchors.crop(key, height, width)
                 note = "given" if key == name else f"given for {key}"
-                placed[name] = Placement(name, "anchor", note, (height, width), frame)
+                placed[name] = Placement(name, "anchor", note, (height, width), crop)
                 continue
         except ToonifyError as error:
             failed.append((name, error))
             continue
         rgb = over(image, background)
-        faces = find_frames(rgb, detector) if detector else []
-        head = frame_of_head(rgb, image.alpha)
+        faces = find_crops(rgb, detector) if detector else []
+        head = crop_of_head(rgb, image.alpha)
         looks[name] = _Look((height, width), faces, head)
     sets: dict[str, dict[str, _Look]] = {}
     for name, look in looks.items():
@@ -175,8 +175,8 @@ def place_drawings(
     return [placed[name] for name in order if name in placed], failed
 
 
-def cut_drawing(path: Path, frame: Frame, size: int, background: NDArray[np.uint8]) -> RGB:
-    """The frame of the drawing at `path` as (size, size, 3).
+def cut_drawing(path: Path, crop: CropBox, size: int, background: NDArray[np.uint8]) -> RGB:
+    """The crop of the drawing at `path` as (size, size, 3).
 
     Raises:
         InputError: unreadable by now.
@@ -184,14 +184,14 @@ def cut_drawing(path: Path, frame: Frame, size: int, background: NDArray[np.uint
     image = read_drawing(path)
     rgb = over(image, background)
     see_through = image.alpha is not None and bool((image.alpha < 128).mean() > 0.02)
-    return cut(rgb, frame, size, backdrop=background if see_through else None)
+    return cut(rgb, crop, size, backdrop=background if see_through else None)
 
 
 @dataclass(frozen=True)
 class _SharedFraming:
     """The framing that the faces found in a set agree on, for pictures of one shape."""
 
-    frame: Frame  # in heights of the picture, its center's x in widths
+    crop: CropBox  # in heights of the picture, its center's x in widths
     deviations: NDArray[np.float32]
     aspect: float
     count: int
@@ -202,21 +202,21 @@ class _SharedFraming:
         if len(found) < max(SET_COUNT, SET_SHARE * len(looks)):
             return None
         aspect = float(np.median([look.size[1] / look.size[0] for look, _ in found]))
-        frame, deviations = median_frame([_relative(f, look.size) for look, f in found])
+        crop, deviations = median_crop([_relative(f, look.size) for look, f in found])
         if deviations[0] > SET_CENTER or deviations[1] > SET_SIDE:
             return None
-        return _SharedFraming(frame, deviations, aspect, len(found))
+        return _SharedFraming(crop, deviations, aspect, len(found))
 
     def fits(self, size: tuple[int, int]) -> bool:
         return abs(size[1] / size[0] / self.aspect - 1) < 0.03
 
-    def on(self, size: tuple[int, int]) -> Frame:
+    def on(self, size: tuple[int, int]) -> CropBox:
         height, width = size
-        f = self.frame
-        return Frame(f.x * width, f.y * height, f.side * height, f.angle)
+        f = self.crop
+        return CropBox(f.x * width, f.y * height, f.side * height, f.angle)
 
-    def agrees(self, frame: Frame, size: tuple[int, int]) -> bool:
-        own, shared = frame, self.on(size)
+    def agrees(self, crop: CropBox, size: tuple[int, int]) -> bool:
+        own, shared = crop, self.on(size)
         limits = np.maximum([OFF_CENTER, OFF_SIDE, OFF_ANGLE], OFF_DEVIATIONS * self.deviations)
         center = np.hypot(own.x - shared.x, own.y - shared.y) / shared.side
         side = abs(np.log(own.side / shared.side))
@@ -224,15 +224,15 @@ class _SharedFraming:
         return bool((np.array([center, side, turn]) <= limits).all())
 
 
-def _in_head(face: Frame, head: Frame) -> bool:
+def _in_head(face: CropBox, head: CropBox) -> bool:
     """Whether a face found can be that of the head outlined; hands and patterns aren't."""
     away = np.hypot(face.x - head.x, face.y - head.y)
     return bool(away < 0.4 * head.side and 0.4 < face.side / head.side < 2)
 
 
-def _relative(frame: Frame, size: tuple[int, int]) -> Frame:
+def _relative(crop: CropBox, size: tuple[int, int]) -> CropBox:
     height, width = size
-    return Frame(frame.x / width, frame.y / height, frame.side / height, frame.angle)
+    return CropBox(crop.x / width, crop.y / height, crop.side / height, crop.angle)
 
 
 def _decide(
@@ -264,4 +264,4 @@ def _decide(
             name, "silhouette", "no face found; by the head's outline", size, look.head
         )
     note = "no face found, no plain background"
-    return Placement(name, "center", note, size, frame_of_center(*size))
+    return Placement(name, "center", note, size, crop_of_center(*size))

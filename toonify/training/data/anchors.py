@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from toonify.errors import InputError
-from toonify.faces.templates import Frame, frame_of_points
+from toonify.faces.templates import CropBox, crop_of_points
 
 EXAMPLE = '{"*": {"eyes": [[0.38, 0.47], [0.62, 0.47]], "mouth": [0.5, 0.72]}}'
 
@@ -59,8 +59,8 @@ class Anchors:
         """Keys that fit none of these drawings."""
         return [key for key in self.entries if not any(fnmatchcase(n, key) for n in names)]
 
-    def frame(self, key: str, height: int, width: int) -> Frame:
-        """The frame that an entry asks for on a picture of this size.
+    def crop(self, key: str, height: int, width: int) -> CropBox:
+        """The crop that an entry asks for on a picture of this size.
 
         Raises:
             InputError: no face has its eyes and mouth there, or they are outside the picture.
@@ -75,7 +75,7 @@ class Anchors:
                 hint="Give pixels of this picture, or shares of its width and height.",
             )
         try:
-            return frame_of_points(points[:2], points[2])
+            return crop_of_points(points[:2], points[2])
         except InputError as error:
             raise InputError(f"{self.source}, {key!r}: {error}") from error
 

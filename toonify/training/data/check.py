@@ -15,12 +15,12 @@ from numpy.typing import NDArray
 from PIL import Image as PILImage
 
 from toonify.errors import InputError, ToonifyError
-from toonify.faces.templates import Frame
+from toonify.faces.templates import CropBox
 from toonify.faces.types import RGB, FaceDetector
 from toonify.lut import is_name
 from toonify.media.images import iter_images, pictures_under, read_image
 from toonify.media.scan import EVERYDAY_FILES
-from toonify.training.data.alignment import find_frames
+from toonify.training.data.alignment import find_crops
 from toonify.training.data.drawings import SMALLEST_SHARE, prepare
 from toonify.training.data.similarity import (
     OUTLIER_IN_FOLDER,
@@ -193,7 +193,7 @@ def check_drawings(
         shown = prepare(image.rgb, image.alpha, max(2 * SIDE, 1))
         face = "unknown"
         if detector and index in sought:
-            face = _face(find_frames(shown, detector), len(shown))
+            face = _face(find_crops(shown, detector), len(shown))
         digest = hashlib.sha256(f"{width}x{height}".encode() + image.rgb.tobytes())
         if image.alpha is not None:
             digest.update(image.alpha.tobytes())
@@ -352,12 +352,12 @@ def _counts(drawings: list[Drawing], size: int) -> list[Finding]:
     return findings
 
 
-def _face(frames: list[Frame], side: int) -> str:
+def _face(crops: list[CropBox], side: int) -> str:
     """Whether the largest face is where the middle of an FFHQ crop would be."""
-    frames = [f for f in frames if f.side > 0.25 * side]
-    if not frames:
+    crops = [f for f in crops if f.side > 0.25 * side]
+    if not crops:
         return "none"
-    f = frames[0]
+    f = crops[0]
     away = np.hypot(f.x - side / 2, f.y - side / 2) / side
     far = away > OFF_CENTER or abs(np.log(f.side / side)) > OFF_SIDE or abs(f.angle) > OFF_ANGLE
     return "off" if far else "found"

@@ -65,7 +65,7 @@ class LatentSamples:
         w_dim: int | None = None,
         generator: Generator | None = None,
     ) -> LatentSamples:
-        """Read what `sample_pairs` wrote.
+        """Read what `write_samples` wrote.
 
         Args:
             generator: whose faces they have to be, where the folder says whose they are.
@@ -133,7 +133,7 @@ def render(generator: Generator, w_plus: Tensor, *, size: int, bfloat16: bool = 
 
 
 @torch.no_grad()
-def sample_pairs(
+def write_samples(
     generator: Generator,
     folder: Path,
     count: int,

@@ -24,7 +24,7 @@ OUTLIER_IN_FOLDER = 5.0  # the same among one character's drawings, where turned
 FEWEST = 8  # fewer drawings have nothing to be an outlier of
 OUTLIER, OUTLIER_DEVIATIONS = 4.2, 2.2  # times as far from its neighbors as usual, and at least
 VOTERS = 5
-DISTINCT = 0.9  # share of drawings nearest to their own folder's, for the folders to be told apart
+DISTINCT = 0.9  # share of drawings nearest to their own folder's, for the folders to be distinct
 
 
 def duplicates(pictures: NDArray[np.uint8]) -> list[tuple[int, int, str]]:
@@ -71,7 +71,7 @@ def misplaced(
     pictures: NDArray[np.uint8], folders: Sequence[str]
 ) -> tuple[list[tuple[int, str]], bool]:
     """Drawings whose nearest others are all of one other folder, as (index, that folder), and
-    whether the folders can be told apart at all (where not, none is named)."""
+    whether the folders are distinct at all (where not, none is named)."""
     names = np.array(folders)
     counts = {name: int((names == name).sum()) for name in dict.fromkeys(folders)}
     known = [name for name, count in counts.items() if count > VOTERS]

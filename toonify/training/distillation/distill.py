@@ -28,7 +28,7 @@ from toonify.training.core.patches import discriminator_loss, generator_losses, 
 from toonify.training.core.resumption import Parts, ResumableTrainer
 from toonify.training.core.runs import RunFolder
 from toonify.training.core.schedule import ema_decay, set_rate, update_ema, warmup_cosine
-from toonify.training.encoders.data import Pairs
+from toonify.training.encoders.data import LatentSource
 from toonify.training.finetune.paired_step import detail_crop, drawing_losses
 from toonify.utils.tensors import to_uint8
 
@@ -48,7 +48,7 @@ class DistillConfig:
         lr: Adam's peak rate; falls to a fiftieth.
         perceptual_size: side of the pictures and crops that LPIPS compares.
         sharpen: weight of the patch discriminator; 0 is without.
-        sharpen_share: of the steps, the last ones, in which it has its say.
+        sharpen_share: of the steps, the last ones, in which it counts.
         compiled: through `torch.compile`.
         bfloat16: where that is exact enough; else float32.
         snapshot: steps between snapshots.
@@ -161,7 +161,7 @@ class DistillTrainer(ResumableTrainer[DistillConfig]):
         self,
         config: DistillConfig,
         student: StyleGAN2Layers,
-        pairs: Pairs,
+        pairs: LatentSource,
         perceptual: PerceptualLoss,
     ) -> None:
         self.config, self.pairs, self.perceptual = config, pairs, perceptual
@@ -309,7 +309,7 @@ def partial_loss(images: list[Tensor], targets: Tensor) -> Tensor:
 
 def distill(
     student: StyleGAN2Layers,
-    pairs: Pairs,
+    pairs: LatentSource,
     folder: Path,
     config: DistillConfig,
     *,

@@ -22,7 +22,7 @@ from toonify.models.generators.stylegan2 import StyleGAN2Layers
 from toonify.training.core.loop import Progress as Report
 from toonify.training.core.report import REPORT, Display, no_display, reported
 from toonify.training.core.runs import RunFolder
-from toonify.training.data.latent_samples import LatentSamples, sample_pairs
+from toonify.training.data.latent_samples import LatentSamples, write_samples
 from toonify.training.distillation.distill import (
     DistillConfig,
     check_student,
@@ -36,7 +36,7 @@ from toonify.training.distillation.feature_distillation import (
     new_hybrid,
 )
 from toonify.training.distillation.least_squares_init import init_least_squares
-from toonify.training.encoders.data import FreshPairs, Pairs, StoredPairs
+from toonify.training.encoders.data import FreshSamples, LatentSource, StoredSamples
 from toonify.utils.arguments import check_choice
 from toonify.utils.outputs import InputFiles, check_run_folder
 from toonify.utils.progress import Progress, no_progress
@@ -262,14 +262,14 @@ def _shared(options: DistillJob, dtype: torch.dtype) -> dict[str, Any]:
 
 def _pairs(
     options: DistillJob, teacher: Generator, student: StyleGAN2Layers, progress: Progress
-) -> Pairs:
+) -> LatentSource:
     """The teacher's faces with their latents: stored ones, or rendered as they are needed."""
     folder, count = options.pairs, options.pair_count or 10_000
     if folder is None:
-        return FreshPairs(teacher, held_out=HELD_OUT, size=student.resolution)
+        return FreshSamples(teacher, held_out=HELD_OUT, size=student.resolution)
     if not any(folder.glob("*")):
         with progress("faces") as bar:
-            sample_pairs(
+            write_samples(
                 teacher,
                 folder,
                 count,
@@ -280,7 +280,7 @@ def _pairs(
     stored = LatentSamples.load(
         folder, num_ws=student.num_ws, w_dim=student.w_dim, generator=teacher
     )
-    return StoredPairs(stored, held_out=HELD_OUT)
+    return StoredSamples(stored, held_out=HELD_OUT)
 
 
 def _initialize(

@@ -19,7 +19,7 @@ def affine_fit(w: Tensor, values: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def informative_columns(values: Tensor, count: int) -> Tensor:
-    """`count` columns of (P, C), those from which the others are best told (pivoted Cholesky)."""
+    """`count` columns of (P, C) from which the others are best predicted (pivoted Cholesky)."""
     if values.shape[1] <= count:
         return torch.arange(values.shape[1])
     centered = (values - values.mean(0)).double()

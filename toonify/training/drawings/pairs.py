@@ -16,7 +16,7 @@ from toonify.faces.mesh import FaceMesh
 from toonify.faces.parsing import FaceParser
 from toonify.faces.types import RGB, Points, f32
 from toonify.models.base import Generator
-from toonify.training.data.latent_samples import LatentSamples, sample_pairs
+from toonify.training.data.latent_samples import LatentSamples, write_samples
 from toonify.training.drawings.sketches import enlarged
 from toonify.utils.atomic import replacing
 
@@ -90,7 +90,7 @@ def sample_drawn_faces(
         InputError: `folder` can't be made or written to.
     """
     size = min(SIZE, generator.resolution)
-    sample_pairs(generator, folder, count, size=size, mixed=MIXED, seed=seed, progress=progress)
+    write_samples(generator, folder, count, size=size, mixed=MIXED, seed=seed, progress=progress)
     pairs = LatentSamples.load(folder, num_ws=generator.num_ws)
     labels = np.zeros((count, LABELED, LABELED), np.uint8)
     points = np.zeros((count, 468, 2), np.float32)

@@ -193,7 +193,7 @@ class DrawingTrainer(AveragingTrainer[DrawingSettings, DrawingEncoder, np.random
 
     @torch.no_grad()
     def preview(self) -> Tensor:
-        """Held-out drawings, the faces they were made of and what is told from them, uint8."""
+        """Held-out drawings, the faces they were made of and what is predicted from them, uint8."""
         batch = self._shown
         drawings = batch.drawings.to(self.device)
         w, _ = self.average(drawings)

@@ -39,8 +39,8 @@ class Batch:
         return Batch(self.images.to(device), self.w_plus.to(device))
 
 
-class Pairs(Protocol):
-    """Generated faces with their latents."""
+class LatentSource(Protocol):
+    """Latents with the faces that a generator renders from them."""
 
     def draw(self, count: int, random: torch.Generator) -> tuple[Tensor, Tensor]:
         """w+ (count, num_ws, w_dim) and images (count, 3, S, S) in [-1, 1] to learn from."""
@@ -51,30 +51,30 @@ class Pairs(Protocol):
         ...
 
 
-class StoredPairs:
-    """Pairs of a `LatentSamples`, the last ones held out.
+class StoredSamples:
+    """Those of a `LatentSamples`, the last ones held out.
 
     Raises:
         UsageError: nothing would be left to learn from.
     """
 
-    def __init__(self, pairs: LatentSamples, *, held_out: int) -> None:
-        if len(pairs) <= held_out:
+    def __init__(self, samples: LatentSamples, *, held_out: int) -> None:
+        if len(samples) <= held_out:
             raise UsageError(
-                f"{len(pairs)} pairs are too few, {held_out} being kept for validation",
+                f"{len(samples)} pairs are too few, {held_out} being kept for validation",
                 hint="Sample more.",
             )
-        self._pairs, self._count = pairs, len(pairs) - held_out
+        self._samples, self._count = samples, len(samples) - held_out
 
     def draw(self, count: int, random: torch.Generator) -> tuple[Tensor, Tensor]:
-        return self._pairs.batch(torch.randint(self._count, (count,), generator=random))
+        return self._samples.batch(torch.randint(self._count, (count,), generator=random))
 
     def held_out(self) -> tuple[Tensor, Tensor]:
-        return self._pairs.batch(torch.arange(self._count, len(self._pairs)))
+        return self._samples.batch(torch.arange(self._count, len(self._samples)))
 
 
-class FreshPairs:
-    """Pairs rendered when they are needed: never the same twice, and slower.
+class FreshSamples:
+    """Sampled and rendered when they are needed: never the same twice, and slower.
 
     Args:
         mixed: see `sample_w_plus`.
@@ -124,7 +124,7 @@ class EncoderData:
         self,
         *,
         photos: PhotoSet | None = None,
-        pairs: Pairs | None = None,
+        pairs: LatentSource | None = None,
         photo_share: float = 0.5,
         held_out: int = 32,
         size: int = SIZE,

@@ -19,9 +19,9 @@ from toonify.inversion.latents import fit_w_plus
 from toonify.metrics import lpips
 from toonify.models.base import Generator
 from toonify.models.identity import Identity
-from toonify.training.data.latent_samples import LatentSamples, sample_pairs
+from toonify.training.data.latent_samples import LatentSamples, write_samples
 from toonify.training.data.photos import load_photos
-from toonify.training.encoders.data import EncoderData, FreshPairs, Pairs, StoredPairs
+from toonify.training.encoders.data import EncoderData, FreshSamples, LatentSource, StoredSamples
 from toonify.training.encoders.losses import EncoderLoss, EncoderWeights
 from toonify.utils.progress import Progress, no_progress
 
@@ -116,14 +116,14 @@ def face_data(
         for name, reason in people.skipped:
             log.warning("%s is left out: %s", name, reason)
     if photos is None or photo_share < 1:
-        faces: Pairs
+        faces: LatentSource
         if pairs is None:
-            faces = FreshPairs(generator, held_out=held_out, bfloat16=bfloat16)
+            faces = FreshSamples(generator, held_out=held_out, bfloat16=bfloat16)
         else:
             if not any(pairs.glob("*")):
                 with progress("faces") as bar:
                     size = min(256, generator.resolution)
-                    sample_pairs(
+                    write_samples(
                         generator,
                         pairs,
                         pair_count,
@@ -134,7 +134,7 @@ def face_data(
             stored = LatentSamples.load(
                 pairs, num_ws=generator.num_ws, w_dim=generator.w_dim, generator=generator
             )
-            faces = StoredPairs(stored, held_out=held_out)
+            faces = StoredSamples(stored, held_out=held_out)
         generated = faces
     return EncoderData(
         photos=people,

@@ -43,7 +43,7 @@ Display = Callable[[str], AbstractContextManager[run.Progress]]
 
 @contextmanager
 def no_display(opening: str) -> Iterator[run.Progress]:
-    """Nobody is told how the training goes."""
+    """Progress goes nowhere."""
     yield lambda stage, done, total, metrics: None
 
 

@@ -57,7 +57,7 @@ class PairedConfig:
         perceptual_size: side of the downsampled picture that LPIPS compares.
         detail_crops: compare a random crop of that side at full resolution too, for half of the
             batch instead of the whole picture.
-        sharpen: weight of a patch discriminator's say on those crops (0.1, say); 0 is without.
+        sharpen: weight of a patch discriminator on those crops (0.1, say); 0 is without.
         compiled: run the generator through `torch.compile`: about twice as fast after a minute,
             where the machine has a C++ compiler.
         bfloat16: render and compare under autocast: faster where the processor computes in it,

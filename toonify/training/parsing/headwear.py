@@ -22,7 +22,7 @@ _HAIR = LABELS.index("hair")
 
 
 @dataclass(frozen=True, eq=False)
-class _Frame:
+class _HeadAxes:
     """Pixels in the head's own axes, in widths of the face: x right, y up from the brows."""
 
     x: Points
@@ -106,7 +106,7 @@ def draw_headwear(
     return np.clip(np.rint(out), 0, 255).astype(np.uint8), mask > 0.5
 
 
-def _head_frame(points3d: Points, side: int) -> _Frame:
+def _head_frame(points3d: Points, side: int) -> _HeadAxes:
     rotation = head_pose(points3d)[0]
     right = rotation[:2, 0] / max(float(np.linalg.norm(rotation[:2, 0])), 1e-6)
     up = np.array([right[1], -right[0]])
@@ -118,11 +118,11 @@ def _head_frame(points3d: Points, side: int) -> _Frame:
     y, x = np.mgrid[:side, :side].astype(np.float32)
     away = np.dstack([x, y]) - f32(origin)
     turn = -float(rotation[0, 2])
-    return _Frame(f32(away @ f32(right)) / width, f32(away @ f32(up)) / width, width, turn)
+    return _HeadAxes(f32(away @ f32(right)) / width, f32(away @ f32(up)) / width, width, turn)
 
 
 def _cloak(
-    points3d: Points, labels: np.ndarray, frame: _Frame, hood: bool, rng: np.random.Generator
+    points3d: Points, labels: np.ndarray, frame: _HeadAxes, hood: bool, rng: np.random.Generator
 ) -> Points:
     """A scarf around the face, or a hood: all but an opening."""
     side = labels.shape[0]

@@ -39,9 +39,9 @@ class Pix2PixConfig:
         batch_size: crops a step.
         crop: side of the crops, px.
         lr: Adam's peak rate.
-        sharpen: weight of crisp lines and flat areas: a patch discriminator's say, and that areas
+        sharpen: weight of crisp lines and flat areas: a patch discriminator, and that areas
             of one tone have no gradient; 0 is without.
-        sharpen_from: share of the steps after which it is asked: colors come first.
+        sharpen_from: share of the steps after which it counts: colors come first.
         ema: of the weights that are kept.
         bfloat16: compute under autocast: faster where the processor computes in it.
         snapshot: steps between snapshots.

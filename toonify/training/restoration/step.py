@@ -40,7 +40,7 @@ class RestorationWeights:
         l1: mean absolute error.
         lpips: perceptual distance of windows.
         identity: one minus the similarity of face descriptors.
-        patches: what a patch discriminator says; `matching`: its features' distance.
+        patches: the patch discriminator's adversarial loss; `matching`: its features' distance.
     """
 
     l1: float = 1.0

@@ -44,7 +44,7 @@ class Scene:
 
 
 @dataclass(frozen=True, eq=False)
-class Frame:
+class ComposedFrame:
     """A frame before and after.
 
     Attributes:
@@ -62,7 +62,9 @@ class Frame:
     character: int
 
 
-def compose(cutouts: CutoutSet, first: int, others: list[int], scene: Scene, seed: int) -> Frame:
+def compose(
+    cutouts: CutoutSet, first: int, others: list[int], scene: Scene, seed: int
+) -> ComposedFrame:
     """One frame.
 
     Args:
@@ -110,7 +112,7 @@ def compose(cutouts: CutoutSet, first: int, others: list[int], scene: Scene, see
     size = (scene.size, scene.size)
     source = cv2.resize(u8(before), size, interpolation=cv2.INTER_AREA)
     matte = f32(np.maximum(seen, gone))
-    return Frame(_camera(u8(source), rng), u8(after), drawn, matte, main.character)
+    return ComposedFrame(_camera(u8(source), rng), u8(after), drawn, matte, main.character)
 
 
 def _place(rng: np.random.Generator, scene: Scene, number: int, count: int) -> Points:

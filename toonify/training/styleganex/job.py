@@ -42,7 +42,7 @@ from toonify.utils.arguments import check_choice
 from toonify.utils.outputs import InputFiles, check_run_folder
 from toonify.utils.progress import Progress, no_progress
 
-FACES = "ffhq-mobile"  # whom cutouts are made of
+FACES = "ffhq-mobile"  # generator of the cutouts
 SUPERVISED_SHARE = 0.3  # of the steps of an inversion, in which generated faces' latents are learnt
 COARSE_SHARE = 0.4  # of the steps of cutouts, in which more of them can be seen
 
@@ -206,7 +206,7 @@ def train_frame_encoder(
     display: Display = no_display,
     progress: Progress = no_progress,
 ) -> EncoderResult:
-    """Train an encoder of whole frames, and the generator's layers where it is asked for.
+    """Train an encoder of whole frames, and the generator's layers where it is wanted.
 
     Snapshots, metrics.jsonl, previews, report.html and encoder.safetensors go into the folder.
 

@@ -72,7 +72,7 @@ def make_cutouts(
                 (drawing,) = toonifier.model.render(w_plus[offset : offset + 1], names[character])
                 shape = drawing_matte(drawing)
                 if shape is None:
-                    continue  # it can't be told from its background
+                    continue  # it can't be separated from its background
                 file = f"{names[character]}/{number:05d}.png"
                 alpha = np.rint(silhouette_mask(shape) * 255).astype(np.uint8)
                 head = np.dstack([drawing[..., ::-1], alpha])
@@ -85,7 +85,7 @@ def make_cutouts(
                 progress(stop, count)
         if not rows:
             raise InputError(
-                "no drawing can be told from its background",
+                "no drawing can be separated from its background",
                 hint="Whole frames need characters drawn in front of something plain.",
             )
         write_faces(folder, images, opacities, hairs, fills)
