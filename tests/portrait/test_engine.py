@@ -1,5 +1,6 @@
 """The portrait program on a real photograph with the shipped networks."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
@@ -8,6 +9,7 @@ import pytest
 
 from toonify.errors import InputError, UsageError
 from toonify.portrait import STYLES, PortraitEngine, bundle_styles, render, skin
+from toonify.portrait.fields import f32
 from toonify.portrait.subject import CHEEKS
 
 PHOTO = Path(__file__).parents[2] / "examples" / "astronaut.png"
@@ -158,14 +160,39 @@ def test_people_are_found_without_being_measured(engine, photo):
     assert not engine.find_people(photo, faces=[]).person.any()
 
 
-def test_far_from_every_face_is_nobody(engine, photo):
-    scene = np.full((600, 900, 3), 200, np.uint8)
-    scene[200:400, 50:250] = cv2.resize(photo, (200, 200), interpolation=cv2.INTER_AREA)
-    scene[200:400, 650:850] = scene[200:400, 50:250]
+def test_who_shows_no_face_is_somebody_too(engine, photo):
+    scene = np.hstack([photo, photo[:, ::-1]])
     faces = sorted(engine.detector.detect(scene), key=lambda face: face.points5[0, 0])
     found = engine.find_people(scene, faces=faces[:1])
-    half = found.person.shape[1] // 2
-    assert found.person[:, :half].max() > 0.9 and found.person[:, half + 60 :].max() < 0.35
+    (x0, y0), (x1, y1) = (faces[1].points5.min(0), faces[1].points5.max(0))
+    scale = found.rgb.shape[1] / scene.shape[1]
+    rows, columns = slice(int(y0 * scale), int(y1 * scale)), slice(int(x0 * scale), int(x1 * scale))
+    assert found.person[rows, columns].mean() > 0.4
+
+
+def test_five_points_on_clothes_cut_no_hole(engine, photo):
+    (face,) = engine.detector.detect(photo)
+    whole = engine.find_people(photo, faces=[face]).person
+    tiny = replace(face, points5=f32((face.points5 - face.points5[2]) * 0.06 + [200, 420]))
+    found = engine.find_people(photo, faces=[face, tiny]).person
+    assert np.abs(found - whole).max() < 0.2
+
+
+def test_beside_a_profile_is_nobody(engine, photo):
+    """A head is laid over what a matte does not see, not around what it does."""
+    (face,) = engine.detector.detect(photo)
+    left = int(face.points5[:, 0].min())
+    cut = photo.copy()
+    cut[:, :left] = 200  # half a face
+    before = engine._analyzer._matte
+    engine._analyzer._matte = lambda rgb: f32(np.abs(f32(rgb) - 200).max(2) > 3)
+    try:
+        found = engine.find_people(cut, faces=[face])
+    finally:
+        engine._analyzer._matte = before
+    scale = found.rgb.shape[1] / photo.shape[1]
+    apart = float(np.hypot(*(face.points5[1] - face.points5[0])))
+    assert found.person[:, : int((left - 0.4 * apart) * scale)].max() < 0.2
 
 
 def test_faces_are_people_whatever_the_matte_says(engine, photo):

@@ -26,7 +26,7 @@ LOOSE = 1.7  # side of the window of one head, in FFHQ crops
 CLOSE = 1.1  # side of the closer of the two crops that are labeled
 PARSE_CROP = 256
 BODY_CROP = 4.0  # side of the window of one head and body, in FFHQ crops
-BODY, ARM = 24.0, 6.0  # distances between the eyes that bodies reach down, and to either side
+SEEN = 0.5  # of a face that a matte takes for somebody, below which it does not see it
 MAX_UPSAMPLING = 2.2  # of small faces, before they are drawn
 
 
@@ -202,17 +202,18 @@ class Analyzer:
         scale = np.array([rgb.shape[1] / photo.shape[1], rgb.shape[0] / photo.shape[0]])
         to_photo = np.concatenate([np.diag(1 / scale), (0.5 / scale - 0.5)[:, None]], 1)
         unit = float(max(map(self._interocular, faces)) * scale[0] / INTEROCULAR)
-        person = self._matte(rgb) * _reach(faces, scale, size)
+        person = self._matte(rgb)
         near, inner = np.zeros_like(person), _rim_of(size)
-        # the nearer a crop is to a face, the better it tells who is there
+        # the nearer a crop is to a face, the better it tells who is there, unless it is larger than
+        # the picture
         for loose, lower in ((BODY_CROP, 0.25), (LOOSE * 1.15, 0.0)):
             windows = [_lowered(similarity(face, PARSE_CROP, loose), lower) for face in faces]
-            longest = max(photo.shape[:2])
-            if lower:  # unless the picture itself is no larger
-                windows = [w for w in windows if np.hypot(*w[:, 0]) * PARSE_CROP < longest]
+            windows = [w for w in windows if np.hypot(*w[:, 0]) * PARSE_CROP < max(photo.shape[:2])]
+            # five points upon somebody's clothes would cut a hole
+            windows = [w for w in windows if _mean_in(w, person, scale) < 0.9]
             near, seen = self._mattes(photo, windows, to_photo, size)
             # where the picture ends, the whole of it tells more than a crop that is continued
-            person = np.maximum(person * (1 - seen * inner), near)
+            person = f32(person + (near - seen * person) * inner)
         known = f32(np.maximum(near, person * (1 - inner)))
         person = np.maximum(_bodies(f32(person), known, unit), near)
         person = steady.average("person", f32(person), share=0.6)
@@ -237,10 +238,12 @@ class Analyzer:
             to_photo: px of the result -> photo px; `size`: its (width, height).
         """
         found = np.zeros((size[1], size[0], 2), np.float32)
-        rim = _rim(PARSE_CROP)
+        rim, middle = _rim(PARSE_CROP), slice(3 * PARSE_CROP // 8, 5 * PARSE_CROP // 8)
         for window in windows:
-            crop = sample(photo, window, (PARSE_CROP, PARSE_CROP))
-            both = np.concatenate([self._matte(crop)[..., None] * rim, rim], 2)
+            matte = self._matte(sample(photo, window, (PARSE_CROP, PARSE_CROP)))
+            if float(matte[middle, middle].mean()) < 0.5:  # five points that are nobody's
+                continue
+            both = np.concatenate([matte[..., None] * rim, rim], 2)
             found = np.maximum(found, _turn(f32(both), window, PARSE_CROP, to_photo, size))
         return f32(found[..., 0]), f32(found[..., 1])
 
@@ -372,6 +375,16 @@ class Analyzer:
         return build_parts(window, geometry, f32(full), labels)
 
 
+def _mean_in(window: NDArray[np.float64], field: Field, scale: NDArray[np.float64]) -> float:
+    """Mean of a field around a crop, by its matrix to the photograph; `scale`: of field to that."""
+    corners = np.array([[0, 0, 1], [PARSE_CROP, 0, 1], [0, PARSE_CROP, 1], [PARSE_CROP] * 2 + [1]])
+    at = corners @ window.T * scale
+    size = (field.shape[1], field.shape[0])
+    (x0, y0), (x1, y1) = (np.clip(np.rint(p), 0, size).astype(int) for p in (at.min(0), at.max(0)))
+    inside = field[y0:y1, x0:x1]
+    return float(inside.mean()) if inside.size else 0.0
+
+
 def _lowered(window: NDArray[np.float64], share: float) -> NDArray[np.float64]:
     """A crop's (2, 3) matrix, of the crop that lies a share of its side further down."""
     moved = window.copy()
@@ -379,42 +392,24 @@ def _lowered(window: NDArray[np.float64], share: float) -> NDArray[np.float64]:
     return moved
 
 
-def _reach(faces: Sequence[Face], scale: NDArray[np.float64], size: tuple[int, int]) -> Field:
-    """Where bodies of people with these faces may be, (H, W) in 0..1: below them, and beside them
-    as far as arms reach."""
-    small = (max(size[0] // 8, 1), max(size[1] // 8, 1))
-    to_small = scale * [small[0] / size[0], small[1] / size[1]]
-    drawn = np.zeros(small[::-1], np.uint8)
-    for face in faces:
-        apart = float(np.hypot(*((face.points5[1] - face.points5[0]) * to_small)))
-        eyes, mouth = face.points5[:2].mean(0), face.points5[3:].mean(0)
-        down = (mouth - eyes) / max(float(np.hypot(*(mouth - eyes))), 1e-6)
-        upright = down if down[1] < 0.7 else np.array([0.0, 1.0])  # who leans still stands
-        start = eyes * to_small
-        ends = [tuple(np.rint(at).astype(int)) for at in (start, start + upright * BODY * apart)]
-        cv2.line(drawn, ends[0], ends[1], 255, max(1, round(2 * ARM * apart)))
-    soft = cv2.GaussianBlur(drawn, (0, 0), 2)
-    return f32(f32(cv2.resize(soft, size, interpolation=cv2.INTER_LINEAR)) / 255)
-
-
 def _faces(faces: Sequence[Face], scale: NDArray[np.float64], person: Field) -> Field:
-    """Faces as ellipses, (H, W) in 0..1: somebody is there, whatever a matte says. Where it does
-    not see them, in drawings say, whole heads are taken."""
+    """Where faces are, (H, W) in 0..1: somebody is there, whatever a matte says. Where it does not
+    see a face, in a drawing say, the whole head is taken, as an ellipse."""
     found = np.zeros(person.shape, np.float32)
     for face in faces:
         points = face.points5 * scale
-        apart = float(np.hypot(*(points[1] - points[0])))
         across = points[1] - points[0]
-        turn = float(np.degrees(np.arctan2(across[1], across[0])))
-        center = (points[:2].mean(0) + points[3:].mean(0)) / 2
-        for times in (1.0, 2.0):
-            one = np.zeros(person.shape, np.uint8)
-            axes = (times * 1.9 * apart, times * 2.4 * apart)
-            cv2.ellipse(one, (tuple(map(float, center)), axes, turn), 255, -1)
-            inside = f32(one) / 255
-            found = np.maximum(found, inside)
-            if float((person * inside).sum()) > 0.9 * float(inside.sum()):
-                break
+        apart, turn = float(np.hypot(*across)), float(np.degrees(np.arctan2(across[1], across[0])))
+        center = tuple(map(float, (points[:2].mean(0) + points[3:].mean(0)) / 2))
+        one, head = np.zeros(person.shape, np.uint8), np.zeros(person.shape, np.uint8)
+        cv2.ellipse(one, (center, (1.9 * apart, 2.4 * apart), turn), 1, -1)
+        if float(person[one > 0].mean() if one.any() else 1.0) < SEEN:
+            cv2.ellipse(head, (center, (3.8 * apart, 4.8 * apart), turn), 255, -1)
+        else:  # beside a profile's nose there is nobody
+            features = np.rint(points[[0, 1, 4, 3]]).astype(np.int32)
+            cv2.polylines(head, [features], True, 255, max(1, round(0.4 * apart)))
+            cv2.fillPoly(head, [features], 255)
+        found = np.maximum(found, f32(head) / 255)
     return f32(cv2.GaussianBlur(found, (0, 0), 1.5))
 
 
