@@ -30,11 +30,13 @@ from toonify.training.parsing.dataset import Labeler, add_frames, write_dataset
 from toonify.training.parsing.export import export_onnx
 from toonify.training.parsing.faces import LabeledFace
 from toonify.training.parsing.fit import ParsingConfig, ParsingTrainer
+from toonify.training.parsing.pretrained import load_exported
 
 HERE = Path(__file__).resolve().parent
 PSI = (0.6, 1.0)  # truncation of the sampled faces
 FULL = {"faces": 4000, "first": 2000, "steps": 12000}
 QUICK = {"faces": 800, "first": 500, "steps": 1500}
+DRAWN = 0.3  # share of pictures that are drawn
 
 
 def log(text: str) -> None:
@@ -81,7 +83,7 @@ def read_faces(folder: Path, parser: FaceParser | None = None) -> Iterator[Label
 
 
 def fit(run: Path, name: str, config: ParsingConfig, start: Path | None = None) -> Path:
-    """Train on `run`/NAME.set; the ONNX file."""
+    """Train on `run`/NAME.set, from a snapshot or an ONNX file; the ONNX file."""
     exported = run / f"{name}.onnx"
     if exported.exists():
         return exported
@@ -89,8 +91,11 @@ def fit(run: Path, name: str, config: ParsingConfig, start: Path | None = None) 
     folder = RunFolder(run / f"{name}.run")
     resume = folder.snapshot.is_file()
     if start is not None and not resume:
-        state = torch.load(start, weights_only=True)
-        trainer.start_from(state["ema"])
+        if start.suffix == ".onnx":
+            load_exported(network := trainer.averaged(), start, trainer.pictures())
+            trainer.start_from(network.state_dict())
+        else:
+            trainer.start_from(torch.load(start, weights_only=True)["ema"])
 
     def show(row: dict[str, float]) -> None:
         if row["step"] % 50 == 0:
@@ -112,19 +117,22 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("-o", "--output", type=Path, default=Path("runs/parsing"))
     parser.add_argument("--quick", action="store_true", help="a rough parser in an hour")
+    parser.add_argument("--start", type=Path, help="go on from an ONNX file, such as the bundle's")
     options = parser.parse_args()
     run, sizes = options.output, QUICK if options.quick else FULL
     run.mkdir(parents=True, exist_ok=True)
     faces = label_faces(run, sizes["faces"])
-    # glasses are drawn onto bare faces first; what learns from these then labels real ones
-    if not (run / "first.set/weights.json").exists():
-        write_dataset(run / "first.set", read_faces(faces))
-    config = ParsingConfig(steps=sizes["first"], sizes=((128, 0.75), (192, 0.15), (256, 0.1)))
-    first = fit(run, "first", config)
+    first, start = options.start, options.start
+    if first is None:
+        # glasses are drawn onto bare faces first; what learns from these then labels real ones
+        if not (run / "first.set/weights.json").exists():
+            write_dataset(run / "first.set", read_faces(faces))
+        config = ParsingConfig(steps=sizes["first"], sizes=((128, 0.75), (192, 0.15), (256, 0.1)))
+        first, start = fit(run, "first", config), run / "first.run/snapshot.pt"
     if not (run / "parsing.set/weights.json").exists():
         write_dataset(run / "parsing.set", read_faces(faces, FaceParser(first)))
-    config = replace(ParsingConfig(), steps=sizes["steps"], lr=2e-3, seed=1)
-    found = fit(run, "parsing", config, run / "first.run/snapshot.pt")
+    config = replace(ParsingConfig(), steps=sizes["steps"], lr=2e-3, drawn=DRAWN, seed=1)
+    found = fit(run, "parsing", config, start)
     log(f"{found}: toonify.faces.parsing.FaceParser(Path({str(found)!r}))")
 
 

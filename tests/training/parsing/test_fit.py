@@ -9,16 +9,19 @@ import pytest
 import torch
 from drawn_face import write_faces
 
-from toonify.errors import InputError, UsageError
+from toonify.errors import InputError, ModelError, UsageError
 from toonify.training.core.loop import run_trainer
 from toonify.training.core.runs import RunFolder
+from toonify.training.parsing.export import export_onnx
 from toonify.training.parsing.fit import (
+    ComposedPictures,
     ParsingConfig,
     ParsingTrainer,
     attribute_losses,
     label_loss,
 )
 from toonify.training.parsing.labels import IGNORED
+from toonify.training.parsing.pretrained import load_exported
 
 TINY = ParsingConfig(
     steps=6, batch_size=4, sizes=((64, 1.0),), bfloat16=False, widths=(4, 6, 8, 8, 8)
@@ -62,6 +65,40 @@ def test_it_learns_and_ends_the_same_after_a_break(tmp_path: Path, folder: Path)
     for name, value in whole.network.state_dict().items():
         torch.testing.assert_close(more.network.state_dict()[name], value, rtol=1e-3, atol=1e-4)
     assert whole.preview().shape == (8, 3, 256, 512)
+
+
+def test_it_goes_on_from_an_exported_network(tmp_path: Path, folder: Path) -> None:
+    trainer = ParsingTrainer(folder, replace(TINY, lr=0.01), workers=0)
+    for _ in range(3):
+        trainer.step()
+    before = trainer.averaged().eval()
+    export_onnx(before, tmp_path / "parser.onnx", side=64)
+    pictures = trainer.pictures()
+    after = ParsingTrainer(folder, TINY, workers=0).averaged()
+    load_exported(after, tmp_path / "parser.onnx", pictures)
+    small = pictures[..., ::4, ::4].contiguous()
+    with torch.no_grad():
+        for found, wanted in zip(after.eval()(small), before(small), strict=True):
+            torch.testing.assert_close(found, wanted, rtol=2e-2, atol=2e-2)
+        load_exported(after, tmp_path / "parser.onnx", small)
+        learning, _ = after.train()(small)  # norms have the pictures' own statistics
+        torch.testing.assert_close(learning, before(small)[0], rtol=5e-2, atol=5e-2)
+
+
+def test_an_export_of_another_network_is_refused(tmp_path: Path, folder: Path) -> None:
+    trainer = ParsingTrainer(folder, TINY, workers=0)
+    export_onnx(trainer.averaged(), tmp_path / "parser.onnx", side=64)
+    other = ParsingTrainer(folder, replace(TINY, widths=(4, 6, 8, 8, 12)), workers=0).averaged()
+    with pytest.raises(ModelError, match="another network"):
+        load_exported(other, tmp_path / "parser.onnx", trainer.pictures())
+
+
+def test_some_pictures_are_drawn_with_the_same_labels(folder: Path) -> None:
+    plain = next(iter(ComposedPictures(folder, seed=3, drawn=1e-9)))
+    drawn = next(iter(ComposedPictures(folder, seed=3, drawn=1.0)))
+    assert torch.equal(plain[1], drawn[1]) and torch.equal(plain[2], drawn[2])
+    assert drawn[0].shape == plain[0].shape and drawn[0].dtype == torch.uint8
+    assert (drawn[0].int() - plain[0].int()).abs().float().mean() > 2
 
 
 def test_losses_fall(folder: Path) -> None:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ from toonify.models.parsing import WIDTHS, ParsingNetwork
 from toonify.training.core.loop import require_positive
 from toonify.training.core.schedule import ema_decay, update_ema, warmup_cosine
 from toonify.training.parsing.compose import SIDE, compose
+from toonify.training.parsing.drawn import Drawer
 from toonify.training.parsing.faces import LabeledFaces
 from toonify.training.parsing.labels import IGNORED
 
@@ -41,6 +43,7 @@ class ParsingConfig:
         lr: highest rate of AdamW, in a cosine with a short warm-up.
         sizes: sides of the pictures, and how often each is taken. Smaller ones cost less, and are
             what faces that fill less of the picture look like.
+        drawn: share of pictures that are drawn by the bundle's network, labels unchanged.
         bfloat16: autocast, where the processor has it.
         seed: of everything.
     """
@@ -49,6 +52,7 @@ class ParsingConfig:
     batch_size: int = 16
     lr: float = 3e-3
     sizes: tuple[tuple[int, float], ...] = ((128, 0.6), (192, 0.2), (256, 0.2))
+    drawn: float = 0.0
     bfloat16: bool = True
     seed: int = 0
     widths: tuple[int, int, int, int, int] = WIDTHS
@@ -57,15 +61,20 @@ class ParsingConfig:
 class ComposedPictures(IterableDataset[tuple[Tensor, Tensor, Tensor]]):
     """Endless pictures (256, 256, 3), labels (256, 256), attributes (4,); the same for a seed."""
 
-    def __init__(self, folder: Path, *, seed: int, start: int = 0) -> None:
-        self.folder, self.seed, self.start = folder, seed, start
+    def __init__(self, folder: Path, *, seed: int, start: int = 0, drawn: float = 0.0) -> None:
+        self.folder, self.seed, self.start, self.drawn = folder, seed, start, drawn
 
     def __iter__(self) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
         cv2.setNumThreads(1)
         faces = LabeledFaces(self.folder)
+        drawer = Drawer() if self.drawn else None
         number = self.start
         while True:
-            made = compose(faces, np.random.default_rng([self.seed, number]))
+            rng = np.random.default_rng([self.seed, number])
+            draws = drawer is not None and rng.random() < self.drawn
+            made = compose(faces, rng, camera=not draws)
+            if drawer is not None and draws:
+                made = replace(made, rgb=drawer(made.rgb, rng))
             yield tuple(torch.from_numpy(a) for a in (made.rgb, made.labels, made.attributes))  # type: ignore[misc]
             number += 1
 
@@ -144,13 +153,20 @@ class ParsingTrainer:
     @torch.no_grad()
     def preview(self) -> Tensor:
         """(8, 3, 256, 512) uint8: composed pictures beside what the averaged network sees."""
-        faces = LabeledFaces(self._folder)
-        made = [compose(faces, np.random.default_rng([self.config.seed, 2, i])) for i in range(8)]
-        rgb = torch.stack([torch.from_numpy(m.rgb) for m in made]).permute(0, 3, 1, 2)
-        logits, _ = self.averaged().eval()(rgb.float() / 255)
-        logits = F.interpolate(logits, size=rgb.shape[2:], mode="bilinear")
+        pictures = self.pictures()
+        logits, _ = self.averaged().eval()(pictures)
+        logits = F.interpolate(logits, size=pictures.shape[2:], mode="bilinear")
         shown = torch.from_numpy(label_colors())[logits.argmax(1)].permute(0, 3, 1, 2)
+        rgb = (pictures * 255).round().to(torch.uint8)
         return torch.cat([rgb, ((rgb.int() + 2 * shown.int()) // 3).to(torch.uint8)], 3)
+
+    def pictures(self, count: int = 8) -> Tensor:
+        """(B, 3, 256, 256) in 0..1: composed pictures that the training does not see."""
+        data = ComposedPictures(
+            self._folder, seed=self.config.seed + 1_000_000, drawn=self.config.drawn
+        )
+        made = [rgb for rgb, _, _ in itertools.islice(data, count)]
+        return torch.stack(made).permute(0, 3, 1, 2).float() / 255
 
     def averaged(self) -> ParsingNetwork:
         """The network with its averaged weights."""
@@ -189,7 +205,9 @@ class ParsingTrainer:
         fresh = max(1, self.config.batch_size // 2)
         if self._stream is None:  # after a resumption the pool is composed again
             start = max(0, self._steps - POOL // fresh) * fresh
-            data = ComposedPictures(self._folder, seed=self.config.seed, start=start)
+            data = ComposedPictures(
+                self._folder, seed=self.config.seed, start=start, drawn=self.config.drawn
+            )
             ahead = {"prefetch_factor": 16} if self._workers else {}
             self._stream = iter(
                 DataLoader(data, batch_size=fresh, num_workers=self._workers, **ahead)  # type: ignore[arg-type]

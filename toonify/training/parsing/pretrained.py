@@ -1,0 +1,94 @@
+"""Weights of an exported parsing network, for a training to go on from."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from toonify.errors import ModelError
+from toonify.models.parsing import ConvBlock, ParsingNetwork
+
+
+@torch.no_grad()
+def load_exported(network: ParsingNetwork, path: Path, pictures: Tensor) -> None:
+    """Fill a network with what `export_onnx` wrote.
+
+    Norms are folded in that file. Here each one gets the statistics that `pictures` (B, 3, S, S in
+    0..1) have, and what undoes them, so that the network gives what the file gives, and goes on
+    learning with norms of its own.
+
+    Raises:
+        ModelError: the file is of another network.
+        ImportError: the package `onnx` is not installed.
+    """
+    import onnx
+    from onnx import numpy_helper
+
+    graph = onnx.load(str(path)).graph
+    arrays = {t.name: numpy_helper.to_array(t).astype(np.float32) for t in graph.initializer}
+    for node in graph.node:  # equal ones are stored once
+        if node.op_type == "Identity" and node.input[0] in arrays:
+            arrays[node.output[0]] = arrays[node.input[0]]
+    found = [
+        (arrays[node.input[1]], arrays[node.input[2]])
+        for node in graph.node
+        if node.op_type == "Conv"
+    ]
+    layers = _in_order(network, pictures[:1])
+    shapes = [tuple(layer.weight.shape) for layer in layers]
+    if shapes != [weight.shape for weight, _ in found]:
+        raise ModelError(f"{path} is another network than this parser", hint="Name its widths.")
+    norms = {block[0]: block[1] for block in network.modules() if isinstance(block, ConvBlock)}
+    for layer, (weight, bias) in zip(layers, found, strict=True):
+        layer.weight.copy_(torch.from_numpy(weight.copy()))
+        offset = torch.from_numpy(bias.copy())
+        if layer.bias is not None:
+            layer.bias.copy_(offset)
+        else:
+            _pass(norms[layer], offset)
+    _use_statistics(network, norms, pictures)
+
+
+def _pass(norm: nn.Module, offset: Tensor) -> None:
+    """Let a norm do nothing but add an offset."""
+    assert isinstance(norm, nn.BatchNorm2d)
+    norm.weight.fill_(1)
+    norm.bias.copy_(offset)
+    norm.running_mean.zero_()  # type: ignore[union-attr]
+    norm.running_var.fill_(1 - norm.eps)  # type: ignore[union-attr]
+
+
+def _use_statistics(
+    network: ParsingNetwork, norms: dict[nn.Module, nn.Module], pictures: Tensor
+) -> None:
+    """Give each norm what its convolution yields of pictures, and weights that undo it."""
+    seen: dict[nn.Module, tuple[Tensor, Tensor]] = {}
+
+    def note(layer: nn.Module, _: object, out: Tensor) -> None:
+        seen[layer] = (out.mean((0, 2, 3)), out.var((0, 2, 3), unbiased=False))
+
+    hooks = [layer.register_forward_hook(note) for layer in norms]
+    network.eval()(pictures)
+    for hook in hooks:
+        hook.remove()
+    for layer, norm in norms.items():
+        assert isinstance(norm, nn.BatchNorm2d)
+        mean, variance = seen[layer]
+        norm.weight.copy_((variance + norm.eps).sqrt())
+        norm.bias.add_(mean)
+        norm.running_mean.copy_(mean)  # type: ignore[union-attr]
+        norm.running_var.copy_(variance)  # type: ignore[union-attr]
+
+
+def _in_order(network: ParsingNetwork, picture: Tensor) -> list[nn.Conv2d]:
+    """Convolutions as they run, which is how an export lists them."""
+    ran: list[nn.Conv2d] = []
+    layers = [layer for layer in network.modules() if isinstance(layer, nn.Conv2d)]
+    hooks = [layer.register_forward_hook(lambda layer, *_: ran.append(layer)) for layer in layers]
+    network.eval()(picture)
+    for hook in hooks:
+        hook.remove()
+    return ran
