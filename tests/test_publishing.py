@@ -38,3 +38,12 @@ def test_extras_that_messages_name_are_there(project):
         named |= set(re.findall(rf"install '?{name}\[(\w+)\]", text))
         assert not re.search(r"install '?toonify(\[|\b(?!-))", text), path
     assert named and named <= set(extras)
+
+
+def test_what_pages_link_to_is_there():
+    gone = []
+    for page in [*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md")]:
+        for target in re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", page.read_text(encoding="utf-8")):
+            if not (page.parent / target).exists():
+                gone.append(f"{page.relative_to(ROOT)}: {target}")
+    assert not gone

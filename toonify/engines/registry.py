@@ -80,7 +80,9 @@ def load_style_engine(
 
     Args:
         style: a name, or a network's file; the bundle's first when None.
-        device, dtype: of networks; the program needs none.
+        bundle: a name, or a bundle's folder.
+        device: of networks ("auto", "cpu", "cuda", …); the program needs none.
+        dtype: of networks ("auto", "float32", "bfloat16", …); the program needs none.
         options: of every such engine: background, max_size, detector, landmarks, offline, ….
 
     Raises:
