@@ -15,7 +15,7 @@ from tests.tiny_styleganex import PixelLoss
 from toonify.checkpoints import save_generator
 from toonify.errors import ToonifyError
 from toonify.training.encoders.losses import EncoderWeights
-from toonify.training.finetune.adversarial_config import FinetuneConfig
+from toonify.training.finetune.adversarial_config import AdversarialConfig
 from toonify.training.finetune.paired_step import PairedConfig
 
 ASTRONAUT = Path(__file__).parents[1] / "examples" / "astronaut.png"
@@ -96,7 +96,7 @@ CASES = {
     ],
 }
 CONFIGS = {
-    FinetuneConfig: [
+    AdversarialConfig: [
         *wrong("kimg lr snapshot_kimg", *POSITIVE),
         *wrong("batch_size r1_interval path_interval ada_interval log_every", 0, *COUNTS),
         *wrong("augment_p style_mixing character_share ema_rampup", -0.1, 1.1, NAN, "half"),

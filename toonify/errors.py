@@ -19,7 +19,8 @@ class ToonifyError(Exception):
         hint: what to do about it, one short sentence; may be empty.
 
     Attributes:
-        message, hint: the arguments, each on one line; `str()` gives both.
+        message: on one line, without its full stop; `str()` gives it with the hint.
+        hint: on one line.
 
     Examples:
         >>> try:

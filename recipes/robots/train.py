@@ -25,7 +25,7 @@ from toonify.media.images import read_image, write_image
 from toonify.models.generators.stylegan2 import StyleGAN2Generator
 from toonify.training.encoders.job import train_encoder
 from toonify.training.encoders.losses import EncoderWeights
-from toonify.training.finetune.adversarial import FinetuneConfig
+from toonify.training.finetune.adversarial import AdversarialConfig
 from toonify.training.finetune.job import finetune
 
 SIDE = 128  # px of the pictures
@@ -120,7 +120,7 @@ def main() -> None:
     generator = run / "gan" / "generator.safetensors"
     if not generator.exists():
         log("training the generator")
-        config = FinetuneConfig(
+        config = AdversarialConfig(
             kimg=options.kimg,
             batch_size=options.batch_size,
             freeze_below=4,

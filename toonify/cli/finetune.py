@@ -106,7 +106,7 @@ def finetune(ctx: typer.Context, request: FinetuneRequest) -> None:
     if request.base is None:
         raise UsageError("no face generator to start from", hint="Give --base ffhq-mobile, say.")
     _suggest_pix2pix(request.data)
-    from toonify.training.finetune.adversarial import FinetuneConfig
+    from toonify.training.finetune.adversarial import AdversarialConfig
     from toonify.training.finetune.job import LOWEST
     from toonify.training.finetune.job import finetune as run
     from toonify.training.finetune.paired import PairedConfig
@@ -165,7 +165,7 @@ def finetune(ctx: typer.Context, request: FinetuneRequest) -> None:
             bfloat16=training_dtype(settings.dtype, device) == torch.bfloat16,
             **_given(steps=request.steps, **shared),
         ),
-        adversarial=FinetuneConfig(
+        adversarial=AdversarialConfig(
             snapshot_kimg=request.snapshot,
             keep=request.keep,
             bfloat16=pick_dtype(settings.dtype, device) != torch.float32,

@@ -41,7 +41,8 @@ class Generator(nn.Module):
 
     Attributes:
         resolution: height and width of the image, px.
-        z_dim, w_dim: lengths of z and of a row of w+.
+        z_dim: length of z.
+        w_dim: length of w, a row of w+.
         num_ws: rows of w+.
         layers: the modulated layers, in the order of `styles`.
         w_avg: mean of w, (w_dim,), a buffer; estimated where a file lacks it.
@@ -109,7 +110,8 @@ class Encoder(nn.Module):
     """Reads w+ from photographs; a family is a subclass and a line in `toonify.models.registry`.
 
     Attributes:
-        num_ws, w_dim: shape of the w+ that it gives.
+        num_ws: rows of the w+ that it gives.
+        w_dim: length of each.
         input_size: side of the aligned faces that it takes, px.
 
     Examples:

@@ -81,7 +81,8 @@ class Report:
     """What became of a clip.
 
     Attributes:
-        source, output: files, or folders of frames.
+        source: a file, or a folder of frames.
+        output: likewise.
         frames: in the output.
         resumed: of them, drawn by an earlier run.
         frames_with_faces: of them, where somebody was found.

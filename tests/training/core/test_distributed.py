@@ -14,7 +14,7 @@ import torch
 from tests.training.tiny_training import tiny_generator
 from toonify.errors import InputError, UsageError
 from toonify.training.core.distributed import World, joined, launch
-from toonify.training.finetune.adversarial import FinetuneConfig, finetune_adversarial
+from toonify.training.finetune.adversarial import AdversarialConfig, finetune_adversarial
 
 CPU = torch.device("cpu")
 
@@ -25,7 +25,7 @@ def train(out: Path, **options: Any) -> None:
     random = torch.Generator().manual_seed(5)
     images = torch.randint(0, 256, (6, 3, 32, 32), generator=random, dtype=torch.uint8)
     latents = torch.randn(2, 8, 16, generator=random)
-    config = FinetuneConfig(
+    config = AdversarialConfig(
         batch_size=8,  # four in each of two processes: the discriminator's groups stay whole
         kimg=0.016,
         freeze_below=16,

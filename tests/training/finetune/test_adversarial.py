@@ -21,10 +21,10 @@ from toonify.models.generators.stylegan2 import channel_table
 from toonify.models.layer_swap import tensor_resolutions
 from toonify.training.core.distributed import World
 from toonify.training.finetune import adversarial_step
-from toonify.training.finetune.adversarial import FinetuneConfig, finetune_adversarial
+from toonify.training.finetune.adversarial import AdversarialConfig, finetune_adversarial
 
 
-def config(**changes: Any) -> FinetuneConfig:
+def config(**changes: Any) -> AdversarialConfig:
     tiny = {
         "batch_size": 4,
         "kimg": 0.016,
@@ -38,7 +38,7 @@ def config(**changes: Any) -> FinetuneConfig:
         "ada_kimg": 0.02,  # so that p is far from 0 after a step or two
         "ada_target": -2.0,
     }
-    return FinetuneConfig(**{**tiny, **changes})
+    return AdversarialConfig(**{**tiny, **changes})
 
 
 def drawings(count: int = 6) -> torch.Tensor:

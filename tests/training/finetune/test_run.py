@@ -17,14 +17,14 @@ from toonify.models.discriminators import StyleGAN2Discriminator
 from toonify.models.generators.stylegan2 import channel_table
 from toonify.training.data.drawings import Drawings
 from toonify.training.finetune import run as module
-from toonify.training.finetune.adversarial import FinetuneConfig
+from toonify.training.finetune.adversarial import AdversarialConfig
 from toonify.training.finetune.paired import PairedConfig
 from toonify.training.finetune.run import OBJECTIVES, finetune
 
 PAIRED = PairedConfig(
     steps=4, batch_size=2, freeze_below=16, level=3, perceptual_size=16, snapshot=2
 )
-ADVERSARIAL = FinetuneConfig(
+ADVERSARIAL = AdversarialConfig(
     kimg=0.008,
     batch_size=4,
     freeze_below=16,

@@ -153,7 +153,7 @@ def project(
     Examples:
         >>> found = project(["a.png", "b.png"], generator="default", encoder="default")
         >>> found.latents.mean(0).shape  # the character that both have in common
-        torch.Size([14, 512])
+        torch.Size([16, 512])
     """
     options = ProjectorOptions(
         generator=generator,

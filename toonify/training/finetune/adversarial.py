@@ -21,17 +21,17 @@ from toonify.models.base import Generator
 from toonify.models.discriminators import StyleGAN2Discriminator
 from toonify.training.core.distributed import World
 from toonify.training.core.runs import RunFolder, interruptible
-from toonify.training.finetune.adversarial_config import FinetuneConfig
+from toonify.training.finetune.adversarial_config import AdversarialConfig
 from toonify.training.finetune.adversarial_step import AdversarialTrainer
 
 G = TypeVar("G", bound=Generator)
 Progress = Callable[[dict[str, float]], None]
 
-__all__ = ["FinetuneConfig", "finetune_adversarial"]
+__all__ = ["AdversarialConfig", "finetune_adversarial"]
 
 
 def finetune_adversarial(
-    config: FinetuneConfig,
+    config: AdversarialConfig,
     generator: G,
     drawings: Tensor,
     out: str | Path,
@@ -163,7 +163,7 @@ def check_frozen(freeze_below: int, generator: Generator) -> None:
 
 
 def check_fits(
-    config: FinetuneConfig,
+    config: AdversarialConfig,
     generator: Generator,
     drawings: Tensor,
     discriminator: StyleGAN2Discriminator | None,

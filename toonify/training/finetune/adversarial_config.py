@@ -11,8 +11,8 @@ from toonify.utils.arguments import check_positive, check_range
 
 
 @dataclass(frozen=True, kw_only=True)
-class FinetuneConfig:
-    """How to fine-tune.
+class AdversarialConfig:
+    """Options of adversarial fine-tuning (`finetune_adversarial`).
 
     Attributes:
         kimg: thousand images to show the discriminator.
@@ -29,7 +29,7 @@ class FinetuneConfig:
         style_mixing: probability of crossing two latents at a random layer.
         character_share: share of samples whose layers from `character_level` on take a
             character's latent.
-        character_level: first latent index taken from the latent.
+        character_level: first row of w+ that is the character's.
         mirror: mirror half the drawings.
         augment: the discriminator's augmentations, see `AugmentPipe`; "off" for none.
         augment_p: fixed probability of each; None adapts it (ADA).

@@ -26,7 +26,7 @@ from toonify.training.core.losses import (
     r1_penalty,
 )
 from toonify.training.core.optim import rms_scaled_adam
-from toonify.training.finetune.adversarial_config import FREE, FinetuneConfig
+from toonify.training.finetune.adversarial_config import FREE, AdversarialConfig
 from toonify.utils.tensors import to_float, to_uint8
 
 G = TypeVar("G", bound=Generator)
@@ -37,7 +37,7 @@ class AdversarialTrainer(Generic[G]):
 
     def __init__(
         self,
-        config: FinetuneConfig,
+        config: AdversarialConfig,
         generator: G,
         drawings: Tensor,
         discriminator: StyleGAN2Discriminator | None,

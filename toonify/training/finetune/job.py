@@ -25,7 +25,7 @@ from toonify.training.core.report import reporting
 from toonify.training.data import check
 from toonify.training.data.drawings import Drawings, load_drawings
 from toonify.training.finetune import run
-from toonify.training.finetune.adversarial import FinetuneConfig
+from toonify.training.finetune.adversarial import AdversarialConfig
 from toonify.training.finetune.paired import PairedConfig
 from toonify.utils.arguments import check_choice, check_range
 from toonify.utils.links import real_path
@@ -71,7 +71,7 @@ class _Job:
     encoder: str | None
     discriminator: str | None
     paired: PairedConfig
-    adversarial: FinetuneConfig
+    adversarial: AdversarialConfig
     domain: Domain
     resume: bool
     device: str
@@ -88,7 +88,7 @@ def finetune(
     encoder: str | None = None,
     discriminator: str | None = None,
     paired: PairedConfig | None = None,
-    adversarial: FinetuneConfig | None = None,
+    adversarial: AdversarialConfig | None = None,
     domain: Domain = "faces",
     resume: bool = False,
     processes: int = 1,
@@ -145,7 +145,7 @@ def finetune(
         encoder=encoder,
         discriminator=discriminator,
         paired=paired or PairedConfig(freeze_below=frozen),
-        adversarial=adversarial or FinetuneConfig(freeze_below=frozen),
+        adversarial=adversarial or AdversarialConfig(freeze_below=frozen),
         domain=domain,
         resume=resume,
         device=device,

@@ -32,7 +32,7 @@ from toonify.training.core.distributed import World
 from toonify.training.core.runs import RunFolder
 from toonify.training.data.drawings import Drawings
 from toonify.training.finetune.adversarial import (
-    FinetuneConfig,
+    AdversarialConfig,
     check_fits,
     check_frozen,
     finetune_adversarial,
@@ -62,7 +62,7 @@ def finetune(
     *,
     objective: Objective = "paired",
     paired: PairedConfig,
-    adversarial: FinetuneConfig,
+    adversarial: AdversarialConfig,
     perceptual: PerceptualLoss | None = None,
     encode: Encode | None = None,
     discriminator: StyleGAN2Discriminator | None = None,
@@ -169,7 +169,7 @@ def check_finetune(
     *,
     objective: Objective,
     paired: PairedConfig,
-    adversarial: FinetuneConfig,
+    adversarial: AdversarialConfig,
     discriminator: StyleGAN2Discriminator | None,
     resume: bool,
     world: World,

@@ -49,7 +49,7 @@ def train_pix2pix(
         output: folder of the run.
         base: such a network's file to go on from, or a style of the default bundle that a network
             draws; a fresh one when None. Several styles begin as the one it draws.
-        config: options; the defaults when None.
+        config: a `Pix2PixConfig` of `toonify.training.pix2pix.step`; the defaults when None.
         resume: go on from the last snapshot in the folder.
         device: where networks compute: "auto", "cpu", "cuda", "cuda:1" or "mps".
         progress: called after every step with the losses.
