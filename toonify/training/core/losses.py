@@ -1,4 +1,5 @@
-"""Adversarial losses of StyleGAN2 (arXiv 1912.04958): logistic, R1, path length."""
+"""Losses that several trainings share: those of StyleGAN2 (arXiv 1912.04958; logistic, R1, path
+length), LPIPS and identity."""
 
 from __future__ import annotations
 
@@ -9,7 +10,24 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from toonify.metrics.lpips import PerceptualLoss
+from toonify.models.identity import Identity
 from toonify.training.core.distributed import World
+
+
+def perceptual_loss(perceptual: PerceptualLoss, images: Tensor, targets: Tensor) -> Tensor:
+    """LPIPS of (B, 3, H, W) in [-1, 1] to their targets, mean over the batch → scalar."""
+    with torch.no_grad():
+        wanted = perceptual.features(targets)
+    return perceptual.distance(perceptual.features(images), wanted).mean()
+
+
+def identity_loss(identity: Identity, faces: Tensor, targets: Tensor) -> Tensor:
+    """One minus the similarity of aligned faces (B, 3, H, W) in [-1, 1] to their targets, mean over
+    the batch → scalar, 0 for the same face."""
+    with torch.no_grad():
+        wanted = identity(targets)
+    return 1 - identity.similarity(identity(faces), wanted).mean()
 
 
 def generator_logistic(fake: Tensor) -> Tensor:

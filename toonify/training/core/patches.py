@@ -61,6 +61,49 @@ def discriminator_loss(network: PatchDiscriminator, drawn: Tensor, generated: Te
     return F.relu(1 - real).mean() + F.relu(1 + fake).mean()
 
 
+def train_patches(
+    network: PatchDiscriminator,
+    optimizer: torch.optim.Optimizer,
+    drawn: Tensor,
+    generated: Tensor,
+    *,
+    bfloat16: bool,
+) -> Tensor:
+    """One step of the discriminator, which is frozen afterwards; none where its loss isn't finite.
+
+    Returns:
+        The loss, detached.
+    """
+    network.requires_grad_(True)
+    with torch.autocast(drawn.device.type, torch.bfloat16, enabled=bfloat16):
+        loss = discriminator_loss(network, drawn, generated)
+    if bool(torch.isfinite(loss)):
+        optimizer.zero_grad(set_to_none=True)
+        loss.backward()
+        optimizer.step()
+    network.requires_grad_(False)
+    return loss.detach()
+
+
+def patch_losses(
+    network: PatchDiscriminator,
+    optimizer: torch.optim.Optimizer,
+    drawn: Tensor,
+    generated: Tensor,
+    *,
+    bfloat16: bool,
+) -> dict[str, Tensor]:
+    """A step of the discriminator (`train_patches`), then what the generator descends.
+
+    Returns:
+        "patches" and "matching" (see `generator_losses`), and "loss_d", the discriminator's.
+    """
+    loss = train_patches(network, optimizer, drawn, generated, bfloat16=bfloat16)
+    with torch.autocast(drawn.device.type, torch.bfloat16, enabled=bfloat16):
+        adversarial, matching = generator_losses(network, drawn, generated)
+    return {"patches": adversarial, "matching": matching, "loss_d": loss}
+
+
 def generator_losses(
     network: PatchDiscriminator, drawn: Tensor, generated: Tensor
 ) -> tuple[Tensor, Tensor]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Mapping
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
@@ -133,6 +134,14 @@ class AveragingTrainer(ResumableTrainer[Config], Generic[Config, Network, Random
     average: Network
     optimizer: torch.optim.Optimizer
     random: Random
+
+    def begin(self, network: Network, lr: float) -> None:
+        """Take a network into training, beside a copy as its average, by AdamW at rate `lr`."""
+        self.network = network.train().requires_grad_(True)
+        self.average = copy.deepcopy(network).eval().requires_grad_(False)
+        self.optimizer = torch.optim.AdamW(
+            network.parameters(), lr=lr, betas=(0.9, 0.98), weight_decay=1e-3
+        )
 
     def parts(self) -> Parts:
         return {

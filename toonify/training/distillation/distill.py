@@ -24,7 +24,7 @@ from toonify.models.base import Generator
 from toonify.models.generators.stylegan2 import StyleGAN2Generator, StyleGAN2Layers, channel_table
 from toonify.models.layers import EqualLinear
 from toonify.training.core.loop import Progress, require_positive, run_trainer
-from toonify.training.core.patches import discriminator_loss, generator_losses, new_patches
+from toonify.training.core.patches import new_patches, patch_losses
 from toonify.training.core.resumption import Parts, ResumableTrainer
 from toonify.training.core.runs import RunFolder
 from toonify.training.core.schedule import ema_decay, set_rate, update_ema, warmup_cosine
@@ -244,7 +244,10 @@ class DistillTrainer(ResumableTrainer[DistillConfig]):
         loss = torch.stack(list(losses.values())).sum()
         sharpened = self.step_count >= config.steps * (1 - config.sharpen_share)
         if config.sharpen and sharpened:
-            metrics = self._patch_step(*crops)
+            generated, real = crops
+            metrics = patch_losses(
+                self.patches, self.patch_optimizer, real, generated, bfloat16=config.bfloat16
+            )
             losses |= metrics
             # its first opinions don't steer: it learns as the weight rises
             weight = config.sharpen * min(1.0, self._sharpened_for() / 200)
@@ -254,19 +257,6 @@ class DistillTrainer(ResumableTrainer[DistillConfig]):
 
     def _sharpened_for(self) -> float:
         return self.step_count - self.config.steps * (1 - self.config.sharpen_share)
-
-    def _patch_step(self, generated: Tensor, real: Tensor) -> dict[str, Tensor]:
-        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.config.bfloat16):
-            self.patches.requires_grad_(True)
-            loss = discriminator_loss(self.patches, real, generated)
-        if bool(torch.isfinite(loss)):
-            self.patch_optimizer.zero_grad()
-            loss.backward()
-            self.patch_optimizer.step()
-        self.patches.requires_grad_(False)
-        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.config.bfloat16):
-            adversarial, matching = generator_losses(self.patches, real, generated)
-        return {"patches": adversarial, "matching": matching, "loss_d": loss.detach()}
 
     def _set_rate(self) -> None:
         """A hundred steps of warm-up, then a cosine down to a fiftieth."""

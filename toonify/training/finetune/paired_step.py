@@ -15,12 +15,12 @@ from toonify.metrics.lpips import PerceptualLoss
 from toonify.models.base import Generator
 from toonify.models.layer_swap import tensor_resolutions
 from toonify.training.core.loop import require_positive
+from toonify.training.core.losses import perceptual_loss
 from toonify.training.core.optim import rms_scaled_adam
 from toonify.training.core.patches import (
     PatchDiscriminator,
-    discriminator_loss,
-    generator_losses,
     new_patches,
+    patch_losses,
 )
 from toonify.training.core.resumption import Parts, restore, states_of
 from toonify.training.core.schedule import ema_decay, update_ema, warmup_cosine
@@ -187,7 +187,10 @@ class PairedTrainer(Generic[G]):
         )
         loss = losses["pixels"] + losses["edges"] + losses["lpips"]
         if self.patches is not None and crops is not None:
-            losses |= self._patch_step(*crops)
+            generated, drawn = crops
+            losses |= patch_losses(
+                self.patches, self.patch_optimizer, drawn, generated, bfloat16=config.bfloat16
+            )
             if self.step_count >= _PATCH_WARM_UP:
                 loss = loss + config.sharpen * (losses["patches"] + _MATCHING * losses["matching"])
         if not bool(torch.isfinite(loss)):
@@ -198,21 +201,6 @@ class PairedTrainer(Generic[G]):
         update_ema(self._averages, self.free, ema_decay(self.step_count, config.ema))
         self.step_count += 1
         return losses
-
-    def _patch_step(self, generated: Tensor, drawn: Tensor) -> dict[str, Tensor]:
-        """A step of the patch discriminator, then its losses for the network."""
-        assert self.patches is not None
-        with self._autocast():
-            self.patches.requires_grad_(True)
-            loss = discriminator_loss(self.patches, drawn, generated)
-        if bool(torch.isfinite(loss)):
-            self.patch_optimizer.zero_grad()
-            loss.backward()
-            self.patch_optimizer.step()
-        self.patches.requires_grad_(False)
-        with self._autocast():
-            adversarial, matching = generator_losses(self.patches, drawn, generated)
-        return {"patches": adversarial, "matching": matching, "loss_d": loss.detach()}
 
     def _set_rates(self) -> None:
         """Twenty steps of warm-up, then a cosine down to a twentieth."""
@@ -298,10 +286,7 @@ def drawing_losses(
             torch.cat((view[half:], crop[: half or 1]))
             for view, crop in zip(views, crops, strict=True)
         ]
-    with torch.no_grad():
-        wanted = perceptual.features(views[1])
-    lpips = perceptual.distance(perceptual.features(views[0]), wanted).mean()
-    return {"pixels": pixels, "edges": edges, "lpips": lpips}
+    return {"pixels": pixels, "edges": edges, "lpips": perceptual_loss(perceptual, *views)}
 
 
 def _join(faces: Tensor, styles: Tensor, level: int) -> Tensor:

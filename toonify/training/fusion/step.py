@@ -6,7 +6,6 @@ a latent renders background, hair, face and neck, and are what the fused latent'
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -99,11 +98,7 @@ class FusionTrainer(AveragingTrainer[FusionConfig, FusionNet, torch.Generator]):
         self.generator = generator.eval().requires_grad_(False)
         self.device = generator.w_avg.device
         self.parser, self.directions, self.config = parser.to(self.device), directions, config
-        self.network = network.train().requires_grad_(True)
-        self.average = copy.deepcopy(network).eval().requires_grad_(False)
-        self.optimizer = torch.optim.AdamW(
-            network.parameters(), lr=config.lr, betas=(0.9, 0.98), weight_decay=1e-3
-        )
+        self.begin(network, config.lr)
         self.random = torch.Generator().manual_seed(config.seed)
 
     def step(self) -> dict[str, Tensor]:

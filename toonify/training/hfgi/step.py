@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,6 +13,7 @@ from toonify.metrics.lpips import PerceptualLoss
 from toonify.models.encoders.hfgi_compact import CompactHFGI, CompactInversion, moved_along
 from toonify.models.identity import Identity
 from toonify.training.core.loop import require_positive
+from toonify.training.core.losses import identity_loss, perceptual_loss
 from toonify.training.core.resumption import AveragingTrainer
 from toonify.training.core.schedule import set_rate, warmup_cosine
 from toonify.training.hfgi.data import HFGIBatch, HFGIData, perspective
@@ -83,12 +83,7 @@ class HFGITrainer(AveragingTrainer[HFGIConfig, CompactHFGI, torch.Generator]):
         self.perceptual, self.identity = perceptual, identity
         self.device = model.generator.w_avg.device
         model.eval().requires_grad_(False)
-        self.network = model.networks.train().requires_grad_(True)
-        self.network.to(memory_format=torch.channels_last)
-        self.average = copy.deepcopy(self.network).eval().requires_grad_(False)
-        self.optimizer = torch.optim.AdamW(
-            self.network.parameters(), lr=config.lr, betas=(0.9, 0.98), weight_decay=1e-3
-        )
+        self.begin(model.networks.to(memory_format=torch.channels_last), config.lr)
         self.random = torch.Generator().manual_seed(config.seed)
 
     def step(self) -> dict[str, Tensor]:
@@ -127,14 +122,9 @@ class HFGITrainer(AveragingTrainer[HFGIConfig, CompactHFGI, torch.Generator]):
         losses = {"align": (aligned - (batch.targets - wanted)).abs().mean()}
         losses["l2"] = F.mse_loss(image, batch.targets)
         if weights.lpips and self.perceptual is not None:
-            with torch.no_grad():
-                target = self.perceptual.features(batch.targets)
-            found = self.perceptual.features(image)
-            losses["lpips"] = self.perceptual.distance(found, target).mean()
+            losses["lpips"] = perceptual_loss(self.perceptual, image, batch.targets)
         if weights.identity and self.identity is not None:
-            with torch.no_grad():
-                person = self.identity(batch.targets)
-            losses["identity"] = 1 - self.identity.similarity(self.identity(image), person).mean()
+            losses["identity"] = identity_loss(self.identity, image, batch.targets)
         return losses
 
     def _arithmetic(self) -> torch.autocast:

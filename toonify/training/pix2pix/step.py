@@ -13,7 +13,7 @@ from torch import Tensor
 from toonify.models.styled_unet import StyledUNet
 from toonify.models.unet import UNet
 from toonify.training.core.loop import require_positive
-from toonify.training.core.patches import PatchDiscriminator, discriminator_loss, generator_losses
+from toonify.training.core.patches import PatchDiscriminator, patch_losses
 from toonify.training.core.resumption import Parts, ResumableTrainer
 from toonify.training.core.schedule import ema_decay, set_rate, update_ema, warmup_cosine
 from toonify.training.pix2pix.pairs import PairFolder
@@ -153,17 +153,7 @@ class Pix2PixTrainer(ResumableTrainer[Pix2PixConfig]):
     ) -> dict[str, Tensor]:
         """A step of a style's patch discriminator, then its losses for the network."""
         discriminator, optimizer = self.discriminators[style], self.discriminator_optimizers[style]
-        with self._autocast():
-            discriminator.requires_grad_(True)
-            loss = discriminator_loss(discriminator, targets, drawn)
-        if bool(torch.isfinite(loss)):
-            optimizer.zero_grad(set_to_none=True)
-            loss.backward()
-            optimizer.step()
-        discriminator.requires_grad_(False)
-        with self._autocast():
-            adversarial, matching = generator_losses(discriminator, targets, drawn)
-        return {"patches": adversarial, "matching": matching, "loss_d": loss.detach()}
+        return patch_losses(discriminator, optimizer, targets, drawn, bfloat16=self.config.bfloat16)
 
     def finite(self) -> bool:
         """Whether every weight in training is."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,7 +16,8 @@ from toonify.models.encoders.restoration import FaceRestoration, consistent, res
 from toonify.models.generators.hybrid import HybridGenerator
 from toonify.models.identity import Identity
 from toonify.training.core.loop import require_positive
-from toonify.training.core.patches import discriminator_loss, generator_losses, new_patches
+from toonify.training.core.losses import identity_loss, perceptual_loss
+from toonify.training.core.patches import generator_losses, new_patches, train_patches
 from toonify.training.core.resumption import AveragingTrainer, Parts
 from toonify.training.core.schedule import set_rate, warmup_cosine
 from toonify.training.data.photos import PhotoSet
@@ -101,12 +101,7 @@ class RestorationTrainer(AveragingTrainer[RestorationConfig, FaceRestoration, np
         self.faces, self.config = faces, config
         self.perceptual, self.identity = perceptual, identity
         self.device = generator.w_avg.device
-        self.network = network.train().requires_grad_(True)
-        self.network.to(memory_format=torch.channels_last)
-        self.average = copy.deepcopy(self.network).eval().requires_grad_(False)
-        self.optimizer = torch.optim.AdamW(
-            self.network.parameters(), lr=config.lr, betas=(0.9, 0.98), weight_decay=1e-3
-        )
+        self.begin(network.to(memory_format=torch.channels_last), config.lr)
         self.patches, self.patch_optimizer = new_patches(config.seed, self.device, WIDTH)
         self.random = np.random.default_rng(config.seed)
         self._shown = torch.arange(len(faces) - SHOWN, len(faces))
@@ -138,28 +133,18 @@ class RestorationTrainer(AveragingTrainer[RestorationConfig, FaceRestoration, np
         if weights.lpips and self.perceptual is not None:
             top, left = (int(v) for v in self.random.integers(0, image.shape[-1] - SEEN + 1, 2))
             place = (..., slice(top, top + SEEN), slice(left, left + SEEN))
-            with torch.no_grad():
-                target = self.perceptual.features(faces[place])
-            found = self.perceptual.features(image[place])
-            losses["lpips"] = self.perceptual.distance(found, target).mean()
+            losses["lpips"] = perceptual_loss(self.perceptual, image[place], faces[place])
         if weights.identity and self.identity is not None:
-            with torch.no_grad():
-                person = self.identity(faces)
-            losses["identity"] = 1 - self.identity.similarity(self.identity(image), person).mean()
+            losses["identity"] = identity_loss(self.identity, image, faces)
         return losses
 
     def _adversarial(self, image: Tensor, faces: Tensor) -> dict[str, Tensor]:
         """A step of the patch discriminator, then its losses for the network."""
         if not self.config.weights.patches:
             return {}
-        with self._arithmetic():
-            self.patches.requires_grad_(True)
-            loss = discriminator_loss(self.patches, faces, image)
-        if bool(torch.isfinite(loss)):
-            self.patch_optimizer.zero_grad(set_to_none=True)
-            loss.backward()
-            self.patch_optimizer.step()
-        self.patches.requires_grad_(False)
+        train_patches(
+            self.patches, self.patch_optimizer, faces, image, bfloat16=self.config.bfloat16
+        )
         if self.step_count < _LEAD:
             return {}
         with self._arithmetic():

@@ -20,7 +20,8 @@ from toonify.models.generators.styleganex import StyleGANEXGenerator
 from toonify.models.identity import Identity
 from toonify.models.latents import w_deviation
 from toonify.models.layer_swap import tensor_resolutions
-from toonify.training.core.patches import discriminator_loss, generator_losses, new_patches
+from toonify.training.core.losses import identity_loss, perceptual_loss
+from toonify.training.core.patches import new_patches, patch_losses
 from toonify.training.core.resumption import Parts, ResumableTrainer
 from toonify.training.core.schedule import ema_decay, update_ema, warmup_cosine
 from toonify.training.styleganex.batch import FrameBatch, FrameConfig, FrameSource, at_size
@@ -226,18 +227,10 @@ class FrameTrainer(ResumableTrainer[FrameConfig]):
                 else:
                     smaller = (F.interpolate(x, size=(size, size), mode="area") for x in views)
                     views = next(smaller), next(smaller)
-            with torch.no_grad():
-                wanted = self.perceptual.features(views[1])
-            losses["lpips"] = self.perceptual.distance(
-                self.perceptual.features(views[0]), wanted
-            ).mean()
+            losses["lpips"] = perceptual_loss(self.perceptual, *views)
         if weights.identity and self.identity is not None and batch.theta is not None:
-            faces = [unwarped(x, batch.theta, 256) for x in (found, batch.targets)]
-            with torch.no_grad():
-                wanted_face = self.identity(faces[1])
-            losses["identity"] = (
-                1 - self.identity.similarity(self.identity(faces[0]), wanted_face).mean()
-            )
+            face, wanted = (unwarped(x, batch.theta, 256) for x in (found, batch.targets))
+            losses["identity"] = identity_loss(self.identity, face, wanted)
         if weights.latent and batch.latents is not None and batch.w_plus is None:
             losses["latent"] = latent_loss(w_plus, batch.latents, self._deviation)
         if weights.w_norm and batch.w_plus is None:
@@ -278,23 +271,12 @@ class FrameTrainer(ResumableTrainer[FrameConfig]):
     def _adversarial(self, batch: FrameBatch, images: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
         found = self._covered(batch, fit_size(images, batch.targets))
         crops = self._crops(batch, found)
-        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.config.bfloat16):
-            self.patches.requires_grad_(True)
-            loss_d = discriminator_loss(self.patches, crops[1], crops[0])
-        if bool(torch.isfinite(loss_d)):
-            self.patch_optimizer.zero_grad()
-            loss_d.backward()
-            self.patch_optimizer.step()
-        self.patches.requires_grad_(False)
-        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.config.bfloat16):
-            fooled, matching = generator_losses(self.patches, crops[1], crops[0])
+        losses = patch_losses(
+            self.patches, self.patch_optimizer, *reversed(crops), bfloat16=self.config.bfloat16
+        )
         warmup = min(1.0, self.step_count / _WARM_UP)
-        metrics = {
-            "patches": fooled.detach(),
-            "matching": matching.detach(),
-            "loss_d": loss_d.detach(),
-        }
-        return warmup * (fooled + _MATCHING * matching), metrics
+        loss = warmup * (losses["patches"] + _MATCHING * losses["matching"])
+        return loss, {name: value.detach() for name, value in losses.items()}
 
     @torch.no_grad()
     def _average(self) -> None:

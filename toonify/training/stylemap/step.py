@@ -20,7 +20,7 @@ from toonify.models.generators.stylemap import (
     stylemap_widths,
 )
 from toonify.training.core.loop import require_positive
-from toonify.training.core.losses import generator_logistic, r1_penalty
+from toonify.training.core.losses import generator_logistic, perceptual_loss, r1_penalty
 from toonify.training.core.resumption import AveragingTrainer, Parts
 from toonify.training.core.schedule import ema_decay, set_rate, update_ema, warmup_cosine
 from toonify.training.data.photo_augment import other_camera
@@ -182,10 +182,7 @@ class StyleMapTrainer(AveragingTrainer[StyleMapConfig, StyleMapGAN, torch.Genera
             rebuilt = generator(stylemap).float()
         losses = {"l2": F.mse_loss(rebuilt, real)}
         if self.perceptual is not None and weights.lpips:
-            with torch.no_grad():
-                wanted = self.perceptual.features(real)
-            found = self.perceptual.features(rebuilt)
-            losses["lpips"] = self.perceptual.distance(found, wanted).mean()
+            losses["lpips"] = perceptual_loss(self.perceptual, rebuilt, real)
         if not adversarial:
             return losses, []
         with self._arithmetic():
