@@ -231,7 +231,7 @@ def compare(
 
     other = load_callable(name)(engine.generator)
     for batch in batch_sizes:
-        z = torch.randn(batch, engine.generator.w_dim, generator=torch.Generator().manual_seed(0))
+        z = torch.randn(batch, engine.generator.z_dim, generator=torch.Generator().manual_seed(0))
         w = engine.generator.mapping(z.to(engine.device), truncation_psi=0.7)
         w_plus = w[:, None].repeat(1, engine.generator.num_ws, 1)
         yield _side_by_side(engine.generator, other, name, w_plus, runs)

@@ -57,7 +57,7 @@ def sefa(generator: Generator, layers: range | None = None) -> Tensor:
     directions = vectors.flip(1).T
     largest = directions.gather(1, directions.abs().argmax(dim=1, keepdim=True))
     directions = directions * largest.sign()
-    z = torch.randn(2048, getattr(generator, "z_dim", size), generator=_seeded()).to(device)
+    z = torch.randn(2048, generator.z_dim, generator=_seeded()).to(device)
     w = generator.mapping(z).double()
     spread = ((w - w.mean(dim=0)) @ directions.T).std(dim=0)
     return (directions * spread[:, None]).float()

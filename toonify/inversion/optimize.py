@@ -230,7 +230,7 @@ def _noise_shapes(network: Generator, latents: Latents) -> dict[str, tuple[int, 
 @torch.no_grad()
 def _deviation(generator: Generator, seed: int) -> float:
     """Root mean squared distance of W from its mean."""
-    width = getattr(generator, "z_dim", generator.w_dim)
+    width = generator.z_dim
     z = torch.randn(1000, width, generator=torch.Generator().manual_seed(seed))
     w = generator.mapping(z.to(generator.w_avg.device))
     return float((w - w.mean(dim=0)).square().sum(dim=1).mean().sqrt())

@@ -200,7 +200,7 @@ def translate_frame(
 @torch.no_grad()
 def open_rows(generator: Generator, samples: int, seed: int) -> Tensor:
     """w (samples, w_dim) of random faces, for the rows of w+ that a drawing leaves open."""
-    width = getattr(generator, "z_dim", generator.w_dim)
+    width = generator.z_dim
     z = torch.randn(samples, width, generator=torch.Generator().manual_seed(seed))
     return generator.mapping(z.to(generator.w_avg), truncation_psi=SAMPLE_TRUNCATION)
 

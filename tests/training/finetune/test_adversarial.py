@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 import torch
 
+from tests.toy_generator import ToyGenerator, register
 from tests.training.tiny_training import FAMILIES, tiny_generator
 from toonify.checkpoints import load_discriminator, load_generator
 from toonify.errors import Diverged, InputError, ModelError, UsageError
@@ -83,6 +84,16 @@ def test_resumes_bit_for_bit(family: str, tmp_path: Path) -> None:
         torch.equal(a["discriminator"][k], b["discriminator"][k]) for k in a["discriminator"]
     )
     assert a["ada"] == b["ada"] and a["ada"]["p"] > 0
+
+
+def test_a_new_family_learns(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    register(monkeypatch)
+    generator = ToyGenerator(resolution=32)
+    before = weights(generator)
+    options = config(freeze_below=4, discriminator_base=None, discriminator_max=8)
+    result = finetune_adversarial(options, generator, drawings(), tmp_path)
+    after = weights(result)
+    assert all(not torch.equal(after[k], v) for k, v in before.items() if k != "w_avg")
 
 
 def test_writes_what_it_says(tmp_path: Path) -> None:

@@ -9,8 +9,10 @@ import pytest
 import torch
 from torch import Tensor
 
+from tests.toy_generator import ToyGenerator, register
 from tests.training.tiny_training import FAMILIES, PixelDistance, tiny_generator
 from toonify.errors import Diverged, UsageError
+from toonify.models.generators.stylegan2 import StyleGAN2Generator
 from toonify.models.layer_swap import tensor_resolutions
 from toonify.training.core.patches import PatchDiscriminator, discriminator_loss, generator_losses
 from toonify.training.finetune import paired_step
@@ -26,8 +28,10 @@ class Faces:
 
     def __init__(self, generator, count: int = 6, spoil: int | None = None) -> None:
         torch.manual_seed(3)
-        self.faces = generator.mapping(torch.randn(count, 16))[:, None].expand(-1, 8, -1)
-        styles = generator.mapping(torch.randn(2, 16))[:, None].expand(-1, 8, -1)
+        self.faces = generator.mapping(torch.randn(count, generator.z_dim))[:, None].expand(
+            -1, 8, -1
+        )
+        styles = generator.mapping(torch.randn(2, generator.z_dim))[:, None].expand(-1, 8, -1)
         self.styles = styles[torch.arange(count) % 2]
         ramp = torch.linspace(-0.3, 0.3, 32).expand(3, 32, 32)
         colors = torch.tensor([0.5, -0.5])[torch.arange(count) % 2].view(-1, 1, 1, 1)
@@ -60,6 +64,21 @@ def config(**options) -> PairedConfig:
 
 def tune(generator, source, folder: Path, settings: PairedConfig, **options):
     return finetune_paired(generator, source, folder, settings, perceptual=LOSS, **options)
+
+
+def test_z_may_be_of_another_length_than_w(tmp_path: Path) -> None:
+    channels = {4: 8, 8: 8, 16: 8, 32: 8}
+    generator = StyleGAN2Generator(resolution=32, channels=channels, w_dim=16, z_dim=4)
+    result = tune(generator, Faces(generator), tmp_path, config(steps=1))
+    assert all(bool(p.isfinite().all()) for p in result.parameters())
+
+
+def test_a_new_family_learns(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    register(monkeypatch)
+    generator = ToyGenerator(resolution=32, w_dim=16)
+    before = {k: v.clone() for k, v in generator.named_parameters()}
+    result = tune(generator, Faces(generator), tmp_path, config(freeze_below=4, level=1))
+    assert all(not torch.equal(p, before[k]) for k, p in result.named_parameters())
 
 
 @pytest.mark.parametrize("family", FAMILIES)

@@ -47,7 +47,7 @@ def sampled_faces(generator: Generator, *, count: int = 3, seed: int = 0) -> lis
 
     The swapped generator draws them without a character: in the drawings' manner, but nobody's.
     """
-    z_dim = getattr(generator, "z_dim", generator.w_dim)
+    z_dim = generator.z_dim
     z = torch.randn(count, z_dim, generator=torch.Generator().manual_seed(seed))
     w = generator.mapping(z.to(generator.w_avg), truncation_psi=_TRUNCATION)
     latents = w[:, None].expand(-1, generator.num_ws, -1)

@@ -110,7 +110,7 @@ def sample_w_plus(
         mixed: share whose rows come from two latents, crossed at a random layer, so that latents
             beyond W are seen too.
     """
-    z = torch.randn(2 * count, generator.config().get("z_dim", generator.w_dim), generator=random)
+    z = torch.randn(2 * count, generator.z_dim, generator=random)
     psi = torch.empty(2 * count, 1).uniform_(0.6, 1.0, generator=random)
     w = generator.mapping(z.to(generator.w_avg))
     w = generator.w_avg + psi.to(w) * (w - generator.w_avg)

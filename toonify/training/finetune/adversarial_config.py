@@ -21,7 +21,7 @@ class AdversarialConfig:
         freeze_d: first layers of the discriminator that keep their weights (Freeze-D,
             arXiv 2002.10964), counted from the image: 1 is from_rgb, 4 the first block too.
         lr: Adam's rate for both networks; scaled by each tensor's RMS where the generator's
-            weights are not equalized (the compact family).
+            weights are not equalized (all families but StyleGAN2).
         r1_weight: gamma of R1; None takes StyleGAN2-ADA's rule from resolution and batch size.
         r1_interval: steps between two R1 steps.
         path_weight: of path-length regularization, 0 for none (2 in StyleGAN2).
@@ -40,7 +40,7 @@ class AdversarialConfig:
         ema_kimg: half-life of the weight average.
         ema_rampup: the half-life is at most this share of the images shown so far.
         discriminator_base: a fresh one's channels are min(base / resolution, discriminator_max);
-            None takes those of a StyleGAN2 generator, and 8192 beside a compact one.
+            None takes those of a StyleGAN2 generator, and 8192 beside other families.
         discriminator_max: see `discriminator_base`.
         snapshot_kimg: thousand images between snapshots (and previews).
         keep: generators of so many previews are kept, as generator-KIMG.safetensors.

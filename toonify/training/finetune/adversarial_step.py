@@ -14,7 +14,7 @@ from torch.func import functional_call
 from toonify.errors import UsageError
 from toonify.models.base import Generator
 from toonify.models.discriminators import StyleGAN2Discriminator
-from toonify.models.generators.stylegan2 import channel_table
+from toonify.models.generators.stylegan2 import StyleGAN2Layers, channel_table
 from toonify.models.layer_swap import describe_difference, tensor_resolutions
 from toonify.training.augment import AdaController, AugmentPipe
 from toonify.training.core.distributed import World
@@ -54,7 +54,8 @@ class AdversarialTrainer(Generic[G]):
         self.latents = None if latents is None else latents.to(self.device, torch.float32)
         self.generator = copy.deepcopy(generator)
         self.average = copy.deepcopy(generator)
-        self.compact = generator.config()["architecture"] == "mobile"
+        # whose weights are equalized, and whose noise maps are drawn anew each time
+        self.stylegan2 = isinstance(generator, StyleGAN2Layers)
         module, average = self.generator, self.average
         module.train().requires_grad_(False)
         average.eval().requires_grad_(False)
@@ -96,7 +97,7 @@ class AdversarialTrainer(Generic[G]):
             if config.r1_weight is None
             else config.r1_weight
         )
-        self.preview_z = torch.randn(16, _z_dim(generator), generator=self.random).to(self.device)
+        self.preview_z = torch.randn(16, generator.z_dim, generator=self.random).to(self.device)
         self.images = self.steps = 0
         self.r1 = 0.0
 
@@ -105,21 +106,20 @@ class AdversarialTrainer(Generic[G]):
         if self.config.path_weight:
             share = self.config.path_interval / (self.config.path_interval + 1)
         lr, betas = self.config.lr * share, (0.0, 0.99**share)
-        if self.compact:
-            return rms_scaled_adam(parameters, lr=lr, betas=betas)
-        return torch.optim.Adam(parameters, lr=lr, betas=betas)
+        if self.stylegan2:
+            return torch.optim.Adam(parameters, lr=lr, betas=betas)
+        return rms_scaled_adam(parameters, lr=lr, betas=betas)
 
     def _fresh_discriminator(self) -> StyleGAN2Discriminator:
         config, generator = self.config, self.generator
-        channels = (
-            generator.config()["channels"]
-            if config.discriminator_base is None and not self.compact
-            else channel_table(
+        if config.discriminator_base is None and isinstance(generator, StyleGAN2Layers):
+            channels = generator.channels
+        else:
+            channels = channel_table(
                 generator.resolution,
                 channel_base=config.discriminator_base or 8192,
                 channel_max=config.discriminator_max,
             )
-        )
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(config.seed)
             return StyleGAN2Discriminator(resolution=generator.resolution, channels=channels)
@@ -209,7 +209,7 @@ class AdversarialTrainer(Generic[G]):
         return self.world.share(drawn)
 
     def _generate(self, w_plus: Tensor) -> Tensor:
-        if self.compact:  # it was trained with its noise maps fixed
+        if not self.stylegan2:  # the compact one was trained with its noise maps fixed
             return self.generator.synthesize(self.generator.styles(w_plus), noise="const")
         noise = {
             f"{layer.name}.noise_const": self._field(
@@ -253,7 +253,7 @@ class AdversarialTrainer(Generic[G]):
         return w_plus
 
     def _fresh(self, whole: int) -> Tensor:
-        z = torch.randn(whole, _z_dim(self.generator), generator=self.random)
+        z = torch.randn(whole, self.generator.z_dim, generator=self.random)
         return self.generator.mapping(self.world.share(z).to(self.device))
 
     @torch.no_grad()
@@ -335,7 +335,3 @@ def _load_moments(optimizer: torch.optim.Optimizer, state: dict[str, Any]) -> No
     optimizer.load_state_dict(state)
     for group, rate in zip(optimizer.param_groups, rates, strict=True):
         group["lr"] = rate
-
-
-def _z_dim(generator: Generator) -> int:
-    return getattr(generator, "z_dim", generator.w_dim)

@@ -13,6 +13,7 @@ from torch import Tensor
 from toonify.errors import UsageError
 from toonify.metrics.lpips import PerceptualLoss
 from toonify.models.base import Generator
+from toonify.models.generators.stylegan2 import StyleGAN2Layers
 from toonify.models.layer_swap import tensor_resolutions
 from toonify.training.core.loop import require_positive
 from toonify.training.core.losses import perceptual_loss
@@ -123,10 +124,10 @@ class PairedTrainer(Generic[G]):
         for name, buffer in module.named_buffers():
             if "noise" in name and resolutions[name] >= config.freeze_below:
                 buffer.zero_()
-        if generator.config()["architecture"] == "mobile":
-            self.optimizer = rms_scaled_adam(self.free.values(), lr=config.lr, betas=(0.5, 0.99))
-        else:
+        if isinstance(generator, StyleGAN2Layers):  # its weights are equalized
             self.optimizer = torch.optim.Adam(self.free.values(), lr=config.lr, betas=(0.5, 0.99))
+        else:
+            self.optimizer = rms_scaled_adam(self.free.values(), lr=config.lr, betas=(0.5, 0.99))
         self._rates = [group["lr"] for group in self.optimizer.param_groups]
         self.average = copy.deepcopy(self.trained)
         self._averages = dict(self.average.named_parameters())
@@ -141,7 +142,7 @@ class PairedTrainer(Generic[G]):
             self.perceptual = copy.copy(perceptual)  # the caller's stays as it is
             self.perceptual.features = torch.compile(perceptual.features)  # type: ignore[method-assign]
         self._deviation = _deviation(
-            generator, torch.randn(512, generator.w_dim, generator=self.random)
+            generator, torch.randn(512, generator.z_dim, generator=self.random)
         )
 
     @property
