@@ -9,9 +9,9 @@ from toonify.faces import FaceDetector
 from toonify.portrait.analysis import Analysis
 from toonify.portrait.engine import PortraitEngine
 from toonify.portrait.shapes import Drawing, ellipse
-from toonify.portrait.styles import STYLES
 
-SHADES = {name: number / (len(STYLES) + 1) for number, name in enumerate(STYLES, 1)}
+NAMES = ("ink", "soft", "comic", "wash")
+SHADES = {name: number / (len(NAMES) + 1) for number, name in enumerate(NAMES, 1)}
 
 
 class FakeDetector(FaceDetector):
@@ -45,7 +45,7 @@ class FakePortraits(PortraitEngine):
     def draw(self, photo, style=None, *, faces=None, memory=None, people=None):
         measured = photo if isinstance(photo, Analysis) else self.analyze(photo, faces=faces)
         height, width = measured.rgb.shape[:2]
-        shade = SHADES[self.style(style).name]
+        shade = SHADES.get(self.style(style).name, 0.9)  # of others that a bundle offers
         if memory is not None:  # as much of what was seen before as of the frame
             memory.begin(measured.rgb)
             shade += float(memory.average("mean", [measured.rgb.mean() / 2000], share=0.1)[0])

@@ -11,6 +11,7 @@ from PIL import Image
 from tests.fake_engine import photo
 from tests.fake_portraits import FakePortraits
 from toonify.cli import stylize_options
+from toonify.portrait import bundle_styles
 from toonify.portrait.engine import PortraitEngine
 
 
@@ -50,10 +51,11 @@ def test_all_styles_with_a_sheet(run, tmp_path):
     source = photo(tmp_path / "me.png")
     result = run("stylize", source, "-o", tmp_path / "out", "--style", "all", "--sheet", sheet)
     assert result.status == 0
-    names = ["me-comic.png", "me-ink.png", "me-soft.png", "me-wash.png"]
+    styles = bundle_styles("default")
+    names = sorted(f"me-{style}.png" for style in styles)
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == names
     page = np.asarray(Image.open(sheet))
-    assert page.shape[1] == 5 * 260 + 4
+    assert page.shape[1] == (1 + len(styles)) * 260 + 4
     cell = page[28 : 28 + 256, 264 : 264 + 256]  # a photo 32 wide and 16 high keeps its shape
     assert (cell[10] == 255).all() and cell[70, 5, 0] == 51
 
