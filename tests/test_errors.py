@@ -69,14 +69,16 @@ def modules() -> dict[Path, tuple[list[ast.AST], list[str]]]:
 
 
 def calls_of_errors(modules: dict[Path, tuple[list[ast.AST], list[str]]]) -> list[tuple[str, str]]:
-    """(place, source) of every error that the library makes."""
+    """(place, source) of every error that the library makes, and of hints that several share."""
     names = {kind.__name__ for kind in (ToonifyError, *KIN)}
     found = []
     for path, (nodes, lines) in modules.items():
         if "cli" in path.parts:
             continue
         for node in nodes:
-            if isinstance(node, ast.Call) and getattr(node.func, "id", "") in names:
+            shared = isinstance(node, ast.Assign) and "HINT" in ast.unparse(node.targets[0])
+            made = isinstance(node, ast.Call) and getattr(node.func, "id", "") in names
+            if shared or made:
                 source = "\n".join(lines[node.lineno - 1 : node.end_lineno])
                 found.append((f"{path.name}:{node.lineno}", source))
     return found

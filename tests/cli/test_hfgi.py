@@ -119,7 +119,7 @@ def test_networks_that_are_missing_are_named(run, tmp_path, networks):
     command = ["invert", ASTRONAUT, "-o", tmp_path / "o", "--method", "hfgi", "--offline"]
     named = ["--encoder", encoder, "--generator", generator]
     result = run(*command, *named)
-    assert result.status == 3 and "no HFGI in" in result.err and "--task hfgi" in result.err
+    assert result.status == 3 and "no HFGI in" in result.err and "task hfgi" in result.err
     assert len(result.err.splitlines()) == 1 or "LPIPS is not measured" in result.err
     gone = run(*command, *named, "--hfgi-network", tmp_path / "gone.safetensors")
     assert gone.status == 1 and "no such file" in gone.err

@@ -269,7 +269,7 @@ _ENTRIES: tuple[Entry, ...] = (
     Entry(
         name="face-alignment",
         kind="landmarks",
-        title="68 face landmarks (2DFAN-4), for `--landmarks face-alignment`",
+        title="68 face landmarks (2DFAN-4), of the detector face-alignment",
         files=(
             CheckpointFile(
                 "2DFAN4-11f355bf06.pth.tar",

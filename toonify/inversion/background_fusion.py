@@ -35,7 +35,7 @@ from toonify.models.fusion_tree import StyleFusion
 from toonify.utils.continuation import continued
 from toonify.utils.tensors import smoothstep, to_rgb
 
-_HINT = "Train one with `toonify train-encoder --task fusion`, or switch `keep_background` off."
+_HINT = "Train one with `toonify train-encoder` (task fusion), or switch `keep_background` off."
 BACKGROUND = "background"  # the region of StyleFusion's
 BEHIND = ("background", "person", "object", "clothes")  # labels of what doesn't turn with a head
 PERSON = (0.3, 0.6)  # probabilities between which the edited person begins

@@ -26,7 +26,7 @@ from toonify.models.encoders.hfgi_compact import CompactInversion
 from toonify.utils.arguments import check_choice
 
 _HINT = (
-    "Train some with `toonify train-encoder --task hfgi`, or give HFGI's own ckpt.pt as `encoder`."
+    "Train some with `toonify train-encoder` (task hfgi), or give HFGI's own ckpt.pt as `encoder`."
 )
 
 

@@ -251,4 +251,4 @@ def _look_through(job: _Job, size: int) -> None:
         elif not job.resume:  # else it was said when the run began
             log.info("%s", finding.text)
     if not job.resume:
-        log.info("%s See `toonify check %s -o REPORT`.", report.headline(), job.data)
+        log.info("%s See `toonify check %s`.", report.headline(), job.data)
