@@ -16,19 +16,7 @@ from toonify.cli.common import (
     note_others,
     settings_of,
 )
-from toonify.cli.live import training_display
-from toonify.cli.projecting import (
-    BatchOption,
-    EncoderOption,
-    GeneratorOption,
-    KOption,
-    LrOption,
-    NoiseOption,
-    PatienceOption,
-    StartOption,
-    StepsOption,
-    projector_options,
-)
+from toonify.cli.projecting import ProjectionRequest
 from toonify.cli.request import takes
 from toonify.errors import UsageError
 from toonify.utils.outputs import InputFiles, check_output
@@ -43,22 +31,10 @@ EPILOG = examples(
 
 
 @dataclass(frozen=True, kw_only=True)
-class TableRequest:
+class TableRequest(ProjectionRequest):
     """The command line, an option each."""
 
     folder: Annotated[Path, typer.Argument(help="One sub-folder of drawings a character.")]
-    generator: GeneratorOption
-    output: Annotated[
-        Path, typer.Option("-o", "--output", help="Table to write, or to add to if it is there.")
-    ]
-    encoder: EncoderOption = None
-    start: StartOption = None
-    k: KOption = 50
-    steps: StepsOption = 300
-    batch_size: BatchOption = 8
-    lr: LrOption = 0.25
-    patience: PatienceOption = 50
-    noise: NoiseOption = True
     only: Annotated[
         list[str] | None, typer.Option(help="Build this character alone; may be repeated.")
     ] = None
@@ -102,31 +78,14 @@ def build_lut(ctx: typer.Context, request: TableRequest) -> None:
     for suffix in (".png", ".html"):
         check_output(request.output.with_suffix(suffix), reads)
     note_others(request.folder, request.photos)
-    options = projector_options(
-        settings,
-        generator=request.generator,
-        encoder=request.encoder,
-        start=request.start,
-        k=request.k,
-        steps=request.steps,
-        batch_size=request.batch_size,
-        lr=request.lr,
-        patience=request.patience,
-        noise=request.noise,
-    )
+    options = request.options(settings)
     make_parent(request.output)
     projector = options.load()
     if request.photos is None:
         samples = sampled_faces(projector.generator, seed=settings.seed)
     else:
         samples = sample_photos(request.photos, projector)
-    opening = projector.loss.source
-    with training_display(settings, unit="projections", opening=opening) as show:
-
-        def report(name: str, done: int, of: int, step: int, steps: int, loss: float) -> None:
-            now = done + (step + 1) / steps * min(request.batch_size, of - done)
-            show(name, round(now), of, {"loss": loss})
-
+    with request.display(settings, projector) as report:
         built = build_table(
             request.folder,
             projector.generator,
