@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from toonify.checkpoints import cache, registry
-from toonify.errors import InputError, ModelError, ToonifyError
-from toonify.utils.atomic import TemporaryFolder, write_text
+from toonify.errors import ModelError, ToonifyError
+from toonify.utils.atomic import TemporaryFolder, write_text, writing
 from toonify.utils.hashing import file_sha256
 from toonify.utils.links import real_path
 
@@ -405,58 +405,51 @@ def write_bundle(
             f"the encoder gives {reader.num_ws} latents, the generator takes {network.num_ws}",
             hint="Give the encoder trained for this generator with `encoder`.",
         )
-    try:
-        with TemporaryFolder(folder) as temporary:
-            partial = temporary.path
-            save_generator(network, partial / "generator.safetensors", dtype=torch.float16)
-            save_encoder(reader, partial / "encoder.safetensors", dtype=torch.float16)
-            characters.save(partial / "characters.safetensors")
-            parts = ["generator", "encoder", "characters", *extras]
-            names = {part: f"{part}.safetensors" for part in parts}
-            for part, path in extras.items():
-                target = partial / names[part]
-                if part == HFGI:
-                    networks = load_compact_hfgi(path)
-                    networks.check(load_generator(extras[INVERSION[0]]))
-                    save_network(networks, target, dtype=torch.float16)
-                elif part == DRAWING:
-                    reading = load_network("drawing", path, DrawingEncoder)
-                    reading.check(load_generator(extras[INVERSION[0]]))
-                    save_network(reading, target, dtype=torch.int8)
-                elif part == RESTORATION:
-                    restoration = load_network("restoration", path, FaceRestoration)
-                    restoration.check(load_generator(extras[INVERSION[0]]))
-                    save_network(restoration, target, dtype=torch.int8)
-                elif part == FUSION:
-                    fusion = load_fusion_net(path)
-                    fusion.check(load_generator(extras[INVERSION[0]]))
-                    save_network(fusion, target, dtype=torch.int8)
-                elif part.startswith(UNET):
-                    translator = load_translator(path)
-                    if isinstance(translator, StyledUNet):  # one file for all its styles
-                        translator.check(part.removeprefix(UNET))
-                        names[part] = f"{UNET}{'_'.join(translator.styles)}.safetensors"
-                        target = partial / names[part]
-                    save_network(translator, target, dtype=torch.int8)
-                elif part == STYLEMAP:
-                    save_network(load_stylemap(path), target, dtype=torch.int8)
-                elif part.endswith("generator"):
-                    save_generator(load_generator(path), target, dtype=torch.float16)
-                else:
-                    save_encoder(load_encoder(path), target, dtype=torch.float16)
-            write_manifest(
-                partial,
-                about={"name": folder.name, "license": license},
-                files={part: {"file": name} for part, name in names.items()},
-            )
-            for pair in (FRAMES, INVERSION):
-                if any(part in parts for part in pair):
-                    load_frame_parts(partial, pair)  # both, and made for each other
-            temporary.commit()
-    except ToonifyError:
-        raise
-    except OSError as error:
-        raise InputError(
-            f"can't write {folder}: {error.strerror or error}", hint="Choose another `output`."
-        ) from error
+    with writing(folder, hint="Choose another `output`."), TemporaryFolder(folder) as temporary:
+        partial = temporary.path
+        save_generator(network, partial / "generator.safetensors", dtype=torch.float16)
+        save_encoder(reader, partial / "encoder.safetensors", dtype=torch.float16)
+        characters.save(partial / "characters.safetensors")
+        parts = ["generator", "encoder", "characters", *extras]
+        names = {part: f"{part}.safetensors" for part in parts}
+        for part, path in extras.items():
+            target = partial / names[part]
+            if part == HFGI:
+                networks = load_compact_hfgi(path)
+                networks.check(load_generator(extras[INVERSION[0]]))
+                save_network(networks, target, dtype=torch.float16)
+            elif part == DRAWING:
+                reading = load_network("drawing", path, DrawingEncoder)
+                reading.check(load_generator(extras[INVERSION[0]]))
+                save_network(reading, target, dtype=torch.int8)
+            elif part == RESTORATION:
+                restoration = load_network("restoration", path, FaceRestoration)
+                restoration.check(load_generator(extras[INVERSION[0]]))
+                save_network(restoration, target, dtype=torch.int8)
+            elif part == FUSION:
+                fusion = load_fusion_net(path)
+                fusion.check(load_generator(extras[INVERSION[0]]))
+                save_network(fusion, target, dtype=torch.int8)
+            elif part.startswith(UNET):
+                translator = load_translator(path)
+                if isinstance(translator, StyledUNet):  # one file for all its styles
+                    translator.check(part.removeprefix(UNET))
+                    names[part] = f"{UNET}{'_'.join(translator.styles)}.safetensors"
+                    target = partial / names[part]
+                save_network(translator, target, dtype=torch.int8)
+            elif part == STYLEMAP:
+                save_network(load_stylemap(path), target, dtype=torch.int8)
+            elif part.endswith("generator"):
+                save_generator(load_generator(path), target, dtype=torch.float16)
+            else:
+                save_encoder(load_encoder(path), target, dtype=torch.float16)
+        write_manifest(
+            partial,
+            about={"name": folder.name, "license": license},
+            files={part: {"file": name} for part, name in names.items()},
+        )
+        for pair in (FRAMES, INVERSION):
+            if any(part in parts for part in pair):
+                load_frame_parts(partial, pair)  # both, and made for each other
+        temporary.commit()
     return characters.names

@@ -22,8 +22,7 @@ from toonify.checkpoints.arrays import (
     misfit,
     unreadable,
 )
-from toonify.errors import InputError
-from toonify.utils.atomic import write_bytes
+from toonify.utils.atomic import write_bytes, writing
 from toonify.utils.text import printable
 
 MIN_INT8 = 4096  # smaller tensors stay float16: they are few, and biases matter
@@ -75,12 +74,8 @@ def write_safetensors(
     header[CONFIG_KEY] = json.dumps(dict(config), sort_keys=True)
     target = Path(path)
     data = save(stored, metadata=header)
-    try:
+    with writing(target, hint="Choose another `output`."):
         write_bytes(target, data)
-    except OSError as error:
-        raise InputError(
-            f"can't write {target}: {error.strerror or error}", hint="Choose another `output`."
-        ) from error
 
 
 def read_safetensors(

@@ -13,6 +13,7 @@ from toonify.cli.common import complain, examples, note_others, settings_of
 from toonify.cli.request import takes
 from toonify.errors import InputError, ToonifyError, UsageError
 from toonify.utils import atomic
+from toonify.utils.atomic import writing
 from toonify.utils.links import real_path
 from toonify.utils.marks import CROP
 from toonify.utils.outputs import InputFiles, check_output, is_ours
@@ -207,10 +208,8 @@ def write_text(path: Path, text: str) -> None:
     Raises:
         InputError: it can't be written.
     """
-    try:
+    with writing(path):
         atomic.write_text(path, text)
-    except OSError as error:
-        raise InputError(f"can't write {path}: {error.strerror or error}") from error
 
 
 def _targets(

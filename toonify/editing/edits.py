@@ -10,9 +10,9 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor
 
-from toonify.errors import InputError, UsageError
+from toonify.errors import UsageError
 from toonify.inversion.frames import RGB
-from toonify.utils.atomic import write_bytes
+from toonify.utils.atomic import write_bytes, writing
 from toonify.utils.marks import stamp
 
 GAP = 4  # white pixels between the pictures of a strip
@@ -83,9 +83,5 @@ def write_animation(path: Path, pictures: Sequence[RGB], *, milliseconds: int = 
         duration=milliseconds,
         loop=0,
     )
-    try:
+    with writing(path, hint="Choose another `output`."):
         write_bytes(path, stamp(data.getvalue(), path.name, {"kind": "picture"}))
-    except OSError as error:
-        raise InputError(
-            f"can't write {path}: {error.strerror or error}", hint="Choose another `output`."
-        ) from error

@@ -14,12 +14,11 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from toonify.errors import InputError
 from toonify.evaluation.page import FOOT, HEAD
 from toonify.evaluation.run import Run, Subject
 from toonify.evaluation.summary import deviations
 from toonify.media.images import encode_image
-from toonify.utils.atomic import Temporary
+from toonify.utils.atomic import Temporary, writing
 
 # pixels of a picture; pages with more photos than this get the smaller one
 TILE, SMALL_TILE, MANY = 256, 144, 200
@@ -42,15 +41,11 @@ class Gallery:
     def __init__(self, path: Path, cells: Sequence[tuple[str, str]], *, photos: int) -> None:
         self.path, self.cells = path, tuple(cells)
         self._tile = TILE if photos <= MANY else SMALL_TILE
-        try:
+        with writing(path, hint="Choose another `output`."):
             self._temporary = Temporary(path)
             self._file = open(  # noqa: SIM115 (closed in __exit__)
                 self._temporary.path, "w", encoding="utf-8", errors="backslashreplace"
             )
-        except OSError as error:
-            raise InputError(
-                f"can't write {path}: {error.strerror or error}", hint="Choose another `output`."
-            ) from error
         self._file.write(HEAD)
 
     def add(self, name: str, photo: np.ndarray, drawings: Sequence[np.ndarray]) -> None:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -13,12 +13,12 @@ import numpy as np
 import torch
 
 from toonify import __version__
-from toonify.errors import InputError, ToonifyError
+from toonify.errors import InputError
 from toonify.evaluation.gallery import Gallery
 from toonify.evaluation.probes import Probes
 from toonify.evaluation.run import Run, Subject
 from toonify.reports.sheet import SheetWriter
-from toonify.utils.atomic import write_text
+from toonify.utils.atomic import write_text, writing
 
 
 def describe(
@@ -91,7 +91,7 @@ class ReportFolder:
     ) -> None:
         """One toonified photo; see `evaluate_photos`."""
         pictures = [drawn[label][name] for label, name in self._cells]
-        with self._writing():
+        with writing(self.folder, hint="Make room, or choose another `output`."):
             self._sheet.add([crop, *pictures])
             self._gallery.add(str(record["photo"]), crop, pictures)
 
@@ -106,22 +106,9 @@ class ReportFolder:
         """
         text = json.dumps({**report, "rows": run.rows}, ensure_ascii=False, indent=1)
         path = self.folder / "report.json"
-        with self._writing():
+        with writing(self.folder, hint="Make room, or choose another `output`."):
             self._gallery.finish(report, run, self.subjects)
             write_text(path, text + "\n")
-
-    @contextmanager
-    def _writing(self) -> Iterator[None]:
-        """A full disk, say, as one line."""
-        try:
-            yield
-        except ToonifyError:
-            raise
-        except OSError as error:
-            raise InputError(
-                f"can't write to {self.folder}: {error.strerror or error}",
-                hint="Make room, or choose another `output`.",
-            ) from error
 
     def __enter__(self) -> ReportFolder:
         self._stack.enter_context(self._sheet)

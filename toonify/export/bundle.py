@@ -18,7 +18,7 @@ from toonify import __version__
 from toonify.bundle import UNET, Bundle, bundle_defaults, model_files
 from toonify.checkpoints.translators import load_unet
 from toonify.engines.unet import bundled_networks
-from toonify.errors import InputError, ModelError, UsageError
+from toonify.errors import ModelError, UsageError
 from toonify.export.formats import SUFFIXES, Format, answering, check_format, converted
 from toonify.export.networks import (
     CharacterNetwork,
@@ -28,7 +28,7 @@ from toonify.export.networks import (
 )
 from toonify.names import choose_names
 from toonify.portrait.catalog import is_style_file, style_name
-from toonify.utils.atomic import write_bytes
+from toonify.utils.atomic import write_bytes, writing
 from toonify.utils.outputs import InputFiles, check_output
 from toonify.utils.progress import Progress, no_progress
 
@@ -133,13 +133,9 @@ def export_bundle(
             error, shape = _difference(part, files, format)
             if not error <= TOLERANCE:
                 raise ModelError(f"{name} answers differently as {format}: by {error:.2g}")
-            try:
+            with writing(folder):
                 for end, data in files.items():
                     write_bytes(folder / f"{name}{end}", data)
-            except OSError as problem:
-                raise InputError(
-                    f"can't write {folder}: {problem.strerror or problem}"
-                ) from problem
             records[name] = {
                 "files": {f"{name}{e}": hashlib.sha256(d).hexdigest() for e, d in files.items()},
                 "input": {"name": part.input, "shape": _shape_of(part.example.shape, part)},
@@ -278,10 +274,8 @@ def _write_manifest(
         "license": manifest.get("license", ""),
         "networks": networks,
     }
-    try:
+    with writing(folder):
         write_bytes(folder / MANIFEST, (json.dumps(about, indent=1) + "\n").encode())
-    except OSError as error:
-        raise InputError(f"can't write {folder}: {error.strerror or error}") from error
 
 
 def _written(folder: Path) -> dict[str, str]:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from toonify.bundle import model_files
 from toonify.checkpoints import generator_hash, save_generator
-from toonify.errors import InputError, ModelError, ToonifyError, UsageError
+from toonify.errors import ModelError, ToonifyError, UsageError
 from toonify.faces.subject import Domain, subject_of
 from toonify.inversion.frames import Framing
 from toonify.inversion.hfgi import load_details
@@ -26,7 +26,7 @@ from toonify.inversion.reading import DEFAULT_ENCODER, PhotoReader, encoder_of, 
 from toonify.media.images import write_image
 from toonify.metrics import lpips
 from toonify.models.base import Generator
-from toonify.utils.atomic import write_text
+from toonify.utils.atomic import write_text, writing
 from toonify.utils.links import real_path
 from toonify.utils.outputs import LOSS_TABLE, InputFiles, check_output
 from toonify.utils.progress import Progress, no_progress
@@ -202,10 +202,8 @@ def _write_curves(stem: Path, curves: Mapping[str, Sequence[float]]) -> Path:
         for kind, values in curves.items()
         for step, value in enumerate(values, start=1)
     ]
-    try:
+    with writing(table):
         write_text(table, "".join([f"{LOSS_TABLE}\n", *lines]))
-    except OSError as error:
-        raise InputError(f"can't write {table}: {error.strerror or error}") from error
     joined = [value for values in curves.values() for value in values]
     title = " then ".join(_TITLES[kind] for kind in curves)
     picture = stem.with_name(f"{stem.name}-loss.png")

@@ -12,7 +12,7 @@ import numpy as np
 from PIL import Image
 
 from toonify.errors import InputError
-from toonify.utils.atomic import write_text
+from toonify.utils.atomic import write_text, writing
 from toonify.utils.outputs import GENERATOR_TAG
 
 _STYLE = """
@@ -112,13 +112,8 @@ class Page:
             + "\n".join(self._parts)
             + "\n</body></html>\n"
         )
-        try:
+        with writing(path, hint="Make room; everything else of the run is in place."):
             write_text(path, text)
-        except OSError as error:
-            raise InputError(
-                f"can't write {path}: {error.strerror or error}",
-                hint="Make room; everything else of the run is in place.",
-            ) from error
 
 
 def embedded(picture: Path | np.ndarray, *, width: int) -> str:

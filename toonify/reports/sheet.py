@@ -13,7 +13,7 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 from toonify.errors import InputError, ToonifyError
-from toonify.utils.atomic import Temporary
+from toonify.utils.atomic import Temporary, writing
 from toonify.utils.marks import finish_png, read_mark
 
 HEADER = 28  # pixels
@@ -56,13 +56,9 @@ class SheetWriter:
         self.width = len(self.columns) * (tile + gap) + gap
         self._height = 0
         self._compressor = zlib.compressobj(6)
-        try:
+        with writing(path, hint="Choose another `sheet`."):
             self._temporary = Temporary(path)
             self._file = open(self._temporary.path, "r+b")  # noqa: SIM115 (closed in __exit__)
-        except OSError as error:
-            raise InputError(
-                f"can't write {path}: {error.strerror or error}", hint="Choose another `sheet`."
-            ) from error
         with self._writing():
             self._file.write(b"\x89PNG\r\n\x1a\n")
             self._header()

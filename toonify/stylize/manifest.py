@@ -9,7 +9,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from toonify.errors import InputError, UsageError
+from toonify.errors import UsageError
+from toonify.utils.atomic import writing
 from toonify.utils.outputs import is_manifest
 from toonify.utils.text import json_line
 
@@ -31,7 +32,7 @@ class Manifest:
     def __init__(self, path: Path) -> None:
         self.path = path
         self._known: dict[str, dict[str, Any]] = {}
-        try:
+        with writing(path, hint="Choose another `manifest`."):
             path.parent.mkdir(parents=True, exist_ok=True)
             flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | getattr(os, "O_BINARY", 0)
             if path.exists() and not path.is_file():
@@ -47,10 +48,6 @@ class Manifest:
                 self._repair_and_read()
             self._file = os.open(path, flags, 0o666)
             self._regular = stat.S_ISREG(os.fstat(self._file).st_mode)
-        except OSError as error:
-            raise InputError(
-                f"can't write {path}: {error.strerror or error}", hint="Choose another `manifest`."
-            ) from error
 
     def _repair_and_read(self) -> None:
         """Note the last record of each source; a line that a kill cut off is taken away."""

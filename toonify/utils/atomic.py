@@ -18,6 +18,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from toonify.errors import InputError, ToonifyError
 from toonify.utils.links import real_path
 
 try:
@@ -28,6 +29,21 @@ except ImportError:  # Windows: a file that is open can't be removed there
 _NAME = re.compile(r"\..+\.[0-9a-f]{12}\.tmp")
 _AGE = 2.0  # seconds: one that was made just now may not be locked yet
 _swept: set[Path] = set()
+
+
+@contextmanager
+def writing(target: Path, *, hint: str = "") -> Iterator[None]:
+    """What the system refuses while `target` is written (a full disk, say), as one line.
+
+    Raises:
+        InputError: in place of an OSError; errors of this package pass.
+    """
+    try:
+        yield
+    except ToonifyError:
+        raise
+    except OSError as error:
+        raise InputError(f"can't write {target}: {error.strerror or error}", hint=hint) from error
 
 
 class Temporary:

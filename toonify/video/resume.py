@@ -22,6 +22,7 @@ import numpy as np
 from filelock import FileLock, Timeout
 
 from toonify.errors import InputError, ToonifyError
+from toonify.utils.atomic import writing
 from toonify.utils.durable import write_durably
 from toonify.utils.hashing import file_sha256
 from toonify.utils.links import real_path
@@ -222,7 +223,10 @@ class ResumeState:
         file = io.BytesIO()
         np.savez_compressed(file, allow_pickle=False, **{"": text}, **arrays)  # type: ignore[arg-type]
         path = self.segment(number)
-        try:
+        with writing(
+            self._state(number),
+            hint="Free some space and run the same command: it goes on from here.",
+        ):
             record = {"sha256": file_sha256(path), "last": last}
             write_durably(self._state(number), file.getvalue())
             write_durably(self._record(number), json.dumps(record).encode())
@@ -230,11 +234,6 @@ class ResumeState:
             first = 0 if self.part is None else self.part.start
             if old >= first and (old + 1) % KEPT_EVERY:
                 self._state(old).unlink(missing_ok=True)
-        except OSError as error:
-            raise InputError(
-                f"can't write {self._state(number)}: {error.strerror or error}",
-                hint="Free some space and run the same command: it goes on from here.",
-            ) from error
         self._whole[number] = last
 
     def load(self, number: int) -> State | None:

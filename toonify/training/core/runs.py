@@ -25,7 +25,7 @@ from torch import Tensor
 from toonify.errors import InputError, ModelError, UsageError
 from toonify.media.images import write_image
 from toonify.reports.tensorboard import Board
-from toonify.utils.atomic import replacing, write_text
+from toonify.utils.atomic import replacing, write_text, writing
 
 METRICS = "metrics.jsonl"
 _PREVIEW = re.compile(r"preview-(\d+\.\d+)\.jpg")
@@ -47,6 +47,9 @@ def _renamed(state: dict[str, Any]) -> dict[str, Any]:
         _FORMER.get(key, key): _renamed(value) if key in ("config", "weights") else value
         for key, value in state.items()
     }
+
+
+_INTACT = "The last snapshot is intact: make room and resume."
 
 
 class RunFolder:
@@ -143,14 +146,11 @@ class RunFolder:
         Raises:
             InputError: it can't be written (a full disk, say).
         """
-        try:
-            with self.metrics.open("a", encoding="utf-8") as file:
-                file.write(json.dumps(metrics) + "\n")
-        except OSError as error:
-            raise InputError(
-                f"can't write {self.metrics}: {error.strerror or error}",
-                hint="The last snapshot is intact: make room and resume.",
-            ) from error
+        with (
+            writing(self.metrics, hint=_INTACT),
+            self.metrics.open("a", encoding="utf-8") as file,
+        ):
+            file.write(json.dumps(metrics) + "\n")
         position = (
             round(metrics["kimg"] * 1000) if "kimg" in metrics else int(metrics.get("step", 0))
         )
@@ -167,7 +167,7 @@ class RunFolder:
         if not self.metrics.is_file():
             return
         kept = []
-        try:
+        with writing(self.metrics, hint=_INTACT):
             for line in self.metrics.read_text(encoding="utf-8").splitlines():
                 try:
                     if json.loads(line)["kimg"] <= kimg + 1e-9:
@@ -175,11 +175,6 @@ class RunFolder:
                 except (ValueError, KeyError):
                     continue  # half a line, cut by the kill
             write_text(self.metrics, "".join(kept))
-        except OSError as error:
-            raise InputError(
-                f"can't write {self.metrics}: {error.strerror or error}",
-                hint="The last snapshot is intact: make room and resume.",
-            ) from error
 
     def preview(self, images: Tensor, kimg: float) -> Path:
         """Write a grid of (N, 3, S, S) uint8 images as `preview-KIMG.jpg`."""

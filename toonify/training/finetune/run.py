@@ -20,7 +20,7 @@ from safetensors.torch import save
 from torch import Tensor
 
 from toonify.checkpoints import generator_hash, save_generator
-from toonify.errors import InputError, UsageError
+from toonify.errors import UsageError
 from toonify.inversion.projector import Encode
 from toonify.metrics.lpips import PerceptualLoss
 from toonify.models.base import Generator
@@ -40,7 +40,7 @@ from toonify.training.finetune.adversarial import (
 )
 from toonify.training.finetune.inversion_pairs import InvertedPairs, invert_to_w
 from toonify.training.finetune.paired import PairedConfig, finetune_paired
-from toonify.utils.atomic import write_bytes
+from toonify.utils.atomic import write_bytes, writing
 from toonify.utils.tensors import to_float
 
 G = TypeVar("G", bound=Generator)
@@ -301,7 +301,5 @@ def _read_latents(path: Path, key: str) -> Tensor | None:
 
 
 def _write_latents(path: Path, latents: Tensor, key: str) -> None:
-    try:
+    with writing(path):
         write_bytes(path, save({path.stem: latents}, {"toonify.latents": "1", "fingerprint": key}))
-    except OSError as error:
-        raise InputError(f"can't write {path}: {error.strerror or error}") from error
