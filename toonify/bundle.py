@@ -44,7 +44,7 @@ EXTRAS = FRAMES + INVERSION
 
 @dataclass(frozen=True)
 class Bundle:
-    """What `Toonifier` runs on.
+    """Networks, characters and options that ship together in a folder.
 
     Attributes:
         generator: the layer-swapped generator.
@@ -67,7 +67,11 @@ class Bundle:
 
     @property
     def defaults(self) -> Defaults:
-        """What its manifest says for options that are not given."""
+        """Options of the manifest, for those that a caller leaves out: engine, style, level, ….
+
+        Raises:
+            ModelError: one is of another type.
+        """
         return bundle_defaults(self.folder)
 
     @classmethod

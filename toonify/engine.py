@@ -172,7 +172,11 @@ class Toonifier:
         return self._engine.identity(character)
 
     def detect(self, image: np.ndarray, *, largest: bool = False) -> list[Face]:
-        """Faces of an (H, W, 3) uint8 RGB picture, largest first; see `Engine.detect`."""
+        """Faces of an (H, W, 3) uint8 RGB picture, largest first.
+
+        Args:
+            largest: only the first one is wanted, so that small ones need not be looked for.
+        """
         return self._engine.detect(image, largest=largest)
 
     def smallest_face(self, image: np.ndarray) -> float:
@@ -180,11 +184,30 @@ class Toonifier:
         return self._engine.smallest_face(image)
 
     def align(self, image: np.ndarray, face: Face) -> Alignment:
-        """FFHQ crop of one face at the generator's resolution."""
+        """FFHQ crop of one face, and where it lies.
+
+        Args:
+            image: (H, W, 3) uint8 RGB.
+            face: of `detect`.
+
+        Raises:
+            InputError: the face lies outside the picture.
+
+        Examples:
+            >>> crop = toon.align(rgb, toon.detect(rgb)[0])
+            >>> ((mina,),) = toon.stylize_crops([crop.image], ["mina"])
+            >>> back = toon.paste(rgb, mina, crop)
+        """
         return self._engine.region(image, face)
 
     def paste(self, image: np.ndarray, toon: np.ndarray, alignment: Alignment) -> np.ndarray:
-        """Put a drawing back where its crop came from; see `CdsmEngine.paste`."""
+        """A copy of a picture with a drawing in place of the head that its crop was taken of.
+
+        Args:
+            image: (H, W, 3) uint8 RGB.
+            toon: (R, R, 3) uint8 RGB, of `stylize_crops`.
+            alignment: of `align`.
+        """
         return self._engine.paste(image, toon, alignment)
 
     def stylize_crops(
@@ -370,7 +393,7 @@ class Toonifier:
         return [np.asarray(picture) for picture in drawn]
 
     def faces_of(self, photo: np.ndarray, *, largest: bool = False) -> list[Alignment]:
-        """FFHQ crops of all faces of a photograph, or of the largest one.
+        """FFHQ crops of all faces of a photograph (H, W, 3) uint8 RGB, or of the largest one.
 
         Raises:
             InputError: no face found.

@@ -57,14 +57,20 @@ class Character:
 
 
 class CharacterTable:
-    """Characters of one generator, in insertion order.
+    """Characters of one generator by name, in the order in which they were added.
+
+    `table[name]`, `name in table` and `len(table)` are as of a mapping; iteration gives the
+    characters.
 
     Args:
         generator_hash: `toonify.checkpoints.generator_hash` of the generator the latents live in.
 
     Examples:
         >>> table = CharacterTable.load("characters.safetensors")
-        >>> table.names, table["mina"].w_plus.shape
+        >>> table.names[0], table["mina"].w_plus.shape
+        ('mina', torch.Size([16, 512]))
+        >>> table.remove("mina")
+        >>> table.save("others.safetensors")
     """
 
     def __init__(self, *, generator_hash: str) -> None:
@@ -73,6 +79,7 @@ class CharacterTable:
 
     @property
     def names(self) -> tuple[str, ...]:
+        """Of its characters, in their order."""
         return tuple(self._characters)
 
     def __len__(self) -> int:
@@ -110,7 +117,11 @@ class CharacterTable:
         self._characters[character.name] = character
 
     def remove(self, name: str) -> None:
-        """Raises UsageError for an unknown name."""
+        """Take a character out.
+
+        Raises:
+            UsageError: an unknown name.
+        """
         del self._characters[self[name].name]
 
     def merge(self, other: CharacterTable) -> None:
@@ -124,7 +135,11 @@ class CharacterTable:
             self.add(character)
 
     def check(self, generator_hash: str) -> None:
-        """Raise ModelError unless the table belongs to the generator with this hash."""
+        """Compare with the hash of the generator that is to draw.
+
+        Raises:
+            ModelError: the table is another generator's.
+        """
         if generator_hash != self.generator_hash:
             raise ModelError(
                 f"the character table belongs to generator {self.generator_hash[:12]}, "

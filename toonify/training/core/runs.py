@@ -28,6 +28,7 @@ from toonify.reports.tensorboard import Board
 from toonify.utils.atomic import replacing, write_text, writing
 
 METRICS = "metrics.jsonl"
+_INTACT = "The last snapshot is intact: make room and resume."
 _PREVIEW = re.compile(r"preview-(\d+\.\d+)\.jpg")
 _FORMER = {  # names that snapshots were once written with
     "code": "latent",
@@ -47,9 +48,6 @@ def _renamed(state: dict[str, Any]) -> dict[str, Any]:
         _FORMER.get(key, key): _renamed(value) if key in ("config", "weights") else value
         for key, value in state.items()
     }
-
-
-_INTACT = "The last snapshot is intact: make room and resume."
 
 
 class RunFolder:
