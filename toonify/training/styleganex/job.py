@@ -36,7 +36,7 @@ from toonify.training.styleganex.cutouts import INDEX, CutoutSet
 from toonify.training.styleganex.drawn_faces import drawn_faces
 from toonify.training.styleganex.making import make_cutouts
 from toonify.training.styleganex.scenes import SceneFrames
-from toonify.training.styleganex.tasks import SIZES, TASKS, Task, new_frame_encoder
+from toonify.training.styleganex.tasks import SIZES, TASKS, FrameWeights, Task, new_frame_encoder
 from toonify.training.styleganex.train import train_frames
 from toonify.utils.arguments import check_choice
 from toonify.utils.outputs import InputFiles, check_run_folder
@@ -237,30 +237,14 @@ def train_frame_encoder(
     check_run_folder(options.output, options.inputs())
     place = pick_device(device)
     task = TASKS[options.task]
-    kind = "frame" if task.name == "video-toonify" else "inversion"
-    draws = options.cutouts is not None
-    heads = not draws and options.face_encoder is None  # else w+ is a character's, or another's
     RunFolder(options.output).start(resume=options.resume)  # before minutes of preparation
-    network = load_generator(locate(options.generator, f"{kind}_generator"), device=place)
+    network = load_generator(locate(options.generator, f"{_kind(task)}_generator"), device=place)
     if not isinstance(network, StyleGAN2Layers):
         raise UsageError(
             "whole frames need a generator of StyleGAN2's layout",
             hint="Make one of it: toonify distill.",
         )
-    if options.start is None:
-        size = options.size or "12"
-        encoder = new_frame_encoder(
-            task,
-            network,
-            size=size,
-            heads=heads,
-            crop=CROP if draws else 256,
-            seed=options.seed,
-        )
-        rate = 1e-4 if size == "50" else 1e-3
-    else:
-        start = locate(options.start, f"{kind}_encoder")
-        encoder, rate = _loaded(start, task, network, heads=heads), 1e-4
+    encoder, rate = _encoder(options, task, network)
     # what is rendered to learn from must not move with the layers that learn
     teacher = network if options.train_from is None else copy.deepcopy(network)
     precision = training_dtype(dtype, place)
@@ -280,23 +264,7 @@ def train_frame_encoder(
     )
     if identity is None:
         weights = replace(weights, identity=0.0)
-    batch = options.batch_size or 4
-    config = FrameConfig(
-        steps=max(1, round(options.kimg * 1000 / batch)),
-        batch_size=batch,
-        lr=rate if options.lr is None else options.lr,
-        weights=weights,
-        train_from=options.train_from,
-        compiled=options.compiled,
-        coarse_share=COARSE_SHARE if draws else 0.0,
-        supervised_share=SUPERVISED_SHARE
-        if _has_latents(options, source) and weights.latent
-        else 0.0,
-        bfloat16=bfloat16,
-        snapshot=max(1, round(options.snapshot_kimg * 1000 / batch)),
-        keep=options.keep,
-        seed=options.seed,
-    )
+    config = _config(options, source, weights, rate, bfloat16)
     listed = {k: v for k, v in vars(options).items() if k != "weights"} | asdict(config)
     with reported(
         options.output,
@@ -322,6 +290,46 @@ def train_frame_encoder(
         encoder=options.output / "encoder.safetensors",
         report=options.output / "report.html",
         architecture=str(encoder.config()["architecture"]),
+    )
+
+
+def _kind(task: Task) -> str:
+    """Which of a bundle's pairs of networks for frames the task is about."""
+    return "frame" if task.name == "video-toonify" else "inversion"
+
+
+def _encoder(
+    options: FrameJob, task: Task, network: StyleGAN2Layers
+) -> tuple[StyleGANEXEncoder, float]:
+    """The encoder to begin with, a fresh one or that of a file, and its own learning rate."""
+    draws = options.cutouts is not None
+    heads = not draws and options.face_encoder is None  # else w+ is a character's, or another's
+    if options.start is not None:
+        start = locate(options.start, f"{_kind(task)}_encoder")
+        return _loaded(start, task, network, heads=heads), 1e-4
+    size, crop = options.size or "12", CROP if draws else 256
+    encoder = new_frame_encoder(task, network, size=size, heads=heads, crop=crop, seed=options.seed)
+    return encoder, 1e-4 if size == "50" else 1e-3
+
+
+def _config(
+    options: FrameJob, source: FrameSource, weights: FrameWeights, rate: float, bfloat16: bool
+) -> FrameConfig:
+    batch = options.batch_size or 4
+    supervised = _has_latents(options, source) and bool(weights.latent)
+    return FrameConfig(
+        steps=max(1, round(options.kimg * 1000 / batch)),
+        batch_size=batch,
+        lr=rate if options.lr is None else options.lr,
+        weights=weights,
+        train_from=options.train_from,
+        compiled=options.compiled,
+        coarse_share=0.0 if options.cutouts is None else COARSE_SHARE,
+        supervised_share=SUPERVISED_SHARE if supervised else 0.0,
+        bfloat16=bfloat16,
+        snapshot=max(1, round(options.snapshot_kimg * 1000 / batch)),
+        keep=options.keep,
+        seed=options.seed,
     )
 
 
