@@ -47,3 +47,12 @@ def test_what_pages_link_to_is_there():
             if not (page.parent / target).exists():
                 gone.append(f"{page.relative_to(ROOT)}: {target}")
     assert not gone
+
+
+def test_the_architecture_names_every_part():
+    text = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
+    package = ROOT / "toonify"
+    rooms = [path.parent for path in package.rglob("__init__.py") if path.parent != package]
+    parts = [f"{room.name}/" for room in rooms if "bundles" not in room.parts]
+    parts += [path.name for path in package.glob("*.py") if not path.name.startswith("__")]
+    assert [part for part in parts if part not in text] == []
