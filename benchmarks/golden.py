@@ -30,14 +30,19 @@ USAGE = 2  # exit status of commands and options that are not there
 # name → arguments; {out} and what `golden_inputs` writes are filled in
 DRAWINGS = {
     "portrait": "stylize {photo} -o {out}/portrait.png --style ink",
+    "program": "stylize {photo} -o {out}/program.png --style soft --engine portrait",
+    "unet": "stylize {photo} -o {out}/unet.png --style wash --engine unet",
+    "paste": "stylize {photo} -o {out}/paste.png --character bram --paste",
     "cdsm": "stylize {photo} -o {out}/cdsm.png --character mina --engine cdsm",
     "styleganex": "stylize {photo} -o {out}/styleganex.png --character mina --engine styleganex",
     "adain": "stylize {photo} -o {out}/adain.png --engine adain --style-image {style}",
     "wct2": "stylize {photo} -o {out}/wct2.png --engine wct2 --style-image {style}",
     "edit": "edit {photo} -o {out}/edit.png --direction smile --strength 2 --steps 1",
     "edit-whole": "edit {photo} -o {out}/edit-whole.png --frame face --direction sefa-1",
+    "edit-hfgi": "edit {photo} -o {out}/edit-hfgi.png --direction yaw --method hfgi",
     "invert": "invert {photo} -o {out}/inverted --steps 0 --frame face",
     "clip-style": "video {clip} -o {out}/clip-style --style ink",
+    "clip-program": "video {clip} -o {out}/clip-program --style comic --engine portrait",
     "clip-characters": "video {clip} -o {out}/clip-characters --character mina --engine cdsm",
 }
 _ENCODER = "train-encoder -o {out}/NAME --generator {face} --photos {faces} --aligned --held-out 4"
