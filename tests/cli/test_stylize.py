@@ -133,6 +133,9 @@ def test_bad_photos_are_named_and_the_rest_goes_on(run, bundle, tmp_path):
         assert sum(name in line for line in lines) == 1, name
     records = [json.loads(line) for line in manifest.read_text().splitlines()]
     assert sorted(record["status"] for record in records) == ["failed"] * 5 + ["ok"]
+    assert "Traceback" not in result.err
+    command = ("stylize", folder / "text.jpg", "-o", tmp_path / "a.png", "--bundle", bundle)
+    assert "Traceback" in run("--debug", *command).err
 
 
 @pytest.mark.parametrize(

@@ -142,6 +142,9 @@ def test_whatever_befalls_a_clip_the_next_is_drawn(
     assert (tmp_path / "out" / "b.mp4").is_file()
     alone = run("video", clips[0], "-o", tmp_path / "out.mp4", *command)
     assert alone.status == 1 and message in alone.err and alone.err.count("\n") == 1
+    if isinstance(error, ZeroDivisionError):
+        debugged = run("--debug", "video", *clips, "-o", tmp_path / "again", *command)
+        assert debugged.status == 1 and "Traceback" in debugged.err and "in draw" in debugged.err
 
 
 def test_times():

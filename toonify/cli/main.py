@@ -171,6 +171,8 @@ class _Complaints(logging.Handler):
     """What the library logs, as lines on stderr."""
 
     def emit(self, record: logging.LogRecord) -> None:
+        if record.exc_info:
+            print(visible("".join(traceback.format_exception(*record.exc_info))), file=sys.stderr)
         complain(record.getMessage())
 
 
@@ -180,8 +182,9 @@ _complaints = _Complaints(logging.INFO)
 def _run(argv: Sequence[str], *, debug: bool) -> int:
     logger = logging.getLogger("toonify")
     logger.addHandler(_complaints)  # once, however often
-    logger.setLevel(logging.INFO)
-    _complaints.setLevel(logging.WARNING if "--quiet" in argv else logging.INFO)
+    least = logging.WARNING if "--quiet" in argv else logging.INFO
+    for part in (logger, _complaints):
+        part.setLevel(logging.DEBUG if debug else least)
     try:
         status = app(argv, prog_name="toonify", standalone_mode=False)
         if status == 130:  # typer has turned Ctrl-C into this status

@@ -31,7 +31,7 @@ class FaceAlignmentDetector(FaceDetector):
 
     Args:
         device: a torch device name.
-        offline: never download, even with --download.
+        offline: never download, even where TOONIFY_DOWNLOAD is set.
 
     Raises:
         ModelError: no weights, or they can't be downloaded or read.

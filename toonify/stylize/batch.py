@@ -8,6 +8,7 @@ it was drawn from and how, by which a later run knows what is there already.
 from __future__ import annotations
 
 import hashlib
+import logging
 import os
 import sys
 import time
@@ -33,6 +34,8 @@ from toonify.stylize.photo import Photo, Unit, Whole
 from toonify.stylize.targets import Targets, photo_sha256
 from toonify.stylize.writing import DrawingWriter
 from toonify.utils.outputs import InputFiles
+
+log = logging.getLogger(__name__)
 
 DRAWING = "drawing"  # the mark's kind
 LOSSLESS = (".png",)
@@ -331,6 +334,7 @@ class Batch:
         return results
 
     def _failed(self, job: Job, error: Exception, started: float) -> Result:
+        log.debug("%s failed", job.name, exc_info=error)
         expected = isinstance(error, ToonifyError)
         message = str(error) if expected else f"{type(error).__name__}: {error}"
         if job.name not in message:

@@ -33,12 +33,10 @@ class FrameFeatures:
 
     Attributes:
         feature: f (B, feature_channels, H/8, W/8), its first feature.
-        rgb: (B, 3, H/8, W/8), the image that would belong to f; kept for its parity, unused.
         skips: inputs of the fusion blocks, in their order.
     """
 
     feature: Tensor
-    rgb: Tensor
     skips: tuple[Tensor, ...]
 
 
@@ -97,7 +95,7 @@ class StyleGANEXNet(IRSEBody):
             self.latlayer2 = nn.Conv2d(self.channels[1], top, 1)
         tapped = self.channels[2] * len(self.taps)
         self.featlayer = nn.Conv2d(tapped, feature_channels, 1)
-        self.skiplayer = nn.Conv2d(tapped, RGB_CHANNELS, 1)
+        self.skiplayer = nn.Conv2d(tapped, RGB_CHANNELS, 1)  # in published files; f needs no image
         stem, half, quarter, eighth = self.channels[0], *self.channels[:3]
         sources = (eighth, eighth, eighth, eighth, quarter, half, stem)
         self.fusion = Modules(
@@ -143,7 +141,7 @@ class StyleGANEXNet(IRSEBody):
         first, second = (found[i] for i in self.taps[:2])
         skips = (eighth, eighth, second, first, quarter, half, found[-1])
         count = len(self.fusion)
-        return FrameFeatures(self.featlayer(tapped), self.skiplayer(tapped), skips[:count])
+        return FrameFeatures(self.featlayer(tapped), skips[:count])
 
 
 class StyleGANEXEncoder(Encoder):
