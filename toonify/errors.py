@@ -29,6 +29,9 @@ class ToonifyError(Exception):
         ...     print(error.message, error.hint, sep="\\n")
     """
 
+    message: str
+    hint: str
+
     def __init__(self, message: str, *, hint: str = "") -> None:
         self.message = " ".join(message.split()).rstrip(".")
         self.hint = " ".join(hint.split())
