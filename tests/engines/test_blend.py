@@ -78,6 +78,15 @@ def test_nobody_is_drawn_by_the_program(engine, photo):
     assert np.array_equal(drawn, program.draw_image(sky, ["soft"], faces=[])[0])
 
 
+def test_who_shows_no_face_is_drawn_by_the_network(engine, photo):
+    (drawn,) = engine.draw_image(photo, ["comic"], faces=[])
+    program = load_engine("portrait", detector=engine.detector)
+    scene = program.draw_image(photo, ["comic"], faces=[])[0]
+    face = np.s_[80:180, 190:270]
+    sharp = [cv2.Laplacian(one[face], cv2.CV_32F).std() for one in (drawn, scene, photo)]
+    assert sharp[0] > 1.2 * sharp[1]
+
+
 def test_five_points_that_are_no_face_are_passed_over(engine, photo):
     (face,) = engine.detector.detect(photo)
     odd = replace(face, points5=np.float32([[60, 90]] * 5))

@@ -157,7 +157,10 @@ def test_people_are_found_without_being_measured(engine, photo):
     assert found.person[y, x] > 0.9 and found.person[:20, :20].max() < 0.1
     behind = engine.draw_surroundings(found, "ink")
     assert behind.silhouette and {shape.layer for shape in behind.shapes} == {"background"}
-    assert not engine.find_people(photo, faces=[]).person.any()
+    turned = engine.find_people(photo, faces=[]).person  # by the matte alone
+    x, y = np.rint(faces[0].points5[2] * turned.shape[1] / photo.shape[1]).astype(int)
+    assert turned[y, x] > 0.9 and turned[:20, :20].max() < 0.1
+    assert engine.find_people(photo * 0 + 90, faces=[]).person.max() < 0.1
 
 
 def test_who_shows_no_face_is_somebody_too(engine, photo):

@@ -17,7 +17,7 @@ from toonify.errors import UsageError
 from toonify.faces import Face, FaceDetector, get_detector
 from toonify.faces.types import RGB, Points, f32
 from toonify.names import unknown_name
-from toonify.portrait.analysis import Analysis
+from toonify.portrait.analysis import BODY_WIDTH, Analysis
 from toonify.portrait.backgrounds import resized
 from toonify.portrait.crisp import box_around, lay_in, scaled_box
 from toonify.portrait.engine import PortraitEngine, compose_people
@@ -26,6 +26,7 @@ from toonify.portrait.printing import print_people
 
 SMALL = 45.0  # px between the eyes, as the network sees them: smaller faces are drawn again
 HEAD = 3.0  # distances between the eyes that are drawn again, each way
+NOBODY = 0.02  # of a picture, below which nobody is seen in it
 
 
 class BlendEngine(StyleEngine):
@@ -125,20 +126,18 @@ class BlendEngine(StyleEngine):
         people: Sequence[int] | None = None,
         memory: Memory | None = None,
     ) -> Analysis:
-        """Where people are; the program draws pictures of nobody alone."""
-        if not faces:
-            return super().measure(photo, faces, people=people, memory=memory)
+        """Where people are."""
         return self.portraits.find_people(photo, faces=faces, memory=memory)
 
     def pixels(self, measured: Analysis, style: str, photo: RGB, size: tuple[int, int]) -> RGB:
         """As the program's, the people by the network."""
-        if not measured.faces:
+        if float(measured.person.mean()) < NOBODY:
             return super().pixels(measured, style, photo, size)
         look = self.portraits.style(style)
         faces = points_of(measured.faces)
         people = self._people(photo, faces, self._drawn_as(style))
         scale = people.shape[1] / photo.shape[1]
-        people = resized(print_people(people, look, apart(faces) * scale), size)
+        people = resized(print_people(people, look, _interocular(measured, photo) * scale), size)
         surroundings = self.portraits.draw_surroundings(measured, style)
         return compose_people(people, surroundings, photo, background=self.background)
 
@@ -164,3 +163,11 @@ class BlendEngine(StyleEngine):
                 head = self.network.crisp(part, style, [points - f32(box[:2])])
                 lay_in(drawn, head, scaled_box(box, scale))
         return drawn
+
+
+def _interocular(measured: Analysis, photo: RGB) -> float:
+    """Px of a photograph between the eyes of the largest face; guessed from how much of the picture
+    people take where no face is found."""
+    known = apart(points_of(measured.faces))
+    seen = float(measured.person.mean()) * photo.shape[0] * photo.shape[1]
+    return known or max(seen**0.5 / BODY_WIDTH, 4.0)

@@ -27,6 +27,7 @@ CLOSE = 1.1  # side of the closer of the two crops that are labeled
 PARSE_CROP = 256
 BODY_CROP = 4.0  # side of the window of one head and body, in FFHQ crops
 SEEN = 0.5  # of a face that a matte takes for somebody, below which it does not see it
+BODY_WIDTH = 7.0  # distances between the eyes, about
 MAX_UPSAMPLING = 2.2  # of small faces, before they are drawn
 
 
@@ -196,13 +197,14 @@ class Analyzer:
         # five points may be no face after all
         faces = [face for face in faces if is_plausible(face.points5)]
         rgb = self._reduced(photo, faces, side, upsampling)
-        if not faces:
-            return Analysis(rgb, f32(np.zeros(rgb.shape[:2])), [], (), steady)
         size = (rgb.shape[1], rgb.shape[0])
         scale = np.array([rgb.shape[1] / photo.shape[1], rgb.shape[0] / photo.shape[0]])
         to_photo = np.concatenate([np.diag(1 / scale), (0.5 / scale - 0.5)[:, None]], 1)
-        unit = float(max(map(self._interocular, faces)) * scale[0] / INTEROCULAR)
         person = self._matte(rgb)
+        if faces:
+            unit = float(max(map(self._interocular, faces)) * scale[0] / INTEROCULAR)
+        else:  # backs of heads, hands
+            unit = max(float(np.sqrt(person.sum())) / (BODY_WIDTH * INTEROCULAR), 0.1)
         near, inner = np.zeros_like(person), _rim_of(size)
         # the nearer a crop is to a face, the better it tells who is there, unless it is larger than
         # the picture
