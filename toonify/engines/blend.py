@@ -17,7 +17,7 @@ from toonify.errors import UsageError
 from toonify.faces import Face, FaceDetector, get_detector
 from toonify.faces.types import RGB, Points, f32
 from toonify.names import unknown_name
-from toonify.portrait.analysis import BODY_WIDTH, Analysis
+from toonify.portrait.analysis import Analysis, guessed_interocular
 from toonify.portrait.backgrounds import resized
 from toonify.portrait.crisp import box_around, lay_in, scaled_box
 from toonify.portrait.engine import PortraitEngine, compose_people
@@ -136,8 +136,10 @@ class BlendEngine(StyleEngine):
         look = self.portraits.style(style)
         faces = points_of(measured.faces)
         people = self._people(photo, faces, self._drawn_as(style))
-        scale = people.shape[1] / photo.shape[1]
-        people = resized(print_people(people, look, _interocular(measured, photo) * scale), size)
+        # px between the eyes, as a share of the picture's width
+        share = apart(faces) / photo.shape[1]
+        share = share or guessed_interocular(measured.person) / measured.rgb.shape[1]
+        people = resized(print_people(people, look, share * people.shape[1]), size)
         surroundings = self.portraits.draw_surroundings(measured, style)
         return compose_people(people, surroundings, photo, background=self.background)
 
@@ -163,11 +165,3 @@ class BlendEngine(StyleEngine):
                 head = self.network.crisp(part, style, [points - f32(box[:2])])
                 lay_in(drawn, head, scaled_box(box, scale))
         return drawn
-
-
-def _interocular(measured: Analysis, photo: RGB) -> float:
-    """Px of a photograph between the eyes of the largest face; guessed from how much of the picture
-    people take where no face is found."""
-    known = apart(points_of(measured.faces))
-    seen = float(measured.person.mean()) * photo.shape[0] * photo.shape[1]
-    return known or max(seen**0.5 / BODY_WIDTH, 4.0)

@@ -204,7 +204,7 @@ class Analyzer:
         if faces:
             unit = float(max(map(self._interocular, faces)) * scale[0] / INTEROCULAR)
         else:  # backs of heads, hands
-            unit = max(float(np.sqrt(person.sum())) / (BODY_WIDTH * INTEROCULAR), 0.1)
+            unit = guessed_interocular(person) / INTEROCULAR
         near, inner = np.zeros_like(person), _rim_of(size)
         # the nearer a crop is to a face, the better it tells who is there, unless it is larger than
         # the picture
@@ -375,6 +375,12 @@ class Analyzer:
         assert labels is not None and matte is not None
         full = cv2.resize(matte[..., 0], size, interpolation=cv2.INTER_LINEAR)
         return build_parts(window, geometry, f32(full), labels)
+
+
+def guessed_interocular(person: Field) -> float:
+    """Px between the eyes of somebody who takes so much of a picture, (H, W) in 0..1, and shows no
+    face."""
+    return max(float(np.sqrt(person.sum())) / BODY_WIDTH, INTEROCULAR / 10)
 
 
 def _mean_in(window: NDArray[np.float64], field: Field, scale: NDArray[np.float64]) -> float:

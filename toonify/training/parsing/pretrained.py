@@ -40,7 +40,7 @@ def load_exported(network: ParsingNetwork, path: Path, pictures: Tensor) -> None
     layers = _in_order(network, pictures[:1])
     shapes = [tuple(layer.weight.shape) for layer in layers]
     if shapes != [weight.shape for weight, _ in found]:
-        raise ModelError(f"{path} is another network than this parser", hint="Name its widths.")
+        raise ModelError(f"{path} is another network than this parser", hint="Take a parser.")
     norms = {block[0]: block[1] for block in network.modules() if isinstance(block, ConvBlock)}
     for layer, (weight, bias) in zip(layers, found, strict=True):
         layer.weight.copy_(torch.from_numpy(weight.copy()))
