@@ -68,6 +68,8 @@ def test_parts_are_laid_in_softly_and_eyes_alone():
     assert picture[50, 40].all() and picture[50, 80].all() and not picture[50, 60].any()
     assert box_around(np.float32([5, 50]), 20, (120, 100)) == (0, 30, 25, 70)
     assert box_around(np.float32([-40, 50]), 20, (120, 100)) is None
+    eyes = np.float32([[40, 50], [80, 60]])
+    assert box_around(eyes, 15, (120, 100)) == (25, 35, 95, 75)
     assert scaled_box((0, 30, 25, 70), 2.0) == (0, 60, 50, 140)
 
 

@@ -46,6 +46,7 @@ WORK = 512  # px, longest side that the network sees: finer detail than in train
 EYES = 80.0  # px between a face's eyes there, at most: larger faces were not learnt from
 DETAIL = 110.0  # px between a face's eyes where the eyes themselves are drawn
 MOST_ZOOM = 3.0  # of a photograph, for these
+AROUND_EYES = 0.6  # of that distance, seen around them: twice what is laid in
 CLIP_ENLARGED = 1.5  # by how much a clip's frames are, which have no time for more
 DARK, LIT = 130.0, 200.0  # levels of its lightest parts: of a picture in the dark, and as drawn
 MOST_GAIN = 5.0
@@ -259,9 +260,12 @@ class UNetEngine(Engine):
         # what convolutions see beyond a picture's edge would show along it
         edges = (MARGIN, MARGIN)
         wider = np.pad(f32(photo), (edges, edges, (0, 0)), mode="reflect")
-        draw = self._by_opencv if self.runtime == "opencv" else self._by_torch
-        drawn = draw(wider, style)
+        drawn = self._pass(wider, style)
         return np.ascontiguousarray(drawn[MARGIN:-MARGIN, MARGIN:-MARGIN])
+
+    def _pass(self, photo: Points, style: str) -> RGB:
+        """The same without a margin, of a part whose rim is not used."""
+        return (self._by_opencv if self.runtime == "opencv" else self._by_torch)(photo, style)
 
     def _by_torch(self, photo: Points, style: str) -> RGB:
         import torch
@@ -307,12 +311,12 @@ class UNetEngine(Engine):
         scale, whole = drawn.shape[1] / rgb.shape[1], (rgb.shape[1], rgb.shape[0])
         for points in faces:
             distance = apart([points])
-            box = box_around(points[:2].mean(0), 1.3 * distance, whole)
+            box = box_around(points[:2], AROUND_EYES * distance, whole)
             if box is not None:
                 part = rgb[box[1] : box[3], box[0] : box[2]]
                 zoom = min(DETAIL / distance, MOST_ZOOM)
                 size = (round(part.shape[1] * zoom), round(part.shape[0] * zoom))
-                part = crisp_eyes(self.draw(f32(resized(part, size)), style))
+                part = crisp_eyes(self._pass(f32(resized(part, size)), style))
                 lay_eyes_in(drawn, part, scaled_box(box, scale), points[:2] * f32(scale))
             box = box_around(points[3:].mean(0), 0.9 * distance, whole)
             if box is not None:

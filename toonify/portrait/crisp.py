@@ -34,11 +34,12 @@ def crisp_eyes(drawn: RGB) -> RGB:
     return shock_filter(_enlarged(drawn, 2.0), sigma=1.2, steps=2)
 
 
-def box_around(center: Points, reach: float, size: tuple[int, int]) -> Box | None:
-    """The square that reaches so far each way, within a picture (width, height); None where
-    next to nothing of it lies in there."""
-    x0, y0 = np.maximum(np.floor(center - reach), 0).astype(int)
-    x1, y1 = np.minimum(np.ceil(center + reach), size).astype(int)
+def box_around(points: Points, reach: float, size: tuple[int, int]) -> Box | None:
+    """The box that reaches so far beyond one point (2,) or all of several (N, 2), each way, within
+    a picture (width, height); None where next to nothing of it lies in there."""
+    points = points.reshape(-1, 2)
+    x0, y0 = np.maximum(np.floor(points.min(0) - reach), 0).astype(int)
+    x1, y1 = np.minimum(np.ceil(points.max(0) + reach), size).astype(int)
     return (int(x0), int(y0), int(x1), int(y1)) if min(x1 - x0, y1 - y0) >= 8 else None
 
 
