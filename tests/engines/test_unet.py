@@ -282,6 +282,11 @@ def test_pictures_in_the_dark_are_drawn_as_if_lit(engine):
     assert exposure(np.zeros_like(PHOTO)) == 5
 
 
+def test_drawings_are_enlarged_as_far_as_they_are_needed(engine):
+    longest = [max(engine.crisp(PHOTO, "studio", side=side).shape) for side in (50, 500, None)]
+    assert 2 * 50 <= longest[0] < longest[1] == longest[2]
+
+
 def test_older_opencvs_leave_the_network_to_torch(network, monkeypatch):
     monkeypatch.setattr("cv2.__version__", "4.10.0")
     engine = UNetEngine({"studio": network}, detector=NoFaces(), device="cpu")

@@ -135,7 +135,7 @@ class BlendEngine(StyleEngine):
             return super().pixels(measured, style, photo, size)
         look = self.portraits.style(style)
         faces = points_of(measured.faces)
-        people = self._people(photo, faces, self._drawn_as(style))
+        people = self._people(photo, faces, self._drawn_as(style), max(size))
         # px between the eyes, as a share of the picture's width
         share = apart(faces) / photo.shape[1]
         share = share or guessed_interocular(measured.person) / measured.rgb.shape[1]
@@ -150,18 +150,24 @@ class BlendEngine(StyleEngine):
             return style
         return next((n for n in self.characters if not self.portraits.style(n).paper), style)
 
-    def _people(self, photo: RGB, faces: Sequence[Points], style: str) -> RGB:
-        """The whole picture by the network, and smaller faces than it knows each for itself."""
+    def _people(self, photo: RGB, faces: Sequence[Points], style: str, side: int) -> RGB:
+        """The whole picture by the network, and smaller faces than it knows each for itself.
+
+        Args:
+            side: px, the longest that it is needed at.
+        """
         size = (photo.shape[1], photo.shape[0])
         shown = work_side(photo, faces) / max(size)  # px that the network sees of a px
         small = [points for points in faces if apart([points]) * shown < SMALL]
         large = [points for points in faces if apart([points]) * shown >= SMALL]
-        drawn = self.network.crisp(photo, style, large)
+        drawn = self.network.crisp(photo, style, large, side=side)
         scale = drawn.shape[1] / photo.shape[1]
         for points in small:
             box = box_around(points[:2].mean(0), HEAD * apart([points]), size)
             if box is not None:
                 part = photo[box[1] : box[3], box[0] : box[2]]
-                head = self.network.crisp(part, style, [points - f32(box[:2])])
-                lay_in(drawn, head, scaled_box(box, scale))
+                place = scaled_box(box, scale)
+                seen = max(place[2] - place[0], place[3] - place[1]) // 2
+                head = self.network.crisp(part, style, [points - f32(box[:2])], side=seen)
+                lay_in(drawn, head, place)
         return drawn

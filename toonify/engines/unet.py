@@ -24,6 +24,7 @@ from toonify.portrait.analysis import sample
 from toonify.portrait.backgrounds import Background, fitted, parse_background, resized
 from toonify.portrait.catalog import is_style_file, network_part, network_styles, style_name
 from toonify.portrait.crisp import (
+    ENLARGED,
     box_around,
     crisp,
     crisp_eyes,
@@ -50,6 +51,7 @@ AROUND_EYES = 0.6  # of that distance, seen around them: twice what is laid in
 CLIP_ENLARGED = 1.5  # by how much a clip's frames are, which have no time for more
 DARK, LIT = 130.0, 200.0  # levels of its lightest parts: of a picture in the dark, and as drawn
 MOST_GAIN = 5.0
+OVERSAMPLING = 2.0  # of crisp drawings before they are reduced, at least
 MARGIN = 16  # px that a picture is continued by
 CROP_INPUT, CROP_SIDE = 384, 512  # px of a portrait, before and after
 # levels of 255 by which a pixel may differ from the frame before as noise does, and as motion does
@@ -293,21 +295,27 @@ class UNetEngine(Engine):
         Args:
             faces: as of `crisp`.
         """
-        return self.behind(rgb, resized(self.crisp(rgb, style, faces), size))
+        return self.behind(rgb, resized(self.crisp(rgb, style, faces, side=max(size)), size))
 
-    def crisp(self, rgb: RGB, style: str, faces: Sequence[Points] = ()) -> RGB:
+    def crisp(
+        self, rgb: RGB, style: str, faces: Sequence[Points] = (), *, side: int | None = None
+    ) -> RGB:
         """A picture (H, W, 3) drawn and made crisp; larger than the network draws it.
 
         Args:
             faces: (5, 2) px, eyes, nose and mouth of each, where they are known: the largest face
                 is drawn as large as faces were when the network learnt, all eyes once more, larger,
                 and teeth are as light as they were.
+            side: px, the longest that the drawing is needed at; as large as it can be when None.
         """
         gain = exposure(rgb)
         if gain > 1:
             rgb = np.asarray(cv2.convertScaleAbs(rgb, alpha=gain), np.uint8)
         small = resized(rgb, fitted((rgb.shape[1], rgb.shape[0]), work_side(rgb, faces)))
-        drawn = crisp(self.draw(f32(small), style))
+        times = ENLARGED
+        if side is not None:
+            times = min(max(OVERSAMPLING * side / max(small.shape), CLIP_ENLARGED), ENLARGED)
+        drawn = crisp(self.draw(f32(small), style), times)
         scale, whole = drawn.shape[1] / rgb.shape[1], (rgb.shape[1], rgb.shape[0])
         for points in faces:
             distance = apart([points])
