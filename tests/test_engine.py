@@ -219,7 +219,7 @@ def test_networks_of_other_shapes_are_refused_at_once() -> None:
     [
         ({"character": "mina", "level": "6"}, "`level` '6' is no number"),
         ({"character": "mina", "batch_size": 0}, "`batch_size` 0 is out of range"),
-        ({"character": "mina", "background": "keep"}, "`background` is of styles"),
+        ({"character": "mina", "background": "keep"}, "`background` is of whole pictures"),
         ({"level": 3}, "`level`, `trgb` and `color` are of characters"),
         ({"style": "ink", "trgb": False}, "`level`, `trgb` and `color` are of characters"),
     ],

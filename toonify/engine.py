@@ -201,7 +201,8 @@ class Toonifier:
         return self._engine.region(image, face)
 
     def paste(self, image: np.ndarray, toon: np.ndarray, alignment: Alignment) -> np.ndarray:
-        """A copy of a picture with a drawing in place of the head that its crop was taken of.
+        """A picture with a drawing in place of the head that its crop was taken of; the rest is
+        drawn in the bundle's first style, where it has one.
 
         Args:
             image: (H, W, 3) uint8 RGB.
@@ -301,9 +302,11 @@ class Toonifier:
             color: of a character: how far they are replaced, 0 to 1. All three: None for the
                 bundle's own.
             aligned: the pictures are FFHQ-aligned crops already.
-            paste: draw every face within the photo; otherwise a character's result is the largest
-                face's portrait, (R, R, 3). Styles always draw the whole photo.
-            background: of a style: "draw", "keep", "transparent" or a color, RGB or as CSS has it.
+            paste: draw the whole photo, with everybody as the character; otherwise a character's
+                result is the largest face's portrait, (R, R, 3). Styles always draw the whole
+                photo.
+            background: behind the people of a whole picture: "draw", "keep", "transparent" or a
+                color, RGB or as CSS has it.
             batch_size: of a character: crops that go through the networks together.
 
         Returns:
@@ -326,34 +329,37 @@ class Toonifier:
                 "`level`, `trgb` and `color` are of characters, and a style is drawn",
                 hint="Leave them out, or name a `character`.",
             )
-        if character is not None and background != "draw":
+        if character is not None and background != "draw" and not paste:
             raise UsageError(
-                "`background` is of styles, and a character is drawn",
-                hint="Leave it out, or name a `style`.",
+                "`background` is of whole pictures, and a portrait of a character is drawn",
+                hint="Leave it out, set `paste`, or name a `style`.",
             )
         photos = [as_photo(photo) for photo in (image if isinstance(image, list) else [image])]
         if character is None:
             drawings = self._in_style(photos, style, background)
             return drawings if isinstance(image, list) else drawings[0]
         own = self._defaults
-        options = {
+        options: dict[str, Any] = {
             "level": own.level_of(pasted=paste) if level is None else level,
             "trgb": own.trgb if trgb is None else trgb,
             "color": own.color if color is None else color,
             "batch_size": batch_size,
         }
         if aligned:
-            drawn = self.stylize_crops(photos, [character], **options)  # type: ignore[arg-type]
+            drawn = self.stylize_crops(photos, [character], **options)
             results = [row[0] for row in drawn]
         else:
             _ = self.table[character]
             found = [self.faces_of(photo, largest=not paste) for photo in photos]
             crops = [alignment.image for row in found for alignment in row]
-            toons = iter(self.stylize_crops(crops, [character], **options))  # type: ignore[arg-type]
+            toons = iter(self.stylize_crops(crops, [character], **options))
+            engine = self.engine(
+                level=options["level"], trgb=options["trgb"], color=options["color"]
+            ).before(background)
             results = []
             for photo, row in zip(photos, found, strict=True):
                 crops_drawn = [next(toons)[0] for _ in row]
-                whole = self._engine.paste_all(photo, row, crops_drawn) if paste else crops_drawn[0]
+                whole = engine.paste_all(photo, row, crops_drawn) if paste else crops_drawn[0]
                 results.append(np.asarray(whole))
         return results if isinstance(image, list) else results[0]
 

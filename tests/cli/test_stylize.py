@@ -92,6 +92,25 @@ def test_what_was_not_looked_for_is_told(run, bundle, tmp_path):
     assert result.status == 1 and "below 40 px" in result.err
 
 
+def test_a_character_in_a_drawn_picture(run, tmp_path):
+    drawn = {}
+    for background in ("draw", "transparent"):
+        out = tmp_path / f"{background}.png"
+        options = ("--character", "bram", "--paste", "--background", background)
+        assert run("stylize", ASTRONAUT, "-o", out, *options).status == 0
+        drawn[background] = np.asarray(Image.open(out))
+    photo, whole = np.asarray(Image.open(ASTRONAUT).convert("RGB")), drawn["draw"]
+    assert whole.shape == photo.shape
+    flat = [
+        np.abs(np.diff(p[400:480, 60:120].astype(int), axis=1)).max(2) < 2 for p in (photo, whole)
+    ]
+    assert flat[1].mean() > flat[0].mean() + 0.2  # his suit is drawn, too
+    alpha = drawn["transparent"][..., 3]
+    assert alpha[20, 100] == 0 and alpha[130, 224] == 255 and alpha[450, 100] == 255
+    refused = run("stylize", ASTRONAUT, "-o", tmp_path / "a.jpg", *options[:-1], "transparent")
+    assert refused.status == 2 and "transparency" in refused.err
+
+
 def test_paste_keeps_the_photo_around_the_face(run, bundle, tmp_path):
     out = tmp_path / "p.png"
     assert run("stylize", ASTRONAUT, "-o", out, "--bundle", bundle, "--paste").status == 0

@@ -1,4 +1,4 @@
-"""Drawn heads on photographed bodies: what goes, what stays."""
+"""Drawn heads on bodies: what goes, what stays."""
 
 from pathlib import Path
 
@@ -6,8 +6,11 @@ import cv2
 import numpy as np
 import pytest
 
+from toonify.bundle import bundle_folder
 from toonify.engines.head_paste import HeadPaster
 from toonify.faces import align, get_detector
+from toonify.lut import CharacterTable
+from toonify.portrait.layers import Layers
 
 PHOTO = Path(__file__).parents[2] / "examples" / "astronaut.png"
 
@@ -22,19 +25,23 @@ def paster():
     return HeadPaster.from_bundle("default")
 
 
-def drawing(size=256):
-    """A small green head on a plain ground: the person's own hair would stand around it."""
-    toon = np.full((size, size, 3), (220, 210, 250), np.uint8)
-    cv2.ellipse(toon, (size // 2, size // 2), (size // 5, size // 4), 0, 0, 360, (40, 160, 60), -1)
-    cv2.rectangle(toon, (size * 2 // 5, size // 2), (size * 3 // 5, size), (40, 160, 60), -1)
-    return toon
+@pytest.fixture(scope="module")
+def drawing():
+    """A bald man with a beard, drawn: the person's own hair would stand around him."""
+    preview = CharacterTable.load(bundle_folder("default") / "characters.safetensors")["bram"]
+    return cv2.resize(preview.preview, (256, 256), interpolation=cv2.INTER_CUBIC)
 
 
-def test_own_hair_goes_and_the_body_stays(photo, paster):
-    (face, *_) = get_detector("mtcnn").detect(photo)
-    out = paster(photo, drawing(), align(photo, face, 256))
+@pytest.fixture(scope="module")
+def face(photo):
+    return get_detector("mtcnn").detect(photo)[0]
+
+
+def test_own_hair_goes_and_the_body_stays(photo, paster, face, drawing):
+    out = paster(Layers.of_photo(photo), photo, drawing, align(photo, face, 256)).flat()
     assert out.shape == photo.shape
-    assert np.abs(out[120:130, 218:228].astype(int) - (40, 160, 60)).max() < 12  # the drawing
+    beard = out[172:180, 205:245].astype(int)  # the drawing's
+    assert (beard[..., 0] > 2 * beard[..., 2]).mean() > 0.5
     # Above the drawing there was blond hair; now there is the gray wall behind it.
     hair, wall = (18, 36), (205, 245)
     was = photo[hair[0] : hair[1], wall[0] : wall[1]].astype(float)
@@ -46,9 +53,29 @@ def test_own_hair_goes_and_the_body_stays(photo, paster):
     assert np.array_equal(photo, cv2.cvtColor(cv2.imread(str(PHOTO)), cv2.COLOR_BGR2RGB))
 
 
-def test_a_drawing_without_a_plain_ground_is_pasted_as_a_square(photo, paster):
-    (face, *_) = get_detector("mtcnn").detect(photo)
+def test_in_a_drawn_picture_what_is_behind_shows_and_the_neck_reaches_up(
+    photo, paster, face, drawing
+):
+    person = np.zeros(photo.shape[:2], np.uint8)
+    person[20:, 100:400] = 255
+    skin, blue = (200, 150, 120), (10, 20, 200)
+    people = np.full_like(photo, skin)
+    picture = Layers(people, person, np.full_like(photo, blue))
+    placed = paster(picture, photo, drawing, align(photo, face, 256), tinted=False)
+    out = placed.flat()
+    assert np.abs(out[22:34, 205:245].astype(int) - blue).max() < 40  # where there was hair
+    assert np.array_equal(out[330:, 110:390], people[330:, 110:390])
+    # the jaw was taken out, the chin of the drawing ends higher: no gap to what is behind
+    assert np.abs(out[195:205, 215:232].astype(int) - blue).sum(2).min() > 150
+    assert picture.alpha is person and person.min() == 0  # nothing given is changed
+    sticker = paster(Layers(people, person, None), photo, drawing, align(photo, face, 256)).flat()
+    assert sticker.shape[2] == 4
+    assert sticker[25:32, 210:240, 3].max() < 60 and sticker[124, 222, 3] > 250
+
+
+def test_a_drawing_without_a_plain_ground_is_pasted_as_a_square(photo, paster, face):
     noise = np.random.default_rng(0).integers(0, 255, (128, 128, 3), np.uint8)
-    out = paster(photo, noise, align(photo, face, 128))
-    assert not np.array_equal(out[100:140, 200:240], photo[100:140, 200:240])
-    assert np.array_equal(out[400:], photo[400:])
+    nothing = np.zeros(photo.shape[:2], np.uint8)
+    placed = paster(Layers(photo, nothing, None), photo, noise, align(photo, face, 128))
+    assert not np.array_equal(placed.people[100:140, 200:240], photo[100:140, 200:240])
+    assert placed.alpha[120, 220] == 255 and not placed.alpha[400:].any()

@@ -87,3 +87,25 @@ def test_a_beard_tells_the_color_of_hair_under_a_hat():
     assert seen.vector()[HAIR][3] == 1
     parser.labels[80:100, 40:88] = 0
     assert measure_attributes(rgb, parser).hair is None
+
+
+def test_sheen_is_not_the_color_of_dark_skin():
+    rgb = crop()
+    rgb[100:200, 80:176] = (70, 45, 35)
+    rgb[110:135, 80:176] = (190, 180, 175)
+    seen = measure_attributes(rgb, FakeParser([TOP]))
+    skin = cv2.cvtColor(np.float32([[[70, 45, 35]]]) / 255, cv2.COLOR_RGB2LAB)[0, 0]
+    assert seen.skin == pytest.approx(tuple(skin), abs=1)
+
+
+def test_leaves_beside_a_shorn_head_are_no_hair():
+    rgb = crop()
+    rgb[:40] = (120, 140, 40)
+    parser = FakeParser([(0, 20, 54, 74)])
+    parser.labels[52:56, 46:60, LABELS.index("brow")] = 1
+    rgb[104:112, 92:120] = (30, 20, 15)
+    parser.labels[52:56, 46:60, LABELS.index("skin")] = 0
+    seen = measure_attributes(rgb, parser)
+    assert seen.hair is not None and seen.hair[0] < 20 and seen.hair[1] > 0  # the brows'
+    much = measure_attributes(rgb, FakeParser([(0, 20, 0, 128)]))
+    assert much.hair is not None and much.hair[1] < -5  # dyed

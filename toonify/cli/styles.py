@@ -25,8 +25,8 @@ StyleOption = Annotated[
 BackgroundOption = Annotated[
     str | None,
     typer.Option(
-        help="Behind the people of a style: draw it too, keep the photo's, transparent, or a color"
-        " (white, #ffcc00).",
+        help="Behind the people of a whole picture: draw it too, keep the photo's, transparent, or"
+        " a color (white, #ffcc00).",
         show_default="draw",
     ),
 ]

@@ -185,18 +185,24 @@ def _engine(
         "min_face": request.min_face,
         "offline": settings.offline,
     }
+    background = chosen_background(request.background)
     mixing = mixing_of(request, plan)
     networks = {"device": settings.device, "dtype": settings.dtype}
     people = bool(request.character) or not plan.styles
     recipe = EngineRecipe(
         request.bundle,
         people=plan.people if people else None,
-        people_options={**networks, **mixing, **finding},
+        people_options={
+            **networks,
+            **mixing,
+            **finding,
+            **({"background": background} if plan.people == "cdsm" else {}),
+        },
         styles=plan.styled_by or "portrait",
         style_options={
             **({"styles": plan.style_sources} if plan.styled_by == "unet" else {}),
             **(networks if plan.styled_by in ("unet", "blend") else {}),
-            "background": chosen_background(request.background),
+            "background": background,
             "max_size": request.max_size,
             "document": document(plan.kind),
             **finding,

@@ -370,15 +370,15 @@ def check_written(request: StylizeRequest, plan: Plan, jobs: Sequence[Job]) -> N
     if plan.styles:
         one = request.faces is Faces.largest or request.only is not None
         _check_styles(request, plan, one=one)
-        if request.background == "transparent" and _has_jpeg(plan.kind, jobs):
-            raise UsageError("JPEG knows no transparency", hint="Write .png or .webp.")
-    elif request.background is not None or (
-        request.max_size is not None and not request.style_image
-    ):
+    elif request.max_size is not None and not request.style_image:
+        raise UsageError("--max-size is of styles", hint="Leave it out, or name a --style.")
+    elif request.background is not None and not (plan.paste and plan.people == "cdsm"):
         raise UsageError(
-            "--background and --max-size are of styles",
-            hint="Leave them out, or name a --style.",
+            "--background is of styles, and of characters in whole pictures",
+            hint="Leave it out, add --paste, or name a --style.",
         )
+    if request.background == "transparent" and _has_jpeg(plan.kind, jobs):
+        raise UsageError("JPEG knows no transparency", hint="Write .png or .webp.")
     if shapes and (request.character or not plan.styles):
         raise UsageError(
             f"characters are pixels, no shapes for {plan.kind}", hint="Name a --style."

@@ -20,7 +20,8 @@ from toonify.names import unknown_name
 from toonify.portrait.analysis import Analysis, guessed_interocular
 from toonify.portrait.backgrounds import resized
 from toonify.portrait.crisp import box_around, lay_in, scaled_box
-from toonify.portrait.engine import PortraitEngine, compose_people
+from toonify.portrait.engine import PortraitEngine, layers_of
+from toonify.portrait.layers import Layers
 from toonify.portrait.memory import Memory
 from toonify.portrait.printing import print_people
 
@@ -133,6 +134,14 @@ class BlendEngine(StyleEngine):
         """As the program's, the people by the network."""
         if float(measured.person.mean()) < NOBODY:
             return super().pixels(measured, style, photo, size)
+        return self._layers(measured, style, photo, size).flat()
+
+    def layers(self, photo: RGB, faces: Sequence[Face], style: str) -> Layers:
+        """As the program's, the people by the network."""
+        size = (photo.shape[1], photo.shape[0])
+        return self._layers(self.measure(photo, faces), style, photo, size)
+
+    def _layers(self, measured: Analysis, style: str, photo: RGB, size: tuple[int, int]) -> Layers:
         look = self.portraits.style(style)
         faces = points_of(measured.faces)
         people = self._people(photo, faces, self._drawn_as(style), max(size))
@@ -141,7 +150,7 @@ class BlendEngine(StyleEngine):
         share = share or guessed_interocular(measured.person) / measured.rgb.shape[1]
         people = resized(print_people(people, look, share * people.shape[1]), size)
         surroundings = self.portraits.draw_surroundings(measured, style)
-        return compose_people(people, surroundings, photo, background=self.background)
+        return layers_of(people, surroundings, photo, background=self.background)
 
     def _drawn_as(self, style: str) -> str:
         """The network's style for people: where backgrounds are bare paper, it lets go of wide

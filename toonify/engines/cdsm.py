@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import copy
 import os
 from collections.abc import Callable, Sequence
 from functools import cache
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 import torch
@@ -22,8 +23,12 @@ from toonify.cdsm import DEFAULT_LEVEL, cross_domain_styles
 from toonify.checkpoints import generator_hash
 from toonify.checkpoints.attributes import load_attribute_offsets
 from toonify.device import pick_device
+from toonify.engines.base import Drawing
 from toonify.engines.head_paste import HeadPaster
 from toonify.engines.mixing import MixingEngine, MixingModel
+from toonify.engines.own_colors import in_own_colors
+from toonify.engines.portrait import StyleEngine
+from toonify.engines.registry import load_style_engine
 from toonify.errors import UsageError
 from toonify.faces import Alignment, Face, align, paste_back
 from toonify.faces.alignment import silhouette_mask
@@ -33,10 +38,13 @@ from toonify.faces.occlusion import OcclusionMask
 from toonify.faces.parsing import RememberingParser
 from toonify.faces.types import RGB, Points
 from toonify.lut import CharacterTable
-from toonify.models.attribute_offsets import FIRST, AttributeOffsets
-from toonify.models.attribute_vector import LENGTH
+from toonify.models.attribute_offsets import COLORS, FIRST, AttributeOffsets
+from toonify.models.attribute_vector import HAIR, LENGTH, SKIN
 from toonify.models.base import Encoder, Generator
 from toonify.models.replay import Replayed
+from toonify.portrait.backgrounds import Background, parse_background
+from toonify.portrait.catalog import program_styles, style_networks
+from toonify.portrait.layers import Layers
 from toonify.tuning import kept_dtype
 from toonify.utils.tensors import stacked, start_download
 
@@ -196,12 +204,14 @@ def _check_shapes(generator: Generator, encoder: Encoder, table: CharacterTable)
 
 
 class CdsmEngine(MixingEngine[CdsmModel]):
-    """Draws people as characters: each FFHQ crop by style mixing, pasted back as a head.
+    """Draws people as characters: each FFHQ crop by style mixing, set into the picture as a head.
 
     Args:
         model: networks and characters.
-        bundle: whose small networks tell hair and hats when a head is pasted; None pastes by the
-            drawing's silhouette.
+        bundle: whose small networks tell hair and hats when a head is set into a picture, and in
+            whose first style the rest of the picture is drawn; None leaves the photograph, and
+            pastes heads by their silhouettes.
+        background: what is behind the people of such a picture, see `StyleEngine`.
         options: as of `MixingEngine`.
     """
 
@@ -213,9 +223,14 @@ class CdsmEngine(MixingEngine[CdsmModel]):
         model: CdsmModel,
         *,
         bundle: str | os.PathLike[str] | None = None,
+        background: Background = "draw",
         **options: Any,
     ) -> None:
         super().__init__(model, **options)
+        self.background = parse_background(background)
+        self._bundle = bundle
+        # a style that the rest of a picture is drawn in
+        self._style = None if bundle is None else next(iter(program_styles(bundle)), None)
         # shared by copies with other options
         self._parser = cache(lambda: RememberingParser(mirrored=False))
         self._occlusion = cache(lambda: OcclusionMask(self._parser()))
@@ -225,7 +240,19 @@ class CdsmEngine(MixingEngine[CdsmModel]):
             known = bundle is not None and has_parts(bundle, PORTRAIT)
             return HeadPaster.from_bundle(bundle or "default") if known else None
 
-        self._paster = paster
+        @cache
+        def surroundings(background: Background) -> StyleEngine:
+            made = load_style_engine(
+                self._style,
+                bundle or "default",
+                background=background,
+                detector=self.detector,
+                device=str(self.model.device),
+            )
+            assert isinstance(made, StyleEngine)
+            return made
+
+        self._paster, self._surroundings = paster, surroundings
 
     @classmethod
     def from_bundle(
@@ -267,24 +294,67 @@ class CdsmEngine(MixingEngine[CdsmModel]):
         self, images: Sequence[RGB], latents: Tensor, character: str
     ) -> Callable[[], list[RGB]]:
         w_plus, rest = latents.tensor_split([self.model.num_ws], dim=1)
-        attributes = None
-        if self.model.lets_through(character, self.level):
-            measured = rest.shape[1] > 0  # by an engine of such a level
-            attributes = rest.flatten(1)[:, :LENGTH] if measured else self._attributes(images)
-        return self.model.start(
-            w_plus,
-            character,
-            level=self.level,
-            trgb=self.trgb,
-            color=self.color,
-            attributes=attributes,
+        options: dict[str, Any] = {"level": self.level, "trgb": self.trgb, "color": self.color}
+        if not self.model.lets_through(character, self.level):
+            return self.model.start(w_plus, character, **options)
+        measured = rest.shape[1] > 0  # by an engine of such a level
+        attributes = rest.flatten(1)[:, :LENGTH] if measured else self._attributes(images)
+        toons = self.model.start(w_plus, character, attributes=attributes, **options)
+        return lambda: [
+            self._in_own_colors(toon, row) for toon, row in zip(toons(), attributes, strict=True)
+        ]
+
+    def _in_own_colors(self, toon: RGB, attributes: Tensor) -> RGB:
+        """A drawing in the colors that a person's attributes (17,) tell."""
+        skin, hair = (attributes[part].tolist() for part in (SKIN, HAIR))
+        return in_own_colors(
+            toon,
+            self._parser().parse(toon),
+            skin=tuple(skin[:3]) if skin[3] else None,
+            hair=tuple(hair[:3]) if hair[3] else None,
+            share=0.5 if self.level < COLORS else 1.0,
         )
 
+    def identity(self, character: str) -> dict[str, Any]:
+        """As of `MixingEngine`, and what the rest of a picture is drawn by."""
+        return {
+            **super().identity(character),
+            "background": self.background,
+            "surroundings": None if self._bundle is None else style_networks(self._bundle),
+        }
+
+    def before(self, background: Background) -> Self:
+        """The same engine with another background; networks and detector are shared."""
+        other = copy.copy(self)
+        other.background = parse_background(background)
+        return other
+
+    def paste_all(self, rgb: RGB, regions: Sequence[Alignment], drawings: Sequence[Drawing]) -> RGB:
+        """Each drawing's whole head on its person's neck, the rest drawn in the bundle's style;
+        (H, W, 4) with opacity where the background is transparent.
+
+        Where the bundle has no styles, the rest stays the photograph; where it lacks the networks
+        that tell hair and hats, heads are pasted by their silhouettes.
+        """
+        paster = self._paster()
+        if paster is None:
+            return super().paste_all(rgb, regions, drawings)
+        picture = Layers.of_photo(rgb)
+        if self._style is not None:
+            faces = [region.face for region in regions]
+            picture = self._surroundings(self.background).layers(rgb, faces, self._style)
+        own_skin = all(self.model.lets_through(name, self.level) for name in self.characters)
+        # smallest first, so that nearer people stay in front
+        for region, toon in reversed(list(zip(regions, drawings, strict=True))):
+            assert not isinstance(toon, bytes)
+            picture = paster(picture, rgb, toon, region, tinted=not own_skin)
+        return picture.flat()
+
     def paste(self, rgb: RGB, toon: RGB, region: Alignment) -> RGB:
-        """The drawing's whole head on the person's neck, where the bundle holds the networks that
-        tell hair and hats, else by its silhouette."""
-        paster = self._paster() or paste_back
-        return paster(rgb, toon, region)
+        """As `paste_all`, of one drawing; without the bundle's networks by its silhouette."""
+        if self._paster() is None:
+            return paste_back(rgb, toon, region)
+        return self.paste_all(rgb, [region], [toon])
 
     def matte(self, region: Alignment, toon: RGB) -> Points | None:
         """The drawing before its plain background."""

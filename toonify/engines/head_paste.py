@@ -1,68 +1,145 @@
-"""A drawn character's whole head on a photographed body.
+"""A drawn character's whole head on a person's body, drawn or photographed.
 
-The person's head and hair are taken out by the parser's labels and what lies behind is filled in;
-the drawing stands there by its silhouette, its neck ends in the person's neck, which takes its
-color, and hats, hands and things before the face stay where they are.
+The person's head and hair are taken out by the parser's labels; the drawing stands there by its
+silhouette, without its own neck and clothes, on the person's neck, which reaches up under its
+chin. Hats, hands and things before the face stay where they are.
 """
 
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from toonify.errors import InputError
-from toonify.faces.alignment import Alignment, paste_back, silhouette_mask
+from toonify.faces.alignment import Alignment, paste_back
 from toonify.faces.matte import drawing_matte
+from toonify.faces.parsing import LABELS, FaceParser
+from toonify.faces.types import Points
 from toonify.portrait.analysis import Analyzer
 from toonify.portrait.engine import load_analyzer
 from toonify.portrait.fields import Field, blur, f32, smoothstep, to_lab
+from toonify.portrait.layers import Layers
 from toonify.portrait.subject import JAW, Subject
 
 RGB = NDArray[np.uint8]
 FILL_SIDE = 160  # what lies behind a head is filled at this size: nobody knows its details
 HAIR_LIGHT = 0.4  # how far hair that stays takes the lightness of the drawing's
 NECK_TINT = 0.85  # how far the neck takes the drawing's color
+NO_HEAD = ("background", "neck", "clothes", "person", "object", "hand")
+MOUTH = 0.6  # height of the mouth in an aligned drawing: all above it is head
+ENDS = 0.03  # height that long hair fades out in at the bottom, in sides
+CHIN = 0.8  # of the chin, likewise
+HAIR_VARIES = 30.0  # CIELAB, what hair may differ by from its own mean
+EDGE = 0.004  # sigma of borders between a drawing's parts, in its sides
+NARROW = 0.8  # width of a neck under the chin, as a share of where it is seen
 
 
 class HeadPaster:
-    """Puts drawn heads onto photographed bodies.
+    """Sets drawn heads on the bodies of a picture.
 
     Args:
         analyzer: the networks that tell hair, skin, hats and hands.
+        parser: tells a drawing's head from its neck and clothes.
     """
 
-    def __init__(self, analyzer: Analyzer) -> None:
-        self._analyzer = analyzer
+    def __init__(self, analyzer: Analyzer, parser: FaceParser) -> None:
+        self._analyzer, self._parser = analyzer, parser
 
     @classmethod
     def from_bundle(cls, bundle: str | os.PathLike[str] = "default") -> HeadPaster:
         """With a bundle's small networks. ModelError: it has none."""
-        return cls(load_analyzer(bundle))
+        return cls(load_analyzer(bundle), FaceParser(mirrored=False))
 
-    def __call__(self, photo: RGB, toon: RGB, alignment: Alignment) -> RGB:
-        """A copy of `photo` (H, W, 3) uint8 with `toon` (S, S, 3), of the alignment's crop, in it.
+    def __call__(
+        self,
+        picture: Layers,
+        photo: RGB,
+        toon: RGB,
+        alignment: Alignment,
+        *,
+        tinted: bool = True,
+    ) -> Layers:
+        """A picture with `toon` (S, S, 3) uint8, of the alignment's crop, in it.
 
         A drawing without a plain background, or a face that can't be measured, is pasted as
         `paste_back` does.
+
+        Args:
+            picture: the photograph, or it drawn.
+            photo: (H, W, 3) uint8, shows where hair, hats and hands are.
+            tinted: the neck takes the color of the drawing's skin.
+
+        Examples:
+            >>> paste = HeadPaster.from_bundle("default")
+            >>> paste(Layers.of_photo(photo), photo, toon, align(photo, face, 512)).flat()
         """
         matte = drawing_matte(toon)
         found = (
             self._analyzer.analyze(photo, [alignment.face]).subjects if matte is not None else []
         )
         if matte is None or not found:
-            return paste_back(photo, toon, alignment)
-        subject = found[0]
-        out = photo.copy()
-        window = _Window(photo, subject)
-        drawn, mask = window.drawing(toon, silhouette_mask(matte), alignment)
-        window.remove_head(out, mask)
-        window.tint_hair(out, drawn, mask)
-        window.tint_neck(out, drawn, mask)
-        window.lay(out, drawn, mask)
-        return out
+            people = paste_back(picture.people, toon, alignment)
+            three = np.dstack([picture.alpha] * 3)
+            opaque = paste_back(three, np.full_like(toon, 255), alignment)[..., 0]
+            return replace(picture, people=people, alpha=np.ascontiguousarray(opaque))
+        window = _Window(photo, found[0])
+        head = self._head(toon, matte)
+        drawn, mask = window.drawing(toon, head, alignment)
+        gone = window.gone(mask)
+        people, alpha, behind = picture.people.copy(), picture.alpha.copy(), picture.behind
+        if behind is not None and not picture.known:
+            behind = behind.copy()
+            window.fill_in(behind, gone, mask)
+        window.tint_hair(people, drawn, mask)
+        neck = window.reach_up(people, gone)
+        if tinted:
+            window.tint_neck(people, drawn, mask)
+        window.take_out(alpha, f32(gone * (1 - neck)))
+        window.lay(people, alpha, drawn, mask)
+        return replace(picture, people=people, alpha=alpha, behind=behind)
+
+    def _head(self, toon: RGB, matte: Points) -> Points:
+        """Opacity (S, S) of a drawing's head; below its mouth the parser tells what is head."""
+        side = toon.shape[0]
+        labels = self._parser.parse(toon).labels
+        others = f32(sum(labels[..., LABELS.index(name)] for name in NO_HEAD))
+        others = np.maximum(others, _no_hair(toon, labels))
+        share = blur(f32(cv2.resize(others, (side, side))), EDGE * side)
+        height = (np.arange(side, dtype=np.float32)[:, None] + 0.5) / side
+        below = smoothstep(height, MOUTH, MOUTH + ENDS)
+        head = f32((1 - smoothstep(share, 0.35, 0.65) * below) * smoothstep(1 - height, 0, ENDS))
+        return f32(np.where(_largest((head * matte) > 0.05), head * matte, 0))
+
+
+def _no_hair(toon: RGB, labels: Points) -> Points:
+    """(h, w): 1 where the parser calls something beside the neck hair that is of another color than
+    the hair above: the ground between neck and shoulders.
+
+    Args:
+        labels: (h, w, 17), what it sees of the drawing.
+    """
+    side = len(labels)
+    lab = to_lab(np.asarray(cv2.resize(toon, (side, side), interpolation=cv2.INTER_AREA), np.uint8))
+    hair = labels[..., LABELS.index("hair")] > 0.3
+    above = hair[: int(MOUTH * side)]
+    if not above.any():
+        return np.zeros((side, side), np.float32)
+    color = np.median(lab[: len(above)][above], axis=0)
+    other = hair & (np.linalg.norm(lab - color, axis=2) > HAIR_VARIES)
+    other[: int(CHIN * side)] = False
+    return f32(other)
+
+
+def _largest(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """The largest connected part."""
+    count, labels, stats, _ = cv2.connectedComponentsWithStats(mask.astype(np.uint8))
+    if count == 1:
+        return mask
+    return np.asarray(labels == 1 + int(stats[1:, cv2.CC_STAT_AREA].argmax()))
 
 
 def _textured(layer: RGB, area: RGB, hole: NDArray[np.bool_], sigma: float) -> RGB:
@@ -115,7 +192,7 @@ class _Window:
         self.hair, self.skin = map_of(parts.hair), map_of(parts.skin)
         self.neck, self.headwear = map_of(parts.neck), map_of(parts.headwear)
         self.cover, self.beard = map_of(parts.cover), map_of(parts.beard)
-        self.person = map_of(parts.person)
+        self.clothes = map_of(parts.clothes)
         self.unit = subject.face.unit * ratio
         self.jaw = f32(subject.face.points[list(JAW)] @ matrix[:, :2].T + matrix[:, 2])
         self.down = subject.face.down
@@ -163,8 +240,12 @@ class _Window:
         hat = smoothstep(self.headwear - 0.5 * self.hair, 0.45, 0.75)
         return f32(np.clip(np.maximum(self.cover, hat), 0, 1))
 
-    def remove_head(self, out: RGB, mask: Field) -> None:
-        """Paint what lies behind over face, ears and hair, in place."""
+    def gone(self, mask: Field) -> Field:
+        """Opacity of what is taken out: face, ears and hair, but for what stands before them.
+
+        Args:
+            mask: of the drawing, that covers some of it.
+        """
         face = np.maximum(self.beard, np.clip(self.skin - self.neck, 0, 1))
         face = face * (1 - smoothstep(self._under_chin(), -12 * self.unit, 14 * self.unit))
         # Long hair that falls on the shoulders stays: nobody knows what is under it.
@@ -172,14 +253,18 @@ class _Window:
         head = np.maximum(face, hair)
         width = max(3, int(9 * self.unit)) | 1
         grown = cv2.dilate(f32(head > 0.35), np.ones((width, width), np.uint8))
-        grown = grown * (1 - self.before())
+        share = blur(f32(grown * (1 - self.before())), 2.5 * self.unit)
+        return f32(np.clip(share * 1.6, 0, 1))
+
+    def fill_in(self, out: RGB, gone: Field, mask: Field) -> None:
+        """Paint what lies behind over what is taken out of a photograph, in place."""
         x0, y0, x1, y1 = self.box
         area = out[y0:y1, x0:x1]
         ratio = FILL_SIDE / max(self.size)
         small = (max(int(self.size[0] * ratio), 8), max(int(self.size[1] * ratio), 8))
         picture = cv2.resize(area, small, interpolation=cv2.INTER_AREA)
         unknown = cv2.resize(
-            f32(np.maximum(grown, mask > 0.5)), small, interpolation=cv2.INTER_AREA
+            f32(np.maximum(gone > 0.5, mask > 0.5)), small, interpolation=cv2.INTER_AREA
         )
         # Neck and chin must not run into the background: what is skin is unknown, too.
         unknown = np.maximum(unknown, cv2.resize(self.skin, small, interpolation=cv2.INTER_AREA))
@@ -190,11 +275,40 @@ class _Window:
         filled = cv2.GaussianBlur(filled, (0, 0), 1.0)
         layer = np.asarray(cv2.resize(filled, self.size, interpolation=cv2.INTER_CUBIC), np.uint8)
         layer = _textured(layer, area, cv2.resize(f32(hole), self.size) > 0.25, 6 * self.unit)
-        share = blur(grown, 2.5 * self.unit)
-        share = f32(np.clip(share * 1.6, 0, 1))
-        area[:] = cv2.blendLinear(
-            np.asarray(layer, np.uint8), np.ascontiguousarray(area), share, f32(1 - share)
-        )
+        _mix(area, layer, gone)
+
+    def reach_up(self, out: RGB, gone: Field) -> Field:
+        """Let the neck reach up under the drawing's chin where the person's own jaw is taken out,
+        in place; its opacity."""
+        x0, y0, x1, y1 = self.box
+        area = out[y0:y1, x0:x1]
+        under = self._under_chin()
+        bare = self.neck * (1 - smoothstep(self.clothes, 0.2, 0.5)) * (1 - self.cover)
+        seen = (bare > 0.5) & (under > -40 * self.unit) & (under < 60 * self.unit)
+        if seen.sum() < (12 * self.unit) ** 2:
+            return np.zeros_like(gone)
+        y, x = np.nonzero(seen)
+        places = np.stack([x, y], 1).astype(np.float32)
+        across = f32([self.down[1], -self.down[0]])
+        side = places @ across
+        middle = float(np.median(side))
+        half = NARROW * float(np.quantile(np.abs(side - middle), 0.9))
+        chin = self.jaw[len(self.jaw) // 2]
+        top = chin - self.down * 50 * self.unit
+        top = top + across * (middle - float(top @ across))
+        ring = np.vstack([places, top - across * half, top + across * half])
+        column = np.zeros(gone.shape, np.uint8)
+        cv2.fillConvexPoly(column, cv2.convexHull(np.rint(ring).astype(np.int32)), 255)
+        share = blur(f32(column) / 255, 1.5 * self.unit)
+        color = np.median(area[seen], axis=0)
+        _mix(area, np.broadcast_to(np.rint(color).astype(np.uint8), area.shape), f32(share * gone))
+        return share
+
+    def take_out(self, alpha: NDArray[np.uint8], gone: Field) -> None:
+        """Lower the people's opacity (H, W) where they are taken out, in place."""
+        x0, y0, x1, y1 = self.box
+        area = alpha[y0:y1, x0:x1]
+        area[:] = np.rint(area * (1 - gone)).astype(np.uint8)
 
     def tint_neck(self, out: RGB, drawn: RGB, mask: Field) -> None:
         """Move the color of the person's neck and chest to that of the drawing's, in place."""
@@ -240,12 +354,15 @@ class _Window:
         chin = self.jaw[len(self.jaw) // 2]
         return f32((xx - chin[0]) * self.down[0] + (yy - chin[1]) * self.down[1])
 
-    def lay(self, out: RGB, drawn: RGB, mask: Field) -> None:
-        """Blend the drawing over its place, behind what stands before it, in place."""
+    def lay(self, out: RGB, alpha: NDArray[np.uint8], drawn: RGB, mask: Field) -> None:
+        """Lay the drawing over its place, behind what stands before it, in place."""
         x0, y0, x1, y1 = self.box
-        area = out[y0:y1, x0:x1]
+        opaque = alpha[y0:y1, x0:x1]
         share = f32(mask * (1 - self.before()))
-        area[:] = cv2.blendLinear(drawn, np.ascontiguousarray(area), share, f32(1 - share))
+        under = f32(opaque) / 255 * (1 - share)
+        total = share + under
+        _mix(out[y0:y1, x0:x1], drawn, f32(share / np.maximum(total, 1e-6)))
+        opaque[:] = np.rint(255 * np.clip(total, 0, 1)).astype(np.uint8)
 
     def _below_jaw(self) -> Field:
         """(h, w): 1 below the jaw's line, 0 above."""
@@ -255,3 +372,10 @@ class _Window:
         field = np.zeros((self.size[1], self.size[0]), np.uint8)
         cv2.fillPoly(field, [np.rint(np.clip(ring, -20000, 20000)).astype(np.int32)], 255)
         return f32(f32(field) / 255)
+
+
+def _mix(area: RGB, over: RGB, share: Field) -> None:
+    """Lay `over` on `area`, both (h, w, 3), with an opacity (h, w), in place."""
+    area[:] = cv2.blendLinear(
+        np.ascontiguousarray(over), np.ascontiguousarray(area), share, f32(1 - share)
+    )

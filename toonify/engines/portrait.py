@@ -16,9 +16,11 @@ from toonify.faces.types import RGB, Points, f32
 from toonify.portrait.analysis import Analysis
 from toonify.portrait.backgrounds import Background, fitted, parse_background, resized
 from toonify.portrait.catalog import style_networks
-from toonify.portrait.engine import PortraitEngine, compose
+from toonify.portrait.engine import PortraitEngine, compose, layers_of
+from toonify.portrait.layers import Layers
 from toonify.portrait.memory import Memory
 from toonify.portrait.pdf import to_pdf
+from toonify.portrait.shapes import render
 from toonify.portrait.svg import to_svg
 
 Document = Literal["svg", "pdf"]
@@ -188,6 +190,12 @@ class StyleEngine(Engine):
         background that was requested: (H, W, 3) uint8, or (H, W, 4) with opacity."""
         drawing = self.portraits.draw(measured, style)
         return compose(drawing, photo, background=self.background, size=size)
+
+    def layers(self, photo: RGB, faces: Sequence[Face], style: str) -> Layers:
+        """A photograph (H, W, 3) with its faces, drawn: people apart from what is behind them."""
+        drawing = self.portraits.draw(self.measure(photo, faces), style)
+        people = render(drawing, size=(photo.shape[1], photo.shape[0]), layers=("person",))
+        return layers_of(people, drawing, photo, background=self.background)
 
     def _draw(self, measured: Analysis, style: str, photo: RGB, size: tuple[int, int]) -> Drawing:
         if self.document is None:

@@ -11,7 +11,10 @@ from toonify.faces.parsing import INPUT, LABELS, FaceParser, Parsing
 from toonify.faces.types import RGB, Points, f32
 from toonify.models.attribute_vector import HAIR, HAIRDOS, LENGTH, SHAPE, SKIN, WORN, Hairdo, Lab
 
-LEAST = 60  # points that must show a color, of 128²
+LIT = 0.75  # share of the points, the lightest, that a color is taken from: not of shadows
+LEAST = {"skin": 60, "hair": 160, "beard": 60, "brow": 20}  # points that must show it, of 128²
+GREEN = -3.0  # a* below which no hair grows: it's leaves …
+DYED = 0.08  # … unless there is more of it than this share of the crop
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -19,8 +22,8 @@ class FaceAttributes:
     """What is seen of a person.
 
     Attributes:
-        skin, hair: their colors in CIELAB (L 0..100); None where too little is seen. A beard
-            tells that of hair which isn't.
+        skin, hair: their colors in CIELAB (L 0..100); None where too little is seen. Beard or
+            brows tell that of hair which isn't.
         glasses, sunglasses, beard, moustache: probabilities; sunglasses are glasses, too.
         hairdo: the one of `HAIRDOS` that comes nearest; None under a hat.
     """
@@ -48,37 +51,47 @@ class FaceAttributes:
 def measure_attributes(rgb: RGB, parser: FaceParser) -> FaceAttributes:
     """Attributes of the person in an FFHQ crop (S, S, 3) uint8.
 
-    Colors are those of the lit side, which drawings begin with: medians over the lightest 30 % of
-    the points that surely show skin, 75 % of hair's, in the crop's own light.
+    Colors are those of the lit side, which drawings begin with: medians over the lightest 75 % of
+    the points that surely show them, in the crop's own light. Where little hair is seen, or a hat
+    on it, beard or brows tell its color.
 
     Examples:
         >>> measure_attributes(align(rgb, face, 256).image, FaceParser()).hairdo
         'short'
     """
     seen = parser.parse(rgb, mirrored=False)
-    side = len(seen.labels)
-    shrinks = min(rgb.shape[:2]) > INPUT
-    how = cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR
-    small = f32(cv2.resize(rgb, (side, side), interpolation=how)) / 255
-    lab = cv2.cvtColor(small, cv2.COLOR_RGB2LAB)
-
-    def color(label: str, share: float) -> Lab | None:
-        points = lab[seen.labels[..., LABELS.index(label)] > 0.7]
-        if len(points) < LEAST:
-            return None
-        lit = points[points[:, 0] >= np.quantile(points[:, 0], 1 - share)]
-        lightness, a, b = (float(v) for v in np.median(lit, axis=0))
-        return lightness, a, b
-
+    hair = None if seen.headwear > 0.5 else lit_color(rgb, seen, "hair")
+    if (
+        hair is not None
+        and hair[1] < GREEN
+        and seen.labels[..., LABELS.index("hair")].mean() < DYED
+    ):
+        hair = None
     return FaceAttributes(
-        skin=color("skin", 0.3),
-        hair=color("hair", 0.75) or color("beard", 0.75),  # under a hat
+        skin=lit_color(rgb, seen, "skin"),
+        hair=hair or lit_color(rgb, seen, "beard") or lit_color(rgb, seen, "brow"),
         glasses=1 - seen.glasses["none"],
         sunglasses=seen.glasses["sun"],
         beard=seen.beard,
         moustache=seen.moustache,
         hairdo=_hairdo(seen),
     )
+
+
+def lit_color(rgb: RGB, seen: Parsing, label: str) -> Lab | None:
+    """CIELAB (L 0..100) of a part of a crop (S, S, 3) uint8, one of `LEAST`: the median over the
+    lightest points that surely show it; None where too few do."""
+    side = len(seen.labels)
+    shrinks = min(rgb.shape[:2]) > INPUT
+    how = cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR
+    small = f32(cv2.resize(rgb, (side, side), interpolation=how)) / 255
+    lab = cv2.cvtColor(small, cv2.COLOR_RGB2LAB)
+    points = lab[seen.labels[..., LABELS.index(label)] > 0.7]
+    if len(points) < LEAST[label]:
+        return None
+    lit = points[points[:, 0] >= np.quantile(points[:, 0], 1 - LIT)]
+    lightness, a, b = (float(v) for v in np.median(lit, axis=0))
+    return lightness, a, b
 
 
 def _hairdo(seen: Parsing) -> Hairdo | None:

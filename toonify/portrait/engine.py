@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -15,11 +14,11 @@ from toonify.faces import Face, FaceDetector, get_detector
 from toonify.faces.mesh import FaceMesh
 from toonify.faces.parsing import FaceParser
 from toonify.faces.person import PersonMatte
-from toonify.faces.types import f32
 from toonify.names import unknown_name
 from toonify.portrait.analysis import MAX_UPSAMPLING, Analysis, Analyzer, portrait_square, sample
 from toonify.portrait.backgrounds import Background, parse_background, resized
 from toonify.portrait.catalog import program_styles
+from toonify.portrait.layers import Layers
 from toonify.portrait.memory import Memory
 from toonify.portrait.program import draw_picture, draw_surroundings
 from toonify.portrait.shapes import Drawing, render, render_alpha
@@ -250,16 +249,16 @@ def compose(
     if background == "draw":
         return render(drawing, size=size)
     people = render(drawing, size=size, layers=("person",))
-    return compose_people(people, drawing, photo, background=background)
+    return layers_of(people, drawing, photo, background=background).flat()
 
 
-def compose_people(
+def layers_of(
     people: RGB, drawing: Drawing, photo: RGB, *, background: Background = "draw"
-) -> RGB:
+) -> Layers:
     """People within a drawing's silhouette before its background, or another chosen background.
 
     Args:
-        people: (H, W, 3), the whole picture; the result is of its size.
+        people: (H, W, 3), the whole picture; the layers are of its size.
         drawing: holds the silhouette and the background.
         photo: the photograph, for a background that is kept.
         background: see `PortraitEngine.stylize`.
@@ -267,21 +266,14 @@ def compose_people(
     size = (people.shape[1], people.shape[0])
     alpha = render_alpha(drawing, size=size)
     if background == "transparent":
-        people = people.copy()
-        people[alpha == 0] = 0
-        return np.dstack([people, alpha])
+        return Layers(people, alpha, None)
     if background == "draw":
-        behind = render(drawing, size=size, layers=("background",))
-    elif background == "keep":
-        behind = resized(photo, size)
-    else:
-        behind = np.empty_like(people)
-        behind[:] = background
-    share = f32(alpha) / 255
-    mixed = cv2.blendLinear(
-        np.ascontiguousarray(people), np.ascontiguousarray(behind), share, 1 - share
-    )
-    return np.asarray(mixed, np.uint8)
+        return Layers(people, alpha, render(drawing, size=size, layers=("background",)))
+    if background == "keep":
+        return Layers(people, alpha, resized(photo, size), known=False)
+    behind = np.empty_like(people)
+    behind[:] = background
+    return Layers(people, alpha, behind)
 
 
 def check_photo(photo: object) -> None:
