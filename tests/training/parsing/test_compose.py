@@ -18,6 +18,7 @@ from toonify.training.parsing.hands import draw_hand, draw_object
 from toonify.training.parsing.headwear import draw_headwear
 from toonify.training.parsing.labels import IGNORED
 from toonify.training.parsing.scenery import scenery
+from toonify.training.parsing.wrinkles import draw_wrinkles
 
 
 def changed(before: np.ndarray, after: np.ndarray) -> np.ndarray:
@@ -140,3 +141,14 @@ def test_scenery_has_texture_and_fits_in_a_picture() -> None:
         assert picture.shape == (96, 96, 3) and picture.dtype == np.float32
         assert picture.min() >= 0 and picture.max() <= 255
     assert np.median([picture.std((0, 1)).mean() for picture in pictures]) > 8
+
+
+def test_wrinkles_are_lines_on_skin_and_no_label() -> None:
+    face = drawn_face()
+    labels = face.labels.copy()
+    drawn = draw_wrinkles(face.rgb, face.points, labels, np.random.default_rng(3))
+    moved = changed(face.rgb, drawn) > 4
+    assert 40 < moved.sum() < 0.3 * (labels == INDEX["skin"]).sum()
+    assert (labels[moved] == INDEX["skin"]).mean() > 0.9
+    assert (drawn.astype(int) <= face.rgb).all()
+    assert np.array_equal(labels, face.labels)

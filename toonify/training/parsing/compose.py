@@ -20,6 +20,7 @@ from toonify.training.parsing.hands import draw_hand, draw_object
 from toonify.training.parsing.headwear import draw_headwear
 from toonify.training.parsing.labels import IGNORED
 from toonify.training.parsing.scenery import scenery
+from toonify.training.parsing.wrinkles import draw_wrinkles
 
 SIDE = 256
 UNKNOWN = -1
@@ -66,6 +67,8 @@ def compose(
     source = faces[faces.pick(rng)].rgb
     if rng.random() < 0.12:
         rgb, labels = draw_fringe(rgb, face.points, labels, rng)
+    if rng.random() < 0.2:
+        rgb = draw_wrinkles(rgb, face.points, labels, rng)
     if rng.random() < 0.2:
         rgb = dress(rgb, labels, source, rng)
     if attributes[0] == 0 and rng.random() < 0.36:
