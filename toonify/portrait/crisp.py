@@ -11,7 +11,7 @@ from toonify.portrait.fields import blur, smoothstep, to_lab
 from toonify.portrait.shock_filter import shock_filter
 
 ENLARGED = 2.5  # by how much a drawing is enlarged, for its edges to become sharp
-FLATTENED = 2  # passes of the bilateral filter
+FLATTENED = 4  # passes of the bilateral filter: narrow ones, which cost a fifth of wide ones
 LEVELS = 14.0  # of 255: differences up to about that are leveled
 EYE = 0.24  # of the distance between the eyes: half of what an eye takes
 TEETH = 7.0  # CIELAB units by which teeth are lighter than they were seen
@@ -24,7 +24,7 @@ def crisp(drawn: RGB, times: float = ENLARGED) -> RGB:
     """Flatten a drawing (H, W, 3), and enlarge it so many times, with sharp edges."""
     flat = drawn
     for _ in range(FLATTENED):
-        flat = np.asarray(cv2.bilateralFilter(flat, 9, LEVELS, 3.0), np.uint8)
+        flat = np.asarray(cv2.bilateralFilter(flat, 5, LEVELS, 3.0), np.uint8)
     large, steps = _enlarged(flat, times), round(1.6 * times)
     return shock_filter(large, sigma=0.8 * times, spread=1.2 * times, steps=steps)
 
