@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from toonify.engines.portrait import StyleEngine
@@ -144,13 +145,14 @@ class BlendEngine(StyleEngine):
     def _layers(self, measured: Analysis, style: str, photo: RGB, size: tuple[int, int]) -> Layers:
         look = self.portraits.style(style)
         faces = points_of(measured.faces)
-        people = self._people(photo, faces, self._drawn_as(style), max(size))
+        with ThreadPoolExecutor(1) as beside:
+            surroundings = beside.submit(self.portraits.draw_surroundings, measured, style)
+            people = self._people(photo, faces, self._drawn_as(style), max(size))
         # px between the eyes, as a share of the picture's width
         share = apart(faces) / photo.shape[1]
         share = share or guessed_interocular(measured.person) / measured.rgb.shape[1]
         people = resized(print_people(people, look, share * people.shape[1]), size)
-        surroundings = self.portraits.draw_surroundings(measured, style)
-        return layers_of(people, surroundings, photo, background=self.background)
+        return layers_of(people, surroundings.result(), photo, background=self.background)
 
     def _drawn_as(self, style: str) -> str:
         """The network's style for people: where backgrounds are bare paper, it lets go of wide

@@ -7,6 +7,7 @@ and imports a module that Python 3.13 no longer has.
 from __future__ import annotations
 
 import importlib.util
+import threading
 from pathlib import Path
 
 import cv2
@@ -68,6 +69,7 @@ class MTCNNDetector(FaceDetector):
             )
         except cv2.error as error:
             raise ModelError("the face detector's networks can't be read", hint=hint) from error
+        self._lock = threading.Lock()  # networks remember their inputs
 
     def smallest(self, longest: float, *, quick: bool = False) -> float:
         """See `FaceDetector.smallest`."""
@@ -202,7 +204,7 @@ class MTCNNDetector(FaceDetector):
             size = (int(np.ceil(rgb.shape[1] * scale)), int(np.ceil(rgb.shape[0] * scale)))
             # each level from the one before: the picture itself is read only once
             level = np.asarray(cv2.resize(level, size, interpolation=cv2.INTER_AREA), np.uint8)
-            reg, prob = _forward(self._pnet, level[None], ("conv2d_4", "softmax"))
+            reg, prob = self._forward(self._pnet, level[None], ("conv2d_4", "softmax"))
             column, row = np.nonzero(prob[0, :, :, 1] >= THRESHOLDS[0])
             cell = np.stack([column, row, column, row], 1).astype(np.float32) * 2
             boxes = f32(cell + f32([1, 1, 12, 12])) / scale
@@ -217,7 +219,7 @@ class MTCNNDetector(FaceDetector):
     def _stage_two(self, picture: _Picture, boxes: Array) -> Array:
         if not len(boxes):
             return boxes
-        reg, prob = _forward(self._rnet, picture.windows(boxes, 24), ("dense_2", "softmax_1"))
+        reg, prob = self._forward(self._rnet, picture.windows(boxes, 24), ("dense_2", "softmax_1"))
         boxes = np.concatenate([boxes[:, :4], prob[:, 1:], reg], 1)
         boxes = boxes[boxes[:, 4] > THRESHOLDS[1]]
         boxes = boxes[_nms(boxes, 0.7)]
@@ -235,7 +237,18 @@ class MTCNNDetector(FaceDetector):
         return boxes[_nms(boxes, 0.4)]
 
     def _output_net(self, windows: NDArray[np.uint8]) -> list[Array]:
-        return _forward(self._onet, windows, ("dense_5", "dense_6", "softmax_2"))
+        return self._forward(self._onet, windows, ("dense_5", "dense_6", "softmax_2"))
+
+    def _forward(
+        self, net: cv2.dnn.Net, images: NDArray[np.uint8], names: tuple[str, ...]
+    ) -> list[Array]:
+        """Run `net` on (N, H, W, 3) uint8 RGB; these networks want (N, W, H, 3) in about -1..1."""
+        data = np.ascontiguousarray(images.transpose(0, 2, 1, 3)).astype(np.float32)
+        data -= np.float32(127.5)
+        data *= np.float32(1 / 128)
+        with self._lock:
+            net.setInput(data)
+            return [np.array(out, np.float32) for out in net.forward(list(names))]
 
     def _refine(self, picture: _Picture, box: Array) -> Points:
         """Five points (5, 2), the mean over shifted, enlarged and mirrored windows: one window's
@@ -326,15 +339,6 @@ def _as_ffhq(points: Points) -> Points:
     out[0] -= right * EYE_SPREAD
     out[1] += right * EYE_SPREAD
     return f32(out)
-
-
-def _forward(net: cv2.dnn.Net, images: NDArray[np.uint8], names: tuple[str, ...]) -> list[Array]:
-    """Run `net` on (N, H, W, 3) uint8 RGB; these networks want (N, W, H, 3) in about -1..1."""
-    data = np.ascontiguousarray(images.transpose(0, 2, 1, 3)).astype(np.float32)
-    data -= np.float32(127.5)
-    data *= np.float32(1 / 128)
-    net.setInput(data)
-    return [np.asarray(out, np.float32) for out in net.forward(list(names))]
 
 
 class _Picture:

@@ -11,6 +11,7 @@ import hashlib
 import logging
 import os
 import sys
+import threading
 import time
 from collections import deque
 from collections.abc import Generator, Iterable, Iterator, Sequence
@@ -48,11 +49,13 @@ class _Read:
     """What is done ahead of drawing.
 
     Attributes:
+        faces: that were found; none are looked for in FFHQ crops.
         there: what an earlier run has drawn; it only needs its rows.
         megapixels: taken from the budget, to be given back.
     """
 
     image: Image
+    faces: Sequence[Face]
     sha256: str
     started: float
     there: Result | None
@@ -82,6 +85,7 @@ class Batch:
         self.sheet_rows = sheet_rows
         self.targets = Targets(options, InputFiles() if inputs is None else inputs)
         self._drawer = Drawer(engine, together=options.batch_size, aligned=options.aligned)
+        self._detecting = threading.Lock()
 
     def run(self, jobs: Iterable[Job | None]) -> Generator[Result, None, None]:
         """One result a job, in the jobs' order.
@@ -146,7 +150,8 @@ class Batch:
             yield from self._settled(written)
 
     def _read(self, number: int, job: Job) -> _Read | Result:
-        """What is done ahead, in a thread: look what is there, hash and decode the photograph."""
+        """What is done ahead, in a thread: look what is there, hash and decode the photograph, and
+        find its faces."""
         started = time.perf_counter()
         megapixels, taken = 0.0, False
         try:
@@ -159,7 +164,7 @@ class Batch:
             stream = _Hashing(sys.stdin.buffer) if job.source is None else None
             image = read_image(stream or job.source)  # type: ignore[arg-type]
             sha256 = stream.hexdigest() if stream else photo_sha256(job.source)  # type: ignore[arg-type]
-            return _Read(image, sha256, started, there, megapixels)
+            return _Read(image, self._faces(image), sha256, started, there, megapixels)
         except Exception as error:
             if taken:
                 self._budget.give(megapixels)
@@ -169,14 +174,14 @@ class Batch:
                 self._budget.take(number, 0.0)  # its turn is over
 
     def _prepared(self, job: Job, read: _Read | Result) -> Photo | Result:
-        """The faces of a photograph that was read."""
+        """A photograph that was read, its faces cut out."""
         if isinstance(read, Result) and read.status == "skipped":
             nothing = Image(np.zeros((0, 0, 3), np.uint8))
             return Photo(job, nothing, [], [], 0.0, read.sha256 or "", read)
         if isinstance(read, Result):
             return read
         try:
-            photo = self._prepare(job, read.image, read.started, read.sha256, read.there)
+            photo = self._prepare(job, read)
         except Exception as error:
             self._budget.give(read.megapixels)
             return self._failed(job, error, read.started)
@@ -215,7 +220,9 @@ class Batch:
             return
         try:
             image = read_image(photo.job.source)
-            again = self._prepare(photo.job, image, photo.started, photo.sha256, photo.there)
+            faces = self._faces(image)
+            read = _Read(image, faces, photo.sha256, photo.started, photo.there, 0.0)
+            again = self._prepare(photo.job, read)
         except Exception:  # it was drawn, and nothing more is wanted of it
             return
         photo.units, photo.names = again.units, again.names
@@ -243,11 +250,23 @@ class Batch:
                 )
         return there
 
-    def _prepare(
-        self, job: Job, image: Image, started: float, sha256: str, there: Result | None
-    ) -> Photo:
-        """The faces of a photograph, cut out."""
+    def _faces(self, image: Image) -> Sequence[Face]:
+        """Faces of a photograph, as many as are wanted."""
+        if self.options.aligned:
+            return []
+        with self._detecting:  # a detector is one thread's at a time
+            return self.engine.detect(image.flat, largest=self._largest)
+
+    @property
+    def _largest(self) -> bool:
+        """Whether each photograph's largest face is the one that is drawn."""
         options = self.options
+        return options.mode != "whole" and options.faces == "largest" and options.only is None
+
+    def _prepare(self, job: Job, read: _Read) -> Photo:
+        """The faces of a photograph, cut out."""
+        options, image = self.options, read.image
+        started, sha256, there = read.started, read.sha256, read.there
         if options.aligned:
             rgb = image.flat
             height, width = rgb.shape[:2]
@@ -259,8 +278,7 @@ class Batch:
             names = self._cast([0.5])
             return Photo(job, image, [aligned_region(image.rgb)], names, started, sha256, there)
         rgb = image.flat
-        largest = options.mode != "whole" and options.faces == "largest" and options.only is None
-        faces = self.engine.detect(rgb, largest=largest)
+        faces = list(read.faces)
         smallest = self.engine.smallest_face(rgb)
         if not faces and (options.mode != "whole" or options.require_face):
             missed = f" (below {smallest:.0f} px none are looked for)" if smallest else ""
@@ -277,12 +295,12 @@ class Batch:
             return photo
         if options.only is not None:
             faces = [_chosen(faces, options.only, job.name)]
-        elif largest:
+        elif self._largest:
             faces = faces[:1]
         regions: list[Unit] = [self.engine.region(rgb, face) for face in faces]
         names = self._cast([float(f.points5[:, 0].mean()) / rgb.shape[1] for f in faces])
         photo = Photo(job, image, regions, names, started, sha256, there)
-        photo.min_face = None if largest else round(smallest, 1) or None
+        photo.min_face = None if self._largest else round(smallest, 1) or None
         return photo
 
     def _cast(self, across: Sequence[float]) -> list[tuple[str, ...]]:
