@@ -37,8 +37,13 @@ def face(photo):
     return get_detector("mtcnn").detect(photo)[0]
 
 
-def test_own_hair_goes_and_the_body_stays(photo, paster, face, drawing):
-    out = paster(Layers.of_photo(photo), photo, drawing, align(photo, face, 256)).flat()
+@pytest.fixture(scope="module")
+def where(photo, paster, face):
+    return align(photo, face, 256), *paster.measure(photo, [face])
+
+
+def test_own_hair_goes_and_the_body_stays(photo, paster, where, drawing):
+    out = paster(Layers.of_photo(photo), drawing, *where).flat()
     assert out.shape == photo.shape
     beard = out[172:180, 205:245].astype(int)  # the drawing's
     assert (beard[..., 0] > 2 * beard[..., 2]).mean() > 0.5
@@ -54,21 +59,21 @@ def test_own_hair_goes_and_the_body_stays(photo, paster, face, drawing):
 
 
 def test_in_a_drawn_picture_what_is_behind_shows_and_the_neck_reaches_up(
-    photo, paster, face, drawing
+    photo, paster, where, drawing
 ):
     person = np.zeros(photo.shape[:2], np.uint8)
     person[20:, 100:400] = 255
     skin, blue = (200, 150, 120), (10, 20, 200)
     people = np.full_like(photo, skin)
     picture = Layers(people, person, np.full_like(photo, blue))
-    placed = paster(picture, photo, drawing, align(photo, face, 256), tinted=False)
+    placed = paster(picture, drawing, *where, tinted=False)
     out = placed.flat()
     assert np.abs(out[22:34, 205:245].astype(int) - blue).max() < 40  # where there was hair
     assert np.array_equal(out[330:, 110:390], people[330:, 110:390])
     # the jaw was taken out, the chin of the drawing ends higher: no gap to what is behind
     assert np.abs(out[195:205, 215:232].astype(int) - blue).sum(2).min() > 150
     assert picture.alpha is person and person.min() == 0  # nothing given is changed
-    sticker = paster(Layers(people, person, None), photo, drawing, align(photo, face, 256)).flat()
+    sticker = paster(Layers(people, person, None), drawing, *where).flat()
     assert sticker.shape[2] == 4
     assert sticker[25:32, 210:240, 3].max() < 60 and sticker[124, 222, 3] > 250
 
@@ -76,6 +81,6 @@ def test_in_a_drawn_picture_what_is_behind_shows_and_the_neck_reaches_up(
 def test_a_drawing_without_a_plain_ground_is_pasted_as_a_square(photo, paster, face):
     noise = np.random.default_rng(0).integers(0, 255, (128, 128, 3), np.uint8)
     nothing = np.zeros(photo.shape[:2], np.uint8)
-    placed = paster(Layers(photo, nothing, None), photo, noise, align(photo, face, 128))
+    placed = paster(Layers(photo, nothing, None), noise, align(photo, face, 128), None)
     assert not np.array_equal(placed.people[100:140, 200:240], photo[100:140, 200:240])
     assert placed.alpha[120, 220] == 255 and not placed.alpha[400:].any()

@@ -16,6 +16,7 @@ from toonify.bundle import (
     ATTRIBUTES,
     PORTRAIT,
     Bundle,
+    bundle_defaults,
     check_part,
     has_parts,
 )
@@ -23,12 +24,13 @@ from toonify.cdsm import DEFAULT_LEVEL, cross_domain_styles
 from toonify.checkpoints import generator_hash
 from toonify.checkpoints.attributes import load_attribute_offsets
 from toonify.device import pick_device
-from toonify.engines.base import Drawing
+from toonify.engines.base import Drawing, Engine, FrameCompositor
+from toonify.engines.head_compositor import HeadCompositor
 from toonify.engines.head_paste import HeadPaster
 from toonify.engines.mixing import MixingEngine, MixingModel
 from toonify.engines.own_colors import in_own_colors
 from toonify.engines.portrait import StyleEngine
-from toonify.engines.registry import load_style_engine
+from toonify.engines.registry import load_engine, load_style_engine, style_engine
 from toonify.errors import UsageError
 from toonify.faces import Alignment, Face, align, paste_back
 from toonify.faces.alignment import silhouette_mask
@@ -238,7 +240,8 @@ class CdsmEngine(MixingEngine[CdsmModel]):
         @cache
         def paster() -> HeadPaster | None:
             known = bundle is not None and has_parts(bundle, PORTRAIT)
-            return HeadPaster.from_bundle(bundle or "default") if known else None
+            own = bundle or "default"
+            return HeadPaster.from_bundle(own, parser=self._parser()) if known else None
 
         @cache
         def surroundings(background: Background) -> StyleEngine:
@@ -252,7 +255,16 @@ class CdsmEngine(MixingEngine[CdsmModel]):
             assert isinstance(made, StyleEngine)
             return made
 
-        self._paster, self._surroundings = paster, surroundings
+        @cache
+        def clip_style() -> Engine:
+            own, style = bundle or "default", self._style or ""
+            name = style_engine([style], own, prefer=bundle_defaults(own).clips)
+            more = {} if name == "portrait" else {"device": str(self.model.device)}
+            if name == "unet":
+                more["runtime"] = "torch"
+            return load_engine(name, own, style=style, detector=self.detector, **more)
+
+        self._paster, self._surroundings, self._clip_style = paster, surroundings, clip_style
 
     @classmethod
     def from_bundle(
@@ -307,21 +319,23 @@ class CdsmEngine(MixingEngine[CdsmModel]):
     def _in_own_colors(self, toon: RGB, attributes: Tensor) -> RGB:
         """A drawing in the colors that a person's attributes (17,) tell."""
         skin, hair = (attributes[part].tolist() for part in (SKIN, HAIR))
-        return in_own_colors(
+        seen = self._parser().parse(toon)
+        out = in_own_colors(
             toon,
-            self._parser().parse(toon),
+            seen,
             skin=tuple(skin[:3]) if skin[3] else None,
             hair=tuple(hair[:3]) if hair[3] else None,
             share=0.5 if self.level < COLORS else 1.0,
         )
+        self._parser().remember(out, seen, mirrored=False)
+        return out
 
     def identity(self, character: str) -> dict[str, Any]:
         """As of `MixingEngine`, and what the rest of a picture is drawn by."""
-        return {
-            **super().identity(character),
-            "background": self.background,
-            "surroundings": None if self._bundle is None else style_networks(self._bundle),
-        }
+        own = super().identity(character) | {"background": self.background}
+        if self._bundle is None or self._style is None:
+            return own
+        return own | {"style": self._style, **style_networks(self._bundle, self._style)}
 
     def before(self, background: Background) -> Self:
         """The same engine with another background; networks and detector are shared."""
@@ -343,11 +357,12 @@ class CdsmEngine(MixingEngine[CdsmModel]):
         if self._style is not None:
             faces = [region.face for region in regions]
             picture = self._surroundings(self.background).layers(rgb, faces, self._style)
-        own_skin = all(self.model.lets_through(name, self.level) for name in self.characters)
+        subjects = paster.measure(rgb, [region.face for region in regions])
         # smallest first, so that nearer people stay in front
-        for region, toon in reversed(list(zip(regions, drawings, strict=True))):
+        everybody = list(zip(regions, drawings, subjects, strict=True))
+        for region, toon, subject in reversed(everybody):
             assert not isinstance(toon, bytes)
-            picture = paster(picture, rgb, toon, region, tinted=not own_skin)
+            picture = paster(picture, toon, region, subject, tinted=self._tinted)
         return picture.flat()
 
     def paste(self, rgb: RGB, toon: RGB, region: Alignment) -> RGB:
@@ -355,6 +370,20 @@ class CdsmEngine(MixingEngine[CdsmModel]):
         if self._paster() is None:
             return paste_back(rgb, toon, region)
         return self.paste_all(rgb, [region], [toon])
+
+    def compositor(self, smooth: float) -> FrameCompositor | None:
+        """Sets heads into frames drawn in the bundle's style, where it has one."""
+        paster = self._paster()
+        if paster is None or self._style is None:
+            return None
+        style = self._clip_style().compositor(smooth)
+        assert style is not None
+        return HeadCompositor(style, paster, smooth, tinted=self._tinted)
+
+    @property
+    def _tinted(self) -> bool:
+        """Whether necks take the color of drawings, whose skin is not the people's own."""
+        return not all(self.model.lets_through(name, self.level) for name in self.characters)
 
     def matte(self, region: Alignment, toon: RGB) -> Points | None:
         """The drawing before its plain background."""

@@ -8,6 +8,7 @@ chin. Hats, hands and things before the face stay where they are.
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from dataclasses import replace
 
 import cv2
@@ -15,14 +16,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from toonify.errors import InputError
+from toonify.faces import Face
 from toonify.faces.alignment import Alignment, paste_back
 from toonify.faces.matte import drawing_matte
 from toonify.faces.parsing import LABELS, FaceParser
 from toonify.faces.types import Points
-from toonify.portrait.analysis import Analyzer
-from toonify.portrait.engine import load_analyzer
+from toonify.portrait.analysis import MAX_UPSAMPLING, Analyzer
+from toonify.portrait.engine import CLIP_UPSAMPLING, load_analyzer
 from toonify.portrait.fields import Field, blur, f32, smoothstep, to_lab
 from toonify.portrait.layers import Layers
+from toonify.portrait.memory import Memory
 from toonify.portrait.subject import JAW, Subject
 
 RGB = NDArray[np.uint8]
@@ -33,7 +36,7 @@ NO_HEAD = ("background", "neck", "clothes", "person", "object", "hand")
 MOUTH = 0.6  # height of the mouth in an aligned drawing: all above it is head
 ENDS = 0.03  # height that long hair fades out in at the bottom, in sides
 CHIN = 0.8  # of the chin, likewise
-HAIR_VARIES = 30.0  # CIELAB, what hair may differ by from its own mean
+HAIR_VARIES = 30.0, 12.0, 14.0  # CIELAB, what hair may differ by from its own median
 EDGE = 0.004  # sigma of borders between a drawing's parts, in its sides
 NARROW = 0.8  # width of a neck under the chin, as a share of where it is seen
 
@@ -50,50 +53,70 @@ class HeadPaster:
         self._analyzer, self._parser = analyzer, parser
 
     @classmethod
-    def from_bundle(cls, bundle: str | os.PathLike[str] = "default") -> HeadPaster:
-        """With a bundle's small networks. ModelError: it has none."""
-        return cls(load_analyzer(bundle), FaceParser(mirrored=False))
+    def from_bundle(
+        cls, bundle: str | os.PathLike[str] = "default", *, parser: FaceParser | None = None
+    ) -> HeadPaster:
+        """With a bundle's small networks; `parser` as of the class. ModelError: it has none."""
+        return cls(load_analyzer(bundle), parser or FaceParser())
+
+    def measure(
+        self,
+        photo: RGB,
+        faces: Sequence[Face],
+        *,
+        people: Sequence[int] | None = None,
+        memory: Memory | None = None,
+    ) -> list[Subject | None]:
+        """Where hair, hats and hands are of each face in a photograph (H, W, 3) uint8; None of one
+        that can't be measured.
+
+        Args:
+            people, memory: as of `Analyzer.analyze`.
+        """
+        upsampling = MAX_UPSAMPLING if memory is None else CLIP_UPSAMPLING
+        found = self._analyzer.analyze(
+            photo, faces, upsampling=upsampling, memory=memory, people=people
+        )
+        return [_whose(face, found.subjects) for face in faces]
 
     def __call__(
         self,
         picture: Layers,
-        photo: RGB,
         toon: RGB,
         alignment: Alignment,
+        subject: Subject | None,
         *,
         tinted: bool = True,
     ) -> Layers:
         """A picture with `toon` (S, S, 3) uint8, of the alignment's crop, in it.
 
-        A drawing without a plain background, or a face that can't be measured, is pasted as
+        A drawing without a plain background, or of a face that can't be measured, is pasted as
         `paste_back` does.
 
         Args:
             picture: the photograph, or it drawn.
-            photo: (H, W, 3) uint8, shows where hair, hats and hands are.
+            subject: whose head it is, of `measure`.
             tinted: the neck takes the color of the drawing's skin.
 
         Examples:
             >>> paste = HeadPaster.from_bundle("default")
-            >>> paste(Layers.of_photo(photo), photo, toon, align(photo, face, 512)).flat()
+            >>> (subject,) = paste.measure(photo, [face])
+            >>> paste(Layers.of_photo(photo), toon, align(photo, face, 512), subject).flat()
         """
         matte = drawing_matte(toon)
-        found = (
-            self._analyzer.analyze(photo, [alignment.face]).subjects if matte is not None else []
-        )
-        if matte is None or not found:
+        if matte is None or subject is None:
             people = paste_back(picture.people, toon, alignment)
             three = np.dstack([picture.alpha] * 3)
             opaque = paste_back(three, np.full_like(toon, 255), alignment)[..., 0]
             return replace(picture, people=people, alpha=np.ascontiguousarray(opaque))
-        window = _Window(photo, found[0])
+        window = _Window(picture.people, subject)
         head = self._head(toon, matte)
         drawn, mask = window.drawing(toon, head, alignment)
         gone = window.gone(mask)
         people, alpha, behind = picture.people.copy(), picture.alpha.copy(), picture.behind
         if behind is not None and not picture.known:
             behind = behind.copy()
-            window.fill_in(behind, gone, mask)
+            window.fill_in(behind, gone, mask, grain=picture.grain)
         window.tint_hair(people, drawn, mask)
         neck = window.reach_up(people, gone)
         if tinted:
@@ -105,7 +128,7 @@ class HeadPaster:
     def _head(self, toon: RGB, matte: Points) -> Points:
         """Opacity (S, S) of a drawing's head; below its mouth the parser tells what is head."""
         side = toon.shape[0]
-        labels = self._parser.parse(toon).labels
+        labels = self._parser.parse(toon, mirrored=False).labels
         others = f32(sum(labels[..., LABELS.index(name)] for name in NO_HEAD))
         others = np.maximum(others, _no_hair(toon, labels))
         share = blur(f32(cv2.resize(others, (side, side))), EDGE * side)
@@ -113,6 +136,16 @@ class HeadPaster:
         below = smoothstep(height, MOUTH, MOUTH + ENDS)
         head = f32((1 - smoothstep(share, 0.35, 0.65) * below) * smoothstep(1 - height, 0, ENDS))
         return f32(np.where(_largest((head * matte) > 0.05), head * matte, 0))
+
+
+def _whose(face: Face, subjects: Sequence[Subject]) -> Subject | None:
+    """The subject whose eyes, nose and mouth are where a face's are."""
+    for subject in subjects:
+        middle = subject.face.points.mean(0) * subject.scale + f32(subject.offset)
+        away = middle / subject.picture_scale - face.points5.mean(0)
+        if np.hypot(*away) < face.size / 2:
+            return subject
+    return None
 
 
 def _no_hair(toon: RGB, labels: Points) -> Points:
@@ -129,7 +162,8 @@ def _no_hair(toon: RGB, labels: Points) -> Points:
     if not above.any():
         return np.zeros((side, side), np.float32)
     color = np.median(lab[: len(above)][above], axis=0)
-    other = hair & (np.linalg.norm(lab - color, axis=2) > HAIR_VARIES)
+    away = np.abs(lab - color) / f32(HAIR_VARIES)
+    other = hair & (away.max(2) > 1)
     other[: int(CHIN * side)] = False
     return f32(other)
 
@@ -168,9 +202,9 @@ def _textured(layer: RGB, area: RGB, hole: NDArray[np.bool_], sigma: float) -> R
 
 
 class _Window:
-    """One person's part of the photograph, at the photograph's own resolution."""
+    """One person's part of a picture, at its own resolution."""
 
-    def __init__(self, photo: RGB, subject: Subject) -> None:
+    def __init__(self, picture: RGB, subject: Subject) -> None:
         height, width = subject.rgb.shape[:2]
         # The analysis' picture may be smaller than the photograph: bring its maps to it.
         parts = subject.parts
@@ -178,8 +212,8 @@ class _Window:
         left = (subject.offset[0] + 0.5) / subject.picture_scale - 0.5
         top = (subject.offset[1] + 0.5) / subject.picture_scale - 0.5
         x0, y0 = max(round(left), 0), max(round(top), 0)
-        x1 = min(round(left + width * ratio), photo.shape[1])
-        y1 = min(round(top + height * ratio), photo.shape[0])
+        x1 = min(round(left + width * ratio), picture.shape[1])
+        y1 = min(round(top + height * ratio), picture.shape[0])
         if x1 - x0 < 8 or y1 - y0 < 8:
             raise InputError("a face lies outside the picture")
         self.box = (x0, y0, x1, y1)
@@ -196,7 +230,7 @@ class _Window:
         self.unit = subject.face.unit * ratio
         self.jaw = f32(subject.face.points[list(JAW)] @ matrix[:, :2].T + matrix[:, 2])
         self.down = subject.face.down
-        self._inner = self._edges(photo.shape[:2])
+        self._inner = self._edges(picture.shape[:2])
 
     def drawing(self, toon: RGB, mask: Field, alignment: Alignment) -> tuple[RGB, Field]:
         """The drawing and its opacity, turned into the window."""
@@ -251,13 +285,13 @@ class _Window:
         # Long hair that falls on the shoulders stays: nobody knows what is under it.
         hair = self.hair * (1 - smoothstep(self._under_chin(), -60 * self.unit, -15 * self.unit))
         head = np.maximum(face, hair)
-        width = max(3, int(9 * self.unit)) | 1
+        width = max(3, int(14 * self.unit)) | 1
         grown = cv2.dilate(f32(head > 0.35), np.ones((width, width), np.uint8))
         share = blur(f32(grown * (1 - self.before())), 2.5 * self.unit)
         return f32(np.clip(share * 1.6, 0, 1))
 
-    def fill_in(self, out: RGB, gone: Field, mask: Field) -> None:
-        """Paint what lies behind over what is taken out of a photograph, in place."""
+    def fill_in(self, out: RGB, gone: Field, mask: Field, *, grain: bool) -> None:
+        """Paint what may lie behind over what is taken out of a picture, in place."""
         x0, y0, x1, y1 = self.box
         area = out[y0:y1, x0:x1]
         ratio = FILL_SIDE / max(self.size)
@@ -274,7 +308,8 @@ class _Window:
         filled = cv2.inpaint(np.asarray(picture, np.uint8), hole, 5, cv2.INPAINT_TELEA)
         filled = cv2.GaussianBlur(filled, (0, 0), 1.0)
         layer = np.asarray(cv2.resize(filled, self.size, interpolation=cv2.INTER_CUBIC), np.uint8)
-        layer = _textured(layer, area, cv2.resize(f32(hole), self.size) > 0.25, 6 * self.unit)
+        if grain:
+            layer = _textured(layer, area, cv2.resize(f32(hole), self.size) > 0.25, 6 * self.unit)
         _mix(area, layer, gone)
 
     def reach_up(self, out: RGB, gone: Field) -> Field:

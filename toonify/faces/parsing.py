@@ -149,10 +149,14 @@ class RememberingParser(FaceParser):
         """As `FaceParser.parse`."""
         key = (id(rgb), self._mirrored if mirrored is None else mirrored)
         if key not in self._seen:
-            found = super().parse(rgb, mirrored=key[1])
-            gone = weakref.ref(rgb, lambda _: self._seen.pop(key, None))
-            self._seen[key] = (gone, found)
+            self.remember(rgb, super().parse(rgb, mirrored=key[1]), mirrored=key[1])
         return self._seen[key][1]
+
+    def remember(self, rgb: RGB, parsing: Parsing, *, mirrored: bool) -> None:
+        """What `parse` is to say of a picture."""
+        key = (id(rgb), mirrored)
+        gone = weakref.ref(rgb, lambda _: self._seen.pop(key, None))
+        self._seen[key] = (gone, parsing)
 
 
 def _doubt(labels: Points, names: tuple[str, ...], whole: float) -> None:

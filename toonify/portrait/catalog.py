@@ -62,8 +62,12 @@ def style_name(style: str) -> str:
     return folder if path.stem == "style" and folder else path.stem
 
 
-def style_networks(bundle: str | os.PathLike[str] = "default") -> dict[str, str]:
-    """SHA-256 of each network that a bundle's styles are drawn from, by its manifest."""
+def style_networks(
+    bundle: str | os.PathLike[str] = "default", style: str | None = None
+) -> dict[str, str]:
+    """SHA-256 of each network that a bundle's styles are drawn from, by its manifest; of `style`
+    its own, too, where it has one."""
     files = read_manifest(bundle_folder(bundle)).get("files")
     known = files if isinstance(files, dict) else {}
-    return {part: str(known.get(part, {}).get("sha256")) for part in PORTRAIT}
+    parts = [*PORTRAIT, *(part for part in known if style and part == network_part(style))]
+    return {part: str(known.get(part, {}).get("sha256")) for part in parts}

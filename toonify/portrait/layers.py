@@ -20,12 +20,14 @@ class Layers:
         alpha: (H, W) uint8, where they are.
         behind: (H, W, 3) uint8; None where the picture is transparent.
         known: `behind` shows what is behind people, too; else they stand in it.
+        grain: what is made up behind them is to have a photograph's.
     """
 
     people: RGB
     alpha: NDArray[np.uint8]
     behind: RGB | None
     known: bool = True
+    grain: bool = True
 
     @classmethod
     def of_photo(cls, photo: RGB) -> Layers:
