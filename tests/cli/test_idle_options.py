@@ -36,6 +36,8 @@ from toonify.checkpoints import load_generator
         ("invert p.png -o i --hfgi-network p.png", "--hfgi-network"),
         ("invert p.png -o i --method hfgi --steps 5", "--steps"),
         ("invert p.png -o i --method hfgi --pti", "--pti"),
+        ("invert p.png -o i --method hfgi --no-keep-background", "--keep-background"),
+        ("invert p.png -o i --frame aligned --keep-background", "--keep-background"),
         ("invert p.png -o i --method hfgi --frame whole", "--frame"),
         ("invert p.png -o i --box 0,0,40,40", "--box"),
         ("edit p.png -o e.png --direction sefa-1 --box 0,0,40,40", "--box"),

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from tests.editing.test_onto_photo import FACE, photograph
-from toonify.editing.background import KeptBackground
+from toonify.editing.background import KeptBackground, head_in_photo
 from toonify.faces import align
 from toonify.faces.parsing import LABELS
 
@@ -50,3 +50,14 @@ def test_nothing_that_the_edit_left_is_touched(kept):
     assert np.array_equal(kept(photo), photo)
     noisy = photograph()
     assert np.array_equal(KeptBackground(noisy, align(noisy, FACE, 256), parser)(noisy), noisy)
+
+
+def test_of_a_rendering_the_head_alone_comes_into_the_photo():
+    photo = with_head(100)
+    rendering = with_head(112)
+    ghosts = rendering.copy()
+    ghosts[:60] = ghosts[170:] = (120, 60, 60)
+    out = head_in_photo(photo, ghosts, align(photo, FACE, 256), parser)
+    assert np.array_equal(out[:60], photo[:60]) and np.array_equal(out[170:], photo[170:])
+    assert np.abs(out[105:125, 100:130].astype(int) - HEAD).max() < 8, "the rendering's head"
+    assert np.abs(out[110:120, 66:74].astype(int) - 180).max() < 12, "the wall where it has been"

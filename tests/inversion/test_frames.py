@@ -39,6 +39,12 @@ def test_a_frame_around_the_face_reaches_256_pixels_each_way_within_the_photo():
     assert aligned.frame.shape == (512, 100 + 256, 3)
 
 
+def test_a_frame_tells_where_its_face_lies():
+    aligned = frame_crop(PHOTO, crop(50, 150, 32), "face")
+    eyes = aligned.crop.to_photo(crop(50, 150, 32).to_crop(face(50, 150, 32).points5[:2]))
+    assert np.allclose(eyes, [[100 - 32 + 0.5, 256.5], [100 + 32 + 0.5, 256.5]], atol=0.1)
+
+
 def test_an_aligned_face_has_no_frame():
     aligned = prepare_input(PHOTO, "aligned")
     assert aligned.frame is None and aligned.face.shape == (256, 256, 3)

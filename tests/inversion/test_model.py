@@ -7,12 +7,14 @@ import torch
 from tests.tiny_bundle import tiny_generator as tiny_mobile
 from tests.tiny_styleganex import PixelLoss, tiny_encoder, tiny_stylegan2
 from toonify.errors import ModelError
+from toonify.faces.alignment import Crop
 from toonify.inversion.frames import AlignedInput
 from toonify.inversion.latents import Latents, fit_w_plus
 from toonify.inversion.model import FaceModel
 from toonify.inversion.optimize import (
     RefineSettings,
     TuneSettings,
+    Views,
     likeness,
     ramp,
     refine,
@@ -64,6 +66,37 @@ def headless_model() -> FaceModel:
     torch.nn.init.normal_(faces.rows.weight, std=0.05)
     frames = tiny_encoder(heads=False, units=(1, 1, 1, 0))
     return FaceModel(tiny_stylegan2(), frames, face_encoder=faces)
+
+
+def seated_input() -> AlignedInput:
+    """A frame of 320×384 with the face's crop 32 px from its left and 64 px from its top."""
+    frame = RNG.integers(90, 160, (384, 320, 3), np.uint8)
+    return AlignedInput(ALIGNED.face, frame, Crop(ALIGNED.face, np.array([[1, 0, 32], [0, 1, 64]])))
+
+
+def test_where_the_face_lies_a_frame_is_the_generators_own():
+    model, aligned = headless_model(), seated_input()
+    assert model.seats_faces and not frames_model().seats_faces
+    feature = model.encode(aligned).feature
+    own = model.refactored(8).first_feature()
+    assert feature.shape == (1, 8, 48, 40)
+    torch.testing.assert_close(feature[:, :, 8:40, 4:36], own)
+    read = model.encode(AlignedInput(aligned.face, aligned.frame)).feature
+    outside = torch.ones(48, 40, dtype=torch.bool)
+    outside[8:40, 4:36] = False
+    assert torch.equal(feature[:, :, outside], read[:, :, outside]), "the encoder's"
+    alone = model.encode(AlignedInput(aligned.face, None))
+    assert torch.equal(alone.feature, own)
+
+
+def test_large_frames_are_seen_smaller_beside_their_faces():
+    image = torch.rand(1, 3, 384, 768)
+    views = Views((300, 40, 556, 296))(image)
+    assert [view.shape[2:] for view in views] == [(256, 512), (256, 256)]
+    assert torch.equal(views[1], image[:, :, 40:296, 300:556])
+    assert len(Views((0, 0, 9, 9))(image[:, :, :256, :256])) == 1
+    assert Views.of(seated_input()).face == (32, 64, 288, 320)
+    assert Views.of(ALIGNED).face is None
 
 
 def test_an_encoder_of_frames_may_leave_latents_to_one_of_faces():

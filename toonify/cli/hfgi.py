@@ -45,7 +45,7 @@ def inverted_framing(
     if method is InvertMethod.refine:
         refuse_given(ctx, "is of --method hfgi", "hfgi_network")
         return frame
-    refuse_given(ctx, "is of --method refine", "steps", "pti", "pti_steps")
+    refuse_given(ctx, "is of --method refine", "steps", "pti", "pti_steps", "keep_background")
     present(network)
     if frame is Framing.whole:
         refuse_given(ctx, "whole is of --method refine", "frame")

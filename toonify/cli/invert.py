@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 EPILOG = examples(
     "toonify invert me.jpg -o inverted/ --encoder styleganex-inversion",
-    "toonify invert photos/ -o inverted/ --steps 100",
+    "toonify invert photos/ -o inverted/ --steps 0",
     "toonify invert crop.png -o inverted/ --frame aligned --generator ffhq-mobile --pti",
     "toonify invert photos/ -o inverted/ --method hfgi",
     "toonify invert street.jpg -o inverted/ --domain any --generator cars.pkl --box 40,90,300,160",
@@ -56,12 +56,25 @@ class InvertRequest:
     method: InvertMethodOption = InvertMethod.refine
     hfgi_network: HFGINetworkOption = None
     steps: Annotated[
-        int, typer.Option(min=0, help="Steps that refine the encoder's answer; 0 for none.")
-    ] = 500
+        int,
+        typer.Option(
+            min=0,
+            help="Steps that refine the encoder's answer, 500 as published; 0 for none.",
+        ),
+    ] = 100
     pti: Annotated[
         bool, typer.Option("--pti", help="Tune a copy of the generator to each photo too.")
     ] = False
     pti_steps: Annotated[int, typer.Option(min=1, help="Steps of that.")] = 350
+    keep_background: Annotated[
+        bool | None,
+        typer.Option(
+            "--keep-background/--no-keep-background",
+            help="NAME.png shows the head of the reconstruction within the photo, or all of it as"
+            " the generator renders it.",
+            show_default="of whole frames with --steps 0, whose background is a guess",
+        ),
+    ] = None
 
 
 @takes(InvertRequest)
@@ -92,6 +105,7 @@ def invert(ctx: typer.Context, request: InvertRequest) -> None:
         hfgi_network=request.hfgi_network,
         steps=request.steps,
         pti_steps=request.pti_steps if request.pti else 0,
+        keep_background=request.keep_background,
         seed=settings.seed,
         device=settings.device,
         dtype=settings.dtype,

@@ -10,12 +10,13 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
-from toonify.faces.alignment import Alignment, align, unit_to_photo
+from toonify.faces.alignment import Alignment, Crop, align, unit_to_photo
 from toonify.faces.parsing import LABELS, FaceParser
 from toonify.faces.types import RGB, Points, f32
 from toonify.portrait.fields import smoothstep
 
 BEHIND = ("background", "person")  # labels of what an edited head stands before
+BELOW = ("clothes", "hand", "object")  # and of what is no head either
 CROP = 256  # px that the parser sees
 GROWN = 0.02  # by which the person is widened, in sides of the crop
 EDGE = (0.15, 0.5)  # probabilities between which the person begins
@@ -30,7 +31,7 @@ class Placement:
         area: the part of the photograph around it.
     """
 
-    def __init__(self, rgb: RGB, alignment: Alignment) -> None:
+    def __init__(self, rgb: RGB, alignment: Crop) -> None:
         to_photo = unit_to_photo(alignment)
         corners = np.array([[0, 0], [1, 0], [0, 1], [1, 1]]) @ to_photo[:, :2].T + to_photo[:, 2]
         height, width = rgb.shape[:2]
@@ -106,7 +107,7 @@ class KeptBackground:
 
 
 def before_background(
-    rgb: RGB, edited: RGB, alignment: Alignment, *, head: Points, been: Points, behind: Points
+    rgb: RGB, edited: RGB, alignment: Crop, *, head: Points, been: Points, behind: Points
 ) -> RGB:
     """An edited head before the photograph's own background, (H, W, 3) uint8.
 
@@ -127,6 +128,35 @@ def before_background(
     composed = photo + (composed - photo) * place.placed(place.within(head.shape[0]))[..., None]
     out[place.area] = np.clip(np.rint(composed), 0, 255).astype(np.uint8)
     return out
+
+
+def head_in_photo(rgb: RGB, rendering: RGB, crop: Crop, parser: FaceParser) -> RGB:
+    """A photograph with the head of a rendering of all of it, (H, W, 3) uint8 each.
+
+    What an encoder of frames makes of clothes and background may be anybody's ghost; the head is
+    what the latents are of.
+
+    Args:
+        crop: the aligned face of the photograph.
+        parser: tells heads from the rest.
+    """
+    how = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
+    there = cv2.warpAffine(rendering, crop.matrix, crop.image.shape[1::-1], flags=how)
+    after, before = (_head(parser(f)) for f in (np.asarray(there, np.uint8), crop.image))
+    return before_background(
+        rgb,
+        rendering,
+        crop,
+        head=smoothstep(after, *EDGE),
+        been=smoothstep(_grown(before), *EDGE),
+        behind=f32(_continued(crop.image, _grown(before))),
+    )
+
+
+def _head(labels: Points) -> Points:
+    """(S, S) probability of a head and its neck, of (S, S, 17) of `LABELS`."""
+    others = [LABELS.index(name) for name in (*BEHIND, *BELOW)]
+    return f32(1 - labels[..., others].sum(axis=2))
 
 
 def _grown(person: Points) -> Points:

@@ -41,6 +41,16 @@ class Crop:
         """Crop points (N, 2) in photo px."""
         return f32(points @ self.matrix[:, :2].T + self.matrix[:, 2])
 
+    def scaled(self, sides: np.ndarray, *, start: tuple[int, int] = (0, 0)) -> Crop:
+        """The same square of the photo when what is right of and below `start` (x, y) is resized.
+
+        Args:
+            sides: (2,) factors of width and height.
+        """
+        matrix = self.matrix * sides[:, None]
+        matrix[:, 2] = (self.matrix[:, 2] - start + 0.5) * sides - 0.5
+        return Crop(self.image, matrix)
+
 
 @dataclass(frozen=True, eq=False)
 class Alignment(Crop):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import cv2
@@ -32,10 +32,12 @@ class AlignedInput:
     Attributes:
         face: (256, 256, 3) uint8 aligned crop, for w+.
         frame: (H, W, 3) uint8 with the eyes 64 px apart, for f; None with "aligned".
+        crop: the face's, in px of the frame; None without one.
     """
 
     face: RGB
     frame: RGB | None
+    crop: Crop | None = None
 
 
 def prepare_input(
@@ -67,7 +69,8 @@ def prepare_input(
     aligned = frame_crop(rgb, subject.crop(rgb, INPUT_SIZE), framing)
     if not lower or aligned.frame is None:
         return aligned
-    return AlignedInput(lowered(aligned.face, lower), lowered(aligned.frame, lower))
+    face, frame = lowered(aligned.face, lower), lowered(aligned.frame, lower)
+    return replace(aligned, face=face, frame=frame)
 
 
 def frame_crop(rgb: RGB, crop: Crop, framing: Framing) -> AlignedInput:
@@ -98,7 +101,9 @@ def frame_crop(rgb: RGB, crop: Crop, framing: Framing) -> AlignedInput:
             "are needed",
             hint=f"Use a picture that shows more around the {what}, or `frame` aligned.",
         )
-    return AlignedInput(crop.image, resize(rgb[top:bottom, start:stop], height, width))
+    sides = np.array([width / (stop - start), height / (bottom - top)])
+    frame = resize(rgb[top:bottom, start:stop], height, width)
+    return AlignedInput(crop.image, frame, crop.scaled(sides, start=(start, top)))
 
 
 def resize(rgb: RGB, height: int, width: int) -> RGB:

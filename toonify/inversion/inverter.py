@@ -2,27 +2,40 @@
 
 from __future__ import annotations
 
+import logging
 import os
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal, get_args
 
+import numpy as np
+from torch import Tensor
+
+from toonify.editing.background import head_in_photo
 from toonify.errors import UsageError
-from toonify.faces.subject import Domain, check_domain, subject_of
+from toonify.faces.parsing import FaceParser
+from toonify.faces.subject import Domain, LargestFace, check_domain, subject_of
 from toonify.inversion import optimize
-from toonify.inversion.frames import Framing
+from toonify.inversion.frames import Framing, resize
 from toonify.inversion.hfgi import DetailedFace, DetailModel, check_method, load_details
 from toonify.inversion.latents import Latents
+from toonify.inversion.model import FaceModel
 from toonify.inversion.reading import DEFAULT_ENCODER, PhotoReader, encoder_of, load_face_model
 from toonify.metrics import lpips
 from toonify.models.base import Generator
+from toonify.tuning import choose_dtype
 from toonify.utils.arguments import check_choice, check_range
-from toonify.utils.progress import Progress, no_progress
+from toonify.utils.progress import Progress, Update, no_progress
 from toonify.utils.tensors import RGB, to_rgb, to_tensor
 
-STEPS = 500  # of the published schedule
+log = logging.getLogger(__name__)
+
+STEPS = 100  # of step II; 500 as published
 MOST_STEPS = 100_000
+TIMED = 4  # steps after which the time of all is told
+LONG = 60  # s from which on it is
 
 Method = Literal["refine", "hfgi"]
 
@@ -33,7 +46,8 @@ class InvertedPhoto:
 
     Attributes:
         latents: w+, first feature and noise maps; `save` writes them.
-        reconstruction: (H, W, 3) uint8, what the generator renders of them.
+        reconstruction: (H, W, 3) uint8, what the generator renders of them, or of that the head
+            alone, within the photograph.
         likeness: figures against the photograph after each stage, in order: "encoded", then
             "refined", "tuned" or "hfgi"; "lpips" (where its weights are there), "mae", "mse", ….
         curves: losses a step of "refine" and "tune".
@@ -59,6 +73,7 @@ def invert(
     hfgi_network: str | os.PathLike[str] | None = None,
     steps: int | None = None,
     pti_steps: int = 0,
+    keep_background: bool | None = None,
     seed: int = 0,
     device: str = "auto",
     dtype: str = "auto",
@@ -68,7 +83,8 @@ def invert(
     """Find the latents that a generator renders a photograph from.
 
     "refine" is StyleGANEX's inversion (Yang et al., 2023, section 4.2): step I is the encoder's
-    answer, step II refines it; pivotal tuning (Roich et al., 2021) may follow. "hfgi" fuses the
+    answer (with the default bundle, w+ is fitted to the face, too), step II refines it; pivotal
+    tuning (Roich et al., 2021) may follow. "hfgi" fuses the
     details that the latent lacks into the generator's middle layers (Wang et al., 2022).
 
     Args:
@@ -83,9 +99,11 @@ def invert(
             size (that of "hfgi"), or "aligned" for a photograph that is an aligned face.
         method: "refine" or "hfgi", see above.
         hfgi_network: of "hfgi"; None for the bundle's.
-        steps: that refine the encoder's answer; 0 for none, None for 500, and none with "hfgi".
+        steps: that refine the encoder's answer; 0 for none, None for 100, and none with "hfgi".
             They need LPIPS's weights.
         pti_steps: that tune a copy of the generator to the photograph.
+        keep_background: show the head of the rendering within the photograph, see
+            `head_in_photo`. None: in whole frames without steps, whose background is a guess.
         seed: of the noise that steps add.
         device: where networks compute: "auto", "cpu", "cuda", "cuda:1" or "mps".
         dtype: what they compute in: "auto", "float32", "bfloat16" or "float16".
@@ -110,7 +128,7 @@ def invert(
     check_range("steps", steps, 0, MOST_STEPS, whole=True)
     check_range("pti_steps", pti_steps, 0, MOST_STEPS, whole=True)
     check_range("seed", seed, whole=True)
-    check_inversion(domain, box, frame, method, encoder, generator)
+    check_inversion(domain, box, frame, method, encoder, generator, keep_background)
     if method == "hfgi":
         if frame == "whole" or steps or pti_steps:
             raise UsageError(
@@ -120,11 +138,11 @@ def invert(
         steps = 0
     steps = STEPS if steps is None else steps
     encoder = encoder_of(domain, encoder)
-    model = load_face_model(
+    model = load_inversion(
         encoder,
         generator,
         domain=domain,
-        gradients=bool(steps) or bool(pti_steps),
+        optimized=bool(steps) or bool(pti_steps),
         device=device,
         dtype=dtype,
     )
@@ -143,9 +161,32 @@ def invert(
         loss=loss,
         steps=steps,
         pti_steps=pti_steps,
+        keep_background=keep_background,
         seed=seed,
         progress=progress,
     )
+
+
+def load_inversion(
+    encoder: str | None,
+    generator: str | None,
+    *,
+    domain: Domain,
+    optimized: bool,
+    device: str,
+    dtype: str,
+) -> FaceModel:
+    """`load_face_model`; where latents are `optimized`, in the dtype that is fast here.
+
+    Raises: as `load_face_model`.
+    """
+    model = load_face_model(
+        encoder, generator, domain=domain, gradients=True, device=device, dtype=dtype
+    )
+    if optimized:
+        name = "bfloat16" if dtype == "float16" else dtype  # float16's gradients would underflow
+        model.dtype = choose_dtype(name, model.device, model.generator)
+    return model
 
 
 def check_inversion(
@@ -155,9 +196,16 @@ def check_inversion(
     method: Method,
     encoder: str | None,
     generator: str | None,
+    keep_background: bool | None = None,
 ) -> None:
-    """UsageError for what a domain doesn't have, or needs."""
+    """UsageError for what a domain or method doesn't have, or needs."""
     check_domain(domain, box)
+    if keep_background is not None and (
+        domain != "faces" or method == "hfgi" or frame == "aligned"
+    ):
+        raise UsageError(
+            "`keep_background` is of frames around faces", hint="Leave it out, or take frame whole."
+        )
     if domain == "faces":
         return
     if frame == "face":
@@ -175,6 +223,7 @@ def invert_photo(
     loss: lpips.PerceptualLoss | None,
     steps: int = 0,
     pti_steps: int = 0,
+    keep_background: bool | None = None,
     seed: int = 0,
     progress: Progress = no_progress,
 ) -> InvertedPhoto:
@@ -182,10 +231,11 @@ def invert_photo(
 
     Args:
         loss: LPIPS; None where its weights are not there, and then nothing is refined.
+        keep_background: see `invert`.
     """
     model = reader.model
     aligned, latents = reader.read(photo)
-    target = optimize.target_of(aligned, latents, model.device)
+    target, views = optimize.target_of(aligned, latents, model.device), optimize.Views.of(aligned)
     likeness = {"encoded": optimize.likeness(model, latents, target, loss=loss)}
     curves: dict[str, list[float]] = {}
     tuned: Generator | None = None
@@ -199,8 +249,9 @@ def invert_photo(
                 latents,
                 target,
                 loss=loss,
+                views=views,
                 settings=refined,
-                progress=lambda step, of, _: bar(step, of),
+                progress=_announced(photo.name, target, bar),
             )
         likeness["refined"] = optimize.likeness(model, latents, target, loss=loss)
     if pti_steps and loss:
@@ -210,18 +261,46 @@ def invert_photo(
                 latents,
                 target,
                 loss=loss,
+                views=views,
                 settings=optimize.TuneSettings(steps=pti_steps),
-                progress=lambda step, of, _: bar(step, of),
+                progress=_announced(f"{photo.name}, generator", target, bar),
             )
         tuned = model.generator
         likeness["tuned"] = optimize.likeness(model, latents, target, loss=loss)
+    rendering = to_rgb(model.render(latents))
+    if keep_background is None:
+        keep_background = reader.framing == "whole" and isinstance(reader.subject, LargestFace)
+        keep_background = keep_background and not (steps or pti_steps)
+    if keep_background and aligned.frame is not None and aligned.crop is not None:
+        height, width = rendering.shape[:2]
+        sides = np.array([width, height]) / aligned.frame.shape[1::-1]
+        crop, frame = aligned.crop.scaled(sides), resize(aligned.frame, height, width)
+        rendering = head_in_photo(frame, rendering, crop, FaceParser())
     return InvertedPhoto(
         latents=latents,
-        reconstruction=to_rgb(model.render(latents)),
+        reconstruction=rendering,
         likeness=likeness,
         curves=curves,
         generator=tuned,
     )
+
+
+def _announced(name: str, target: Tensor, bar: Update) -> optimize.Progress:
+    """Steps for a bar; where they take a while, that is logged once it can be told."""
+    times: list[float] = []
+
+    def step_done(step: int, steps: int, loss: float) -> None:
+        bar(step, steps)
+        times.append(time.monotonic())
+        if step != TIMED:
+            return
+        left = (times[-1] - times[0]) / (TIMED - 1) * (steps - step)
+        if left >= LONG:
+            height, width = target.shape[2:]
+            about = f"{steps} steps of {width}x{height} px"
+            log.warning("%s: %s take about %.0f minutes", name, about, max(1, left / 60))
+
+    return step_done
 
 
 def invert_detailed(

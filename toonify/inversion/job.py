@@ -20,9 +20,10 @@ from toonify.inversion.inverter import (
     check_inversion,
     invert_detailed,
     invert_photo,
+    load_inversion,
 )
 from toonify.inversion.picture import loss_curve
-from toonify.inversion.reading import DEFAULT_ENCODER, PhotoReader, encoder_of, load_face_model
+from toonify.inversion.reading import DEFAULT_ENCODER, PhotoReader, encoder_of
 from toonify.media.images import write_image
 from toonify.metrics import lpips
 from toonify.models.base import Generator
@@ -57,6 +58,7 @@ class InvertJob:
     hfgi_network: Path | None = None
     steps: int = STEPS
     pti_steps: int = 0
+    keep_background: bool | None = None
     seed: int = 0
     device: str = "auto"
     dtype: str = "auto"
@@ -70,7 +72,7 @@ class SavedInversion:
     Attributes:
         source: its file.
         latents: NAME.safetensors, see `toonify.inversion.latents.Latents`.
-        reconstruction: NAME.png, what the generator renders of them.
+        reconstruction: NAME.png, see `InvertedPhoto`.
         likeness: figures against the photograph after each stage, see `InvertedPhoto`.
         generator: NAME-generator.safetensors, where one was tuned to it.
         curve: NAME-loss.png beside NAME-loss.csv, where anything was optimized.
@@ -99,7 +101,15 @@ def invert_photos(job: InvertJob, progress: Progress = no_progress) -> Iterator[
         >>> [done.latents for done in invert_photos(job)]
         [PosixPath('inverted/me.safetensors')]
     """
-    check_inversion(job.domain, job.box, job.frame, job.method, job.encoder, job.generator)
+    check_inversion(
+        job.domain,
+        job.box,
+        job.frame,
+        job.method,
+        job.encoder,
+        job.generator,
+        job.keep_background,
+    )
     stems = output_stems(job.photos, job.output)
     networks = model_files(encoder_of(job.domain, job.encoder), job.generator)
     reads = InputFiles([*job.photos, job.hfgi_network, *networks])
@@ -132,11 +142,11 @@ def _loaded(
     steps = 0 if job.method == "hfgi" else job.steps
     optimized = bool(steps or job.pti_steps)
     encoder = encoder_of(job.domain, job.encoder)
-    model = load_face_model(
+    model = load_inversion(
         encoder,
         job.generator,
         domain=job.domain,
-        gradients=optimized,
+        optimized=optimized,
         device=job.device,
         dtype=job.dtype,
     )
@@ -158,6 +168,7 @@ def _loaded(
         loss=loss,
         steps=steps,
         pti_steps=job.pti_steps,
+        keep_background=job.keep_background,
         seed=job.seed,
         progress=progress,
     ), model.generator

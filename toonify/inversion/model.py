@@ -11,6 +11,8 @@ from torch.func import functional_call
 from torch.nn import functional as F
 
 from toonify.errors import ModelError
+from toonify.faces.alignment import unit_to_photo
+from toonify.faces.types import Points, f32
 from toonify.inversion.frames import AlignedInput, pad_to_stride
 from toonify.inversion.latents import Latents, fit_w_plus
 from toonify.models.base import Encoder, Generator
@@ -73,6 +75,12 @@ class FaceModel:
     def _has_heads(self) -> bool:
         return cast(StyleGANEXEncoder, self.encoder).heads
 
+    @property
+    def seats_faces(self) -> bool:
+        """Whether faces within frames are the generator's own, see `seated`: they are where another
+        encoder reads their w+, with which the first feature of a frame has not learnt to agree."""
+        return self.reads_frames and not self._has_heads
+
     def refactored(self, feature_channels: int) -> StyleGANEXGenerator:
         """The generator for whole frames.
 
@@ -112,9 +120,13 @@ class FaceModel:
             )
         frame = face if aligned.frame is None else to_tensor(aligned.frame).to(self.device)
         with self.arithmetic():
-            feature = encoder.frame_features(pad_to_stride(frame)).feature
+            feature = encoder.frame_features(pad_to_stride(frame)).feature.float()
+        if self.seats_faces and (aligned.frame is None or aligned.crop is not None):
+            own = self.refactored(encoder.feature_channels).first_feature().float()
+            crop = aligned.crop
+            feature = own if crop is None else seated(feature, own, unit_to_photo(crop))
         height, width = frame.shape[2:]
-        return Latents(self.face_w_plus(face), feature.float(), {}, (height, width))
+        return Latents(self.face_w_plus(face), feature, {}, (height, width))
 
     def face_w_plus(self, face: Tensor) -> Tensor:
         """w+ (1, num_ws, w_dim) of an aligned face (1, 3, 256, 256)."""
@@ -187,3 +199,26 @@ class FaceModel:
         if self.dtype == torch.float32:
             return nullcontext()
         return torch.autocast(self.device.type, self.dtype)
+
+
+def seated(feature: Tensor, constant: Tensor, place: Points) -> Tensor:
+    """A frame's first feature (1, C, H, W) with a generator's constant where the face's crop lies.
+
+    There the generator then draws what it draws of w+ alone: an aligned face.
+
+    Args:
+        constant: (1, C, 32, 32), see `StyleGANEXGenerator.first_feature`.
+        place: (2, 3) from the crop, 0..1 across and down, to px of the frame.
+    """
+    height, width = feature.shape[2:]
+    y, x = torch.meshgrid(
+        torch.arange(height, device=feature.device, dtype=torch.float32),
+        torch.arange(width, device=feature.device, dtype=torch.float32),
+        indexing="ij",
+    )
+    to_frame = torch.from_numpy(f32(place)).to(feature)
+    middles = torch.stack((x, y), dim=-1) * STRIDE + (STRIDE - 1) / 2  # px of the frame
+    at = (middles - to_frame[:, 2]) @ torch.linalg.inv(to_frame[:, :2]).T  # in the crop, 0..1
+    inside = ((at > 0) & (at < 1)).all(dim=-1)
+    there = F.grid_sample(constant, at[None] * 2 - 1, padding_mode="border", align_corners=False)
+    return torch.where(inside, there, feature)

@@ -1,7 +1,7 @@
 """Step II of StyleGANEX's inversion (arXiv 2303.06146), and pivotal tuning (arXiv 2106.05744).
 
 The schedule is the published one, StyleGAN2's projector started from an encoder's answer; it is
-the same for whole frames and for aligned faces of any generator.
+the same for whole frames and for aligned faces of any generator; LPIPS sees large frames smaller.
 """
 
 from __future__ import annotations
@@ -11,10 +11,12 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
+import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from toonify.faces.alignment import unit_to_photo
 from toonify.inversion.frames import AlignedInput, pad_to_stride
 from toonify.inversion.latents import Latents
 from toonify.inversion.model import FaceModel
@@ -29,6 +31,8 @@ Progress = Callable[[int, int, float], None]  # step, steps, loss
 
 RAMP_UP, RAMP_DOWN = 0.05, 0.25  # shares of the steps
 FAR_RATE = 0.25  # deviations of W; 0.1 for FFHQ's
+SEEN = 1 << 17  # px that LPIPS sees of a frame at most, beside its face
+FACE_SEEN = 32  # px of that face within the frame, at least
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -77,12 +81,65 @@ def target_of(aligned: AlignedInput, latents: Latents, device: torch.device) -> 
     return pad_to_stride(to_tensor(aligned.frame).to(device))
 
 
+@dataclass(frozen=True)
+class Views:
+    """What LPIPS sees of a picture: all of it, and of a frame of more than `SEEN` px an average as
+    large as that, as StyleGAN2's projector has it at 256x256, with its face at its own size.
+
+    Attributes:
+        face: left, top, right and bottom of the face's crop in the frame, px; None without one.
+    """
+
+    face: tuple[int, int, int, int] | None = None
+
+    @classmethod
+    def of(cls, aligned: AlignedInput) -> Views:
+        """Those of a photograph's frame."""
+        if aligned.frame is None or aligned.crop is None:
+            return cls()
+        height, width = aligned.frame.shape[:2]
+        place = unit_to_photo(aligned.crop)
+        corners = np.array([[0, 0], [1, 0], [0, 1], [1, 1]]) @ place[:, :2].T + place[:, 2]
+        corners = np.clip(np.rint(corners), 0, [width, height])
+        left, top, right, bottom = (int(v) for v in (*corners.min(0), *corners.max(0)))
+        wide = min(right - left, bottom - top) >= FACE_SEEN
+        return cls((left, top, right, bottom) if wide else None)
+
+    def __call__(self, image: Tensor) -> list[Tensor]:
+        """Of (1, 3, H, W)."""
+        height, width = image.shape[2:]
+        if height * width <= SEEN:
+            return [image]
+        less = math.sqrt(SEEN / (height * width))
+        size = (round(height * less), round(width * less))
+        views = [F.interpolate(image, size=size, mode="area")]
+        if self.face is not None:
+            left, top, right, bottom = self.face
+            views.append(image[:, :, top:bottom, left:right])
+        return views
+
+
+class _Distance:
+    """LPIPS to a target, the mean of its views."""
+
+    def __init__(self, loss: PerceptualLoss, target: Tensor, views: Views | None) -> None:
+        self._loss, self._views = loss, views or Views()
+        with torch.no_grad():
+            self._wanted = [loss.features(view) for view in self._views(target)]
+
+    def __call__(self, image: Tensor) -> Tensor:
+        seen = zip(self._views(image), self._wanted, strict=True)
+        each = [self._loss.distance(self._loss.features(view), wanted) for view, wanted in seen]
+        return torch.stack([distance.sum() for distance in each]).mean()
+
+
 def refine(
     model: FaceModel,
     latents: Latents,
     target: Tensor,
     *,
     loss: PerceptualLoss,
+    views: Views | None = None,
     settings: RefineSettings | None = None,
     progress: Progress | None = None,
 ) -> tuple[Latents, list[float]]:
@@ -90,6 +147,7 @@ def refine(
 
     Args:
         target: (1, 3, H, W) in [-1, 1]; larger pictures are averaged down to it.
+        views: of the target, see `Views`.
 
     Returns:
         refined latents, and LPIPS at every step.
@@ -106,8 +164,7 @@ def refine(
     optimizer = torch.optim.Adam(variables)
     random = torch.Generator().manual_seed(settings.seed)
     strength = settings.freedom * _deviation(model.generator, settings.seed)
-    with torch.no_grad():
-        wanted = loss.features(target)
+    measured = _Distance(loss, target, views)
     losses = []
     for step in range(settings.steps):
         at = step / settings.steps
@@ -117,7 +174,7 @@ def refine(
         perturbed = w_plus + noise * (strength * max(0.0, 1 - at / 0.75) ** 2)
         now = replace(latents, w_plus=perturbed, feature=feature, noises=maps.scaled())
         image = fit_size(model.image(now, network), target)
-        distance = loss.distance(loss.features(image), wanted).sum()
+        distance = measured(image)
         objective = distance + settings.noise_weight * maps.penalty().sum()
         optimizer.zero_grad(set_to_none=True)
         objective.backward()
@@ -161,6 +218,7 @@ def tune(
     target: Tensor,
     *,
     loss: PerceptualLoss,
+    views: Views | None = None,
     settings: TuneSettings | None = None,
     progress: Progress | None = None,
 ) -> tuple[FaceModel, list[float]]:
@@ -187,12 +245,11 @@ def tune(
         parameter.requires_grad_()
     optimizer = torch.optim.Adam(weights, lr=settings.lr)
     network = tuned.renderer(latents)
-    with torch.no_grad():
-        wanted = loss.features(target)
+    measured = _Distance(loss, target, views)
     losses = []
     for step in range(settings.steps):
         image = fit_size(tuned.image(latents, network), target)
-        distance = loss.distance(loss.features(image), wanted).sum()
+        distance = measured(image)
         objective = distance + F.mse_loss(image, target)
         optimizer.zero_grad(set_to_none=True)
         objective.backward()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -14,6 +15,7 @@ from toonify.errors import InputError, ModelError
 from toonify.faces import get_detector
 from toonify.faces.subject import Domain, LargestFace, Subject
 from toonify.inversion import FACE_GENERATOR
+from toonify.inversion.fitting import FitSettings, fit_face
 from toonify.inversion.frames import AlignedInput, Framing, prepare_input
 from toonify.inversion.latents import Latents, fit_w_plus
 from toonify.inversion.model import FaceModel
@@ -142,9 +144,20 @@ class PhotoReader:
         return self.model.face_w_plus(self.face(path))
 
     def read(self, path: Path) -> tuple[AlignedInput, Latents]:
-        """A photo's frame and face, and the encoder's answer."""
-        aligned = self.prepare_input(path)
-        return aligned, self.model.encode(aligned)
+        """A photo's frame and face, and the encoder's answer.
+
+        Where the frame's face is the generator's own, w+ is fitted to it; see `fit_face`.
+        """
+        aligned, model = self.prepare_input(path), self.model
+        latents = model.encode(aligned)
+        if not model.seats_faces:
+            return aligned, latents
+        fit = FitSettings(dtype=model.dtype)
+        if not isinstance(self.subject, LargestFace):
+            fit = FitSettings.of_anything(model.generator, steps=fit.steps, dtype=model.dtype)
+        face = to_tensor(aligned.face).to(model.device)
+        w_plus = fit_face(model.generator, model.face_encoder, face, latents.w_plus, fit)
+        return aligned, replace(latents, w_plus=w_plus)
 
     def prepare_input(self, path: Path, *, lower: int | None = None) -> AlignedInput:
         """A photo's frame and face.
