@@ -93,12 +93,39 @@ def test_named_directions_are_listed_and_shown_all_at_once(run, tmp_path, monkey
     result = run("edit", "--list", "--json")
     names = [record["name"] for record in result.records]
     assert result.status == 0 and "smile" in names and all(r["unit"] for r in result.records)
-    monkeypatch.setattr("toonify.editing.job.ATTRIBUTE_STEPS", (2.0,))
+    assert all(r["holds"][0] <= r["usual"] <= r["holds"][1] for r in result.records)
+    steps = "toonify.editing.named.NamedDirection.steps"
+    monkeypatch.setattr(steps, lambda self: (self.usual,))
     sheet = tmp_path / "sheet.png"
     command = ["edit", ASTRONAUT, "-o", sheet, "--attribute-strip", "--steps", 0]
     result = run(*command)
     assert result.status == 0, result.err
     assert size(sheet) == (256, len(names) * (256 + 20))
+
+
+def test_glasses_are_drawn_before_the_eyes_alone(run, tmp_path):
+    photo = np.asarray(Image.open(ASTRONAUT).convert("RGB")).astype(int)
+    out = tmp_path / "glasses.png"
+    result = run("edit", ASTRONAUT, "-o", out, "--direction", "glasses", "--steps", 0, "--json")
+    assert result.status == 0, result.err
+    assert result.records[0]["strengths"] == [2.0], "what is usual"
+    changed = np.asarray(Image.open(out).convert("RGB")).astype(int) - photo
+    dark = changed.sum(2) < -90
+    rows, columns = np.nonzero(dark)
+    assert rows.min() > 75 and rows.max() < 150 and columns.min() > 175 and columns.max() < 280
+    assert 300 < dark.sum() < 3000
+    again = run("edit", out, "-o", tmp_path / "twice.png", "--direction", "glasses", "--steps", 0)
+    assert again.status == 0 and "worn already" in again.err
+
+
+def test_what_goes_further_than_it_holds_is_told(run, tmp_path):
+    command = ["edit", ASTRONAUT, "-o", tmp_path / "e.png", "--steps", 0, "--direction"]
+    assert (
+        "smile at 4: heads and faces hold up to about 2.0"
+        in run(*command, "smile", "--strength", 4).err
+    )
+    assert "hold up to about 1.4" in run(*command, "sefa-3", "--strength", 3).err
+    assert not run(*command, "yaw").err
 
 
 def test_without_lpips_weights_step_one_is_told_in_pixels(run, networks, tmp_path, monkeypatch):

@@ -14,7 +14,7 @@ from toonify.errors import InputError, ModelError, UsageError
 
 def named(generator, parser=None):
     vector = torch.linspace(-1, 1, generator.w_dim)
-    about = {"smile": NamedDirection("1-2", "face", "a little")}
+    about = {"smile": NamedDirection("1-2", "face", "a little", holds=(-1.0, 2.0), usual=0.5)}
     return NamedDirections(generator.w_avg.clone() + 1, {"smile": vector}, about, parser)
 
 

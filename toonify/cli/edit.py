@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     from toonify.editing.job import EditJob
 
 EPILOG = examples(
-    "toonify edit me.jpg -o smiling.jpg --direction smile --strength 2",
-    "toonify edit me.jpg -o strip.png --direction yaw --range -3:3",
+    "toonify edit me.jpg -o smiling.jpg --direction smile",
+    "toonify edit me.jpg -o strip.png --direction yaw --range -2:2",
     "toonify edit me.jpg -o all.png --attribute-strip",
     "toonify edit inverted/me.safetensors -o me.gif --direction sefa-4 --layers 0-5 --range 0:4",
     "toonify edit me.jpg -o older.png --encoder styleganex-inversion"
@@ -92,7 +92,7 @@ def _write_picture(settings: Settings, job: EditJob, output: Path, request: Edit
     else:
         done = edited(job, settings.progress)
         done.write(output, drop_metadata=request.drop_metadata)
-        record |= {"pictures": len(done.pictures), "strengths": job.strengths}
+        record |= {"pictures": len(done.pictures), "strengths": list(done.strengths)}
     settings.result(record, f"{job.source} -> {output}")
 
 
@@ -103,5 +103,8 @@ def _print_names(settings: Settings) -> None:
     if named is None:
         raise ModelError("this installation has no named directions", hint="Install toonify again.")
     for name, about in named.about.items():
-        record = {"name": name, "unit": about.unit, "region": about.region, "layers": about.layers}
-        settings.result(record, f"{name:<12} {about.unit} (changes the {about.region})")
+        low, high = about.holds
+        record: dict[str, Any] = {"name": name, "unit": about.unit, "region": about.region}
+        record |= {"layers": about.layers, "holds": [low, high], "usual": about.usual}
+        holds = f"{low:g} to {high:g}, usual {about.usual:g}"
+        settings.result(record, f"{name:<11} {holds:<20} 1: {about.unit} ({about.region})")

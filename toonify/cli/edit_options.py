@@ -68,11 +68,17 @@ class EditRequest:
         ),
     ] = None
     strength: Annotated[
-        float, typer.Option(min=-20, max=20, help="How far along it; -3 to 3 look natural.")
-    ] = 1.0
+        float | None,
+        typer.Option(
+            min=-20,
+            max=20,
+            help="How far along it; --list tells how far photos stay whole.",
+            show_default="what is usual of it, 1 of others than named ones",
+        ),
+    ] = None
     span: Annotated[
         str | None,
-        typer.Option("--range", help="From one strength to another, such as -3:3: a strip or GIF."),
+        typer.Option("--range", help="From one strength to another, such as -2:2: a strip or GIF."),
     ] = None
     frames: Annotated[
         int | None,
@@ -105,10 +111,15 @@ class EditRequest:
     ] = None
     attribute_strip: Annotated[
         bool,
-        typer.Option("--attribute-strip", help="A row for each named direction, from -3 to 3."),
+        typer.Option(
+            "--attribute-strip", help="A row for each named direction, as far as it holds."
+        ),
     ] = False
     list_: Annotated[
-        bool, typer.Option("--list", help="Print the named directions and what strength 1 is.")
+        bool,
+        typer.Option(
+            "--list", help="Print the named directions, what strength 1 is, and how far they hold."
+        ),
     ] = False
     encoder: EncoderOption = None
     generator: GeneratorOption = None
@@ -213,16 +224,18 @@ class EditRequest:
         )
 
 
-def _strengths(span: str | None, strength: float, frames: int | None, output: Path) -> list[float]:
+def _strengths(
+    span: str | None, strength: float | None, frames: int | None, output: Path
+) -> list[float] | None:
     if span is None:
         if frames is not None:
-            raise UsageError("--frames needs a --range", hint="Add --range -3:3, say.")
-        return [strength]
+            raise UsageError("--frames needs a --range", hint="Add --range -2:2, say.")
+        return None if strength is None else [strength]
     first, _, last = span.partition(":")
     try:
         start, stop = float(first), float(last)
     except ValueError as error:
-        raise UsageError(f"--range {span!r} is no range", hint="Give e.g. --range -3:3.") from error
+        raise UsageError(f"--range {span!r} is no range", hint="Give e.g. --range -2:2.") from error
     count = frames or FRAMES.get(output.suffix.lower(), STRIP_FRAMES)
     return [start + (stop - start) * i / (count - 1) for i in range(count)]
 

@@ -58,7 +58,6 @@ MIX_LAYERS = "8-"  # that another photograph gives: colors and light
 FIT_STEPS = 15  # of w+ to a face, where its details don't come from HFGI
 FAR_FIT_STEPS = 200  # where no encoder says where to start
 STRIP_SIDE = 512  # px, the longer side of a strip's photographs
-ATTRIBUTE_STEPS = (-3.0, -1.5, 0.0, 1.5, 3.0)  # strengths of an attribute sheet
 LATENTS = ".safetensors"  # of files that `toonify invert` writes
 
 Method = Literal["flow", "hfgi"]
@@ -72,7 +71,8 @@ class EditJob:
     Attributes:
         source: a photograph, or a file of latents; None where a direction is learnt alone.
         direction: a name, "sefa-1" and on, FILE or FILE:NAME; see `find_direction`.
-        strengths: how far along it, a picture each.
+        strengths: how far along it, a picture each; None for once, as far as is usual of the
+            direction (`NamedDirection.usual`), 1 where that isn't known.
         fit: folders of photographs with and without what the direction is learnt of instead.
         mix: photograph or latents whose `layers` are taken.
         part: of `mix`, taken in place of layers by StyleFusion's networks: "hair", "face", "mouth",
@@ -99,7 +99,7 @@ class EditJob:
 
     source: Photo | None = None
     direction: str | None = None
-    strengths: Sequence[float] = (1.0,)
+    strengths: Sequence[float] | None = None
     fit: tuple[Path, Path] | None = None
     mix: Path | None = None
     part: str | None = None
@@ -158,7 +158,8 @@ class EditJob:
         """UsageError for options that don't go together, or numbers out of range."""
         if self.fit is not None and self.direction is not None:
             raise UsageError("`fit` and `direction` exclude each other", hint="Take one.")
-        if len(self.strengths) != 1 and self.direction is None and self.fit is None:
+        several = self.strengths is not None and len(self.strengths) != 1
+        if several and self.direction is None and self.fit is None:
             raise UsageError("several `strengths` need a `direction`", hint="Name one.")
         check_choice("frame", self.frame, get_args(Framing))
         check_method(self.method, get_args(Method), self.hfgi_network)
@@ -229,10 +230,12 @@ class Edited:
 
     Attributes:
         pictures: each (H, W, 3) uint8.
+        strengths: that they were edited by.
         photo: the file whose own pixels were edited; None where faces were rendered anew.
     """
 
     pictures: list[RGB]
+    strengths: Sequence[float]
     photo: Image | None = None
 
     def write(self, path: Path, *, drop_metadata: bool = False) -> None:
@@ -283,8 +286,12 @@ def edited(job: EditJob, progress: Progress = no_progress) -> Edited:
     elif job.direction is not None:
         looked_at = touched if layers and about is None else None
         vector = find_direction(job.direction, generator, looked_at, named)
+    strengths = job.strengths or (about.usual if about else 1.0,)
     if not job.onto_photo:
-        return Edited(_rendered(job, reader, vector, touched, chosen, progress))
+        pictures = _rendered(job, reader, vector, strengths, touched, chosen, progress)
+        return Edited(pictures, strengths)
+    if named is not None and vector is not None and named.fits(generator):
+        _warn_beyond(job, named, vector, strengths)
     rgb, photo = _photo(job)
     kept = job.keep_background
     if kept is None:  # what is behind heads is kept where they turn
@@ -299,19 +306,36 @@ def edited(job: EditJob, progress: Progress = no_progress) -> Edited:
     if job.part is not None and job.mix is not None and job.fusion is not None:
         other = _other_w_plus(job, reader, job.mix).to(w_plus)
         fusion = _style_fusion(job.fusion, reader.model.generator)
-        return Edited([editor.mixed(fusion, other, job.part, keep_background=kept)], photo)
+        picture = editor.mixed(fusion, other, job.part, keep_background=kept)
+        return Edited([picture], strengths, photo)
     if job.mix is not None:
         w_plus = mixed(w_plus, _other_w_plus(job, reader, job.mix).to(w_plus), chosen)
     pictures = []
     with progress("editing") as bar:
-        for done, value in enumerate(job.strengths):
-            latents = w_plus if vector is None else moved(w_plus, vector, value, touched)
+        for done, value in enumerate(strengths):
             region = about.region if about else "head"
-            pictures.append(editor.edited(latents, region=region, keep_background=kept))
-            bar(done + 1, len(job.strengths))
+            if region == "glasses" and job.mix is None:
+                pictures.append(editor.with_glasses(value))
+            else:
+                latents = w_plus if vector is None else moved(w_plus, vector, value, touched)
+                pictures.append(editor.edited(latents, region=region, keep_background=kept))
+            bar(done + 1, len(strengths))
     if len(pictures) > 1:
         pictures = [_small(picture) for picture in pictures]
-    return Edited(pictures, photo)
+    return Edited(pictures, strengths, photo)
+
+
+def _warn_beyond(
+    job: EditJob, named: NamedDirections, vector: Tensor, strengths: Sequence[float]
+) -> None:
+    """Log how far a direction holds in photographs, where it is to go further."""
+    furthest = [min(strengths), max(strengths)]
+    held = [named.beyond(job.direction, vector, value) for value in furthest]
+    for value, limit in zip(furthest, held, strict=True):
+        if limit is not None:
+            name = job.direction or "the direction"
+            log.warning("%s at %g: heads and faces hold up to about %.1f", name, value, limit)
+            return
 
 
 def _found_in_generator(direction: str | None) -> bool:
@@ -320,7 +344,7 @@ def _found_in_generator(direction: str | None) -> bool:
 
 
 def attribute_sheet(job: EditJob, progress: Progress = no_progress) -> RGB:
-    """A photograph along each named direction, `ATTRIBUTE_STEPS` in a row, one below the other.
+    """A photograph along each named direction, as far as it holds, one below the other.
 
     Args:
         job: of a photograph; its direction, strengths and layers don't matter.
@@ -469,6 +493,7 @@ def _rendered(
     job: EditJob,
     reader: PhotoReader,
     vector: Tensor | None,
+    strengths: Sequence[float],
     touched: range,
     chosen: range,
     progress: Progress,
@@ -486,10 +511,10 @@ def _rendered(
         return [to_rgb(model.render(latents))]
     pictures = []
     with progress("rendering") as bar:
-        for done, value in enumerate(job.strengths):
+        for done, value in enumerate(strengths):
             w_plus = moved(latents.w_plus, vector, value, touched)
             pictures.append(to_rgb(model.render(latents.with_w_plus(w_plus))))
-            bar(done + 1, len(job.strengths))
+            bar(done + 1, len(strengths))
     return pictures
 
 
@@ -497,10 +522,13 @@ def _row(editor: PhotoEditor, name: str, vector: Tensor, about: NamedDirection) 
     """A labeled strip of one named direction."""
     row = []
     layers = layer_range(about.layers, editor.model.generator.num_ws)
-    for value in ATTRIBUTE_STEPS:
-        w_plus = moved(editor.w_plus, vector, value, layers)
-        kept = name in TURNING
-        picture = editor.edited(w_plus, region=about.region, keep_background=kept)
+    for value in about.steps():
+        if about.region == "glasses":
+            picture = editor.with_glasses(value)
+        else:
+            w_plus = moved(editor.w_plus, vector, value, layers)
+            kept = name in TURNING
+            picture = editor.edited(w_plus, region=about.region, keep_background=kept)
         row.append(_small(picture, STRIP_SIDE // 2))
     return labeled(strip(row), name)
 

@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
-from typing import Literal
+from dataclasses import asdict, dataclass, replace
+from typing import Any, Literal
 
 import torch
 import torch.nn.functional as F
@@ -24,7 +24,7 @@ from toonify.models.base import Generator
 
 ARCHITECTURE = "directions"
 PART = "directions"  # of a bundle
-Region = Literal["face", "hair", "head"]
+Region = Literal["face", "hair", "head", "glasses"]
 PARSED_AT = 64  # resolution of the activations that regions are read off
 ALIKE = 0.97  # cosine of mean latents from which two generators share a W
 TURNING = ("yaw", "pitch")  # directions that move a head's outline far
@@ -39,13 +39,23 @@ class NamedDirection:
     Attributes:
         layers: entries of w+ that it moves, as `toonify.editing.edits.layer_range` reads them.
         region: what it may change: "face" is eyes, nose and mouth, "hair" hair alone, "head" all
-            that and the neck.
+            that and the neck; "glasses" are drawn on photographs (`Spectacles`), and the vector
+            is for renderings.
         unit: what strength 1 is, in words.
+        holds: least and greatest strength at which photographs come out whole.
+        usual: the strength where none is given: it is seen, and looks natural.
     """
 
     layers: str
     region: Region
     unit: str
+    holds: tuple[float, float] = (-3.0, 3.0)
+    usual: float = 1.0
+
+    def steps(self) -> tuple[float, ...]:
+        """Five strengths from the least that holds over 0 to the greatest."""
+        low, high = self.holds
+        return (low, low / 2, 0.0, high / 2, high)
 
 
 @dataclass(frozen=True, eq=False)
@@ -81,7 +91,7 @@ class NamedDirections:
         try:
             if config["architecture"] != ARCHITECTURE:
                 raise ValueError(f"it holds a {config['architecture']}")
-            about = {name: NamedDirection(**each) for name, each in config["directions"].items()}
+            about = {name: _described(each) for name, each in config["directions"].items()}
             vectors = {name: tensors[name].float() for name in about}
             w_avg, parser = tensors[_W_AVG].float(), tensors.get(_PARSER)
             if any(v.shape != w_avg.shape or not v.isfinite().all() for v in vectors.values()):
@@ -120,6 +130,31 @@ class NamedDirections:
         known = [self.vectors[name] for name in TURNING if name in self.vectors]
         return any(abs(float(F.cosine_similarity(own, one, dim=0))) > TURNED for one in known)
 
+    def beyond(self, name: str | None, vector: Tensor, strength: float) -> float | None:
+        """The strength up to which a direction holds, where `strength` is beyond that.
+
+        Args:
+            name, vector: as of `turns`. What has no name here holds as far as it turns heads no
+                further than `TURNING` may.
+        """
+        if name is not None and name in self.about:
+            low, high = self.about[name].holds
+            return None if low <= strength <= high else (low if strength < low else high)
+        own = vector.float().cpu()
+        own = own if own.ndim == 1 else own.mean(0)
+        if own.shape != self.w_avg.shape:
+            return None
+        held = strength
+        for turning in TURNING:
+            if turning not in self.vectors:
+                continue
+            known, (low, high) = self.vectors[turning], self.about[turning].holds
+            turned = float(own @ known / known.square().sum()) * strength
+            limit = low if turned < 0 else high
+            if abs(turned) > abs(limit):
+                held = min(held, strength * limit / turned, key=abs)
+        return None if held == strength else held
+
     def parses(self, generator: Generator) -> bool:
         """Whether the parser is of activations as wide as this generator's."""
         channels = [x.channels for x in generator.layers if x.resolution == PARSED_AT]
@@ -140,6 +175,13 @@ class NamedDirections:
         parser = self.parser.to(x)
         scores = torch.einsum("chw,ck->khw", x, parser[:-1]) + parser[-1][:, None, None]
         return f32(scores.clamp(0, 1).cpu().numpy())
+
+
+def _described(about: Mapping[str, Any]) -> NamedDirection:
+    """One of a file's descriptions; TypeError or ValueError where it is none."""
+    direction = NamedDirection(**about)
+    low, high = (float(value) for value in direction.holds)
+    return replace(direction, holds=(low, high), usual=float(direction.usual))
 
 
 def shipped_directions(bundle: str = "default") -> NamedDirections | None:

@@ -3,6 +3,7 @@ rendering, carry that over."""
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from functools import cached_property
 from typing import Any
@@ -15,6 +16,7 @@ from torch import Tensor
 from toonify.editing.background import KeptBackground, Placement, before_background
 from toonify.editing.named import NamedDirections, Region
 from toonify.editing.onto_photo import SIZE, apply_change, measure_change, redrawn_beyond
+from toonify.editing.spectacles import Spectacles
 from toonify.errors import UsageError
 from toonify.faces import Alignment
 from toonify.faces.parsing import FaceParser
@@ -27,6 +29,8 @@ from toonify.inversion.model import FaceModel
 from toonify.models.fusion_tree import StyleFusion
 from toonify.utils.ramps import smoothstep
 from toonify.utils.tensors import to_rgb, to_tensor
+
+log = logging.getLogger(__name__)
 
 CROP = 256  # px of the crop that the encoder reads
 GROWN = 5  # px of 64 by which a region is widened, for what an edit adds to it
@@ -119,6 +123,12 @@ class PhotoEditor:
         edited = self._carried(None, fusion.swapped(generator, own, {part: others}), "head")
         return self._background(edited) if keep_background else edited
 
+    def with_glasses(self, strength: float) -> RGB:
+        """The photograph with glasses on, see `Spectacles`; as it is where some are worn."""
+        if self._spectacles.worn:
+            log.warning("glasses are worn already")
+        return self._spectacles(strength)
+
     def _carried(self, w_plus: Tensor | None, styles: list[Tensor], region: Region) -> RGB:
         """What styles change in the rendering, carried over to the photograph.
 
@@ -126,9 +136,10 @@ class PhotoEditor:
             w_plus: their latents; None where they are of none.
         """
         after = self._render(w_plus, styles)
-        mask = face_region() if region == "face" else None
+        features = region in ("face", "glasses")
+        mask = face_region() if features else None
         skin = None
-        parsed = None if region == "face" else self._parse(styles)
+        parsed = None if features else self._parse(styles)
         if parsed is not None and self._parsed is not None:
             either = np.maximum(parsed, self._parsed)  # before or after the edit
             mask = grown(either[1] if region == "hair" else f32(either[1:].sum(0).clip(0, 1)))
@@ -141,7 +152,7 @@ class PhotoEditor:
             mask,
             skin=skin,
             reach=self._reach,
-            steady=region == "face",
+            steady=features,
         )
         return apply_change(self.rgb, self.alignment, change)
 
@@ -181,6 +192,10 @@ class PhotoEditor:
         if not isinstance(self.alignment, Alignment):
             raise UsageError("backgrounds are kept behind heads alone", hint="Leave it out.")
         return KeptBackground(self.rgb, self.alignment, FaceParser())
+
+    @cached_property
+    def _spectacles(self) -> Spectacles:
+        return Spectacles(self.rgb, self.alignment, FaceParser())
 
     @torch.inference_mode()
     def _render(self, w_plus: Tensor | None, styles: list[Tensor]) -> RGB:

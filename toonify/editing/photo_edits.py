@@ -18,7 +18,7 @@ from toonify.utils.tensors import RGB
 def edit(
     photo: Photo,
     direction: str | None = None,
-    strength: float = 1.0,
+    strength: float | None = None,
     *,
     mix: str | os.PathLike[str] | None = None,
     part: str | None = None,
@@ -47,7 +47,8 @@ def edit(
         photo: (H, W, 3) uint8 RGB, a PIL image, or a file.
         direction: a name of `toonify edit --list`, "sefa-1" and on (Shen & Zhou, 2021), or
             "FILE" or "FILE:NAME" of directions.
-        strength: how far, -20 to 20; -3 to 3 look natural. Named directions say their unit.
+        strength: how far, -20 to 20; None for what is usual of the direction. `toonify edit
+            --list` tells that, the unit, and how far photographs stay whole; of others it is 1.
         mix: another photograph, whose `layers` are taken.
         part: of it, in place of layers: "hair", "face", "mouth", "eyes" (Kafri et al., 2021).
         fusion: folder of StyleFusion's networks, which parts need; with "hfgi" they keep
@@ -92,7 +93,7 @@ def edit(
     job = EditJob(
         source=photo,
         direction=direction,
-        strengths=(strength,),
+        strengths=None if strength is None else (strength,),
         mix=None if mix is None else Path(mix),
         part=part,
         fusion=None if fusion is None else Path(fusion),
