@@ -12,6 +12,7 @@ import pytest
 from toonify.errors import ModelError, UsageError
 from toonify.faces import align, get_detector, landmarks
 from toonify.faces.mtcnn import MTCNNDetector, _nms, _Picture
+from toonify.faces.tiling import TiledDetector
 
 
 @pytest.fixture(scope="module")
@@ -77,6 +78,11 @@ def test_small_faces_in_a_large_picture(detector: MTCNNDetector, astronaut: np.n
     found = sorted(face.points5[:2].mean(0).tolist() for face in detector.detect(page))
     wanted = EYES.mean(0) * 192 / 512 + np.float32(sorted(corners))
     np.testing.assert_allclose(found, wanted, atol=3)
+
+
+def test_pictures_of_two_megapixels_need_no_tiles(detector: MTCNNDetector) -> None:
+    assert detector.smallest(1600) == detector.smallest(640) < detector.smallest(4000)
+    assert not TiledDetector(detector)._tiles(np.zeros((1200, 1600, 3), np.uint8), quick=False)
 
 
 @pytest.mark.parametrize("side", [20, 48, 150, 500])

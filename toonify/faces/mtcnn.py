@@ -19,7 +19,9 @@ from toonify.faces.types import RGB, Face, FaceDetector, Points, f32, is_plausib
 
 Array = NDArray[np.float32]
 
-LONGEST_SIDE = 1280  # detection runs at most at this size
+LONGEST_SIDE = 1280  # px, at which larger pictures are looked at
+WHOLE_SIDE = 2048  # px, up to which they are looked at as they are: tiles would cost twice as much
+SMALL_SCORE = 0.95  # of faces that do not show at `LONGEST_SIDE`
 SMALL_SIDE = 320  # smaller pictures are enlarged before the second try
 MIN_FACE = 24  # px, at the detection's size
 SHRUNK_MIN_FACE = 16  # the same in a picture shrunk to less than half, where more faces are small
@@ -73,6 +75,8 @@ class MTCNNDetector(FaceDetector):
 
     def smallest(self, longest: float, *, quick: bool = False) -> float:
         """See `FaceDetector.smallest`."""
+        if longest <= WHOLE_SIDE and not quick:
+            return MIN_FACE
         return MIN_FACE * max(longest / (LONGEST_SIDE / 2 if quick else LONGEST_SIDE), 1.0)
 
     def detect(self, rgb: RGB, *, quick: bool = False) -> list[Face]:
@@ -88,7 +92,11 @@ class MTCNNDetector(FaceDetector):
             faces = self._detect_scaled(rgb, scale / 2)
             return sorted(faces, key=lambda face: face.size, reverse=True)
         min_face = MIN_FACE if scale > 0.5 else SHRUNK_MIN_FACE
-        faces = self._detect_scaled(rgb, scale, min_face=min_face) or self._detect_padded(rgb)
+        whole = 1.0 if max(height, width) <= WHOLE_SIDE else scale
+        faces = self._detect_scaled(rgb, whole, min_face=min_face)
+        shown = MIN_FACE / scale if whole > scale else 0.0  # px
+        faces = [f for f in faces if f.score >= SMALL_SCORE or np.ptp(f.box[1::2]) >= shown]
+        faces = faces or self._detect_padded(rgb)
         if _best_score(faces) < SURE_SCORE:
             turned = self._detect_turned(rgb, scale)
             if _best_score(turned) > max(_best_score(faces) + TURNED_LEAD, TURNED_SCORE):
