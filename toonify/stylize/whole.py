@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from toonify.bundle import bundle_defaults, preferred_engine
+from toonify.engines.base import Engine
 from toonify.engines.registry import load_engine, load_style_engine
 from toonify.errors import InputError, UsageError
 from toonify.inversion.frames import resize
@@ -17,7 +18,6 @@ from toonify.media.metadata import Metadata
 from toonify.portrait.catalog import bundle_styles
 from toonify.utils.tensors import RGB
 from toonify.video import CharacterAssignment
-from toonify.video.stills import draw_still
 
 
 @dataclass(frozen=True, eq=False)
@@ -93,8 +93,24 @@ def draw_whole(
         )
         assignment = CharacterAssignment([character] if character else [], engine.characters)
         image = read_image(photo)
-        drawn, count = draw_still(image.flat, engine, assignment)
+        drawn, count = _with_characters(image.flat, engine, assignment)
         if not count:
             raise InputError(f"{photo}: no face found", hint="Use a picture with a visible face.")
     alpha = None if image.alpha is None else resize(image.alpha, *drawn.shape[:2])
     return WholeDrawing(drawn, alpha, image.metadata, count, style)
+
+
+def _with_characters(rgb: RGB, engine: Engine, assignment: CharacterAssignment) -> tuple[RGB, int]:
+    """(H, W, 3) uint8 with its people as characters, and how many there are."""
+    faces = engine.detect(rgb)
+    if not faces:
+        return rgb, 0
+    order = sorted(range(len(faces)), key=lambda at: float(faces[at].box[0]))
+    middles = [float(faces[at].points5[:, 0].mean()) / rgb.shape[1] for at in order]
+    assignment.appear(dict(enumerate(middles, 1)))
+    names = {at: assignment[number] for number, at in enumerate(order, 1)}
+    regions = [engine.region(rgb, face) for face in faces]
+    wanted = [names[at] for at in range(len(faces))]
+    return engine.paste_all(
+        rgb, regions, engine.render(regions, engine.encode(regions), wanted)
+    ), len(faces)
