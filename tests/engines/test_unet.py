@@ -127,6 +127,22 @@ def test_still_parts_of_a_clip_don_t_follow_noise(engine):
     assert np.array_equal(compositor.compose(moved, []), alone)
 
 
+def test_dark_frames_are_drawn_as_if_lit_and_not_suddenly(engine, monkeypatch):
+    seen = []
+
+    def draw(photo, style):
+        seen.append(float(photo.max()))
+        return np.full(photo.shape, 200, np.uint8)
+
+    monkeypatch.setattr(engine, "draw", draw)
+    compositor = engine.compositor(0.5)
+    dark = [np.full((32, 32, 3), level, np.uint8) for level in (30, 34, 220)]
+    drawn = [compositor.compose(frame, []) for frame in dark]
+    assert seen[0] > 4 * 30 and drawn[0].max() < 60
+    assert seen[1] / 34 > 0.95 * seen[0] / 30  # as before, while it grows light
+    assert seen[2] == 220 and drawn[2].max() == 200  # at a cut at once
+
+
 def test_a_clip_goes_on_from_its_state(engine):
     frames = [np.uint8(PHOTO // 2 + step) for step in range(3)]
     whole = engine.compositor(0.5)

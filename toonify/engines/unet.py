@@ -49,6 +49,7 @@ DETAIL = 110.0  # px between a face's eyes where the eyes themselves are drawn
 MOST_ZOOM = 3.0  # of a photograph, for these
 AROUND_EYES = 0.55  # of that distance, seen around them: nearly twice what is laid in
 CLIP_ENLARGED = 1.5  # by how much a clip's frames are, which have no time for more
+SLOWLY, SUDDENLY = 0.1, 1.2  # share of a new exposure in a clip; ratio from which it is a cut's
 DARK, LIT = 130.0, 200.0  # levels of its lightest parts: of a picture in the dark, and as drawn
 MOST_GAIN = 5.0
 OVERSAMPLING = 2.0  # of crisp drawings before they are reduced, at least
@@ -387,7 +388,8 @@ class UNetCompositor:
     """Draws the frames of a clip, in order.
 
     What a camera's noise does to still parts would flicker in the drawing: before it is drawn, each
-    pixel that changes no more than noise is averaged with the frames before.
+    pixel that changes no more than noise is averaged with the frames before. Frames in the dark are
+    drawn as if they were lit.
 
     Args:
         smooth: 0 takes each frame for itself, 1 averages most.
@@ -398,15 +400,29 @@ class UNetCompositor:
     def __init__(self, engine: UNetEngine, smooth: float) -> None:
         self._engine, self._smooth = engine, smooth
         self._before: Points | None = None
+        self._gain: float | None = None
 
     def compose(self, rgb: RGB, items: list[Placed]) -> RGB:
         """A frame (H, W, 3) uint8 as a drawing of the same size."""
         engine = self._engine
-        small = f32(resized(rgb, fitted((rgb.shape[1], rgb.shape[0]), WORK)))
+        picture = resized(rgb, fitted((rgb.shape[1], rgb.shape[0]), WORK))
+        gain = self._exposure(picture)
+        small = f32(picture) if gain == 1 else f32(np.clip(f32(picture) * gain, 0, 255))
         if self._smooth:
             small = self._steady(small)
         drawn = crisp(engine.draw(small, engine.characters[0]), CLIP_ENLARGED)
+        if gain > 1:
+            drawn = np.asarray(cv2.convertScaleAbs(drawn, alpha=1 / gain), np.uint8)
         return engine.behind(rgb, resized(drawn, (rgb.shape[1], rgb.shape[0])))
+
+    def _exposure(self, rgb: RGB) -> float:
+        """What a frame is multiplied by to be drawn; it changes slowly, but at a cut."""
+        now = float(exposure(rgb))
+        before = self._gain if self._smooth else None
+        if before is not None and max(now, before) < SUDDENLY * min(now, before):
+            now = before + (now - before) * SLOWLY
+        self._gain = now
+        return now
 
     def _steady(self, frame: Points) -> Points:
         before = self._before
@@ -422,12 +438,15 @@ class UNetCompositor:
         """Nothing is remembered of people."""
 
     def state(self) -> dict[str, np.ndarray]:
-        """The averaged frame before, to go on from."""
-        return {} if self._before is None else {"before": self._before}
+        """The averaged frame before and its exposure, to go on from."""
+        if self._before is None:
+            return {}
+        return {"before": self._before, "gain": np.array([self._gain])}
 
     def restore(self, arrays: Mapping[str, np.ndarray]) -> None:
         """Go on from `state()`."""
         self._before = f32(arrays["before"]) if "before" in arrays else None
+        self._gain = float(arrays["gain"][0]) if "gain" in arrays else None
 
 
 def exposure(rgb: RGB) -> float:

@@ -11,7 +11,8 @@ from toonify.faces.parsing import INPUT, LABELS, FaceParser, Parsing
 from toonify.faces.types import RGB, Points, f32
 from toonify.models.attribute_vector import HAIR, HAIRDOS, LENGTH, SHAPE, SKIN, WORN, Hairdo, Lab
 
-LIT = 0.75  # share of the points, the lightest, that a color is taken from: not of shadows
+# share of the points, the lightest, that lightness is taken from: not of shadows
+LIT = {"skin": 0.6, "hair": 0.75, "beard": 0.75, "brow": 0.75}
 LEAST = {"skin": 60, "hair": 160, "beard": 60, "brow": 20}  # points that must show it, of 128²
 GREEN = -3.0  # a* below which no hair grows: it's leaves …
 DYED = 0.08  # … unless there is more of it than this share of the crop
@@ -51,9 +52,9 @@ class FaceAttributes:
 def measure_attributes(rgb: RGB, parser: FaceParser) -> FaceAttributes:
     """Attributes of the person in an FFHQ crop (S, S, 3) uint8.
 
-    Colors are those of the lit side, which drawings begin with: medians over the lightest 75 % of
-    the points that surely show them, in the crop's own light. Where little hair is seen, or a hat
-    on it, beard or brows tell its color.
+    Colors are medians over the points that surely show them, in the crop's own light; lightness is
+    that of the lit side, which drawings begin with. Where little hair is seen, or a hat on it,
+    beard or brows tell its color.
 
     Examples:
         >>> measure_attributes(align(rgb, face, 256).image, FaceParser()).hairdo
@@ -79,8 +80,8 @@ def measure_attributes(rgb: RGB, parser: FaceParser) -> FaceAttributes:
 
 
 def lit_color(rgb: RGB, seen: Parsing, label: str) -> Lab | None:
-    """CIELAB (L 0..100) of a part of a crop (S, S, 3) uint8, one of `LEAST`: the median over the
-    lightest points that surely show it; None where too few do."""
+    """CIELAB (L 0..100) of a part of a crop (S, S, 3) uint8, one of `LEAST`: medians of the
+    points that surely show it, its lightness of the lit ones; None where too few do."""
     side = len(seen.labels)
     shrinks = min(rgb.shape[:2]) > INPUT
     how = cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR
@@ -89,9 +90,9 @@ def lit_color(rgb: RGB, seen: Parsing, label: str) -> Lab | None:
     points = lab[seen.labels[..., LABELS.index(label)] > 0.7]
     if len(points) < LEAST[label]:
         return None
-    lit = points[points[:, 0] >= np.quantile(points[:, 0], 1 - LIT)]
-    lightness, a, b = (float(v) for v in np.median(lit, axis=0))
-    return lightness, a, b
+    lit = points[:, 0][points[:, 0] >= np.quantile(points[:, 0], 1 - LIT[label])]
+    _, a, b = (float(v) for v in np.median(points, axis=0))  # sheen has no color
+    return float(np.median(lit)), a, b
 
 
 def _hairdo(seen: Parsing) -> Hairdo | None:
