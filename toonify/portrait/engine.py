@@ -26,6 +26,7 @@ from toonify.portrait.styles import STYLES, Style, get_style
 
 RGB = NDArray[np.uint8]
 MIN_SIDE = 16  # smaller pictures hold nothing to draw
+BEHIND_UPSAMPLING = 1.5  # where only surroundings are drawn, which are flat
 CLIP_UPSAMPLING = 1.0  # in clips, time matters more than the last detail
 CROP_LOOSE = 1.25  # side of a portrait cut out of a picture, in FFHQ crops
 
@@ -174,7 +175,7 @@ class PortraitEngine:
             memory: of a clip, whose frames come in order.
         """
         check_photo(photo)
-        upsampling = MAX_UPSAMPLING if memory is None else CLIP_UPSAMPLING
+        upsampling = BEHIND_UPSAMPLING if memory is None else CLIP_UPSAMPLING
         return self._analyzer.people(photo, faces, upsampling=upsampling, memory=memory)
 
     def draw_surroundings(self, measured: Analysis, style: str | None = None) -> Drawing:
