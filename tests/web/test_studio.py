@@ -37,6 +37,8 @@ def test_characters_are_drawn_by_the_engine_that_is_asked_for():
         for name in (None, "cdsm", "styleganex")
     )
     assert np.array_equal(own, cdsm) and not np.array_equal(own, frames)
+    clear = studio.draw(photo, Wish(look=look, whole=True, transparent=True))
+    assert clear.alpha is not None and clear.alpha.min() == 0 and clear.alpha.max() == 255
     for wrong in (Wish(look=look, engine="adain"), Wish(look=studio.looks[0].name, engine="cdsm")):
         with pytest.raises(UsageError, match="engine"):
             studio.check(wrong)

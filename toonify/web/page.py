@@ -205,7 +205,7 @@ class Page:
                 step=1,
                 label="Likeness",
                 info="Of the upright head: 0 is the character itself; more keeps more of the"
-                " photo.",
+                " photo. As it stands, heads in whole pictures and clips keep the person's colors.",
                 buttons=[],
             )
             color = gr.Slider(
@@ -240,7 +240,7 @@ class Page:
             return Wish(
                 look=look,
                 engine=engine if mine else None,
-                level=int(level),
+                level=None if int(level) == self.studio.level else int(level),
                 color=float(color),
                 whole=whole is True or frames,
                 transparent=transparent is True,

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from toonify.bundle import FRAMES, Defaults, bundle_defaults, has_parts, preferred_engine
 from toonify.engine import Toonifier
 from toonify.engines.base import Engine
+from toonify.engines.cdsm import CdsmEngine
 from toonify.engines.mixing import MixingEngine
 from toonify.engines.registry import load_engine
 from toonify.errors import InputError, UsageError
@@ -118,14 +119,18 @@ class CharacterDrawer:
         """Names, the bundle's own first."""
         return tuple(self._engines)
 
-    def engine(self, wish: Wish) -> MixingEngine[Any]:
-        """What draws a wish."""
-        own = self.defaults
-        return self._engines[wish.engine or self.engines[0]]().mixing(
-            level=own.level if wish.level is None else wish.level,
+    def engine(self, wish: Wish, *, pasted: bool) -> MixingEngine[Any]:
+        """What draws a wish: portraits, or heads `pasted` into pictures."""
+        own, name = self.defaults, wish.engine or self.engines[0]
+        usual = own.level_of(pasted=pasted and name == CdsmEngine.name)
+        engine = self._engines[name]().mixing(
+            level=usual if wish.level is None else wish.level,
             trgb=own.trgb,
             color=own.color if wish.color is None else wish.color,
         )
+        if pasted and wish.transparent and isinstance(engine, CdsmEngine):
+            return engine.before("transparent")
+        return engine
 
     def preview(self, name: str) -> RGB:
         """The picture of its table, or the first example drawn."""
@@ -134,14 +139,14 @@ class CharacterDrawer:
 
     def draw(self, photo: RGB, wish: Wish) -> Picture:
         """The largest face as a portrait, or every face within the photograph."""
-        engine = self.engine(wish)
+        engine = self.engine(wish, pasted=wish.whole)
         faces = engine.detect(photo, largest=not wish.whole)
         if not faces:
             raise InputError("no face found", hint="Use a picture with a visible face.")
         regions = [engine.region(photo, face) for face in (faces if wish.whole else faces[:1])]
         drawn = [np.asarray(toon) for (toon,) in engine.draw_regions(regions, [wish.look])]
         if wish.whole:
-            return Picture(engine.paste_all(photo, regions, drawn), None, photo)
+            return _picture(engine.paste_all(photo, regions, drawn), photo)
         alpha = None
         if wish.transparent:
             matte = drawing_matte(drawn[0])
@@ -182,8 +187,7 @@ class StyleDrawer:
             photo = sample(photo, matrix, (_PORTRAIT, _PORTRAIT))
         background = "transparent" if wish.transparent else "draw"
         drawn = self.toonifier.stylize(photo, style=wish.look, background=background)
-        alpha = drawn[..., 3] if drawn.shape[2] == 4 else None
-        return Picture(np.ascontiguousarray(drawn[..., :3]), alpha, photo)
+        return _picture(drawn, photo)
 
 
 class Studio:
@@ -309,9 +313,15 @@ class Studio:
         if self._styles is not None and self.kind(wish.look) == "style":
             engine = self._styles.clip_engine(wish.look)
         else:
-            engine = self._characters.engine(wish)
+            engine = self._characters.engine(wish, pasted=True)
         options = Options(characters=(wish.look,), span=Span(max_size=max_size), resume=False)
         return convert(source, output, engine, options, progress=progress).frames
+
+
+def _picture(drawn: RGB, before: RGB) -> Picture:
+    """Of a drawing (H, W, 3), or (H, W, 4) with opacity."""
+    alpha = drawn[..., 3] if drawn.shape[2] == 4 else None
+    return Picture(np.ascontiguousarray(drawn[..., :3]), alpha, before)
 
 
 def example_photos() -> list[RGB]:
