@@ -17,6 +17,7 @@ from toonify.inversion.super_resolution import (
     SIZE,
     SmallPhoto,
     agreement,
+    around_head,
     crop_side,
     enlarge,
     redraw,
@@ -171,3 +172,16 @@ def test_a_network_draws_what_its_pixels_show():
     drawn = redraw(model, photo, 32, network=tiny_restoration(model.generator))
     back = torch.nn.functional.interpolate(drawn, (32, 32), mode="area")
     assert drawn.shape == photo.shape and (back - small).abs().mean() < 0.05
+
+
+def test_around_heads_edges_are_crisp_and_nothing_is_drawn():
+    ramp = np.clip((np.arange(SIZE) - 124) / 8, 0, 1) * 160 + 40
+    photo = to_tensor(np.tile(ramp[None, :, None], (SIZE, 1, 3)).astype(np.uint8))
+    drawn = photo + 0.2 * torch.rand_like(photo)
+    nowhere, everywhere = torch.zeros(1, 1, SIZE, SIZE), torch.ones(1, 1, SIZE, SIZE)
+    assert torch.equal(around_head(drawn, photo, everywhere, 32), drawn)
+    assert torch.equal(around_head(drawn, photo, nowhere, 64), drawn), "4 times need none"
+    crisp = around_head(drawn, photo, nowhere, 32)
+    slope = [float(x[0, 0, 128].diff().abs().max()) for x in (photo, crisp)]
+    assert slope[1] > 1.5 * slope[0]
+    assert float((crisp - photo)[..., :100].abs().max()) < 0.02

@@ -1,7 +1,8 @@
 """Faces of few pixels enlarged with a generator's help.
 
 A bundle's network (`FaceRestoration`) tells its generator in one pass what a face is to be, and
-what comes out, made small again, is the photograph; less of it comes in where the two don't agree.
+what comes out, made small again, is the photograph; less of it comes in where the two don't agree,
+and nothing around the head, where that would be ripples: there edges are made crisp instead.
 
 In a bundle without one, a latent is fitted whose rendering, at as few pixels, looks like the
 photograph (PULSE, Menon et al., arXiv 2003.03808). PULSE gives that rendering out, who then is
@@ -17,6 +18,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+import cv2
 import numpy as np
 import torch
 import torch.nn.functional as F
@@ -28,6 +30,7 @@ from toonify.checkpoints.loading import load_network
 from toonify.errors import InputError
 from toonify.faces import Face, FaceDetector, align, ffhq_quad, get_detector
 from toonify.faces.alignment import overlay, square_mask
+from toonify.faces.parsing import LABELS, FaceParser
 from toonify.faces.types import RGB, Points, f32
 from toonify.inversion.fitting import SIZE, FitSettings, fit_face
 from toonify.inversion.frames import Framing, resize
@@ -39,6 +42,7 @@ from toonify.models.base import Generator
 from toonify.models.encoders.hfgi import at_size
 from toonify.models.encoders.hfgi_compact import moved_along
 from toonify.models.encoders.restoration import FaceRestoration, consistent, restored
+from toonify.portrait.shock_filter import shock_filter
 from toonify.tuning import choose_dtype
 from toonify.utils.tensors import lowered, to_arrays, to_tensor
 
@@ -48,6 +52,12 @@ MOST_PIXELS = 1 << 25  # of an enlarged photograph
 FOUND_AT = 640  # px, the side below which photographs are enlarged to find their faces
 AROUND = 1.5  # deviation of the window in which details are compared, in the photograph's pixels
 MOST_CONTRAST = 1.5  # by which the rendering's details are raised where the photograph's are
+# How much of the network's details each part of a photograph takes: what it has learnt well
+LEARNT = {
+    "skin": 1.0, "brow": 1.0, "eye": 1.0, "lips": 1.0, "mouth": 1.0, "beard": 1.0, "ear": 0.8,
+    "neck": 0.7, "hair": 0.6, "glasses": 0.6, "sunglasses": 0.25, "headwear": 0.15,
+}  # fmt: skip
+CRISP = (4.0, 8.0)  # times enlarged, from which and at which edges around the head are made crisp
 
 
 @dataclass(frozen=True, eq=False)
@@ -272,9 +282,12 @@ def enlarge(
         >>> large = enlarge(load_face_model("default"), photo)
     """
 
+    parser = FaceParser()
+
     def drawn(crop: RGB, side: float) -> RGB:
         seen = to_tensor(crop).to(model.device)
-        return to_arrays(redraw(model, seen, round(side), network=network, fit=fit))[0]
+        image = redraw(model, seen, round(side), network=network, parser=parser, fit=fit)
+        return to_arrays(image)[0]
 
     if not photo.faces:
         image = drawn(resize(photo.rgb, SIZE, SIZE), photo.rgb.shape[0])
@@ -299,6 +312,7 @@ def redraw(
     side: int,
     *,
     network: FaceRestoration | None = None,
+    parser: FaceParser | None = None,
     fit: FitSettings = FIT,
 ) -> Tensor:
     """An aligned face of few pixels, enlarged, (1, 3, 256, 256) in [-1, 1] → a sharp one, clamped.
@@ -306,6 +320,7 @@ def redraw(
     Args:
         side: px that it has had across.
         network: for small faces, trained for the model's generator.
+        parser: tells what the network has learnt well, see `LEARNT`; None for all to be drawn.
         fit: how the latent is fitted without it; no steps render the encoder's answer.
     """
     side = min(side, SIZE - 1)
@@ -318,12 +333,51 @@ def redraw(
         drawn = drawn.float()
         coarse = lowered(drawn, side)
         # where the rendering is not what the photograph shows, as of a profile, less of it
-        drawn = photo + agreement(photo, coarse, side).clamp(max=1) * (drawn - coarse)
-        return consistent(drawn, photo, sides).clamp(-1, 1)
+        detail = agreement(photo, coarse, side).clamp(max=1) * (drawn - coarse)
+        if parser is None:
+            return consistent(photo + detail, photo, sides).clamp(-1, 1)
+        learnt = _learnt(photo, parser)
+        plain = photo + learnt * detail
+        image = consistent(plain, photo, sides)
+        return around_head(image, plain, learnt.sqrt(), side).clamp(-1, 1)
     w_plus = fit_face(model.generator, model.face_encoder, photo, start, fit, side=side)
     with torch.no_grad(), model.arithmetic():
         rendering = at_size(model.generator(w_plus)).float().clamp(-1, 1)
     return with_detail(photo, rendering, side).clamp(-1, 1)
+
+
+def _learnt(photo: Tensor, parser: FaceParser) -> Tensor:
+    """(1, 1, S, S) in 0..1: how much of the network's details a photograph (1, 3, S, S) takes."""
+    labels = parser(to_arrays(photo)[0])
+    share = f32(sum(labels[..., LABELS.index(name)] * much for name, much in LEARNT.items()))
+    size = (photo.shape[3], photo.shape[2])
+    soft = cv2.GaussianBlur(cv2.resize(share, size), (0, 0), size[0] / 128)
+    return torch.from_numpy(f32(soft.clip(0, 1)))[None, None].to(photo)
+
+
+def around_head(image: Tensor, plain: Tensor, head: Tensor, side: int) -> Tensor:
+    """An enlarged photograph (1, 3, S, S) in [-1, 1] whose edges beside the head are crisp.
+
+    Back-projection of a few pixels leaves stairs and nets there; the shock filter takes them away.
+
+    Args:
+        plain: the same before back-projection.
+        head: (1, 1, S, S) in 0..1, where `image` stays.
+        side: px that it has had across.
+    """
+    times = image.shape[3] / side
+    low, high = CRISP
+    share = min(1.0, (times - low) / (high - low))
+    if share <= 0:
+        return image
+    crisp = shock_filter(
+        to_arrays(plain.clamp(-1, 1))[0],
+        sigma=0.4 * times,
+        spread=0.9 * times,
+        steps=round(0.5 * times),
+    )
+    soft = np.asarray(cv2.GaussianBlur(crisp, (0, 0), 0.09 * times), np.uint8)
+    return image + share * (1 - head) * (to_tensor(soft).to(image) - image)
 
 
 @torch.no_grad()
