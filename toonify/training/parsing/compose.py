@@ -67,7 +67,7 @@ def compose(
     source = faces[faces.pick(rng)].rgb
     if rng.random() < 0.12:
         rgb, labels = draw_fringe(rgb, face.points, labels, rng)
-    if rng.random() < 0.2:
+    if rng.random() < 0.35:
         rgb = draw_wrinkles(rgb, face.points, labels, rng)
     if rng.random() < 0.2:
         rgb = dress(rgb, labels, source, rng)

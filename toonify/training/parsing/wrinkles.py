@@ -39,6 +39,12 @@ def draw_wrinkles(rgb: RGB, points3d: Points, labels: np.ndarray, rng: np.random
             depth, round_ = rng.uniform(0.08, 0.5), rng.uniform(0, 0.25)
             line = eye[0] + (eye - eye[0]) * rng.uniform(0.7, 1.25) - along * rng.uniform(-0.1, 0.2)
             _stroke(field, line + down * (depth + round_ * bow), width, rng)
+        if rng.random() < 0.5:  # deep-set eyes, shaded as round as a lens
+            center = eye[[0, -1]].mean(0) + down * rng.uniform(-0.05, 0.2)
+            turn = np.linspace(0, 2 * np.pi, 25)[:, None]
+            ring = along * np.cos(turn) * rng.uniform(0.55, 0.8)
+            ring = ring + down * np.sin(turn) * rng.uniform(0.35, 0.6)
+            _stroke(field, center + ring, width, rng, soft=rng.uniform(0.8, 3.0))
         for angle in rng.uniform(-0.6, 0.6, rng.integers(0, 4)):  # crow's feet
             out = -along / max(width, 1e-6) + angle * down / max(width, 1e-6)
             reach = np.linspace(0.15, rng.uniform(0.35, 0.7), 5)[:, None] * width
@@ -57,11 +63,18 @@ def draw_wrinkles(rgb: RGB, points3d: Points, labels: np.ndarray, rng: np.random
     return np.asarray(np.rint(f32(rgb) * light), np.uint8)
 
 
-def _stroke(field: Points, line: Points, width: float, rng: np.random.Generator) -> None:
-    """Darken along a line (N, 2) px, in place; `width` of an eye, px."""
+def _stroke(
+    field: Points,
+    line: Points,
+    width: float,
+    rng: np.random.Generator,
+    *,
+    soft: float | None = None,
+) -> None:
+    """Darken along a line (N, 2) px, in place; `width` of an eye, px; `soft`: sigma, px."""
     drawn = np.zeros(field.shape, np.uint8)
     thick = max(1, round(width * rng.uniform(0.015, 0.06)))
     where = np.rint(line * 16).astype(np.int32)
     cv2.polylines(drawn, [where], False, 255, thick, cv2.LINE_AA, shift=4)
-    soft = cv2.GaussianBlur(f32(drawn) / 255, (0, 0), rng.uniform(0.5, 1.5))
-    np.maximum(field, soft * np.float32(rng.uniform(0.12, 0.6)), out=field)
+    drawn_soft = cv2.GaussianBlur(f32(drawn) / 255, (0, 0), soft or rng.uniform(0.5, 1.5))
+    np.maximum(field, drawn_soft * np.float32(rng.uniform(0.12, 0.6)), out=field)
