@@ -1,5 +1,6 @@
 """Drawn heads on bodies: what goes, what stays."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
@@ -76,6 +77,18 @@ def test_in_a_drawn_picture_what_is_behind_shows_and_the_neck_reaches_up(
     sticker = paster(Layers(people, person, None), drawing, *where).flat()
     assert sticker.shape[2] == 4
     assert sticker[25:32, 210:240, 3].max() < 60 and sticker[124, 222, 3] > 250
+
+
+def test_everybody_is_measured_for_themselves(photo, paster):
+    both = np.concatenate([photo[:300], np.ascontiguousarray(photo[:300, ::-1])], axis=1)
+    faces = get_detector("mtcnn").detect(both)
+    subjects = paster.measure(both, faces)
+    assert len(faces) == 2
+    for face, subject in zip(faces, subjects, strict=True):
+        nose = subject.face.points[4] * subject.scale + subject.offset
+        assert np.abs(nose / subject.picture_scale - face.points5[2]).max() < 12
+    nobody = replace(faces[0], points5=faces[0].points5 + 90, box=faces[0].box + 90)
+    assert paster.measure(both, [faces[0], nobody])[0] is not None
 
 
 def test_a_drawing_without_a_plain_ground_is_pasted_as_a_square(photo, paster, face):

@@ -143,7 +143,7 @@ def _whose(face: Face, subjects: Sequence[Subject]) -> Subject | None:
     for subject in subjects:
         middle = subject.face.points.mean(0) * subject.scale + f32(subject.offset)
         away = middle / subject.picture_scale - face.points5.mean(0)
-        if np.hypot(*away) < face.size / 2:
+        if np.hypot(*away) < np.hypot(*(face.box[2:] - face.box[:2])) / 4:
             return subject
     return None
 
