@@ -6,6 +6,7 @@ from safetensors import safe_open
 from safetensors.torch import save_file
 
 from toonify.checkpoints import file_sha256, generator_hash, load_generator, save_generator
+from toonify.checkpoints.arrays import read_arrays
 from toonify.checkpoints.safetensors_io import read_safetensors, write_safetensors
 from toonify.errors import InputError, ModelError
 from toonify.models.generators.stylegan2 import StyleGAN2Generator
@@ -23,6 +24,17 @@ def test_metadata_carries_config_and_more(tmp_path):
     assert metadata["source"] == "a test"
     assert json.loads(metadata["toonify.config"]) == generator.config()
     assert read_safetensors(path)[2] == {"source": "a test"}
+
+
+def test_numpy_reads_what_torch_reads_whatever_it_is_stored_in(tmp_path):
+    path = tmp_path / "some.safetensors"
+    values = torch.linspace(-3, 700, 24).reshape(2, 3, 4)
+    kinds = (torch.bfloat16, torch.float16, torch.float32)
+    stored = {str(kind): values.to(kind) for kind in kinds} | {"none": torch.zeros(0)}
+    write_safetensors(stored, path, config={"architecture": "some"})
+    arrays, _ = read_arrays(path)
+    for name, tensor in stored.items():
+        assert torch.equal(torch.from_numpy(arrays[name].copy()), tensor.float())
 
 
 def test_saving_is_repeatable_and_leaves_nothing_behind(tmp_path):

@@ -14,6 +14,7 @@ from tests.tiny_bundle import write_bundle
 from toonify import Toonifier, load_engine
 from toonify.bundle import write_bundle as put_together
 from toonify.checkpoints.loading import save_network
+from toonify.checkpoints.safetensors_io import read_safetensors, write_safetensors
 from toonify.engines.registry import style_engine
 from toonify.engines.unet import UNetEngine, exposure, points_of, work_side
 from toonify.errors import ModelError, UsageError
@@ -85,6 +86,24 @@ def test_torch_draws_the_same(engine, network):
     assert half.runtime == "torch" and half.draw_image(PHOTO, ["studio"])[0].shape == PHOTO.shape
     with pytest.raises(UsageError, match="unknown device"):
         UNetEngine(files, detector=NoFaces(), device="abacus")
+
+
+@pytest.mark.skipif(not usable(), reason="OpenCV 4 leaves networks to torch")
+def test_networks_in_bfloat16_are_drawn_by_either(network, tmp_path):
+    state, config, _ = read_safetensors(network)
+    short = tmp_path / "short.safetensors"
+    write_safetensors(state, short, config=config, dtype=torch.bfloat16)
+    a, b = (
+        UNetEngine(
+            {"studio": short},
+            detector=NoFaces(),
+            device="cpu",
+            dtype="float32",
+            runtime=runtime,
+        ).draw(np.float32(PHOTO), "studio")
+        for runtime in ("opencv", "torch")
+    )
+    assert np.abs(np.int16(a) - b).max() <= 1
 
 
 def test_backgrounds(network):

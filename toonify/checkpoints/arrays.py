@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -22,17 +22,21 @@ Array = NDArray[np.float32]
 def read_arrays(path: str | os.PathLike[str]) -> tuple[dict[str, Array], dict[str, Any]]:
     """Tensors as float32 arrays, and the config, of one of our files.
 
-    Values are those of `read_safetensors`: what is stored in 8 bits is rounded to float16.
+    Values are those of `read_safetensors`: what is stored in 8 bits is rounded to float16, what is
+    stored in bfloat16 is read as it is.
 
     Raises:
-        ModelError: not a whole safetensors file, one without our config, or of other types than
-            NumPy knows.
+        ModelError: not a whole safetensors file, one without our config, or of types that neither
+            NumPy knows nor bfloat16 is.
     """
     try:
         check_ordinary(path)
         with safe_open(path, framework="numpy") as file:
             metadata = dict(file.metadata() or {})
-            stored = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+            names = list(file.keys())
+            short = [name for name in names if file.get_slice(name).get_dtype() == "BF16"]
+            stored = {name: file.get_tensor(name) for name in names if name not in short}
+        stored |= _bfloat16(path, short)
     except (SafetensorError, OSError, ValueError, TypeError, AttributeError) as error:
         raise unreadable(path, error) from error
     config = config_of(metadata, path)
@@ -46,6 +50,22 @@ def read_arrays(path: str | os.PathLike[str]) -> tuple[dict[str, Array], dict[st
         by_row = scale.astype(np.float32).reshape(-1, *[1] * (whole.ndim - 1))
         arrays[name[: -len(SCALE)]] = (whole.astype(np.float32) * by_row).astype(np.float16)
     return {name: np.asarray(value, np.float32) for name, value in arrays.items()}, config
+
+
+def _bfloat16(path: str | os.PathLike[str], names: Sequence[str]) -> dict[str, Array]:
+    """Tensors of a safetensors file in a type that NumPy lacks: the upper halves of float32."""
+    if not names:
+        return {}
+    found = {}
+    with open(path, "rb") as file:
+        length = int.from_bytes(file.read(8), "little")
+        header = json.loads(file.read(length))
+        for name in names:
+            begin, end = header[name]["data_offsets"]
+            file.seek(8 + length + begin)
+            halves = np.frombuffer(file.read(end - begin), "<u2").astype(np.uint32)
+            found[name] = (halves << 16).view(np.float32).reshape(header[name]["shape"])
+    return found
 
 
 def check_ordinary(path: str | os.PathLike[str]) -> None:
