@@ -17,11 +17,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from toonify import tuning
-from toonify.engines.registry import load_style_engine
+from toonify.engines.registry import load_engine, load_style_engine
 from toonify.errors import InputError, UsageError
 from toonify.media.images import encode_image, read_image
 from toonify.portrait.catalog import program_styles
-from toonify.portrait.engine import PortraitEngine
 
 if TYPE_CHECKING:
     import torch
@@ -40,8 +39,8 @@ class Timing:
     """One step's time.
 
     Attributes:
-        stage: start, read, detect, align, encode, mix, draw, paste, write, analyze, portrait or
-            the name of what `compare` was given.
+        stage: start, read, detect, align, encode, mix, draw, paste, write, what `measure_portrait`
+            names, or the name of what `compare` was given.
         dtype: what it computed in; empty where no network of torch's runs.
         batch: pictures at once.
         threads: torch's.
@@ -109,19 +108,27 @@ def measure_photo(engine: Toonifier, photo: Path, character: str, *, runs: int) 
 
 
 def measure_portrait(bundle: str, photo: Path, *, runs: int) -> Iterator[Timing]:
-    """The portrait program's steps, and all that the bundle's default draws a photograph with;
-    nothing where the bundle offers no styles."""
+    """The portrait program's steps, and those of what the bundle's default draws a photograph with;
+    nothing where the bundle offers no styles.
+
+    Yields:
+        analyze, portrait; mattes, network, crisp, surroundings; all of a drawing as style, and its
+        file as write style.
+    """
     if not program_styles(bundle):
         return
-    engine = PortraitEngine.from_bundle(bundle)
+    program = load_engine("portrait", bundle)
+    default = load_style_engine(bundle=bundle, detector=program.detector)
     rgb = read_image(photo).rgb
-    faces = engine.detector.detect(rgb)
-    yield _timing("analyze", lambda: engine.analyze(rgb, faces=faces), runs)
-    measured = engine.analyze(rgb, faces=faces)
-    yield _timing("portrait", lambda: engine.draw(measured), runs)
-    default = load_style_engine(bundle=bundle, detector=engine.detector)
+    faces = program.detect(rgb)
+    for engine in (program, default) if default.name != program.name else (program,):
+        for name, work in engine.steps(rgb, engine.characters[0], faces=faces):
+            yield _timing(name, work, runs)
     style = default.characters[0]
     yield _timing("style", lambda: default.draw_image(rgb, [style], faces=faces), runs)
+    (drawn,) = default.draw_image(rgb, [style], faces=faces)
+    if not isinstance(drawn, bytes):
+        yield _timing("write style", lambda: encode_image(drawn, "png"), runs)
 
 
 def measure_networks(

@@ -125,3 +125,10 @@ def test_what_both_draw():
         style_engine(["mine.safetensors"], engine="blend")
     with pytest.raises(UsageError, match="svg"):
         load_engine("blend", document="svg")
+
+
+def test_steps_are_told_to_be_timed(engine, photo):
+    faces = engine.detector.detect(photo)
+    steps = dict(engine.steps(photo, "ink", faces=faces))
+    assert list(steps) == ["mattes", "network", "crisp", "surroundings"]
+    assert steps["network"]().shape[2] == 3

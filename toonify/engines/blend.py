@@ -8,7 +8,7 @@ stand out from. Both lie exactly over the photograph.
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -119,6 +119,15 @@ class BlendEngine(StyleEngine):
     def describe(self) -> dict[str, Any]:
         """All that a clip's frames depend on beside the picture."""
         return {**super().describe(), "faces": self.network.describe()}
+
+    def steps(
+        self, rgb: RGB, name: str, *, faces: Sequence[Face]
+    ) -> Iterator[tuple[str, Callable[[], object]]]:
+        """Where people are, the network's parts, and what is behind people."""
+        yield "mattes", lambda: self.measure(rgb, faces)
+        yield from self.network.steps(rgb, self._drawn_as(name), faces=faces)
+        measured = self.measure(rgb, faces)
+        yield "surroundings", lambda: self.portraits.draw_surroundings(measured, name)
 
     def measure(
         self,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict
 from typing import Any, Literal
 
@@ -153,6 +153,14 @@ class StyleEngine(Engine):
         measured = self.measure(rgb, faces)
         size = fitted((rgb.shape[1], rgb.shape[0]), self.max_size)
         return [self._draw(measured, name, rgb, size) for name in characters]
+
+    def steps(
+        self, rgb: RGB, name: str, *, faces: Sequence[Face]
+    ) -> Iterator[tuple[str, Callable[[], object]]]:
+        """Measuring, and the drawing as shapes."""
+        yield "analyze", lambda: self.measure(rgb, faces)
+        measured = self.measure(rgb, faces)
+        yield "portrait", lambda: self.portraits.draw(measured, name)
 
     def draw_aligned(self, images: Sequence[RGB], characters: Sequence[str]) -> list[list[Drawing]]:
         """FFHQ crops as pictures of one person each, at their own size."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -242,6 +242,16 @@ class UNetEngine(Engine):
         size = fitted((rgb.shape[1], rgb.shape[0]), self.max_size)
         return [self.pixels(rgb, name, size, points_of(faces)) for name in characters]
 
+    def steps(
+        self, rgb: RGB, name: str, *, faces: Sequence[Face]
+    ) -> Iterator[tuple[str, Callable[[], object]]]:
+        """The network's pass, and its drawing made crisp."""
+        points, size = points_of(faces), (rgb.shape[1], rgb.shape[0])
+        seen = f32(resized(rgb, fitted(size, work_side(rgb, points))))
+        yield "network", lambda: self.draw(seen, name)
+        drawn = self.draw(seen, name)
+        yield "crisp", lambda: crisp(drawn, _enlargement(drawn, max(size)))
+
     def draw_aligned(self, images: Sequence[RGB], characters: Sequence[str]) -> list[list[Drawing]]:
         """FFHQ crops as pictures, at their own size."""
         return [self.draw_image(image, characters) for image in images]
@@ -313,10 +323,7 @@ class UNetEngine(Engine):
         if gain > 1:
             rgb = np.asarray(cv2.convertScaleAbs(rgb, alpha=gain), np.uint8)
         small = resized(rgb, fitted((rgb.shape[1], rgb.shape[0]), work_side(rgb, faces)))
-        times = ENLARGED
-        if side is not None:
-            times = min(max(OVERSAMPLING * side / max(small.shape), CLIP_ENLARGED), ENLARGED)
-        drawn = crisp(self.draw(f32(small), style), times)
+        drawn = crisp(self.draw(f32(small), style), _enlargement(small, side))
         scale, whole = drawn.shape[1] / rgb.shape[1], (rgb.shape[1], rgb.shape[0])
         for points in faces:
             distance = apart([points])
@@ -447,6 +454,14 @@ class UNetCompositor:
         """Go on from `state()`."""
         self._before = f32(arrays["before"]) if "before" in arrays else None
         self._gain = float(arrays["gain"][0]) if "gain" in arrays else None
+
+
+def _enlargement(drawn: Points | RGB, side: int | None) -> float:
+    """By how much a drawing is enlarged that is needed `side` px long; None: as far as can be."""
+    if side is None:
+        return ENLARGED
+    longest: int = max(drawn.shape[:2])
+    return min(max(OVERSAMPLING * side / longest, CLIP_ENLARGED), ENLARGED)
 
 
 def exposure(rgb: RGB) -> float:
