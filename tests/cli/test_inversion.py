@@ -121,10 +121,9 @@ def test_glasses_are_drawn_before_the_eyes_alone(run, tmp_path):
 def test_what_goes_further_than_it_holds_is_told(run, tmp_path):
     command = ["edit", ASTRONAUT, "-o", tmp_path / "e.png", "--steps", 0, "--direction"]
     assert (
-        "smile at 4: heads and faces hold up to about 2.0"
-        in run(*command, "smile", "--strength", 4).err
+        "smile at 4: photos stay whole as far as 2" in run(*command, "smile", "--strength", 4).err
     )
-    assert "hold up to about 1.4" in run(*command, "sefa-3", "--strength", 3).err
+    assert "stay whole as far as 1.4" in run(*command, "sefa-3", "--strength", 3).err
     assert not run(*command, "yaw").err
 
 
@@ -235,6 +234,17 @@ def test_generators_of_few_layers_edit_too(run, tmp_path, monkeypatch):
         result = run(*command, *options)
         assert result.status == 2 and words in result.err and "None" not in result.err, result.err
     assert run(*command, "--mix", "me.safetensors", "--layers", "3-").status == 0
+    Latents(torch.zeros(1, 6, 8)).save("other.safetensors", {})
+    for source, options in (("me", ["--mix", "other.safetensors"]), ("other", [])):
+        command[1] = f"{source}.safetensors"
+        result = run(*command, "--direction", "sefa-1", "--layers", "3-", *options)
+        assert result.status == 3, result.err
+        assert "other.safetensors: its latents have 8 numbers, the generator takes 16" in result.err
+
+
+def test_an_edit_of_nothing_is_refused(run, tmp_path):
+    result = run("edit", ASTRONAUT, "-o", tmp_path / "same.png")
+    assert result.status == 2 and "nothing is changed" in result.err
 
 
 def test_a_direction_is_learnt_from_two_folders_and_used(run, faces, networks):

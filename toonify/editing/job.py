@@ -267,6 +267,8 @@ def edited(job: EditJob, progress: Progress = no_progress) -> Edited:
     job.check()
     if job.source is None:
         raise UsageError("nothing to edit", hint="Give a photo as `source`.")
+    if job.onto_photo and not (job.direction or job.mix or job.fit):
+        raise UsageError("nothing is changed", hint="Name a `direction`, or a photo to `mix`.")
     named = shipped_directions() if job.domain == "faces" else None
     if job.direction is not None:
         check_direction(job.direction, named)
@@ -329,12 +331,11 @@ def _warn_beyond(
     job: EditJob, named: NamedDirections, vector: Tensor, strengths: Sequence[float]
 ) -> None:
     """Log how far a direction holds in photographs, where it is to go further."""
-    furthest = [min(strengths), max(strengths)]
-    held = [named.beyond(job.direction, vector, value) for value in furthest]
-    for value, limit in zip(furthest, held, strict=True):
+    for value in (min(strengths), max(strengths)):
+        limit = named.beyond(job.direction, vector, value)
         if limit is not None:
             name = job.direction or "the direction"
-            log.warning("%s at %g: heads and faces hold up to about %.1f", name, value, limit)
+            log.warning("%s at %g: photos stay whole as far as %.2g", name, value, limit)
             return
 
 

@@ -122,12 +122,27 @@ class PhotoReader:
         return self._subject
 
     def latents(self, path: Path) -> Latents:
-        """Of a photo (step I) or a file written by `invert`."""
+        """Of a photo (step I) or a file written by `invert`.
+
+        Raises:
+            InputError: no such file, or no face.
+            ModelError: a file of latents of another generator.
+        """
         if path.suffix == ".safetensors":
             if not path.exists():
                 raise InputError(f"no such file: {path}", hint="Check the name.")
-            return Latents.load(path)[0]
+            latents = Latents.load(path)[0]
+            self._check_width(path, latents)
+            return latents
         return self.read(path)[1]
+
+    def _check_width(self, path: Path, latents: Latents) -> None:
+        width, own = latents.w_plus.shape[2], self.model.generator.w_dim
+        if width != own:
+            raise ModelError(
+                f"{path}: its latents have {width} numbers, the generator takes {own}",
+                hint="Use the generator they were made with, or one fine-tuned from it.",
+            )
 
     def face(self, path: Path) -> Tensor:
         """A photo's largest face, or its square, (1, 3, 256, 256) in [-1, 1]."""
