@@ -38,6 +38,7 @@ ENDS = 0.03  # height that long hair fades out in at the bottom, in sides
 CHIN = 0.8  # of the chin, likewise
 HAIR_VARIES = 30.0, 12.0, 14.0  # CIELAB, what hair may differ by from its own median
 EDGE = 0.004  # sigma of borders between a drawing's parts, in its sides
+LEAST_NECK = 60.0  # width that is needed to tell it, px of a face whose eyes are 125 px apart
 NARROW = 0.8  # width of a neck under the chin, as a share of where it is seen
 
 
@@ -135,7 +136,8 @@ class HeadPaster:
         height = (np.arange(side, dtype=np.float32)[:, None] + 0.5) / side
         below = smoothstep(height, MOUTH, MOUTH + ENDS)
         head = f32((1 - smoothstep(share, 0.35, 0.65) * below) * smoothstep(1 - height, 0, ENDS))
-        return f32(np.where(_largest((head * matte) > 0.05), head * matte, 0))
+        whole = _filled(_largest((head * matte) > 0.05))
+        return f32(np.where(whole, np.where(_filled(head > 0.5), 1, head) * matte, 0))
 
 
 def _whose(face: Face, subjects: Sequence[Subject]) -> Subject | None:
@@ -166,6 +168,13 @@ def _no_hair(toon: RGB, labels: Points) -> Points:
     other = hair & (away.max(2) > 1)
     other[: int(CHIN * side)] = False
     return f32(other)
+
+
+def _filled(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """Without holes, such as an open mouth that the parser takes for ground."""
+    outside = cv2.copyMakeBorder((~mask).astype(np.uint8), 1, 0, 1, 1, cv2.BORDER_CONSTANT, value=1)
+    _, labels = cv2.connectedComponents(outside, connectivity=4)
+    return np.asarray(labels[1:, 1:-1] != labels[0, 0])
 
 
 def _largest(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
@@ -314,23 +323,28 @@ class _Window:
 
     def reach_up(self, out: RGB, gone: Field) -> Field:
         """Let the neck reach up under the drawing's chin where the person's own jaw is taken out,
-        in place; its opacity."""
+        in place.
+
+        Returns:
+            its opacity; where none is seen, under a long beard, that of all below the chin, which
+            stays as it is.
+        """
         x0, y0, x1, y1 = self.box
         area = out[y0:y1, x0:x1]
         under = self._under_chin()
         bare = self.neck * (1 - smoothstep(self.clothes, 0.2, 0.5)) * (1 - self.cover)
         seen = (bare > 0.5) & (under > -40 * self.unit) & (under < 60 * self.unit)
-        if seen.sum() < (12 * self.unit) ** 2:
-            return np.zeros_like(gone)
         y, x = np.nonzero(seen)
         places = np.stack([x, y], 1).astype(np.float32)
         across = f32([self.down[1], -self.down[0]])
         side = places @ across
-        middle = float(np.median(side))
-        half = NARROW * float(np.quantile(np.abs(side - middle), 0.9))
+        left, middle, right = np.quantile(side, (0.05, 0.5, 0.95)) if len(side) else (0, 0, 0)
+        if right - left < LEAST_NECK * self.unit:
+            return smoothstep(under, -70 * self.unit, -50 * self.unit)
+        half = NARROW * (right - left) / 2
         chin = self.jaw[len(self.jaw) // 2]
         top = chin - self.down * 50 * self.unit
-        top = top + across * (middle - float(top @ across))
+        top = top + across * (float(middle) - float(top @ across))
         ring = np.vstack([places, top - across * half, top + across * half])
         column = np.zeros(gone.shape, np.uint8)
         cv2.fillConvexPoly(column, cv2.convexHull(np.rint(ring).astype(np.int32)), 255)

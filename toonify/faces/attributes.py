@@ -12,7 +12,7 @@ from toonify.faces.types import RGB, Points, f32
 from toonify.models.attribute_vector import HAIR, HAIRDOS, LENGTH, SHAPE, SKIN, WORN, Hairdo, Lab
 
 # share of the points, the lightest, that lightness is taken from: not of shadows
-LIT = {"skin": 0.6, "hair": 0.75, "beard": 0.75, "brow": 0.75}
+LIT = {"skin": 0.6, "hair": 1.0, "beard": 0.75, "brow": 0.75}
 LEAST = {"skin": 60, "hair": 160, "beard": 60, "brow": 20}  # points that must show it, of 128²
 GREEN = -3.0  # a* below which no hair grows: it's leaves …
 DYED = 0.08  # … unless there is more of it than this share of the crop
