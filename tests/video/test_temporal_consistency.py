@@ -6,9 +6,19 @@ import cv2
 import numpy as np
 import pytest
 
+from toonify.video.steadied import Steadied
 from toonify.video.temporal_consistency import TemporalConsistency
 
 BOX = [np.array([16, 16, 80, 80], np.float32)]
+
+
+class Drawing:
+    """Draws frames darker."""
+
+    scenes = True
+
+    def compose(self, rgb, items):
+        return rgb // 2
 
 
 def pictures(count: int = 4) -> list[np.ndarray]:
@@ -58,3 +68,14 @@ def test_nothing_to_compare() -> None:
     consistency.pause()
     consistency.add(frames[1], frames[1], BOX)
     assert consistency.record() is None
+
+
+def test_a_flow_that_is_known_is_not_computed_again() -> None:
+    steadied = Steadied(Drawing(), 0.5)
+    own, shared = TemporalConsistency(), TemporalConsistency()
+    shared._flow = None  # type: ignore[assignment]
+    for rgb in pictures():
+        toon = steadied.compose(rgb, [])
+        own.add(rgb, toon, BOX)
+        shared.add(rgb, toon, BOX, flow=steadied.flow)
+    assert own.record() == pytest.approx(shared.record(), abs=0.05)

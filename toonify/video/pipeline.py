@@ -25,6 +25,7 @@ from toonify.faces.types import Points, f32
 from toonify.media.video import Pixels, VideoFrame
 from toonify.video.assignment import CharacterAssignment
 from toonify.video.compositor import compositor_of
+from toonify.video.steadied import Steadied
 from toonify.video.temporal_consistency import TemporalConsistency
 
 FADE = 3  # frames over which somebody appears or vanishes
@@ -241,9 +242,9 @@ class Pipeline:
             return Drawn(frame, frame.pixels, ())
         drawn = self.compositor.compose(rgb, items)
         whole = f32([0, 0, rgb.shape[1], rgb.shape[0]])
-        self.temporal_consistency.add(
-            rgb, drawn, [item.region.face.box for item in items] or [whole]
-        )
+        boxes = [item.region.face.box for item in items] or [whole]
+        flow = self.compositor.flow if isinstance(self.compositor, Steadied) else None
+        self.temporal_consistency.add(rgb, drawn, boxes, flow=flow)
         for item in items:
             self.people[item.person] = self.people.get(item.person, 0) + 1
         pixels = frame.pixels.copy()

@@ -13,7 +13,7 @@ import cv2
 import numpy as np
 
 from toonify.engines.base import FrameCompositor, Placed
-from toonify.faces.types import RGB, f32
+from toonify.faces.types import RGB, Points, f32
 from toonify.utils.optical_flow import moved
 
 LONGEST = 400  # px, at which flow is measured
@@ -29,6 +29,10 @@ class Steadied:
     Args:
         inner: draws whole frames.
         smooth: above 0 to 1.
+
+    Attributes:
+        flow: (h, w, 2), of the last frame, reduced: px of it that lead from each of its pixels to
+            the same place in the frame before; None where there is none.
     """
 
     def __init__(self, inner: FrameCompositor, smooth: float) -> None:
@@ -36,6 +40,7 @@ class Steadied:
         self._inner, self._kept = inner, MOST_KEPT * min(1.0, 0.55 + 0.45 * smooth)
         self._flow = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_FAST)
         self._last: tuple[np.ndarray, RGB] | None = None  # the frame, small and gray; its drawing
+        self.flow: Points | None = None
 
     def compose(self, rgb: RGB, items: list[Placed]) -> RGB:
         """A frame (H, W, 3) uint8 drawn, of the same size."""
@@ -44,9 +49,12 @@ class Steadied:
         size = (max(round(rgb.shape[1] * k), 16), max(round(rgb.shape[0] * k), 16))
         small = cv2.resize(rgb, size, interpolation=cv2.INTER_AREA)
         gray = np.asarray(cv2.cvtColor(small, cv2.COLOR_RGB2GRAY), np.uint8)
+        self.flow = None
         if self._last is not None and self._last[1].shape == drawn.shape:
+            before = self._last[0]
+            self.flow = f32(self._flow.calc(gray, before, np.zeros((*gray.shape, 2), np.float32)))
             changed = None if self.scenes else (drawn != rgb).any(2)
-            drawn = self._mixed(drawn, changed, gray, *self._last)
+            drawn = self._mixed(drawn, changed, gray, *self._last, self.flow.copy())
         self._last = gray, drawn
         return drawn
 
@@ -57,8 +65,8 @@ class Steadied:
         gray: np.ndarray,
         before: np.ndarray,
         earlier: RGB,
+        flow: Points,
     ) -> RGB:
-        flow = f32(self._flow.calc(gray, before, np.zeros((*gray.shape, 2), np.float32)))
         flow[np.hypot(flow[..., 0], flow[..., 1]) < STILL] = 0
         there = f32(moved(before, flow))
         error = cv2.GaussianBlur(f32(np.abs(f32(gray) - there)), (0, 0), 1.5)

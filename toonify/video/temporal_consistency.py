@@ -33,8 +33,12 @@ class TemporalConsistency:
     def __post_init__(self) -> None:
         self._flow = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_FAST)
 
-    def add(self, rgb: RGB, drawn: RGB, boxes: list[Points]) -> None:
-        """The next frame, the result of it, and the boxes (x0, y0, x1, y1) of drawn faces."""
+    def add(self, rgb: RGB, drawn: RGB, boxes: list[Points], *, flow: Points | None = None) -> None:
+        """The next frame, the result of it, and the boxes (x0, y0, x1, y1) of drawn faces.
+
+        Args:
+            flow: of the frame, as of `Steadied`, where it is known already.
+        """
         k = min(LONGEST / max(rgb.shape[:2]), 1)
         size = (max(round(rgb.shape[1] * k), 16), max(round(rgb.shape[0] * k), 16))
         if not boxes:
@@ -48,8 +52,12 @@ class TemporalConsistency:
         last, self._last = self._last, (gray, toon, where)
         if last is None:
             return
-        still = np.zeros((*where.shape, 2), np.float32)
-        flow = f32(self._flow.calc(_u8(gray), _u8(last[0]), still))
+        if flow is None:
+            still = np.zeros((*where.shape, 2), np.float32)
+            flow = f32(self._flow.calc(_u8(gray), _u8(last[0]), still))
+        else:
+            ratio = f32([size[0] / flow.shape[1], size[1] / flow.shape[0]])
+            flow = f32(cv2.resize(flow, size, interpolation=cv2.INTER_AREA) * ratio)
         both = where * f32(moved(last[2], flow, cv2.INTER_NEAREST, border=cv2.BORDER_CONSTANT))
         if both.sum() < 16:
             return
