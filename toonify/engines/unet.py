@@ -72,7 +72,8 @@ class UNetEngine(Engine):
         dtype: "auto", "float32", "bfloat16" or "float16".
         runtime: what computes. "auto" takes "opencv", which starts faster, unless `device` or
             `dtype` ask for more than it can (the processor, in float32), or it is older than 5.
-            "torch" is faster for many pictures where the processor has bfloat16, or on a GPU.
+            "torch" is faster for many pictures where the processor has bfloat16, or on a GPU, which
+            "auto" alone does not look for.
         about: whatever else drawings depend on, JSON-able.
 
     Examples:
