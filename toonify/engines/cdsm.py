@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import copy
 import os
+import weakref
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from functools import cache
 from typing import Any, Self
 
@@ -47,6 +49,7 @@ from toonify.models.replay import Replayed
 from toonify.portrait.backgrounds import Background, parse_background
 from toonify.portrait.catalog import program_styles, style_networks
 from toonify.portrait.layers import Layers
+from toonify.portrait.subject import Subject
 from toonify.tuning import kept_dtype
 from toonify.utils.tensors import stacked, start_download
 
@@ -205,6 +208,16 @@ def _check_shapes(generator: Generator, encoder: Encoder, table: CharacterTable)
         )
 
 
+@dataclass(frozen=True, eq=False)
+class _Headless:
+    """A photograph drawn, and whose heads are to be set into it."""
+
+    photo: weakref.ref[RGB]
+    key: Any
+    picture: Layers
+    subjects: list[Subject | None]
+
+
 class CdsmEngine(MixingEngine[CdsmModel]):
     """Draws people as characters: each FFHQ crop by style mixing, set into the picture as a head.
 
@@ -231,6 +244,7 @@ class CdsmEngine(MixingEngine[CdsmModel]):
         super().__init__(model, **options)
         self.background = parse_background(background)
         self._bundle = bundle
+        self._last: _Headless | None = None
         # a style that the rest of a picture is drawn in
         self._style = None if bundle is None else next(iter(program_styles(bundle)), None)
         # shared by copies with other options
@@ -353,17 +367,32 @@ class CdsmEngine(MixingEngine[CdsmModel]):
         paster = self._paster()
         if paster is None:
             return super().paste_all(rgb, regions, drawings)
-        picture = Layers.of_photo(rgb)
-        if self._style is not None:
-            faces = [region.face for region in regions]
-            picture = self._surroundings(self.background).layers(rgb, faces, self._style)
-        subjects = paster.measure(rgb, [region.face for region in regions])
+        picture, subjects = self._without_heads(paster, rgb, [region.face for region in regions])
         # smallest first, so that nearer people stay in front
         everybody = list(zip(regions, drawings, subjects, strict=True))
         for region, toon, subject in reversed(everybody):
             assert not isinstance(toon, bytes)
             picture = paster(picture, toon, region, subject, tinted=self._tinted)
         return picture.flat()
+
+    def _without_heads(
+        self, paster: HeadPaster, rgb: RGB, faces: Sequence[Face]
+    ) -> tuple[Layers, list[Subject | None]]:
+        """What heads are set into, and whose they are; the last photograph's is kept, as long as
+        that exists, for other characters."""
+        places = [tuple(face.box) for face in faces]
+        last = self._last
+        if last is None or last.photo() is not rgb or last.key != (places, self.background):
+            picture = Layers.of_photo(rgb)
+            if self._style is not None:
+                picture = self._surroundings(self.background).layers(rgb, faces, self._style)
+            photo = weakref.ref(rgb, lambda _: self._forget())
+            key = (places, self.background)
+            last = self._last = _Headless(photo, key, picture, paster.measure(rgb, faces))
+        return last.picture, last.subjects
+
+    def _forget(self) -> None:
+        self._last = None
 
     def paste(self, rgb: RGB, toon: RGB, region: Alignment) -> RGB:
         """As `paste_all`, of one drawing; without the bundle's networks by its silhouette."""
