@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 import cv2
@@ -35,15 +36,16 @@ class HeadCompositor:
 
     def compose(self, rgb: RGB, items: list[Placed]) -> RGB:
         """A frame (H, W, 3) uint8 as a drawing of the same size; smaller heads behind larger."""
-        drawn = self._style.compose(rgb, items)
-        picture = replace(Layers.of_photo(drawn), grain=False)
         items = sorted(items, key=lambda item: item.region.face.size)
-        subjects = self._paster.measure(
-            rgb,
-            [item.region.face for item in items],
-            people=[item.person for item in items],
-            memory=self._memory,
-        )
+        with ThreadPoolExecutor(1) as beside:
+            drawn = beside.submit(self._style.compose, rgb, items)
+            subjects = self._paster.measure(
+                rgb,
+                [item.region.face for item in items],
+                people=[item.person for item in items],
+                memory=self._memory,
+            )
+        picture = replace(Layers.of_photo(drawn.result()), grain=False)
         for item, subject in zip(items, subjects, strict=True):
             toon, region = item.toon, item.region
             placed = self._paster(picture, toon, region, subject, tinted=self._tinted)
