@@ -31,6 +31,7 @@ from toonify.engines.head_compositor import HeadCompositor
 from toonify.engines.head_paste import HeadPaster
 from toonify.engines.mixing import MixingEngine, MixingModel
 from toonify.engines.own_colors import in_own_colors
+from toonify.engines.own_glasses import with_glasses
 from toonify.engines.portrait import StyleEngine
 from toonify.engines.registry import load_engine, load_style_engine, style_engine
 from toonify.errors import UsageError
@@ -38,20 +39,22 @@ from toonify.faces import Alignment, Face, align, paste_back
 from toonify.faces.alignment import silhouette_mask
 from toonify.faces.attributes import measure_attributes
 from toonify.faces.matte import drawing_matte
+from toonify.faces.mesh import FaceMesh
 from toonify.faces.occlusion import OcclusionMask
 from toonify.faces.parsing import RememberingParser
 from toonify.faces.types import RGB, Points
 from toonify.lut import CharacterTable
-from toonify.models.attribute_offsets import COLORS, FIRST, AttributeOffsets
-from toonify.models.attribute_vector import HAIR, LENGTH, SKIN
+from toonify.models.attribute_offsets import COLORS, FIRST, GLASSES, SURE, AttributeOffsets
+from toonify.models.attribute_vector import GLASSES_WORN, HAIR, LENGTH, SKIN
 from toonify.models.base import Encoder, Generator
 from toonify.models.replay import Replayed
 from toonify.portrait.backgrounds import Background, parse_background
 from toonify.portrait.catalog import program_styles, style_networks
+from toonify.portrait.engine import load_mesh
 from toonify.portrait.layers import Layers
 from toonify.portrait.subject import Subject
 from toonify.tuning import kept_dtype
-from toonify.utils.tensors import stacked, start_download
+from toonify.utils.tensors import smoothstep, stacked, start_download
 
 
 class CdsmModel(MixingModel):
@@ -258,6 +261,11 @@ class CdsmEngine(MixingEngine[CdsmModel]):
             return HeadPaster.from_bundle(own, parser=self._parser()) if known else None
 
         @cache
+        def mesh() -> FaceMesh | None:
+            known = bundle is not None and has_parts(bundle, PORTRAIT)
+            return load_mesh(bundle or "default") if known else None
+
+        @cache
         def surroundings(background: Background) -> StyleEngine:
             made = load_style_engine(
                 self._style,
@@ -279,6 +287,7 @@ class CdsmEngine(MixingEngine[CdsmModel]):
             return load_engine(name, own, style=style, detector=self.detector, **more)
 
         self._paster, self._surroundings, self._clip_style = paster, surroundings, clip_style
+        self._mesh = mesh
 
     @classmethod
     def from_bundle(
@@ -325,10 +334,30 @@ class CdsmEngine(MixingEngine[CdsmModel]):
             return self.model.start(w_plus, character, **options)
         measured = rest.shape[1] > 0  # by an engine of such a level
         attributes = rest.flatten(1)[:, :LENGTH] if measured else self._attributes(images)
-        toons = self.model.start(w_plus, character, attributes=attributes, **options)
-        return lambda: [
-            self._in_own_colors(toon, row) for toon, row in zip(toons(), attributes, strict=True)
-        ]
+        mesh = self._glasses_mesh(character)
+        seen = attributes
+        if mesh is not None:
+            seen = attributes.clone()
+            seen[:, GLASSES_WORN] = 0  # they are drawn after all
+        toons = self.model.start(w_plus, character, attributes=seen, **options)
+
+        def finished(toon: RGB, row: Tensor) -> RGB:
+            out = self._in_own_colors(toon, row)
+            worn, dark = smoothstep(row[GLASSES_WORN], *SURE).tolist()
+            return (
+                out if mesh is None or not worn else with_glasses(out, mesh, worn=worn, dark=dark)
+            )
+
+        return lambda: [finished(toon, row) for toon, row in zip(toons(), attributes, strict=True)]
+
+    def _glasses_mesh(self, character: str) -> FaceMesh | None:
+        """What tells where a character's eyes are, if people's glasses are drawn on it: it has none
+        of its own, and the bundle has the network."""
+        offsets = self.model.attribute_offsets
+        assert offsets is not None
+        if self.level < GLASSES or offsets.characters[character].glasses:
+            return None
+        return self._mesh()
 
     def _in_own_colors(self, toon: RGB, attributes: Tensor) -> RGB:
         """A drawing in the colors that a person's attributes (17,) tell."""

@@ -221,6 +221,18 @@ class PortraitEngine:
         return portrait_square(face, size, photo.shape[:2], loose=CROP_LOOSE)
 
 
+def load_mesh(bundle: str | os.PathLike[str] = "default") -> FaceMesh:
+    """A bundle's face mesh, its file's hash checked.
+
+    Raises:
+        ModelError: it is missing or damaged, or the bundle has none.
+    """
+    folder = bundle_folder(bundle)
+    manifest = read_manifest(folder)
+    check_part(folder, manifest, "face_mesh")
+    return FaceMesh(part_path(folder, manifest, "face_mesh").parent)
+
+
 def load_analyzer(bundle: str | os.PathLike[str] = "default") -> Analyzer:
     """A bundle's small networks, their files' hashes checked.
 
