@@ -53,7 +53,7 @@ def test_characters_without_glasses_of_their_own_get_the_persons(drawing, monkey
     monkeypatch.setattr(engine, "_attributes", lambda faces: person)
     latents = np.zeros((1, engine.model.num_ws, 512), np.float32)
     ((kit,), (nana,)) = (engine.render([region], latents, [name]) for name in ("kit", "nana"))
-    assert not np.array_equal(kit, drawing) and np.array_equal(nana, drawing)
+    assert 0.01 < (np.abs(kit.astype(int) - nana).max(2) > 40).mean() < 0.08
     assert known == [[0, 0], [1, 0]]  # nana has some, and the network lets her keep them
     person[0, GLASSES_WORN] = 0
-    assert np.array_equal(engine.render([region], latents, ["kit"])[0], drawing)
+    assert np.array_equal(engine.render([region], latents, ["kit"])[0], nana)

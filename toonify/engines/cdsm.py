@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Any, Self
 
+import cv2
 import numpy as np
 import torch
 from torch import Tensor
@@ -50,6 +51,7 @@ from toonify.models.base import Encoder, Generator
 from toonify.models.replay import Replayed
 from toonify.portrait.backgrounds import Background, parse_background
 from toonify.portrait.catalog import program_styles, style_networks
+from toonify.portrait.crisp import crisp
 from toonify.portrait.engine import load_mesh
 from toonify.portrait.layers import Layers
 from toonify.portrait.subject import Subject
@@ -341,14 +343,30 @@ class CdsmEngine(MixingEngine[CdsmModel]):
             seen[:, GLASSES_WORN] = 0  # they are drawn after all
         toons = self.model.start(w_plus, character, attributes=seen, **options)
 
-        def finished(toon: RGB, row: Tensor) -> RGB:
-            out = self._in_own_colors(toon, row)
-            worn, dark = smoothstep(row[GLASSES_WORN], *SURE).tolist()
-            return (
-                out if mesh is None or not worn else with_glasses(out, mesh, worn=worn, dark=dark)
-            )
+        return lambda: [
+            self._finished(toon, row, mesh) for toon, row in zip(toons(), attributes, strict=True)
+        ]
 
-        return lambda: [finished(toon, row) for toon, row in zip(toons(), attributes, strict=True)]
+    def _finished(self, toon: RGB, attributes: Tensor, mesh: FaceMesh | None) -> RGB:
+        """A drawing in a person's colors, crisp, and by `mesh` with glasses, as attributes (17,)
+        tell."""
+        seen = self._parser().parse(toon)
+        skin, hair = (attributes[part].tolist() for part in (SKIN, HAIR))
+        out = in_own_colors(
+            toon,
+            seen,
+            skin=tuple(skin[:3]) if skin[3] else None,
+            hair=tuple(hair[:3]) if hair[3] else None,
+            share=0.5 if self.level < COLORS else 1.0,
+        )
+        # what lies between the generator's own drawings has hatched areas and soft lines
+        half = (out.shape[1] // 2, out.shape[0] // 2)
+        out = crisp(np.asarray(cv2.resize(out, half, interpolation=cv2.INTER_AREA), np.uint8), 2.0)
+        worn, dark = smoothstep(attributes[GLASSES_WORN], *SURE).tolist()
+        if mesh is not None and worn:
+            out = with_glasses(out, mesh, worn=worn, dark=dark)
+        self._parser().remember(out, seen, mirrored=False)
+        return out
 
     def _glasses_mesh(self, character: str) -> FaceMesh | None:
         """What tells where a character's eyes are, if people's glasses are drawn on it: it has none
@@ -358,20 +376,6 @@ class CdsmEngine(MixingEngine[CdsmModel]):
         if self.level < GLASSES or offsets.characters[character].glasses:
             return None
         return self._mesh()
-
-    def _in_own_colors(self, toon: RGB, attributes: Tensor) -> RGB:
-        """A drawing in the colors that a person's attributes (17,) tell."""
-        skin, hair = (attributes[part].tolist() for part in (SKIN, HAIR))
-        seen = self._parser().parse(toon)
-        out = in_own_colors(
-            toon,
-            seen,
-            skin=tuple(skin[:3]) if skin[3] else None,
-            hair=tuple(hair[:3]) if hair[3] else None,
-            share=0.5 if self.level < COLORS else 1.0,
-        )
-        self._parser().remember(out, seen, mirrored=False)
-        return out
 
     def identity(self, character: str) -> dict[str, Any]:
         """As of `MixingEngine`, and what the rest of a picture is drawn by."""
