@@ -25,7 +25,16 @@ LEVELS, DRAWN_AS = (6, 8, 9, 10, 12), ("jun", "nana")
 PEOPLE = ("01", "04", "06", "08", "12")
 COMPARED = ("10", "09", "06")
 ENGINES = ("blend", "unet", "portrait")
-PASTED = (("02", "bram"), ("04", "jun"), ("05", "nana"))
+PASTED = (
+    ("02", "bram"),
+    ("05", "mina"),
+    ("04", "jun"),
+    ("08", "zuri"),
+    ("12", "kit"),
+    ("06", "nana"),
+)
+ASTRONAUT = HERE.parent / "astronaut.png"
+AROUND = (slice(0, 300), slice(74, 374))  # her head in it
 
 
 def tile(picture: np.ndarray) -> np.ndarray:
@@ -42,8 +51,8 @@ def drawings(engine: Engine, photo: np.ndarray, styles: Sequence[str]) -> list[n
 
 def main(folder: Path) -> None:
     """Write hero.jpg (people, and the same people drawn), styles.jpg (every style), engines.jpg
-    (the same style by each engine), levels.jpg (characters that let people through) and paste.jpg
-    (heads set into photographs)."""
+    (the same style by each engine), levels.jpg (characters that let people through), paste.jpg
+    (heads set into pictures) and frames.jpg (the same beside StyleGANEX)."""
     engine = load_style_engine()
     columns = []
     for name in HERO:
@@ -74,16 +83,23 @@ def main(folder: Path) -> None:
     sheet = Image.fromarray(np.vstack(rows))
     sheet = sheet.resize((1760, 160 * len(rows)), Image.Resampling.LANCZOS)
     sheet.save(folder / "levels.jpg", quality=84)
-    row = []
+    columns = []
     for name, character in PASTED:
         photo = read_image(HERE / f"{name}.jpg").rgb
-        six, own = (
+        own, six = (
             toonifier.stylize(photo, character=character, paste=True, level=level)
-            for level in (6, None)
+            for level in (None, 6)
         )
-        row += [tile(picture) for picture in (photo, six, own)]
-    sheet = Image.fromarray(np.hstack(row)).resize((1440, 160), Image.Resampling.LANCZOS)
-    sheet.save(folder / "paste.jpg", quality=88)
+        columns.append(np.vstack([tile(picture) for picture in (photo, own, six)]))
+    Image.fromarray(np.hstack(columns)).save(folder / "paste.jpg", quality=88)
+    photo = read_image(ASTRONAUT).rgb
+    whole = load_engine("styleganex")
+    columns = [np.vstack([tile(photo[AROUND]), np.full((TILE, TILE, 3), 255, np.uint8)])]
+    for character in toonifier.characters:
+        (frame,) = whole.draw_image(photo, [character], faces=whole.detect(photo))
+        head = toonifier.stylize(photo, character=character, paste=True)
+        columns.append(np.vstack([tile(np.asarray(frame)[AROUND]), tile(head[AROUND])]))
+    Image.fromarray(np.hstack(columns)).save(folder / "frames.jpg", quality=88)
 
 
 if __name__ == "__main__":

@@ -336,20 +336,30 @@ class CdsmEngine(MixingEngine[CdsmModel]):
             return self.model.start(w_plus, character, **options)
         measured = rest.shape[1] > 0  # by an engine of such a level
         attributes = rest.flatten(1)[:, :LENGTH] if measured else self._attributes(images)
-        mesh = self._glasses_mesh(character)
-        seen = attributes
-        if mesh is not None:
-            seen = attributes.clone()
-            seen[:, GLASSES_WORN] = 0  # they are drawn after all
+        glasses = self._drawn_glasses(attributes, character)
+        seen = attributes.clone()
+        seen[:, GLASSES_WORN] -= glasses
         toons = self.model.start(w_plus, character, attributes=seen, **options)
-
         return lambda: [
-            self._finished(toon, row, mesh) for toon, row in zip(toons(), attributes, strict=True)
+            self._finished(toon, row, worn)
+            for toon, row, worn in zip(toons(), attributes, glasses, strict=True)
         ]
 
-    def _finished(self, toon: RGB, attributes: Tensor, mesh: FaceMesh | None) -> RGB:
-        """A drawing in a person's colors, crisp, and by `mesh` with glasses, as attributes (17,)
-        tell."""
+    def _drawn_glasses(self, attributes: Tensor, character: str) -> Tensor:
+        """Of each person's glasses and sunglasses, (B, 2), those that are drawn as curves: on a
+        character that has glasses of its own, dark ones alone."""
+        offsets = self.model.attribute_offsets
+        assert offsets is not None
+        worn = attributes[:, GLASSES_WORN]
+        if self.level < GLASSES or self._mesh() is None:
+            return torch.zeros_like(worn)
+        if offsets.characters[character].glasses:
+            return worn * (worn[:, 1:] > 0.5)
+        return worn
+
+    def _finished(self, toon: RGB, attributes: Tensor, glasses: Tensor) -> RGB:
+        """A drawing in the colors that a person's attributes (17,) tell, crisp, and with `glasses`
+        and sunglasses (2,)."""
         seen = self._parser().parse(toon)
         skin, hair = (attributes[part].tolist() for part in (SKIN, HAIR))
         out = in_own_colors(
@@ -362,20 +372,11 @@ class CdsmEngine(MixingEngine[CdsmModel]):
         # what lies between the generator's own drawings has hatched areas and soft lines
         half = (out.shape[1] // 2, out.shape[0] // 2)
         out = crisp(np.asarray(cv2.resize(out, half, interpolation=cv2.INTER_AREA), np.uint8), 2.0)
-        worn, dark = smoothstep(attributes[GLASSES_WORN], *SURE).tolist()
-        if mesh is not None and worn:
+        worn, dark = smoothstep(glasses, *SURE).tolist()
+        if worn and (mesh := self._mesh()) is not None:
             out = with_glasses(out, mesh, worn=worn, dark=dark)
         self._parser().remember(out, seen, mirrored=False)
         return out
-
-    def _glasses_mesh(self, character: str) -> FaceMesh | None:
-        """What tells where a character's eyes are, if people's glasses are drawn on it: it has none
-        of its own, and the bundle has the network."""
-        offsets = self.model.attribute_offsets
-        assert offsets is not None
-        if self.level < GLASSES or offsets.characters[character].glasses:
-            return None
-        return self._mesh()
 
     def identity(self, character: str) -> dict[str, Any]:
         """As of `MixingEngine`, and what the rest of a picture is drawn by."""

@@ -33,6 +33,7 @@ FILL_SIDE = 160  # what lies behind a head is filled at this size: nobody knows 
 HAIR_LIGHT = 0.4  # how far hair that stays takes the lightness of the drawing's
 NECK_TINT = 0.85  # how far the neck takes the drawing's color
 NO_HEAD = ("background", "neck", "clothes", "person", "object", "hand")
+LEAST_SKIN = 0.1  # share of a drawing that shows a head
 MOUTH = 0.6  # height of the mouth in an aligned drawing: all above it is head
 ENDS = 0.03  # height that long hair fades out in at the bottom, in sides
 CHIN = 0.8  # of the chin, likewise
@@ -91,8 +92,8 @@ class HeadPaster:
     ) -> Layers:
         """A picture with `toon` (S, S, 3) uint8, of the alignment's crop, in it.
 
-        A drawing without a plain background, or of a face that can't be measured, is pasted as
-        `paste_back` does.
+        A drawing that shows no head, or of a face that can't be measured, is pasted as `paste_back`
+        does.
 
         Args:
             picture: the photograph, or it drawn.
@@ -104,14 +105,13 @@ class HeadPaster:
             >>> (subject,) = paste.measure(photo, [face])
             >>> paste(Layers.of_photo(photo), toon, align(photo, face, 512), subject).flat()
         """
-        matte = drawing_matte(toon)
-        if matte is None or subject is None:
+        head = self._head(toon)
+        if head is None or subject is None:
             people = paste_back(picture.people, toon, alignment)
             three = np.dstack([picture.alpha] * 3)
             opaque = paste_back(three, np.full_like(toon, 255), alignment)[..., 0]
             return replace(picture, people=people, alpha=np.ascontiguousarray(opaque))
         window = _Window(picture.people, subject)
-        head = self._head(toon, matte)
         drawn, mask = window.drawing(toon, head, alignment)
         gone = window.gone(mask)
         people, alpha, behind = picture.people.copy(), picture.alpha.copy(), picture.behind
@@ -126,10 +126,17 @@ class HeadPaster:
         window.lay(people, alpha, drawn, mask)
         return replace(picture, people=people, alpha=alpha, behind=behind)
 
-    def _head(self, toon: RGB, matte: Points) -> Points:
-        """Opacity (S, S) of a drawing's head; below its mouth the parser tells what is head."""
+    def _head(self, toon: RGB) -> Points | None:
+        """Opacity (S, S) of a drawing's head, None where there is none: it stands before a plain
+        ground, or is what the parser takes for one; below its mouth that tells, too, what is."""
         side = toon.shape[0]
         labels = self._parser.parse(toon, mirrored=False).labels
+        matte = drawing_matte(toon)
+        if matte is None:
+            ground = f32(cv2.resize(labels[..., LABELS.index("background")], (side, side)))
+            if labels[..., LABELS.index("skin")].mean() < LEAST_SKIN:
+                return None
+            matte = smoothstep(1 - blur(ground, EDGE * side), 0.35, 0.65)
         others = f32(sum(labels[..., LABELS.index(name)] for name in NO_HEAD))
         others = np.maximum(others, _no_hair(toon, labels))
         share = blur(f32(cv2.resize(others, (side, side))), EDGE * side)
