@@ -292,7 +292,7 @@ def edited(job: EditJob, progress: Progress = no_progress) -> Edited:
     if not job.onto_photo:
         pictures = _rendered(job, reader, vector, strengths, touched, chosen, progress)
         return Edited(pictures, strengths)
-    if named is not None and vector is not None and named.fits(generator):
+    if job.method == "flow" and named is not None and vector is not None and named.fits(generator):
         _warn_beyond(job, named, vector, strengths)
     rgb, photo = _photo(job)
     kept = job.keep_background

@@ -142,7 +142,7 @@ def invert(
         encoder,
         generator,
         domain=domain,
-        optimized=bool(steps) or bool(pti_steps),
+        optimized=method == "refine",
         device=device,
         dtype=dtype,
     )
@@ -176,7 +176,7 @@ def load_inversion(
     device: str,
     dtype: str,
 ) -> FaceModel:
-    """`load_face_model`; where latents are `optimized`, in the dtype that is fast here.
+    """`load_face_model`; where latents are `optimized` or fitted, in the dtype that is fast here.
 
     Raises: as `load_face_model`.
     """

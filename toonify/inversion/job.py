@@ -146,7 +146,7 @@ def _loaded(
         encoder,
         job.generator,
         domain=job.domain,
-        optimized=optimized,
+        optimized=job.method == "refine",
         device=job.device,
         dtype=job.dtype,
     )
