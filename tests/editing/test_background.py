@@ -45,6 +45,15 @@ def test_where_the_head_has_been_the_wall_goes_on(kept):
     assert np.array_equal(out[110:120, 105:125], edited[110:120, 105:125]), "the head is the edit's"
 
 
+def test_who_stands_beside_stays():
+    photo = with_head(100)
+    photo[40:70, 25:45] = HEAD  # another's
+    kept = KeptBackground(photo, align(photo, FACE, 256), parser)
+    edited = with_head(115)
+    edited[40:70, 25:45] = (90, 140, 190)  # what the edit did to them
+    assert np.array_equal(kept(edited)[44:66, 29:41], photo[44:66, 29:41])
+
+
 def test_nothing_that_the_edit_left_is_touched(kept):
     photo = with_head(100)
     assert np.array_equal(kept(photo), photo)

@@ -20,6 +20,7 @@ BELOW = ("clothes", "hand", "object")  # and of what is no head either
 CROP = 256  # px that the parser sees
 GROWN = 0.02  # by which the person is widened, in sides of the crop
 EDGE = (0.15, 0.5)  # probabilities between which the person begins
+SURE = 0.4  # probability that parts one person from the next
 BORDER = 0.06  # sides of the crop over which a fused rendering fades into the photograph
 FILLED = 128  # px of the crop that what lies behind is continued at: nobody knows its details
 
@@ -103,7 +104,8 @@ class KeptBackground:
     def _person(self, crop: RGB) -> Points:
         """(128, 128) probability that it is the person."""
         labels = self._parser(crop)
-        return f32(1 - labels[..., [LABELS.index(name) for name in BEHIND]].sum(axis=2))
+        person = f32(1 - labels[..., [LABELS.index(name) for name in BEHIND]].sum(axis=2))
+        return _around_face(person)
 
 
 def before_background(
@@ -157,6 +159,17 @@ def _head(labels: Points) -> Points:
     """(S, S) probability of a head and its neck, of (S, S, 17) of `LABELS`."""
     others = [LABELS.index(name) for name in (*BEHIND, *BELOW)]
     return f32(1 - labels[..., others].sum(axis=2))
+
+
+def _around_face(person: Points) -> Points:
+    """(S, S) without what doesn't hang together with the crop's middle: other people's hair."""
+    side = person.shape[0]
+    _, areas = cv2.connectedComponents((person > SURE).astype(np.uint8))
+    middle = areas[round(0.4 * side) : round(0.8 * side), round(0.35 * side) : round(0.65 * side)]
+    seen = np.unique(middle[middle > 0])
+    near = np.isin(areas, seen).astype(np.uint8)
+    others = f32((areas > 0) & (near == 0))
+    return f32(person * (1 - cv2.GaussianBlur(_grown(others), (0, 0), 1)))
 
 
 def _grown(person: Points) -> Points:
