@@ -63,10 +63,12 @@ def test_nothing_that_the_edit_left_is_touched(kept):
 
 def test_of_a_rendering_the_head_alone_comes_into_the_photo():
     photo = with_head(100)
+    photo[60:75, 10:30] = HEAD  # another's
     rendering = with_head(112)
     ghosts = rendering.copy()
     ghosts[:60] = ghosts[170:] = (120, 60, 60)
     out = head_in_photo(photo, ghosts, align(photo, FACE, 256), parser)
     assert np.array_equal(out[:60], photo[:60]) and np.array_equal(out[170:], photo[170:])
+    assert np.array_equal(out[60:75, 10:30], photo[60:75, 10:30]), "who stands beside"
     assert np.abs(out[105:125, 100:130].astype(int) - HEAD).max() < 8, "the rendering's head"
     assert np.abs(out[110:120, 66:74].astype(int) - 180).max() < 12, "the wall where it has been"

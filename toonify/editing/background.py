@@ -158,7 +158,7 @@ def head_in_photo(rgb: RGB, rendering: RGB, crop: Crop, parser: FaceParser) -> R
 def _head(labels: Points) -> Points:
     """(S, S) probability of a head and its neck, of (S, S, 17) of `LABELS`."""
     others = [LABELS.index(name) for name in (*BEHIND, *BELOW)]
-    return f32(1 - labels[..., others].sum(axis=2))
+    return _around_face(f32(1 - labels[..., others].sum(axis=2)))
 
 
 def _around_face(person: Points) -> Points:
