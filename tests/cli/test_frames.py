@@ -244,13 +244,18 @@ def own_hash(folder):
 
 @pytest.mark.usefixtures("as_default")
 def test_photos_are_inverted_by_the_bundles_own_networks(run, whole_bundle, tmp_path):
-    for options in ([], ["--encoder", whole_bundle]):
+    pictures = []
+    for options in ([], ["--encoder", whole_bundle, "--no-keep-background"]):
         out = tmp_path / f"out{len(options)}"
         result = run("invert", ASTRONAUT, "-o", out, "--steps", 0, *options)
         assert result.status == 0, result.err
         latents, about = Latents.load(out / "astronaut.safetensors")
         assert latents.w_plus.shape == (1, 10, 16) and latents.feature is not None
         assert about["generator"] == own_hash(whole_bundle)
+        pictures.append(pixels(out / "astronaut.png").astype(int))
+    corner = pixels(ASTRONAUT)[-40:, -40:].mean(axis=(0, 1))
+    within, rendered = (picture[-15:, -15:].mean(axis=(0, 1)) for picture in pictures)
+    assert np.abs(within - corner).max() < 12 < np.abs(rendered - corner).max()
     assert latents.frame_size is not None
     height, width = latents.frame_size
     assert height == width > 512  # the astronaut's eyes are less than 64 pixels apart

@@ -58,11 +58,6 @@ def test_the_default_bundle_inverts_and_edits_whole_photos_without_any_download(
         small = [np.asarray(x.convert("RGB").resize((64, 64)), float) for x in (given, picture)]
     likeness = np.corrcoef(small[0].ravel(), small[1].ravel())[0, 1]
     assert likeness > 0.9, "it is that photograph but for the head"
-    raw = run("invert", photo, "-o", tmp_path / "raw", "--steps", 0, "--no-keep-background")
-    assert raw.status == 0, raw.err
-    with Image.open(tmp_path / "raw" / "astronaut.png") as picture:
-        guessed = np.asarray(picture.convert("RGB").resize((64, 64)), float)
-    assert np.abs(guessed - small[0]).mean() > 2 * np.abs(small[1] - small[0]).mean()
     strip = tmp_path / "strip.png"
     edit = ["edit", out / "astronaut.safetensors", "-o", strip, "--direction", "sefa-1"]
     assert run(*edit, "--range", "-2:2", "--frames", 2).status == 0
