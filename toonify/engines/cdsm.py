@@ -45,7 +45,7 @@ from toonify.faces.occlusion import OcclusionMask
 from toonify.faces.parsing import RememberingParser
 from toonify.faces.types import RGB, Points
 from toonify.lut import CharacterTable
-from toonify.models.attribute_offsets import COLORS, FIRST, GLASSES, SURE, AttributeOffsets
+from toonify.models.attribute_offsets import COLORS, FIRST, GLASSES, AttributeOffsets
 from toonify.models.attribute_vector import GLASSES_WORN, HAIR, LENGTH, SKIN
 from toonify.models.base import Encoder, Generator
 from toonify.models.replay import Replayed
@@ -57,6 +57,9 @@ from toonify.portrait.layers import Layers
 from toonify.portrait.subject import Subject
 from toonify.tuning import kept_dtype
 from toonify.utils.tensors import smoothstep, stacked, start_download
+
+# probabilities below and above which glasses are not or wholly drawn: folds under eyes reach 0.7
+GLASSES_SURE = 0.74, 0.8
 
 
 class CdsmModel(MixingModel):
@@ -372,7 +375,7 @@ class CdsmEngine(MixingEngine[CdsmModel]):
         # what lies between the generator's own drawings has hatched areas and soft lines
         half = (out.shape[1] // 2, out.shape[0] // 2)
         out = crisp(np.asarray(cv2.resize(out, half, interpolation=cv2.INTER_AREA), np.uint8), 2.0)
-        worn, dark = smoothstep(glasses, *SURE).tolist()
+        worn, dark = smoothstep(glasses, *GLASSES_SURE).tolist()
         if worn and (mesh := self._mesh()) is not None:
             out = with_glasses(out, mesh, worn=worn, dark=dark)
         self._parser().remember(out, seen, mirrored=False)

@@ -38,6 +38,8 @@ MOUTH = 0.6  # height of the mouth in an aligned drawing: all above it is head
 ENDS = 0.03  # height that long hair fades out in at the bottom, in sides
 CHIN = 0.8  # of the chin, likewise
 HAIR_VARIES = 30.0, 12.0, 14.0  # CIELAB, what hair may differ by from its own median
+GROUND_VARIES = 14.0  # CIELAB, what the ground may differ by from its own
+FACE = ("skin", "lips", "mouth", "beard", "ear")
 EDGE = 0.004  # sigma of borders between a drawing's parts, in its sides
 LEAST_NECK = 60.0  # width that is needed to tell it, px of a face whose eyes are 125 px apart
 NARROW = 0.8  # width of a neck under the chin, as a share of where it is seen
@@ -138,7 +140,7 @@ class HeadPaster:
                 return None
             matte = smoothstep(1 - blur(ground, EDGE * side), 0.35, 0.65)
         others = f32(sum(labels[..., LABELS.index(name)] for name in NO_HEAD))
-        others = np.maximum(others, _no_hair(toon, labels))
+        others = np.maximum(others, _no_head(toon, labels))
         share = blur(f32(cv2.resize(others, (side, side))), EDGE * side)
         height = (np.arange(side, dtype=np.float32)[:, None] + 0.5) / side
         below = smoothstep(height, MOUTH, MOUTH + ENDS)
@@ -157,31 +159,35 @@ def _whose(face: Face, subjects: Sequence[Subject]) -> Subject | None:
     return None
 
 
-def _no_hair(toon: RGB, labels: Points) -> Points:
-    """(h, w): 1 where the parser calls something beside the neck hair that is of another color than
-    the hair above: the ground between neck and shoulders.
+def _no_head(toon: RGB, labels: Points) -> Points:
+    """(h, w): 1 below the mouth where the parser takes for head what has the color of the ground,
+    and beside the neck where it calls hair what has another color than the hair above.
 
     Args:
         labels: (h, w, 17), what it sees of the drawing.
     """
     side = len(labels)
     lab = to_lab(np.asarray(cv2.resize(toon, (side, side), interpolation=cv2.INTER_AREA), np.uint8))
+    rows = np.arange(side)[:, None] / side
     hair = labels[..., LABELS.index("hair")] > 0.3
-    above = hair[: int(MOUTH * side)]
-    if not above.any():
-        return np.zeros((side, side), np.float32)
-    color = np.median(lab[: len(above)][above], axis=0)
-    away = np.abs(lab - color) / f32(HAIR_VARIES)
-    other = hair & (away.max(2) > 1)
-    other[: int(CHIN * side)] = False
+    above = hair & (rows < MOUTH)
+    other = np.zeros((side, side), bool)
+    if above.any():
+        away = np.abs(lab - np.median(lab[above], axis=0)) / f32(HAIR_VARIES)
+        other |= hair & (away.max(2) > 1) & (rows > CHIN)
+    ground = labels[..., LABELS.index("background")] > 0.8
+    if ground.any():
+        face = f32(sum(labels[..., LABELS.index(name)] for name in FACE)) > 0.5
+        near = np.linalg.norm(lab - np.median(lab[ground], axis=0), axis=2) < GROUND_VARIES
+        other |= near & ~face & (rows > MOUTH)
     return f32(other)
 
 
 def _filled(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
     """Without holes, such as an open mouth that the parser takes for ground."""
-    outside = cv2.copyMakeBorder((~mask).astype(np.uint8), 1, 0, 1, 1, cv2.BORDER_CONSTANT, value=1)
+    outside = cv2.copyMakeBorder((~mask).astype(np.uint8), 1, 1, 1, 1, cv2.BORDER_CONSTANT, value=1)
     _, labels = cv2.connectedComponents(outside, connectivity=4)
-    return np.asarray(labels[1:, 1:-1] != labels[0, 0])
+    return np.asarray(labels[1:-1, 1:-1] != labels[0, 0])
 
 
 def _largest(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
