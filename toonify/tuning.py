@@ -35,7 +35,7 @@ def machine() -> str:
     """A name for what speed depends on: processor, cores this process may use, torch's version."""
     from importlib.metadata import version
 
-    return f"{_processor()}, {_cores()} cores, torch {version('torch')}"
+    return f"{_processor()}, {cores()} cores, torch {version('torch')}"
 
 
 def choose_dtype(name: str, device: torch.device, *networks: object) -> torch.dtype:
@@ -95,7 +95,7 @@ def use_kept_threads(device: torch.device, bundle: str | os.PathLike[str]) -> No
 
     found = recall(bundle_key(device, bundle)) or {}
     kept = found.get("threads")
-    if isinstance(kept, int) and 0 < kept <= _cores() and "OMP_NUM_THREADS" not in os.environ:
+    if isinstance(kept, int) and 0 < kept <= cores() and "OMP_NUM_THREADS" not in os.environ:
         torch.set_num_threads(kept)
 
 
@@ -201,7 +201,8 @@ def _processor() -> str:
     return " ".join([name, *known])
 
 
-def _cores() -> int:
+def cores() -> int:
+    """Processor cores that this process may use."""
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1

@@ -156,6 +156,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     argv = hoist_globals(sys.argv[1:] if arguments is None else arguments)
     if arguments is None and "--help" not in argv:  # the process is the command's own
         keep_freed_memory()
+        # numpy's products are small here, and threads that wait for more of them take the cores
+        os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     with tolerant_streams() as (out, _), terminated_is_interrupted():
         status = _run(argv, debug="--debug" in argv)
         out.flush()

@@ -48,6 +48,7 @@ if TYPE_CHECKING:
     from toonify.stylize.recipe import EngineRecipe
     from toonify.utils.outputs import InputFiles
 
+MOST_AT_ONCE = 4  # photographs that are drawn side by side, for memory's sake
 SMALL = 24  # px of a face, below which it goes without saying that it is not looked for
 
 EPILOG = examples(
@@ -95,6 +96,9 @@ def stylize(ctx: typer.Context, request: StylizeRequest) -> None:
     names, drawing, recipe = _engine(ctx, settings, request, plan)
     if request.to_stdout and len(names) > 1:
         raise UsageError("stdout takes one drawing", hint="Give -o FOLDER for several.")
+    at_once = _at_once(request, plan, drawing, len(jobs))
+    if at_once > 1:
+        together = 2 * at_once
     existing = "skip" if request.skip_existing or request.watch else "error"
     options = Options(
         characters=names,
@@ -116,7 +120,14 @@ def stylize(ctx: typer.Context, request: StylizeRequest) -> None:
         fail_fast=request.fail_fast,
         max_failures=request.max_failures,
     )
-    batch = Batch(drawing, options, inputs=reads, sheet_rows=request.sheet is not None)
+    batch = Batch(
+        drawing,
+        options,
+        inputs=reads,
+        sheet_rows=request.sheet is not None,
+        more=recipe.make if recipe is not None and at_once > 1 else None,
+        at_once=at_once,
+    )
     batch.targets.check_all(jobs)
     with ExitStack() as stack:
         if request.cluster is not None:
@@ -232,6 +243,16 @@ def _together(settings: Settings, request: StylizeRequest, plan: Plan) -> int:
         return 1
     given = batch_size_of(request.batch_size, settings, request.bundle)
     return 1 if plan.whole else given
+
+
+def _at_once(request: StylizeRequest, plan: Plan, drawing: Engine, photos: int) -> int:
+    """How many photographs are drawn at the same time: one where a failure is to end the run."""
+    careful = request.fail_fast or request.max_failures is not None
+    if careful or request.cluster is not None or not plan.whole or not drawing.side_by_side:
+        return 1
+    from toonify.tuning import cores
+
+    return max(1, min(MOST_AT_ONCE, photos, cores()))
 
 
 def _on_cluster(

@@ -75,6 +75,7 @@ class Engine(ABC):
             `compositor`; otherwise faces are, one region at a time.
         keeps_latents: of clips: a person's first latent serves until the next cut.
         clears_hair: what sticks out behind a silhouette is to be painted over.
+        side_by_side: several such engines draw pictures in threads faster than one does in turn.
         batch_size: regions that go through the networks together; lower it when memory is short.
 
     Examples:
@@ -89,6 +90,11 @@ class Engine(ABC):
     keeps_latents: ClassVar[bool] = False
     clears_hair: ClassVar[bool] = False
     batch_size: int = 8
+
+    @property
+    def side_by_side(self) -> bool:
+        """See the class."""
+        return False
 
     @property
     @abstractmethod

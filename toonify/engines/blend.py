@@ -112,6 +112,11 @@ class BlendEngine(StyleEngine):
         """Names of the styles that both know, the chosen one first."""
         return tuple(name for name in super().characters if name in self.network.characters)
 
+    @property
+    def side_by_side(self) -> bool:
+        """Small networks in OpenCV gain little from more cores."""
+        return self.network.runtime == "opencv"
+
     def identity(self, character: str) -> dict[str, Any]:
         """The program's, and the network's."""
         return {**super().identity(character), "faces": self.network.identity(character)}

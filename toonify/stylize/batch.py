@@ -14,7 +14,7 @@ import sys
 import threading
 import time
 from collections import deque
-from collections.abc import Generator, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from concurrent.futures import wait
 from contextlib import closing
 from dataclasses import dataclass, replace
@@ -70,6 +70,7 @@ class Batch:
         options: how.
         inputs: all that the run reads, which is never replaced.
         sheet_rows: keep photograph and drawings in each `Result.rows` for a contact sheet.
+        more, at_once: as of `Drawer`.
     """
 
     def __init__(
@@ -79,12 +80,20 @@ class Batch:
         *,
         inputs: InputFiles | None = None,
         sheet_rows: bool = False,
+        more: Callable[[], Engine] | None = None,
+        at_once: int = 1,
     ) -> None:
         self.engine = engine
         self.options = options
         self.sheet_rows = sheet_rows
         self.targets = Targets(options, InputFiles() if inputs is None else inputs)
-        self._drawer = Drawer(engine, together=options.batch_size, aligned=options.aligned)
+        self._drawer = Drawer(
+            engine,
+            together=options.batch_size,
+            aligned=options.aligned,
+            more=more,
+            at_once=at_once,
+        )
         self._detecting = threading.Lock()
 
     def run(self, jobs: Iterable[Job | None]) -> Generator[Result, None, None]:

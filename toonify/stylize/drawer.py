@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from queue import SimpleQueue
+
+import cv2
 
 from toonify.engines.base import Drawing, Engine
 from toonify.errors import InputError, ModelError, UsageError
@@ -11,6 +15,7 @@ from toonify.stylize.photo import Unit, Whole
 from toonify.utils.memory import is_shortage
 
 Row = Sequence[Drawing]  # a unit's drawings, one a name
+LARGE = 4_000_000  # px from which pictures are drawn in turn, for memory's sake
 
 
 class Drawer:
@@ -21,10 +26,22 @@ class Drawer:
         together: regions that go through its networks at once; fewer, once they didn't fit into
             memory.
         aligned: units are FFHQ crops, and drawn as such.
+        more: makes further such engines, so that whole pictures are drawn side by side; None
+            draws them in turn.
+        at_once: how many are.
     """
 
-    def __init__(self, engine: Engine, *, together: int, aligned: bool = False) -> None:
+    def __init__(
+        self,
+        engine: Engine,
+        *,
+        together: int,
+        aligned: bool = False,
+        more: Callable[[], Engine] | None = None,
+        at_once: int = 1,
+    ) -> None:
         self.engine, self.together, self._aligned = engine, together, aligned
+        self._more, self._at_once, self._engines = more, at_once, [engine]
 
     def draw(
         self, units: Sequence[Unit], names: Sequence[tuple[str, ...]]
@@ -59,11 +76,40 @@ class Drawer:
             return self.engine.draw_aligned([region.image for region in regions], characters)
         if regions:
             return self.engine.draw_regions(regions, characters)
+        pictures = [unit for unit in units if isinstance(unit, Whole)]
+        small = all(picture.image.size < 3 * LARGE for picture in pictures)
+        if self._more is not None and small and len(pictures) > 1:
+            return self._side_by_side(pictures, characters, self._more)
         return [
-            self.engine.draw_image(unit.image, characters, faces=unit.faces)
-            for unit in units
-            if isinstance(unit, Whole)
+            self.engine.draw_image(picture.image, characters, faces=picture.faces)
+            for picture in pictures
         ]
+
+    def _side_by_side(
+        self, pictures: list[Whole], characters: tuple[str, ...], more: Callable[[], Engine]
+    ) -> list[list[Drawing]]:
+        """Several pictures at a time, each by an engine, and a thread of OpenCV, of its own."""
+        count = min(self._at_once, len(pictures))
+        while len(self._engines) < count:
+            self._engines.append(more())
+        free: SimpleQueue[Engine] = SimpleQueue()
+        for engine in self._engines[:count]:
+            free.put(engine)
+
+        def draw(picture: Whole) -> list[Drawing]:
+            engine = free.get()
+            try:
+                return engine.draw_image(picture.image, characters, faces=picture.faces)
+            finally:
+                free.put(engine)
+
+        before = cv2.getNumThreads()
+        cv2.setNumThreads(1)
+        try:
+            with ThreadPoolExecutor(count, thread_name_prefix="draw") as pool:
+                return list(pool.map(draw, pictures))
+        finally:
+            cv2.setNumThreads(before)
 
 
 def _short_of_memory(error: Exception) -> Exception:
