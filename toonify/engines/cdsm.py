@@ -58,8 +58,8 @@ from toonify.portrait.subject import Subject
 from toonify.tuning import kept_dtype
 from toonify.utils.tensors import smoothstep, stacked, start_download
 
-# probabilities below and above which glasses are not or wholly drawn: folds under eyes reach 0.7
-GLASSES_SURE = 0.74, 0.8
+# probabilities below and above which glasses are not or wholly drawn: folds under eyes reach 0.75
+GLASSES_SURE = 0.78, 0.82
 
 
 class CdsmModel(MixingModel):
@@ -365,16 +365,16 @@ class CdsmEngine(MixingEngine[CdsmModel]):
         and sunglasses (2,)."""
         seen = self._parser().parse(toon)
         skin, hair = (attributes[part].tolist() for part in (SKIN, HAIR))
-        out = in_own_colors(
-            toon,
+        half = (toon.shape[1] // 2, toon.shape[0] // 2)
+        colored = in_own_colors(
+            np.asarray(cv2.resize(toon, half, interpolation=cv2.INTER_AREA), np.uint8),
             seen,
             skin=tuple(skin[:3]) if skin[3] else None,
             hair=tuple(hair[:3]) if hair[3] else None,
             share=0.5 if self.level < COLORS else 1.0,
         )
         # what lies between the generator's own drawings has hatched areas and soft lines
-        half = (out.shape[1] // 2, out.shape[0] // 2)
-        out = crisp(np.asarray(cv2.resize(out, half, interpolation=cv2.INTER_AREA), np.uint8), 2.0)
+        out = crisp(colored, 2.0)
         worn, dark = smoothstep(glasses, *GLASSES_SURE).tolist()
         if worn and (mesh := self._mesh()) is not None:
             out = with_glasses(out, mesh, worn=worn, dark=dark)
