@@ -79,6 +79,15 @@ def test_in_a_drawn_picture_what_is_behind_shows_and_the_neck_reaches_up(
     assert sticker[25:32, 210:240, 3].max() < 60 and sticker[124, 222, 3] > 250
 
 
+def test_a_head_that_is_no_face_is_set_in_by_its_silhouette(photo, paster, where):
+    toon = np.full((256, 256, 3), (220, 210, 250), np.uint8)
+    cv2.ellipse(toon, (128, 128), (60, 90), 0, 0, 360, (40, 160, 60), -1)
+    out = paster(Layers.of_photo(photo), toon, *where).flat()
+    green = np.abs(out.astype(int) - (40, 160, 60)).max(2) < 12
+    rows = np.flatnonzero(green.any(1))
+    assert green[120:130, 218:228].all() and rows[-1] - rows[0] > 70
+
+
 def test_everybody_is_measured_for_themselves(photo, paster):
     both = np.concatenate([photo[:300], np.ascontiguousarray(photo[:300, ::-1])], axis=1)
     faces = get_detector("mtcnn").detect(both)

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from toonify.errors import InputError
 from toonify.faces import Face
-from toonify.faces.alignment import Alignment, paste_back
+from toonify.faces.alignment import Alignment, paste_back, silhouette_mask
 from toonify.faces.matte import drawing_matte
 from toonify.faces.parsing import LABELS, FaceParser
 from toonify.faces.types import Points
@@ -115,7 +115,7 @@ class HeadPaster:
             return replace(picture, people=people, alpha=np.ascontiguousarray(opaque))
         window = _Window(picture.people, subject)
         drawn, mask = window.drawing(toon, head, alignment)
-        gone = window.gone(mask)
+        gone = window.gone()
         people, alpha, behind = picture.people.copy(), picture.alpha.copy(), picture.behind
         if behind is not None and not picture.known:
             behind = behind.copy()
@@ -130,14 +130,15 @@ class HeadPaster:
 
     def _head(self, toon: RGB) -> Points | None:
         """Opacity (S, S) of a drawing's head, None where there is none: it stands before a plain
-        ground, or is what the parser takes for one; below its mouth that tells, too, what is."""
+        ground, or is what the parser takes for one; below its mouth that tells, too, what is. Of
+        heads that the parser doesn't know, such as cats', the silhouette."""
         side = toon.shape[0]
         labels = self._parser.parse(toon, mirrored=False).labels
         matte = drawing_matte(toon)
+        if labels[..., LABELS.index("skin")].mean() < LEAST_SKIN:
+            return None if matte is None else silhouette_mask(matte)
         if matte is None:
             ground = f32(cv2.resize(labels[..., LABELS.index("background")], (side, side)))
-            if labels[..., LABELS.index("skin")].mean() < LEAST_SKIN:
-                return None
             matte = smoothstep(1 - blur(ground, EDGE * side), 0.35, 0.65)
         others = f32(sum(labels[..., LABELS.index(name)] for name in NO_HEAD))
         others = np.maximum(others, _no_head(toon, labels))
@@ -296,12 +297,8 @@ class _Window:
         hat = smoothstep(self.headwear - 0.5 * self.hair, 0.45, 0.75)
         return f32(np.clip(np.maximum(self.cover, hat), 0, 1))
 
-    def gone(self, mask: Field) -> Field:
-        """Opacity of what is taken out: face, ears and hair, but for what stands before them.
-
-        Args:
-            mask: of the drawing, that covers some of it.
-        """
+    def gone(self) -> Field:
+        """Opacity of what is taken out: face, ears and hair, but for what stands before them."""
         face = np.maximum(self.beard, np.clip(self.skin - self.neck, 0, 1))
         face = face * (1 - smoothstep(self._under_chin(), -12 * self.unit, 14 * self.unit))
         # Long hair that falls on the shoulders stays: nobody knows what is under it.
