@@ -8,6 +8,7 @@ from tests.fake_engine import FakeEngine, color, photo
 from toonify.errors import UsageError
 from toonify.stylize.ahead import Budget
 from toonify.stylize.batch import Batch
+from toonify.stylize.drawer import Drawer
 from toonify.stylize.jobs import plan
 from toonify.stylize.naming import NameTemplate
 from toonify.stylize.options import Options
@@ -319,3 +320,21 @@ def test_memory_is_bounded_by_megapixels(engine, tmp_path, monkeypatch):
     results = draw(engine, [tmp_path / "in"], tmp_path / "out", **options)
     assert [result.status for result in results] == ["ok"] * 5
     assert max(engine.batches) < 5
+
+
+@pytest.mark.parametrize(("large", "gathered"), [(10**9, [5]), (1, [1] * 5)])
+def test_large_pictures_do_not_wait_for_each_other(engine, tmp_path, monkeypatch, large, gathered):
+    seen = []
+    own = Drawer.draw
+
+    def drawn(self, units, names):
+        seen.extend([len(units)] if units else [])
+        return own(self, units, names)
+
+    monkeypatch.setattr(Drawer, "draw", drawn)
+    monkeypatch.setattr("toonify.stylize.drawer.LARGE", large)
+    for index in range(5):
+        photo(tmp_path / f"in/{index}.png")
+    options = {"mode": "whole", "faces": "all", "batch_size": 8}
+    results = draw(engine, [tmp_path / "in"], tmp_path / "out", **options)
+    assert [result.status for result in results] == ["ok"] * 5 and seen == gathered

@@ -28,7 +28,7 @@ from toonify.faces import Face
 from toonify.media.decoding import open_picture, opened
 from toonify.media.images import Image, read_image
 from toonify.stylize.ahead import Ahead, Budget
-from toonify.stylize.drawer import Drawer
+from toonify.stylize.drawer import Drawer, is_large
 from toonify.stylize.jobs import Job
 from toonify.stylize.options import Options, Result, is_rule
 from toonify.stylize.photo import Photo, Unit, Whole
@@ -144,13 +144,14 @@ class Batch:
                             waiting = []
                     prepared = self._prepared(job, reading.result())
                     failed = isinstance(prepared, Result) and prepared.status == "failed"
+                    large = isinstance(prepared, Photo) and any(map(is_large, prepared.units))
                     waiting.append(prepared)
                     del prepared, reading, step  # large: not to be kept until the next is read
                     # What is there counts too, so that a run that is gone on with draws the same
                     # faces together as one without a break: to the last bit the same drawings.
                     faces = sum(_together(item) for item in waiting)
                     enough = faces >= self._drawer.together or len(waiting) >= WAITING
-                    if not enough and not (failed and careful):
+                    if not enough and not large and not (failed and careful):
                         continue
                 written += self._flush(waiting)
                 waiting = []

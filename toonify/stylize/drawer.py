@@ -15,7 +15,7 @@ from toonify.stylize.photo import Unit, Whole
 from toonify.utils.memory import is_shortage
 
 Row = Sequence[Drawing]  # a unit's drawings, one a name
-LARGE = 4_000_000  # px from which pictures are drawn in turn, for memory's sake
+LARGE = 4_000_000  # px from which whole pictures are drawn at once and in turn, for memory's sake
 
 
 class Drawer:
@@ -77,7 +77,7 @@ class Drawer:
         if regions:
             return self.engine.draw_regions(regions, characters)
         pictures = [unit for unit in units if isinstance(unit, Whole)]
-        small = all(picture.image.size < 3 * LARGE for picture in pictures)
+        small = not any(map(is_large, pictures))
         if self._more is not None and small and len(pictures) > 1:
             return self._side_by_side(pictures, characters, self._more)
         return [
@@ -110,6 +110,11 @@ class Drawer:
                 return list(pool.map(draw, pictures))
         finally:
             cv2.setNumThreads(before)
+
+
+def is_large(unit: Unit) -> bool:
+    """Whether a unit is a whole picture of many pixels, which no others should wait with."""
+    return isinstance(unit, Whole) and unit.image.shape[0] * unit.image.shape[1] >= LARGE
 
 
 def _short_of_memory(error: Exception) -> Exception:
