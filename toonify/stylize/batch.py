@@ -16,7 +16,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from concurrent.futures import wait
-from contextlib import closing
+from contextlib import closing, nullcontext
 from dataclasses import dataclass, replace
 from typing import BinaryIO
 
@@ -28,7 +28,7 @@ from toonify.faces import Face
 from toonify.media.decoding import open_picture, opened
 from toonify.media.images import Image, read_image
 from toonify.stylize.ahead import Ahead, Budget
-from toonify.stylize.drawer import Drawer, is_large
+from toonify.stylize.drawer import LARGE, Drawer, is_large
 from toonify.stylize.jobs import Job
 from toonify.stylize.options import Options, Result, is_rule
 from toonify.stylize.photo import Photo, Unit, Whole
@@ -94,7 +94,7 @@ class Batch:
             more=more,
             at_once=at_once,
         )
-        self._detecting = threading.Lock()
+        self._detecting, self._large = threading.Lock(), threading.Lock()
 
     def run(self, jobs: Iterable[Job | None]) -> Generator[Result, None, None]:
         """One result a job, in the jobs' order.
@@ -264,8 +264,11 @@ class Batch:
         """Faces of a photograph, as many as are wanted."""
         if self.options.aligned:
             return []
-        with self._detecting:  # a detector is one thread's at a time
-            return self.engine.detect(image.flat, largest=self._largest)
+        rgb = image.flat
+        # none is looked at while another is drawn, for memory's sake
+        alone = self._large if rgb.shape[0] * rgb.shape[1] >= LARGE else nullcontext()
+        with alone, self._detecting:  # a detector is one thread's at a time
+            return self.engine.detect(rgb, largest=self._largest)
 
     @property
     def _largest(self) -> bool:
@@ -338,12 +341,10 @@ class Batch:
                 self._again(photo)
         else:
             photos = []
-        drawn = iter(
-            self._drawer.draw(
-                [unit for photo in photos for unit in photo.units],
-                [names for photo in photos for names in photo.names],
-            )
-        )
+        units = [unit for photo in photos for unit in photo.units]
+        names = [names for photo in photos for names in photo.names]
+        with self._large if any(map(is_large, units)) else nullcontext():
+            drawn = iter(self._drawer.draw(units, names))
         for item in waiting:
             if isinstance(item, Result):
                 results.append((None, item))

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import sys
 
-_M_TRIM_THRESHOLD, _M_MMAP_MAX = -1, -4  # of glibc's malloc.h
+# of glibc's malloc.h
+_M_TRIM_THRESHOLD, _M_TOP_PAD, _M_MMAP_MAX, _M_ARENA_MAX = -1, -2, -4, -8
 
 
 def keep_freed_memory() -> bool:
@@ -13,6 +14,7 @@ def keep_freed_memory() -> bool:
     glibc maps arrays of more than 32 MB anew each time, and the system clears them page by page:
     a third of the time of a 1024×1024 StyleGAN2 on a CPU. Kept memory counts as the process's
     (up to a third more at the peak), so this is for programs, not for libraries to do unasked.
+    Threads share it: what each kept for itself, others could not use.
 
     Returns:
         whether it is so: only where the C library is glibc.
@@ -25,7 +27,13 @@ def keep_freed_memory() -> bool:
         mallopt = ctypes.CDLL(None).mallopt
     except (OSError, AttributeError):  # another C library, such as musl
         return False
-    return bool(mallopt(_M_MMAP_MAX, 0)) and bool(mallopt(_M_TRIM_THRESHOLD, 2**31 - 1))
+    kept = (
+        (_M_MMAP_MAX, 0),
+        (_M_TRIM_THRESHOLD, 2**31 - 1),
+        (_M_ARENA_MAX, 1),
+        (_M_TOP_PAD, 2**26),
+    )
+    return all([bool(mallopt(name, value)) for name, value in kept])
 
 
 def is_shortage(error: BaseException) -> bool:
