@@ -81,7 +81,8 @@ class HeadPaster:
         found = self._analyzer.analyze(
             photo, faces, upsampling=upsampling, memory=memory, people=people
         )
-        return [_whose(face, found.subjects) for face in faces]
+        known = {subject.face_index: subject for subject in found.subjects}
+        return [known.get(index) for index in range(len(faces))]
 
     def __call__(
         self,
@@ -148,16 +149,6 @@ class HeadPaster:
         head = f32((1 - smoothstep(share, 0.35, 0.65) * below) * smoothstep(1 - height, 0, ENDS))
         whole = _filled(_largest((head * matte) > 0.05))
         return f32(np.where(whole, np.where(_filled(head > 0.5), 1, head) * matte, 0))
-
-
-def _whose(face: Face, subjects: Sequence[Subject]) -> Subject | None:
-    """The subject whose eyes, nose and mouth are where a face's are."""
-    for subject in subjects:
-        middle = subject.face.points.mean(0) * subject.scale + f32(subject.offset)
-        away = middle / subject.picture_scale - face.points5.mean(0)
-        if np.hypot(*away) < np.hypot(*(face.box[2:] - face.box[:2])) / 4:
-            return subject
-    return None
 
 
 def _no_head(toon: RGB, labels: Points) -> Points:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 import cv2
@@ -159,7 +159,8 @@ class Analyzer:
         for i, face in enumerate(faces):
             own = steady.sub(f"person{i if people is None else people[i]}")
             try:
-                subjects.append(self._subject(photo, face, faces, scale, upsampling, own))
+                subject = self._subject(photo, face, faces, scale, upsampling, own)
+                subjects.append(replace(subject, face_index=i))
             except InputError:
                 continue  # five points that are no face after all
         heads = np.zeros_like(person)

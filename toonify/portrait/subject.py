@@ -97,3 +97,4 @@ class Subject:
     offset: tuple[float, float] = (0.0, 0.0)
     memory: Steady = NO_MEMORY
     picture_scale: float = 1.0  # px of the picture a px of the photograph
+    face_index: int = 0  # of its face among those that were given

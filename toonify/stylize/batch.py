@@ -319,7 +319,6 @@ class Batch:
     def _cast(self, across: Sequence[float]) -> list[tuple[str, ...]]:
         """The names under which faces at these places, 0 left to 1 right, are drawn."""
         columns = []
-        order = sorted(range(len(across)), key=lambda face: across[face])
         for name in self.options.characters:
             if not is_rule(name):
                 columns.append([name] * len(across))
@@ -327,9 +326,7 @@ class Batch:
             from toonify.video.assignment import CharacterAssignment
 
             known = [n for n in self.engine.characters if n not in self.options.styles]
-            assignment = CharacterAssignment([name], known)
-            assignment.appear({number: across[face] for number, face in enumerate(order, 1)})
-            columns.append([assignment[order.index(face) + 1] for face in range(len(across))])
+            columns.append(CharacterAssignment([name], known).cast(across))
         return list(zip(*columns, strict=True))
 
     def _flush(self, waiting: list[Photo | Result]) -> list[tuple[Photo | None, Result]]:

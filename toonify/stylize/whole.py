@@ -105,12 +105,7 @@ def _with_characters(rgb: RGB, engine: Engine, assignment: CharacterAssignment) 
     faces = engine.detect(rgb)
     if not faces:
         return rgb, 0
-    order = sorted(range(len(faces)), key=lambda at: float(faces[at].box[0]))
-    middles = [float(faces[at].points5[:, 0].mean()) / rgb.shape[1] for at in order]
-    assignment.appear(dict(enumerate(middles, 1)))
-    names = {at: assignment[number] for number, at in enumerate(order, 1)}
+    names = assignment.cast([float(f.points5[:, 0].mean()) / rgb.shape[1] for f in faces])
     regions = [engine.region(rgb, face) for face in faces]
-    wanted = [names[at] for at in range(len(faces))]
-    return engine.paste_all(
-        rgb, regions, engine.render(regions, engine.encode(regions), wanted)
-    ), len(faces)
+    drawings = engine.render(regions, engine.encode(regions), names)
+    return engine.paste_all(rgb, regions, drawings), len(faces)

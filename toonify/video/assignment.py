@@ -61,6 +61,17 @@ class CharacterAssignment:
             if person not in self._cast:
                 self._cast[person] = self._choose(person, places[person], order)
 
+    def cast(self, across: Sequence[float]) -> list[str]:
+        """The characters of one picture's people, who are numbered from left to right.
+
+        Args:
+            across: where each is, 0 left to 1 right, in any order.
+        """
+        order = sorted(range(len(across)), key=lambda at: across[at])
+        self.appear({number: across[at] for number, at in enumerate(order, 1)})
+        numbers = {at: number for number, at in enumerate(order, 1)}
+        return [self[numbers[at]] for at in range(len(across))]
+
     def _choose(self, person: int, x: float, order: list[int]) -> str:
         if str(person) in self._named:
             return self._named[str(person)]
