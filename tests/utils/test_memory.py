@@ -39,3 +39,21 @@ def test_arrays_reuse_memory():
 def test_elsewhere_nothing_happens(monkeypatch):
     monkeypatch.setattr(sys, "platform", "darwin")
     assert memory.keep_freed_memory() is False
+
+
+LEAVING = """
+import atexit, gc, sys
+from toonify.utils.memory import collect_less_often, leave_to_system
+collect_less_often()
+kept = [[] for _ in range(100)]
+atexit.register(lambda: print("ended", gc.get_freeze_count() > 100))
+looked_through = sum(generation["collections"] for generation in gc.get_stats())
+objects = [[] for _ in range(8_000)]
+print(sum(generation["collections"] for generation in gc.get_stats()) - looked_through)
+leave_to_system()
+"""
+
+
+def test_a_programs_end_collects_nothing_but_says_good_bye():
+    done = subprocess.run([sys.executable, "-c", LEAVING], capture_output=True, text=True)
+    assert done.stdout.split("\n")[:2] == ["0", "ended True"], done.stderr

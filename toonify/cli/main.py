@@ -23,7 +23,7 @@ from toonify.cli.common import (
 from toonify.cli.lazy import LazyCommand, lazy_group
 from toonify.errors import ToonifyError, UsageError
 from toonify.utils.links import FOLLOW_LINKS
-from toonify.utils.memory import keep_freed_memory
+from toonify.utils.memory import collect_less_often, keep_freed_memory, leave_to_system
 from toonify.utils.signals import terminated_is_interrupted
 from toonify.utils.streams import tolerant_streams
 from toonify.utils.text import visible
@@ -154,8 +154,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         not be loaded; 130 interrupted.
     """
     argv = hoist_globals(sys.argv[1:] if arguments is None else arguments)
-    if arguments is None and "--help" not in argv:  # the process is the command's own
+    own = arguments is None  # the process is the command's own
+    if own and "--help" not in argv:
         keep_freed_memory()
+        collect_less_often()
         # numpy's products are small here, and threads that wait for more of them take the cores
         os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     with tolerant_streams() as (out, _), terminated_is_interrupted():
@@ -166,6 +168,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
             if not isinstance(out.lost, BrokenPipeError):  # whoever read it is gone, and knows
                 reason = getattr(out.lost, "strerror", None) or out.lost
                 complain(f"can't write all to stdout: {reason}")
+    if own:
+        leave_to_system()
     return status
 
 

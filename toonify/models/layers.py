@@ -22,6 +22,12 @@ SQRT2 = math.sqrt(2.0)
 BLUR_TAPS = (1.0, 3.0, 3.0, 1.0)
 
 
+def normal_weight(*size: int, std: float) -> Tensor:
+    """Fresh weights of that deviation. Where a file's weights take their place, loading leaves
+    `nn.init` out, and this memory untouched."""
+    return nn.init.normal_(torch.empty(size), std=std)
+
+
 def pixel_norm(x: Tensor) -> Tensor:
     """x (B, C) scaled to unit mean square along C."""
     return x * torch.rsqrt(x.square().mean(dim=1, keepdim=True) + 1e-8)
@@ -133,7 +139,7 @@ class EqualLinear(nn.Module):
         activate: bool = False,
     ) -> None:
         super().__init__()
-        self.weight = nn.Parameter(torch.randn(out_features, in_features) / lr_multiplier)
+        self.weight = nn.Parameter(normal_weight(out_features, in_features, std=1 / lr_multiplier))
         self.bias = nn.Parameter(torch.full((out_features,), bias_init / lr_multiplier))
         self.lr_multiplier = lr_multiplier
         self.weight_gain = lr_multiplier / math.sqrt(in_features)

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from toonify.models import bands, bands_grad
 from toonify.models.base import Generator, LayerInfo, Noise
-from toonify.models.layers import sized_noise
+from toonify.models.layers import normal_weight, sized_noise
 from toonify.models.modules import Modules
 
 
@@ -54,13 +54,13 @@ class ModulatedConv(nn.Module):
         self.modulation = nn.Linear(w_dim, in_channels)
         nn.init.ones_(self.modulation.bias)
         if separable:
-            self.depthwise = nn.Parameter(torch.randn(in_channels, 1, 3, 3) / 3)
+            self.depthwise = nn.Parameter(normal_weight(in_channels, 1, 3, 3, std=1 / 3))
             self.pointwise = nn.Parameter(
-                torch.randn(out_channels, in_channels, 1, 1) / math.sqrt(in_channels)
+                normal_weight(out_channels, in_channels, 1, 1, std=in_channels**-0.5)
             )
         else:
             self.weight = nn.Parameter(
-                torch.randn(out_channels, in_channels, 3, 3) / math.sqrt(9 * in_channels)
+                normal_weight(out_channels, in_channels, 3, 3, std=(9 * in_channels) ** -0.5)
             )
         self.separable = separable
         self.bias = nn.Parameter(torch.zeros(out_channels))
@@ -114,7 +114,7 @@ class ImageHead(nn.Module):
         super().__init__()
         self.modulation = nn.Linear(w_dim, channels)
         nn.init.ones_(self.modulation.bias)
-        self.weight = nn.Parameter(torch.randn(12, channels, 1, 1) / math.sqrt(channels))
+        self.weight = nn.Parameter(normal_weight(12, channels, 1, 1, std=channels**-0.5))
         self.bias = nn.Parameter(torch.zeros(12))
 
     def forward(self, x: Tensor, style: Tensor) -> Tensor:
