@@ -48,7 +48,6 @@ from toonify.lut import CharacterTable
 from toonify.models.attribute_offsets import COLORS, FIRST, GLASSES, AttributeOffsets
 from toonify.models.attribute_vector import GLASSES_WORN, HAIR, LENGTH, SKIN
 from toonify.models.base import Encoder, Generator
-from toonify.models.replay import Replayed
 from toonify.portrait.backgrounds import Background, parse_background
 from toonify.portrait.catalog import program_styles, style_networks
 from toonify.portrait.crisp import crisp
@@ -96,7 +95,7 @@ class CdsmModel(MixingModel):
             attribute_offsets = attribute_offsets.eval().requires_grad_(False).to(self.device)
             self._networks["attribute_offsets"] = attribute_offsets
         self.attribute_offsets = attribute_offsets
-        self._encode, self._draw = Replayed(self._encoded), Replayed(self._drawn)
+        self._encode, self._draw = self._replayed(self._encoded), self._replayed(self._drawn)
 
     @classmethod
     def from_bundle(

@@ -21,6 +21,7 @@ from toonify.engines.base import Engine
 from toonify.faces import Alignment, Face, FaceDetector, get_detector
 from toonify.faces.types import RGB, Points, f32
 from toonify.lut import CharacterTable
+from toonify.models.replay import R, Replayed
 from toonify.tuning import choose_dtype
 from toonify.utils.arguments import check_range
 
@@ -82,6 +83,10 @@ class MixingModel(ABC):
         if self.dtype == torch.float32:
             return nullcontext()
         return torch.autocast(self.device.type, self.dtype)
+
+    def _replayed(self, function: Callable[..., R]) -> Replayed[R]:
+        """The function, which computes in `dtype`, from CUDA graphs on a GPU."""
+        return Replayed(function, state=lambda: self.dtype)
 
 
 M = TypeVar("M", bound=MixingModel)

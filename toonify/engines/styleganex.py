@@ -26,7 +26,6 @@ from toonify.lut import CharacterTable
 from toonify.models.encoders.styleganex import STRIDE, StyleGANEXEncoder, composite
 from toonify.models.generators.stylegan2 import StyleGAN2Layers
 from toonify.models.generators.styleganex import StyleGANEXGenerator
-from toonify.models.replay import Replayed
 from toonify.names import unknown_name
 from toonify.utils.ramps import smoothstep
 from toonify.utils.tensors import stacked, start_download
@@ -72,7 +71,7 @@ class StyleGANEXModel(MixingModel):
             raise ModelError("the encoder was trained for another generator")
         self.network, self.encoder, self._style = StyleGANEXGenerator(generator), encoder, style
         super().__init__(self.network, encoder, table, device=device, dtype=dtype)
-        self._encode, self._draw = Replayed(self._encoded), Replayed(self._drawn)
+        self._encode, self._draw = self._replayed(self._encoded), self._replayed(self._drawn)
 
     @classmethod
     def from_bundle(

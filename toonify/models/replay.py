@@ -6,20 +6,37 @@ the GPU to compute. A CUDA graph, recorded for inputs of given shapes, launches 
 
 from __future__ import annotations
 
+import logging
 import threading
-from collections import OrderedDict
-from collections.abc import Callable
+from collections import Counter, OrderedDict
+from collections.abc import Callable, Hashable
 from dataclasses import dataclass
-from typing import Generic, TypeVar
+from typing import Any, Generic, Protocol, TypeVar
 
 import torch
 from torch import Tensor
 
+from toonify.utils.memory import is_shortage
+
+log = logging.getLogger(__name__)
+
 R = TypeVar("R", Tensor, tuple[Tensor | None, ...])
-# from some work to its results, and what computes them anew at their places
-Record = Callable[[Callable[[], R]], tuple[R, Callable[[], object]]]
+WORTH_IT = 3  # calls from which on inputs of the same shapes are expected again, and recorded
 WARM_UPS = 3  # runs before a recording: libraries choose their kernels in the first ones
-MOST = 4  # recordings kept, each of other shapes
+MOST = 8  # recordings kept, each of other shapes
+MOST_COUNTED = 256  # combinations of shapes whose calls are counted
+
+_recording = threading.Lock()  # CUDA makes one recording a process at a time
+
+
+class Record(Protocol):
+    """Makes recordings of what some work does on a device."""
+
+    def __call__(
+        self, work: Callable[[], R], device: torch.device
+    ) -> tuple[R, Callable[[], object]]:
+        """The work's results, and what computes them anew at their places."""
+        ...
 
 
 @dataclass
@@ -34,12 +51,15 @@ class _Recording(Generic[R]):
 class Replayed(Generic[R]):
     """A function of tensors, replayed on CUDA from a graph for each combination of shapes.
 
-    On other devices it is called as it is. It must do the same whatever the values are: read no
-    tensor on the processor, draw no random numbers, and bring nothing new from its memory.
+    A recording costs as much as several calls: it is made of shapes that come again and again, such
+    as those of a clip's frames. On other devices the function is called as it is. It must do the
+    same whatever the values are: read no tensor on the processor, draw no random numbers, and bring
+    nothing new from its memory.
 
     Args:
         function: tensors of one device → a tensor, or a tuple of tensors and None.
-        record: makes recordings, on any device; `record_graph`'s on CUDA alone when None.
+        state: what else the function's results depend on, such as the dtype it computes in.
+        record: makes recordings, on any device; `GraphRecorder`'s on CUDA alone when None.
 
     Examples:
         >>> double = Replayed(lambda x: 2 * x)
@@ -51,51 +71,94 @@ class Replayed(Generic[R]):
         self,
         function: Callable[..., R],
         *,
-        record: Record[R] | None = None,
+        state: Callable[[], Hashable] = lambda: None,
+        record: Record | None = None,
     ) -> None:
         self._function: Callable[..., R] = function
-        self._record: Record[R] = record_graph if record is None else record
+        self._state = state
+        self._record: Record = GraphRecorder() if record is None else record
         self._everywhere = record is not None
-        self._recordings: OrderedDict[object, _Recording[R]] = OrderedDict()
+        self._calls: Counter[Hashable] = Counter()
+        self._recordings: OrderedDict[Hashable, _Recording[R]] = OrderedDict()
         self._lock = threading.Lock()
+        self._refused = False
 
     @torch.inference_mode()
     def __call__(self, *given: Tensor) -> R:
         """What the function gives, in memory of its own."""
-        if not self._everywhere and not all(x.is_cuda for x in given):
+        if self._refused or not (self._everywhere or all(x.is_cuda for x in given)):
             return self._function(*given)
-        key = tuple((x.shape, x.dtype, x.device, x.stride()) for x in given)
+        key = (self._state(), *((x.shape, x.dtype, x.device, x.stride()) for x in given))
         with self._lock:  # a recording's memory is one caller's at a time
             known = self._recordings.get(key)
-            if known is None:
-                known = self._recordings[key] = self._recorded(given)
-                if len(self._recordings) > MOST:
-                    self._recordings.popitem(last=False)
-            self._recordings.move_to_end(key)
-            for place, value in zip(known.inputs, given, strict=True):
-                place.copy_(value)
-            known.replay()
-            return _copied(known.outputs)
+            if known is None and self._comes_again(key):
+                known = self._recorded(key, given)
+            if known is not None:
+                self._recordings.move_to_end(key)
+                for place, value in zip(known.inputs, given, strict=True):
+                    place.copy_(value)
+                known.replay()
+                return _copied(known.outputs)
+        return self._function(*given)
 
-    def _recorded(self, given: tuple[Tensor, ...]) -> _Recording[R]:
+    def _comes_again(self, key: Hashable) -> bool:
+        """Count a call, and whether a recording of its shapes pays."""
+        if len(self._calls) >= MOST_COUNTED and key not in self._calls:
+            self._calls.clear()
+        self._calls[key] += 1
+        return self._calls[key] >= WORTH_IT
+
+    def _recorded(self, key: Hashable, given: tuple[Tensor, ...]) -> _Recording[R] | None:
+        """A new recording; None where this GPU makes none, which is said once."""
         inputs = tuple(x.clone() for x in given)
-        outputs, replay = self._record(lambda: self._function(*inputs))
-        return _Recording(inputs, outputs, replay)
+        try:
+            outputs, replay = self._record(lambda: self._function(*inputs), inputs[0].device)
+        except RuntimeError as error:
+            if is_shortage(error):  # a smaller batch may fit
+                raise
+            self._refused = True
+            reason = (str(error).splitlines() or [type(error).__name__])[0]
+            log.warning("drawing without CUDA graphs, which is slower: %s", reason)
+            return None
+        while len(self._recordings) >= MOST:
+            self._recordings.popitem(last=False)
+        self._recordings[key] = _Recording(inputs, outputs, replay)
+        return self._recordings[key]
 
 
-def record_graph(work: Callable[[], R]) -> tuple[R, Callable[[], object]]:
-    """Record what `work` does on the current CUDA device: where its results lie, and what computes
-    them anew."""
-    aside = torch.cuda.Stream()
-    aside.wait_stream(torch.cuda.current_stream())
-    with torch.cuda.stream(aside):
-        for _ in range(WARM_UPS):
-            work()
-    torch.cuda.current_stream().wait_stream(aside)
-    graph = torch.cuda.CUDAGraph()
-    with torch.cuda.graph(graph):
-        outputs = work()
-    return outputs, graph.replay
+class GraphRecorder:
+    """Records CUDA graphs that share their memory, for replays of which each is through, and its
+    results copied, before the next one begins."""
+
+    def __init__(self) -> None:
+        self._streams: dict[torch.device, torch.cuda.Stream] = {}
+        self._pools: dict[torch.device, Any] = {}
+
+    def __call__(
+        self, work: Callable[[], R], device: torch.device
+    ) -> tuple[R, Callable[[], object]]:
+        """See `Record`."""
+        with _recording, torch.cuda.device(device):
+            if device not in self._streams:  # shared memory is of one stream
+                self._streams[device] = torch.cuda.Stream(device)
+                self._pools[device] = torch.cuda.graph_pool_handle()
+            aside = self._streams[device]
+            aside.wait_stream(torch.cuda.current_stream(device))
+            with torch.cuda.stream(aside):
+                for _ in range(WARM_UPS):
+                    work()
+            torch.cuda.current_stream(device).wait_stream(aside)
+            graph = torch.cuda.CUDAGraph()
+            recorded = torch.cuda.graph(
+                graph,
+                pool=self._pools[device],
+                stream=aside,
+                # other threads read and write pictures meanwhile
+                capture_error_mode="thread_local",
+            )
+            with recorded:
+                outputs = work()
+        return outputs, graph.replay
 
 
 def _copied(outputs: R) -> R:
