@@ -75,13 +75,13 @@ class HeadPaster:
         that can't be measured.
 
         Args:
-            people, memory: as of `Analyzer.analyze`.
+            people, memory: as of `Analyzer.heads`.
         """
         upsampling = MAX_UPSAMPLING if memory is None else CLIP_UPSAMPLING
-        found = self._analyzer.analyze(
+        found = self._analyzer.heads(
             photo, faces, upsampling=upsampling, memory=memory, people=people
         )
-        known = {subject.face_index: subject for subject in found.subjects}
+        known = {subject.face_index: subject for subject in found}
         return [known.get(index) for index in range(len(faces))]
 
     def __call__(

@@ -33,6 +33,7 @@ from toonify.portrait.crisp import (
     tone_teeth,
 )
 from toonify.portrait.engine import PortraitEngine
+from toonify.utils.channels import largest
 from toonify.utils.hashing import file_sha256
 
 if TYPE_CHECKING:
@@ -435,7 +436,7 @@ class UNetCompositor:
     def _steady(self, frame: Points) -> Points:
         before = self._before
         if before is not None and before.shape == frame.shape:
-            change = np.abs(frame - before).max(axis=2)
+            change = largest(np.abs(frame - before))
             moved = np.clip((cv2.blur(change, (7, 7)) - NOISE) / (MOTION - NOISE), 0, 1)
             share = f32(moved + (1 - moved) * (1 - 0.85 * self._smooth**0.5))[..., None]
             frame = f32(before + (frame - before) * share)

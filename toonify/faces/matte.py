@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 import cv2
 import numpy as np
 
@@ -70,6 +72,7 @@ def drawing_matte(toon: RGB) -> Points | None:
     return f32(np.clip((f32(outline) - 0.6) / 0.3, 0, 1))
 
 
+@lru_cache(maxsize=4)
 def _basis(side: int) -> Points:
     """(side * side, 6): 1, x, y, x², xy, y² with x and y in -1..1."""
     y, x = np.mgrid[-1 : 1 : side * 1j, -1 : 1 : side * 1j].reshape(2, -1)

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from toonify.errors import InputError, ModelError
 from toonify.faces.types import RGB, Points, f32
+from toonify.utils.channels import softmax, total
 
 LABELS = (
     "background", "skin", "hair", "ear", "neck", "brow", "eye", "lips", "mouth", "glasses",
@@ -111,7 +112,7 @@ class FaceParser:
         if self._mirrored if mirrored is None else mirrored:
             other, more = self._run(f32(planes[..., ::-1]))
             labels, numbers = f32((labels + other[:, ::-1]) / 2), f32((numbers + more) / 2)
-        kinds = _softmax(numbers[: len(GLASSES)])
+        kinds = softmax(numbers[: len(GLASSES)])
         beard, moustache, headwear = 1 / (1 + np.exp(-numbers[len(GLASSES) :]))
         _doubt(labels, ("headwear",), float(headwear))
         _doubt(labels, ("glasses", "sunglasses"), 1 - float(kinds[0]))
@@ -132,7 +133,7 @@ class FaceParser:
             raise ModelError(f"the parsing network does not run ({error.err})") from error
         if logits.shape[1] != len(LABELS) or attributes.size != len(ATTRIBUTES):
             raise ModelError("the parsing network has other labels than this version knows")
-        return _softmax(f32(logits[0].transpose(1, 2, 0))), f32(attributes).reshape(-1)
+        return softmax(f32(logits[0].transpose(1, 2, 0))), f32(attributes).reshape(-1)
 
 
 class RememberingParser(FaceParser):
@@ -163,10 +164,4 @@ def _doubt(labels: Points, names: tuple[str, ...], whole: float) -> None:
     """Lower what points (h, w, 17) tell of things that the `whole` crop says are hardly there."""
     which = [LABELS.index(name) for name in names]
     labels[..., which] *= np.float32(np.clip(whole / DOUBTED, 0.05, 1))
-    labels /= labels.sum(axis=2, keepdims=True)
-
-
-def _softmax(logits: Points) -> Points:
-    """Over the last axis."""
-    powers = np.exp(logits - logits.max(axis=-1, keepdims=True))
-    return f32(powers / powers.sum(axis=-1, keepdims=True))
+    labels /= total(labels)[..., None]

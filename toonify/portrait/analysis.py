@@ -155,14 +155,7 @@ class Analyzer:
         person = self._matte(rgb) if faces else np.zeros(rgb.shape[:2], np.float32)
         person = steady.average("person", person, share=0.6)
         scale = rgb.shape[1] / photo.shape[1]
-        subjects = []
-        for i, face in enumerate(faces):
-            own = steady.sub(f"person{i if people is None else people[i]}")
-            try:
-                subject = self._subject(photo, face, faces, scale, upsampling, own)
-                subjects.append(replace(subject, face_index=i))
-            except InputError:
-                continue  # five points that are no face after all
+        subjects = self._subjects(photo, faces, scale, upsampling, steady, people)
         heads = np.zeros_like(person)
         for subject in subjects:
             matrix = f32(
@@ -177,6 +170,43 @@ class Analyzer:
         return Analysis(
             rgb, f32(remove_small(f32(person), 400, 200)), subjects, tuple(faces), steady
         )
+
+    def heads(
+        self,
+        photo: RGB,
+        faces: Sequence[Face],
+        *,
+        upsampling: float = MAX_UPSAMPLING,
+        memory: Memory | None = None,
+        people: Sequence[int] | None = None,
+    ) -> list[Subject]:
+        """The people of `photo` (H, W, 3) uint8 alone, who are placed in it as it is.
+
+        Args:
+            upsampling, memory, people: as of `analyze`.
+        """
+        if memory is not None:
+            photo = memory.begin(photo)
+        return self._subjects(photo, faces, 1.0, upsampling, Steady(memory), people)
+
+    def _subjects(
+        self,
+        photo: RGB,
+        faces: Sequence[Face],
+        scale: float,
+        upsampling: float,
+        steady: Steady,
+        people: Sequence[int] | None,
+    ) -> list[Subject]:
+        subjects = []
+        for i, face in enumerate(faces):
+            own = steady.sub(f"person{i if people is None else people[i]}")
+            try:
+                subject = self._subject(photo, face, faces, scale, upsampling, own)
+                subjects.append(replace(subject, face_index=i))
+            except InputError:
+                continue  # five points that are no face after all
+        return subjects
 
     def people(
         self,

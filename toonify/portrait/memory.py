@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from toonify.portrait.fields import Field, blur, f32
+from toonify.utils.channels import largest
 
 FIXED = frozenset({"cut", "frame", "count"})  # remembered whatever is seen
 CUT = 24.0  # mean difference of lightness, 0..255, between two scenes
@@ -89,7 +90,7 @@ class Memory:
         last = self._values.get("frame")
         now = f32(rgb)
         if last is not None and last.shape == now.shape:
-            moved = blur(np.abs(now - last).max(2), 1.5)
+            moved = blur(largest(np.abs(now - last)), 1.5)
             share = np.clip((moved - 3) / 9, 0.3, 1)[..., None]
             now = f32(last + (now - last) * share)
         self._values["frame"] = now

@@ -22,6 +22,7 @@ from toonify.portrait.subject import (
     FaceGeometry,
     Parts,
 )
+from toonify.utils.channels import largest, softmax, total
 
 ALIKE = 20.0  # CIELAB units between the colors of one person's hair
 _INDEX = {name: i for i, name in enumerate(LABELS)}
@@ -61,24 +62,24 @@ def build_parts(rgb: RGB, geometry: FaceGeometry, matte: Field, labels: Field) -
     oval = _oval(geometry, small, width)
     skin_ids = [_INDEX[name] for name in _GROUPS[2]]
     p[..., skin_ids] *= (1 + 0.8 * oval)[..., None]
-    p /= p.sum(-1, keepdims=True) + 1e-6
-    groups = np.stack([p[..., [_INDEX[n] for n in names]].sum(-1) for names in _GROUPS], -1)
+    p /= total(p)[..., None] + 1e-6
+    groups = np.stack([total(p[..., [_INDEX[n] for n in names]]) for names in _GROUPS], -1)
     groups = f32(_by_color(lab_small, groups, geometry.unit * small[0] / width))
     within = np.zeros_like(p)
     for k, names in enumerate(_GROUPS):
         ids = [_INDEX[n] for n in names]
         own = p[..., ids]
-        within[..., ids] = groups[..., k : k + 1] * own / (own.sum(-1, keepdims=True) + 1e-6)
+        within[..., ids] = groups[..., k : k + 1] * own / (total(own)[..., None] + 1e-6)
     guide = blur(lab[..., 0] / 100, 0.8)
     radius = max(2, int(6 * geometry.unit))
 
     def sharp(*names: str) -> Field:
-        low = within[..., [_INDEX[n] for n in names]].sum(-1)
+        low = total(within[..., [_INDEX[n] for n in names]])
         up = cv2.resize(f32(low), (width, height), interpolation=cv2.INTER_LINEAR)
         return f32(np.clip(guided(guide, f32(up), radius, 4e-4), 0, 1))
 
     def coarse(*names: str) -> Field:
-        low = labels[..., [_INDEX[n] for n in names]].sum(-1)
+        low = total(labels[..., [_INDEX[n] for n in names]])
         return f32(cv2.resize(f32(low), (width, height), interpolation=cv2.INTER_LINEAR))
 
     u2 = geometry.unit**2
@@ -240,12 +241,11 @@ def _by_color(lab: Lab, groups: Field, unit: float) -> Field:
     lowest = np.full((height, width), -14.0, np.float32)
     stack = np.stack([lowest if s is None else s for s in scores], -1)
     seen = np.array([s is not None for s in scores])
-    stack = stack - stack.max(-1, keepdims=True)
+    stack = stack - largest(stack)[..., None]
     stack = np.maximum(stack, -6)
     stack[..., ~seen] = -2.5  # nothing is known of its colors
     log = np.log(groups + 0.01) * 1.25 + 0.45 * stack
-    out = np.exp(log - log.max(-1, keepdims=True))
-    return f32(out / out.sum(-1, keepdims=True))
+    return softmax(f32(log))
 
 
 def _log_likelihood(features: Field, terms: Field, seeds: np.ndarray, count: int) -> Field | None:
