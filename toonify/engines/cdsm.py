@@ -55,7 +55,7 @@ from toonify.portrait.engine import load_mesh
 from toonify.portrait.layers import Layers
 from toonify.portrait.subject import Subject
 from toonify.tuning import kept_dtype
-from toonify.utils.tensors import smoothstep, stacked, start_download
+from toonify.utils.tensors import smoothstep, stacked, start_download, uploaded
 
 # probabilities below and above which glasses are not or wholly drawn: folds under eyes reach 0.75
 GLASSES_SURE = 0.78, 0.82
@@ -179,8 +179,8 @@ class CdsmModel(MixingModel):
         """Begin to draw w+ (B, num_ws, w_dim).
 
         Args:
-            attributes: (B, 17) of `FaceAttributes.vector`, what is drawn of the people where
-                `lets_through`; rows of w+ from 6 on are the character's then.
+            attributes: (B, 17) of `FaceAttributes.vector`, on the CPU: what is drawn of the
+                people where `lets_through`; rows of w+ from 6 on are the character's then.
 
         Returns:
             what waits for the B drawings, (R, R, 3) uint8.
@@ -188,7 +188,10 @@ class CdsmModel(MixingModel):
         Raises:
             UsageError: unknown character, or options out of range.
         """
-        w_character = self.table[character].w_plus[None].to(self.device)
+        w_photo, w_character = (
+            uploaded(w_plus, self.device)
+            for w_plus in (w_photo, self.table[character].w_plus[None])
+        )
         steered = attributes is not None and self.lets_through(character, level)
         mixed = min(level, DEFAULT_LEVEL) if steered else level
         styles = cross_domain_styles(
@@ -196,7 +199,6 @@ class CdsmModel(MixingModel):
         )
         if steered:
             assert self.attribute_offsets is not None and attributes is not None
-            attributes = attributes.to(self.device)
             styles = self.attribute_offsets.steer(styles, attributes, character, level=level)
         return start_download(self._draw(*styles))
 
@@ -321,8 +323,9 @@ class CdsmEngine(MixingEngine[CdsmModel]):
         if not any(self.model.lets_through(name, self.level) for name in self.characters):
             return w_plus
         w_dim = w_plus.shape[2]
+        # seen by the processor, while a GPU encodes
         rows = torch.nn.functional.pad(self._attributes(faces), (0, -LENGTH % w_dim))
-        return torch.cat([w_plus, rows.to(w_plus).view(len(rows), -1, w_dim)], dim=1)
+        return torch.cat([w_plus.cpu(), rows.view(len(rows), -1, w_dim)], dim=1)
 
     def _attributes(self, faces: Sequence[RGB]) -> Tensor:
         """What is seen of people in crops, (B, 17)."""

@@ -188,7 +188,7 @@ class MixingEngine(Engine, Generic[M]):
         for name in sorted(set(characters)):
             rows = [row for row, wanted in enumerate(characters) if wanted == name]
             for part in chunks(rows, self.batch_size):
-                w_plus = torch.from_numpy(latents[part]).to(self.model.device)
+                w_plus = torch.from_numpy(latents[part])
                 toons = self._render([regions[row].image for row in part], w_plus, name)
                 under_way.append((part, toons))
         drawn: dict[int, RGB] = {}
@@ -212,7 +212,8 @@ class MixingEngine(Engine, Generic[M]):
     def _render(
         self, images: Sequence[RGB], w_plus: Tensor, character: str
     ) -> Callable[[], list[RGB]]:
-        """What waits for the drawings (S, S, 3) of one character; see `start_download`."""
+        """What waits for the drawings (S, S, 3) of one character, see `start_download`; w+ is on
+        the CPU."""
 
 
 def chunks(items: Sequence[T], size: int) -> list[Sequence[T]]:

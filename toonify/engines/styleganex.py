@@ -28,7 +28,7 @@ from toonify.models.generators.stylegan2 import StyleGAN2Layers
 from toonify.models.generators.styleganex import StyleGANEXGenerator
 from toonify.names import unknown_name
 from toonify.utils.ramps import smoothstep
-from toonify.utils.tensors import stacked, start_download
+from toonify.utils.tensors import stacked, start_download, uploaded
 
 FACE = 256  # px, side of the aligned crops that w+ is read from
 REACH = 1.5  # side of the part that is drawn, in sides of the face's FFHQ crop
@@ -182,10 +182,11 @@ class StyleGANEXModel(MixingModel):
         """
         if character not in self.characters:
             raise unknown_name("character", character, self.characters)
+        w_photo = uploaded(w_photo, self.device)
         if self.table is None:
             styles = self.network.styles(w_photo)
         else:
-            own = self.table[character].w_plus[None].to(w_photo)
+            own = uploaded(self.table[character].w_plus[None], self.device).to(w_photo.dtype)
             styles = cross_domain_styles(
                 self.network,
                 w_photo,

@@ -285,12 +285,12 @@ class UNetEngine(Engine):
     def _by_torch(self, photo: Points, style: str) -> RGB:
         import torch
 
-        from toonify.utils.tensors import to_float, to_rgb
+        from toonify.utils.tensors import to_float, to_rgb, uploaded
 
         network = self._replayed(style)
         pixels = torch.from_numpy(photo).permute(2, 0, 1)[None]
-        x = to_float(pixels).to(self.device).contiguous(memory_format=torch.channels_last)
-        return to_rgb(network(x))
+        x = to_float(uploaded(pixels, self.device))
+        return to_rgb(network(x.contiguous(memory_format=torch.channels_last)))
 
     def _by_opencv(self, photo: Points, style: str) -> RGB:
         if style not in self._opencv:

@@ -17,7 +17,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from toonify.models.attribute_vector import HAIR, HAIRDOS, SHAPE, SKIN, WORN, Hairdo, Lab
-from toonify.utils.tensors import smoothstep
+from toonify.utils.tensors import smoothstep, uploaded
 
 FIRST = 7  # level from which on offsets are added
 # levels from which on something of the person is let through; at `FIRST` half the skin color
@@ -102,7 +102,7 @@ class AttributeOffsets(nn.Module):
         parts = ((SKIN, own.skin, 0, share), (HAIR, own.hair, 3, float(level >= COLORS)))
         for part, color, start, passed in parts:
             *_, known = (seen := attributes[:, part]).unbind(1)
-            moved = (seen[:, :3] - attributes.new_tensor(color)) / LAB_SCALE
+            moved = (seen[:, :3] - torch.tensor(color)) / LAB_SCALE
             out[:, start : start + 3] = passed * known[:, None] * moved
         worn = smoothstep(attributes[:, WORN], *SURE)
         glasses, sunglasses, beard, moustache = worn.unbind(1)
@@ -125,8 +125,11 @@ class AttributeOffsets(nn.Module):
     def forward(self, features: Tensor, characters: Sequence[str]) -> tuple[Tensor, ...]:
         """(B, `FEATURES`) and B names → (B, C) for each of `layers`."""
         names = list(self.characters)
-        index = torch.tensor([names.index(name) for name in characters], device=features.device)
-        which = F.one_hot(index, len(names)).to(features.dtype)
+        chosen = torch.tensor([names.index(name) for name in characters])
+        index, which = (
+            uploaded(x, features.device) for x in (chosen, F.one_hot(chosen, len(names)))
+        )
+        which = which.to(features.dtype)
         straight = (features[:, None] @ self.linear[index])[:, 0]
         inner = F.relu(torch.cat([features, which], dim=1) @ self.inner)
         still = F.relu(torch.cat([torch.zeros_like(features), which], dim=1) @ self.inner)
@@ -138,8 +141,13 @@ class AttributeOffsets(nn.Module):
     def steer(
         self, styles: Sequence[Tensor], attributes: Tensor, character: str, *, level: int
     ) -> list[Tensor]:
-        """Styles of a character, (B, C) a layer, with what a level lets through of the person."""
+        """Styles of a character, (B, C) a layer, with what a level lets through of the person.
+
+        Args:
+            attributes: as of `features`, on the CPU.
+        """
         features = self.features(attributes, character, level=level)
+        features = uploaded(features, styles[0].device)
         moved = list(styles)
         offsets = self(features, [character] * len(features))
         for layer, offset in zip(self.layers, offsets, strict=True):

@@ -24,15 +24,20 @@ def to_tensor(rgb: RGB) -> Tensor:
 def stacked(images: Sequence[RGB], device: torch.device | None = None) -> Tensor:
     """B pictures (H, W, 3) uint8 of one size → (B, 3, H, W) float32 in [-1, 1] on a device.
 
-    To a GPU they go as they are, four times smaller than as floats, from pinned memory, so that
-    nobody waits for it.
+    To a GPU they go as they are, four times smaller than as floats.
     """
     levels = torch.from_numpy(np.stack(images))
-    if device is not None and device.type == "cuda":
-        levels = levels.pin_memory().to(device, non_blocking=True)
-    elif device is not None:
-        levels = levels.to(device)
+    if device is not None:
+        levels = uploaded(levels, device)
     return to_float(levels.permute(0, 3, 1, 2))
+
+
+def uploaded(x: Tensor, device: torch.device) -> Tensor:
+    """x on a device; to a GPU from pinned memory, so that nobody waits for what it has to do
+    before."""
+    if device.type == "cuda" and x.device.type == "cpu":
+        return x.pin_memory().to(device, non_blocking=True)
+    return x.to(device)
 
 
 def to_float(images: Tensor) -> Tensor:
