@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from tests.engines.test_cdsm import KNOWN
+from tests.engines.test_cdsm import KNOWN, UNKNOWN
 from tests.engines.test_cdsm import bundles as bundles  # fixtures
 from tests.engines.test_styleganex_model import bundle as frames_bundle
 from tests.engines.test_unet import network as network
 from tests.fake_cuda import GPU, pretended
 from toonify.engines.base import aligned_region
 from toonify.engines.cdsm import CdsmEngine
+from toonify.engines.mixing import UNDER_WAY
 from toonify.engines.styleganex import FACE, StyleGANEXModel
 from toonify.engines.unet import UNetEngine
 from toonify.faces.no_faces import NoFaces
@@ -57,6 +59,31 @@ def test_characters(gpu: type[GPU], bundles: tuple[Path, Path], level: int) -> N
     assert gpu.recordings == 4, "two batches of two sizes, encoded and drawn"
     for found, expected in zip(drawn["cuda"], drawn["cpu"], strict=True):
         assert apart(found, expected) <= 1
+
+
+def test_few_batches_are_under_way_at_once(
+    bundles: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    engine = CdsmEngine.from_bundle(bundles[0], device="cpu", batch_size=1)
+    regions = [aligned_region(picture) for picture in pictures(6, 32)]
+    latents, waiting, most = engine.encode(regions), 0, 0
+
+    def begin(images: list[RGB], *rest: object) -> Callable[[], list[RGB]]:
+        nonlocal waiting, most
+        waiting += 1
+        most = max(most, waiting)
+
+        def wait() -> list[RGB]:
+            nonlocal waiting
+            waiting -= 1
+            return images
+
+        return wait
+
+    monkeypatch.setattr(engine, "_render", begin)
+    drawn = engine.render(regions, latents, [KNOWN, UNKNOWN] * 3)
+    assert apart(drawn, [region.image for region in regions]) == 0
+    assert most == UNDER_WAY + 1 and waiting == 0
 
 
 def test_styles(gpu: type[GPU], network: Path) -> None:

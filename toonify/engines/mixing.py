@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import hashlib
 from abc import ABC, abstractmethod
+from collections import deque
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from functools import cache
@@ -24,6 +25,8 @@ from toonify.lut import CharacterTable
 from toonify.models.replay import R, Replayed
 from toonify.tuning import choose_dtype
 from toonify.utils.arguments import check_range
+
+UNDER_WAY = 2  # batches whose pictures lie in pinned memory, which is scarce
 
 T = TypeVar("T")
 
@@ -183,17 +186,24 @@ class MixingEngine(Engine, Generic[M]):
         self, regions: Sequence[Alignment], latents: Points, characters: Sequence[str]
     ) -> list[RGB]:
         """A drawing a region; each network call is of one character."""
-        # a GPU's pictures arrive while it draws the next ones
-        under_way: list[tuple[Sequence[int], Callable[[], list[RGB]]]] = []
+        # a GPU's pictures arrive, and are finished, while it draws the next ones
+        under_way: deque[tuple[Sequence[int], Callable[[], list[RGB]]]] = deque()
+        drawn: dict[int, RGB] = {}
+
+        def finish_first() -> None:
+            part, toons = under_way.popleft()
+            drawn.update(zip(part, toons(), strict=True))
+
         for name in sorted(set(characters)):
             rows = [row for row, wanted in enumerate(characters) if wanted == name]
             for part in chunks(rows, self.batch_size):
                 w_plus = torch.from_numpy(latents[part])
                 toons = self._render([regions[row].image for row in part], w_plus, name)
                 under_way.append((part, toons))
-        drawn: dict[int, RGB] = {}
-        for part, toons in under_way:
-            drawn.update(zip(part, toons(), strict=True))
+                if len(under_way) > UNDER_WAY:
+                    finish_first()
+        while under_way:
+            finish_first()
         return [drawn[row] for row in range(len(characters))]
 
     @abstractmethod
