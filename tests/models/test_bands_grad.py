@@ -20,6 +20,13 @@ def generator() -> MobileGenerator:
     return net
 
 
+@pytest.fixture(params=["one band", "narrow bands"])
+def bands(request, monkeypatch) -> None:
+    if request.param == "narrow bands":  # three rows of 32 × 16 values at a time, and a rest
+        monkeypatch.setattr(bands_grad, "BAND", 3 * 32 * 16)
+
+
+@pytest.mark.usefixtures("bands")
 @pytest.mark.parametrize("part", ["image", "features"])
 @pytest.mark.parametrize("noise", ["const", "zero"])
 def test_images_and_gradients_of_both_orders_are_the_plain_ones(
@@ -65,6 +72,7 @@ class Synthesizer(torch.nn.Module):
         return self.generator.synthesize(styles)
 
 
+@pytest.mark.usefixtures("bands")
 def test_each_picture_has_its_own_maps_and_learns_them(generator, monkeypatch):
     network = Synthesizer(generator)
     styles = [x.detach() for x in generator.styles(torch.randn(2, generator.num_ws, 8))]

@@ -1,21 +1,22 @@
 """The compact generator's blocks on a CPU where gradients are wanted, picture after picture (ours).
 
-What `models/bands.py` does for drawing, as far as every step stays differentiable, any number of
-times: a picture's activations stay in the cache from one step to the next, the style is folded
-into the depthwise kernel, the wavelet's bands lie apart, and the image head's weights hold its
-wavelet. Results and gradients are the plain path's but for the order of additions.
+What `models/bands.py` does for drawing, with gradients, which are differentiable in turn: a
+separable convolution runs from its input to its output, and back, on bands of rows that stay in
+the processor's cache, and keeps nothing between; the style is folded into the depthwise kernel, the
+wavelet's bands lie apart, and the image head's weights hold its wavelet. Results and gradients are
+the plain path's but for the order of additions.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from toonify.models.bands import band_order, has_noise, same_convolution, wavelet
+from toonify.models.bands import BAND, band_order, has_noise, same_convolution, wavelet
 from toonify.models.base import Noise
 from toonify.models.cpu import compute_dtype
 from toonify.models.layers import sized_noise
@@ -25,6 +26,9 @@ if TYPE_CHECKING:
 
 # what the wavelet makes of its four bands: upper left, upper right, lower left, lower right
 _HAAR = ((1, 1, 1, 1), (1, 1, -1, -1), (1, -1, 1, -1), (1, -1, -1, 1))
+
+
+_SLOPE = 0.2  # of leaky ReLU
 
 
 def suits(x: Tensor) -> bool:
@@ -108,19 +112,14 @@ def _conv(
         noise: (h, w).
         apart: give the channels by wavelet band, for the next block.
     """
-    dtype = x.dtype
-    weight: Tensor = layer.pointwise
+    weight: Tensor = layer.pointwise[:, :, 0, 0]
     bias: Tensor = layer.bias
     if apart:
         order = band_order(len(bias))
         weight, bias = weight[order], bias[order]
-    kernel = (layer.depthwise * style[:, None, None, None]).to(dtype)
-    y = _Depthwise.apply(x[None].permute(0, 3, 1, 2), kernel)
-    y = same_convolution(y, weight.to(dtype), bias.to(dtype))
-    if noise is not None:
-        y = y.add_(noise.to(dtype))
-    # changed in place before there are views of it, which would have to be copied
-    return F.leaky_relu_(y, 0.2).permute(0, 2, 3, 1)[0]
+    kernel = layer.depthwise * style[:, None, None, None]
+    out: Tensor = _Separable.apply(x, kernel, weight, bias, noise)
+    return out
 
 
 def _image(x: Tensor, head: ImageHead, style: Tensor) -> Tensor:
@@ -166,25 +165,133 @@ class _WaveletTransposed(torch.autograd.Function):
         return _Wavelet.apply(gradients[0].contiguous())
 
 
-class _Depthwise(torch.autograd.Function):
-    """A depthwise 3×3 convolution whose gradient for x is one too: oneDNN's own is three times
-    slower."""
+class _Separable(torch.autograd.Function):
+    """A separable convolution with noise and leaky ReLU, as `_separable`, in bands both ways.
+
+    Gradients that are to be differentiated themselves are those of `_separable`.
+    """
 
     @staticmethod
-    def forward(ctx: Any, x: Tensor, kernel: Tensor) -> Tensor:
-        ctx.save_for_backward(x, kernel)
-        return same_convolution(x, kernel, None, groups=x.shape[1])
+    def forward(
+        ctx: Any, x: Tensor, kernel: Tensor, weight: Tensor, bias: Tensor, noise: Tensor | None
+    ) -> Tensor:
+        height, width, _ = x.shape
+        depthwise, pointwise, shift = (one.to(x.dtype) for one in (kernel, weight, bias))
+        out = x.new_empty(height, width, len(weight))
+        for top, bottom in _bands(x, len(weight)):
+            y, start = _spread(x, depthwise, top, bottom)
+            y = same_convolution(
+                y[:, :, top - start : bottom - start], pointwise[:, :, None, None], shift
+            )
+            rows = y.permute(0, 2, 3, 1).view(bottom - top, width, len(weight))
+            if noise is not None:
+                rows += noise[top:bottom, :, None].to(x.dtype)
+            torch._C._nn.leaky_relu(rows, _SLOPE, out=out[top:bottom])
+        ctx.save_for_backward(x, kernel, weight, bias, noise, out)
+        return out
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> Any:
-        x, kernel = ctx.saved_tensors
-        of_x = of_kernel = None
-        if ctx.needs_input_grad[0]:
-            of_x = _Depthwise.apply(gradients[0], kernel.flip(2, 3))
-        if ctx.needs_input_grad[1]:
-            ones = (1, 1)
-            of_kernel = torch.ops.aten.convolution_backward(
-                gradients[0], x, kernel, None, ones, ones, ones, False, (0, 0), x.shape[1],
+        *inputs, out = ctx.saved_tensors
+        if torch.is_grad_enabled():
+            return _differentiable(inputs, ctx.needs_input_grad, gradients[0])
+        return _gradients(inputs, ctx.needs_input_grad, gradients[0].contiguous(), out)
+
+
+def _bands(x: Tensor, given: int) -> Iterator[tuple[int, int]]:
+    """First and last-but-one rows of the bands in which x (h, w, C) becomes `given` channels."""
+    height, width, taken = x.shape
+    step = max(2, BAND // (width * max(taken, given)))
+    return ((top, min(top + step, height)) for top in range(0, height, step))
+
+
+def _spread(x: Tensor, kernel: Tensor, top: int, bottom: int) -> tuple[Tensor, int]:
+    """A depthwise convolution (1, C, n, w) of rows of x (h, w, C), and which row its first one is.
+
+    Rows from `top` to `bottom` are right; the outermost ones beyond them lack a neighbor.
+    """
+    start = max(top - 1, 0)
+    rows = x[None, start : bottom + 1].permute(0, 3, 1, 2)
+    return same_convolution(rows, kernel, None, groups=len(kernel)), start
+
+
+def _gradients(
+    inputs: Sequence[Tensor], wanted: Sequence[bool], gradient: Tensor, out: Tensor
+) -> tuple[Tensor | None, ...]:
+    """Gradients of `_Separable`'s inputs that are wanted, from that of its output (h, w, C')."""
+    x, kernel, weight, _, noise = inputs
+    height, _, taken = x.shape
+    given, dtype = len(weight), x.dtype
+    of_x = torch.empty_like(x) if wanted[0] else None
+    of_kernel, of_weight, of_bias = (
+        torch.zeros_like(one, dtype=torch.float32) if want else None
+        for one, want in zip(inputs[1:4], wanted[1:4], strict=True)
+    )
+    of_noise = torch.empty_like(noise) if wanted[4] else None
+    depthwise = kernel.to(dtype)
+    flipped = depthwise.flip(2, 3)
+    back = weight.t().to(dtype).contiguous()[:, :, None, None]
+    ones = (1, 1)
+    for top, bottom in _bands(x, given):
+        start, end = max(top - 1, 0), min(bottom + 1, height)
+        inner = slice(top - start, bottom - start)
+        y = torch.ops.aten.leaky_relu_backward(gradient[start:end], out[start:end], _SLOPE, True)
+        own = y[inner].flatten(0, 1)
+        if of_noise is not None:
+            of_noise[top:bottom] = y[inner].sum(2)
+        if of_bias is not None:
+            of_bias += own.sum(0)
+        if of_weight is not None:
+            spread, _ = _spread(x, depthwise, top, bottom)
+            spread = spread[:, :, inner].permute(0, 2, 3, 1).reshape(-1, taken)
+            of_weight += _product(own, spread)
+        if of_x is None and of_kernel is None:
+            continue
+        y = same_convolution(y[None].permute(0, 3, 1, 2), back, None)
+        if of_x is not None:
+            turned = same_convolution(y, flipped, None, groups=taken)
+            of_x[top:bottom] = turned[0, :, inner].permute(1, 2, 0)
+        if of_kernel is not None:
+            # the neighboring bands' rows count there
+            y[:, :, : inner.start] = 0
+            y[:, :, inner.stop :] = 0
+            rows = x[None, start:end].permute(0, 3, 1, 2)
+            of_kernel += torch.ops.aten.convolution_backward(
+                y, rows, depthwise, None, ones, ones, ones, False, (0, 0), taken,
                 (False, True, False),
             )[1]  # fmt: skip
-        return of_x, of_kernel
+    return of_x, of_kernel, of_weight, of_bias, of_noise
+
+
+def _product(a: Tensor, b: Tensor) -> Tensor:
+    """aᵀ b, of (N, C') and (N, C): torch leaves float32 to a library twice as slow as oneDNN."""
+    if a.dtype == torch.float32 and hasattr(torch.ops.mkldnn, "_linear_pointwise"):
+        product: Tensor = torch.ops.mkldnn._linear_pointwise(a.t(), b.t(), None, "none", [], "")
+        return product
+    return a.t() @ b
+
+
+def _differentiable(
+    inputs: Sequence[Tensor], wanted: Sequence[bool], gradient: Tensor
+) -> tuple[Tensor | None, ...]:
+    """Gradients of `_Separable`'s inputs that are wanted, each with one of its own."""
+    out = _separable(*inputs)
+    chosen = [one for one, want in zip(inputs, wanted, strict=True) if want]
+    found = iter(torch.autograd.grad(out, chosen, gradient, create_graph=True))
+    return tuple(next(found) if want else None for want in wanted)
+
+
+def _separable(
+    x: Tensor, kernel: Tensor, weight: Tensor, bias: Tensor, noise: Tensor | None
+) -> Tensor:
+    """A depthwise 3×3 convolution, a pointwise one, noise and leaky ReLU of x (h, w, C), in torch.
+
+    Args:
+        kernel: (C, 1, 3, 3); weight: (C', C); bias: (C',); noise: (h, w).
+    """
+    dtype = x.dtype
+    y = F.conv2d(x.permute(2, 0, 1)[None], kernel.to(dtype), padding=1, groups=len(kernel))
+    y = F.conv2d(y, weight.to(dtype)[:, :, None, None], bias.to(dtype))
+    if noise is not None:
+        y = y + noise.to(dtype)
+    return F.leaky_relu(y, _SLOPE)[0].permute(1, 2, 0)
