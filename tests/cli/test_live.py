@@ -36,6 +36,20 @@ def test_a_log_gets_a_line_now_and_then(
     assert lines[1] == "adversarial  0.30/2 kimg  10 images/s  loss_g 1  2:50 left"
 
 
+def test_the_time_left_is_the_trainers_and_says_of_what(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(live, "_EVERY", 0.0)
+    with training_display(Settings(), last="adversarial") as show:
+        show("pairs", 10, 20, {"seconds_left": 65.0})  # steps and snapshots
+        show("adversarial", 20, 20, {"seconds_left": 5.0})
+        show("adversarial", 20, 20, {"seconds_left": 0.0})
+    lines = capsys.readouterr().err.splitlines()
+    assert lines[0].endswith("  1:05 left of this stage")
+    assert lines[1].endswith("  0:05 left")
+    assert "left" not in lines[2]
+
+
 def test_quiet_shows_nothing(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

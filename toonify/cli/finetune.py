@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
 _SHARPEN = 0.1
 _UNITS = {"inverting": "drawings", "pairs": "steps", "adversarial": "kimg"}
+_LAST = {"paired": "pairs", "adversarial": "adversarial", "both": "adversarial"}  # stage
 # of face generators alone: pix2pix trains a network from photographs to drawings
 _OF_GENERATORS = (
     *(
@@ -175,7 +176,7 @@ def finetune(ctx: typer.Context, request: FinetuneRequest) -> None:
         resume=request.resume,
         processes=request.processes,
         device=settings.device,
-        display=partial(_display, settings),
+        display=partial(_display, settings, _LAST[request.objective.value]),
         progress=settings.progress,
     )
     page = str(done.report)
@@ -237,9 +238,9 @@ def _suggest_pix2pix(data: Path) -> None:
 
 
 @contextmanager
-def _display(settings: Settings, opening: str) -> Iterator[Progress]:
+def _display(settings: Settings, last: str, opening: str) -> Iterator[Progress]:
     """How the training goes, on stderr, and with --json on stdout."""
-    with training_display(settings, _UNITS, opening=opening) as show:
+    with training_display(settings, _UNITS, opening=opening, last=last) as show:
 
         def update(stage: str, done: int, total: int, metrics: dict[str, float]) -> None:
             show(stage, done, total, metrics)

@@ -38,6 +38,7 @@ def training_display(
     *,
     unit: str = "steps",
     opening: str = "",
+    last: str | None = None,
 ) -> Iterator[Update]:
     """Show how a training goes, on stderr; call what it gives as often as you like.
 
@@ -48,6 +49,8 @@ def training_display(
         units: stage → what `done` and `total` count; "kimg" means that they count images.
         unit: of the stages that `units` doesn't name.
         opening: a line to begin with, once something is done.
+        last: the stage that ends the training; of others it is said that the time left is theirs.
+            None: every stage is all there is.
     """
     units = units or {}
     if settings.quiet:
@@ -56,9 +59,11 @@ def training_display(
     pace = _Pace()
 
     def text(stage: str, done: int, total: int, metrics: Mapping[str, float]) -> str:
-        return status_line(
+        line = status_line(
             stage, done, total, metrics, unit=units.get(stage, unit), rate=pace.rate(stage)
         )
+        more = last not in (None, stage) and line.endswith(" left")
+        return f"{line} of this stage" if more else line
 
     if not sys.stderr.isatty():
         shown = time.monotonic()
@@ -136,7 +141,7 @@ def status_line(
     elif rate:
         parts.append(f"{rate:.3g} {unit}/s")
     parts += [f"{name} {value:.3g}" for name, value in metrics.items() if name not in _HIDDEN]
-    left = (total - done) / rate if rate else metrics.get("seconds_left", math.nan)
+    left = metrics.get("seconds_left", (total - done) / rate if rate else math.nan)
     if math.isfinite(left) and left > 0:
         parts.append(f"{_clock(left)} left")
     return "  ".join(parts)

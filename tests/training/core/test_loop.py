@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from toonify.errors import Diverged, InputError, UsageError
+from toonify.training.core import pace
 from toonify.training.core.loop import run_trainer
 from toonify.training.core.runs import RunFolder, previews
 
@@ -151,3 +152,43 @@ def test_snapshots_are_kept_where_there_is_no_model_yet(tmp_path: Path) -> None:
     run_trainer(Counter(), RunFolder(tmp_path), steps=6, snapshot=2, keep=5)
     kept = sorted(tmp_path.glob("snapshot-*.pt"))
     assert [torch.load(path)["step"] for path in kept] == [2, 4, 6]
+
+
+class Slow(Counter):
+    """Takes a second a step, three every fourth one, ten to begin with, and five for a preview."""
+
+    def __init__(self, clock: list[float]) -> None:
+        super().__init__()
+        self.clock, self.begun = clock, False
+
+    def step(self) -> dict[str, Tensor]:
+        losses = super().step()
+        self.clock[0] += 1 if self.step_count % 4 else 3
+        self.clock[0] += 0 if self.begun else 9
+        self.begun = True
+        return losses
+
+    def preview(self) -> Tensor:
+        self.clock[0] += 5
+        return super().preview()
+
+
+@pytest.mark.parametrize("resumed", [False, True])
+def test_the_time_left_is_what_it_takes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, resumed: bool
+) -> None:
+    clock, said = [0.0], {}
+    monkeypatch.setattr(pace.time, "monotonic", lambda: clock[0])
+
+    def note(row: dict[str, float]) -> None:
+        said[int(row["step"])] = (clock[0], row["seconds_left"])
+
+    if resumed:
+        run_trainer(Slow(clock), RunFolder(tmp_path), steps=60, snapshot=20)
+        clock[0] += 1000
+    options = {"steps": 200, "snapshot": 20, "resume": resumed, "progress": note}
+    run_trainer(Slow(clock), RunFolder(tmp_path), **options)
+    for step, (now, left) in said.items():
+        if step - min(said) > 24:  # a snapshot has been seen, and the slower steps
+            assert abs(now + left - clock[0]) <= max(0.05 * left, 3), step
+    assert said[200][1] == 5, "of the last snapshot"

@@ -17,9 +17,11 @@ from toonify.models.encoders.compact import CompactEncoder
 from toonify.models.encoders.psp import PSPEncoder, ReStyleEncoder
 from toonify.models.encoders.trainable import TrainableEncoder
 from toonify.models.generators.mobile import MobileGenerator
+from toonify.training.core import pace
 from toonify.training.core.runs import previews
 from toonify.training.data.latent_samples import LatentSamples
 from toonify.training.data.photos import PhotoSet
+from toonify.training.encoders import train
 from toonify.training.encoders.data import EncoderData, FreshSamples, StoredSamples
 from toonify.training.encoders.losses import EncoderLoss, EncoderWeights
 from toonify.training.encoders.pose_reader import PoseReader
@@ -312,3 +314,35 @@ def test_the_last_snapshot_survives_divergence(
     (tmp_path / "snapshot.pt").write_bytes(b"cut short")
     with pytest.raises(ModelError, match=r"snapshot\.pt can't be read"):
         train_encoder(compact(generator), stored(pairs), tmp_path, longer, loss=loss, resume=True)
+
+
+def test_the_time_left_is_what_it_takes(
+    generator: MobileGenerator,
+    pairs: LatentSamples,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    clock, said = [0.0], []
+
+    def learn(encoder, *_) -> dict[str, float]:
+        clock[0] += 1
+        return {"loss": 1.0}
+
+    def validate(*_) -> tuple[dict[str, float], torch.Tensor]:
+        clock[0] += 30
+        return {}, torch.zeros(1, 3, 4, 4, dtype=torch.uint8)
+
+    monkeypatch.setattr(pace.time, "monotonic", lambda: clock[0])
+    monkeypatch.setattr(train, "_learn", learn)
+    monkeypatch.setattr(train, "validate", validate)
+    train_encoder(
+        compact(generator),
+        stored(pairs),
+        tmp_path,
+        config(log_every=1),
+        loss=EncoderLoss(generator, LATENTS),
+        progress=lambda row: said.append((clock[0], row["seconds_left"])),
+    )
+    assert len(said) == 60 and said[-1][1] == 0
+    for now, left in said[19:]:
+        assert now + left == pytest.approx(clock[0])

@@ -20,9 +20,11 @@ from toonify.models.discriminators import StyleGAN2Discriminator
 from toonify.models.generators.mobile import MobileGenerator
 from toonify.models.generators.stylegan2 import channel_table
 from toonify.models.layer_swap import tensor_resolutions
+from toonify.training.core import pace
 from toonify.training.core.distributed import World
 from toonify.training.finetune import adversarial_step
 from toonify.training.finetune.adversarial import AdversarialConfig, finetune_adversarial
+from toonify.training.finetune.adversarial_step import AdversarialTrainer
 
 
 def config(**changes: Any) -> AdversarialConfig:
@@ -337,3 +339,31 @@ def hang_at(kimg: float, out: Path) -> None:
             time.sleep(1000)
 
     finetune_adversarial(config(), tiny_generator("mobile"), drawings(), out, progress=hang)
+
+
+def test_the_time_left_is_what_it_takes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    clock, said = [0.0], []
+
+    def step(trainer: AdversarialTrainer) -> dict[str, float]:
+        trainer.images += 4
+        trainer.steps += 1
+        clock[0] += 1 if trainer.steps % 16 else 4  # R1
+        return {}
+
+    def preview(trainer: AdversarialTrainer) -> torch.Tensor:
+        clock[0] += 30
+        return torch.zeros(1, 3, 4, 4, dtype=torch.uint8)
+
+    monkeypatch.setattr(pace.time, "monotonic", lambda: clock[0])
+    monkeypatch.setattr(AdversarialTrainer, "step", step)
+    monkeypatch.setattr(AdversarialTrainer, "preview", preview)
+    finetune_adversarial(
+        config(kimg=1.0, snapshot_kimg=0.2),
+        tiny_generator("mobile"),
+        drawings(),
+        tmp_path,
+        progress=lambda line: said.append((clock[0], line["seconds_left"])),
+    )
+    assert len(said) == 250
+    for now, left in said[60:]:
+        assert abs(now + left - clock[0]) <= max(0.05 * left, 9)

@@ -11,6 +11,7 @@ from typing import Any, Protocol
 from torch import Tensor
 
 from toonify.errors import Diverged, ToonifyError, UsageError
+from toonify.training.core.pace import Pace, snapshots_left
 from toonify.training.core.runs import RunFolder, interruptible
 from toonify.utils.arguments import check_positive
 
@@ -85,7 +86,8 @@ def run_trainer(
 
     Args:
         snapshot: steps between snapshots and previews.
-        progress: called after every step with the losses.
+        progress: called after every step with the losses, "seconds" (of a step, snapshots counted
+            in) and "seconds_left".
         kept: called before each snapshot, to write what the run is for.
         keep: snapshots of so many previews are kept, see `RunFolder.keep`.
         model: what of the folder is kept of them.
@@ -122,15 +124,17 @@ def run_trainer(
         run.keep(model, trainer.kimg, keep, write)
         run.preview(trainer.preview(), trainer.kimg)
 
-    began = time.monotonic()
+    began, pace = time.monotonic(), Pace()
     with interruptible() as interrupt:
         while trainer.step_count < steps:
             losses = {k: v.item() for k, v in trainer.step().items()}
             done = trainer.step_count
             if not all(math.isfinite(value) for value in losses.values()):
                 raise _diverged(run, done)
+            pace.stepped()
             seconds = (time.monotonic() - began) / (done - start)
             row = {"step": done, "kimg": trainer.kimg, **losses, "seconds": seconds}
+            row["seconds_left"] = pace.left(steps - done, snapshots_left(done - 1, steps, snapshot))
             if done % log_every == 0:
                 run.log(row)
             if progress:
@@ -139,6 +143,7 @@ def run_trainer(
             stop = interrupt.requested
             if done % snapshot == 0 or done == steps or stop:
                 save()
+                pace.saved()
             if stop:
                 raise KeyboardInterrupt
 

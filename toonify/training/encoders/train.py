@@ -8,7 +8,6 @@ ReStyle does (arXiv 2104.02699). Inputs are spoilt as cameras and detectors spoi
 from __future__ import annotations
 
 import math
-import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -21,6 +20,7 @@ from toonify.checkpoints import save_encoder
 from toonify.errors import Diverged, ToonifyError, UsageError
 from toonify.models.encoders.trainable import TrainableEncoder
 from toonify.training.core.loop import require_positive, same_batches
+from toonify.training.core.pace import Pace, snapshots_left
 from toonify.training.core.runs import RunFolder, interruptible
 from toonify.training.core.schedule import set_rate, warmup_cosine
 from toonify.training.data.photo_augment import augment_photos
@@ -136,7 +136,7 @@ def train_encoder(
         run.preview(tiles, kimg)
         return metrics
 
-    began = time.monotonic()
+    pace = Pace()
     with interruptible() as interrupt:
         for step in range(start, config.steps):
             factor = warmup_cosine(step, config.steps, warmup=_WARM_UP)
@@ -148,16 +148,19 @@ def train_encoder(
             nn.utils.clip_grad_norm_(encoder.parameters(), 5.0)
             optimizer.step()
             done = step + 1
-            speed = (done - start) * config.batch_size / (time.monotonic() - began)
-            left = (config.steps - done) * config.batch_size / speed
+            pace.stepped()
+            speed = config.batch_size / pace.seconds
             kimg = done * config.batch_size / 1000
             row = {"step": done, "kimg": kimg, "images_per_second": speed, **row}
-            row["seconds_left"] = left
             # read once: Ctrl-C between saving and leaving must not skip the snapshot
             stop = interrupt.requested
             due = done % every == 0 or done == config.steps or stop
             if due:
                 row |= snapshot(done)
+                pace.saved()
+            row["seconds_left"] = pace.left(
+                config.steps - done, snapshots_left(done, config.steps, every)
+            )
             if due or done % config.log_every == 0:
                 run.log(row)
                 if progress:

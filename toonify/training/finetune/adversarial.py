@@ -8,7 +8,6 @@ stay as they are, since the layer swap takes them from the face generator anyway
 from __future__ import annotations
 
 import math
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import TypeVar
@@ -20,6 +19,7 @@ from toonify.errors import Diverged, UsageError
 from toonify.models.base import Generator
 from toonify.models.discriminators import StyleGAN2Discriminator
 from toonify.training.core.distributed import World
+from toonify.training.core.pace import Pace
 from toonify.training.core.runs import RunFolder, interruptible
 from toonify.training.finetune.adversarial_config import AdversarialConfig
 from toonify.training.finetune.adversarial_step import AdversarialTrainer
@@ -82,9 +82,10 @@ def finetune_adversarial(
     kept = trainer.images  # images shown when the last snapshot was written
 
     with interruptible() as interrupt:
-        began, shown = time.perf_counter(), trainer.images
+        pace = Pace()
         while trainer.images < config.kimg * 1000:
             metrics = trainer.step()
+            pace.stepped()
             # Read once: Ctrl-C between saving and leaving must not skip the snapshot.
             stop = world.any(interrupt.requested)
             due = stop or trainer.images - kept >= config.snapshot_kimg * 1000
@@ -92,12 +93,11 @@ def finetune_adversarial(
             if not finite or (due and not trainer.finite()):
                 raise _diverged(trainer, kept)
             if folder is not None and trainer.steps % config.log_every == 0:
-                speed = (trainer.images - shown) / (time.perf_counter() - began)
                 line = {
                     "kimg": trainer.images / 1000,
-                    "images_per_second": speed,
+                    "images_per_second": config.batch_size / pace.seconds,
                     **metrics,
-                    "seconds_left": max(0.0, config.kimg * 1000 - trainer.images) / speed,
+                    "seconds_left": pace.left(*_left(config, trainer.images, kept)),
                 }
                 folder.log(line)
                 if progress:
@@ -105,11 +105,20 @@ def finetune_adversarial(
             if due:
                 world.on_first(lambda: _save(folder, trainer))
                 kept = trainer.images
+                pace.saved()
             if stop:
                 raise KeyboardInterrupt
     if kept != trainer.images:
         world.on_first(lambda: _save(folder, trainer))
     return trainer.average
+
+
+def _left(config: AdversarialConfig, images: int, kept: int) -> tuple[int, int]:
+    """Steps and snapshots to come when so many images are done and kept."""
+    together = config.batch_size
+    end = math.ceil(config.kimg * 1000 / together)
+    every = math.ceil(config.snapshot_kimg * 1000 / together)
+    return end - images // together, -(-(end - kept // together) // every)
 
 
 def _open(folder: RunFolder | None, trainer: AdversarialTrainer[G], *, fresh: bool) -> None:
