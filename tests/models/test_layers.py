@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from toonify.models import layers
-from toonify.models.layers import ToRGB, upsample2, upsample2_planes
+from toonify.models.layers import ToRGB, demodulation, upsample2, upsample2_planes
 
 
 @pytest.mark.parametrize("size", [(1, 1), (2, 3), (8, 5)])
@@ -34,3 +34,15 @@ def test_colors_in_bfloat16_are_as_near_as_the_plain_ones(monkeypatch, clamp, fi
             assert drawn.shape == exact.shape and drawn.dtype == torch.bfloat16
             errors.append((drawn - exact).abs().mean())
     assert errors[0] < 1.2 * errors[1] + 1e-3 and errors[1] < 0.05
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
+def test_demodulation_is_as_exact_in_half_precision(dtype):
+    """One channel's style may be a hundred times the others', whose squares float16 loses."""
+    torch.manual_seed(0)
+    energy, style = torch.rand(32, 64) * 9, torch.rand(2, 64) / 8
+    style[:, 0] *= 100
+    style /= style.amax(1, keepdim=True) * 24
+    exact = demodulation(energy, style)
+    with torch.autocast("cpu", dtype):
+        torch.testing.assert_close(demodulation(energy, style), exact)

@@ -8,6 +8,7 @@ filter [1, 3, 3, 1] everywhere (arXiv 1912.04958). Every function is differentia
 from __future__ import annotations
 
 import math
+from contextlib import nullcontext
 from dataclasses import replace
 from functools import cache
 
@@ -220,7 +221,10 @@ def demodulation(energy: Tensor, style: Tensor) -> Tensor:
         energy: (O, I) of the kernel, see `kernel_energy`.
         style: (B, I), with the weight's gain already in it.
     """
-    return torch.rsqrt(F.linear(style.float().square(), energy) + 1e-8)
+    device = style.device.type
+    halves = torch.amp.is_autocast_available(device)  # squares of float16 vanish
+    with torch.autocast(device, enabled=False) if halves else nullcontext():
+        return torch.rsqrt(F.linear(style.float().square(), energy) + 1e-8)
 
 
 class StyledConv(nn.Module):
