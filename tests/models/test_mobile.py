@@ -221,3 +221,19 @@ def test_the_published_output() -> None:
         # stored in float16: half a unit in the last place may lie between
         half_ulp = torch.from_numpy(np.spacing(stored.abs().numpy())).float() / 2
         assert ((ours - stored.float()).abs() <= half_ulp + 2e-4).all()
+
+
+def test_float16_survives_large_styles():
+    """A block's styles enlarge values beyond what float16 holds, before its next ones shrink
+    them: the default bundle's generator reaches 140,000."""
+    torch.manual_seed(0)
+    net = MobileGenerator(resolution=64, channels=(16, 24, 16, 12), w_dim=8, mapping_layers=2)
+    styles = [x.detach() for x in net.styles(torch.randn(2, net.num_ws, 8))]
+    for layer, factor in ((4, 3e5), (5, 1 / 3e5), (len(styles) - 1, 1e-2)):
+        styles[layer] = styles[layer] * factor
+    with torch.no_grad():
+        exact = net.synthesize(styles)
+        with torch.autocast("cpu", torch.float16):
+            near = net.synthesize(styles)
+    assert near.dtype == torch.float16 and near.isfinite().all()
+    assert (near.float() - exact).abs().mean() < 0.02 * exact.abs().mean()

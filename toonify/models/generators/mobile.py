@@ -38,6 +38,16 @@ def inverse_haar(x: Tensor) -> Tensor:
     return out.reshape(batch, quarter, 2 * height, 2 * width) * 0.5
 
 
+def in_range(x: Tensor, style: Tensor, gain: Tensor | None = None) -> tuple[Tensor, Tensor | None]:
+    """A style of at most 1, and the gain that makes up for it, where x is in float16, whose largest
+    value is 65504: between a block's first layers, values reach twice that. Else as given.
+    """
+    if x.dtype != torch.float16:
+        return style, gain
+    largest = style.float().abs().amax().clamp_min(1e-12)
+    return style / largest, largest if gain is None else gain * largest
+
+
 class ModulatedConv(nn.Module):
     """Style-modulated convolution with the demodulation folded in as a constant.
 
@@ -66,13 +76,24 @@ class ModulatedConv(nn.Module):
         self.bias = nn.Parameter(torch.zeros(out_channels))
         self.register_buffer("noise", torch.zeros(1, 1, resolution, resolution))
 
-    def forward(self, x: Tensor, style: Tensor, noise: Noise) -> Tensor:
+    def forward(
+        self, x: Tensor, style: Tensor, noise: Noise, *, gain: Tensor | None = None
+    ) -> Tensor:
+        """x (B, I, H, W), style (B, I) → (B, O, H, W).
+
+        Args:
+            gain: what x is to be multiplied by, (); 1 when None.
+        """
+        style, gain = in_range(x, style, gain)
         x = x * style[:, :, None, None].to(x.dtype)
+        weight: Tensor = self.pointwise if self.separable else self.weight
+        if gain is not None:
+            weight = weight * gain
         if self.separable:
             x = F.conv2d(x, self.depthwise.to(x.dtype), padding=1, groups=x.shape[1])
-            x = F.conv2d(x, self.pointwise.to(x.dtype), self.bias.to(x.dtype))
+            x = F.conv2d(x, weight.to(x.dtype), self.bias.to(x.dtype))
         else:
-            x = F.conv2d(x, self.weight.to(x.dtype), self.bias.to(x.dtype), padding=1)
+            x = F.conv2d(x, weight.to(x.dtype), self.bias.to(x.dtype), padding=1)
         if noise == "const":
             x = x + sized_noise(self.noise, (x.shape[2], x.shape[3])).to(x.dtype)
         elif noise == "random":
@@ -118,8 +139,10 @@ class ImageHead(nn.Module):
         self.bias = nn.Parameter(torch.zeros(12))
 
     def forward(self, x: Tensor, style: Tensor) -> Tensor:
+        style, gain = in_range(x, style)
         x = x * style[:, :, None, None].to(x.dtype)
-        return inverse_haar(F.conv2d(x, self.weight.to(x.dtype), self.bias.to(x.dtype)))
+        weight = self.weight if gain is None else self.weight * gain
+        return inverse_haar(F.conv2d(x, weight.to(x.dtype), self.bias.to(x.dtype)))
 
 
 Fuse = Callable[[int, Tensor], Tensor]
@@ -146,8 +169,9 @@ def run_blocks(
         return bands_grad.run_blocks(x, run, styles, noise=noise)
     for i, block in enumerate(run):
         up, first, second = styles[3 * i : 3 * i + 3]
+        up, gain = in_range(x, up)
         x = block.up(x, up).contiguous(memory_format=torch.channels_last)
-        x = block.conv1(x, first, noise)
+        x = block.conv1(x, first, noise, gain=gain)
         if fuse is not None:
             x = fuse(x.shape[2], x)
         x = block.conv2(x, second, noise)
