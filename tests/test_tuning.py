@@ -49,6 +49,24 @@ def test_unknown_dtype():
         tuning.choose_dtype("float64", CPU)
 
 
+def test_gradients_are_not_computed_in_float16(gain):
+    """On a GPU "auto" is float16."""
+    gain(0.4)
+    for name in ("auto", "float16", "bfloat16"):
+        assert tuning.gradient_dtype(name, CUDA) == torch.bfloat16
+    assert tuning.gradient_dtype("float32", CUDA) == torch.float32
+    assert tuning.gradient_dtype("auto", CPU) == torch.float32
+
+
+def test_what_is_fitted_is_not_computed_in_float16():
+    from toonify.editing.job import fit_settings
+
+    class Model:
+        device, generator = CUDA, torch.nn.Linear(1, 1)
+
+    assert fit_settings(Model(), 3, "auto").dtype == torch.bfloat16
+
+
 def test_emulation_is_said_in_one_line(gain):
     gain(0.4)
     line = tuning.emulated(torch.bfloat16, CPU)

@@ -58,6 +58,15 @@ def choose_dtype(name: str, device: torch.device, *networks: object) -> torch.dt
     return pick_dtype(name, device)
 
 
+def gradient_dtype(name: str, device: torch.device, *networks: object) -> torch.dtype:
+    """As `choose_dtype`, where gradients are wanted: float16's would underflow, and bfloat16 takes
+    its place."""
+    import torch
+
+    chosen = choose_dtype(name, device, *networks)
+    return torch.bfloat16 if chosen == torch.float16 else chosen
+
+
 def emulated(dtype: torch.dtype, device: torch.device) -> str | None:
     """One line to say when `dtype` makes this processor slower; None where it doesn't."""
     import torch

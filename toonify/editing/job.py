@@ -45,7 +45,7 @@ from toonify.models.base import Generator
 from toonify.models.encoders.hfgi_compact import CompactInversion
 from toonify.models.fusion_tree import StyleFusion
 from toonify.stylize.jobs import photographs
-from toonify.tuning import choose_dtype
+from toonify.tuning import gradient_dtype
 from toonify.utils.arguments import check_choice, check_range
 from toonify.utils.outputs import InputFiles
 from toonify.utils.progress import Progress, no_progress
@@ -381,9 +381,8 @@ def learnt_direction(job: EditJob, progress: Progress = no_progress) -> Tensor:
 
 
 def fit_settings(model: FaceModel, steps: int, dtype: str, domain: Domain = "faces") -> FitSettings:
-    """How a face is fitted, in the dtype that is fast here; float16's gradients would underflow."""
-    name = "bfloat16" if dtype == "float16" else dtype
-    chosen = choose_dtype(name, model.device, model.generator)
+    """How a face is fitted, in the dtype that is fast here."""
+    chosen = gradient_dtype(dtype, model.device, model.generator)
     if domain == "any":
         return FitSettings.of_anything(model.generator, steps=steps, dtype=chosen)
     return FitSettings(steps=steps, dtype=chosen)

@@ -25,7 +25,7 @@ from toonify.inversion.model import FaceModel
 from toonify.inversion.reading import DEFAULT_ENCODER, PhotoReader, encoder_of, load_face_model
 from toonify.metrics import lpips
 from toonify.models.base import Generator
-from toonify.tuning import choose_dtype
+from toonify.tuning import gradient_dtype
 from toonify.utils.arguments import check_choice, check_range
 from toonify.utils.progress import Progress, Update, no_progress
 from toonify.utils.tensors import RGB, to_rgb, to_tensor
@@ -184,8 +184,7 @@ def load_inversion(
         encoder, generator, domain=domain, gradients=True, device=device, dtype=dtype
     )
     if optimized:
-        name = "bfloat16" if dtype == "float16" else dtype  # float16's gradients would underflow
-        model.dtype = choose_dtype(name, model.device, model.generator)
+        model.dtype = gradient_dtype(dtype, model.device, model.generator)
     return model
 
 

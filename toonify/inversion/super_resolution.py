@@ -43,7 +43,7 @@ from toonify.models.encoders.hfgi import at_size
 from toonify.models.encoders.hfgi_compact import moved_along
 from toonify.models.encoders.restoration import FaceRestoration, consistent, restored
 from toonify.portrait.shock_filter import shock_filter
-from toonify.tuning import choose_dtype
+from toonify.tuning import gradient_dtype
 from toonify.utils.tensors import lowered, to_arrays, to_tensor
 
 FIT = FitSettings(steps=20)  # a latent to a face
@@ -131,8 +131,7 @@ def enlarge_photo(
     except InputError as error:
         raise InputError(f"{source}: {error.message}", hint=error.hint) from error
     model = load_face_model(bundle, gradients=True, device=device, dtype=dtype)
-    name = "bfloat16" if dtype == "float16" else dtype  # float16's gradients would underflow
-    fit = replace(FIT, dtype=choose_dtype(name, model.device, model.generator))
+    fit = replace(FIT, dtype=gradient_dtype(dtype, model.device, model.generator))
     network = load_restoration(bundle, model.generator, device=model.device)
     drawn = enlarge(model, photo, network=network, fit=fit, progress=progress)
     alpha = image.alpha if framing == "whole" else None
