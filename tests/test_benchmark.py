@@ -11,6 +11,7 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor
 
+from tests.fake_cuda import pretended
 from tests.tiny_bundle import write_bundle
 from toonify import benchmark, tuning
 from toonify.benchmark import Timing, fastest
@@ -19,6 +20,7 @@ from toonify.engine import Toonifier
 from toonify.errors import UsageError
 from toonify.media.images import write_image
 from toonify.models.base import Generator
+from toonify.models.replay import WORTH_IT
 
 
 @pytest.fixture(scope="module")
@@ -70,6 +72,28 @@ def test_networks_are_measured_in_every_dtype_and_batch(engine):
     assert settings == {(s, d, b) for s in stages for d in dtypes for b in (1, 2)}
     assert all(t.cold > 0 and t.warm and t.warm > 0 for t in found)
     assert engine.model.dtype == before
+
+
+def test_a_gpu_is_waited_for_and_computes_in_each_dtype(bundle, monkeypatch):
+    """What is replayed was recorded in the dtype that is measured."""
+    with pretended(monkeypatch) as gpu:
+        waited: list[object] = []
+        monkeypatch.setattr(torch.cuda, "synchronize", waited.append)
+        engine = Toonifier.from_bundle(bundle, device="cuda")
+        seen: list[torch.dtype] = []
+        drawn = engine.generator.synthesize
+        monkeypatch.setattr(
+            engine.generator,
+            "synthesize",
+            lambda styles: seen.append(torch.get_autocast_dtype("cuda")) or drawn(styles),
+        )
+        dtypes = (torch.bfloat16, torch.float16)
+        found = benchmark.measure_networks(
+            engine, engine.characters[0], dtypes=dtypes, batch_sizes=(1,), runs=1
+        )
+        assert len(list(found)) == 6
+        assert set(seen) == set(dtypes) and gpu.recordings == 4
+        assert len(waited) == 2 * 2 * (2 + WORTH_IT), "encode and mix; drawings are waited for"
 
 
 def test_tuning_keeps_what_auto_takes(engine, bundle, tmp_path, monkeypatch):

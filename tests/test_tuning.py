@@ -134,6 +134,16 @@ def test_what_was_measured_for_a_bundle_is_used(monkeypatch):
     assert set_to == [1]
 
 
+def test_each_kind_of_gpu_has_its_own_record(monkeypatch):
+    names = ["small", "large"]
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "get_device_name", lambda device: names[device.index or 0])
+    small, large = torch.device("cuda", 0), torch.device("cuda", 1)
+    tuning.remember(tuning.bundle_key(large, "default"), {"batch_size": 32})
+    assert tuning.choose_batch_size(large, "default") == 32
+    assert tuning.choose_batch_size(small, "default") == tuning.BATCH["cuda"]
+
+
 def test_works_are_timed_in_turns():
     order = []
     times = tuning.median_seconds(lambda: order.append("a"), lambda: order.append("b"), runs=3)

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from toonify import tuning
+from toonify.device import finish
 from toonify.engines.registry import load_engine, load_style_engine
 from toonify.errors import InputError, UsageError
 from toonify.media.images import encode_image, read_image
@@ -69,8 +70,11 @@ class Timing:
         return rounded | {"per_picture": round(self.per_picture, 6)}
 
 
-def measure_start(photo: Path, bundle: str) -> Timing:
+def measure_start(photo: Path, bundle: str, *, device: str = "auto", dtype: str = "auto") -> Timing:
     """A whole `toonify stylize` of one photograph in a process of its own.
+
+    Args:
+        device, dtype: as the command's options.
 
     Raises:
         InputError: the photograph can't be drawn.
@@ -78,10 +82,9 @@ def measure_start(photo: Path, bundle: str) -> Timing:
     with tempfile.TemporaryDirectory() as folder:
         target = Path(folder, "drawn.png")
         command = [sys.executable, "-m", "toonify", "stylize", str(photo), "-o", str(target)]
+        command += ["--bundle", bundle, "--device", device, "--dtype", dtype, "--quiet"]
         started = time.perf_counter()
-        done = subprocess.run(
-            [*command, "--bundle", bundle, "--quiet"], capture_output=True, text=True
-        )
+        done = subprocess.run(command, capture_output=True, text=True)
         seconds = time.perf_counter() - started
         if done.returncode:
             raise InputError(done.stderr.strip().removeprefix("toonify: ") or "no drawing came")
@@ -107,9 +110,14 @@ def measure_photo(engine: Toonifier, photo: Path, character: str, *, runs: int) 
     yield _timing("write", lambda: encode_image(drawn, "png"), runs)
 
 
-def measure_portrait(bundle: str, photo: Path, *, runs: int) -> Iterator[Timing]:
+def measure_portrait(
+    bundle: str, photo: Path, *, runs: int, device: str = "auto", dtype: str = "auto"
+) -> Iterator[Timing]:
     """The portrait program's steps, and those of what the bundle's default draws a photograph with;
     nothing where the bundle offers no styles.
+
+    Args:
+        device, dtype: of networks, as of `load_style_engine`.
 
     Yields:
         analyze, portrait; mattes, network, crisp, surroundings; all of a drawing as style, and its
@@ -118,7 +126,9 @@ def measure_portrait(bundle: str, photo: Path, *, runs: int) -> Iterator[Timing]
     if not program_styles(bundle):
         return
     program = load_engine("portrait", bundle)
-    default = load_style_engine(bundle=bundle, detector=program.detector)
+    default = load_style_engine(
+        bundle=bundle, detector=program.detector, device=device, dtype=dtype
+    )
     rgb = read_image(photo).rgb
     faces = program.detect(rgb)
     for engine in (program, default) if default.name != program.name else (program,):
@@ -155,17 +165,21 @@ def measure_networks(
             crops = list(noise.integers(0, 255, (batch, side, side, 3), np.uint8))
             w_plus = engine.model.encode(crops)
 
-            def encode(crops: list[np.ndarray] = crops) -> object:
-                return engine.model.encode(crops)
+            def encode(crops: list[np.ndarray] = crops) -> None:
+                engine.model.encode(crops)
+                finish(engine.device)
 
-            def mix(w_plus: torch.Tensor = w_plus) -> object:
-                return cross_domain_styles(engine.generator, w_plus, latent, level=DEFAULT_LEVEL)
+            def mix(w_plus: torch.Tensor = w_plus) -> None:
+                cross_domain_styles(engine.generator, w_plus, latent, level=DEFAULT_LEVEL)
+                finish(engine.device)
 
-            def draw(w_plus: torch.Tensor = w_plus) -> object:
-                return engine.model.render(w_plus, character)
+            def draw(w_plus: torch.Tensor = w_plus) -> None:
+                engine.model.render(w_plus, character)
 
             for name, work in (("encode", encode), ("mix", mix), ("draw", draw)):
-                yield _timing(name, work, runs, dtype=_name(dtype), batch=batch)
+                yield _timing(
+                    name, work, runs, dtype=_name(dtype), batch=batch, device=engine.device
+                )
     finally:
         engine.model.dtype = kept
 
@@ -179,16 +193,17 @@ def tune(engine: Toonifier, bundle: str, character: str, *, runs: int) -> dict[s
     import torch
 
     torch_threads = torch.get_num_threads()
-    choices = [torch.float32, torch.bfloat16]
+    choices, batches = [torch.float32, torch.bfloat16], [1, 2, 4, 8]
     if engine.device.type != "cpu":
         choices.append(torch.float16)
+        batches = [1, 4, 8, 16, 32]
     counts = sorted({1, max(1, torch_threads // 2), torch_threads})
     tried: list[Timing] = []
     try:
         for threads in counts if engine.device.type == "cpu" else [torch_threads]:
             torch.set_num_threads(threads)
             found = measure_networks(
-                engine, character, dtypes=choices, batch_sizes=(1, 2, 4, 8), runs=runs
+                engine, character, dtypes=choices, batch_sizes=batches, runs=runs
             )
             tried += [timing for timing in found if timing.stage == "draw"]
     finally:
@@ -276,15 +291,29 @@ def peak_memory() -> int | None:
     return used // (1 << 20 if sys.platform == "darwin" else 1 << 10)
 
 
+def peak_gpu_memory(device: torch.device) -> int | None:
+    """The most memory that tensors have taken on a CUDA device, in MiB; None on others."""
+    import torch
+
+    return torch.cuda.max_memory_allocated(device) >> 20 if device.type == "cuda" else None
+
+
 def _side_by_side(
     generator: Generator, other: Draw, name: str, w_plus: torch.Tensor, runs: int
 ) -> tuple[Timing, Timing, float | None]:
     import torch
 
     def own() -> torch.Tensor:
-        return generator.synthesize(generator.styles(w_plus))
+        drawn = generator.synthesize(generator.styles(w_plus))
+        finish(w_plus.device)
+        return drawn
 
-    works = (own, lambda: other(w_plus))
+    def others() -> torch.Tensor:
+        drawn = other(w_plus)
+        finish(w_plus.device)
+        return drawn
+
+    works = (own, others)
     with torch.inference_mode():
         cold = [_seconds(work) for work in works]
         images = [work() for work in works]
@@ -306,11 +335,22 @@ def _side_by_side(
 
 
 def _timing(
-    stage: str, work: Callable[[], object], runs: int, *, dtype: str = "", batch: int = 1
+    stage: str,
+    work: Callable[[], object],
+    runs: int,
+    *,
+    dtype: str = "",
+    batch: int = 1,
+    device: torch.device | None = None,
 ) -> Timing:
     import torch
 
+    from toonify.models.replay import WORTH_IT
+
     cold = _seconds(work)
+    if device is not None and device.type == "cuda":
+        for _ in range(WORTH_IT):  # until a graph is replayed
+            work()
     warm = statistics.median(_seconds(work) for _ in range(runs))
     threads = torch.get_num_threads()
     return Timing(stage=stage, dtype=dtype, batch=batch, threads=threads, cold=cold, warm=warm)

@@ -45,6 +45,25 @@ def pick_device(name: str | torch.device = "auto") -> torch.device:
     return device
 
 
+def finish(device: torch.device) -> None:
+    """Wait until a GPU has done what it was given: functions return before."""
+    import torch
+
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+    elif device.type == "mps":
+        torch.mps.synchronize()
+
+
+def device_name(device: torch.device) -> str:
+    """Where it computes, by name: "cpu", "mps", or "cuda" and the card's."""
+    import torch
+
+    if device.type == "cuda" and torch.cuda.is_available():
+        return f"cuda {torch.cuda.get_device_name(device)}"
+    return device.type
+
+
 def _choices(known: Iterable[str]) -> str:
     return f"Choose `dtype` auto, {', '.join(known)}."
 

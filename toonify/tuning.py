@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 
 from toonify.bundle import bundle_folder, read_manifest
 from toonify.checkpoints.cache import home
-from toonify.device import pick_dtype
+from toonify.device import device_name, pick_dtype
 
 if TYPE_CHECKING:
     import torch
@@ -109,7 +109,7 @@ def use_kept_threads(device: torch.device, bundle: str | os.PathLike[str]) -> No
 
 
 def bundle_key(device: torch.device, bundle: str | os.PathLike[str]) -> str:
-    """What records of a bundle's speed on a kind of device are kept under.
+    """What records of a bundle's speed on this processor, or on such a GPU, are kept under.
 
     Raises:
         ModelError: there is no such bundle.
@@ -117,7 +117,7 @@ def bundle_key(device: torch.device, bundle: str | os.PathLike[str]) -> str:
     listed = read_manifest(bundle_folder(bundle)).get("files")
     generator = listed.get("generator") if isinstance(listed, dict) else None
     digest = generator.get("sha256") if isinstance(generator, dict) else None
-    return f"{device.type} {digest}"
+    return f"{device_name(device)} {digest}"
 
 
 def bfloat16_gain() -> float:

@@ -21,7 +21,7 @@ from toonify.cli.common import (
 )
 from toonify.cli.request import takes
 from toonify.cli.styles import choose_characters
-from toonify.device import pick_device, pick_dtype
+from toonify.device import device_name, pick_device, pick_dtype
 from toonify.errors import UsageError
 from toonify.utils import atomic
 from toonify.utils.outputs import InputFiles, check_output
@@ -121,12 +121,15 @@ def benchmark(ctx: typer.Context, request: BenchmarkRequest) -> None:
         settings.result(rows[-1], _line(timing, more))
 
     if not settings.json and not settings.quiet:
-        print(f"{tuning.machine()}; {device}\n{_HEAD}", flush=True)
+        print(f"{tuning.machine()}; {device_name(device)}\n{_HEAD}", flush=True)
     if request.photo is not None:
-        show(measure.measure_start(request.photo, request.bundle))
+        where = {"device": settings.device, "dtype": settings.dtype}
+        show(measure.measure_start(request.photo, request.bundle, **where))
         for timing in measure.measure_photo(engine, request.photo, named, runs=request.runs):
             show(timing)
-        for timing in measure.measure_portrait(request.bundle, request.photo, runs=request.runs):
+        for timing in measure.measure_portrait(
+            request.bundle, request.photo, runs=request.runs, **where
+        ):
             show(timing)
     for timing in measure.measure_networks(
         engine, named, dtypes=wanted, batch_sizes=sizes, runs=request.runs
@@ -141,9 +144,8 @@ def benchmark(ctx: typer.Context, request: BenchmarkRequest) -> None:
             show(theirs, ratio=ratio, max_difference=difference)
     report: dict[str, Any] = {
         "machine": tuning.machine(),
-        "device": str(device),
+        "device": device_name(device),
         "timings": rows,
-        "peak_memory_mib": measure.peak_memory(),
     }
     if request.tune:
         report["tuned"] = measure.tune(engine, request.bundle, named, runs=request.runs)
@@ -153,6 +155,9 @@ def benchmark(ctx: typer.Context, request: BenchmarkRequest) -> None:
             f"fastest: {kept['dtype']}, {kept['batch_size']} together, {kept['threads']} threads,"
             f" {kept['seconds']:.3f} s a picture; kept for auto",
         )
+    report["peak_memory_mib"] = measure.peak_memory()
+    if device.type != "cpu":
+        report["peak_gpu_memory_mib"] = measure.peak_gpu_memory(device)
     if request.output is not None:
         atomic.write_text(request.output, json.dumps(report, indent=1) + "\n")
 
