@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 
+import cv2
 import pytest
 import torch
 
@@ -148,3 +149,20 @@ def test_works_are_timed_in_turns():
     order = []
     times = tuning.median_seconds(lambda: order.append("a"), lambda: order.append("b"), runs=3)
     assert order == ["a", "b"] * 4 and len(times) == 2
+
+
+def test_works_at_the_same_time_share_the_cores():
+    before = cv2.getNumThreads(), torch.get_num_threads()
+    cv2.setNumThreads(3)
+    torch.set_num_threads(4)
+    try:
+        with tuning.sharing_cores(2):
+            assert cv2.getNumThreads() == 1 and torch.get_num_threads() == 2
+        assert cv2.getNumThreads() == 3 and torch.get_num_threads() == 4
+        with pytest.raises(ValueError, match="stop"), tuning.sharing_cores(9):
+            assert cv2.getNumThreads() == 1 and torch.get_num_threads() == 1
+            raise ValueError("stop")
+        assert torch.get_num_threads() == 4
+    finally:
+        cv2.setNumThreads(before[0])
+        torch.set_num_threads(before[1])

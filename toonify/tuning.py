@@ -14,7 +14,7 @@ import platform
 import statistics
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -106,6 +106,25 @@ def use_kept_threads(device: torch.device, bundle: str | os.PathLike[str]) -> No
     kept = found.get("threads")
     if isinstance(kept, int) and 0 < kept <= cores() and "OMP_NUM_THREADS" not in os.environ:
         torch.set_num_threads(kept)
+
+
+@contextlib.contextmanager
+def sharing_cores(works: int) -> Iterator[None]:
+    """Let several works at a time have their share of the cores each, in torch and OpenCV.
+
+    With all cores for each, threads of one wait for those of the other, spinning.
+    """
+    import cv2
+    import torch
+
+    before = cv2.getNumThreads(), torch.get_num_threads()
+    cv2.setNumThreads(max(before[0] // works, 1))
+    torch.set_num_threads(max(before[1] // works, 1))
+    try:
+        yield
+    finally:
+        cv2.setNumThreads(before[0])
+        torch.set_num_threads(before[1])
 
 
 def bundle_key(device: torch.device, bundle: str | os.PathLike[str]) -> str:

@@ -92,3 +92,25 @@ def test_offsets_of_another_generator_are_refused(bundles, tmp_path):
     list_parts(folder)
     with pytest.raises(ModelError, match="not made for this generator"):
         CdsmEngine.from_bundle(folder)
+
+
+def test_attributes_of_a_clip_are_looked_at_now_and_then(bundles, monkeypatch):
+    engine = CdsmEngine.from_bundle(bundles[1], level=8)
+    rng = np.random.default_rng(0)
+    regions = [
+        aligned_region(rng.integers(0, 255, (32, 32, 3)).astype(np.uint8)) for _ in range(11)
+    ]
+    people = [1, 2, 1, 2, 1, 1, 1, 1, 2, 1, 1]
+    alone, num_ws = engine.encode(regions), engine.model.num_ws
+    looks = []
+    attributes = engine._attributes
+    monkeypatch.setattr(
+        engine, "_attributes", lambda faces: (looks.append(1), attributes(faces))[1]
+    )
+    clip = engine.encode_clip(regions, people)
+    assert len(looks) == 3  # the first and the fifth look at one, the first at the other
+    np.testing.assert_allclose(clip[:, :num_ws], alone[:, :num_ws], atol=1e-4)
+    held = [0, 1, 0, 1, 0, 0, 6, 6, 1, 6, 6]
+    np.testing.assert_array_equal(clip[:, num_ws:], alone[held, num_ws:])
+    low = CdsmEngine.from_bundle(bundles[1], level=6)
+    np.testing.assert_array_equal(low.encode_clip(regions, people), low.encode(regions))

@@ -143,6 +143,10 @@ class Engine(ABC):
     def encode(self, regions: Sequence[Alignment]) -> Points:
         """A latent for each region, (N, …) float32; mixtures of latents must be latents."""
 
+    def encode_clip(self, regions: Sequence[Alignment], people: Sequence[int]) -> Points:
+        """As `encode`, of some frames of a clip in order; `people`: whose each region is."""
+        return self.encode(regions)
+
     @abstractmethod
     def render(
         self, regions: Sequence[Alignment], latents: Points, characters: Sequence[str]

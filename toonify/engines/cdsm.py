@@ -30,7 +30,8 @@ from toonify.device import pick_device
 from toonify.engines.base import Drawing, Engine, FrameCompositor
 from toonify.engines.head_compositor import HeadCompositor
 from toonify.engines.head_paste import HeadPaster
-from toonify.engines.mixing import MixingEngine, MixingModel
+from toonify.engines.measured_head import MeasuredHead
+from toonify.engines.mixing import MixingEngine, MixingModel, chunks
 from toonify.engines.own_colors import in_own_colors
 from toonify.engines.own_glasses import with_glasses
 from toonify.engines.portrait import StyleEngine
@@ -43,7 +44,7 @@ from toonify.faces.matte import drawing_matte
 from toonify.faces.mesh import FaceMesh
 from toonify.faces.occlusion import OcclusionMask
 from toonify.faces.parsing import RememberingParser
-from toonify.faces.types import RGB, Points
+from toonify.faces.types import RGB, Points, f32
 from toonify.lut import CharacterTable
 from toonify.models.attribute_offsets import COLORS, FIRST, GLASSES, AttributeOffsets
 from toonify.models.attribute_vector import GLASSES_WORN, HAIR, LENGTH, SKIN
@@ -53,12 +54,12 @@ from toonify.portrait.catalog import program_styles, style_networks
 from toonify.portrait.crisp import crisp
 from toonify.portrait.engine import load_mesh
 from toonify.portrait.layers import Layers
-from toonify.portrait.subject import Subject
 from toonify.tuning import kept_dtype
 from toonify.utils.tensors import smoothstep, stacked, start_download, uploaded
 
 # probabilities below and above which glasses are not or wholly drawn: folds under eyes reach 0.75
 GLASSES_SURE = 0.78, 0.82
+LOOK_EVERY = 4  # frames of a clip between looks at somebody's attributes
 
 
 class CdsmModel(MixingModel):
@@ -224,7 +225,7 @@ class _Headless:
     photo: weakref.ref[RGB]
     key: Any
     picture: Layers
-    subjects: list[Subject | None]
+    heads: list[MeasuredHead | None]
 
 
 class CdsmEngine(MixingEngine[CdsmModel]):
@@ -317,15 +318,34 @@ class CdsmEngine(MixingEngine[CdsmModel]):
         """FFHQ crop of the face at the generator's resolution."""
         return align(rgb, face, self.model.generator.resolution)
 
+    def encode_clip(self, regions: Sequence[Alignment], people: Sequence[int]) -> Points:
+        """As `encode`; attributes are each person's of one frame in `LOOK_EVERY`."""
+        if not self._lets_through:
+            return self.encode(regions)
+        rows_of: dict[int, list[int]] = {}
+        for row, person in enumerate(people):
+            rows_of.setdefault(person, []).append(row)
+        looks = {
+            row: rows[n - n % LOOK_EVERY] for rows in rows_of.values() for n, row in enumerate(rows)
+        }
+        w_plus = [
+            self.model.encode([self._face(region) for region in part])
+            for part in chunks(regions, self.batch_size)
+        ]
+        # seen by the processor, while a GPU encodes
+        seen = {row: self._attributes([self._face(regions[row])]) for row in set(looks.values())}
+        attributes = torch.cat([seen[looks[row]] for row in range(len(regions))])
+        return f32(_joined(torch.cat(w_plus), attributes).numpy())
+
     def _latents(self, faces: Sequence[RGB]) -> Tensor:
         """w+, and at levels that let people through further rows for their attributes."""
         w_plus = self.model.encode(faces)
-        if not any(self.model.lets_through(name, self.level) for name in self.characters):
-            return w_plus
-        w_dim = w_plus.shape[2]
-        # seen by the processor, while a GPU encodes
-        rows = torch.nn.functional.pad(self._attributes(faces), (0, -LENGTH % w_dim))
-        return torch.cat([w_plus.cpu(), rows.view(len(rows), -1, w_dim)], dim=1)
+        # attributes are seen by the processor, while a GPU encodes
+        return _joined(w_plus, self._attributes(faces)) if self._lets_through else w_plus
+
+    @property
+    def _lets_through(self) -> bool:
+        return any(self.model.lets_through(name, self.level) for name in self.characters)
 
     def _attributes(self, faces: Sequence[RGB]) -> Tensor:
         """What is seen of people in crops, (B, 17)."""
@@ -406,17 +426,17 @@ class CdsmEngine(MixingEngine[CdsmModel]):
         paster = self._paster()
         if paster is None:
             return super().paste_all(rgb, regions, drawings)
-        picture, subjects = self._without_heads(paster, rgb, [region.face for region in regions])
+        picture, heads = self._without_heads(paster, rgb, [region.face for region in regions])
         # smallest first, so that nearer people stay in front
-        everybody = list(zip(regions, drawings, subjects, strict=True))
-        for region, toon, subject in reversed(everybody):
+        everybody = list(zip(regions, drawings, heads, strict=True))
+        for region, toon, head in reversed(everybody):
             assert not isinstance(toon, bytes)
-            picture = paster(picture, toon, region, subject, tinted=self._tinted)
+            picture = paster(picture, toon, region, head, tinted=self._tinted)
         return picture.flat()
 
     def _without_heads(
         self, paster: HeadPaster, rgb: RGB, faces: Sequence[Face]
-    ) -> tuple[Layers, list[Subject | None]]:
+    ) -> tuple[Layers, list[MeasuredHead | None]]:
         """What heads are set into, and whose they are; the last photograph's is kept, as long as
         that exists, for other characters."""
         places = [tuple(face.box) for face in faces]
@@ -428,7 +448,7 @@ class CdsmEngine(MixingEngine[CdsmModel]):
             photo = weakref.ref(rgb, lambda _: self._forget())
             key = (places, self.background)
             last = self._last = _Headless(photo, key, picture, paster.measure(rgb, faces))
-        return last.picture, last.subjects
+        return last.picture, last.heads
 
     def _forget(self) -> None:
         self._last = None
@@ -471,6 +491,13 @@ def _offsets(bundle: Bundle) -> AttributeOffsets | None:
         return None
     path = check_part(bundle.folder, bundle.manifest, ATTRIBUTES)
     return load_attribute_offsets(path, bundle.generator)
+
+
+def _joined(w_plus: Tensor, attributes: Tensor) -> Tensor:
+    """w+ (B, num_ws, w_dim) with attributes (B, 17) in further rows, on the CPU."""
+    w_dim = w_plus.shape[2]
+    rows = torch.nn.functional.pad(attributes, (0, -LENGTH % w_dim))
+    return torch.cat([w_plus.cpu(), rows.view(len(rows), -1, w_dim)], dim=1)
 
 
 def _resized(x: Tensor, size: int) -> Tensor:

@@ -11,9 +11,12 @@ import numpy as np
 
 from toonify.engines.base import FrameCompositor, Placed
 from toonify.engines.head_paste import HeadPaster
+from toonify.engines.measured_head import MeasuredHead
 from toonify.faces.types import RGB
 from toonify.portrait.layers import Layers
 from toonify.portrait.memory import Memory
+
+EVERY = 2  # frames between looks at where heads are
 
 
 class HeadCompositor:
@@ -33,26 +36,40 @@ class HeadCompositor:
     ) -> None:
         self._style, self._paster, self._tinted = style, paster, tinted
         self._memory = Memory() if smooth else None
+        self._heads: dict[int, MeasuredHead | None] = {}
+        self._turn = 0  # frames since heads were measured
 
     def compose(self, rgb: RGB, items: list[Placed]) -> RGB:
         """A frame (H, W, 3) uint8 as a drawing of the same size; smaller heads behind larger."""
         items = sorted(items, key=lambda item: item.region.face.size)
         with ThreadPoolExecutor(1) as beside:
             drawn = beside.submit(self._style.compose, rgb, items)
-            subjects = self._paster.measure(
-                rgb,
-                [item.region.face for item in items],
-                people=[item.person for item in items],
-                memory=self._memory,
-            )
+            self._measure(rgb, items)
         picture = replace(Layers.of_photo(drawn.result()), grain=False)
-        for item, subject in zip(items, subjects, strict=True):
-            toon, region = item.toon, item.region
-            placed = self._paster(picture, toon, region, subject, tinted=self._tinted)
+        for item in items:
+            toon, region, head = item.toon, item.region, self._heads[item.person]
+            placed = self._paster(picture, toon, region, head, tinted=self._tinted)
             if item.opacity < 1:
                 placed = Layers.of_photo(_between(picture.flat(), placed.flat(), item.opacity))
             picture = replace(placed, grain=False)
         return picture.flat()
+
+    def _measure(self, rgb: RGB, items: list[Placed]) -> None:
+        """Find where heads are: by the networks in every other frame of a clip and where somebody
+        appears, by how faces moved between."""
+        self._turn = (self._turn + 1) % EVERY
+        faces = {item.person: item.region.face for item in items}
+        if self._memory is None or self._turn == 0 or not faces.keys() <= self._heads.keys():
+            found = self._paster.measure(
+                rgb, list(faces.values()), people=list(faces), memory=self._memory
+            )
+            self._heads, self._turn = dict(zip(faces, found, strict=True)), 0
+            return
+        heads = {person: self._heads[person] for person in faces}
+        self._heads = {
+            person: None if head is None else head.moved(faces[person])
+            for person, head in heads.items()
+        }
 
     def forget(self, keep: set[int]) -> None:
         """As the style does; heads that aren't seen any more are forgotten frame by frame."""
@@ -62,6 +79,11 @@ class HeadCompositor:
         """Arrays by name, for `restore`."""
         own = {} if self._memory is None else self._memory.state()
         arrays = {f"heads.{name}": value for name, value in own.items()}
+        arrays["turn"] = np.array([self._turn])
+        for person, head in self._heads.items():
+            found = {} if head is None else head.state()
+            arrays[f"head.{person}.found"] = np.array([head is not None])
+            arrays |= {f"head.{person}.{name}": value for name, value in found.items()}
         return arrays | {f"style.{name}": value for name, value in self._style.state().items()}
 
     def restore(self, arrays: Mapping[str, np.ndarray]) -> None:
@@ -73,6 +95,13 @@ class HeadCompositor:
         self._style.restore(of("style."))
         if self._memory is not None:
             self._memory = Memory.restored(of("heads."))
+        self._turn = int(arrays["turn"][0]) if "turn" in arrays else 0
+        self._heads = {}
+        for key, found in of("head.").items():
+            person, _, name = key.partition(".")
+            if name == "found":
+                own = of(f"head.{person}.")
+                self._heads[int(person)] = MeasuredHead.restored(own) if found[0] else None
 
 
 def _between(before: RGB, after: RGB, share: float) -> RGB:

@@ -10,23 +10,25 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import cached_property
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from toonify.engines.measured_head import PARTS, MeasuredHead
 from toonify.errors import InputError
 from toonify.faces import Face
 from toonify.faces.alignment import Alignment, paste_back, silhouette_mask
 from toonify.faces.matte import drawing_matte
 from toonify.faces.parsing import LABELS, FaceParser
+from toonify.faces.person import fill_from
 from toonify.faces.types import Points
 from toonify.portrait.analysis import MAX_UPSAMPLING, Analyzer
 from toonify.portrait.engine import CLIP_UPSAMPLING, load_analyzer
 from toonify.portrait.fields import Field, blur, f32, smoothstep, to_lab
 from toonify.portrait.layers import Layers
 from toonify.portrait.memory import Memory
-from toonify.portrait.subject import JAW, Subject
 
 RGB = NDArray[np.uint8]
 FILL_SIDE = 160  # what lies behind a head is filled at this size: nobody knows its details
@@ -42,7 +44,9 @@ GROUND_VARIES = 14.0  # CIELAB, what the ground may differ by from its own
 FACE = ("skin", "lips", "mouth", "beard", "ear")
 EDGE = 0.004  # sigma of borders between a drawing's parts, in its sides
 LEAST_NECK = 60.0  # width that is needed to tell it, px of a face whose eyes are 125 px apart
+PHOTO_EDGE, DRAWN_EDGE = 7.0, 10.0  # what is taken out around a head: outlines are drawn beside it
 NARROW = 0.8  # width of a neck under the chin, as a share of where it is seen
+FLANK = 1.4  # the same between hair, which is not seen through
 
 
 class HeadPaster:
@@ -70,7 +74,7 @@ class HeadPaster:
         *,
         people: Sequence[int] | None = None,
         memory: Memory | None = None,
-    ) -> list[Subject | None]:
+    ) -> list[MeasuredHead | None]:
         """Where hair, hats and hands are of each face in a photograph (H, W, 3) uint8; None of one
         that can't be measured.
 
@@ -81,15 +85,17 @@ class HeadPaster:
         found = self._analyzer.heads(
             photo, faces, upsampling=upsampling, memory=memory, people=people
         )
-        known = {subject.face_index: subject for subject in found}
-        return [known.get(index) for index in range(len(faces))]
+        heads: list[MeasuredHead | None] = [None] * len(faces)
+        for subject in found:
+            heads[subject.face_index] = MeasuredHead.of_subject(subject, faces[subject.face_index])
+        return heads
 
     def __call__(
         self,
         picture: Layers,
         toon: RGB,
         alignment: Alignment,
-        subject: Subject | None,
+        person: MeasuredHead | None,
         *,
         tinted: bool = True,
     ) -> Layers:
@@ -100,23 +106,23 @@ class HeadPaster:
 
         Args:
             picture: the photograph, or it drawn.
-            subject: whose head it is, of `measure`.
+            person: whose head it is, of `measure`.
             tinted: the neck takes the color of the drawing's skin.
 
         Examples:
             >>> paste = HeadPaster.from_bundle("default")
-            >>> (subject,) = paste.measure(photo, [face])
-            >>> paste(Layers.of_photo(photo), toon, align(photo, face, 512), subject).flat()
+            >>> (person,) = paste.measure(photo, [face])
+            >>> paste(Layers.of_photo(photo), toon, align(photo, face, 512), person).flat()
         """
         head = self._head(toon)
-        if head is None or subject is None:
+        if head is None or person is None:
             people = paste_back(picture.people, toon, alignment)
             three = np.dstack([picture.alpha] * 3)
             opaque = paste_back(three, np.full_like(toon, 255), alignment)[..., 0]
             return replace(picture, people=people, alpha=np.ascontiguousarray(opaque))
-        window = _Window(picture.people, subject)
+        window = _Window(picture.people, person)
         drawn, mask = window.drawing(toon, head, alignment)
-        gone = window.gone()
+        gone = window.gone(PHOTO_EDGE if picture.grain or picture.known else DRAWN_EDGE)
         people, alpha, behind = picture.people.copy(), picture.alpha.copy(), picture.behind
         if behind is not None and not picture.known:
             behind = behind.copy()
@@ -218,32 +224,33 @@ def _textured(layer: RGB, area: RGB, hole: NDArray[np.bool_], sigma: float) -> R
 class _Window:
     """One person's part of a picture, at its own resolution."""
 
-    def __init__(self, picture: RGB, subject: Subject) -> None:
-        height, width = subject.rgb.shape[:2]
-        # The analysis' picture may be smaller than the photograph: bring its maps to it.
-        parts = subject.parts
-        ratio = subject.scale / subject.picture_scale
-        left = (subject.offset[0] + 0.5) / subject.picture_scale - 0.5
-        top = (subject.offset[1] + 0.5) / subject.picture_scale - 0.5
-        x0, y0 = max(round(left), 0), max(round(top), 0)
-        x1 = min(round(left + width * ratio), picture.shape[1])
-        y1 = min(round(top + height * ratio), picture.shape[0])
+    def __init__(self, picture: RGB, person: MeasuredHead) -> None:
+        height, width = person.maps.shape[:2]
+        corners = np.array([[0, 0], [width, 0], [0, height], [width, height]])
+        corners = corners @ person.matrix[:, :2].T + person.matrix[:, 2]
+        x0, y0 = (max(round(at), 0) for at in corners.min(0))
+        x1, y1 = (
+            min(round(at), end)
+            for at, end in zip(corners.max(0), picture.shape[1::-1], strict=True)
+        )
         if x1 - x0 < 8 or y1 - y0 < 8:
             raise InputError("a face lies outside the picture")
         self.box = (x0, y0, x1, y1)
         self.size = (x1 - x0, y1 - y0)
-        matrix = np.array([[ratio, 0, left - x0], [0, ratio, top - y0]], np.float64)
-
-        def map_of(field: Field) -> Field:
-            return f32(cv2.warpAffine(field, matrix, self.size, flags=cv2.INTER_LINEAR))
-
-        self.hair, self.skin = map_of(parts.hair), map_of(parts.skin)
-        self.neck, self.headwear = map_of(parts.neck), map_of(parts.headwear)
-        self.cover, self.beard = map_of(parts.cover), map_of(parts.beard)
-        self.clothes = map_of(parts.clothes)
-        self.unit = subject.face.unit * ratio
-        self.jaw = f32(subject.face.points[list(JAW)] @ matrix[:, :2].T + matrix[:, 2])
-        self.down = subject.face.down
+        matrix = person.matrix.copy()
+        matrix[:, 2] -= (x0, y0)
+        parts = {}
+        for first in range(0, len(PARTS), 4):  # OpenCV turns four at once
+            some = np.ascontiguousarray(person.maps[..., first : first + 4])
+            turned = cv2.warpAffine(some, matrix, self.size, flags=cv2.INTER_LINEAR)
+            for name, part in zip(PARTS[first : first + 4], cv2.split(turned), strict=True):
+                parts[name] = f32(part)
+        self.hair, self.skin = parts["hair"], parts["skin"]
+        self.neck, self.headwear = parts["neck"], parts["headwear"]
+        self.cover, self.beard = parts["cover"], parts["beard"]
+        self.clothes = parts["clothes"]
+        self.unit, self.down = person.unit, person.down
+        self.jaw = f32(person.jaw - f32([x0, y0]))
         self._inner = self._edges(picture.shape[:2])
 
     def drawing(self, toon: RGB, mask: Field, alignment: Alignment) -> tuple[RGB, Field]:
@@ -288,14 +295,15 @@ class _Window:
         hat = smoothstep(self.headwear - 0.5 * self.hair, 0.45, 0.75)
         return f32(np.clip(np.maximum(self.cover, hat), 0, 1))
 
-    def gone(self) -> Field:
-        """Opacity of what is taken out: face, ears and hair, but for what stands before them."""
+    def gone(self, edge: float) -> Field:
+        """Opacity of what is taken out: face, ears and hair with an edge, but for what stands
+        before them."""
         face = np.maximum(self.beard, np.clip(self.skin - self.neck, 0, 1))
-        face = face * (1 - smoothstep(self._under_chin(), -12 * self.unit, 14 * self.unit))
+        face = face * (1 - smoothstep(self._under_chin, -12 * self.unit, 14 * self.unit))
         # Long hair that falls on the shoulders stays: nobody knows what is under it.
-        hair = self.hair * (1 - smoothstep(self._under_chin(), -60 * self.unit, -15 * self.unit))
+        hair = self.hair * (1 - smoothstep(self._under_chin, -60 * self.unit, -15 * self.unit))
         head = np.maximum(face, hair)
-        width = max(3, int(14 * self.unit)) | 1
+        width = max(3, int(2 * edge * self.unit)) | 1
         grown = cv2.dilate(f32(head > 0.35), np.ones((width, width), np.uint8))
         share = blur(f32(grown * (1 - self.before())), 2.5 * self.unit)
         return f32(np.clip(share * 1.6, 0, 1))
@@ -310,13 +318,17 @@ class _Window:
         unknown = cv2.resize(
             f32(np.maximum(gone > 0.5, mask > 0.5)), small, interpolation=cv2.INTER_AREA
         )
-        # Neck and chin must not run into the background: what is skin is unknown, too.
-        unknown = np.maximum(unknown, cv2.resize(self.skin, small, interpolation=cv2.INTER_AREA))
+        # Neck and chin must not run into the background, nor hair that stays: unknown, too.
+        own = np.maximum(self.skin, self.hair)
+        unknown = np.maximum(unknown, cv2.resize(own, small, interpolation=cv2.INTER_AREA))
         hole = (unknown > 0.15).astype(np.uint8)
         if hole.all():
             return
-        filled = cv2.inpaint(np.asarray(picture, np.uint8), hole, 5, cv2.INPAINT_TELEA)
-        filled = cv2.GaussianBlur(filled, (0, 0), 1.0)
+        if grain:
+            filled = cv2.inpaint(np.asarray(picture, np.uint8), hole, 5, cv2.INPAINT_TELEA)
+            filled = cv2.GaussianBlur(filled, (0, 0), 1.0)
+        else:  # softer, and the same in the next frame
+            filled = fill_from(np.asarray(picture, np.uint8), f32(hole == 0))
         layer = np.asarray(cv2.resize(filled, self.size, interpolation=cv2.INTER_CUBIC), np.uint8)
         if grain:
             layer = _textured(layer, area, cv2.resize(f32(hole), self.size) > 0.25, 6 * self.unit)
@@ -332,7 +344,7 @@ class _Window:
         """
         x0, y0, x1, y1 = self.box
         area = out[y0:y1, x0:x1]
-        under = self._under_chin()
+        under = self._under_chin
         bare = self.neck * (1 - smoothstep(self.clothes, 0.2, 0.5)) * (1 - self.cover)
         seen = (bare > 0.5) & (under > -40 * self.unit) & (under < 60 * self.unit)
         y, x = np.nonzero(seen)
@@ -342,11 +354,19 @@ class _Window:
         left, middle, right = np.quantile(side, (0.05, 0.5, 0.95)) if len(side) else (0, 0, 0)
         if right - left < LEAST_NECK * self.unit:
             return smoothstep(under, -70 * self.unit, -50 * self.unit)
-        half = NARROW * (right - left) / 2
+        half = (right - left) / 2
         chin = self.jaw[len(self.jaw) // 2]
-        top = chin - self.down * 50 * self.unit
-        top = top + across * (float(middle) - float(top @ across))
-        ring = np.vstack([places, top - across * half, top + across * half])
+        center = chin + across * (float(middle) - float(chin @ across))
+        # It ends under the chin, but between hair that falls on the shoulders goes on into that.
+        place = np.arange(self.size[0]) * across[0] + np.arange(self.size[1])[:, None] * across[1]
+        ends = []
+        for sign in (-1, 1):
+            away = sign * (place - middle) / half
+            beside = self.hair[(away > 1) & (away < FLANK) & (np.abs(under) < 60 * self.unit)]
+            flanked = len(beside) > 0 and float(beside.mean()) > 0.5
+            width, up = (FLANK, 100) if flanked else (NARROW, 50)
+            ends.append(center - self.down * up * self.unit + across * sign * width * half)
+        ring = np.vstack([places, *ends])
         column = np.zeros(gone.shape, np.uint8)
         cv2.fillConvexPoly(column, cv2.convexHull(np.rint(ring).astype(np.int32)), 255)
         share = blur(f32(column) / 255, 1.5 * self.unit)
@@ -377,7 +397,7 @@ class _Window:
         moved = lab + f32(want - have) * NECK_TINT
         rgb = np.clip(cv2.cvtColor(f32(moved), cv2.COLOR_LAB2RGB), 0, 1) * 255
         # Strongest at the chin, gone two heads further down.
-        fade = 1 - smoothstep(self._under_chin(), 60 * self.unit, 230 * self.unit)
+        fade = 1 - smoothstep(self._under_chin, 60 * self.unit, 230 * self.unit)
         share = blur(below, 1.5 * self.unit) * fade * self._inner
         area[:] = np.rint(area + (rgb - area) * share[..., None]).astype(np.uint8)
 
@@ -385,8 +405,8 @@ class _Window:
         """Move the color of hair that stays below the chin to that of the drawing's, in place."""
         x0, y0, x1, y1 = self.box
         area = out[y0:y1, x0:x1]
-        own = f32(self.hair * smoothstep(self._under_chin(), -90 * self.unit, -50 * self.unit))
-        above = self._under_chin() < -150 * self.unit  # the top of the drawing's head
+        own = f32(self.hair * smoothstep(self._under_chin, -90 * self.unit, -50 * self.unit))
+        above = self._under_chin < -150 * self.unit  # the top of the drawing's head
         seen = to_lab(drawn)[above & (mask > 0.95)]
         if float(own.sum()) < 200 * self.unit**2 or len(seen) < 50:
             return
@@ -398,11 +418,13 @@ class _Window:
         share = blur(own, 1.5 * self.unit) * self._inner
         area[:] = np.rint(area + (rgb - area) * share[..., None]).astype(np.uint8)
 
+    @cached_property
     def _under_chin(self) -> Field:
         """(h, w): px below the chin along the face, negative above it."""
-        yy, xx = np.mgrid[: self.size[1], : self.size[0]].astype(np.float32)
         chin = self.jaw[len(self.jaw) // 2]
-        return f32((xx - chin[0]) * self.down[0] + (yy - chin[1]) * self.down[1])
+        x, y = (np.arange(length, dtype=np.float32) for length in self.size)
+        across, along = (x - chin[0]) * self.down[0], (y - chin[1]) * self.down[1]
+        return f32(along[:, None] + across[None, :])
 
     def lay(self, out: RGB, alpha: NDArray[np.uint8], drawn: RGB, mask: Field) -> None:
         """Lay the drawing over its place, behind what stands before it, in place."""

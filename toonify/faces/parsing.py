@@ -6,6 +6,7 @@ that parsing needs no torch and takes some 40 ms a face on one core.
 
 from __future__ import annotations
 
+import threading
 import weakref
 from dataclasses import dataclass
 from pathlib import Path
@@ -138,6 +139,7 @@ class FaceParser:
 
 class RememberingParser(FaceParser):
     """A parser that remembers each crop as long as it exists: different steps look at the same.
+    Threads may share it; they take turns.
 
     Whoever gives crops doesn't change them afterwards, nor the options given with them.
     """
@@ -145,13 +147,18 @@ class RememberingParser(FaceParser):
     def __init__(self, weights: Path = FILE, *, mirrored: bool = True) -> None:
         super().__init__(weights, mirrored=mirrored)
         self._seen: dict[tuple[int, bool], tuple[weakref.ref[RGB], Parsing]] = {}
+        self._turns = threading.RLock()
 
     def parse(self, rgb: RGB, *, mirrored: bool | None = None) -> Parsing:
         """As `FaceParser.parse`."""
         key = (id(rgb), self._mirrored if mirrored is None else mirrored)
-        if key not in self._seen:
-            self.remember(rgb, super().parse(rgb, mirrored=key[1]), mirrored=key[1])
-        return self._seen[key][1]
+        seen = self._seen.get(key)
+        if seen is not None:
+            return seen[1]
+        with self._turns:
+            found = super().parse(rgb, mirrored=key[1])
+        self.remember(rgb, found, mirrored=key[1])
+        return found
 
     def remember(self, rgb: RGB, parsing: Parsing, *, mirrored: bool) -> None:
         """What `parse` is to say of a picture."""

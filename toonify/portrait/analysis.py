@@ -24,6 +24,8 @@ INTEROCULAR = 125.0  # px between the eyes where `unit` is 1
 MESH_CROP = 320  # side of the FFHQ crop that the mesh is measured on
 LOOSE = 1.7  # side of the window of one head, in FFHQ crops
 CLOSE = 1.1  # side of the closer of the two crops that are labeled
+Crops = tuple[tuple[str, float], ...]  # their names and sides
+CROPS: Crops = (("loose", LOOSE * 1.15), ("close", CLOSE))
 PARSE_CROP = 256
 BODY_CROP = 4.0  # side of the window of one head and body, in FFHQ crops
 SEEN = 0.5  # of a face that a matte takes for somebody, below which it does not see it
@@ -183,11 +185,13 @@ class Analyzer:
         """The people of `photo` (H, W, 3) uint8 alone, who are placed in it as it is.
 
         Args:
-            upsampling, memory, people: as of `analyze`.
+            upsampling, memory, people: as of `analyze`; in a clip the looser of two crops alone
+                is labeled, which shows hair and shoulders.
         """
-        if memory is not None:
-            photo = memory.begin(photo)
-        return self._subjects(photo, faces, 1.0, upsampling, Steady(memory), people)
+        if memory is None:
+            return self._subjects(photo, faces, 1.0, upsampling, NO_MEMORY, people)
+        steady, crops = Steady(memory), CROPS[:1]
+        return self._subjects(memory.begin(photo), faces, 1.0, upsampling, steady, people, crops)
 
     def _subjects(
         self,
@@ -197,12 +201,13 @@ class Analyzer:
         upsampling: float,
         steady: Steady,
         people: Sequence[int] | None,
+        crops: Crops = CROPS,
     ) -> list[Subject]:
         subjects = []
         for i, face in enumerate(faces):
             own = steady.sub(f"person{i if people is None else people[i]}")
             try:
-                subject = self._subject(photo, face, faces, scale, upsampling, own)
+                subject = self._subject(photo, face, faces, scale, upsampling, own, crops)
                 subjects.append(replace(subject, face_index=i))
             except InputError:
                 continue  # five points that are no face after all
@@ -304,6 +309,7 @@ class Analyzer:
         picture_scale: float,
         upsampling: float,
         memory: Steady,
+        crops: Crops,
     ) -> Subject:
         tight = similarity(face, MESH_CROP, 1.0)
         crop = sample(photo, tight, (MESH_CROP, MESH_CROP))
@@ -357,7 +363,7 @@ class Analyzer:
         geometry = FaceGeometry(
             points, points3d, both, mesh.yaw, mesh.roll + angle, interocular * zoom / INTEROCULAR
         )
-        parts = self._parts(photo, face, geometry, to_photo, window, memory)
+        parts = self._parts(photo, face, geometry, to_photo, window, memory, crops)
         parts = _owned(parts, face, faces, to_photo)
         scale = picture_scale / zoom
         offset = (
@@ -374,8 +380,9 @@ class Analyzer:
         to_photo: NDArray[np.float64],
         window: RGB,
         memory: Steady,
+        crops: Crops,
     ) -> Parts:
-        """Label two upright crops, one close and one loose, and bring them into the window."""
+        """Label upright crops, the looser first, and bring them into the window."""
         size = (window.shape[1], window.shape[0])
         half = (max(size[0] // 2, 8), max(size[1] // 2, 8))
         to_window = to_photo.copy()  # px of the half window -> photo px
@@ -384,12 +391,12 @@ class Analyzer:
         to_window[:, :2] = to_photo[:, :2] * shrink
         labels: Field | None = None
         matte: Field | None = None
-        for turn, (name, loose) in enumerate((("loose", LOOSE * 1.15), ("close", CLOSE))):
+        for turn, (name, loose) in enumerate(crops):
             upright = similarity(face, PARSE_CROP, loose)
             crop = sample(photo, upright, (PARSE_CROP, PARSE_CROP))
             # In a clip the crops take turns: labels lie still in a crop that moves with the head.
             found, person = memory.get(f"{name}/labels"), memory.get(f"{name}/matte")
-            if found is None or person is None or memory.frame % 2 == turn:
+            if found is None or person is None or memory.frame % len(crops) == turn:
                 # Frames are averaged already: one look at each is enough.
                 found = self._parser(crop, mirrored=False if memory.remembers else None)
                 person = self._matte(crop)

@@ -42,12 +42,13 @@ def uploaded(x: Tensor, device: torch.device) -> Tensor:
 
 def to_float(images: Tensor) -> Tensor:
     """uint8 of any shape → float32 in [-1, 1]."""
-    return images.float() / 127.5 - 1
+    return images.to(torch.float32, copy=True).div_(127.5).sub_(1)
 
 
 def to_uint8(images: Tensor) -> Tensor:
     """About [-1, 1], any shape → uint8, clamped and rounded."""
-    return (images.detach().float().clamp(-1, 1) * 127.5 + 127.5).round().to(torch.uint8)
+    levels = images.detach().float().clamp(-1, 1)
+    return levels.mul_(127.5).add_(127.5).round_().to(torch.uint8)
 
 
 def to_arrays(images: Tensor) -> list[RGB]:
@@ -66,7 +67,7 @@ def start_download(images: Tensor) -> Callable[[], list[RGB]]:
     Returns:
         what waits for the arrays; it raises ModelError where they are not finite.
     """
-    finite = images.isfinite().all()
+    finite = _is_finite(images)
     levels = to_uint8(images).permute(0, 2, 3, 1)
     if images.device.type == "cuda":
         return _on_the_way(levels.contiguous(), finite)
@@ -111,7 +112,12 @@ def to_rgb(images: Tensor) -> RGB:
 
 def check_finite(images: Tensor) -> None:
     """ModelError where a network's pictures hold NaN or infinity: black, and no picture."""
-    _check_finite(bool(images.isfinite().all()))
+    _check_finite(bool(_is_finite(images)))
+
+
+def _is_finite(images: Tensor) -> Tensor:
+    # a quarter of the time of `isfinite`, and pictures' values are small
+    return images.detach().sum(dtype=torch.float32).isfinite()
 
 
 def _check_finite(finite: bool) -> None:

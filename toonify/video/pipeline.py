@@ -1,14 +1,15 @@
 """From frames to drawn frames, a block at a time.
 
-Smoothing looks a few frames ahead, so three blocks are under way at once: while block n is drawn,
-n + 1 is encoded and n + 2 is tracked. All that later blocks depend on can be saved between two
-blocks, and a run that goes on from there computes the very same numbers.
+Smoothing looks a few frames ahead, so several blocks are under way at once: while block n is
+composed, n + 1 is drawn, n + 2 encoded and n + 3 tracked. All that later blocks depend on can be
+saved between two blocks, and a run that goes on from there computes the very same numbers.
 """
 
 from __future__ import annotations
 
 from collections.abc import Generator, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import closing
 from dataclasses import dataclass, field
 from fractions import Fraction
 from itertools import islice
@@ -23,6 +24,7 @@ from toonify.faces.smoothing import smoothed_face, smoothed_latent, width_of
 from toonify.faces.tracking import TrackedFace, Tracker, face_from, face_state
 from toonify.faces.types import Points, f32
 from toonify.media.video import Pixels, VideoFrame
+from toonify.tuning import sharing_cores
 from toonify.video.assignment import CharacterAssignment
 from toonify.video.compositor import compositor_of
 from toonify.video.steadied import Steadied
@@ -30,6 +32,7 @@ from toonify.video.temporal_consistency import TemporalConsistency
 
 FADE = 3  # frames over which somebody appears or vanishes
 SURE = 3  # frames that somebody is seen in before they are drawn
+LANES = 2  # faces are drawn, and frames composed, at the same time
 
 
 @dataclass(frozen=True, eq=False)
@@ -57,6 +60,20 @@ class _Block:
     tracked_faces: list[list[TrackedFace]] = field(default_factory=list)
     cuts: list[bool] = field(default_factory=list)
     places: list[list[_Place]] = field(default_factory=list)
+
+
+@dataclass(frozen=True, eq=False)
+class _DrawnBlock:
+    """Frames and what is to be laid into them.
+
+    Attributes:
+        people: who is still seen.
+        ahead: `_Block.before` of the next block; None behind the last one.
+    """
+
+    rows: list[tuple[VideoFrame, list[Placed]]]
+    people: set[int]
+    ahead: dict[str, Any] | None
 
 
 class Pipeline:
@@ -99,6 +116,34 @@ class Pipeline:
 
     def run(self, frames: Iterable[VideoFrame]) -> Generator[list[Drawn], None, None]:
         """Blocks of drawn frames, in order; between two of them `state()` may be called."""
+        with closing(self._drawn_blocks(frames)) as blocks:
+            if self.engine.whole_image:  # which draws as it composes: nothing is to do beside that
+                for block in blocks:
+                    self._ahead = block.ahead
+                    yield self._compose(block)
+            else:
+                yield from self._composed_beside(blocks)
+
+    def _composed_beside(self, blocks: Iterable[_DrawnBlock]) -> Iterator[list[Drawn]]:
+        """Compose each block while faces of the next ones are drawn."""
+        composing: Future[list[Drawn]] | None = None
+        ahead: dict[str, Any] | None = None
+        with sharing_cores(LANES), ThreadPoolExecutor(1) as beside:
+            try:
+                for block in blocks:
+                    if composing is not None:
+                        done, self._ahead = composing.result(), ahead
+                        yield done
+                    composing, ahead = beside.submit(self._compose, block), block.ahead
+                if composing is not None:
+                    done, self._ahead = composing.result(), ahead
+                    yield done
+            finally:
+                if composing is not None:
+                    _wait(composing)
+
+    def _drawn_blocks(self, frames: Iterable[VideoFrame]) -> Generator[_DrawnBlock, None, None]:
+        """Blocks whose faces are drawn, in order."""
         source = iter(frames)
         under_way: list[_Block] = []
         with ThreadPoolExecutor(1) as pool:
@@ -119,9 +164,9 @@ class Pipeline:
                             self._plan(other)
                     ready = 2 if block is not None else 0
                     while len(under_way) > ready:
-                        done = under_way.pop(0)
-                        self._ahead = under_way[0].before if under_way else None
-                        yield self._draw(done)
+                        rows = self._draw(under_way.pop(0))
+                        ahead = under_way[0].before if under_way else None
+                        yield _DrawnBlock(rows, set(self._faces), ahead)
                     if block is None:
                         return
             finally:
@@ -184,7 +229,13 @@ class Pipeline:
         if self.engine.keeps_latents:
             new = {place.person: (index, place) for index, place in reversed(regions)}
             fresh = [item for person, item in new.items() if person not in self._first]
-        latents = list(self.engine.encode([place.region for _, place in fresh])) if fresh else []
+        latents: list[Points] = []
+        if fresh:
+            places = [place for _, place in fresh]
+            regions_of, people = zip(
+                *((place.region, place.person) for place in places), strict=True
+            )
+            latents.extend(self.engine.encode_clip(regions_of, people))
         if not self.engine.keeps_latents:
             return [(at, place, latent) for (at, place), latent in zip(fresh, latents, strict=True)]
         for (_, place), latent in zip(fresh, latents, strict=True):
@@ -206,7 +257,7 @@ class Pipeline:
         self._cuts = {at for at in self._cuts if at >= first}
         self._times = {at: shown for at, shown in self._times.items() if at >= first}
 
-    def _draw(self, block: _Block) -> list[Drawn]:
+    def _draw(self, block: _Block) -> list[tuple[VideoFrame, list[Placed]]]:
         rows = [
             (frame, place)
             for frame, places in zip(block.frames, block.places, strict=True)
@@ -229,8 +280,13 @@ class Pipeline:
                 )
                 for place in places
             ]
-            done.append(self._composed(frame, items))
-        self.compositor.forget(set(self._faces))
+            done.append((frame, items))
+        return done
+
+    def _compose(self, block: _DrawnBlock) -> list[Drawn]:
+        """May run in a thread of its own, block after block."""
+        done = [self._composed(frame, items) for frame, items in block.rows]
+        self.compositor.forget(block.people)
         return done
 
     def _composed(self, frame: VideoFrame, items: list[Placed]) -> Drawn:
@@ -340,8 +396,8 @@ class Pipeline:
         self.compositor.restore(paste)
 
 
-def _wait(coming: Future[_Block | None]) -> None:
-    """Let the tracker's thread end before what it reads from is closed."""
+def _wait(coming: Future[Any]) -> None:
+    """Let a thread end before what it works on is closed."""
     if not coming.cancel():
         coming.exception()
 
