@@ -129,8 +129,8 @@ def test_where_nothing_can_be_recorded_it_is_said_once_and_drawn(caplog):
     work = Replayed(lambda x: x + 1, record=refuses)
     for found in calls(work, torch.zeros(2), count=replay.WORTH_IT + 2):
         assert found.tolist() == [1, 1]
-    (said,) = caplog.messages
-    assert "without CUDA graphs" in said and "not permitted" in said and "more" not in said
+    (message,) = caplog.messages
+    assert "without CUDA graphs" in message and "not permitted" in message and "more" not in message
 
 
 def test_a_recording_that_does_not_fit_is_no_refusal():
@@ -144,24 +144,24 @@ def test_a_recording_that_does_not_fit_is_no_refusal():
 
 def test_graphs_are_recorded_on_the_tensors_device_one_at_a_time(monkeypatch):
     """CUDA's functions write down what they are called with."""
-    said: list[tuple[object, ...]] = []
+    calls: list[tuple[object, ...]] = []
 
     class Stream:
         def __init__(self, device: torch.device) -> None:
             self.device = device
 
         def wait_stream(self, other: Stream) -> None:
-            said.append(("wait", self.device, other.device))
+            calls.append(("wait", self.device, other.device))
 
     @contextmanager
     def within(name: str, value: object, **more: object) -> Iterator[None]:
-        said.append((name, value, *more.values()))
+        calls.append((name, value, *more.values()))
         yield
-        said.append((f"{name} left",))
+        calls.append((f"{name} left",))
 
     class Graph:
         def replay(self) -> None:
-            said.append(("replay",))
+            calls.append(("replay",))
 
     monkeypatch.setattr(torch.cuda, "Stream", Stream)
     monkeypatch.setattr(torch.cuda, "current_stream", Stream)
@@ -173,19 +173,19 @@ def test_graphs_are_recorded_on_the_tensors_device_one_at_a_time(monkeypatch):
     second, record = torch.device("cuda", 1), replay.GraphRecorder()
 
     def work() -> Tensor:
-        said.append(("work",))
+        calls.append(("work",))
         return torch.zeros(1)
 
     _, again = record(work, second)
     again()
-    names = [name for name, *_ in said]
+    names = [name for name, *_ in calls]
     warm = ["stream", *["work"] * replay.WARM_UPS, "stream left"]
     recording = ["graph", "work", "graph left", "device left", "replay"]
     assert names == ["device", "wait", *warm, "wait", *recording]
-    assert all(row[1:] == (second, second) for row in said if row[0] == "wait")
-    assert next(row for row in said if row[0] == "device")[1] == second
+    assert all(row[1:] == (second, second) for row in calls if row[0] == "wait")
+    assert next(row for row in calls if row[0] == "device")[1] == second
     record(work, second)
-    first, other = (row for row in said if row[0] == "graph")
+    first, other = (row for row in calls if row[0] == "graph")
     _, graph, pool, stream, mode = first
     assert (pool, stream.device, mode) == ("pool", second, "thread_local")
     assert other[1] is not graph and other[2:] == first[2:], "they share their memory"

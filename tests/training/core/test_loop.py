@@ -177,18 +177,18 @@ class Slow(Counter):
 def test_the_time_left_is_what_it_takes(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, resumed: bool
 ) -> None:
-    clock, said = [0.0], {}
+    clock, announced = [0.0], {}
     monkeypatch.setattr(pace.time, "monotonic", lambda: clock[0])
 
     def note(row: dict[str, float]) -> None:
-        said[int(row["step"])] = (clock[0], row["seconds_left"])
+        announced[int(row["step"])] = (clock[0], row["seconds_left"])
 
     if resumed:
         run_trainer(Slow(clock), RunFolder(tmp_path), steps=60, snapshot=20)
         clock[0] += 1000
     options = {"steps": 200, "snapshot": 20, "resume": resumed, "progress": note}
     run_trainer(Slow(clock), RunFolder(tmp_path), **options)
-    for step, (now, left) in said.items():
-        if step - min(said) > 24:  # a snapshot has been seen, and the slower steps
+    for step, (now, left) in announced.items():
+        if step - min(announced) > 24:  # a snapshot has been seen, and the slower steps
             assert abs(now + left - clock[0]) <= max(0.05 * left, 3), step
-    assert said[200][1] == 5, "of the last snapshot"
+    assert announced[200][1] == 5, "of the last snapshot"

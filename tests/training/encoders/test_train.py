@@ -322,7 +322,7 @@ def test_the_time_left_is_what_it_takes(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    clock, said = [0.0], []
+    clock, announced = [0.0], []
 
     def learn(encoder, *_) -> dict[str, float]:
         clock[0] += 1
@@ -341,8 +341,8 @@ def test_the_time_left_is_what_it_takes(
         tmp_path,
         config(log_every=1),
         loss=EncoderLoss(generator, LATENTS),
-        progress=lambda row: said.append((clock[0], row["seconds_left"])),
+        progress=lambda row: announced.append((clock[0], row["seconds_left"])),
     )
-    assert len(said) == 60 and said[-1][1] == 0
-    for now, left in said[19:]:
+    assert len(announced) == 60 and announced[-1][1] == 0
+    for now, left in announced[19:]:
         assert now + left == pytest.approx(clock[0])

@@ -342,7 +342,7 @@ def hang_at(kimg: float, out: Path) -> None:
 
 
 def test_the_time_left_is_what_it_takes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    clock, said = [0.0], []
+    clock, announced = [0.0], []
 
     def step(trainer: AdversarialTrainer) -> dict[str, float]:
         trainer.images += 4
@@ -362,8 +362,8 @@ def test_the_time_left_is_what_it_takes(tmp_path: Path, monkeypatch: pytest.Monk
         tiny_generator("mobile"),
         drawings(),
         tmp_path,
-        progress=lambda line: said.append((clock[0], line["seconds_left"])),
+        progress=lambda line: announced.append((clock[0], line["seconds_left"])),
     )
-    assert len(said) == 250
-    for now, left in said[60:]:
+    assert len(announced) == 250
+    for now, left in announced[60:]:
         assert abs(now + left - clock[0]) <= max(0.05 * left, 9)
