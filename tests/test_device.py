@@ -1,9 +1,11 @@
 """Devices and precisions by name."""
 
+from concurrent.futures import ThreadPoolExecutor
+
 import pytest
 import torch
 
-from toonify.device import pick_device, pick_dtype, training_dtype
+from toonify.device import arithmetic, pick_device, pick_dtype, training_dtype
 from toonify.errors import UsageError
 
 CPU, CUDA = torch.device("cpu"), torch.device("cuda")
@@ -52,6 +54,24 @@ def test_absent_second_gpu(machine) -> None:
 def test_unknown_device(name: str) -> None:
     with pytest.raises(UsageError, match=r"unknown device.*auto, cpu, cuda"):
         pick_device(name)
+
+
+def test_float32_has_all_of_its_bits_on_a_gpu() -> None:
+    before = torch.backends.cudnn.allow_tf32
+    with arithmetic(CPU, torch.float32):
+        assert torch.backends.cudnn.allow_tf32 == before
+    with arithmetic(CUDA, torch.float32):
+        with ThreadPoolExecutor(1) as pool:  # another thread comes and goes
+            assert not pool.submit(_exactly).result()
+        assert not torch.backends.cudnn.allow_tf32
+    assert torch.backends.cudnn.allow_tf32 == before
+    with arithmetic(CPU, torch.bfloat16):
+        assert torch.is_autocast_enabled("cpu")
+
+
+def _exactly() -> bool:
+    with arithmetic(CUDA, torch.float32):
+        return torch.backends.cudnn.allow_tf32
 
 
 def test_dtypes() -> None:

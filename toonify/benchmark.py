@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from toonify import tuning
-from toonify.device import finish
+from toonify.device import arithmetic, finish
 from toonify.engines.registry import load_engine, load_style_engine
 from toonify.errors import InputError, UsageError
 from toonify.media.images import encode_image, read_image
@@ -314,7 +314,7 @@ def _side_by_side(
         return drawn
 
     works = (own, others)
-    with torch.inference_mode():
+    with torch.inference_mode(), arithmetic(w_plus.device, torch.float32):
         cold = [_seconds(work) for work in works]
         images = [work() for work in works]
         warm = tuning.median_seconds(*works, runs=runs)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import threading
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from toonify.errors import UsageError
@@ -43,6 +45,52 @@ def pick_device(name: str | torch.device = "auto") -> torch.device:
     if not present.get(device.type, False):
         raise UsageError(f"there is no device {name!r} here", hint="Use `device` auto.")
     return device
+
+
+@contextmanager
+def arithmetic(device: torch.device, dtype: torch.dtype) -> Iterator[None]:
+    """Where networks compute in `dtype`: in others than float32 by autocast.
+
+    float32 has all of its bits on CUDA, too: torch's convolutions there leave 13 of 23 out (TF32)
+    unless told.
+    """
+    import torch
+
+    if dtype != torch.float32:
+        with torch.autocast(device.type, dtype):
+            yield
+    elif device.type == "cuda":
+        with _all_bits:
+            yield
+    else:
+        yield
+
+
+class _AllBits:
+    """cuDNN's convolutions without TF32, while any thread is within."""
+
+    def __init__(self) -> None:
+        self._lock, self._within, self._before = threading.Lock(), 0, True
+
+    def __enter__(self) -> None:
+        import torch
+
+        with self._lock:
+            if not self._within:
+                self._before = torch.backends.cudnn.allow_tf32
+                torch.backends.cudnn.allow_tf32 = False
+            self._within += 1
+
+    def __exit__(self, *error: object) -> None:
+        import torch
+
+        with self._lock:
+            self._within -= 1
+            if not self._within:
+                torch.backends.cudnn.allow_tf32 = self._before
+
+
+_all_bits = _AllBits()
 
 
 def finish(device: torch.device) -> None:

@@ -9,6 +9,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from toonify.device import arithmetic
 from toonify.models import replay
 from toonify.models.encoders.compact import CompactEncoder
 from toonify.models.generators.mobile import MobileGenerator
@@ -221,7 +222,7 @@ def test_a_gpu_draws_what_the_cpu_does(dtype):
     net.cuda()
 
     def draw(*given: Tensor) -> Tensor:
-        with torch.autocast("cuda", dtype, enabled=dtype != torch.float32):
+        with arithmetic(torch.device("cuda"), dtype):
             return net.synthesize(given)
 
     drawing = Replayed(draw)

@@ -7,7 +7,7 @@ import hashlib
 from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager
 from functools import cache
 from typing import Any, Generic, Self, TypeVar
 
@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from toonify.cdsm import DEFAULT_LEVEL
 from toonify.checkpoints import generator_hash
-from toonify.device import pick_device
+from toonify.device import arithmetic, pick_device
 from toonify.engines.base import Engine
 from toonify.faces import Alignment, Face, FaceDetector, get_detector
 from toonify.faces.types import RGB, Points, f32
@@ -83,9 +83,7 @@ class MixingModel(ABC):
 
     def autocast(self) -> AbstractContextManager[object]:
         """Arithmetic in `dtype`."""
-        if self.dtype == torch.float32:
-            return nullcontext()
-        return torch.autocast(self.device.type, self.dtype)
+        return arithmetic(self.device, self.dtype)
 
     def _replayed(self, function: Callable[..., R]) -> Replayed[R]:
         """The function, which computes in `dtype`, from CUDA graphs on a GPU."""

@@ -377,15 +377,14 @@ class UNetEngine(Engine):
 
     def _replayed(self, style: str) -> Replayed[torch.Tensor]:
         """A style's network in `dtype`."""
-        import torch
-
+        from toonify.device import arithmetic
         from toonify.models.replay import Replayed
 
         if style not in self._drawing:
             network, dtype = self._network(style), self.dtype
 
             def draw(x: torch.Tensor) -> torch.Tensor:
-                with torch.autocast(self.device.type, dtype, enabled=dtype != torch.float32):
+                with arithmetic(self.device, dtype):
                     drawn: torch.Tensor = network(x)
                 return drawn
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager
 from typing import Any, cast
 
 import torch
@@ -10,6 +10,7 @@ from torch import Tensor
 from torch.func import functional_call
 from torch.nn import functional as F
 
+from toonify.device import arithmetic
 from toonify.errors import ModelError
 from toonify.faces.alignment import unit_to_photo
 from toonify.faces.types import Points, f32
@@ -196,9 +197,7 @@ class FaceModel:
 
     def arithmetic(self) -> AbstractContextManager[object]:
         """Where networks compute in `dtype`."""
-        if self.dtype == torch.float32:
-            return nullcontext()
-        return torch.autocast(self.device.type, self.dtype)
+        return arithmetic(self.device, self.dtype)
 
 
 def seated(feature: Tensor, constant: Tensor, place: Points) -> Tensor:
