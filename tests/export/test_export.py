@@ -9,6 +9,7 @@ from tests.tiny_bundle import write_bundle
 from toonify.bundle import Bundle
 from toonify.cdsm import cross_domain_styles
 from toonify.checkpoints.loading import save_network
+from toonify.errors import InputError, UsageError
 from toonify.export import export_bundle, formats
 from toonify.export.formats import answering
 
@@ -83,6 +84,51 @@ def test_a_second_export_replaces_its_own_files_alone(bundle, tmp_path):
     with pytest.raises(ValueError, match="encoder"):
         export_bundle(tmp_path, bundle=bundle, format="torchscript")
     assert (tmp_path / "encoder.pt").read_bytes() == b"somebody's own"
+
+
+def test_networks_are_added_to_an_earlier_export(bundle, tmp_path):
+    export_bundle(tmp_path, bundle=bundle, format="torchscript", characters=["mina"])
+    export_bundle(
+        tmp_path, bundle=bundle, format="torchscript", characters=["otto"], networks=False
+    )
+    listed = json.loads((tmp_path / "export.json").read_text())["networks"]
+    assert set(listed) == {"encoder", "generator", "mina", "otto"}
+    # and stay toonify's own
+    export_bundle(
+        tmp_path, bundle=bundle, format="torchscript", characters=["mina"], networks=False
+    )
+    with pytest.raises(ValueError, match="holds torchscript of the bundle tiny"):
+        export_bundle(tmp_path, bundle=bundle, format="onnx")
+
+
+@pytest.mark.parametrize("fails", ["generator.pt", "generator.bin"])
+def test_an_export_that_is_cut_short_is_gone_on_with(bundle, tmp_path, monkeypatch, fails):
+    from toonify.export import bundle as exporting
+
+    def full(path, data):
+        if path.name == fails:
+            raise OSError(28, "No space left on device")
+        path.write_bytes(data)
+
+    format = "torchscript" if fails.endswith(".pt") else "openvino"
+    answer = {".pt": b"pt"} if format == "torchscript" else {".xml": b"xml", ".bin": b"bin"}
+    monkeypatch.setattr(exporting, "check_format", lambda format: None)
+    monkeypatch.setattr(exporting, "converted", lambda *arguments, **options: answer)
+    monkeypatch.setattr(exporting, "_difference", lambda *arguments: (0.0, (1,)))
+    with monkeypatch.context() as disk:
+        disk.setattr(exporting, "write_bytes", full)
+        with pytest.raises(InputError, match="No space"):
+            export_bundle(tmp_path, bundle=bundle, format=format)
+    left = {path.name for path in tmp_path.iterdir()}
+    assert left == {"export.json", *(f"encoder{end}" for end in answer)}
+    assert len(export_bundle(tmp_path, bundle=bundle, format=format)) == 2
+
+
+def test_levels_that_there_are_not(bundle, tmp_path):
+    with pytest.raises(UsageError, match="level"):
+        export_bundle(
+            tmp_path / "a", bundle=bundle, format="torchscript", characters=["mina"], level=99
+        )
 
 
 def test_what_can_not_be_exported(bundle, tmp_path, monkeypatch):

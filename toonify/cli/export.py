@@ -60,7 +60,8 @@ def export(
     level: Annotated[
         int | None,
         typer.Option(
-            help="First layer taken from the character, as in stylize.",
+            help="First layer taken from the character, as in stylize; what that lets through of"
+            " people at levels above 6 is not in it.",
             show_default="the bundle's: 6",
         ),
     ] = None,

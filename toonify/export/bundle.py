@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -28,6 +28,7 @@ from toonify.export.networks import (
 )
 from toonify.names import choose_names
 from toonify.portrait.catalog import is_style_file, style_name
+from toonify.utils.arguments import check_range
 from toonify.utils.atomic import write_bytes, writing
 from toonify.utils.outputs import InputFiles, check_output
 from toonify.utils.progress import Progress, no_progress
@@ -81,7 +82,8 @@ def export_bundle(
     and license. Noise maps are fixed, so answers are too.
 
     Args:
-        output: folder; files of an earlier export are replaced, others never.
+        output: folder; files of an earlier export of that bundle and format are replaced, its
+            other networks stay listed; what isn't toonify's is never replaced.
         bundle: a shipped bundle's name, or a bundle's folder.
         format: "onnx", "openvino" or "torchscript"; float32, one face at a time.
         characters: names, separated by commas or not, or "all"; none when empty.
@@ -90,8 +92,8 @@ def export_bundle(
         level: m of cross-domain style mixing, for the characters; None for the bundle's own.
 
     Raises:
-        UsageError: a package that the format needs is not installed, an unknown name, or an output
-            that is not ours.
+        UsageError: a package that the format needs is not installed, an unknown name, a level out
+            of range, or an output that is not ours, or of another bundle or format.
         InputError: the folder can't be written.
         ModelError: the bundle can't be loaded, or a network not converted, or its answers differ.
 
@@ -105,6 +107,8 @@ def export_bundle(
     if os.path.lexists(folder) and not folder.is_dir():
         raise UsageError(f"{folder} is a file", hint="Give a folder as `output`.")
     loaded = Bundle.load(bundle)
+    if level is not None:
+        check_range("level", level, 0, loaded.generator.num_ws, whole=True)
     names = choose_names("character", characters, loaded.table.names) if characters else ()
     parts = _parts(loaded, names, networks, level, bundle)
     drawn = _styles(styles, bundle)
@@ -113,12 +117,11 @@ def export_bundle(
         raise UsageError(f"two networks would be {both[0]}", hint="Export one of them elsewhere.")
     parts |= drawn
     reads = InputFiles([*model_files(bundle), *(name for name in styles if is_style_file(name))])
-    earlier = _written(folder)
+    records = _earlier(folder, bundle, format)
     check_output(folder / MANIFEST, reads, folder=folder)
+    earlier = {file for network in records.values() for file in network["files"]}
     for file in (f"{name}{end}" for name in parts for end in SUFFIXES[format]):
-        ours = file in earlier and earlier[file] == _sha(folder / file)
-        check_output(folder / file, reads, named=ours, folder=folder)
-    records: dict[str, Any] = {}
+        check_output(folder / file, reads, named=file in earlier, folder=folder)
     exported = []
     with progress("networks") as update:
         for done, (name, part) in enumerate(parts.items()):
@@ -133,9 +136,8 @@ def export_bundle(
             error, shape = _difference(part, files, format)
             if not error <= TOLERANCE:
                 raise ModelError(f"{name} answers differently as {format}: by {error:.2g}")
-            with writing(folder):
-                for end, data in files.items():
-                    write_bytes(folder / f"{name}{end}", data)
+            paths = tuple(folder / f"{name}{end}" for end in files)
+            _write_together(folder, dict(zip(paths, files.values(), strict=True)))
             records[name] = {
                 "files": {f"{name}{e}": hashlib.sha256(d).hexdigest() for e, d in files.items()},
                 "input": {"name": part.input, "shape": _shape_of(part.example.shape, part)},
@@ -143,10 +145,9 @@ def export_bundle(
                 **part.about,
                 "largest_difference": float(f"{error:.3g}"),
             }
-            paths = tuple(folder / f"{name}{end}" for end in files)
+            _write_manifest(folder, bundle, format, loaded.manifest, records)
             exported.append(Exported(name=name, files=paths, error=error))
         update(len(parts), len(parts))
-    _write_manifest(folder, bundle, format, loaded.manifest, records)
     return exported
 
 
@@ -256,12 +257,12 @@ def _write_manifest(
     bundle: str | os.PathLike[str],
     format: Format,
     manifest: dict[str, Any],
-    networks: dict[str, Any],
+    networks: Mapping[str, Any],
 ) -> None:
     about = {
         "toonify": __version__,
         "format": format,
-        "bundle": os.path.basename(os.path.normpath(bundle)),
+        "bundle": _bundle_name(bundle),
         "source": {
             name: file.get("source", "")
             for name, file in (manifest.get("files") or {}).items()
@@ -278,16 +279,48 @@ def _write_manifest(
         write_bytes(folder / MANIFEST, (json.dumps(about, indent=1) + "\n").encode())
 
 
-def _written(folder: Path) -> dict[str, str]:
-    """Hashes of an earlier export's files."""
+def _earlier(
+    folder: Path, bundle: str | os.PathLike[str], format: Format
+) -> dict[str, dict[str, Any]]:
+    """The networks of an earlier export that are there as they were written.
+
+    Raises:
+        UsageError: they are of another bundle or format.
+    """
     try:
         about = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
-        files: dict[str, str] = {}
-        for network in about["networks"].values():
-            files |= network["files"]
-        return files if "toonify" in about else {}
+        before = (str(about["format"]), str(about["bundle"]))
+        networks: dict[str, dict[str, Any]] = {
+            name: network
+            for name, network in about["networks"].items()
+            if all(sha == _sha(folder / file) for file, sha in network["files"].items())
+        }
+        if "toonify" not in about:
+            return {}
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return {}
+    if networks and before != (format, _bundle_name(bundle)):
+        raise UsageError(
+            f"{folder} holds {before[0]} of the bundle {before[1]}",
+            hint="Choose another `output`, or remove that one.",
+        )
+    return networks
+
+
+def _bundle_name(bundle: str | os.PathLike[str]) -> str:
+    return os.path.basename(os.path.normpath(bundle))
+
+
+def _write_together(folder: Path, files: Mapping[Path, bytes]) -> None:
+    """All of a network's files, or none."""
+    with writing(folder):
+        try:
+            for path, data in files.items():
+                write_bytes(path, data)
+        except BaseException:
+            for path in files:
+                path.unlink(missing_ok=True)
+            raise
 
 
 def _sha(path: Path) -> str | None:
