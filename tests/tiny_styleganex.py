@@ -52,6 +52,9 @@ class PixelLoss(nn.Module):
     def __init__(self, *arguments, **options) -> None:
         super().__init__()
 
+    def distance_to(self, images: Tensor, wanted: list[Tensor]) -> Tensor:
+        return self.distance(self.features(images), wanted)
+
     def features(self, images: Tensor) -> list[Tensor]:
         return [images]
 

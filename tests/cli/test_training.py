@@ -38,6 +38,9 @@ class PlainLoss(nn.Module):
     def __init__(self, *arguments, **options) -> None:
         super().__init__()
 
+    def distance_to(self, images: Tensor, wanted: list[Tensor]) -> Tensor:
+        return self.distance(self.features(images), wanted)
+
     def features(self, images: Tensor) -> list[Tensor]:
         return [images]
 

@@ -10,6 +10,7 @@ import torch
 from PIL import Image
 
 from toonify.errors import ModelError
+from toonify.metrics import lpips as lpips_module
 from toonify.metrics.lpips import PerceptualLoss, find_trunk, resize_for_loss
 
 ASSETS = Path(__file__).parents[1] / "assets" / "lpips"
@@ -95,6 +96,31 @@ def test_cached_target_gives_the_same_gradient(trunk: Path) -> None:
     assert torch.equal(direct, cached)
     assert torch.allclose(gradient, expected)
     assert gradient.abs().max() > 0
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_a_distance_by_bands_and_its_gradient_are_the_plain_ones(
+    trunk: Path, monkeypatch: pytest.MonkeyPatch, dtype: torch.dtype
+) -> None:
+    monkeypatch.setattr(lpips_module, "_BAND", 10_000)  # several, and a rest
+    loss = PerceptualLoss("alex", weights=trunk, dtype=dtype)
+    target = torch.cat([picture("ex_p0"), picture("ex_p1")])
+    images = picture("ex_ref").repeat(2, 1, 1, 1).requires_grad_()
+    with torch.no_grad():
+        wanted = loss.features(target)
+        quiet = loss.distance_to(images, wanted)
+    shown = torch.tensor([1.0, -2.0])
+
+    def run(distance: torch.Tensor) -> list[torch.Tensor]:
+        return [distance, *torch.autograd.grad((distance * shown).sum(), images)]
+
+    ours = run(loss.distance_to(images, wanted))
+    plain = run(loss.distance(loss.features(images), wanted))
+    near = 1e-4 if dtype == torch.float32 else 0.02
+    assert torch.equal(ours[0], quiet)
+    for one, other in zip(ours, plain, strict=True):
+        assert one.dtype == other.dtype and one.shape == other.shape
+        assert (one - other).norm() <= near * other.norm()
 
 
 def test_flat_images_have_finite_gradients(trunk: Path) -> None:

@@ -129,7 +129,7 @@ class _Distance:
 
     def __call__(self, image: Tensor) -> Tensor:
         seen = zip(self._views(image), self._wanted, strict=True)
-        each = [self._loss.distance(self._loss.features(view), wanted) for view, wanted in seen]
+        each = [self._loss.distance_to(view, wanted) for view, wanted in seen]
         return torch.stack([distance.sum() for distance in each]).mean()
 
 

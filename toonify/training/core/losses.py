@@ -19,7 +19,7 @@ def perceptual_loss(perceptual: PerceptualLoss, images: Tensor, targets: Tensor)
     """LPIPS of (B, 3, H, W) in [-1, 1] to their targets, mean over the batch → scalar."""
     with torch.no_grad():
         wanted = perceptual.features(targets)
-    return perceptual.distance(perceptual.features(images), wanted).mean()
+    return perceptual.distance_to(images, wanted).mean()
 
 
 def identity_loss(identity: Identity, faces: Tensor, targets: Tensor) -> Tensor:

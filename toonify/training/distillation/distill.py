@@ -178,8 +178,7 @@ class DistillTrainer(ResumableTrainer[DistillConfig]):
         if config.compiled:
             self._render = torch.compile(self._images)
             self._coarse = torch.compile(self._coarse_images)
-            self.perceptual = copy.copy(perceptual)  # the caller's stays as it is
-            self.perceptual.features = torch.compile(perceptual.features)  # type: ignore[method-assign]
+            self.perceptual = perceptual.compiled()
 
     def _images(self, w_plus: Tensor) -> list[Tensor]:
         return self.student.partial_images(self.student.styles(w_plus))

@@ -174,8 +174,7 @@ class EncoderLoss:
         """L2, LPIPS and identity of reconstructions (B, 3, s, s), each a mean."""
         terms = {"l2": F.mse_loss(images, targets.images)}
         if self.perceptual is not None and targets.perceptual is not None:
-            found = self.perceptual.features(images)
-            terms["lpips"] = self.perceptual.distance(found, targets.perceptual).mean()
+            terms["lpips"] = self.perceptual.distance_to(images, targets.perceptual).mean()
         if self.identity is not None and targets.identity is not None:
             alike = self.identity.similarity(self.identity(images), targets.identity)
             terms["identity"] = 1 - alike.mean()

@@ -65,7 +65,7 @@ def invert_to_w(
                 )
             image = F.interpolate(image.float(), size=(size, size), mode="area")
             low = F.avg_pool2d(image - target, 8).abs().mean((1, 2, 3))
-            loss = perceptual.distance(perceptual.features(image), wanted) + 0.5 * low
+            loss = perceptual.distance_to(image, wanted) + 0.5 * low
             loss = (loss + pull * offset.square().mean(1)).sum()
             # of the latents alone: the generator's weights get no gradient
             (offset.grad,) = torch.autograd.grad(loss, [offset])

@@ -139,8 +139,7 @@ class PairedTrainer(Generic[G]):
         self._render = self._synthesize
         if config.compiled:
             self._render = torch.compile(self._synthesize)
-            self.perceptual = copy.copy(perceptual)  # the caller's stays as it is
-            self.perceptual.features = torch.compile(perceptual.features)  # type: ignore[method-assign]
+            self.perceptual = perceptual.compiled()
         self._deviation = _deviation(
             generator, torch.randn(512, generator.z_dim, generator=self.random)
         )

@@ -103,8 +103,7 @@ class FrameTrainer(ResumableTrainer[FrameConfig]):
                 torch.compile(self._latent_losses),
             )
             if perceptual is not None:
-                self.perceptual = copy.copy(perceptual)  # the caller's stays as it is
-                self.perceptual.features = torch.compile(perceptual.features)  # type: ignore[method-assign]
+                self.perceptual = perceptual.compiled()
 
     def _w_plus(self, batch: FrameBatch, encoder: StyleGANEXEncoder) -> Tensor:
         """w+ (B, num_ws, w_dim) that the batch is rendered with, before any editing."""
