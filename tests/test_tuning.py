@@ -85,7 +85,7 @@ def test_the_check_runs_once_and_is_kept(monkeypatch, home):
         runs_.append(len(works))
         return [0.4, 0.1]
 
-    monkeypatch.setattr(tuning, "median_seconds", timed)
+    monkeypatch.setattr(tuning, "seconds_in_turns", timed)
     assert tuning.bfloat16_gain() == tuning.bfloat16_gain() == 4.0
     assert runs == [2]
     monkeypatch.setattr(tuning, "machine", lambda: "another")
@@ -147,8 +147,35 @@ def test_each_kind_of_gpu_has_its_own_record(monkeypatch):
 
 def test_works_are_timed_in_turns():
     order = []
-    times = tuning.median_seconds(lambda: order.append("a"), lambda: order.append("b"), runs=3)
+    times = tuning.seconds_in_turns(lambda: order.append("a"), lambda: order.append("b"), runs=3)
     assert order == ["a", "b"] * 4 and len(times) == 2
+
+
+def test_a_busy_moment_decides_nothing(monkeypatch):
+    """Most runs may take ten times as long, on either side."""
+    clock, taken = [0.0], []
+
+    def pretended(seconds):
+        def work():
+            taken.append(seconds)
+            clock[0] += seconds * (10 if len(taken) % 5 < 3 else 1)
+
+        return work
+
+    monkeypatch.setattr(tuning.time, "perf_counter", lambda: clock[0])
+    works = pretended(0.3), pretended(0.1)
+    plain, half = tuning.seconds_in_turns(*works, runs=tuning.CHECKS, of=min)
+    assert plain / half == pytest.approx(3)
+
+
+@pytest.mark.parametrize("gain", ["NaN", "-1.5", "0.0", "Infinity", "true", '"2"', "null"])
+def test_impossible_gains_are_measured_anew(home, monkeypatch, gain):
+    monkeypatch.setattr(tuning, "machine", lambda: "here")
+    monkeypatch.setattr(tuning, "seconds_in_turns", lambda *works, **options: [0.4, 0.1])
+    home.mkdir()
+    record = f'{{"here": {{"{tuning.ARITHMETIC}": {{"bfloat16_gain": {gain}}}}}}}'
+    (home / "tuning.json").write_text(record)
+    assert tuning.bfloat16_gain() == 4.0
 
 
 def test_works_at_the_same_time_share_the_cores():

@@ -32,6 +32,8 @@ if TYPE_CHECKING:
 Draw = Callable[["torch.Tensor"], "torch.Tensor"]
 """w+ (B, num_ws, w_dim) → images (B, 3, R, R) in about [-1, 1]."""
 
+Statistic = Callable[[Sequence[float]], float]
+
 NEAR = 1.05  # settings this near to the fastest are as good: the smaller batch is taken
 
 
@@ -148,10 +150,14 @@ def measure_networks(
     dtypes: Sequence[torch.dtype],
     batch_sizes: Sequence[int],
     runs: int,
+    of: Statistic = statistics.median,
 ) -> Iterator[Timing]:
     """Encoder, style mixing and generator, for every dtype and batch.
 
     They run on noise of the crops' size: their time does not depend on what the crops show.
+
+    Args:
+        of: what counts of the later runs.
     """
     from toonify.cdsm import DEFAULT_LEVEL, cross_domain_styles
 
@@ -178,7 +184,7 @@ def measure_networks(
 
             for name, work in (("encode", encode), ("mix", mix), ("draw", draw)):
                 yield _timing(
-                    name, work, runs, dtype=_name(dtype), batch=batch, device=engine.device
+                    name, work, runs, dtype=_name(dtype), batch=batch, device=engine.device, of=of
                 )
     finally:
         engine.model.dtype = kept
@@ -203,7 +209,12 @@ def tune(engine: Toonifier, bundle: str, character: str, *, runs: int) -> dict[s
         for threads in counts if engine.device.type == "cpu" else [torch_threads]:
             torch.set_num_threads(threads)
             found = measure_networks(
-                engine, character, dtypes=choices, batch_sizes=batches, runs=runs
+                engine,
+                character,
+                dtypes=choices,
+                batch_sizes=batches,
+                runs=runs,
+                of=min,  # to which other programs have added nothing
             )
             tried += [timing for timing in found if timing.stage == "draw"]
     finally:
@@ -317,7 +328,7 @@ def _side_by_side(
     with torch.inference_mode(), arithmetic(w_plus.device, torch.float32):
         cold = [_seconds(work) for work in works]
         images = [work() for work in works]
-        warm = tuning.median_seconds(*works, runs=runs)
+        warm = tuning.seconds_in_turns(*works, runs=runs)
     same = images[0].shape == images[1].shape
     difference = float((images[0] - images[1]).abs().max()) if same else None
     ours, theirs = (
@@ -342,6 +353,7 @@ def _timing(
     dtype: str = "",
     batch: int = 1,
     device: torch.device | None = None,
+    of: Statistic = statistics.median,
 ) -> Timing:
     import torch
 
@@ -351,7 +363,7 @@ def _timing(
     if device is not None and device.type == "cuda":
         for _ in range(WORTH_IT):  # until a graph is replayed
             work()
-    warm = statistics.median(_seconds(work) for _ in range(runs))
+    warm = float(of([_seconds(work) for _ in range(runs)]))
     threads = torch.get_num_threads()
     return Timing(stage=stage, dtype=dtype, batch=batch, threads=threads, cold=cold, warm=warm)
 
