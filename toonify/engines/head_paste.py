@@ -407,10 +407,10 @@ class _Window:
         area = out[y0:y1, x0:x1]
         own = f32(self.hair * smoothstep(self._under_chin, -90 * self.unit, -50 * self.unit))
         above = self._under_chin < -150 * self.unit  # the top of the drawing's head
-        seen = to_lab(drawn)[above & (mask > 0.95)]
+        seen = drawn[above & (mask > 0.95)]
         if float(own.sum()) < 200 * self.unit**2 or len(seen) < 50:
             return
-        want = np.median(seen, axis=0)
+        want = np.median(to_lab(seen[None])[0], axis=0)
         lab = to_lab(area)
         have = (lab * own[..., None]).sum((0, 1)) / float(own.sum())
         moved = lab + f32(want - have) * f32([HAIR_LIGHT, NECK_TINT, NECK_TINT])

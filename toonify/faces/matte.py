@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from functools import lru_cache
+from typing import Any
 
 import cv2
 import numpy as np
+from numpy.typing import NDArray
 
 from toonify.faces.types import RGB, Points, f32
+from toonify.utils.channels import largest
 
 WORK = 256  # the silhouette is found at this size; larger drawings have no finer outline to find
-REFITS = 5  # by then it has crept down to the bottom corners
+REFITS = 7  # by then it has crept down to the bottom corners
 MIN_SIDE = 48  # smaller ones have no outline to speak of
 BORDER = 0.05  # strip along the top corners and upper sides where the background shows, in sides
 CORNER = 0.3  # part of the top, from either corner: hair often fills the middle
@@ -34,28 +37,26 @@ def drawing_matte(toon: RGB) -> Points | None:
     side = work.shape[0]
     if side < MIN_SIDE:
         return None
-    colors = work.reshape(-1, 3).astype(np.float32)
-    basis = _basis(side)
+    planes = f32(np.stack(cv2.split(work)))
     strip = np.zeros((side, side), bool)
     width = max(round(side * BORDER), 2)
     corner = round(side * CORNER)
     strip[:width, :corner] = strip[:width, -corner:] = True
     strip[: round(side * 0.6), :width] = strip[: round(side * 0.6), -width:] = True
 
-    seeds = strip.ravel()
-    distance, spread = _distance(basis, colors, seeds)
+    field, distance, spread = _fitted(planes, strip)
     tolerance = float(np.clip(4 * spread, *TOLERANCE))
-    if spread > MAX_SPREAD or (distance[seeds] < tolerance).mean() < MIN_PLAIN:
+    if spread > MAX_SPREAD or (distance[strip] < tolerance).mean() < MIN_PLAIN:
         return None
-    background = _flood(distance.reshape(side, side) < tolerance)
+    background = _flood(distance < tolerance)
     if background.mean() < 0.05:
         return None
     # The border alone says little about the middle and the bottom: fit again on all that was found.
     for _ in range(REFITS):
         before = background
-        distance, spread = _distance(basis, colors, before.ravel())
+        field, distance, spread = _fitted(planes, before, field)
         tolerance = float(np.clip(4 * spread, *TOLERANCE))
-        background = _flood(distance.reshape(side, side) < tolerance)
+        background = _flood(distance < tolerance)
         if np.array_equal(background, before):
             break
 
@@ -73,33 +74,56 @@ def drawing_matte(toon: RGB) -> Points | None:
 
 
 @lru_cache(maxsize=4)
-def _basis(side: int) -> Points:
+def _basis(side: int) -> NDArray[np.float64]:
     """(side * side, 6): 1, x, y, x², xy, y² with x and y in -1..1."""
     y, x = np.mgrid[-1 : 1 : side * 1j, -1 : 1 : side * 1j].reshape(2, -1)
-    return f32(np.stack([np.ones_like(x), x, y, x * x, x * y, y * y], 1))
+    return np.stack([np.ones_like(x), x, y, x * x, x * y, y * y], 1)
 
 
-def _distance(basis: Points, colors: Points, seeds: np.ndarray) -> tuple[Points, float]:
-    """Distance of every color to the field fitted on `seeds`, and the fit's robust deviation."""
-    step = max(1, int(seeds.sum()) // 4000)
-    where = np.flatnonzero(seeds)[::step]
-    a, b = basis[where].astype(np.float64), colors[where].astype(np.float64)
+def _fitted(
+    planes: Points, seeds: NDArray[np.bool_], field: NDArray[Any] | None = None
+) -> tuple[NDArray[Any], Points, float]:
+    """A field (6, 3) fitted robustly on the seeds, the distance (S, S) of every color to it, and
+    the fit's robust deviation.
+
+    Args:
+        planes: (3, S, S), the colors.
+        field: a former fit, to go on from.
+    """
+    where = np.flatnonzero(seeds)
+    where = where[:: max(1, len(where) // 4000)]
+    a, b = _basis(seeds.shape[0])[where], planes.reshape(3, -1)[:, where].T.astype(np.float64)
     # start from the median color: hair along the border would draw a plain first fit to itself
-    residual = _largest(b - np.median(b, axis=0))
-    for _ in range(8):
-        spread = max(1.48 * float(np.median(residual)), 0.5)
-        weights = 1 / (1 + (residual / (1.5 * spread)) ** 2) ** 2
+    fits = 8 if field is None else 3
+    residual = _largest(b - (np.median(b, axis=0) if field is None else a @ field))
+    field = np.zeros((6, 3)) if field is None else field
+    for _ in range(fits):
+        weights = 1 / (1 + (residual / (1.5 * _deviation(residual))) ** 2) ** 2
         aw = a * weights[:, None]
         field = np.linalg.solve(aw.T @ a + 1e-3 * np.eye(6), aw.T @ b)
         residual = _largest(b - a @ field)
-    spread = max(1.48 * float(np.median(residual)), 0.5)
-    return f32(_largest(colors - basis @ f32(field))), spread
+    return field, _distance(planes, field), _deviation(residual)
 
 
-def _largest(difference: np.ndarray) -> np.ndarray:
-    """The largest magnitude in each row of (N, 3); numpy's own reduction is five times slower."""
-    one, two, three = np.abs(difference, out=difference).T
-    return np.asarray(np.maximum(np.maximum(one, two), three))
+def _deviation(residual: NDArray[np.float64]) -> float:
+    middle = len(residual) // 2
+    return max(1.48 * float(np.partition(residual, middle)[middle]), 0.5)
+
+
+def _distance(planes: Points, field: NDArray[Any]) -> Points:
+    """The largest difference (S, S) of a color's channels to the field's."""
+    at = np.linspace(-1, 1, planes.shape[1])
+    away = np.zeros(planes.shape[1:], np.float32)
+    for plane, (one, x, y, xx, xy, yy) in zip(planes, field.T, strict=True):
+        colors = np.outer(f32(at * xy), f32(at))
+        colors += f32(one + at * y + at * at * yy)[:, None]
+        colors += f32(at * x + at * at * xx)
+        np.maximum(away, np.abs(plane - colors), out=away)
+    return away
+
+
+def _largest(difference: NDArray[np.float64]) -> NDArray[np.float64]:
+    return largest(np.abs(difference, out=difference))
 
 
 def _flood(plain: np.ndarray) -> np.ndarray:
