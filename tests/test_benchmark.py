@@ -119,6 +119,36 @@ def test_another_generator_is_timed_beside_ours(engine):
         assert difference is not None and difference > 0
 
 
+def no_function(generator: Generator) -> int:
+    return 5
+
+
+def made_badly(generator: Generator) -> None:
+    raise KeyError("weights")
+
+
+def draws_nothing(generator: Generator) -> Callable[[Tensor], None]:
+    return lambda w_plus: None
+
+
+def draws_badly(generator: Generator) -> Callable[[Tensor], Tensor]:
+    return lambda w_plus: w_plus @ w_plus[0]
+
+
+@pytest.mark.parametrize(
+    ("other", "message"),
+    [
+        (no_function, "gives no function but int"),
+        (made_badly, "fails: KeyError: 'weights'"),
+        (draws_nothing, "draws no images but NoneType"),
+        (draws_badly, "fails: RuntimeError"),
+    ],
+)
+def test_what_fails_of_anothers_is_said_to_be_its_own(engine, other, message):
+    with pytest.raises(UsageError, match=f"{other.__name__} {message}"):
+        list(benchmark.compare(engine, f"{__name__}:{other.__name__}", batch_sizes=(1,), runs=1))
+
+
 @pytest.mark.parametrize("name", ["", "json", "json:nothing", "no_such_module:x", "json:__name__"])
 def test_what_is_no_callable_is_said(name):
     with pytest.raises(UsageError, match=r"callable|imported"):

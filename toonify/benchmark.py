@@ -10,6 +10,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,7 +20,7 @@ import numpy as np
 from toonify import tuning
 from toonify.device import arithmetic, finish
 from toonify.engines.registry import load_engine, load_style_engine
-from toonify.errors import InputError, UsageError
+from toonify.errors import InputError, ToonifyError, UsageError
 from toonify.media.images import encode_image, read_image
 from toonify.portrait.catalog import program_styles
 
@@ -258,11 +259,17 @@ def compare(
         for every batch.
 
     Raises:
-        UsageError: there is no such callable.
+        UsageError: there is no such callable, it fails, or gives no function from w+ to images.
     """
     import torch
 
-    other = load_callable(name)(engine.generator)
+    with _of_callers(name):
+        other = load_callable(name)(engine.generator)
+    if not callable(other):
+        raise UsageError(
+            f"{name} gives no function but {type(other).__name__}",
+            hint="Called with the generator, it gives what draws w+ (B, num_ws, w_dim).",
+        )
     for batch in batch_sizes:
         z = torch.randn(batch, engine.generator.z_dim, generator=torch.Generator().manual_seed(0))
         w = engine.generator.mapping(z.to(engine.device), truncation_psi=0.7)
@@ -283,13 +290,25 @@ def load_callable(name: str) -> Callable[[Generator], Draw]:
     sys.path.insert(0, str(Path.cwd()))
     try:
         found = getattr(importlib.import_module(module), attribute)
-    except (ImportError, AttributeError) as error:
+    except Exception as error:  # whatever its module does
         raise UsageError(f"{name!r} can't be imported ({error})", hint=hint) from error
     finally:
         sys.path.pop(0)
     if not callable(found):
         raise UsageError(f"{name!r} is no callable", hint=hint)
     return found
+
+
+@contextmanager
+def _of_callers(name: str) -> Iterator[None]:
+    """Errors of what a caller has named, as its own."""
+    try:
+        yield
+    except ToonifyError:
+        raise
+    except Exception as error:
+        reason = f"{type(error).__name__}: {error}".rstrip(". ")
+        raise UsageError(f"{name} fails: {reason}", hint="`debug` shows where.") from error
 
 
 def peak_memory() -> int | None:
@@ -320,7 +339,10 @@ def _side_by_side(
         return drawn
 
     def others() -> torch.Tensor:
-        drawn = other(w_plus)
+        with _of_callers(name):
+            drawn = other(w_plus)
+        if not isinstance(drawn, torch.Tensor):
+            raise UsageError(f"{name} draws no images but {type(drawn).__name__}")
         finish(w_plus.device)
         return drawn
 
@@ -330,7 +352,7 @@ def _side_by_side(
         images = [work() for work in works]
         warm = tuning.seconds_in_turns(*works, runs=runs)
     same = images[0].shape == images[1].shape
-    difference = float((images[0] - images[1]).abs().max()) if same else None
+    difference = float((images[0] - images[1].to(images[0])).abs().max()) if same else None
     ours, theirs = (
         Timing(
             stage=stage,

@@ -40,6 +40,7 @@ def test_tune_is_kept(run, bundle, home):
         (("--batch-sizes", "1,x"), "no numbers"),
         (("--dtypes", "float64"), "unknown dtype"),
         (("nowhere.jpg",), "does not exist"),
+        ((str(FACE.parent),), "is a folder"),
         (("--compare", "nothing:here"), "can't be imported"),
         (("--character", "nobody"), "nobody"),
     ],

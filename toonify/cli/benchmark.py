@@ -84,8 +84,8 @@ def benchmark(ctx: typer.Context, request: BenchmarkRequest) -> None:
     """
     settings = settings_of(ctx)
     sizes = _numbers(request.batch_sizes)
-    if request.photo is not None:
-        existing(request.photo, "the photo")
+    if request.photo is not None and existing(request.photo, "the photo").is_dir():
+        raise UsageError(f"{request.photo} is a folder", hint="Give one photo.")
     if request.output is not None:
         check_output(
             request.output, InputFiles([request.photo, *model_files(request.bundle)]), named=True
