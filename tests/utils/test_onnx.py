@@ -2,8 +2,9 @@
 
 import cv2
 import numpy as np
+import pytest
 
-from toonify.utils.onnx import Graph
+from toonify.utils.onnx import Graph, read_convolutions
 
 
 def test_a_model_computes_what_its_nodes_say():
@@ -26,3 +27,37 @@ def test_large_numbers_and_words():
     from toonify.utils.onnx import _varint
 
     assert _varint(0) == b"\0" and _varint(127) == b"\x7f" and _varint(300) == b"\xac\x02"
+
+
+def test_convolutions_are_read_again():
+    graph = Graph({"x": 2})
+    random = np.random.default_rng(0)
+    layers = [
+        (random.normal(size=(3, 2, 3, 3)).astype(np.float32), np.float32([1, 2, 3])),
+        (random.normal(size=(200, 3, 1, 1)).astype(np.float32), np.zeros(200, np.float32)),
+    ]
+    x = "x"
+    for weight, bias in layers:
+        graph.constant(np.ones(5, np.float32))
+        given = (graph.constant(weight), graph.constant(bias))
+        x = graph.node("Relu", graph.node("Conv", x, *given, kernel_shape=list(weight.shape[2:])))
+    data = graph.model([x])
+    found = read_convolutions(data)
+    for (weight, bias), (read, offset) in zip(layers, found, strict=True):
+        np.testing.assert_array_equal(weight, read)
+        np.testing.assert_array_equal(bias, offset)
+
+
+@pytest.mark.parametrize("cut", [1, 7, 40, 200])
+def test_what_is_no_model_is_refused(cut):
+    graph = Graph({"x": 2})
+    given = (graph.constant(np.ones((3, 2, 3, 3), np.float32)), graph.constant(np.ones(3, "f4")))
+    data = graph.model([graph.node("Conv", "x", *given, kernel_shape=[3, 3])])
+    for damaged in (data[:-cut], data[cut:], bytes(cut), b"\xff" * cut):
+        with pytest.raises(ValueError, match=r"model|whole|unpack|convolution"):
+            read_convolutions(damaged)
+    graph = Graph({"x": 2, "w": 3})
+    loose = graph.model([graph.node("Conv", "x", "w", "w", kernel_shape=[3, 3])])
+    with pytest.raises(ValueError, match="without constant weights"):
+        read_convolutions(loose)
+    assert read_convolutions(Graph({"x": 2}).model([])) == []

@@ -7,7 +7,7 @@ import os
 import weakref
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, partial
 from typing import Any, Self
 
 import cv2
@@ -44,6 +44,7 @@ from toonify.faces.matte import drawing_matte
 from toonify.faces.mesh import FaceMesh
 from toonify.faces.occlusion import OcclusionMask
 from toonify.faces.parsing import RememberingParser
+from toonify.faces.torch_parsing import TorchParsing
 from toonify.faces.types import RGB, Points, f32
 from toonify.lut import CharacterTable
 from toonify.models.attribute_offsets import COLORS, FIRST, GLASSES, AttributeOffsets
@@ -258,14 +259,21 @@ class CdsmEngine(MixingEngine[CdsmModel]):
         # a style that the rest of a picture is drawn in
         self._style = None if bundle is None else next(iter(program_styles(bundle)), None)
         # shared by copies with other options
-        self._parser = cache(lambda: RememberingParser(mirrored=False))
+        # beside a GPU the processor has time
+        on_cpu = model.device.type == "cpu"
+        parsing = partial(TorchParsing, dtype=model.dtype) if on_cpu else None
+        self._parser = cache(
+            lambda: RememberingParser(mirrored=False, network=parsing() if parsing else None)
+        )
         self._occlusion = cache(lambda: OcclusionMask(self._parser()))
 
         @cache
         def paster() -> HeadPaster | None:
             known = bundle is not None and has_parts(bundle, PORTRAIT)
             own = bundle or "default"
-            return HeadPaster.from_bundle(own, parser=self._parser()) if known else None
+            if not known:
+                return None
+            return HeadPaster.from_bundle(own, parser=self._parser(), parsing=parsing)
 
         @cache
         def mesh() -> FaceMesh | None:

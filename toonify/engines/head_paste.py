@@ -8,9 +8,10 @@ chin. Hats, hands and things before the face stay where they are.
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import cached_property
+from pathlib import Path
 
 import cv2
 import numpy as np
@@ -21,7 +22,7 @@ from toonify.errors import InputError
 from toonify.faces import Face
 from toonify.faces.alignment import Alignment, paste_back, silhouette_mask
 from toonify.faces.matte import drawing_matte
-from toonify.faces.parsing import LABELS, FaceParser
+from toonify.faces.parsing import LABELS, FaceParser, Network
 from toonify.faces.person import fill_from
 from toonify.faces.types import Points
 from toonify.portrait.analysis import MAX_UPSAMPLING, Analyzer
@@ -62,10 +63,22 @@ class HeadPaster:
 
     @classmethod
     def from_bundle(
-        cls, bundle: str | os.PathLike[str] = "default", *, parser: FaceParser | None = None
+        cls,
+        bundle: str | os.PathLike[str] = "default",
+        *,
+        parser: FaceParser | None = None,
+        parsing: Callable[[Path], Network] | None = None,
     ) -> HeadPaster:
-        """With a bundle's small networks; `parser` as of the class. ModelError: it has none."""
-        return cls(load_analyzer(bundle), parser or FaceParser())
+        """With a bundle's small networks.
+
+        Args:
+            parser: as of the class.
+            parsing: as of `load_analyzer`.
+
+        Raises:
+            ModelError: the bundle has no such networks.
+        """
+        return cls(load_analyzer(bundle, parsing=parsing), parser or FaceParser())
 
     def measure(
         self,

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import threading
 import weakref
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -29,6 +30,9 @@ ATTRIBUTES = (*(f"glasses_{kind}" for kind in GLASSES), "beard", "moustache", "h
 INPUT = 256
 DOUBTED = 0.4  # probability of headwear or glasses below which their labels are lowered
 FILE = Path(__file__).parent.parent / "bundles" / "default" / "parsing.onnx"
+
+Network = Callable[[Points], tuple[Points, Points]]
+"""(1, 3, S, S) in 0..1 → logits of labels (1, 17, S/2, S/2) and of attributes (1, 7)."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -70,22 +74,17 @@ class FaceParser:
         weights: the ONNX file; the default bundle's by default.
         mirrored: average with what the mirrored crop shows; right more often by a hundredth of
             the pixels, at twice the time.
+        network: what computes instead of OpenCV, such as `TorchParsing`.
 
     Raises:
         ModelError: the file is not there, can't be read, or is no such network.
     """
 
-    def __init__(self, weights: Path = FILE, *, mirrored: bool = True) -> None:
-        if not weights.is_file():
-            raise ModelError(f"no parsing network at {weights}", hint="Install toonify again.")
+    def __init__(
+        self, weights: Path = FILE, *, mirrored: bool = True, network: Network | None = None
+    ) -> None:
         self._mirrored = mirrored
-        try:
-            self._network = cv2.dnn.readNetFromONNX(str(weights))
-        except cv2.error as error:
-            raise ModelError(
-                f"{weights} can't be read as a parsing network ({error.err})",
-                hint="Install toonify again.",
-            ) from error
+        self._network = network or _OpenCVParsing(weights)
 
     def __call__(self, rgb: RGB, *, mirrored: bool | None = None) -> Points:
         """A square crop (H, W, 3) uint8 → probabilities (128, 128, 17) float32 of `LABELS`.
@@ -127,14 +126,33 @@ class FaceParser:
 
     def _run(self, planes: Points) -> tuple[Points, Points]:
         """(1, 3, S, S) in 0..1 → probabilities (S/2, S/2, 17) and logits of `ATTRIBUTES`."""
+        logits, attributes = self._network(planes)
+        if logits.shape[1] != len(LABELS) or attributes.size != len(ATTRIBUTES):
+            raise ModelError("the parsing network has other labels than this version knows")
+        return softmax(logits[0].transpose(1, 2, 0)), attributes.reshape(-1)
+
+
+class _OpenCVParsing:
+    """The ONNX file in OpenCV."""
+
+    def __init__(self, weights: Path) -> None:
+        if not weights.is_file():
+            raise ModelError(f"no parsing network at {weights}", hint="Install toonify again.")
+        try:
+            self._network = cv2.dnn.readNetFromONNX(str(weights))
+        except cv2.error as error:
+            raise ModelError(
+                f"{weights} can't be read as a parsing network ({error.err})",
+                hint="Install toonify again.",
+            ) from error
+
+    def __call__(self, planes: Points) -> tuple[Points, Points]:
         self._network.setInput(planes)
         try:
             logits, attributes = self._network.forward(["labels", "attributes"])
         except cv2.error as error:
             raise ModelError(f"the parsing network does not run ({error.err})") from error
-        if logits.shape[1] != len(LABELS) or attributes.size != len(ATTRIBUTES):
-            raise ModelError("the parsing network has other labels than this version knows")
-        return softmax(f32(logits[0].transpose(1, 2, 0))), f32(attributes).reshape(-1)
+        return f32(logits), f32(attributes)
 
 
 class RememberingParser(FaceParser):
@@ -144,8 +162,10 @@ class RememberingParser(FaceParser):
     Whoever gives crops doesn't change them afterwards, nor the options given with them.
     """
 
-    def __init__(self, weights: Path = FILE, *, mirrored: bool = True) -> None:
-        super().__init__(weights, mirrored=mirrored)
+    def __init__(
+        self, weights: Path = FILE, *, mirrored: bool = True, network: Network | None = None
+    ) -> None:
+        super().__init__(weights, mirrored=mirrored, network=network)
         self._seen: dict[tuple[int, bool], tuple[weakref.ref[RGB], Parsing]] = {}
         self._turns = threading.RLock()
 

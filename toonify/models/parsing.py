@@ -80,6 +80,25 @@ class ParsingNetwork(nn.Module):
         self.to_labels = nn.Conv2d(a, labels, 1)
         self.to_attributes = nn.Conv2d(e, attributes, 1)
 
+    def convolutions(self) -> list[nn.Conv2d]:
+        """Its layers as they run, which is how an export lists them."""
+        down = nn.ModuleList([self.stem, self.down1, self.down2, self.down3, self.down4])
+        layers = [layer for layer in down.modules() if isinstance(layer, nn.Conv2d)]
+        layers.append(self.context)
+        for up in (self.up4, self.up3, self.up2, self.up1):
+            layers += [up.reduce, up.lateral, *(m for m in up.conv if isinstance(m, nn.Conv2d))]
+        return [*layers, self.to_labels, self.to_attributes]
+
+    def folded(self) -> ParsingNetwork:
+        """The same object without norms, which its convolutions' weights are to hold; in place."""
+        for block in self.modules():
+            if isinstance(block, ConvBlock):
+                convolution = block[0]
+                assert isinstance(convolution, nn.Conv2d)
+                convolution.bias = nn.Parameter(torch.zeros(convolution.out_channels))
+                block[1] = nn.Identity()
+        return self
+
     def forward(self, rgb: Tensor) -> tuple[Tensor, Tensor]:
         x1 = self.stem(rgb)
         x2 = self.down1(x1)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,7 +13,7 @@ from toonify.bundle import PORTRAIT, bundle_folder, check_part, part_path, read_
 from toonify.errors import InputError, ModelError, UsageError
 from toonify.faces import Face, FaceDetector, get_detector
 from toonify.faces.mesh import FaceMesh
-from toonify.faces.parsing import FaceParser
+from toonify.faces.parsing import FaceParser, Network
 from toonify.faces.person import PersonMatte
 from toonify.names import unknown_name
 from toonify.portrait.analysis import MAX_UPSAMPLING, Analysis, Analyzer, portrait_square, sample
@@ -233,8 +234,13 @@ def load_mesh(bundle: str | os.PathLike[str] = "default") -> FaceMesh:
     return FaceMesh(part_path(folder, manifest, "face_mesh").parent)
 
 
-def load_analyzer(bundle: str | os.PathLike[str] = "default") -> Analyzer:
+def load_analyzer(
+    bundle: str | os.PathLike[str] = "default", *, parsing: Callable[[Path], Network] | None = None
+) -> Analyzer:
     """A bundle's small networks, their files' hashes checked.
+
+    Args:
+        parsing: makes what computes a parsing network of its file; OpenCV without.
 
     Raises:
         ModelError: files are missing or damaged, or the bundle has none.
@@ -243,10 +249,11 @@ def load_analyzer(bundle: str | os.PathLike[str] = "default") -> Analyzer:
     manifest = read_manifest(folder)
     for part in PORTRAIT:
         check_part(folder, manifest, part)
+    weights = part_path(folder, manifest, "parsing")
     return Analyzer(
         FaceMesh(part_path(folder, manifest, "face_mesh").parent),
         PersonMatte(part_path(folder, manifest, "person_matte")),
-        FaceParser(part_path(folder, manifest, "parsing")),
+        FaceParser(weights, network=None if parsing is None else parsing(weights)),
     )
 
 

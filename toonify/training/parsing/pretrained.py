@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 
 from toonify.errors import ModelError
 from toonify.models.parsing import ConvBlock, ParsingNetwork
+from toonify.utils.onnx import read_convolutions
 
 
 @torch.no_grad()
@@ -22,29 +22,19 @@ def load_exported(network: ParsingNetwork, path: Path, pictures: Tensor) -> None
 
     Raises:
         ModelError: the file is of another network.
-        ImportError: the package `onnx` is not installed.
     """
-    import onnx
-    from onnx import numpy_helper
-
-    graph = onnx.load(str(path)).graph
-    arrays = {t.name: numpy_helper.to_array(t).astype(np.float32) for t in graph.initializer}
-    for node in graph.node:  # equal ones are stored once
-        if node.op_type == "Identity" and node.input[0] in arrays:
-            arrays[node.output[0]] = arrays[node.input[0]]
-    found = [
-        (arrays[node.input[1]], arrays[node.input[2]])
-        for node in graph.node
-        if node.op_type == "Conv"
-    ]
-    layers = _in_order(network, pictures[:1])
+    try:
+        found = read_convolutions(path.read_bytes())
+    except ValueError as error:
+        raise ModelError(f"{path} is no parser ({error})", hint="Take a parser.") from error
+    layers = network.convolutions()
     shapes = [tuple(layer.weight.shape) for layer in layers]
     if shapes != [weight.shape for weight, _ in found]:
         raise ModelError(f"{path} is another network than this parser", hint="Take a parser.")
     norms = {block[0]: block[1] for block in network.modules() if isinstance(block, ConvBlock)}
     for layer, (weight, bias) in zip(layers, found, strict=True):
-        layer.weight.copy_(torch.from_numpy(weight.copy()))
-        offset = torch.from_numpy(bias.copy())
+        layer.weight.copy_(torch.from_numpy(weight))
+        offset = torch.from_numpy(bias)
         if layer.bias is not None:
             layer.bias.copy_(offset)
         else:
@@ -81,14 +71,3 @@ def _use_statistics(
         norm.bias.add_(mean)
         norm.running_mean.copy_(mean)  # type: ignore[union-attr]
         norm.running_var.copy_(variance)  # type: ignore[union-attr]
-
-
-def _in_order(network: ParsingNetwork, picture: Tensor) -> list[nn.Conv2d]:
-    """Convolutions as they run, which is how an export lists them."""
-    ran: list[nn.Conv2d] = []
-    layers = [layer for layer in network.modules() if isinstance(layer, nn.Conv2d)]
-    hooks = [layer.register_forward_hook(lambda layer, *_: ran.append(layer)) for layer in layers]
-    network.eval()(picture)
-    for hook in hooks:
-        hook.remove()
-    return ran
