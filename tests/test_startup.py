@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from toonify.models.unet_opencv import usable
+from toonify.models.graph_runtimes import fastest
 
 FACE = Path(__file__).parents[1] / "examples" / "faces" / "01.jpg"
 WITHOUT_TORCH = (
@@ -41,7 +41,7 @@ def test_nothing_heavy_is_imported():
     assert done.stdout == ""
 
 
-@pytest.mark.skipif(not usable(), reason="OpenCV 4 leaves networks to torch")
+@pytest.mark.skipif(fastest() is None, reason="OpenCV 4 leaves networks to torch")
 @pytest.mark.parametrize("engine", ["portrait", "unet", "blend"])
 def test_styles_are_drawn_without_torch(engine, tmp_path):
     arguments = ["stylize", str(FACE), "-o", str(tmp_path / "drawn.png"), "--engine", engine]

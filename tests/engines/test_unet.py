@@ -20,7 +20,7 @@ from toonify.engines.unet import UNetEngine, exposure, points_of, work_side
 from toonify.errors import ModelError, UsageError
 from toonify.faces import Face
 from toonify.faces.no_faces import NoFaces
-from toonify.models.unet_opencv import usable
+from toonify.models.graph_runtimes import fastest
 from toonify.portrait.catalog import bundle_styles, network_styles, style_name
 from toonify.video.clips import clip_engine
 
@@ -74,11 +74,11 @@ def test_pictures_keep_their_size(engine):
         engine.draw_image(PHOTO, ["ink"])
 
 
-@pytest.mark.skipif(not usable(), reason="OpenCV 4 leaves networks to torch")
+@pytest.mark.skipif(fastest() is None, reason="OpenCV 4 leaves networks to torch")
 def test_torch_draws_the_same(engine, network):
     files = {"studio": network}
     other = UNetEngine(files, detector=NoFaces(), device="cpu", dtype="float32", runtime="torch")
-    assert (engine.runtime, other.runtime) == ("opencv", "torch")
+    assert (engine.runtime, other.runtime) == (fastest(), "torch")
     a, b = (one.draw(np.float32(PHOTO), "studio") for one in (engine, other))
     assert np.abs(np.int16(a) - b).max() <= 1
     assert engine.identity("studio") != other.identity("studio")
@@ -88,7 +88,7 @@ def test_torch_draws_the_same(engine, network):
         UNetEngine(files, detector=NoFaces(), device="abacus")
 
 
-@pytest.mark.skipif(not usable(), reason="OpenCV 4 leaves networks to torch")
+@pytest.mark.skipif(fastest() is None, reason="OpenCV 4 leaves networks to torch")
 def test_networks_in_bfloat16_are_drawn_by_either(network, tmp_path):
     state, config, _ = read_safetensors(network)
     short = tmp_path / "short.safetensors"
@@ -101,7 +101,7 @@ def test_networks_in_bfloat16_are_drawn_by_either(network, tmp_path):
             dtype="float32",
             runtime=runtime,
         ).draw(np.float32(PHOTO), "studio")
-        for runtime in ("opencv", "torch")
+        for runtime in ("auto", "torch")
     )
     assert np.abs(np.int16(a) - b).max() <= 1
 
@@ -324,6 +324,7 @@ def test_drawings_are_enlarged_as_far_as_they_are_needed(engine):
 
 def test_older_opencvs_leave_the_network_to_torch(network, monkeypatch):
     monkeypatch.setattr("cv2.__version__", "4.10.0")
+    monkeypatch.setattr("toonify.models.graph_runtimes.PACKAGES", {"opencv": "cv2"})
     engine = UNetEngine({"studio": network}, detector=NoFaces(), device="cpu")
     assert engine.runtime == "torch"
     assert engine.draw_image(PHOTO, ["studio"])[0].shape == PHOTO.shape

@@ -1,4 +1,4 @@
-"""Networks that draw styles, from files of ours, for OpenCV: see `translators.py` for torch."""
+"""Networks that draw styles, from files of ours, without torch: see `translators.py` for that."""
 
 from __future__ import annotations
 
@@ -8,18 +8,23 @@ from typing import Any
 
 from toonify.checkpoints.arrays import Array, read_arrays
 from toonify.errors import ModelError
-from toonify.models.unet_opencv import OpenCVUNet, shapes
+from toonify.models.graph_runtimes import GraphRuntime
+from toonify.models.unet_graph import GraphUNet, shapes
 
 MOST_LEVELS, MOST_BLOCKS, MOST_CHANNELS = 12, 64, 1 << 13
 
 
-def load_opencv_unet(path: Path, *, style: str | None = None) -> OpenCVUNet:
+def load_graph_unet(
+    path: Path, *, style: str | None = None, runtime: GraphRuntime = "opencv"
+) -> GraphUNet:
     """A network from `toonify finetune --objective pix2pix`.
 
     Args:
         style: which one, where the file's network draws several.
+        runtime: what computes.
 
     Raises:
+        UsageError: the runtime isn't available.
         ModelError: missing, damaged, or of another kind; a style has to be named, or is unknown.
     """
     if not path.is_file():
@@ -32,7 +37,7 @@ def load_opencv_unet(path: Path, *, style: str | None = None) -> OpenCVUNet:
     if kind == "styled_unet":
         arrays = _of_one_style(path, arrays, config, style, shapes(widths, depths))
     try:
-        return OpenCVUNet(arrays, widths=widths, depths=depths)
+        return GraphUNet(arrays, widths=widths, depths=depths, runtime=runtime)
     except ModelError as error:
         raise ModelError(f"{path}: {error}", hint="Get the file again.") from error
 

@@ -114,8 +114,8 @@ class BlendEngine(StyleEngine):
 
     @property
     def side_by_side(self) -> bool:
-        """Small networks in OpenCV gain little from more cores."""
-        return self.network.runtime == "opencv"
+        """Small networks without torch gain little from more cores."""
+        return self.network.runtime != "torch"
 
     def identity(self, character: str) -> dict[str, Any]:
         """The program's, and the network's."""

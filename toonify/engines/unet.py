@@ -12,13 +12,14 @@ import cv2
 import numpy as np
 
 from toonify.bundle import bundle_folder, check_part, part_path, read_manifest
-from toonify.checkpoints.translator_arrays import load_opencv_unet
+from toonify.checkpoints.translator_arrays import load_graph_unet
 from toonify.engines.base import Drawing, Engine, Placed
 from toonify.errors import ModelError, UsageError
 from toonify.faces import Alignment, Face, FaceDetector, get_detector
 from toonify.faces.person import PersonMatte
 from toonify.faces.types import RGB, Points, f32
-from toonify.models.unet_opencv import OpenCVUNet, usable
+from toonify.models.graph_runtimes import GraphRuntime, check_runtime, fastest
+from toonify.models.unet_graph import GraphUNet
 from toonify.names import unknown_name
 from toonify.portrait.analysis import sample
 from toonify.portrait.backgrounds import Background, fitted, parse_background, resized
@@ -42,7 +43,7 @@ if TYPE_CHECKING:
     from toonify.models.replay import Replayed
     from toonify.models.unet import UNet
 
-Runtime = Literal["auto", "opencv", "torch"]
+Runtime = Literal["auto", "torch"] | GraphRuntime
 
 WORK = 512  # px, longest side that the network sees: finer detail than in training stays as it is
 EYES = 80.0  # px between a face's eyes there, at most: larger faces were not learnt from
@@ -71,10 +72,10 @@ class UNetEngine(Engine):
         matte: tells people from their background; None where it is drawn.
         device: "auto", "cpu", "cuda", ….
         dtype: "auto", "float32", "bfloat16" or "float16".
-        runtime: what computes. "auto" takes "opencv", which starts faster, unless `device` or
-            `dtype` ask for more than it can (the processor, in float32), or it is older than 5.
-            "torch" is faster for many pictures where the processor has bfloat16, or on a GPU, which
-            "auto" alone does not look for.
+        runtime: what computes. "auto" takes the fastest that is installed of those that start
+            fast ("onnx", "openvino", "opencv"), unless `device` or `dtype` ask for more than they
+            can (the processor, in float32). "torch" is faster for many pictures where the processor
+            has bfloat16, or on a GPU, which "auto" alone does not look for.
         about: whatever else drawings depend on, JSON-able.
 
     Examples:
@@ -106,13 +107,16 @@ class UNetEngine(Engine):
         self._device, self._dtype = device, dtype
         if runtime == "auto":
             able = str(device) in ("auto", "cpu") and dtype in ("auto", "float32")
-            runtime = "opencv" if able and usable() else "torch"
-        self.runtime = runtime
+            runtime = (fastest() if able else None) or "torch"
+        self.runtime: Literal["torch"] | GraphRuntime = runtime
+        # what is unusable is refused now
         if runtime == "torch":
-            self.device  # noqa: B018 - unusable ones are refused now
+            self.device  # noqa: B018
+        else:
+            check_runtime(runtime)
         self._networks: dict[str, UNet] = {}
         self._drawing: dict[str, Replayed[torch.Tensor]] = {}
-        self._opencv: dict[str, OpenCVUNet] = {}
+        self._graphs: dict[str, GraphUNet] = {}
 
     @classmethod
     def from_bundle(
@@ -201,7 +205,7 @@ class UNetEngine(Engine):
             "background": self.background,
             "max_size": self.max_size,
             "runtime": self.runtime,
-            "dtype": "float32" if self.runtime == "opencv" else str(self.dtype),
+            "dtype": str(self.dtype) if self.runtime == "torch" else "float32",
         }
 
     def describe(self) -> dict[str, Any]:
@@ -280,7 +284,7 @@ class UNetEngine(Engine):
 
     def _pass(self, photo: Points, style: str) -> RGB:
         """The same without a margin, of a part whose rim is not used."""
-        return (self._by_opencv if self.runtime == "opencv" else self._by_torch)(photo, style)
+        return (self._by_torch if self.runtime == "torch" else self._by_graph)(photo, style)
 
     def _by_torch(self, photo: Points, style: str) -> RGB:
         import torch
@@ -292,10 +296,13 @@ class UNetEngine(Engine):
         x = to_float(uploaded(pixels, self.device))
         return to_rgb(network(x.contiguous(memory_format=torch.channels_last)))
 
-    def _by_opencv(self, photo: Points, style: str) -> RGB:
-        if style not in self._opencv:
-            self._opencv[style] = load_opencv_unet(self._file(style), style=style)
-        drawn = self._opencv[style](f32(photo / 127.5 - 1))
+    def _by_graph(self, photo: Points, style: str) -> RGB:
+        assert self.runtime != "torch"
+        if style not in self._graphs:
+            self._graphs[style] = load_graph_unet(
+                self._file(style), style=style, runtime=self.runtime
+            )
+        drawn = self._graphs[style](f32(photo / 127.5 - 1))
         if not np.isfinite(drawn).all():
             raise ModelError("the model's picture is not finite", hint="Get the model again.")
         return np.asarray(np.rint(np.clip(drawn, -1, 1) * 127.5 + 127.5), np.uint8)

@@ -1,39 +1,39 @@
-"""The U-Net of `models/unet.py` in OpenCV: as exact in float32, and without torch, whose import
-alone takes longer than drawing a photograph."""
+"""The U-Net of `models/unet.py` as two ONNX models, which need no torch: as exact in float32."""
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Mapping, Sequence
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from toonify.errors import ModelError
+from toonify.models.graph_runtimes import GraphRuntime, prepared
 from toonify.utils.onnx import Graph
 
 Array = NDArray[np.float32]
 
 
-def usable() -> bool:
-    """Whether this OpenCV runs such networks: 4.x takes no sums of sizes unknown beforehand."""
-    return int(cv2.__version__.split(".")[0]) >= 5
-
-
-class OpenCVUNet:
+class GraphUNet:
     """Photographs (H, W, 3) float32 in [-1, 1] → drawings of the same size, about [-1, 1].
 
     Args:
         weights: the state of a `UNet`.
         widths, depths: of the network; see `UNet`.
+        runtime: what computes; see `models/graph_runtimes.py`.
 
     Raises:
         ModelError: weights are missing, too many, or of other shapes.
+        UsageError: the runtime isn't available.
     """
 
     def __init__(
-        self, weights: Mapping[str, Array], *, widths: Sequence[int], depths: Sequence[int]
+        self,
+        weights: Mapping[str, Array],
+        *,
+        widths: Sequence[int],
+        depths: Sequence[int],
+        runtime: GraphRuntime = "opencv",
     ) -> None:
         self.widths, self.depths = tuple(widths), tuple(depths)
         wanted = shapes(self.widths, self.depths)
@@ -42,12 +42,8 @@ class OpenCVUNet:
             wrong = sorted(name for name in wanted | found if wanted.get(name) != found.get(name))
             raise ModelError(f"its tensors do not fit its configuration: {', '.join(wrong[:3])}")
         self._context = {name: weights[name] for name in wanted if name.startswith("context.")}
-        try:
-            self._encoder = cv2.dnn.readNetFromONNX(_buffer(self._encoding(weights)))
-            self._decoder = cv2.dnn.readNetFromONNX(_buffer(self._decoding(weights)))
-        except cv2.error as error:
-            raise ModelError(f"OpenCV can't run the network ({error.err})") from error
-        self._lock = threading.Lock()  # a network remembers its input
+        self._encode = prepared(*self._encoding(weights), runtime)
+        self._decode = prepared(*self._decoding(weights), runtime)
 
     @property
     def stride(self) -> int:
@@ -63,13 +59,9 @@ class OpenCVUNet:
         # four neighbors a pixel of half the size, as torch's pixel_unshuffle orders them
         split = padded.reshape(rows, 2, columns, 2, 3).transpose(4, 1, 3, 0, 2)
         planes = np.ascontiguousarray(split, np.float32).reshape(1, 12, rows, columns)
-        with self._lock:
-            self._encoder.setInput(planes)
-            *levels, deepest = self._encoder.forward(self._level_names)
-            deepest = self._with_context(np.asarray(deepest, np.float32))
-            for number, level in enumerate([*levels, deepest]):
-                self._decoder.setInput(level, f"level{number}")
-            drawn = np.array(self._decoder.forward(), np.float32)
+        *levels, deepest = self._encode({"photo": planes})
+        levels.append(self._with_context(deepest))
+        (drawn,) = self._decode({f"level{number}": level for number, level in enumerate(levels)})
         joined = drawn.reshape(3, 2, 2, rows, columns).transpose(3, 1, 4, 2, 0)
         return joined.reshape(padded.shape)[:height, :width]
 
@@ -82,7 +74,8 @@ class OpenCVUNet:
         seen = np.maximum(read[0] @ x.mean((0, 2, 3)) + read[1], 0)
         return np.asarray(x + (write[0] @ seen + write[1])[:, None, None], np.float32)
 
-    def _encoding(self, weights: Mapping[str, Array]) -> bytes:
+    def _encoding(self, weights: Mapping[str, Array]) -> tuple[bytes, list[str]]:
+        """A model, and the names of its outputs."""
         graph = Graph({"photo": 12})
         build = _Layers(graph, weights)
         x = graph.node("Relu", build.convolution("from_rgb", "photo"))
@@ -92,10 +85,11 @@ class OpenCVUNet:
             if level < len(self.depths) - 1:
                 levels.append(x)
                 x = graph.node("Relu", build.convolution(f"down.{level}", x, stride=2))
-        self._level_names = [*levels, x]
-        return graph.model(self._level_names)
+        outputs = [*levels, x]
+        return graph.model(outputs), outputs
 
-    def _decoding(self, weights: Mapping[str, Array]) -> bytes:
+    def _decoding(self, weights: Mapping[str, Array]) -> tuple[bytes, list[str]]:
+        """A model, and the name of its output."""
         graph = Graph({f"level{number}": width for number, width in enumerate(self.widths)})
         build = _Layers(graph, weights)
         last = len(self.widths) - 1
@@ -109,7 +103,8 @@ class OpenCVUNet:
             )
             x = graph.node("Relu", graph.node("Add", x, f"level{level}"))
             x = build.blocks(f"decoder.{level}", self.depths[level], x)
-        return graph.model([build.convolution("to_rgb", x)])
+        outputs = [build.convolution("to_rgb", x)]
+        return graph.model(outputs), outputs
 
 
 class _Layers:
@@ -163,7 +158,3 @@ def shapes(widths: Sequence[int], depths: Sequence[int]) -> dict[str, tuple[int,
             layers[f"up.{level}"] = (width, widths[level + 1], 1, 1)
     weights = {f"{layer}.weight": shape for layer, shape in layers.items()}
     return weights | {f"{layer}.bias": shape[:1] for layer, shape in layers.items()}
-
-
-def _buffer(data: bytes) -> NDArray[np.uint8]:
-    return np.frombuffer(data, np.uint8)
