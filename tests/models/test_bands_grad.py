@@ -61,6 +61,35 @@ def test_images_and_gradients_of_both_orders_are_the_plain_ones(
         assert (one - other).norm() <= 1e-4 * other.norm() + 1e-6
 
 
+@pytest.mark.parametrize(
+    ("rows", "columns"),
+    [((0, 64), (0, 64)), ((0, 9), (55, 64)), ((21, 40), (16, 47)), ((30, 31), (63, 64))],
+)
+@pytest.mark.parametrize("noise", ["const", "zero"])
+def test_a_crop_and_its_gradients_are_those_of_the_whole_image(generator, rows, columns, noise):
+    styles = [
+        style.detach().requires_grad_()
+        for style in generator.styles(torch.randn(2, generator.num_ws, 8))
+    ]
+    learnt = [*generator.blocks.parameters(), *styles]
+    place = slice(*rows), slice(*columns)
+
+    def run(drawn: torch.Tensor) -> list[torch.Tensor]:
+        shown = torch.linspace(-1, 1, drawn.numel()).view_as(drawn)
+        gradients = torch.autograd.grad((drawn * shown).sum(), learnt, allow_unused=True)
+        return [drawn, *(gradient for gradient in gradients if gradient is not None)]
+
+    ours = run(generator.synthesize_crop(styles, *place, noise=noise))
+    whole = run(generator.synthesize(styles, noise=noise)[:, :, place[0], place[1]])
+    assert len(ours) == len(whole)
+    for one, other in zip(ours, whole, strict=True):
+        assert one.shape == other.shape
+        assert (one - other).norm() <= 1e-4 * other.norm() + 1e-6
+    with torch.no_grad():  # where nothing is learnt
+        drawn = generator.synthesize_crop(styles, *place, noise=noise)
+    assert (drawn - whole[0]).norm() <= 1e-4 * whole[0].norm()
+
+
 class Synthesizer(torch.nn.Module):
     """A generator as `functional_call` wants it."""
 

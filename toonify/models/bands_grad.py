@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 _HAAR = ((1, 1, 1, 1), (1, 1, -1, -1), (1, -1, 1, -1), (1, -1, -1, 1))
 
 
+Crop = tuple[slice, slice]  # rows and columns
 _SLOPE = 0.2  # of leaky ReLU
 
 
@@ -50,17 +51,21 @@ def run_blocks(
     *,
     noise: Noise,
     head: ImageHead | None = None,
+    crop: Crop | None = None,
 ) -> Tensor:
     """Compact blocks one after the other, and the image head if given; as `bands.run_blocks`.
 
+    Args:
+        crop: rows and columns of the image to compute, with what they depend on; None for all.
+
     Returns:
-        (B, C', H, W) features, or with a head the image (B, 3, 2H, 2W).
+        (B, C', H, W) features, or with a head the image (B, 3, 2H, 2W), or its crop.
     """
     dtype = compute_dtype(x)
     with torch.autocast("cpu", enabled=False):
         rows = zip(*(style.unbind() for style in styles), strict=True)
         pictures = [
-            _run(picture.to(dtype), number, blocks, row, noise, head)
+            _run(picture.to(dtype), number, blocks, row, noise, head, crop)
             for number, (picture, row) in enumerate(zip(x.unbind(), rows, strict=True))
         ]
         return torch.stack(pictures)
@@ -73,19 +78,62 @@ def _run(
     styles: Sequence[Tensor],
     noise: Noise,
     head: ImageHead | None,
+    crop: Crop | None,
 ) -> Tensor:
     """One picture (C, h, w) of the batch."""
     y = x[band_order(len(x))].permute(1, 2, 0).contiguous()
+    size = (y.shape[0], y.shape[1])
+    needed = None if crop is None else _needed(crop, size, len(blocks))
+    place = (0, 0)  # in the picture, of y's first row and column
     for i, block in enumerate(blocks):
+        if needed is not None:
+            y, place = _cut(y, place, needed[i])
         up, first, second = styles[3 * i : 3 * i + 3]
         y = _Wavelet.apply(y * (up[band_order(len(up))] * 0.5).to(y.dtype))
+        size, place = (2 * size[0], 2 * size[1]), (2 * place[0], 2 * place[1])
+        rows, columns = (slice(at, at + n) for at, n in zip(place, y.shape[:2], strict=True))
         first_noise, second_noise = (
-            _noise_map(layer, number, (y.shape[0], y.shape[1]), noise)
-            for layer in (block.conv1, block.conv2)
+            None if one is None else one[rows, columns]
+            for one in (
+                _noise_map(layer, number, size, noise) for layer in (block.conv1, block.conv2)
+            )
         )
         y = _conv(y, block.conv1, first, first_noise, apart=False)
         y = _conv(y, block.conv2, second, second_noise, apart=i < len(blocks) - 1)
-    return y.permute(2, 0, 1) if head is None else _image(y, head, styles[3 * len(blocks)])
+    if head is None:
+        return y.permute(2, 0, 1)
+    if crop is None or needed is None:
+        return _image(y, head, styles[3 * len(blocks)])
+    y, place = _cut(y, place, needed[-1])
+    image = _image(y, head, styles[3 * len(blocks)])
+    top, left = (part.start - 2 * at for part, at in zip(crop, place, strict=True))
+    return image[:, top:, left:][:, : crop[0].stop - crop[0].start, : crop[1].stop - crop[1].start]
+
+
+def _needed(crop: Crop, size: tuple[int, int], count: int) -> list[Crop]:
+    """What each of `count` blocks must be given for a crop of the image, and the head at last.
+
+    Args:
+        size: height and width of what the first block is given.
+    """
+    parts = [slice(part.start // 2, (part.stop + 1) // 2) for part in crop]
+    found = [(parts[0], parts[1])]
+    for i in reversed(range(count)):
+        # two 3×3 kernels reach two pixels further; the wavelet gives them in twos
+        parts = [
+            slice(max(part.start - 2, 0) // 2, min((part.stop + 3) // 2, side << i))
+            for part, side in zip(parts, size, strict=True)
+        ]
+        found.append((parts[0], parts[1]))
+    return found[::-1]
+
+
+def _cut(x: Tensor, place: tuple[int, int], part: Crop) -> tuple[Tensor, tuple[int, int]]:
+    """Rows and columns of a picture, of which x (h, w, C) is what is from `place` on."""
+    rows, columns = (
+        slice(one.start - at, one.stop - at) for one, at in zip(part, place, strict=True)
+    )
+    return x[rows, columns].contiguous(), (part[0].start, part[1].start)
 
 
 def _noise_map(

@@ -84,6 +84,20 @@ class Generator(nn.Module):
         """
         raise NotImplementedError
 
+    def synthesize_crop(
+        self, styles: Sequence[Tensor], rows: slice, columns: slice, *, noise: Noise = "const"
+    ) -> Tensor:
+        """The same rows and columns of every image, (B, 3, h, w).
+
+        Args:
+            rows, columns: with start and stop, in pixels.
+            noise: as of `synthesize`.
+
+        Examples:
+            >>> eyes = generator.synthesize_crop(styles, slice(100, 164), slice(64, 192))
+        """
+        return self.synthesize(styles, noise=noise)[:, :, rows, columns]
+
     def features(
         self, styles: Sequence[Tensor], *, resolution: int, noise: Noise = "const"
     ) -> Tensor:

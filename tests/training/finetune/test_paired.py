@@ -12,13 +12,14 @@ from torch import Tensor
 from tests.toy_generator import ToyGenerator, register
 from tests.training.tiny_training import FAMILIES, PixelDistance, tiny_generator
 from toonify.errors import Diverged, UsageError
+from toonify.models.generators.mobile import MobileGenerator
 from toonify.models.generators.stylegan2 import StyleGAN2Generator
 from toonify.models.layer_swap import tensor_resolutions
 from toonify.training.core.patches import PatchDiscriminator, discriminator_loss, generator_losses
 from toonify.training.finetune import paired_step
 from toonify.training.finetune.inversion_pairs import InvertedPairs
 from toonify.training.finetune.paired import PairedConfig, drawing_losses, finetune_paired
-from toonify.training.finetune.paired_step import detail_crop
+from toonify.training.finetune.paired_step import PairedTrainer, random_crop
 
 LOSS = PixelDistance()
 
@@ -260,43 +261,63 @@ def test_losses() -> None:
     assert lighter["edges"] < 1e-6 < lighter["lpips"], "an offset moves no line"
     moved = drawing_losses(images, images.roll(1, 3), LOSS, size=16)
     assert moved["edges"] > moved["pixels"] > 0
-    random = torch.Generator().manual_seed(0)
-    moved_by_one = images.roll(1, 3)
-    crops = [
-        drawing_losses(
-            images, moved_by_one, LOSS, size=8, crops=detail_crop(images, moved_by_one, 8, random)
-        )["lpips"]
-        for _ in range(2)
-    ]
-    assert crops[0] != crops[1], "a crop is random"
 
 
-@pytest.mark.parametrize(("batch", "seen"), [(4, "WWCC"), (3, "WWC"), (1, "WC")])
-def test_half_of_a_batch_is_compared_by_its_crops(batch, seen) -> None:
-    """LPIPS costs more than drawing: whole pictures and details share its time."""
-    images = torch.zeros(batch, 3, 32, 32)
-    crops = torch.ones(batch, 3, 8, 8)
-    looked_at: list[Tensor] = []
+@pytest.mark.parametrize(
+    ("batch", "side", "drawn", "seen"),
+    [
+        (8, 8, [(6, 32), (2, 8)], "WWWWCCCC"),
+        (4, 8, [(3, 32), (1, 8)], "WWCC"),
+        (3, 8, [(3, 32)], "WWC"),
+        (1, 8, [(1, 32)], "WC"),
+        (4, 32, [(4, 32)], "WWWW"),
+    ],
+)
+def test_half_of_a_batch_is_compared_and_a_quarter_drawn_by_crops_alone(
+    batch: int,
+    side: int,
+    drawn: list[tuple[int, int]],
+    seen: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """LPIPS and drawing cost most: whole pictures and details share their time."""
+    generator, made, looked_at = tiny_generator("mobile"), [], []
 
     class Watched(PixelDistance):
         def features(self, images: Tensor) -> list[Tensor]:
             looked_at.append(images)
             return super().features(images)
 
-    drawing_losses(images, images, Watched(), size=8, crops=(crops, crops))
+    def whole(self, styles: list[Tensor], **options) -> Tensor:
+        made.append((len(styles[0]), 32))
+        return torch.ones(len(styles[0]), 3, 32, 32) * self.to_img.bias.mean()
+
+    def crop(self, styles: list[Tensor], rows: slice, columns: slice, **options) -> Tensor:
+        made.append((len(styles[0]), rows.stop - rows.start))
+        return torch.ones(len(styles[0]), 3, side, side) * self.to_img.bias.mean()
+
+    settings = config(steps=1, batch_size=batch, perceptual_size=side, detail_crops=True)
+    trainer = PairedTrainer(settings, generator, Faces(generator), Watched())
+    monkeypatch.setattr(MobileGenerator, "synthesize", whole)
+    monkeypatch.setattr(MobileGenerator, "synthesize_crop", crop)
+    monkeypatch.setattr(paired_step, "_shrunk", lambda images, size: images[:, :, :size, :size] + 9)
+    trainer.step()
+    assert made == drawn
     for pictures in looked_at:
-        assert "".join("WC"[int(p.mean())] for p in pictures) == seen
+        assert "".join("CW"[int(p.mean() > 5)] for p in pictures) == seen
 
 
-def test_crops_are_of_the_same_place() -> None:
-    images = torch.rand(2, 3, 32, 32)
-    for seed in range(8):
-        random = torch.Generator().manual_seed(seed)
-        a, b = detail_crop(images, images + 1, 8, random)
-        assert a.shape == (2, 3, 8, 8)
-        torch.testing.assert_close(a + 1, b)
-    a, b = detail_crop(images, images, 64, random)
-    assert torch.equal(a, images), "a picture smaller than the crop is taken whole"
+def test_crops_fall_everywhere() -> None:
+    random = torch.Generator().manual_seed(0)
+    places = [random_crop(12, 8, random) for _ in range(200)]
+    assert all(part.stop - part.start == 8 for place in places for part in place)
+    assert (
+        {place[0].start for place in places}
+        == {place[1].start for place in places}
+        == set(range(5))
+    )
+    assert random_crop(8, 8, random) == (slice(0, 8), slice(0, 8)), "all there is"
 
 
 def test_the_patch_discriminator_tells_and_is_fooled() -> None:

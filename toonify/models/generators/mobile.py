@@ -303,6 +303,16 @@ class MobileGenerator(Generator):
             self.features(styles, resolution=4, noise=noise), styles, noise=noise
         )
 
+    def synthesize_crop(
+        self, styles: Sequence[Tensor], rows: slice, columns: slice, *, noise: Noise = "const"
+    ) -> Tensor:
+        if not bands_grad.suits(self.const):
+            return super().synthesize_crop(styles, rows, columns, noise=noise)
+        x = self.features(styles, resolution=4, noise=noise)
+        return bands_grad.run_blocks(
+            x, list(self.blocks), styles[1:], noise=noise, head=self.to_img, crop=(rows, columns)
+        )
+
     def from_features(
         self, x: Tensor, styles: Sequence[Tensor], *, noise: Noise = "const"
     ) -> Tensor:

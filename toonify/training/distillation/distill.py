@@ -29,7 +29,7 @@ from toonify.training.core.resumption import Parts, ResumableTrainer
 from toonify.training.core.runs import RunFolder
 from toonify.training.core.schedule import ema_decay, set_rate, update_ema, warmup_cosine
 from toonify.training.encoders.data import LatentSource
-from toonify.training.finetune.paired_step import detail_crop, drawing_losses
+from toonify.training.finetune.paired_step import drawing_losses, random_crop
 from toonify.utils.tensors import to_uint8
 
 COARSE = 32  # resolution of the first part
@@ -234,7 +234,8 @@ class DistillTrainer(ResumableTrainer[DistillConfig]):
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.config.bfloat16):
             images = self._render(w_plus)
         image = images[-1].float()
-        crops = detail_crop(image, targets, config.perceptual_size, self.random)
+        place = random_crop(image.shape[-1], config.perceptual_size, self.random)
+        crops = image[:, :, *place], targets[:, :, *place]
         # layout and detail in turn: LPIPS costs more than the student
         whole = self.step_count % 2 == 0
         seen = (image, targets) if whole else crops

@@ -28,6 +28,7 @@ from toonify.training.core.schedule import ema_decay, update_ema, warmup_cosine
 from toonify.utils.arguments import check_range
 from toonify.utils.tensors import to_uint8
 
+Crop = tuple[slice, slice]  # rows and columns
 G = TypeVar("G", bound=Generator)
 
 # the discriminator learns alone this long, so that its first opinions don't steer the drawing
@@ -57,7 +58,7 @@ class PairedConfig:
         style_jitter: deviation of the noise on the style's rows, in deviations of w.
         perceptual_size: side of the downsampled picture that LPIPS compares.
         detail_crops: compare a random crop of that side at full resolution too, for half of the
-            batch instead of the whole picture.
+            batch instead of the whole picture; of a quarter nothing else is drawn.
         sharpen: weight of a patch discriminator on those crops (0.1, say); 0 is without.
         compiled: run the generator through `torch.compile`: about twice as fast after a minute,
             where the machine has a C++ compiler.
@@ -172,22 +173,23 @@ class PairedTrainer(Generic[G]):
         styles = styles + config.style_jitter * self._deviation * torch.randn(
             styles.shape, generator=self.random
         ).to(styles)
-        with self._autocast():
-            images = self._render(_join(faces, styles, config.level))
-        images = images.float()
-        crops = None
-        if config.detail_crops or self.patches is not None:
-            crops = detail_crop(images, targets, config.perceptual_size, self.random)
+        w_plus = _join(faces, styles, config.level)
+        place = random_crop(targets.shape[-1], config.perceptual_size, self.random)
+        detailed = config.detail_crops and targets.shape[-1] > config.perceptual_size
+        cropped = len(targets) // 4 if detailed else 0
+        images, part = self._draw(w_plus, cropped, place)
+        generated, drawn = torch.cat((part, images[:, :, *place])), targets[:, :, *place]
+        half = len(targets) // 2 or 1  # a single picture is compared both ways
         losses = drawing_losses(
             images,
-            targets,
+            targets[cropped:],
             self.perceptual,
             size=config.perceptual_size,
-            crops=crops if config.detail_crops else None,
+            crops=(generated[:half], drawn[:half]) if detailed else None,
+            cropped=cropped,
         )
         loss = losses["pixels"] + losses["edges"] + losses["lpips"]
-        if self.patches is not None and crops is not None:
-            generated, drawn = crops
+        if self.patches is not None:
             losses |= patch_losses(
                 self.patches, self.patch_optimizer, drawn, generated, bfloat16=config.bfloat16
             )
@@ -201,6 +203,23 @@ class PairedTrainer(Generic[G]):
         update_ema(self._averages, self.free, ema_decay(self.step_count, config.ema))
         self.step_count += 1
         return losses
+
+    def _draw(self, w_plus: Tensor, cropped: int, place: Crop) -> tuple[Tensor, Tensor]:
+        """The pictures of w+, but of the first `cropped` ones their crop alone: whole ones, crops.
+
+        Where less can't be drawn, or not sooner, that is cut from whole pictures.
+        """
+        with self._autocast():
+            if self.config.compiled or self.device.type != "cpu":
+                images = self._render(w_plus)
+                images, part = images[cropped:], images[:cropped, :, *place]
+            else:
+                images = self._render(w_plus[cropped:])
+                part = images[:0, :, *place]
+                if cropped:
+                    styles = self.trained.styles(w_plus[:cropped])
+                    part = self.trained.synthesize_crop(styles, *place)
+        return images.float(), part.float()
 
     def _set_rates(self) -> None:
         """Twenty steps of warm-up, then a cosine down to a twentieth."""
@@ -248,17 +267,15 @@ class PairedTrainer(Generic[G]):
         self.step_count = state["step"]
 
 
-def detail_crop(
-    images: Tensor, targets: Tensor, size: int, random: torch.Generator
-) -> tuple[Tensor, Tensor]:
-    """The same random (size, size) part of both."""
-    side = images.shape[-1]
+def random_crop(side: int, size: int, random: torch.Generator) -> Crop:
+    """Rows and columns of a (size, size) part of a picture of that side; all where it is smaller.
+
+    What is near the middle, where a portrait's detail is, comes up most often by itself.
+    """
     if side <= size:
-        return images, targets
-    # the middle, where a portrait's detail is, comes up most often by itself
+        return slice(0, side), slice(0, side)
     top, left = (int(torch.randint(side - size + 1, (), generator=random)) for _ in "yx")
-    rows, columns = slice(top, top + size), slice(left, left + size)
-    return images[:, :, rows, columns], targets[:, :, rows, columns]
+    return slice(top, top + size), slice(left, left + size)
 
 
 def drawing_losses(
@@ -268,25 +285,31 @@ def drawing_losses(
     *,
     size: int,
     crops: tuple[Tensor, Tensor] | None = None,
+    cropped: int = 0,
 ) -> dict[str, Tensor]:
     """Pixel, edge and perceptual distance of (B, 3, R, R) images in [-1, 1], each a scalar.
 
-    LPIPS sees the whole pictures at `size`. Where `crops` are given (of both, at full resolution),
-    it sees those of half of the batch instead: layout and line quality at a fraction of the full
-    pictures' cost. A single picture is seen both ways.
+    LPIPS sees whole pictures at `size`.
+
+    Args:
+        crops: as generated and as drawn, (B', 3, size, size) at full resolution, which LPIPS sees
+            instead of the first pictures: layout and line quality at a fraction of full pictures'
+            cost. A single picture is seen both ways.
+        cropped: so many of the crops, the first, are of pictures that aren't among the images.
     """
-    difference = images - targets
-    pixels = difference.abs().mean() + F.avg_pool2d(difference, 8).abs().mean()
+    error = images - targets
+    pixels = error.abs().mean() + F.avg_pool2d(error, 8).abs().mean()
     # gradients of the error: a line in the wrong place costs, a flat offset doesn't
-    edges = difference.diff(dim=2).abs().mean() + difference.diff(dim=3).abs().mean()
-    views = [(F.interpolate(x, size=(size, size), mode="area")) for x in (images, targets)]
-    if crops is not None and images.shape[-1] > size:
-        half = len(images) // 2
-        views = [
-            torch.cat((view[half:], crop[: half or 1]))
-            for view, crop in zip(views, crops, strict=True)
-        ]
+    edges = error.diff(dim=2).abs().mean() + error.diff(dim=3).abs().mean()
+    instead = 0 if crops is None else min(len(crops[0]) - cropped, len(images) - 1)
+    views = [_shrunk(x[instead:], size) for x in (images, targets)]
+    if crops is not None:
+        views = [torch.cat(both) for both in zip(views, crops, strict=True)]
     return {"pixels": pixels, "edges": edges, "lpips": perceptual_loss(perceptual, *views)}
+
+
+def _shrunk(images: Tensor, size: int) -> Tensor:
+    return F.interpolate(images, size=(size, size), mode="area")
 
 
 def _join(faces: Tensor, styles: Tensor, level: int) -> Tensor:
