@@ -114,3 +114,26 @@ def test_attributes_of_a_clip_are_looked_at_now_and_then(bundles, monkeypatch):
     np.testing.assert_array_equal(clip[:, num_ws:], alone[held, num_ws:])
     low = CdsmEngine.from_bundle(bundles[1], level=6)
     np.testing.assert_array_equal(low.encode_clip(regions, people), low.encode(regions))
+
+
+def test_pictures_are_drawn_side_by_side_where_there_are_threads(bundles):
+    engine = CdsmEngine.from_bundle(bundles[1], level=8)
+    rng = np.random.default_rng(0)
+    regions = [
+        aligned_region(rng.integers(0, 255, (32, 32, 3)).astype(np.uint8)) for _ in range(5)
+    ]
+    names = [KNOWN, UNKNOWN, KNOWN, KNOWN, UNKNOWN]
+    before = torch.get_num_threads()
+    drawn = []
+    try:
+        for threads in (1, 3):
+            torch.set_num_threads(threads)
+            latents = engine.encode(regions)
+            drawn.append((latents, engine.render(regions, latents, names)))
+            assert torch.get_num_threads() == threads
+    finally:
+        torch.set_num_threads(before)
+    (alone, toons), (beside, others) = drawn
+    np.testing.assert_allclose(alone, beside, atol=1e-4)
+    for one, other in zip(toons, others, strict=True):
+        assert np.abs(one.astype(int) - other).max() <= 1

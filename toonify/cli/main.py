@@ -160,6 +160,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         collect_less_often()
         # numpy's products are small here, and threads that wait for more of them take the cores
         os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+        # Torch's wait without spinning: beside other programs, whoever they wait for may not be
+        # running, and a core spins until it is (up to ten times slower, seen beside two others).
+        os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     with tolerant_streams() as (out, _), terminated_is_interrupted():
         status = _run(argv, debug="--debug" in argv)
         out.flush()

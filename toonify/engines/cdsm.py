@@ -6,9 +6,11 @@ import copy
 import os
 import weakref
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cache, partial
-from typing import Any, Self
+from itertools import pairwise
+from typing import Any, Self, TypeVar
 
 import cv2
 import numpy as np
@@ -55,11 +57,12 @@ from toonify.portrait.catalog import program_styles, style_networks
 from toonify.portrait.crisp import crisp
 from toonify.portrait.engine import load_mesh
 from toonify.portrait.layers import Layers
-from toonify.tuning import kept_dtype
+from toonify.tuning import kept_dtype, sharing_cores
 from toonify.utils.tensors import smoothstep, stacked, start_download, uploaded
 
 # probabilities below and above which glasses are not or wholly drawn: folds under eyes reach 0.75
 GLASSES_SURE = 0.78, 0.82
+R = TypeVar("R")
 LOOK_EVERY = 4  # frames of a clip between looks at somebody's attributes
 
 
@@ -325,6 +328,32 @@ class CdsmEngine(MixingEngine[CdsmModel]):
     def region(self, rgb: RGB, face: Face) -> Alignment:
         """FFHQ crop of the face at the generator's resolution."""
         return align(rgb, face, self.model.generator.resolution)
+
+    def encode(self, regions: Sequence[Alignment]) -> Points:
+        """As `MixingEngine.encode`, side by side."""
+        encode = super().encode
+        return f32(np.concatenate(self._side_by_side(encode, regions)))
+
+    def render(
+        self, regions: Sequence[Alignment], latents: Points, characters: Sequence[str]
+    ) -> list[RGB]:
+        """As `MixingEngine.render`, side by side."""
+        parts = self._side_by_side(super().render, regions, latents, characters)
+        return [toon for part in parts for toon in part]
+
+    def _side_by_side(self, work: Callable[..., R], *rows: Any) -> list[R]:
+        """What `work` makes of rows, in order, in as many parts as torch has threads: of small
+        networks two with a thread each draw more than one with two, above all where other programs
+        want the cores, too."""
+        lanes = min(len(rows[0]), torch.get_num_threads())
+        if lanes < 2 or self.model.device.type != "cpu":
+            return [work(*rows)]
+        ends = [len(rows[0]) * lane // lanes for lane in range(lanes + 1)]
+        parts = [[row[a:b] for row in rows] for a, b in pairwise(ends)]
+        if self._lets_through:
+            self._parser()  # made once
+        with sharing_cores(lanes), ThreadPoolExecutor(lanes) as pool:
+            return list(pool.map(lambda part: work(*part), parts))
 
     def encode_clip(self, regions: Sequence[Alignment], people: Sequence[int]) -> Points:
         """As `encode`; attributes are each person's of one frame in `LOOK_EVERY`."""

@@ -8,6 +8,7 @@ is installed. Portraits, training and evaluation measure faces by it.
 from __future__ import annotations
 
 import tempfile
+import threading
 import zipfile
 from dataclasses import dataclass
 from pathlib import Path
@@ -177,7 +178,7 @@ class EyeContour(NamedTuple):
 
 
 class FaceMesh:
-    """Measures FFHQ-aligned crops; one instance a thread.
+    """Measures FFHQ-aligned crops; threads may share it, they take turns.
 
     Args:
         weights: the `mediapipe` wheel (0.10.x) or a folder with the two .tflite files.
@@ -189,12 +190,14 @@ class FaceMesh:
     def __init__(self, weights: str | Path) -> None:
         self._face = _read_net(Path(weights), FACE_FILE)
         self._iris = _read_net(Path(weights), IRIS_FILE)
+        self._lock = threading.Lock()  # networks remember their inputs
 
     def measure(self, crop_rgb: NDArray[np.uint8]) -> FaceMeasures:
         """Measure one FFHQ-aligned crop, (H, W, 3) uint8 RGB, any size."""
-        points = self._points(crop_rgb)
-        iris_left = self._iris_center(crop_rgb, points, EYE_LEFT, mirror=False)
-        iris_right = self._iris_center(crop_rgb, points, EYE_RIGHT, mirror=True)
+        with self._lock:
+            points = self._points(crop_rgb)
+            iris_left = self._iris_center(crop_rgb, points, EYE_LEFT, mirror=False)
+            iris_right = self._iris_center(crop_rgb, points, EYE_RIGHT, mirror=True)
         return measures_from_points(points, iris_left, iris_right)
 
     def measure_with_eyes(
@@ -204,9 +207,10 @@ class FaceMesh:
 
         They are finer than the mesh's own lids: shut eyes are shut, and gaze is the iris'.
         """
-        points = self._points(crop_rgb)
-        left = self._eye_contour(crop_rgb, points, EYE_LEFT, mirror=False)
-        right = self._eye_contour(crop_rgb, points, EYE_RIGHT, mirror=True)
+        with self._lock:
+            points = self._points(crop_rgb)
+            left = self._eye_contour(crop_rgb, points, EYE_LEFT, mirror=False)
+            right = self._eye_contour(crop_rgb, points, EYE_RIGHT, mirror=True)
         return measures_from_points(points, left.iris, right.iris), left, right
 
     def _points(self, crop_rgb: NDArray[np.uint8]) -> Array:

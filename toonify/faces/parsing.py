@@ -68,7 +68,7 @@ class Parsing:
 
 
 class FaceParser:
-    """Head crops → `Parsing`; one instance a thread.
+    """Head crops → `Parsing`; threads may share it.
 
     Args:
         weights: the ONNX file; the default bundle's by default.
@@ -145,11 +145,14 @@ class _OpenCVParsing:
                 f"{weights} can't be read as a parsing network ({error.err})",
                 hint="Install toonify again.",
             ) from error
+        self._lock = threading.Lock()  # a network remembers its input
 
     def __call__(self, planes: Points) -> tuple[Points, Points]:
-        self._network.setInput(planes)
         try:
-            logits, attributes = self._network.forward(["labels", "attributes"])
+            with self._lock:
+                self._network.setInput(planes)
+                logits, attributes = self._network.forward(["labels", "attributes"])
+                logits, attributes = np.array(logits), np.array(attributes)
         except cv2.error as error:
             raise ModelError(f"the parsing network does not run ({error.err})") from error
         return f32(logits), f32(attributes)
@@ -157,7 +160,6 @@ class _OpenCVParsing:
 
 class RememberingParser(FaceParser):
     """A parser that remembers each crop as long as it exists: different steps look at the same.
-    Threads may share it; they take turns.
 
     Whoever gives crops doesn't change them afterwards, nor the options given with them.
     """
@@ -167,7 +169,6 @@ class RememberingParser(FaceParser):
     ) -> None:
         super().__init__(weights, mirrored=mirrored, network=network)
         self._seen: dict[tuple[int, bool], tuple[weakref.ref[RGB], Parsing]] = {}
-        self._turns = threading.RLock()
 
     def parse(self, rgb: RGB, *, mirrored: bool | None = None) -> Parsing:
         """As `FaceParser.parse`."""
@@ -175,8 +176,7 @@ class RememberingParser(FaceParser):
         seen = self._seen.get(key)
         if seen is not None:
             return seen[1]
-        with self._turns:
-            found = super().parse(rgb, mirrored=key[1])
+        found = super().parse(rgb, mirrored=key[1])
         self.remember(rgb, found, mirrored=key[1])
         return found
 
