@@ -231,3 +231,35 @@ def test_golden_trainings_get_what_they_ask_for(tmp_path):
         assert "{" not in CASES[name].format(out="out", **inputs)
     assert load_generator(inputs["fine"]).resolution == 128
     assert len(list(Path(inputs["faces"]).iterdir())) == 12
+
+
+def test_a_card_is_measured_by_one_command(monkeypatch):
+    from benchmarks import gpu
+
+    widths = dict.fromkeys((4, 8, 16, 32, 64), 8)
+    with pretended(monkeypatch) as card:
+        made = list(gpu.works(widths))
+        names = ("encoder", "generator 512", "ink 512", "StyleGAN2 64", "StyleGANEX 50x45")
+        assert tuple(work.name for work in made) == names
+        monkeypatch.setattr(gpu, "DTYPES", (torch.float32, torch.float16))
+        rows = list(gpu.measure(made[3], torch.device("cuda", 0), batch_sizes=(1, 2), runs=1))
+    assert [(row["dtype"], row["batch"]) for row in rows] == [
+        (dtype, batch) for dtype in ("float32", "float16") for batch in (1, 2)
+    ]
+    assert card.recordings == 4
+    for row in rows:
+        assert row["replayed_ms"] > 0
+        assert row["mean_difference"] < (1e-5 if row["dtype"] == "float32" else 0.05)
+
+
+def test_a_card_whose_memory_is_short_is_measured_as_far_as_it_goes(monkeypatch):
+    from benchmarks import gpu
+
+    def draw(x: Tensor) -> Tensor:
+        if len(x) > 1:
+            raise torch.OutOfMemoryError("CUDA out of memory\nand more")
+        return x * 2
+
+    work = gpu.Work("double", (torch.nn.Linear(1, 1),), draw, (torch.ones(1, 3),))
+    rows = list(gpu.measure(work, torch.device("cpu"), runs=1))
+    assert [row.get("failed") for row in rows] == [None, "CUDA out of memory"] * 2
