@@ -119,9 +119,7 @@ def test_attributes_of_a_clip_are_looked_at_now_and_then(bundles, monkeypatch):
 def test_pictures_are_drawn_side_by_side_where_there_are_threads(bundles):
     engine = CdsmEngine.from_bundle(bundles[1], level=8)
     rng = np.random.default_rng(0)
-    regions = [
-        aligned_region(rng.integers(0, 255, (32, 32, 3)).astype(np.uint8)) for _ in range(5)
-    ]
+    regions = [aligned_region(rng.integers(0, 255, (32, 32, 3)).astype(np.uint8)) for _ in range(5)]
     names = [KNOWN, UNKNOWN, KNOWN, KNOWN, UNKNOWN]
     before = torch.get_num_threads()
     drawn = []

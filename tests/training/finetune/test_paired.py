@@ -285,9 +285,10 @@ def test_half_of_a_batch_is_compared_and_a_quarter_drawn_by_crops_alone(
     generator, made, looked_at = tiny_generator("mobile"), [], []
 
     class Watched(PixelDistance):
-        def features(self, images: Tensor) -> list[Tensor]:
+        def distance_to(self, images: Tensor, wanted: list[Tensor]) -> Tensor:
+            assert len(images) == len(wanted[0])
             looked_at.append(images)
-            return super().features(images)
+            return super().distance_to(images, wanted)
 
     def whole(self, styles: list[Tensor], **options) -> Tensor:
         made.append((len(styles[0]), 32))
@@ -306,6 +307,27 @@ def test_half_of_a_batch_is_compared_and_a_quarter_drawn_by_crops_alone(
     assert made == drawn
     for pictures in looked_at:
         assert "".join("CW"[int(p.mean() > 5)] for p in pictures) == seen
+
+
+def test_features_of_drawings_are_kept_as_far_as_there_is_room(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    generator, settings, results, computed = tiny_generator("mobile"), config(), [], []
+
+    class Watched(PixelDistance):
+        def features(self, images: Tensor) -> list[Tensor]:
+            computed[-1] += not images.requires_grad
+            return super().features(images)
+
+    one = sum(level.nbytes for level in LOSS.features(torch.zeros(1, 3, 16, 16)))
+    for room in (0, 2 * one, 100 * one):
+        monkeypatch.setattr(paired_step, "_KEPT", room)
+        computed.append(0)
+        out = tmp_path / str(room)
+        result = finetune_paired(generator, Faces(generator), out, settings, perceptual=Watched())
+        results.append(torch.cat([p.detach().flatten() for p in result.parameters()]))
+    assert computed[0] == 16 > computed[1] > computed[2] <= 6
+    assert torch.equal(results[0], results[1]) and torch.equal(results[0], results[2])
 
 
 def test_crops_fall_everywhere() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Generic, Protocol, TypeVar
 
@@ -16,7 +17,6 @@ from toonify.models.base import Generator
 from toonify.models.generators.stylegan2 import StyleGAN2Layers
 from toonify.models.layer_swap import tensor_resolutions
 from toonify.training.core.loop import require_positive
-from toonify.training.core.losses import perceptual_loss
 from toonify.training.core.optim import rms_scaled_adam
 from toonify.training.core.patches import (
     PatchDiscriminator,
@@ -33,6 +33,7 @@ G = TypeVar("G", bound=Generator)
 
 # the discriminator learns alone this long, so that its first opinions don't steer the drawing
 _PATCH_WARM_UP = 50
+_KEPT = 1 << 29  # bytes of LPIPS's features of drawings: some 130 of them in bfloat16
 _MATCHING = 4.0  # feature matching against the adversarial loss
 
 
@@ -42,7 +43,8 @@ class PairSource(Protocol):
     def __len__(self) -> int: ...
 
     def batch(self, index: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """w+ of faces and of styles, both (B, num_ws, w_dim), and drawings (B, 3, R, R)."""
+        """w+ of faces and of styles, both (B, num_ws, w_dim), and drawings (B, 3, R, R), which are
+        the same whenever they are asked for."""
         ...
 
 
@@ -137,6 +139,7 @@ class PairedTrainer(Generic[G]):
         self.patches: PatchDiscriminator | None = None
         if config.sharpen > 0:
             self.patches, self.patch_optimizer = new_patches(config.seed, self.device)
+        self._kept: dict[int, list[Tensor]] = {}
         self._render = self._synthesize
         if config.compiled:
             self._render = torch.compile(self._synthesize)
@@ -179,14 +182,16 @@ class PairedTrainer(Generic[G]):
         cropped = len(targets) // 4 if detailed else 0
         images, part = self._draw(w_plus, cropped, place)
         generated, drawn = torch.cat((part, images[:, :, *place])), targets[:, :, *place]
-        half = len(targets) // 2 or 1  # a single picture is compared both ways
+        # half of a batch is compared whole, half by crops; a single picture both ways
+        half = len(targets) // 2 if detailed else 0
+        crops = max(half, 1) if detailed else 0
         losses = drawing_losses(
             images,
             targets[cropped:],
             self.perceptual,
             size=config.perceptual_size,
-            crops=(generated[:half], drawn[:half]) if detailed else None,
-            cropped=cropped,
+            wanted=self._wanted(index[half:].tolist(), targets[half:]),
+            crops=(generated[:crops], drawn[:crops]),
         )
         loss = losses["pixels"] + losses["edges"] + losses["lpips"]
         if self.patches is not None:
@@ -220,6 +225,22 @@ class PairedTrainer(Generic[G]):
                     styles = self.trained.styles(w_plus[:cropped])
                     part = self.trained.synthesize_crop(styles, *place)
         return images.float(), part.float()
+
+    def _wanted(self, index: Sequence[int], targets: Tensor) -> list[Tensor]:
+        """LPIPS's features of whole drawings (B, 3, R, R), which are kept by their index.
+
+        Each is computed for itself, so that it doesn't matter which were kept.
+        """
+        each = []
+        for number, target in zip(index, targets.split(1), strict=True):
+            found = self._kept.get(number)
+            if found is None:
+                with torch.no_grad():
+                    found = self.perceptual.features(_shrunk(target, self.config.perceptual_size))
+                if len(self._kept) * sum(level.nbytes for level in found) < _KEPT:
+                    self._kept[number] = found
+            each.append(found)
+        return [torch.cat(levels) for levels in zip(*each, strict=True)]
 
     def _set_rates(self) -> None:
         """Twenty steps of warm-up, then a cosine down to a twentieth."""
@@ -284,28 +305,35 @@ def drawing_losses(
     perceptual: PerceptualLoss,
     *,
     size: int,
+    wanted: list[Tensor] | None = None,
     crops: tuple[Tensor, Tensor] | None = None,
-    cropped: int = 0,
 ) -> dict[str, Tensor]:
     """Pixel, edge and perceptual distance of (B, 3, R, R) images in [-1, 1], each a scalar.
 
     LPIPS sees whole pictures at `size`.
 
     Args:
-        crops: as generated and as drawn, (B', 3, size, size) at full resolution, which LPIPS sees
-            instead of the first pictures: layout and line quality at a fraction of full pictures'
-            cost. A single picture is seen both ways.
-        cropped: so many of the crops, the first, are of pictures that aren't among the images.
+        wanted: its features of the last targets at that size, where they are known: the other
+            images are not seen whole.
+        crops: what it sees besides, as generated and as drawn, (B', 3, size, size) at full
+            resolution: line quality at a fraction of full pictures' cost.
     """
     error = images - targets
     pixels = error.abs().mean() + F.avg_pool2d(error, 8).abs().mean()
     # gradients of the error: a line in the wrong place costs, a flat offset doesn't
     edges = error.diff(dim=2).abs().mean() + error.diff(dim=3).abs().mean()
-    instead = 0 if crops is None else min(len(crops[0]) - cropped, len(images) - 1)
-    views = [_shrunk(x[instead:], size) for x in (images, targets)]
+    with torch.no_grad():
+        if wanted is None:
+            wanted = perceptual.features(_shrunk(targets, size))
+        whole = len(wanted[0])
+        if crops is not None and len(crops[0]):
+            levels = zip(wanted, perceptual.features(crops[1]), strict=True)
+            wanted = [torch.cat(both) for both in levels]
+    views = _shrunk(images[-whole:], size)
     if crops is not None:
-        views = [torch.cat(both) for both in zip(views, crops, strict=True)]
-    return {"pixels": pixels, "edges": edges, "lpips": perceptual_loss(perceptual, *views)}
+        views = torch.cat((views, crops[0]))
+    lpips = perceptual.distance_to(views, wanted).mean()
+    return {"pixels": pixels, "edges": edges, "lpips": lpips}
 
 
 def _shrunk(images: Tensor, size: int) -> Tensor:
