@@ -69,6 +69,8 @@ from toonify.checkpoints import load_generator
         ("stylize p.png -o s.png --aligned --min-face 20", "--min-face"),
         ("stylize p.png -o s.png --aligned --require-face", "--require-face"),
         ("stylize p.png -o s.png --quality 50", "--quality"),
+        ("stylize p.png -o s.png --character mina --backend onnx", "--backend"),
+        ("stylize p.png -o s.svg --backend opencv", "--backend"),
         ("stylize p.png -o s.svg --strip", "--strip"),
         ("video c.mp4 -o g.gif --pix-fmt yuv420p", "--pix-fmt"),
         ("video c.mp4 -o frames --pix-fmt yuv420p", "--pix-fmt"),

@@ -328,3 +328,23 @@ def test_older_opencvs_leave_the_network_to_torch(network, monkeypatch):
     engine = UNetEngine({"studio": network}, detector=NoFaces(), device="cpu")
     assert engine.runtime == "torch"
     assert engine.draw_image(PHOTO, ["studio"])[0].shape == PHOTO.shape
+
+
+def test_backends_from_the_command_line(run_cli, styled, tmp_path, monkeypatch):
+    Image.fromarray(PHOTO).save(tmp_path / "p.png")
+    command = ["stylize", tmp_path / "p.png", "--bundle", styled, "--overwrite"]
+    drawn = {}
+    for backend in ("auto", "torch"):
+        target = tmp_path / f"{backend}.png"
+        status, _, err = run_cli(*command, "-o", target, "--backend", backend, "--dtype", "float32")
+        assert status == 0, err
+        drawn[backend] = np.asarray(Image.open(target)).astype(int)
+    assert np.abs(drawn["auto"] - drawn["torch"]).mean() < 1
+    status, _, err = run_cli(
+        *command, "-o", tmp_path / "c.png", "--backend", "opencv", "--dtype", "bfloat16"
+    )
+    assert status == 2 and "opencv draws on the processor, in float32" in err
+    assert "--backend" in err
+    monkeypatch.setattr("toonify.models.graph_runtimes.available", lambda runtime: False)
+    status, _, err = run_cli(*command, "-o", tmp_path / "c.png", "--backend", "openvino")
+    assert status == 2 and "pip install 'toonify-toolkit[openvino]'" in err

@@ -23,6 +23,7 @@ GLOBAL_FLAGS = ("--quiet", "--json", "--offline", "--download", "--debug", "--fo
 _PARAMETER = re.compile(r"`([a-z][a-z0-9_]*)`")
 _FLAGS = {
     "output": "-o",
+    "runtime": "--backend",
     "compiled": "--compile",
     "snapshot_kimg": "--snapshot",
     "coarse_share": "--coarse",

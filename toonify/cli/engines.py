@@ -28,7 +28,18 @@ class EngineName(StrEnum):
     wct2 = "wct2"
 
 
+class Backend(StrEnum):
+    """What computes the networks of styles: `toonify.engines.unet.Runtime`."""
+
+    auto = "auto"
+    onnx = "onnx"
+    openvino = "openvino"
+    opencv = "opencv"
+    torch = "torch"
+
+
 TRANSFER = (EngineName.adain, EngineName.wct2)
+NETWORKS = (EngineName.unet, EngineName.blend)  # styles drawn by networks
 PEOPLE = (EngineName.cdsm, EngineName.styleganex)
 STYLES = (EngineName.portrait, EngineName.unet, EngineName.blend)
 

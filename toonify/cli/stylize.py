@@ -21,7 +21,7 @@ from toonify.cli.common import (
     refuse_given,
     settings_of,
 )
-from toonify.cli.engines import check_mixing
+from toonify.cli.engines import NETWORKS, check_mixing
 from toonify.cli.request import takes
 from toonify.cli.style_transfer import transfer_engine
 from toonify.cli.styles import choose_characters, chosen_background, document
@@ -212,7 +212,9 @@ def _engine(
         styles=plan.styled_by or "portrait",
         style_options={
             **({"styles": plan.style_sources} if plan.styled_by == "unet" else {}),
-            **(networks if plan.styled_by in ("unet", "blend") else {}),
+            **(
+                {**networks, "runtime": request.backend.value} if plan.styled_by in NETWORKS else {}
+            ),
             "background": background,
             "max_size": request.max_size,
             "document": document(plan.kind),

@@ -23,8 +23,10 @@ from toonify.cli.common import (
     refuse_given,
 )
 from toonify.cli.engines import (
+    NETWORKS,
     PEOPLE,
     STYLES,
+    Backend,
     ColorOption,
     EngineName,
     EngineOption,
@@ -117,6 +119,13 @@ class StylizeRequest:
         ),
     ] = field(default_factory=list)
     engine: EngineOption = EngineName.auto
+    backend: Annotated[
+        Backend,
+        typer.Option(
+            help="What computes styles' networks; auto takes the first of onnx, openvino and"
+            " opencv that is installed, torch where --device or --dtype ask for it."
+        ),
+    ] = Backend.auto
     style_image: StyleImageOption = field(default_factory=list)
     style_weight: StyleWeightOption = None
     alpha: AlphaOption = 1.0
@@ -326,6 +335,8 @@ def planned(ctx: typer.Context, settings: Settings, request: StylizeRequest) -> 
     styled_by = (
         style_engine(sources, request.bundle, engine=engine, prefer=prefer) if styles else ""
     )
+    if styled_by not in NETWORKS:
+        refuse_given(ctx, "is of styles that a network draws", "backend")
     people = request.engine.value if other else defaults.engine
     people = people if people in PEOPLE else "cdsm"
     framed = people == "styleganex" and not styles and not pictures

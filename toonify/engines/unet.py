@@ -105,8 +105,13 @@ class UNetEngine(Engine):
         self.background = parse_background(background)
         self.max_size, self._about = max_size, about
         self._device, self._dtype = device, dtype
+        able = str(device) in ("auto", "cpu") and dtype in ("auto", "float32")
+        if runtime not in ("auto", "torch") and not able:
+            raise UsageError(
+                f"{runtime} draws on the processor, in float32",
+                hint="Leave `device` and `dtype` out, or take torch as `runtime`.",
+            )
         if runtime == "auto":
-            able = str(device) in ("auto", "cpu") and dtype in ("auto", "float32")
             runtime = (fastest() if able else None) or "torch"
         self.runtime: Literal["torch"] | GraphRuntime = runtime
         # what is unusable is refused now
