@@ -129,3 +129,19 @@ def test_runtimes_that_are_not_installed(monkeypatch):
     assert graph_runtimes.fastest() is None
     with pytest.raises(UsageError, match="OpenCV 5 or newer"):
         check_runtime("opencv")
+
+
+def test_a_runtime_that_is_broken_is_named_and_left_out(monkeypatch, caplog):
+    def broken(name):
+        raise ImportError("DLL load failed")
+
+    monkeypatch.setattr(graph_runtimes, "PACKAGES", {"onnx": "onnxruntime"})
+    monkeypatch.setattr(graph_runtimes, "available", lambda runtime: True)
+    monkeypatch.setattr(graph_runtimes.importlib, "import_module", broken)
+    graph_runtimes._sound.cache_clear()
+    try:
+        assert graph_runtimes.fastest() is None and graph_runtimes.fastest() is None
+    finally:
+        graph_runtimes._sound.cache_clear()
+    (line,) = caplog.messages
+    assert "onnxruntime" in line and "DLL load failed" in line

@@ -4,7 +4,9 @@ is installed. All compute in float32."""
 
 from __future__ import annotations
 
+import importlib
 import importlib.util
+import logging
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from functools import cache
@@ -15,6 +17,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from toonify.errors import ModelError, UsageError
+
+log = logging.getLogger(__name__)
 
 Array = NDArray[np.float32]
 GraphRuntime = Literal["onnx", "openvino", "opencv"]
@@ -36,8 +40,19 @@ def available(runtime: GraphRuntime) -> bool:
 
 
 def fastest() -> GraphRuntime | None:
-    """The fastest of those available; None without any."""
-    return next((runtime for runtime in PACKAGES if available(runtime)), None)
+    """The fastest of those available; None without any. One that is installed but broken is named,
+    and left out."""
+    return next((runtime for runtime in PACKAGES if available(runtime) and _sound(runtime)), None)
+
+
+@cache
+def _sound(runtime: GraphRuntime) -> bool:
+    try:
+        importlib.import_module(PACKAGES[runtime])
+    except Exception as error:  # a library that isn't found, say
+        log.warning("drawing without %s, which can't be imported: %s", PACKAGES[runtime], error)
+        return False
+    return True
 
 
 def check_runtime(runtime: GraphRuntime) -> None:
