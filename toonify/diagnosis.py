@@ -28,7 +28,7 @@ EXTRAS = {  # what users may add → a module that comes with it
     "pdf": "reportlab",
     "heif": "pillow_heif",
     "jxl": "pillow_jxl",
-    "onnx": "onnxruntime",
+    "onnx": "onnx",
     "openvino": "openvino",
     "tensorboard": "tensorboard",
 }

@@ -122,7 +122,7 @@ def test_threads_that_draw_at_once_do_not_mix(tmp_path, runtime):
 
 def test_runtimes_that_are_not_installed(monkeypatch):
     monkeypatch.setattr(graph_runtimes.importlib.util, "find_spec", lambda name: None)
-    with pytest.raises(UsageError, match=r"onnx needs the package onnxruntime.*toolkit\[onnx\]"):
+    with pytest.raises(UsageError, match="onnx needs the package onnxruntime"):
         check_runtime("onnx")
     assert graph_runtimes.fastest() == "opencv"
     monkeypatch.setattr(graph_runtimes.cv2, "__version__", "4.13.0")

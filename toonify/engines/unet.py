@@ -209,7 +209,8 @@ class UNetEngine(Engine):
             "network": file_sha256(self._file(character)),
             "background": self.background,
             "max_size": self.max_size,
-            "runtime": self.runtime,
+            # without torch all compute the same, to a thousandth of a level
+            "runtime": "torch" if self.runtime == "torch" else "opencv",
             "dtype": str(self.dtype) if self.runtime == "torch" else "float32",
         }
 

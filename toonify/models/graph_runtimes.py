@@ -1,6 +1,5 @@
 """Small ONNX models without torch, whose import alone takes longer than drawing a photograph: in
-OpenCV, which is always there, or in ONNX Runtime or OpenVINO, which are faster, where one of them
-is installed. All compute in float32."""
+ONNX Runtime, or where that can't be imported in OpenVINO or OpenCV. All compute in float32."""
 
 from __future__ import annotations
 
@@ -69,7 +68,7 @@ def check_runtime(runtime: GraphRuntime) -> None:
         )
     raise UsageError(
         f"{runtime} needs the package {PACKAGES[runtime]}",
-        hint=f"Run: pip install 'toonify-toolkit[{runtime}]'",
+        hint=f"Run: pip install {PACKAGES[runtime]}",
     )
 
 
