@@ -104,8 +104,9 @@ def train_stylemap(
     refuse_float16(dtype)
     options.check()
     place = pick_device(device)
-    precision = pick_dtype(dtype, place)
-    config = replace(options.config, bfloat16=precision != torch.float32)
+    bfloat16 = pick_dtype(dtype, place) != torch.float32  # a GPU's float16 loses small gradients
+    precision = torch.bfloat16 if bfloat16 else torch.float32
+    config = replace(options.config, bfloat16=bfloat16)
     check_run_folder(options.output, InputFiles([options.photos]))
     run = RunFolder(options.output)
     run.start(resume=options.resume)  # before minutes of preparation: is it free?
