@@ -10,6 +10,7 @@ the plain path's but for the order of additions.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -313,10 +314,24 @@ def _gradients(
 
 def _product(a: Tensor, b: Tensor) -> Tensor:
     """aᵀ b, of (N, C') and (N, C): torch leaves float32 to a library twice as slow as oneDNN."""
-    if a.dtype == torch.float32 and hasattr(torch.ops.mkldnn, "_linear_pointwise"):
-        product: Tensor = torch.ops.mkldnn._linear_pointwise(a.t(), b.t(), None, "none", [], "")
-        return product
+    if a.dtype == torch.float32 and _has_onednn_product():
+        return _onednn_product(a, b)
     return a.t() @ b
+
+
+def _onednn_product(a: Tensor, b: Tensor) -> Tensor:
+    product: Tensor = torch.ops.mkldnn._linear_pointwise(a.t(), b.t(), None, "none", [], "")
+    return product
+
+
+@cache
+def _has_onednn_product() -> bool:
+    """Whether this torch has that operation, which it doesn't promise to keep, as it is called."""
+    a, b = torch.tensor([[1.0, 2.0], [3.0, 4.0]]), torch.tensor([[1.0], [2.0]])
+    try:
+        return torch.allclose(_onednn_product(a, b), a.t() @ b)
+    except (AttributeError, NotImplementedError, RuntimeError, TypeError):
+        return False
 
 
 def _differentiable(
