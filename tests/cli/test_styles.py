@@ -160,7 +160,8 @@ def test_clips_are_drawn_in_a_style_by_default(run, frames, tmp_path):
         (("--color", "0.5"), "of characters"),
         (("--faces", "largest"), "--faces"),
         (("--background", "transparent"), "#00ff00"),
-        (("--character", "mina", "--background", "keep"), "of styles"),
+        (("--character", "mina", "--background", "transparent"), "not transparent"),
+        (("--engine", "styleganex", "--background", "keep"), "leaves what is behind people"),
     ],
 )
 def test_refusals_of_clips(run, frames, tmp_path, arguments, message):

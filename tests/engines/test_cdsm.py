@@ -11,6 +11,7 @@ from toonify.engines.base import aligned_region
 from toonify.engines.cdsm import CdsmEngine
 from toonify.errors import ModelError
 from toonify.models.attribute_offsets import AttributeOffsets, OwnAttributes
+from toonify.video import clip_engine
 
 KNOWN, UNKNOWN = "mina", "otto"
 
@@ -135,3 +136,9 @@ def test_pictures_are_drawn_side_by_side_where_there_are_threads(bundles):
     np.testing.assert_allclose(alone, beside, atol=1e-4)
     for one, other in zip(toons, others, strict=True):
         assert np.abs(one.astype(int) - other).max() <= 1
+
+
+def test_what_is_behind_people_of_a_clip(bundles):
+    engine = clip_engine(bundles[0], engine="cdsm", character=True, background="#00ff00")
+    assert engine.background == (0, 255, 0)
+    assert clip_engine(bundles[0], engine="cdsm", character=True).background == "draw"

@@ -337,7 +337,11 @@ def test_a_clip_is_drawn_by_a_call(tmp_path):
         ({"smooth": 5}, "`smooth` 5 is out of range. Give 0 to 1"),
         ({"smooth": float("nan")}, "`smooth` nan"),
         ({"crf": 400}, "`crf` 400"),
-        ({"character": "mina", "background": "keep"}, "`background` is of styles"),
+        ({"character": "mina", "background": "transparent"}, "not transparent"),
+        (
+            {"character": "mina", "engine": "styleganex", "background": "keep"},
+            "leaves what is behind",
+        ),
         ({"engine": FakeEngine(), "level": 3}, "its own `level`"),
         ({"engine": FakeEngine(), "background": "keep"}, "its own `background`"),
         ({"engine": "mixing"}, "not drawn by mixing"),

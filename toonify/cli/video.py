@@ -195,6 +195,7 @@ def _as_characters(settings: Settings, request: VideoRequest) -> Callable[[], En
         "level": request.level,
         "trgb": request.trgb,
         "color": request.color,
+        "background": chosen_background(request.background),
     }
     engine = request.engine.value
     if request.checkpoint is not None:

@@ -176,14 +176,11 @@ class VideoRequest:
                     "--style-image draws whole frames, without styles, characters and faces",
                     hint="Leave --style, --character, --background, --checkpoint and --faces out.",
                 )
-        elif styles:
-            if self.character or self.other:
-                raise UsageError(
-                    "a clip is drawn in a style or as characters, not both",
-                    hint="Leave --style or --character, --engine and --checkpoint out.",
-                )
-        elif self.background is not None:
-            raise UsageError("--background is of styles", hint="Name a --style.")
+        elif styles and (self.character or self.other):
+            raise UsageError(
+                "a clip is drawn in a style or as characters, not both",
+                hint="Leave --style or --character, --engine and --checkpoint out.",
+            )
         if self.style_image or styles:
             refuse_character_options(self.level, self.trgb, self.color)
         if styles and largest:

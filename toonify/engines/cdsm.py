@@ -296,12 +296,15 @@ class CdsmEngine(MixingEngine[CdsmModel]):
             return made
 
         @cache
-        def clip_style() -> Engine:
+        def clip_style(background: Background) -> Engine:
             own, style = bundle or "default", self._style or ""
             name = style_engine([style], own, prefer=bundle_defaults(own).clips)
-            more = {} if name == "portrait" else {"device": str(self.model.device)}
+            more: dict[str, Any] = {}
+            if name != "portrait":
+                more["device"] = str(self.model.device)
             if name == "unet":
                 more["runtime"] = "torch"
+            more["background"] = background
             return load_engine(name, own, style=style, detector=self.detector, **more)
 
         self._paster, self._surroundings, self._clip_style = paster, surroundings, clip_style
@@ -501,7 +504,7 @@ class CdsmEngine(MixingEngine[CdsmModel]):
         paster = self._paster()
         if paster is None or self._style is None:
             return None
-        style = self._clip_style().compositor(smooth)
+        style = self._clip_style(self.background).compositor(smooth)
         assert style is not None
         return HeadCompositor(style, paster, smooth, tinted=self._tinted)
 

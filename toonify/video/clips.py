@@ -43,7 +43,8 @@ def clip_engine(
         style: draws whole frames in it, a name or a network's file; the bundle's
             first where no character is named.
         character: people are drawn as characters.
-        background: of a style; clips are not transparent.
+        background: of a style, and of what is drawn around characters by cdsm; clips are not
+            transparent.
         level, trgb, color: of characters; None for the bundle's own.
         options: of the engine: landmarks, min_face, offline, and of characters device, dtype,
             checkpoint, batch_size.
@@ -63,8 +64,13 @@ def clip_engine(
     if engine in DRAWS_PEOPLE:
         from toonify.engines.mixing import MixingEngine  # styles are drawn without torch
 
-        if background != "draw":
-            raise UsageError("`background` is of styles", hint="Name a `style`.")
+        background = _opaque(background)
+        if engine == "cdsm":
+            options["background"] = background
+        elif background != "draw":
+            raise UsageError(
+                f"{engine} leaves what is behind people", hint="Leave `background` out."
+            )
         own = bundle_defaults(bundle)
         people = load_engine(
             engine,
@@ -86,11 +92,7 @@ def clip_engine(
             "`level`, `trgb` and `color` are of characters, and a style is drawn",
             hint="Leave them out, or name a `character`.",
         )
-    background = parse_background(background)
-    if background == "transparent":
-        raise UsageError(
-            "clips are not transparent", hint="Take a color as `background`: '#00ff00'."
-        )
+    background = _opaque(background)
     chosen = style
     if style is None or not is_style_file(style):
         known = network_styles(bundle) if engine == "unet" else program_styles(bundle)
@@ -114,6 +116,16 @@ def clip_engine(
         for name in ("device", "dtype"):  # the program needs no networks of this kind
             options.pop(name, None)
     return load_engine(engine, bundle, style=chosen, background=background, **options)
+
+
+def _opaque(background: Background) -> Background:
+    """It, checked: a color, "draw" or "keep"."""
+    background = parse_background(background)
+    if background == "transparent":
+        raise UsageError(
+            "clips are not transparent", hint="Take a color as `background`: '#00ff00'."
+        )
+    return background
 
 
 def clip_style_engine(bundle: str | os.PathLike[str], style: str | None) -> str:
@@ -172,7 +184,8 @@ def convert_video(
         level: m of cross-domain style mixing; None for the bundle's own.
         trgb: replace the tRGB styles by the character's; None for the bundle's own.
         color: how far they are replaced, 0 to 1; None for the bundle's own.
-        background: of a style: "draw", "keep", or a color, "#00ff00" or (0, 255, 0).
+        background: of a style, and around characters by cdsm: "draw", "keep", or a color,
+            "#00ff00" or (0, 255, 0).
         smooth: 0..1, of landmarks, latents and outlines through time; 0 is each frame alone.
         largest: only the largest face becomes a character.
         start: where to begin, seconds.
