@@ -113,21 +113,25 @@ def use_kept_threads(device: torch.device, bundle: str | os.PathLike[str]) -> No
 
 @contextlib.contextmanager
 def sharing_cores(works: int) -> Iterator[None]:
-    """Let several works at a time have their share of the cores each, in torch and OpenCV.
+    """Let several works at a time have their share of the cores each, in OpenCV, and in torch where
+    that is loaded.
 
     With all cores for each, threads of one wait for those of the other, spinning.
     """
     import cv2
-    import torch
 
-    before = cv2.getNumThreads(), torch.get_num_threads()
-    cv2.setNumThreads(max(before[0] // works, 1))
-    torch.set_num_threads(max(before[1] // works, 1))
+    torch = sys.modules.get("torch")
+    threads = cv2.getNumThreads()
+    torch_threads = 1 if torch is None else torch.get_num_threads()
+    cv2.setNumThreads(max(threads // works, 1))
+    if torch is not None:
+        torch.set_num_threads(max(torch_threads // works, 1))
     try:
         yield
     finally:
-        cv2.setNumThreads(before[0])
-        torch.set_num_threads(before[1])
+        cv2.setNumThreads(threads)
+        if torch is not None:
+            torch.set_num_threads(torch_threads)
 
 
 def bundle_key(device: torch.device, bundle: str | os.PathLike[str]) -> str:

@@ -10,7 +10,7 @@ from PIL import Image
 
 from tests.fake_engine import photo
 from tests.fake_portraits import FakePortraits
-from toonify.cli import stylize_options
+from toonify.cli import stylize_plan
 from toonify.portrait import bundle_styles
 from toonify.portrait.engine import PortraitEngine
 
@@ -19,9 +19,9 @@ from toonify.portrait.engine import PortraitEngine
 def portraits(monkeypatch):
     """The default bundle's styles, drawn by a stand-in for the program alone."""
     fake = FakePortraits()
-    own = stylize_options.defaults_of
+    own = stylize_plan.defaults_of
     monkeypatch.setattr(
-        stylize_options, "defaults_of", lambda bundle: replace(own(bundle), photos=None)
+        stylize_plan, "defaults_of", lambda bundle: replace(own(bundle), photos=None)
     )
     monkeypatch.setattr(PortraitEngine, "from_bundle", classmethod(lambda cls, *a, **k: fake))
     return fake

@@ -25,9 +25,9 @@ from toonify.cli.engines import NETWORKS, check_mixing
 from toonify.cli.request import takes
 from toonify.cli.style_transfer import transfer_engine
 from toonify.cli.styles import choose_characters, chosen_background, document
-from toonify.cli.stylize_options import (
+from toonify.cli.stylize_options import StylizeRequest
+from toonify.cli.stylize_plan import (
     Plan,
-    StylizeRequest,
     check_written,
     faces_drawn,
     mixing_of,

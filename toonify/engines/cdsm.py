@@ -265,9 +265,8 @@ class CdsmEngine(MixingEngine[CdsmModel]):
         # beside a GPU the processor has time
         on_cpu = model.device.type == "cpu"
         parsing = partial(TorchParsing, dtype=model.dtype) if on_cpu else None
-        self._parser = cache(
-            lambda: RememberingParser(mirrored=False, network=parsing() if parsing else None)
-        )
+        network = parsing or (lambda: None)
+        self._parser = cache(lambda: RememberingParser(mirrored=False, network=network()))
         self._occlusion = cache(lambda: OcclusionMask(self._parser()))
 
         @cache
@@ -299,12 +298,11 @@ class CdsmEngine(MixingEngine[CdsmModel]):
         def clip_style(background: Background) -> Engine:
             own, style = bundle or "default", self._style or ""
             name = style_engine([style], own, prefer=bundle_defaults(own).clips)
-            more: dict[str, Any] = {}
+            more: dict[str, Any] = {"background": background}
             if name != "portrait":
                 more["device"] = str(self.model.device)
             if name == "unet":
                 more["runtime"] = "torch"
-            more["background"] = background
             return load_engine(name, own, style=style, detector=self.detector, **more)
 
         self._paster, self._surroundings, self._clip_style = paster, surroundings, clip_style
@@ -335,16 +333,16 @@ class CdsmEngine(MixingEngine[CdsmModel]):
     def encode(self, regions: Sequence[Alignment]) -> Points:
         """As `MixingEngine.encode`, side by side."""
         encode = super().encode
-        return f32(np.concatenate(self._side_by_side(encode, regions)))
+        return f32(np.concatenate(self._in_parallel(encode, regions)))
 
     def render(
         self, regions: Sequence[Alignment], latents: Points, characters: Sequence[str]
     ) -> list[RGB]:
         """As `MixingEngine.render`, side by side."""
-        parts = self._side_by_side(super().render, regions, latents, characters)
+        parts = self._in_parallel(super().render, regions, latents, characters)
         return [toon for part in parts for toon in part]
 
-    def _side_by_side(self, work: Callable[..., R], *rows: Any) -> list[R]:
+    def _in_parallel(self, work: Callable[..., R], *rows: Any) -> list[R]:
         """What `work` makes of rows, in order, in as many parts as torch has threads: of small
         networks two with a thread each draw more than one with two, above all where other programs
         want the cores, too."""

@@ -6,12 +6,11 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from queue import SimpleQueue
 
-import cv2
-
 from toonify.engines.base import Drawing, Engine
 from toonify.errors import InputError, ModelError, UsageError
 from toonify.faces import Alignment
 from toonify.stylize.photo import Unit, Whole
+from toonify.tuning import sharing_cores
 from toonify.utils.memory import is_shortage
 
 Row = Sequence[Drawing]  # a unit's drawings, one a name
@@ -88,7 +87,7 @@ class Drawer:
     def _side_by_side(
         self, pictures: list[Whole], characters: tuple[str, ...], more: Callable[[], Engine]
     ) -> list[list[Drawing]]:
-        """Several pictures at a time, each by an engine, and a thread of OpenCV, of its own."""
+        """Several pictures at a time, each by an engine of its own."""
         count = min(self._at_once, len(pictures))
         while len(self._engines) < count:
             self._engines.append(more())
@@ -103,13 +102,9 @@ class Drawer:
             finally:
                 free.put(engine)
 
-        before = cv2.getNumThreads()
-        cv2.setNumThreads(1)
-        try:
-            with ThreadPoolExecutor(count, thread_name_prefix="draw") as pool:
-                return list(pool.map(draw, pictures))
-        finally:
-            cv2.setNumThreads(before)
+        workers = ThreadPoolExecutor(count, thread_name_prefix="draw")
+        with sharing_cores(count), workers as pool:
+            return list(pool.map(draw, pictures))
 
 
 def is_large(unit: Unit) -> bool:
